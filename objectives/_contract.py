@@ -1,0 +1,75 @@
+"""The types of the contract in `objectives/__init__.py`. Imports no torch."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+
+class DataError(ValueError):
+    """A data file cannot be used; the message is one sentence that names the file, the line and what to do."""
+
+
+class Progress(Protocol):
+    """Told how far a preparation is."""
+
+    def __call__(self, what: str, fraction: float) -> None:
+        """`what` is being done and `fraction` of it, 0 to 1, is behind."""
+
+
+def silent(what: str, fraction: float) -> None:
+    """Progress that tells nobody."""
+
+
+class Prepared(Protocol):
+    """A data set ready to train on.
+
+    name: as the study file gives it. sha256: of the raw content and of how it was prepared, so that two studies with
+    the same value trained on the same numbers. summary: counts worth showing, such as rows and classes.
+    """
+
+    name: str
+    sha256: str
+    summary: Mapping[str, int]
+
+
+class Training(Protocol):
+    """One trial's training, between two epochs."""
+
+    def epoch(self) -> dict[str, float]:
+        """Train one epoch and return its metrics, the objective's `metrics` among them."""
+
+    def test(self) -> dict[str, float]:
+        """Score the test rows with the present weights."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything the next epoch depends on: tensors, numbers, strings, lists and dicts of them."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Become the training that `state` was taken from."""
+
+
+class Objective(ABC):
+    """What a study tunes. See the package's docstring."""
+
+    metrics: ClassVar[Mapping[str, str]]
+    space: ClassVar[Mapping[str, Mapping[str, Any]]]
+    datasets: ClassVar[Mapping[str, str]]
+
+    @abstractmethod
+    def prepare(self, dataset: str, data: Path, cache: Path, progress: Progress = silent) -> Prepared:
+        """Return `dataset` (one of `datasets`, or a path) prepared.
+
+        data: directory of full data sets. cache: directory for what is made of them; the result is kept there under a
+        name that follows from the content, and is whole whenever it is there.
+        Raises DataError.
+        """
+
+    @abstractmethod
+    def start(self, params: Mapping[str, Any], data: Any, *, seed: int, device: str) -> Training:
+        """Return a training of these parameters on these data that has done no epoch yet.
+
+        params: a value for every parameter of `space` that exists under them. device: as torch spells it.
+        """

@@ -1,0 +1,120 @@
+"""Every error a user can meet.
+
+One base class. The docstring of a class is its message: what was given, what was expected, what to type next.
+`exit_code` is what the command line leaves with.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, ClassVar
+
+DONE, FAILED, WRONG_INPUT, STORAGE_UNREACHABLE, UNFINISHED, INTERRUPTED = 0, 1, 2, 3, 4, 130
+
+EXIT_CODES = {
+    DONE: "done",
+    FAILED: "failed",
+    WRONG_INPUT: "wrong input",
+    STORAGE_UNREACHABLE: "storage unreachable",
+    UNFINISHED: "a worker died and the study is unfinished",
+    INTERRUPTED: "interrupted",
+}
+
+
+class StudiesError(Exception):
+    """The study service could not do what was asked."""
+
+    exit_code: ClassVar[int] = FAILED
+
+    def __init__(self, **given: Any) -> None:
+        self.given = given
+        template = " ".join(inspect.cleandoc(type(self).__doc__ or "").split())
+        super().__init__(template.format(**given))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The message is made of keyword arguments, which the default pickling of exceptions drops.
+        return _rebuild, (type(self), self.given)
+
+
+def _rebuild(kind: type[StudiesError], given: dict[str, Any]) -> StudiesError:
+    return kind(**given)
+
+
+class WrongInput(StudiesError):
+    """{reason}"""
+
+    exit_code = WRONG_INPUT
+
+
+class UnknownStudy(WrongInput):
+    """No study is named {name!r}{near}; `studies list` shows every study, and a path to a YAML file works too."""
+
+
+class WrongSpec(WrongInput):
+    """{where}: {reason}"""
+
+
+class SpecChanged(WrongInput):
+    """Study {name!r} is already in the storage with another {what}; put it back, or give the file a new `name:`
+    ({difference})."""
+
+
+class StudyNotStarted(WrongInput):
+    """Study {name!r} has no trial in this storage yet; `studies launch {name}` starts it."""
+
+
+class NothingToExport(WrongInput):
+    """Study {name!r} has no completed trial to export yet ({states}); `studies status {name}` shows its trials."""
+
+
+class ObjectiveRefused(WrongInput):
+    """{reason}"""
+
+
+class WrongStorageUrl(WrongInput):
+    """The storage {url!r} is not usable: {reason}; expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE in
+    STUDIES_STORAGE or --storage, or neither for the embedded server."""
+
+
+class StorageRefused(WrongInput):
+    """The server at {url!r} refused: {reason}; check the user, password and database in STUDIES_STORAGE."""
+
+
+class StorageUnreachable(StudiesError):
+    """No PostgreSQL server answers at {url!r} ({reason}); start it, or unset STUDIES_STORAGE for the embedded
+    server."""
+
+    exit_code = STORAGE_UNREACHABLE
+
+
+class EmbeddedServerFailed(StudiesError):
+    """The embedded PostgreSQL server did not start in {place} ({reason}); its log is {log}."""
+
+    exit_code = STORAGE_UNREACHABLE
+
+
+class HomeNotWritable(WrongInput):
+    """Cannot write to {path} ({reason}); set STUDIES_HOME to a directory that this user can write to."""
+
+
+class TrialLost(StudiesError):
+    """Trial {number} was taken from this worker, which had sent no heartbeat for too long; it goes on to the next
+    one."""
+
+
+class WorkersDied(StudiesError):
+    """{n_died} of {n_workers} workers died and the study is unfinished ({done} of {n_trials} trials): {reason}; the
+    logs are in {logs}; `studies launch {name}` goes on from here."""
+
+    exit_code = UNFINISHED
+
+
+class TooManyFailures(StudiesError):
+    """{n_failures} trials failed in a row, so the study stopped; the last one said: {reason}. Mend it, then
+    `studies launch {name}` goes on."""
+
+
+class Interrupted(StudiesError):
+    """Stopped after {done} of {n_trials} trials; `studies launch {name}` goes on from here."""
+
+    exit_code = INTERRUPTED

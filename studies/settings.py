@@ -1,0 +1,54 @@
+"""Every STUDIES_* environment variable, read in one place."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from studies.errors import HomeNotWritable
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where things are. Nothing here is created before it is needed.
+
+    storage: URL of a PostgreSQL server (STUDIES_STORAGE), or None for the embedded one.
+    home: where the embedded server, logs and prepared data live (STUDIES_HOME).
+    data: where the user puts full data sets (STUDIES_DATA).
+    """
+
+    storage: str | None
+    home: Path
+    data: Path
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
+        """Read the variables; an empty one counts as absent."""
+        state = environment.get("XDG_DATA_HOME") or "~/.local/share"
+        home = Path(environment.get("STUDIES_HOME") or f"{state}/studies").expanduser().absolute()
+        data = Path(environment.get("STUDIES_DATA") or home / "data").expanduser().absolute()
+        return cls(environment.get("STUDIES_STORAGE") or None, home, data)
+
+    def with_storage(self, url: str | None) -> Settings:
+        """Return the same settings with --storage taking the place of STUDIES_STORAGE."""
+        return replace(self, storage=url) if url else self
+
+    def directory(self, *parts: str) -> Path:
+        """Return a directory below home, created; HomeNotWritable when this user may not."""
+        path = self.home.joinpath(*parts)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            if not os.access(path, os.W_OK | os.X_OK):
+                raise PermissionError(13, "permission denied")
+        except OSError as error:
+            raise HomeNotWritable(path=path, reason=(error.strerror or str(error)).lower()) from None
+        return path
+
+
+def masked(text: str) -> str:
+    """Return text with the password of every URL in it replaced by ***."""
+    text = re.sub(r"(\w+://[^/\s:@]*):\S*@", r"\1:***@", text)
+    return re.sub(r"(password=)[^&\s]+", r"\1***", text)

