@@ -1,0 +1,106 @@
+"""The shared PostgreSQL: opening it, wherever it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import psycopg2
+
+from studies.errors import StorageRefused, StorageUnreachable, WrongStorageUrl
+from studies.settings import Settings, masked
+from studies.storage.embedded import EmbeddedServer
+from studies.storage.ledger import Ledger
+
+if TYPE_CHECKING:
+    from optuna.storages import RDBStorage
+
+SCHEMES = ("postgresql", "postgres", "postgresql+psycopg2")
+CONNECT_TIMEOUT_S = 10
+
+# What the server says when it answers but will not let us in; everything else is "unreachable".
+REFUSALS = ("authentication failed", "no password supplied", "does not exist", "no pg_hba.conf entry", "permission denied")
+
+
+@dataclass
+class Storage:
+    """An open storage. `ledger` holds what Optuna has no table for; `optuna` is Optuna's own view, made when asked.
+
+    A context manager: leaving it closes the connections and, for its last user, stops the embedded server.
+    """
+
+    url: str
+    ledger: Ledger
+    server: EmbeddedServer | None = None
+    _optuna: RDBStorage | None = None
+
+    @property
+    def optuna(self) -> RDBStorage:
+        """Return Optuna's storage on this server, with Optuna's tables created."""
+        if self._optuna is None:
+            from optuna.storages import RDBStorage
+
+            # Two processes that create the tables at once would trip over each other.
+            with self.ledger.alone("tables"):
+                self._optuna = RDBStorage(
+                    self.url.replace("postgresql://", "postgresql+psycopg2://", 1),
+                    engine_kwargs={"pool_pre_ping": True, "pool_size": 2, "max_overflow": 8},
+                )
+        return self._optuna
+
+    def close(self) -> None:
+        """Close the connections, and leave the embedded server."""
+        if self._optuna is not None:
+            self._optuna.remove_session()
+            self._optuna.engine.dispose()
+            self._optuna = None
+        self.ledger.close()
+        if self.server is not None:
+            self.server.leave()
+
+    def __enter__(self) -> Storage:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_storage(settings: Settings) -> Storage:
+    """Open the server that the settings name, or the embedded one.
+
+    Raises WrongStorageUrl, StorageRefused, StorageUnreachable, EmbeddedServerFailed, HomeNotWritable.
+    """
+    if settings.storage is not None:
+        url = checked_url(settings.storage)
+        return Storage(url, Ledger(url))
+    server = EmbeddedServer(settings)
+    server.join()
+    try:
+        return Storage(server.url, Ledger(server.url), server)
+    except BaseException:
+        server.leave()
+        raise
+
+
+def checked_url(url: str) -> str:
+    """Return the URL in libpq's form, after a connection through it has succeeded."""
+    shown = masked(url)
+    scheme = url.partition("://")[0]
+    if scheme not in SCHEMES or "://" not in url:
+        raise WrongStorageUrl(url=shown, reason=f"its scheme is {scheme!r}" if "://" in url else "it has no scheme")
+    url = "postgresql://" + url.partition("://")[2]
+    try:
+        _ = urlsplit(url).port
+        psycopg2.connect(url, connect_timeout=CONNECT_TIMEOUT_S).close()
+    except (psycopg2.ProgrammingError, ValueError, UnicodeError):
+        raise WrongStorageUrl(url=shown, reason="it is not a URL that PostgreSQL understands") from None
+    except psycopg2.OperationalError as error:
+        reason = masked(" ".join(str(error).split()))
+        if any(refusal in reason for refusal in REFUSALS) and "No such file" not in reason:
+            raise StorageRefused(url=shown, reason=reason) from None
+        raise StorageUnreachable(url=shown, reason=reason) from None
+    return url

@@ -1,0 +1,55 @@
+"""The best trial as YAML: plain scalars and lists, in the order in which a person reads them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from studies.errors import NothingToExport
+
+if TYPE_CHECKING:
+    from studies.report.summary import StudyReport
+
+
+def render(report: StudyReport) -> str:
+    """Return the best parameters with where they come from. Raises NothingToExport."""
+    best = report.best
+    if best is None:
+        states = ", ".join(f"{n} {state}" for state, n in report.counts.items())
+        raise NothingToExport(name=report.spec.name, states=states)
+    provenance = best.attributes.get("provenance", {})
+    content: dict[str, Any] = {
+        "study": report.spec.name,
+        "objective": report.spec.objective,
+        "dataset": {"name": report.data["name"], "sha256": report.data["sha256"]},
+        "metric": report.spec.metric,
+        "direction": report.spec.direction,
+        "value": best.value,
+        "params": best.params,
+        "epochs": best.epoch,
+        "trial": best.number,
+        "n_trials": report.counts,
+        "provenance": {key: provenance.get(key) for key in ("commit", "dirty", "torch", "device")}
+        | {"seed": best.attributes.get("seed")},
+    }
+    return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Lists of scalars on one line, and numbers that read back as numbers."""
+
+    def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> yaml.SequenceNode:
+        """See yaml: a list in an exported file is a short one."""
+        return super().represent_sequence(tag, sequence, flow_style=True)
+
+
+def _float(dumper: _Dumper, value: float) -> yaml.ScalarNode:
+    # YAML 1.1 reads 1e-05 as text: it wants a dot in the mantissa.
+    text = repr(value)
+    if "e" in text and "." not in text:
+        text = text.replace("e", ".0e")
+    return dumper.represent_scalar("tag:yaml.org,2002:float", text)
+
+
+_Dumper.add_representer(float, _float)

@@ -1,0 +1,144 @@
+"""A launch: prepare once, create or join the study, keep its workers going, until the study is done."""
+
+from __future__ import annotations
+
+import signal
+import time
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from studies.errors import Interrupted, TooManyFailures, WorkersDied
+from studies.launchers import Exit, Launcher, make_launcher
+from studies.report.progress import Progress, read_progress
+from studies.settings import Settings
+from studies.storage import Storage, open_storage
+from studies.study import create_or_join
+
+if TYPE_CHECKING:
+    from studies.spec import StudySpec
+
+POLL_S = 0.25
+REFRESH_S = 1.0
+RESTARTS_PER_WORKER = 3
+
+
+class View(Protocol):
+    """What a person sees of a launch."""
+
+    def preparing(self, what: str, fraction: float) -> None:
+        """The data set is being prepared."""
+
+    def update(self, progress: Progress) -> None:
+        """The study stands like this now."""
+
+    def say(self, line: str) -> None:
+        """Something happened."""
+
+    def __enter__(self) -> View: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def launch(spec: StudySpec, settings: Settings, n_workers: int, kind: str, view: View) -> bool:
+    """Run the study to its end; return False when it had all its trials already.
+
+    Raises ObjectiveRefused, SpecChanged, the storage's errors, and how an unfinished study ended: Interrupted,
+    TooManyFailures, WorkersDied.
+    """
+    launcher = make_launcher(kind, spec, settings, n_workers)
+    try:
+        described = launcher.describe(view.preparing)
+        with open_storage(settings) as storage:
+            study_id = create_or_join(storage, spec, described.space, described.data)
+            left = spec.n_trials - storage.ledger.budget(study_id).done
+            if left <= 0:
+                return False
+            _Launch(storage, study_id, spec, launcher, view).run(min(n_workers, left))
+            return True
+    finally:
+        launcher.close()
+
+
+@dataclass
+class _Launch:
+    storage: Storage
+    study_id: int
+    spec: StudySpec
+    launcher: Launcher
+    view: View
+    interrupts: int = 0
+    n_died: int = 0
+    n_workers: int = 0
+    last_error: str | None = None
+    _shown_at: float = field(default=0.0, repr=False)
+
+    def run(self, n_workers: int) -> None:
+        self.n_workers = n_workers
+        before = {number: signal.signal(number, self._interrupted) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            for _ in range(n_workers):
+                self.launcher.start()
+            while self.launcher.running():
+                for ended in self.launcher.reap():
+                    self._ended(ended)
+                self._show()
+                time.sleep(POLL_S)
+            self._shown_at = 0.0
+            self._show()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        self._conclude()
+
+    def _interrupted(self, number: int, frame: Any) -> None:
+        self.interrupts += 1
+        if self.interrupts == 1:
+            self.view.say("Stopping after the current epoch of each worker; once more to end them now.")
+            self.launcher.stop()
+        else:
+            self.launcher.kill()
+
+    def _ended(self, ended: Exit) -> None:
+        if ended.code == 0:
+            return
+        self.storage.ledger.declare_dead(self.study_id, ended.host, ended.pid)
+        if self.interrupts:
+            return
+        self.n_died += 1
+        self.last_error = ended.error
+        restarts = self.n_died <= RESTARTS_PER_WORKER * self.n_workers
+        next_step = "another takes its place" if restarts else "no more are started"
+        self.view.say(f"Worker {ended.pid} died ({ended.error}); {next_step}.")
+        if restarts:
+            self.launcher.start()
+
+    def _show(self) -> None:
+        if time.monotonic() - self._shown_at >= REFRESH_S:
+            self._shown_at = time.monotonic()
+            self.view.update(read_progress(self.storage.ledger, self.study_id, self.spec.name, self.spec.direction))
+
+    def _conclude(self) -> None:
+        """Raise when the study is unfinished, with why."""
+        budget = self.storage.ledger.budget(self.study_id)
+        count: dict[str, Any] = {"name": self.spec.name, "done": budget.done, "n_trials": budget.n_trials}
+        if self.interrupts or (budget.stop and budget.done < budget.n_trials):
+            raise Interrupted(**count)
+        if budget.failures_in_a_row >= self.spec.limits.max_failures:
+            raise TooManyFailures(
+                name=self.spec.name, n_failures=budget.failures_in_a_row, reason=self._last_failure()
+            )
+        if budget.done < budget.n_trials and self.n_died:
+            raise WorkersDied(
+                n_died=self.n_died, n_workers=self.n_workers, reason=self.last_error, logs=self.launcher.logs, **count
+            )
+
+    def _last_failure(self) -> str:
+        rows = self.storage.ledger.read(
+            """SELECT a.value_json::json #>> '{}' FROM trials t JOIN trial_user_attributes a USING (trial_id)
+                WHERE t.study_id = %s AND t.state = 'FAIL' AND a.key = 'detail' ORDER BY t.number DESC LIMIT 1""",
+            (self.study_id,),
+        )
+        return str(rows[0][0]) if rows else "nothing"

@@ -1,0 +1,68 @@
+"""Starting workers. A launcher is one file here and one line below."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from studies.settings import Settings
+
+if TYPE_CHECKING:
+    from studies.spec import StudySpec
+
+LAUNCHERS = {"local": "studies.launchers.local:LocalLauncher"}
+
+
+@dataclass(frozen=True)
+class Description:
+    """What an objective says of itself. data: name, sha256 and summary of its prepared data set."""
+
+    space: dict[str, Any]
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Exit:
+    """A worker that has ended. error: its last words, when it did not end by itself."""
+
+    host: str
+    pid: int
+    code: int
+    error: str | None
+
+
+class Launcher(Protocol):
+    """Starts workers and knows when they end."""
+
+    logs: Path
+
+    def describe(self, progress: Callable[[str, float], None] | None) -> Description:
+        """Import the objective, check the spec against it and, with progress to tell, prepare its data."""
+
+    def start(self) -> None:
+        """Start one worker."""
+
+    def running(self) -> int:
+        """Return how many workers have not ended."""
+
+    def reap(self) -> list[Exit]:
+        """Return the workers that have ended since the last call."""
+
+    def stop(self) -> None:
+        """Ask every worker to leave after its epoch."""
+
+    def kill(self) -> None:
+        """End every worker now."""
+
+    def close(self) -> None:
+        """Let go of what was started for the workers' sake."""
+
+
+def make_launcher(kind: str, spec: StudySpec, settings: Settings, n_workers: int) -> Launcher:
+    """Return the launcher of this kind, one of LAUNCHERS, imported only now."""
+    module, _, name = LAUNCHERS[kind].partition(":")
+    launcher: Launcher = getattr(importlib.import_module(module), name)(spec, settings, n_workers)
+    return launcher

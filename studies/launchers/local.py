@@ -1,0 +1,206 @@
+"""Workers as processes of this machine, forked from one server that has imported torch and the objective once."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from studies.errors import FAILED, ObjectiveRefused, StudiesError
+from studies.launchers import Description, Exit, preload
+from studies.settings import Settings
+
+if TYPE_CHECKING:
+    from studies.spec import StudySpec
+
+LAST_WORDS_BYTES = 4000
+
+
+class LocalLauncher:
+    """See `Launcher`. One log file for each worker, `worker-0.log` and so on, in `logs`."""
+
+    def __init__(self, spec: StudySpec, settings: Settings, n_workers: int) -> None:
+        self.logs = settings.directory("logs", spec.name, time.strftime("%Y%m%d-%H%M%S") + f"-{os.getpid()}")
+        self._spec = spec
+        self._settings = settings
+        self._gpus = visible_gpus() if spec.resources.gpus_per_worker else []
+        self._workers: dict[int, ForkServerProcess] = {}
+        self._n_started = 0
+        # Read by OpenMP when torch is loaded, which happens in the fork server and nowhere else.
+        threads = spec.resources.threads_per_worker or max(1, (os.cpu_count() or 1) // n_workers)
+        os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+        os.environ[preload.OBJECTIVE] = spec.objective.partition(":")[0]
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload([preload.__name__])
+
+    def describe(self, progress: Callable[[str, float], None] | None) -> Description:
+        """See `Launcher`. Raises ObjectiveRefused."""
+        receiver, sender = self._context.Pipe(duplex=False)
+        log = self.logs / "prepare.log"
+        process = self._context.Process(
+            target=_describe, args=(self._spec, self._settings, sender, log, progress is not None)
+        )
+        process.start()
+        sender.close()
+        try:
+            while True:
+                kind, content = receiver.recv()
+                if kind == "progress" and progress is not None:
+                    progress(*content)
+                elif kind == "error":
+                    raise content
+                else:
+                    return Description(**content)
+        except EOFError:
+            process.join()
+            raise ObjectiveRefused(reason=f"preparing {self._spec.name} ended early: {_last_words(log)}") from None
+        finally:
+            receiver.close()
+            if sys.exc_info()[0] is not None:
+                process.terminate()
+            process.join()
+
+    def start(self) -> None:
+        """See `Launcher`."""
+        slot = next(slot for slot in range(len(self._workers) + 1) if slot not in self._workers)
+        gpu = self._gpus[slot // self._spec.resources.workers_per_gpu % len(self._gpus)] if self._gpus else None
+        process = self._context.Process(
+            target=_work, args=(self._spec.name, self._settings, gpu, self._log(slot)), name=f"worker-{slot}"
+        )
+        process.start()
+        self._workers[slot] = process
+
+    def running(self) -> int:
+        """See `Launcher`."""
+        return len(self._workers)
+
+    def reap(self) -> list[Exit]:
+        """See `Launcher`."""
+        exits = []
+        for slot, process in list(self._workers.items()):
+            if process.exitcode is not None:
+                del self._workers[slot]
+                error = _last_words(self._log(slot)) if process.exitcode else None
+                if process.exitcode < 0:
+                    error = f"killed by {signal.Signals(-process.exitcode).name}"
+                exits.append(Exit(socket.gethostname(), process.pid or 0, process.exitcode, error))
+        return exits
+
+    def stop(self) -> None:
+        """See `Launcher`."""
+        for process in self._workers.values():
+            process.terminate()
+
+    def kill(self) -> None:
+        """See `Launcher`."""
+        for process in self._workers.values():
+            process.kill()
+
+    def close(self) -> None:
+        """See `Launcher`. The fork server ends with this process."""
+        self.kill()
+        for process in self._workers.values():
+            process.join()
+
+    def _log(self, slot: int) -> Path:
+        return self.logs / f"worker-{slot}.log"
+
+
+def visible_gpus() -> list[str]:
+    """Return the GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None:
+        return [gpu for gpu in chosen.split(",") if gpu.strip() not in ("", "-1")]
+    try:
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30, check=False)  # noqa: S607
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return [str(index) for index, line in enumerate(listed.stdout.splitlines()) if line.startswith("GPU ")]
+
+
+def _describe(spec: StudySpec, settings: Settings, sender: Connection, log: Path, prepare: bool) -> None:
+    """Run in a child: answer with progress, and with a description or an error."""
+    _log_to(log)
+    from studies.objective import load_objective
+
+    try:
+        objective = load_objective(spec)
+        data = None
+        if prepare:
+            data = objective.prepare(
+                spec.dataset,
+                settings.data,
+                settings.directory("prepared"),
+                lambda what, fraction: sender.send(("progress", (what, fraction))),
+            )
+    except StudiesError as error:
+        sender.send(("error", error))
+    except ValueError as error:  # the objectives' DataError among them
+        sender.send(("error", ObjectiveRefused(reason=str(error))))
+    else:
+        facts = {"name": spec.dataset, "sha256": getattr(data, "sha256", None)}
+        facts["summary"] = dict(getattr(data, "summary", {}))
+        space = {name: dict(given) for name, given in objective.space.items()}
+        sender.send(("described", {"space": space, "data": facts}))
+
+
+def _work(name: str, settings: Settings, gpu: str | None, log: Path) -> None:
+    """Run in a child: be a worker, and leave with its exit code."""
+    _log_to(log)
+    from studies.worker import Stop, listen_to_signals, say_to_stderr, work
+
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+    stop = Stop()
+    listen_to_signals(stop)
+    # Ctrl-C in a terminal reaches every process of the group; the launcher alone decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _leave_with_parent(stop)
+    try:
+        say_to_stderr(f"left: {work(name, settings, 'cpu' if gpu is None else 'cuda', stop, say_to_stderr)}")
+    except StudiesError as error:
+        say_to_stderr(str(error))
+        sys.exit(error.exit_code)
+    except BaseException as error:
+        import traceback
+
+        traceback.print_exc()
+        say_to_stderr(f"{type(error).__name__}: {error}")
+        sys.exit(FAILED)
+
+
+def _leave_with_parent(stop: Any) -> None:
+    """Leave when the launcher has died: nobody would restart, count or stop this worker any more."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+
+        def watch() -> None:
+            parent.join()
+            stop.request("the launcher died")
+
+        threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+def _log_to(log: Path) -> None:
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for standard in (1, 2):
+        os.dup2(descriptor, standard)
+    os.close(descriptor)
+
+
+def _last_words(log: Path) -> str:
+    try:
+        lines = log.read_bytes()[-LAST_WORDS_BYTES:].decode(errors="replace").split("\n")
+    except OSError:
+        return "it wrote no log"
+    return next((line.strip() for line in reversed(lines) if line.strip()), "its log is empty")

@@ -1,0 +1,122 @@
+"""Reaching an objective by the dotted path in a spec. Only ever done inside a worker's process."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from studies.errors import ObjectiveRefused
+from studies.space import SpaceError, near
+from studies.spec import StudySpec
+
+
+class Training(Protocol):
+    """One trial's training; what of the objectives' contract the service uses."""
+
+    def epoch(self) -> dict[str, float]:
+        """Train one epoch and return its metrics."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything the next epoch depends on."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Become the training that `state` was taken from."""
+
+
+class LoadedObjective(Protocol):
+    """An objective; what of its contract the service uses."""
+
+    metrics: Mapping[str, str]
+    space: Mapping[str, Mapping[str, Any]]
+    datasets: Mapping[str, str]
+
+    def prepare(self, dataset: str, data: Path, cache: Path, progress: Callable[[str, float], None]) -> Any:
+        """Return the data set, prepared once a machine."""
+
+    def start(self, params: Mapping[str, Any], data: Any, *, seed: int, device: str) -> Training:
+        """Return a training that has done no epoch yet."""
+
+
+@dataclass(frozen=True)
+class FunctionObjective:
+    """A plain `function(trial) -> float`, as Optuna has it: it suggests its own parameters and reads its own data."""
+
+    function: Callable[[Any], float]
+    metrics: Mapping[str, str]
+    space: Mapping[str, Mapping[str, Any]]
+    datasets: Mapping[str, str]
+
+    def prepare(self, dataset: str, data: Path, cache: Path, progress: Callable[[str, float], None]) -> None:
+        """Prepare nothing: the function reads what it needs."""
+
+    def start(self, params: Mapping[str, Any], data: Any, *, seed: int, device: str) -> Training:
+        """Refuse: a function has no epochs of ours."""
+        raise TypeError("a plain function is called, not started")
+
+
+def load_objective(spec: StudySpec) -> LoadedObjective:
+    """Import what `spec.objective` names, from the working directory too, and check that the spec fits it.
+
+    Raises ObjectiveRefused with what was given and what the objective has.
+    """
+    module_name, _, attribute = spec.objective.partition(":")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name and module_name.startswith(error.name):
+            raise ObjectiveRefused(
+                reason=f"objective {spec.objective!r} was not found: there is no module {error.name!r} in the working "
+                "directory or the environment; expected package.module or package.module:Name"
+            ) from None
+        raise
+    found = getattr(module, attribute or "objective", None)
+    if found is None:
+        raise ObjectiveRefused(
+            reason=f"module {module_name!r} has no {attribute or 'objective'!r}"
+            f"{near(attribute or 'objective', [name for name in vars(module) if not name.startswith('_')])}"
+        )
+    objective = _as_objective(found, spec)
+    _check(objective, spec)
+    return objective
+
+
+def _as_objective(found: Any, spec: StudySpec) -> LoadedObjective:
+    if isinstance(found, type):
+        found = found()
+    if hasattr(found, "start") and hasattr(found, "prepare"):
+        return found  # type: ignore[no-any-return]
+    if not callable(found):
+        raise ObjectiveRefused(reason=f"{spec.objective!r} is a {type(found).__name__}, not an objective or a function")
+    if spec.space or spec.start_with:
+        raise ObjectiveRefused(
+            reason=f"{spec.objective!r} is a plain function, which suggests its own parameters: remove `space` and "
+            "`start_with`, or make it an Objective"
+        )
+    datasets = {spec.dataset: "read by the function itself"}
+    return FunctionObjective(found, {spec.metric: spec.direction}, {}, datasets)
+
+
+def _check(objective: LoadedObjective, spec: StudySpec) -> None:
+    direction = objective.metrics.get(spec.metric)
+    if direction is None:
+        raise ObjectiveRefused(
+            reason=f"{spec.objective!r} reports no metric {spec.metric!r}{near(spec.metric, objective.metrics)}"
+        )
+    if direction != spec.direction:
+        raise ObjectiveRefused(reason=f"{spec.metric!r} is to {direction}, and the study says {spec.direction}")
+    is_path = "/" in spec.dataset or Path(spec.dataset).exists()
+    if spec.dataset not in objective.datasets and not is_path:
+        raise ObjectiveRefused(
+            reason=f"{spec.objective!r} has no data set {spec.dataset!r}{near(spec.dataset, objective.datasets)}"
+            " (a path to a file works too)"
+        )
+    try:
+        spec.resolve(objective.space)
+    except SpaceError as error:
+        raise ObjectiveRefused(reason=str(error)) from None

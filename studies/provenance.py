@@ -1,0 +1,49 @@
+"""Where a trial's value comes from: code, versions, machine."""
+
+from __future__ import annotations
+
+import platform
+import socket
+import subprocess
+import sys
+from functools import cache
+from importlib import metadata
+from typing import Any
+
+
+@cache
+def of_this_process(device: str) -> dict[str, Any]:
+    """Return commit, dirtiness, versions, host and device, as plain data. commit is None outside a git checkout."""
+    return {
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "studies": _version("studies"),
+        "torch": _version("torch"),
+        "optuna": _version("optuna"),
+        "python": platform.python_version(),
+        "host": socket.gethostname(),
+        "device": device_name(device),
+    }
+
+
+def device_name(device: str) -> str:
+    """Return the model of a GPU when torch has been loaded, and `cpu` otherwise."""
+    torch = sys.modules.get("torch")
+    if device.startswith("cuda") and torch is not None:
+        return str(torch.cuda.get_device_name(device))
+    return device
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _git(*command: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *command], capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,1 @@
+"""What was read back from the storage, as plain dataclasses."""

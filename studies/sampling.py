@@ -1,0 +1,95 @@
+"""Samplers and pruners by their names in a study file."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial, TrialState
+
+from studies.space import Choice, Space, SpaceError, encoded
+from studies.spec import Pruner, StudySpec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from optuna import Study
+
+
+def seed_of(seed: int, number: int) -> int:
+    """Return the seed of a study's trial: 32 bits that look unrelated from one trial to the next."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{number}".encode()).digest()[:4], "little")
+
+
+def make_sampler(spec: StudySpec, space: Space) -> BaseSampler:
+    """Return the sampler of a study; SpaceError for a grid over a parameter that has no finite grid."""
+    if spec.sampler.name != "grid":
+        return SeededSampler(spec.sampler.name, spec.sampler.seed)
+    grid: dict[str, list[Any]] = {}
+    for name, parameter in space.parameters.items():
+        if isinstance(parameter.domain, Choice):
+            grid[name] = [encoded(choice) for choice in parameter.domain.choices]
+        elif hasattr(parameter.domain, "low"):
+            raise SpaceError(f"the grid sampler needs choices, and {name} is a range ({parameter.domain})", "space", name)
+    return optuna.samplers.GridSampler(grid, seed=spec.sampler.seed)
+
+
+def make_pruner(pruner: Pruner, max_epochs: int) -> optuna.pruners.BasePruner:
+    """Return the pruner of a study whose trials report after each of at most max_epochs epochs."""
+    if pruner.name == "hyperband":
+        return optuna.pruners.HyperbandPruner(
+            min_resource=pruner.min_epochs, max_resource=max_epochs, reduction_factor=pruner.reduction_factor
+        )
+    if pruner.name == "successive_halving":
+        return optuna.pruners.SuccessiveHalvingPruner(
+            min_resource=pruner.min_epochs, reduction_factor=pruner.reduction_factor
+        )
+    if pruner.name == "median":
+        return optuna.pruners.MedianPruner(n_warmup_steps=pruner.min_epochs)
+    return optuna.pruners.NopPruner()
+
+
+class SeededSampler(BaseSampler):
+    """A sampler whose random numbers follow from the study's seed and the trial's number.
+
+    Optuna's samplers draw from one stream per process. With several workers that makes a study depend on who asks
+    first, or, with one seed for all, makes every worker suggest the same. Here a trial's suggestion depends on its
+    number and on the finished trials alone.
+    """
+
+    def __init__(self, name: str, seed: int) -> None:
+        self._name = name
+        self._seed = seed
+        self._current: tuple[int, BaseSampler] | None = None
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """See BaseSampler."""
+        return self._of(trial).infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """See BaseSampler."""
+        return self._of(trial).sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """See BaseSampler."""
+        return self._of(trial).sample_independent(study, trial, param_name, param_distribution)
+
+    def after_trial(
+        self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
+    ) -> None:
+        """See BaseSampler."""
+        self._of(trial).after_trial(study, trial, state, values)
+
+    def _of(self, trial: FrozenTrial) -> BaseSampler:
+        if self._current is None or self._current[0] != trial.number:
+            seed = seed_of(self._seed, trial.number)
+            kind = optuna.samplers.TPESampler if self._name == "tpe" else optuna.samplers.RandomSampler
+            self._current = trial.number, kind(seed=seed)
+        return self._current[1]

@@ -1,0 +1,259 @@
+"""A search space: what an objective declares, narrowed or fixed by a study file.
+
+Both are written in one language of plain data, so a space travels between processes as it is:
+
+    {"low": 1e-5, "high": 1e-1, "log": True}     a range; of whole numbers when both ends are
+    {"choices": [64, 128, 256]} or [64, 128]     a choice
+    0.001                                        a fixed value (study files only)
+
+An objective adds `default`, and `when` for a parameter that exists only under some value of an earlier one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+Value: TypeAlias = "bool | int | float | str | list[Any] | None"
+
+RANGE_KEYS = {"low", "high", "log", "step"}
+COMMON_KEYS = {"default", "when"}
+
+
+class SpaceError(ValueError):
+    """A space, or a value, that is not allowed. `path` leads to the place inside the study file's `space`."""
+
+    def __init__(self, reason: str, *path: str | int) -> None:
+        super().__init__(reason)
+        self.path = path
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers from low to high, both included; whole ones when `whole`."""
+
+    low: float
+    high: float
+    log: bool = False
+    step: float | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether only whole numbers belong to it."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+    def __contains__(self, value: object) -> bool:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            return False
+        return self.low <= value <= self.high and (not self.whole or float(value).is_integer())
+
+    def __str__(self) -> str:
+        return f"{self.low:g} to {self.high:g}" + (", log" if self.log else "")
+
+    def as_data(self) -> dict[str, Any]:
+        """Return it in the language of a study file."""
+        data: dict[str, Any] = {"low": self.low, "high": self.high}
+        return data | ({"log": True} if self.log else {}) | ({"step": self.step} if self.step else {})
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of a few values."""
+
+    choices: tuple[Value, ...]
+
+    def __contains__(self, value: object) -> bool:
+        return any(_same(value, choice) for choice in self.choices)
+
+    def __str__(self) -> str:
+        return " | ".join(json.dumps(choice) for choice in self.choices)
+
+    def as_data(self) -> dict[str, Any]:
+        """Return it in the language of a study file."""
+        return {"choices": list(self.choices)}
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """A single value: nothing to suggest."""
+
+    value: Value
+
+    def __contains__(self, value: object) -> bool:
+        return _same(value, self.value)
+
+    def __str__(self) -> str:
+        return f"fixed at {json.dumps(self.value)}"
+
+    def as_data(self) -> Value:
+        """Return it in the language of a study file."""
+        return self.value
+
+
+Domain: TypeAlias = Range | Choice | Fixed
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter: its domain, its default, and the values of others under which it exists."""
+
+    name: str
+    domain: Domain
+    default: Value = None
+    when: Mapping[str, list[Value]] = field(default_factory=dict)
+
+    def exists(self, others: Mapping[str, Value]) -> bool:
+        """Whether it exists beside these values of the parameters before it."""
+        return all(any(_same(others.get(name), value) for value in allowed) for name, allowed in self.when.items())
+
+    def as_data(self) -> dict[str, Any]:
+        """Return it in the language of an objective, or of a study file when it is fixed."""
+        domain = self.domain.as_data()
+        data: dict[str, Any] = dict(domain) if isinstance(domain, dict) else {"choices": [domain]}
+        return data | {"default": self.default} | ({"when": dict(self.when)} if self.when else {})
+
+
+@dataclass(frozen=True)
+class Space:
+    """Parameters in the order in which they are suggested."""
+
+    parameters: Mapping[str, Parameter]
+
+    @classmethod
+    def declared(cls, data: Mapping[str, Any]) -> Space:
+        """Read what an objective declares; SpaceError when it is not in the language above."""
+        parameters: dict[str, Parameter] = {}
+        for name, given in data.items():
+            if not isinstance(given, Mapping):
+                raise SpaceError(f"parameter {name!r} is declared as {given!r}, not as a mapping", name)
+            domain = parse_domain({k: v for k, v in given.items() if k not in COMMON_KEYS}, name)
+            parameter = Parameter(name, domain, given.get("default"), given.get("when", {}))
+            if unknown := set(parameter.when) - set(parameters):
+                raise SpaceError(f"parameter {name!r} depends on {sorted(unknown)}, not declared before it", name)
+            parameters[name] = parameter
+        return cls(parameters)
+
+    def narrowed(self, data: Mapping[str, Any]) -> Space:
+        """Return the space with a study file's `space` applied; SpaceError where it goes outside."""
+        parameters = dict(self.parameters)
+        for name, given in data.items():
+            if name not in parameters:
+                raise SpaceError(f"unknown parameter {name!r}{near(name, parameters)}", name)
+            declared = parameters[name]
+            domain = _narrowed(declared.domain, given, name)
+            parameters[name] = replace(declared, domain=domain)
+        return Space(parameters)
+
+    def completed(self, given: Mapping[str, Any], *path: str | int) -> dict[str, Value]:
+        """Return these values with every missing one at its default; SpaceError for one that is not in the space.
+
+        A default that the study file has excluded is left out, and so to the sampler.
+        """
+        for name, value in given.items():
+            if name not in self.parameters:
+                raise SpaceError(f"unknown parameter {name!r}{near(name, self.parameters)}", *path, name)
+            if value not in self.parameters[name].domain:
+                allowed = self.parameters[name].domain
+                raise SpaceError(f"{name} = {json.dumps(value)} is outside its space ({allowed})", *path, name)
+        values: dict[str, Value] = {}
+        for name, parameter in self.parameters.items():
+            if parameter.exists(values):
+                value = given.get(name, parameter.default)
+                if isinstance(parameter.domain, Fixed):
+                    values[name] = parameter.domain.value
+                elif value in parameter.domain:
+                    values[name] = value
+        return values
+
+    def suggest(self, suggest: Callable[[str, Range | Choice], Any]) -> dict[str, Value]:
+        """Return a value for every parameter that exists, asking `suggest(name, domain)` for the free ones."""
+        values: dict[str, Value] = {}
+        for name, parameter in self.parameters.items():
+            if not parameter.exists(values):
+                continue
+            if isinstance(parameter.domain, Fixed):
+                values[name] = parameter.domain.value
+            else:
+                values[name] = decoded(suggest(name, parameter.domain))
+        return values
+
+    def values_of(self, stored: Mapping[str, Any]) -> dict[str, Value]:
+        """Return the values a trial trained with, from what the storage holds: fixed ones are not stored."""
+        return self.suggest(lambda name, _: stored[name])
+
+    def as_data(self) -> dict[str, Any]:
+        """Return the space as a study file would fix it entirely."""
+        return {name: parameter.domain.as_data() for name, parameter in self.parameters.items()}
+
+
+def parse_domain(given: Any, name: str) -> Domain:
+    """Read a range, a choice or a fixed value; SpaceError when it is none."""
+    if isinstance(given, list):
+        given = {"choices": given}
+    if not isinstance(given, Mapping):
+        return Fixed(given)
+    if set(given) == {"choices"}:
+        if not isinstance(given["choices"], list) or not given["choices"]:
+            raise SpaceError(f"the choices of {name!r} are {given['choices']!r}, not a list of at least one", name)
+        return Choice(tuple(given["choices"]))
+    if unknown := set(given) - RANGE_KEYS:
+        wrong = sorted(unknown)[0]
+        raise SpaceError(f"unknown key {wrong!r} in {name!r}{near(wrong, RANGE_KEYS | {'choices'})}", name, wrong)
+    return _range(given, name)
+
+
+def _range(given: Mapping[str, Any], name: str) -> Range:
+    for key in ("low", "high"):
+        value = given.get(key)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise SpaceError(f"{name!r} needs numbers low and high, and has {key} = {value!r}", name)
+    found = Range(given["low"], given["high"], bool(given.get("log", False)), given.get("step"))
+    if found.low > found.high:
+        raise SpaceError(f"{name!r} has low {found.low:g} above high {found.high:g}", name)
+    if found.log and (found.low <= 0 or found.step is not None):
+        raise SpaceError(f"{name!r} is log, so its low must be above 0 and it can have no step", name)
+    return found
+
+
+def _narrowed(declared: Domain, given: Any, name: str) -> Domain:
+    if given in declared:  # a list may itself be one of the choices, as hidden_layers are
+        return Fixed(given)
+    domain = parse_domain(given, name)
+    if isinstance(domain, Range) and isinstance(declared, Range):
+        if domain.low in declared and domain.high in declared:
+            return domain if domain.whole or not declared.whole else replace(domain, low=int(domain.low))
+    elif isinstance(domain, Choice):
+        outside = [value for value in domain.choices if value not in declared]
+        if not outside:
+            return domain
+        domain = Fixed(outside[0])
+    found = domain.value if isinstance(domain, Fixed) else domain
+    raise SpaceError(f"{name} = {found} is outside what the objective declares ({declared})", name)
+
+
+def encoded(value: Any) -> Any:
+    """Return what the storage holds: a list as JSON text, for Optuna's choices are scalars."""
+    return json.dumps(value) if isinstance(value, list) else value
+
+
+def decoded(value: Any) -> Any:
+    """Undo `encoded`."""
+    return json.loads(value) if isinstance(value, str) and value.startswith("[") else value
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """Return a hint at the nearest known names, or at all of them."""
+    known = sorted(known)
+    matches = difflib.get_close_matches(name, known, n=2)
+    if matches:
+        return f"; did you mean {' or '.join(matches)}?"
+    return f"; known: {', '.join(known)}" if known else "; none is known here"
+
+
+def _same(left: object, right: object) -> bool:
+    """Equality that tells True from 1, which Python does not, but not 1 from 1.0."""
+    return left == right and isinstance(left, bool) == isinstance(right, bool)

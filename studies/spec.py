@@ -1,0 +1,236 @@
+"""A study file, read and validated."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from studies.errors import UnknownStudy, WrongSpec
+from studies.space import Space, SpaceError, near
+
+CATALOG = Path(__file__).parent / "catalog"
+NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+class Part(BaseModel):
+    """A part of a study file: no unknown keys, no changes afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Sampler(Part):
+    """How the next parameters are chosen. The same seed gives the same study with one worker."""
+
+    name: Literal["tpe", "random", "grid"] = "tpe"
+    seed: int = Field(default=0, ge=0)
+
+
+class Pruner(Part):
+    """When a bad trial is stopped early."""
+
+    name: Literal["hyperband", "successive_halving", "median", "none"] = "hyperband"
+    min_epochs: int = Field(default=1, ge=1)
+    reduction_factor: int = Field(default=3, ge=2)
+
+
+class Resources(Part):
+    """What one worker gets. threads_per_worker: None divides the machine's cores among its workers."""
+
+    gpus_per_worker: int = Field(default=1, ge=0)
+    workers_per_gpu: int = Field(default=1, ge=1)
+    threads_per_worker: int | None = Field(default=None, ge=1)
+
+
+class Limits(Part):
+    """Where a study stops by itself. None is no limit."""
+
+    trial_minutes: float | None = Field(default=None, gt=0)
+    gpu_hours: float | None = Field(default=None, gt=0)
+    max_failures: int = Field(default=10, ge=1)
+    max_retries: int = Field(default=2, ge=0)
+
+
+class StudySpec(Part):
+    """A written study. `space` and `start_with` are checked against the objective when it is at hand (`resolve`)."""
+
+    name: str = Field(pattern=f"^{NAME.pattern}$", max_length=100)
+    description: str = ""
+    objective: str = Field(pattern=r"^[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?$")
+    dataset: str = ""
+    metric: str = "value"
+    direction: Literal["maximize", "minimize"]
+    n_trials: int = Field(ge=1)
+    max_epochs: int = Field(default=1, ge=1)
+    space: dict[str, Any] = {}
+    sampler: Sampler = Sampler()
+    pruner: Pruner = Pruner()
+    start_with: list[dict[str, Any]] = []
+    resources: Resources = Resources()
+    limits: Limits = Limits()
+
+    def identity(self) -> dict[str, Any]:
+        """What makes two trials comparable; a study in the storage never changes it."""
+        return self.model_dump(include={"objective", "dataset", "metric", "direction", "max_epochs", "space"})
+
+    def resolve(self, declared: Mapping[str, Any]) -> Space:
+        """Return the space that is searched: the objective's, narrowed. Raises SpaceError."""
+        try:
+            space = Space.declared(declared).narrowed(self.space)
+        except SpaceError as error:
+            error.path = ("space", *error.path)
+            raise
+        for index, given in enumerate(self.start_with):
+            space.completed(given, "start_with", index)
+        return space
+
+
+def load(name: str, overrides: Iterable[str] = ()) -> StudySpec:
+    """Return the study of this name in the catalog, or in the file of this path.
+
+    overrides: `key=value` with a dotted key and a YAML value, each replacing what the file says.
+    Raises UnknownStudy, WrongSpec.
+    """
+    return SpecFile.find(name).spec(overrides)
+
+
+def catalog() -> dict[str, Path]:
+    """Return the shipped studies: name -> file."""
+    return {path.stem: path for path in sorted(CATALOG.glob("*.yaml"))}
+
+
+class SpecFile:
+    """A study file with the line of every key, so that an error can point at it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise WrongSpec(where=path, reason=f"it is not UTF-8 text (byte {error.start})") from None
+        except OSError as error:
+            raise WrongSpec(where=path, reason=f"it cannot be read ({error.strerror})") from None
+        self.data, self._lines = self._parse(text)
+
+    @classmethod
+    def find(cls, name: str) -> SpecFile:
+        """Return the file a user means by a study's name or a path; UnknownStudy when there is none."""
+        known = catalog()
+        if name in known:
+            return cls(known[name])
+        if name.endswith((".yaml", ".yml")) or "/" in name:
+            if not Path(name).is_file():
+                raise WrongSpec(where=name, reason="there is no such study file; check the path")
+            return cls(Path(name))
+        raise UnknownStudy(name=name, near=near(name, known))
+
+    def spec(self, overrides: Iterable[str] = ()) -> StudySpec:
+        """Return the validated study; WrongSpec with line, what was found and what is allowed."""
+        data = self.data
+        changed = set()
+        for override in overrides:
+            data, path = _override(data, override)
+            changed.add(path)
+        try:
+            return StudySpec.model_validate(data)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise self.error(_reason(first), *first["loc"], changed=changed) from None
+
+    def error(self, reason: str, *path: str | int, changed: Iterable[tuple[str, ...]] = ()) -> WrongSpec:
+        """Return the error that points at a place of the file, or at the --set that replaced it."""
+        for change in changed:
+            if change == tuple(str(part) for part in path)[: len(change)]:
+                return WrongSpec(where=f"--set {'.'.join(change)}", reason=reason)
+        known = [path[:length] for length in range(len(path), -1, -1) if path[:length] in self._lines]
+        return WrongSpec(where=f"{self.path}:{self._lines[known[0]] if known else 1}", reason=reason)
+
+    def _parse(self, text: str) -> tuple[dict[str, Any], dict[tuple[Any, ...], int]]:
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+            data = loader.construct_document(node) if node else None
+        except yaml.MarkedYAMLError as error:
+            line = (error.problem_mark or error.context_mark).line + 1  # type: ignore[union-attr]
+            raise WrongSpec(where=f"{self.path}:{line}", reason=error.problem or "it is not YAML") from None
+        except yaml.YAMLError as error:
+            raise WrongSpec(where=self.path, reason=f"it is not YAML ({error})") from None
+        finally:
+            loader.dispose()
+        if not isinstance(data, dict):
+            raise WrongSpec(where=f"{self.path}:1", reason="it holds no `key: value` lines; see `studies show meli-cnn`")
+        return data, dict(_lines(node, ()))
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML, where 1e-3 is a number, as in YAML 1.2, and a key given twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"key {key.value!r} is given twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
+def _lines(node: yaml.Node, path: tuple[Any, ...]) -> Iterable[tuple[tuple[Any, ...], int]]:
+    yield path, node.start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield from _lines(value, (*path, key.value))
+            yield (*path, key.value), key.start_mark.line + 1
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield from _lines(value, (*path, index))
+
+
+def _override(data: dict[str, Any], override: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+    key, equals, text = override.partition("=")
+    path = tuple(key.strip().split("."))
+    if not equals or not all(path):
+        raise WrongSpec(where=f"--set {override}", reason="expected key=value, such as --set space.batch_size=[64]")
+    loader = _Loader(text)
+    try:
+        value = loader.get_single_data()
+    except yaml.YAMLError:
+        raise WrongSpec(where=f"--set {override}", reason=f"{text!r} is not a YAML value") from None
+    finally:
+        loader.dispose()
+    return _with(data, path, value), path
+
+
+def _with(data: Any, path: tuple[str, ...], value: Any) -> dict[str, Any]:
+    head, *rest = path
+    inner = data if isinstance(data, dict) else {}
+    return inner | {head: _with(inner.get(head), tuple(rest), value) if rest else value}
+
+
+def _reason(error: Any) -> str:
+    """Return pydantic's finding as a sentence that names what was found and what is allowed."""
+    location, found = error["loc"], error["input"]
+    key = str(location[-1])
+    part = _part_at(location[:-1])
+    if error["type"] == "extra_forbidden":
+        return f"unknown key {key!r}{near(key, part.model_fields)}"
+    if error["type"] == "missing":
+        return f"the key {key!r} is missing"
+    message = error["msg"].replace("Input should", "it should")
+    return f"{key} is {found!r}: {message}"
+
+
+def _part_at(path: Iterable[str | int]) -> type[Part]:
+    part: type[Part] = StudySpec
+    for key in path:
+        annotation = part.model_fields[str(key)].annotation if str(key) in part.model_fields else None
+        part = annotation if isinstance(annotation, type) and issubclass(annotation, Part) else part
+    return part

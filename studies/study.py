@@ -1,0 +1,123 @@
+"""A study in the storage: creating it from a spec, and reading back the spec it was created from."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+from studies.errors import SpecChanged, StudyNotStarted
+from studies.sampling import make_pruner, make_sampler
+from studies.space import Space, encoded
+from studies.spec import StudySpec
+from studies.storage import Storage
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)  # what it would say, the view and the logs do
+
+SPEC, DECLARED, DATA = "spec", "declared_space", "data"
+
+# The names of a trial's user attributes that other modules read.
+CONTINUES, CONTINUED_BY, REASON, RETRIES = "continues", "continued_by", "reason", "retries"
+
+
+def create_or_join(storage: Storage, spec: StudySpec, declared: Mapping[str, Any], data: Mapping[str, Any]) -> int:
+    """Create the study, or join the one of this name when it means the same; return its id in the storage.
+
+    declared: the objective's space. data: name, sha256 and summary of the prepared data set.
+    Whoever comes first also queues `start_with`. Raises SpecChanged.
+    """
+    with storage.ledger.alone(f"study {spec.name}"):
+        study = optuna.create_study(
+            storage=storage.optuna, study_name=spec.name, direction=spec.direction, load_if_exists=True
+        )
+        stored = study.user_attrs.get(SPEC)
+        if stored is not None:
+            _refuse_another(StudySpec.model_validate(stored), spec, study.user_attrs.get(DATA, {}), data)
+        else:
+            # The spec comes last: a study that has one is whole.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                study.set_metric_names([spec.metric])
+            study.set_user_attr(DECLARED, declared)
+            study.set_user_attr(DATA, data)
+            _queue_start_with(study, spec, spec.resolve(declared))
+        study.set_user_attr(SPEC, spec.model_dump())
+        storage.ledger.open_study(study._study_id, spec.n_trials)
+    return study._study_id
+
+
+def find(storage: Storage, name: str) -> optuna.Study | None:
+    """Return the study of this name as Optuna has it, or None."""
+    try:
+        return optuna.load_study(study_name=name, storage=storage.optuna)
+    except KeyError:
+        return None
+
+
+def get(storage: Storage, name: str) -> optuna.Study:
+    """Return the study of this name; StudyNotStarted when the storage has none, or one that is not ours."""
+    study = find(storage, name)
+    if study is None or SPEC not in study.user_attrs:
+        raise StudyNotStarted(name=name)
+    return study
+
+
+def spec_of(study: optuna.Study) -> StudySpec:
+    """Return the spec that a study was last launched with."""
+    return StudySpec.model_validate(study.user_attrs[SPEC])
+
+
+def space_of(study: optuna.Study) -> Space:
+    """Return the space that a study searches."""
+    return spec_of(study).resolve(study.user_attrs[DECLARED])
+
+
+def open_for_trials(storage: Storage, name: str) -> optuna.Study:
+    """Return the study with its own sampler and pruner, ready to ask."""
+    study = get(storage, name)
+    spec = spec_of(study)
+    study.sampler = make_sampler(spec, space_of(study))
+    study.pruner = make_pruner(spec.pruner, spec.max_epochs)
+    return study
+
+
+def continue_trial(study: optuna.Study, trial: optuna.trial.FrozenTrial, reason: str, max_retries: int) -> bool:
+    """Fail a running trial and queue its continuation: same parameters, same seed, at the head of the queue.
+
+    Returns False, and queues nothing, when it has been continued max_retries times for that reason already.
+    The caller holds the study's lock.
+    """
+    attributes = trial.user_attrs
+    retries = attributes.get(RETRIES, 0) + (reason == "lost")
+    storage, trial_id = study._storage, trial._trial_id
+    storage.set_trial_user_attr(trial_id, REASON, reason)
+    if retries <= max_retries:
+        kept = {CONTINUES: trial.number, RETRIES: retries}
+        if "seed" in attributes:
+            kept["seed"] = attributes["seed"]
+        params = trial.params or trial.system_attrs.get("fixed_params", {})
+        study.enqueue_trial(params, user_attrs=kept)
+        storage.set_trial_user_attr(trial_id, CONTINUED_BY, study.get_trials(deepcopy=False)[-1].number)
+    storage.set_trial_state_values(trial_id, TrialState.FAIL)
+    return retries <= max_retries
+
+
+def _queue_start_with(study: optuna.Study, spec: StudySpec, space: Space) -> None:
+    free = {name for name, parameter in space.parameters.items() if hasattr(parameter.domain, "as_data")}
+    for index, given in enumerate(spec.start_with):
+        values = space.completed(given, "start_with", index)
+        params = {name: encoded(value) for name, value in values.items() if name in free}
+        study.enqueue_trial(params, user_attrs={"start_with": index}, skip_if_exists=False)
+
+
+def _refuse_another(stored: StudySpec, given: StudySpec, old_data: Mapping[str, Any], data: Mapping[str, Any]) -> None:
+    before, now = stored.identity(), given.identity()
+    before["data"], now["data"] = old_data.get("sha256"), data.get("sha256")
+    changed = [key for key in now if json.dumps(before[key], sort_keys=True) != json.dumps(now[key], sort_keys=True)]
+    if changed:
+        difference = "; ".join(f"{key}: stored {json.dumps(before[key])}, given {json.dumps(now[key])}" for key in changed)
+        raise SpecChanged(name=given.name, what=" and ".join(changed), difference=difference)

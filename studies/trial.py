@@ -1,0 +1,177 @@
+"""One trial's life: suggest, train epoch by epoch, report, and an outcome.
+
+A trial ends in one of these ways; the words are the same in the storage (`reason`), in `status` and in the README:
+
+    COMPLETE              trained to max_epochs, or to its time limit; its value is that of its best epoch
+    PRUNED                worse than others at the same epoch
+    FAIL  nan             the metric or the training loss stopped being a number
+    FAIL  out_of_memory   the device's memory did not hold it
+    FAIL  exception       the objective raised
+    FAIL  stopped         a person or a limit asked the worker to leave; a continuation is queued
+    FAIL  lost            its worker died; a continuation is queued, up to max_retries of them
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+from studies.objective import FunctionObjective, LoadedObjective
+from studies.sampling import seed_of
+from studies.space import Choice, Range, Space, encoded
+from studies.spec import StudySpec
+
+TRACEBACK_CHARACTERS = 4000
+
+
+@dataclass
+class Outcome:
+    """How a trial ended. attributes: what is kept beside the value."""
+
+    state: TrialState
+    value: float | None = None
+    reason: str | None = None
+    detail: str | None = None
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Course:
+    """What the trials of one study on one worker have in common."""
+
+    spec: StudySpec
+    space: Space
+    objective: LoadedObjective
+    data: Any
+    device: str
+    should_stop: Callable[[], str | None]
+
+
+class _Stopped(BaseException):
+    """Raised inside a plain function's trial; a BaseException, so that no `except Exception` of theirs hides it."""
+
+
+def run_trial(trial: optuna.Trial, course: Course) -> Outcome:
+    """Run a claimed trial to its outcome; never raises for what the objective does."""
+    seed = trial.user_attrs.get("seed")
+    if seed is None:
+        seed = seed_of(course.spec.sampler.seed, trial.number)
+        trial.set_user_attr("seed", seed)
+    started = time.monotonic()
+    try:
+        if isinstance(course.objective, FunctionObjective):
+            outcome = _run_function(trial, course, course.objective)
+        else:
+            outcome = _Run(trial, course, seed).run()
+    except Exception as error:
+        outcome = _failure(error)
+    outcome.attributes["seconds"] = round(time.monotonic() - started, 3)
+    return outcome
+
+
+class _Run:
+    """The epochs of one trial."""
+
+    def __init__(self, trial: optuna.Trial, course: Course, seed: int) -> None:
+        self.trial = trial
+        self.course = course
+        self.params = course.space.suggest(partial(_suggest, trial))
+        self.training = course.objective.start(self.params, course.data, seed=seed, device=course.device)
+        self.history: list[dict[str, float]] = []
+
+    def run(self) -> Outcome:
+        limit = self.course.spec.limits.trial_minutes
+        deadline = time.monotonic() + limit * 60 if limit else math.inf
+        for epoch in range(1, self.course.spec.max_epochs + 1):
+            metrics = {name: float(value) for name, value in self.training.epoch().items()}
+            if broken := self._not_a_number(metrics):
+                return self._ended(TrialState.FAIL, "nan", f"{broken} is {metrics[broken]} in epoch {epoch}")
+            self.history.append(metrics)
+            self.trial.report(metrics[self.course.spec.metric], epoch)
+            if epoch == self.course.spec.max_epochs:
+                break
+            if self.trial.should_prune():
+                return self._ended(TrialState.PRUNED)
+            if why := self.course.should_stop():
+                return self._ended(TrialState.FAIL, "stopped", why)
+            if time.monotonic() > deadline:
+                return self._ended(TrialState.COMPLETE, detail=f"stopped at its limit of {limit:g} minutes")
+        return self._ended(TrialState.COMPLETE)
+
+    def _not_a_number(self, metrics: Mapping[str, float]) -> str | None:
+        if self.course.spec.metric not in metrics:
+            raise KeyError(f"the objective's epoch reports {sorted(metrics)}, not {self.course.spec.metric!r}")
+        watched = (self.course.spec.metric, "train_loss")
+        return next((name for name in watched if not math.isfinite(metrics.get(name, 0.0))), None)
+
+    def _ended(self, state: TrialState, reason: str | None = None, detail: str | None = None) -> Outcome:
+        outcome = Outcome(state, reason=reason, detail=detail)
+        if self.history:
+            best = self._best_epoch()
+            outcome.attributes = {"epoch": best, "metrics": self.history[best - 1], "history": self.history}
+            if state == TrialState.COMPLETE:
+                outcome.value = self.history[best - 1][self.course.spec.metric]
+        return outcome
+
+    def _best_epoch(self) -> int:
+        sign = 1 if self.course.spec.direction == "maximize" else -1
+        values = [sign * metrics[self.course.spec.metric] for metrics in self.history]
+        return values.index(max(values)) + 1
+
+
+def _suggest(trial: optuna.Trial, name: str, domain: Range | Choice) -> Any:
+    if isinstance(domain, Choice):
+        return trial.suggest_categorical(name, [encoded(choice) for choice in domain.choices])
+    if domain.whole:
+        step = int(domain.step or 1)
+        return trial.suggest_int(name, int(domain.low), int(domain.high), log=domain.log, step=step)
+    return trial.suggest_float(name, domain.low, domain.high, log=domain.log, step=domain.step)
+
+
+def _run_function(trial: optuna.Trial, course: Course, objective: FunctionObjective) -> Outcome:
+    def stop_if_asked() -> None:
+        if course.should_stop():
+            raise _Stopped
+
+    try:
+        value = float(objective.function(_watched(trial, stop_if_asked)))
+    except optuna.TrialPruned:
+        return Outcome(TrialState.PRUNED)
+    except _Stopped:
+        return Outcome(TrialState.FAIL, reason="stopped", detail=course.should_stop())
+    if not math.isfinite(value):
+        return Outcome(TrialState.FAIL, reason="nan", detail=f"the objective returned {value}")
+    return Outcome(TrialState.COMPLETE, value)
+
+
+def _watched(trial: optuna.Trial, check: Callable[[], None]) -> optuna.Trial:
+    """Return the trial with a check after each report: a plain function has no other place to be stopped at."""
+    report = trial.report
+
+    def report_then_check(value: float, step: int) -> None:
+        report(value, step)
+        check()
+
+    trial.report = report_then_check  # type: ignore[method-assign]
+    return trial
+
+
+def _failure(error: Exception) -> Outcome:
+    # torch.OutOfMemoryError by name: this package imports no torch. A RuntimeError says it on the CPU.
+    out_of_memory = type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError)
+    out_of_memory = out_of_memory or "can't allocate memory" in str(error)
+    trace = "".join(traceback.format_exception(error))[-TRACEBACK_CHARACTERS:]
+    return Outcome(
+        TrialState.FAIL,
+        reason="out_of_memory" if out_of_memory else "exception",
+        detail=f"{type(error).__name__}: {error}",
+        attributes={"traceback": trace},
+    )

@@ -1,0 +1,184 @@
+"""One worker's life: claim a trial, run it, tell how it ended; until the budget is spent or it is asked to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+import psycopg2
+from optuna.trial import TrialState
+
+from studies import provenance
+from studies.objective import load_objective
+from studies.settings import Settings
+from studies.storage import Storage, open_storage
+from studies.storage.ledger import HEARTBEAT_S, Budget
+from studies.study import REASON, continue_trial, open_for_trials, space_of, spec_of
+from studies.trial import Course, Outcome, run_trial
+
+WAIT_FOR_OTHERS_S = 1.0
+
+
+@dataclass
+class Stop:
+    """Why this worker should leave, once anybody has said so. Set by signals, by the heartbeat, by a dead parent."""
+
+    why: str | None = None
+
+    def request(self, why: str) -> None:
+        """Ask the worker to leave after its epoch; the first reason stays."""
+        self.why = self.why or why
+
+    def __call__(self) -> str | None:
+        return self.why
+
+
+def work(name: str, settings: Settings, device: str, stop: Stop, say: Callable[[str], None]) -> str:
+    """Run trials of the study until there is none left for this worker; return why it left.
+
+    say: told one line about each trial as it ends.
+    Raises StudyNotStarted, ObjectiveRefused, and the storage's errors.
+    """
+    with open_storage(settings) as storage:
+        worker = _Worker(storage, name, settings, device, stop, say)
+        with worker.registered():
+            return worker.run()
+
+
+class _Worker:
+    def __init__(
+        self, storage: Storage, name: str, settings: Settings, device: str, stop: Stop, say: Callable[[str], None]
+    ) -> None:
+        self.storage = storage
+        self.study = open_for_trials(storage, name)
+        self.study_id = self.study._study_id
+        self.spec = spec_of(self.study)
+        self.stop = stop
+        self.say = say
+        self.device = device
+        objective = load_objective(self.spec)
+        data = objective.prepare(self.spec.dataset, settings.data, settings.directory("prepared"), _quiet)
+        self.course = Course(self.spec, space_of(self.study), objective, data, device, stop)
+        self.provenance = provenance.of_this_process(device) | {"data": getattr(data, "sha256", None)}
+
+    @contextmanager
+    def registered(self) -> Iterator[None]:
+        """Be a worker that others can see, with a heartbeat."""
+        self.worker_id = self.storage.ledger.enter(self.study_id, provenance.device_name(self.device))
+        ended = threading.Event()
+        heart = threading.Thread(target=self._beat, args=(ended,), name="heartbeat", daemon=True)
+        heart.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            heart.join()
+            self.storage.ledger.leave(self.worker_id)
+
+    def run(self) -> str:
+        while True:
+            if self.stop.why:
+                return self.stop.why
+            budget, trial = self._claim()
+            if trial is not None:
+                self._tell(trial, run_trial(trial, self.course))
+            elif why := self._nothing_left(budget):
+                return why
+            else:
+                # Others still run the last trials. Should one of them die, its trial is ours to continue.
+                time.sleep(WAIT_FOR_OTHERS_S)
+
+    def _claim(self) -> tuple[Budget, optuna.Trial | None]:
+        """Take the next trial. One worker at a time does, which is what makes the number of trials exact."""
+        ledger = self.storage.ledger
+        with ledger.alone(self.study_id):
+            for trial_id in ledger.lost_trials(self.study_id):
+                lost = self.study._storage.get_trial(trial_id)
+                continue_trial(self.study, lost, "lost", self.spec.limits.max_retries)
+                self.say(f"trial {lost.number} was lost with its worker; it is queued again")
+            budget = ledger.budget(self.study_id)
+            if self._limit(budget) or budget.counted >= budget.n_trials:
+                return budget, None
+            trial = self.study.ask()
+            ledger.works_on(self.worker_id, trial._trial_id)
+        return budget, trial
+
+    def _limit(self, budget: Budget) -> str | None:
+        """Return why no further trial may start, though the study has some left."""
+        limits = self.spec.limits
+        if budget.stop:
+            return budget.stop
+        if budget.failures_in_a_row >= limits.max_failures:
+            return f"{budget.failures_in_a_row} trials failed in a row"
+        if limits.gpu_hours is not None and budget.device_hours >= limits.gpu_hours:
+            return f"{budget.device_hours:.2f} of {limits.gpu_hours:g} gpu_hours are used"
+        return None
+
+    def _nothing_left(self, budget: Budget) -> str | None:
+        if why := self._limit(budget):
+            return why
+        return None if budget.running else f"all {budget.n_trials} trials are done"
+
+    def _tell(self, trial: optuna.Trial, outcome: Outcome) -> None:
+        ledger = self.storage.ledger
+        for key, value in (outcome.attributes | {"provenance": self.provenance}).items():
+            trial.set_user_attr(key, value)
+        if outcome.reason == "stopped":
+            with ledger.alone(self.study_id):
+                frozen = self.study._storage.get_trial(trial._trial_id)
+                continue_trial(self.study, frozen, "stopped", self.spec.limits.max_retries)
+        else:
+            for key, text in ((REASON, outcome.reason), ("detail", outcome.detail)):
+                if text is not None:
+                    trial.set_user_attr(key, text)
+            self.study.tell(trial, outcome.value, outcome.state)
+        ledger.works_on(self.worker_id, None)
+        self.say(_line(trial.number, outcome))
+
+    def _beat(self, ended: threading.Event) -> None:
+        # A lost connection is no reason to die: the next beat opens another.
+        while not ended.wait(HEARTBEAT_S):
+            try:
+                why = self.storage.ledger.heartbeat(self.worker_id)
+            except psycopg2.Error as error:
+                self.say(f"heartbeat failed: {' '.join(str(error).split())}")
+                continue
+            if why:
+                self.stop.request(why)
+
+
+def listen_to_signals(stop: Stop) -> None:
+    """Leave after the epoch at the first SIGTERM or SIGINT; at once at the second."""
+
+    def heard(number: int, frame: Any) -> None:
+        if stop.why:
+            os._exit(128 + number)
+        stop.request(f"{signal.Signals(number).name} received")
+
+    signal.signal(signal.SIGTERM, heard)
+    signal.signal(signal.SIGINT, heard)
+
+
+def _line(number: int, outcome: Outcome) -> str:
+    state = outcome.state.name.lower() if outcome.state != TrialState.FAIL else f"failed ({outcome.reason})"
+    value = "" if outcome.value is None else f", value {outcome.value:.6g}"
+    detail = "" if outcome.detail is None else f": {outcome.detail}"
+    return f"trial {number} {state}{value} after {outcome.attributes['seconds']:.1f} s{detail}"
+
+
+def _quiet(what: str, fraction: float) -> None:
+    """Progress for nobody: the launcher has shown it already."""
+
+
+def say_to_stderr(line: str) -> None:
+    """Print one line of a worker's log, with the time."""
+    print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
+
