@@ -40,10 +40,12 @@ app.add_typer(storage_app, name="storage")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A study of the catalog, or the path of a study file.")]
 StudyName = Annotated[str, typer.Argument(metavar="NAME", help="A study that has been launched.")]
 StorageUrl = Annotated[
-    str | None, typer.Option("--storage", metavar="URL", help="A PostgreSQL server, in place of STUDIES_STORAGE.")
+    str | None,
+    typer.Option("--storage", metavar="URL", help="A PostgreSQL server, in place of STUDIES_STORAGE."),
 ]
 Overrides = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a key of the study file. Repeatable.")
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Replace a key of the study file. Repeatable."),
 ]
 Dataset = Annotated[str | None, typer.Option(help="Another of the objective's data sets, or the path of a file.")]
 
@@ -192,7 +194,12 @@ def _detach(name: str, settings: Settings) -> None:
     environment = os.environ | ({"STUDIES_STORAGE": settings.storage} if settings.storage else {})
     with log.open("w") as output:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, env=environment
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            env=environment,
         )
     typer.echo(f"{name} runs in the background (process {process.pid}, log {log}).", err=True)
     typer.echo(f"`studies watch {name}` follows it, `studies stop {name}` ends it.", err=True)
@@ -272,7 +279,8 @@ def stop(name: StudyName, storage: StorageUrl = None) -> None:
         opened.ledger.request_stop(study_id, "`studies stop` was typed")
         alive = [worker for worker in opened.ledger.workers(study_id) if worker.alive]
     typer.echo(
-        f"{name}: {len(alive)} workers leave after their epoch; `studies launch {name}` goes on from there.", err=True
+        f"{name}: {len(alive)} workers leave after their epoch; `studies launch {name}` goes on from there.",
+        err=True,
     )
 
 
@@ -310,8 +318,16 @@ def dashboard(
     from studies.storage import open_storage
     from studies.web.dashboard import serve
 
-    with open_storage(Settings.from_environment().with_storage(storage)) as opened, suppress(KeyboardInterrupt):
-        serve(opened, host, port, lambda url: typer.echo(f"The dashboard is at {url} ; Ctrl-C ends it.", err=True))
+    with (
+        open_storage(Settings.from_environment().with_storage(storage)) as opened,
+        suppress(KeyboardInterrupt),
+    ):
+        serve(
+            opened,
+            host,
+            port,
+            lambda url: typer.echo(f"The dashboard is at {url} ; Ctrl-C ends it.", err=True),
+        )
 
 
 @storage_app.command("up")

@@ -97,11 +97,6 @@ class HomeNotWritable(WrongInput):
     """Cannot write to {path} ({reason}); set STUDIES_HOME to a directory that this user can write to."""
 
 
-class TrialLost(StudiesError):
-    """Trial {number} was taken from this worker, which had sent no heartbeat for too long; it goes on to the next
-    one."""
-
-
 class WorkersDied(StudiesError):
     """{n_died} of {n_workers} workers died and the study is unfinished ({done} of {n_trials} trials): {reason}; the
     logs are in {logs}; `studies launch {name}` goes on from here."""

@@ -127,12 +127,14 @@ class _Launch:
         if self.interrupts or (budget.stop and budget.done < budget.n_trials):
             raise Interrupted(**count)
         if budget.failures_in_a_row >= self.spec.limits.max_failures:
-            raise TooManyFailures(
-                name=self.spec.name, n_failures=budget.failures_in_a_row, reason=self._last_failure()
-            )
+            raise TooManyFailures(name=self.spec.name, n_failures=budget.failures_in_a_row, reason=self._last_failure())
         if budget.done < budget.n_trials and self.n_died:
             raise WorkersDied(
-                n_died=self.n_died, n_workers=self.n_workers, reason=self.last_error, logs=self.launcher.logs, **count
+                n_died=self.n_died,
+                n_workers=self.n_workers,
+                reason=self.last_error,
+                logs=self.launcher.logs,
+                **count,
             )
 
     def _last_failure(self) -> str:

@@ -30,9 +30,17 @@ class Training(Protocol):
 class LoadedObjective(Protocol):
     """An objective; what of its contract the service uses."""
 
-    metrics: Mapping[str, str]
-    space: Mapping[str, Mapping[str, Any]]
-    datasets: Mapping[str, str]
+    @property
+    def metrics(self) -> Mapping[str, str]:
+        """Its metrics, each with its direction."""
+
+    @property
+    def space(self) -> Mapping[str, Mapping[str, Any]]:
+        """Its parameters."""
+
+    @property
+    def datasets(self) -> Mapping[str, str]:
+        """Its data sets, each with one sentence."""
 
     def prepare(self, dataset: str, data: Path, cache: Path, progress: Callable[[str, float], None]) -> Any:
         """Return the data set, prepared once a machine."""

@@ -33,7 +33,9 @@ def make_sampler(spec: StudySpec, space: Space) -> BaseSampler:
         if isinstance(parameter.domain, Choice):
             grid[name] = [encoded(choice) for choice in parameter.domain.choices]
         elif hasattr(parameter.domain, "low"):
-            raise SpaceError(f"the grid sampler needs choices, and {name} is a range ({parameter.domain})", "space", name)
+            raise SpaceError(
+                f"the grid sampler needs choices, and {name} is a range ({parameter.domain})", "space", name
+            )
     return optuna.samplers.GridSampler(grid, seed=spec.sampler.seed)
 
 
@@ -81,9 +83,7 @@ class SeededSampler(BaseSampler):
         """See BaseSampler."""
         return self._of(trial).sample_independent(study, trial, param_name, param_distribution)
 
-    def after_trial(
-        self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
-    ) -> None:
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """See BaseSampler."""
         self._of(trial).after_trial(study, trial, state, values)
 

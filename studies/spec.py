@@ -162,8 +162,10 @@ class SpecFile:
         finally:
             loader.dispose()
         if not isinstance(data, dict):
-            raise WrongSpec(where=f"{self.path}:1", reason="it holds no `key: value` lines; see `studies show meli-cnn`")
-        return data, dict(_lines(node, ()))
+            raise WrongSpec(
+                where=f"{self.path}:1", reason="it holds no `key: value` lines; see `studies show meli-cnn`"
+            )
+        return data, dict(_lines(node, ())) if node else {}
 
 
 class _Loader(yaml.SafeLoader):

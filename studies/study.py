@@ -103,7 +103,7 @@ def continue_trial(study: optuna.Study, trial: optuna.trial.FrozenTrial, reason:
         study.enqueue_trial(params, user_attrs=kept)
         storage.set_trial_user_attr(trial_id, CONTINUED_BY, study.get_trials(deepcopy=False)[-1].number)
     storage.set_trial_state_values(trial_id, TrialState.FAIL)
-    return retries <= max_retries
+    return bool(retries <= max_retries)
 
 
 def _queue_start_with(study: optuna.Study, spec: StudySpec, space: Space) -> None:
@@ -119,5 +119,7 @@ def _refuse_another(stored: StudySpec, given: StudySpec, old_data: Mapping[str, 
     before["data"], now["data"] = old_data.get("sha256"), data.get("sha256")
     changed = [key for key in now if json.dumps(before[key], sort_keys=True) != json.dumps(now[key], sort_keys=True)]
     if changed:
-        difference = "; ".join(f"{key}: stored {json.dumps(before[key])}, given {json.dumps(now[key])}" for key in changed)
+        difference = "; ".join(
+            f"{key}: stored {json.dumps(before[key])}, given {json.dumps(now[key])}" for key in changed
+        )
         raise SpecChanged(name=given.name, what=" and ".join(changed), difference=difference)

@@ -38,6 +38,7 @@ class Stop:
         self.why = self.why or why
 
     def __call__(self) -> str | None:
+        """Return why, or None to go on."""
         return self.why
 
 
@@ -55,7 +56,13 @@ def work(name: str, settings: Settings, device: str, stop: Stop, say: Callable[[
 
 class _Worker:
     def __init__(
-        self, storage: Storage, name: str, settings: Settings, device: str, stop: Stop, say: Callable[[str], None]
+        self,
+        storage: Storage,
+        name: str,
+        settings: Settings,
+        device: str,
+        stop: Stop,
+        say: Callable[[str], None],
     ) -> None:
         self.storage = storage
         self.study = open_for_trials(storage, name)
@@ -181,4 +188,3 @@ def _quiet(what: str, fraction: float) -> None:
 def say_to_stderr(line: str) -> None:
     """Print one line of a worker's log, with the time."""
     print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
-

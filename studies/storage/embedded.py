@@ -39,7 +39,12 @@ START_TIMEOUT_S = 60
 ROOT_PLACE = Path("/var/lib/studies")
 
 # Durable as PostgreSQL is by default; only what a local socket and a small machine ask for is set.
-SERVER_SETTINGS = {"listen_addresses": "''", "max_connections": "200", "shared_buffers": "128MB", "jit": "off"}
+SERVER_SETTINGS = {
+    "listen_addresses": "''",
+    "max_connections": "200",
+    "shared_buffers": "128MB",
+    "jit": "off",
+}
 
 
 class EmbeddedServer:
@@ -207,7 +212,12 @@ class EmbeddedServer:
         if made.returncode != 0:
             raise EmbeddedServerFailed(place=self.place, log="not written", reason=made.stderr.strip())
         single = self._run(
-            str(binaries / "postgres"), "--single", "-D", str(partial), "postgres", input="CREATE DATABASE studies\n"
+            str(binaries / "postgres"),
+            "--single",
+            "-D",
+            str(partial),
+            "postgres",
+            input="CREATE DATABASE studies\n",
         )
         if single.returncode != 0:
             raise EmbeddedServerFailed(place=self.place, log="not written", reason=single.stderr.strip())
@@ -216,7 +226,12 @@ class EmbeddedServer:
     def _stop(self) -> None:
         if (self.data / "postmaster.pid").exists():
             self._run(
-                str(self._binaries() / "pg_ctl"), "stop", "--mode=fast", "--wait", "--silent", f"--pgdata={self.data}"
+                str(self._binaries() / "pg_ctl"),
+                "stop",
+                "--mode=fast",
+                "--wait",
+                "--silent",
+                f"--pgdata={self.data}",
             )
 
     def _forget_dead_server(self) -> None:

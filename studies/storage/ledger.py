@@ -191,7 +191,8 @@ class Ledger:
         """Record that the worker ended by itself."""
         self._run(
             lambda cursor: cursor.execute(
-                "UPDATE studies.workers SET ended_at = now(), trial_id = NULL WHERE worker_id = %s", (worker_id,)
+                "UPDATE studies.workers SET ended_at = now(), trial_id = NULL WHERE worker_id = %s",
+                (worker_id,),
             )
         )
 
@@ -210,12 +211,12 @@ class Ledger:
         rows = self.read(
             """SELECT w.worker_id, w.host, w.pid, w.device, t.number,
                       (SELECT max(step) FROM trial_intermediate_values v WHERE v.trial_id = w.trial_id),
-                      extract(epoch FROM now() - w.heartbeat_at)
+                      extract(epoch FROM now() - w.heartbeat_at)::float8
                  FROM studies.workers w LEFT JOIN trials t ON t.trial_id = w.trial_id
                 WHERE w.study_id = %s AND w.ended_at IS NULL ORDER BY w.worker_id""",
             (study_id,),
         )
-        return [Worker(*row[:6], silent_s=float(row[6])) for row in rows]
+        return [Worker(*row) for row in rows]
 
     def lost_trials(self, study_id: int) -> list[int]:
         """Return the ids of running trials whose worker is dead.

@@ -1,0 +1,152 @@
+"""The training loop that the shipped objectives share: one epoch, its metrics, and a state to go on from.
+
+Everything random draws from a state that belongs to the training, so that two trainings in one process, or one that
+is carried over to another process, give the values they would give alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+
+class Optimizer(Protocol):
+    """What the loop asks of an optimizer; torch's own and `RowOptimizer` have it."""
+
+    def step(self) -> Any:
+        """Update the parameters from their gradients."""
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything the next step depends on."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Become the optimizer that `state` was taken from."""
+
+
+class Fit:
+    """A training: see `objectives.Training`.
+
+    batches(generator): yields one epoch's batches, in an order drawn from the generator.
+    loss(batch): the mean loss of a batch, a scalar that carries a gradient, and the number of its examples.
+    score(role): metrics over the rows of "validation" or "test", in evaluation mode and without gradients.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizers: Sequence[Optimizer],
+        *,
+        batches: Callable[[torch.Generator], Iterator[Any]],
+        loss: Callable[[Any], tuple[Tensor, int]],
+        score: Callable[[str], dict[str, float]],
+        seed: int,
+        device: str,
+    ) -> None:
+        self.model = model
+        self._optimizers = optimizers
+        self._batches = batches
+        self._loss = loss
+        self._score = score
+        self._device = device
+        self._order = torch.Generator().manual_seed(seed)
+        with seeded(seed, device):
+            self._random = random_state(device)
+
+    def epoch(self) -> dict[str, float]:
+        """Train one epoch; return train_loss (mean over examples), the validation metrics and the speed."""
+        started = time.perf_counter()
+        self.model.train()
+        total = torch.zeros((), device=self._device)
+        n_examples = 0
+        with self._own_randomness():
+            for batch in self._batches(self._order):
+                loss, size = self._loss(batch)
+                for optimizer in self._optimizers:
+                    optimizer.zero_grad()
+                torch.autograd.backward(loss)
+                for optimizer in self._optimizers:
+                    optimizer.step()
+                total += loss.detach() * size  # stays on the device: reading it would wait for the device
+                n_examples += size
+        train_loss = total.item() / n_examples
+        seconds = time.perf_counter() - started
+        return {
+            "train_loss": train_loss,
+            **self._scored("validation"),
+            "examples_per_s": n_examples / seconds,
+        }
+
+    def test(self) -> dict[str, float]:
+        """Return the metrics over the test rows."""
+        return self._scored("test")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything the next epoch depends on."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
+            "order": self._order.get_state(),
+            "random": self._random,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where `state` was taken."""
+        self.model.load_state_dict(state["model"])
+        for optimizer, saved in zip(self._optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        self._order.set_state(state["order"])
+        self._random = state["random"]
+
+    def _scored(self, role: str) -> dict[str, float]:
+        self.model.eval()
+        with torch.inference_mode():
+            return self._score(role)
+
+    @contextmanager
+    def _own_randomness(self) -> Iterator[None]:
+        with torch.random.fork_rng(_cuda(self._device)):
+            set_random_state(self._random, self._device)
+            yield
+            self._random = random_state(self._device)
+
+
+@contextmanager
+def seeded(seed: int, device: str) -> Iterator[None]:
+    """Draw everything inside from this seed, and leave the process's own randomness as it was."""
+    with torch.random.fork_rng(_cuda(device)):
+        torch.manual_seed(seed)
+        yield
+
+
+def random_state(device: str) -> list[Tensor]:
+    """Return the state of the generators that layers draw from."""
+    return [torch.get_rng_state(), *(torch.cuda.get_rng_state(device) for device in _cuda(device))]
+
+
+def set_random_state(state: list[Tensor], device: str) -> None:
+    """Undo what was drawn since `state` was taken."""
+    torch.set_rng_state(state[0])
+    for cuda, saved in zip(_cuda(device), state[1:], strict=False):
+        torch.cuda.set_rng_state(saved, cuda)
+
+
+def _cuda(device: str) -> list[str]:
+    return [device] if device.startswith("cuda") else []
+
+
+def make_optimizer(parameters: Iterator[nn.Parameter], params: Mapping[str, Any]) -> torch.optim.Optimizer:
+    """Return the optimizer that `optimizer`, `learning_rate`, `weight_decay` and, for sgd, `momentum` describe."""
+    rate, decay = params["learning_rate"], params["weight_decay"]
+    if params["optimizer"] == "adam":
+        return torch.optim.Adam(parameters, lr=rate, weight_decay=decay, fused=True)
+    if params["optimizer"] == "rmsprop":
+        return torch.optim.RMSprop(parameters, lr=rate, weight_decay=decay)
+    return torch.optim.SGD(parameters, lr=rate, weight_decay=decay, momentum=params["momentum"], fused=True)

@@ -1,0 +1,145 @@
+"""What the two title classifiers share: the data, the parameters they have in common, batches and scores."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from objectives._contract import Objective, Progress, silent
+from objectives._data.titles import DATASETS, Rows, Titles, load_titles
+from objectives._fit import Fit, Optimizer, make_optimizer, seeded
+from objectives._metrics import classification, confusion_matrix
+from objectives._rows import RowEmbedding, RowOptimizer
+
+EMBEDDING_WIDTH = 300  # that of the Spanish Billion Words vectors, which the published models start from
+POOL_BATCHES = 50
+SCORE_BATCH = 1024
+
+SHARED_SPACE: dict[str, dict[str, Any]] = {
+    "learning_rate": {"low": 1e-5, "high": 1e-1, "log": True, "default": 1e-3},
+    "weight_decay": {"low": 1e-7, "high": 1e-3, "log": True, "default": 1e-5},
+    "batch_size": {"choices": [64, 128, 256, 512, 1024], "default": 128},
+    "dropout": {"low": 0.0, "high": 0.7, "default": 0.3},
+    "freeze_embeddings": {"choices": [True, False], "default": False},
+    "optimizer": {"choices": ["adam", "rmsprop", "sgd"], "default": "adam"},
+    "momentum": {"low": 0.0, "high": 0.99, "default": 0.9, "when": {"optimizer": ["sgd"]}},
+}
+
+
+class TitleClassifier(nn.Module):
+    """Titles [n, longest] of word numbers, and their lengths [n], to logits [n, n_classes]."""
+
+    embedding: RowEmbedding
+
+
+class TitleObjective(Objective):
+    """Tell a product title's category; an objective says which model does."""
+
+    metrics: ClassVar[Mapping[str, str]] = {"balanced_accuracy": "maximize", "accuracy": "maximize"}
+    datasets: ClassVar[Mapping[str, str]] = DATASETS
+
+    @abstractmethod
+    def build(self, params: Mapping[str, Any], data: Titles) -> TitleClassifier:
+        """Return the model, with weights drawn from torch's generator."""
+
+    def shortest(self, params: Mapping[str, Any]) -> int:
+        """Return the length to which shorter titles are padded."""
+        return 1
+
+    def prepare(self, dataset: str, data: Path, cache: Path, progress: Progress = silent) -> Titles:
+        """See Objective."""
+        return load_titles(dataset, data, cache, progress)
+
+    def start(self, params: Mapping[str, Any], data: Titles, *, seed: int, device: str) -> Fit:
+        """See Objective."""
+        with seeded(seed, device):
+            model = self.build(params, data).to(device)
+        optimizers: list[Optimizer] = [make_optimizer(model.parameters(), params)]
+        if not params["freeze_embeddings"]:
+            optimizers.append(RowOptimizer(model.embedding, params))
+        shortest = self.shortest(params)
+        roles = {role: TitleBatches(getattr(data, role), shortest, device) for role in ("train", "validation", "test")}
+
+        def loss(batch: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, int]:
+            words, lengths, labels = batch
+            return F.cross_entropy(model(words, lengths), labels), len(labels)
+
+        def score(role: str) -> dict[str, float]:
+            return score_titles(model, roles[role], len(data.classes))
+
+        return Fit(
+            model,
+            optimizers,
+            batches=lambda order: roles["train"].shuffled(params["batch_size"], order),
+            loss=loss,
+            score=score,
+            seed=seed,
+            device=device,
+        )
+
+
+class TitleBatches:
+    """The titles of one role, cut into padded batches."""
+
+    def __init__(self, rows: Rows, shortest: int, device: str) -> None:
+        self._rows = rows
+        self._lengths = np.diff(rows.offsets)
+        self._shortest = shortest
+        self._device = device
+
+    def shuffled(self, batch_size: int, order: torch.Generator) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield words [n, longest], lengths [n] and labels [n] of every title once, in random batches.
+
+        Titles of like length share a batch, which saves a third of the padding: a random pool of fifty batches is
+        sorted by length and cut, and the batches are shuffled again.
+        """
+        shuffled = torch.randperm(len(self._lengths), generator=order).numpy()
+        for pool in np.array_split(shuffled, max(1, len(shuffled) // (batch_size * POOL_BATCHES))):
+            by_length = pool[np.argsort(self._lengths[pool], kind="stable")]
+            starts = torch.randperm(-(-len(pool) // batch_size), generator=order).numpy() * batch_size
+            for start in starts:
+                yield self._batch(by_length[start : start + batch_size])
+
+    def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield the same, from the first title to the last."""
+        for start in range(0, len(self._lengths), batch_size):
+            yield self._batch(np.arange(start, min(start + batch_size, len(self._lengths))))
+
+    def _batch(self, rows: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+        lengths = self._lengths[rows]
+        places = np.arange(max(self._shortest, lengths.max()))
+        inside = places < lengths[:, None]
+        words = np.zeros(inside.shape, dtype=np.int64)  # zero is padding
+        words[inside] = self._rows.tokens[(self._rows.offsets[rows][:, None] + places)[inside]]
+        labels = self._rows.labels[rows].astype(np.int64)
+        batch = (torch.from_numpy(array).to(self._device, non_blocking=True) for array in (words, lengths, labels))
+        return next(batch), next(batch), next(batch)
+
+
+def score_titles(model: TitleClassifier, batches: TitleBatches, n_classes: int) -> dict[str, float]:
+    """Return loss, accuracy and balanced accuracy over every title."""
+    truth, answers, total = [], [], torch.zeros((), device=model.embedding.weight.device)
+    for words, lengths, labels in batches.in_order(SCORE_BATCH):
+        logits = model(words, lengths)
+        total += F.cross_entropy(logits, labels, reduction="sum")
+        truth.append(labels)
+        answers.append(logits.argmax(dim=1))
+    labels = torch.cat(truth).cpu()
+    confusion = confusion_matrix(labels.numpy(), torch.cat(answers).cpu().numpy(), n_classes)
+    return {"validation_loss": total.item() / len(labels), **classification(confusion)}
+
+
+def head(width: int, hidden_layers: list[int], dropout: float, n_classes: int) -> nn.Sequential:
+    """Return [Linear, ReLU, dropout] for each hidden layer, then Linear to logits: no sigmoid before the loss."""
+    layers: list[nn.Module] = []
+    for n_hidden in hidden_layers:
+        layers += [nn.Linear(width, n_hidden), nn.ReLU(), nn.Dropout(dropout)]
+        width = n_hidden
+    return nn.Sequential(*layers, nn.Linear(width, n_classes))
