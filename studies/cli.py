@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import time
 from contextlib import suppress
@@ -192,16 +191,13 @@ def _detach(name: str, settings: Settings) -> None:
     # A storage URL in argv may hold a password, and argv is for everybody to see: it goes by the environment.
     command = _without_storage(command)
     environment = os.environ | ({"STUDIES_STORAGE": settings.storage} if settings.storage else {})
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-            env=environment,
-        )
-    typer.echo(f"{name} runs in the background (process {process.pid}, log {log}).", err=True)
+    streams = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT, 0o600),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+    ]
+    pid = os.posix_spawn(sys.executable, command, environment, file_actions=streams, setsid=True)
+    typer.echo(f"{name} runs in the background (process {pid}, log {log}).", err=True)
     typer.echo(f"`studies watch {name}` follows it, `studies stop {name}` ends it.", err=True)
 
 

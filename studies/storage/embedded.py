@@ -18,6 +18,7 @@ import hashlib
 import importlib.util
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import tempfile
@@ -150,7 +151,8 @@ class EmbeddedServer:
         return ROOT_PLACE / hashlib.sha256(str(self.home).encode()).hexdigest()[:12]
 
     def _choose_socket_directory(self) -> Path:
-        if len(os.fsencode(self.place)) <= MAX_SOCKET_PATH - len(".s.PGSQL.5432.lock"):
+        short = len(os.fsencode(self.place)) <= MAX_SOCKET_PATH - len(".s.PGSQL.5432.lock")
+        if short and re.fullmatch(r"[\w/ .+@-]+", str(self.place)):
             return self.place
         name = hashlib.sha256(str(self.place).encode()).hexdigest()[:12]
         return Path(tempfile.gettempdir()) / f"studies-{os.geteuid()}-{name}"
@@ -193,7 +195,7 @@ class EmbeddedServer:
             self._forget_dead_server()
             started = self._run(
                 str(binaries / "pg_ctl"), "start", "--wait", f"--timeout={START_TIMEOUT_S}", "--silent",
-                f"--pgdata={self.data}", f"--log={self.log}", f"--options={options}",
+                "--pgdata=data", "--log=server.log", f"--options={options}", cwd=self.place,
             )  # fmt: skip
             if started.returncode == 0 and self.answers():
                 return
@@ -206,8 +208,8 @@ class EmbeddedServer:
         partial = self.place / "data.partial"
         shutil.rmtree(partial, ignore_errors=True)
         made = self._run(
-            str(binaries / "initdb"), f"--pgdata={partial}", "--username=studies", "--auth=trust",
-            "--encoding=UTF8", "--no-locale", "--no-instructions",
+            str(binaries / "initdb"), "--pgdata=data.partial", "--username=studies", "--auth=trust",
+            "--encoding=UTF8", "--no-locale", "--no-instructions", cwd=self.place,
         )  # fmt: skip
         if made.returncode != 0:
             raise EmbeddedServerFailed(place=self.place, log="not written", reason=made.stderr.strip())
@@ -215,9 +217,10 @@ class EmbeddedServer:
             str(binaries / "postgres"),
             "--single",
             "-D",
-            str(partial),
+            "data.partial",
             "postgres",
             input="CREATE DATABASE studies\n",
+            cwd=self.place,
         )
         if single.returncode != 0:
             raise EmbeddedServerFailed(place=self.place, log="not written", reason=single.stderr.strip())
@@ -231,7 +234,8 @@ class EmbeddedServer:
                 "--mode=fast",
                 "--wait",
                 "--silent",
-                f"--pgdata={self.data}",
+                "--pgdata=data",
+                cwd=self.place,
             )
 
     def _forget_dead_server(self) -> None:
@@ -268,8 +272,9 @@ class EmbeddedServer:
         if path == self._sockets:
             path.chmod(0o700)
 
-    def _run(self, *command: str, input: str | None = None) -> subprocess.CompletedProcess[str]:
+    def _run(self, *command: str, input: str | None = None, cwd: Path = Path("/")) -> subprocess.CompletedProcess[str]:
         # Output goes to a file: the server inherits it, and reading a pipe would wait for the server's end.
+        # pg_ctl and initdb pass paths through a shell, where a $ in one would be lost: they get relative ones.
         with tempfile.TemporaryFile("w+") as output:
             done = subprocess.run(
                 command,
@@ -278,7 +283,7 @@ class EmbeddedServer:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 text=True,
-                cwd="/",
+                cwd=cwd,
                 start_new_session=True,
                 env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"},
                 user=self._runs_as.pw_uid if self._runs_as else None,

@@ -1,0 +1,125 @@
+"""The real command, as a user types it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from studies.settings import Settings
+from studies.storage.embedded import EmbeddedServer
+
+# An objective of a user's own, quick and exact: 5 epochs of `seconds` each, its value known from its parameters.
+USERS_MODULE = """
+import time
+
+class Training:
+    def __init__(self, params, seed):
+        self.params, self.n = params, 0
+
+    def epoch(self):
+        self.n += 1
+        time.sleep(self.params["seconds"])
+        if self.params["mood"] == "raises":
+            raise RuntimeError("the objective broke")
+        loss = float("nan") if self.params["mood"] == "nan" else (self.params["x"] - 2) ** 2 + 1 / self.n
+        return {"loss": loss, "train_loss": loss}
+
+    def state_dict(self):
+        return {"n": self.n}
+
+    def load_state_dict(self, state):
+        self.n = state["n"]
+
+class Parabola:
+    metrics = {"loss": "minimize"}
+    datasets = {"none": "It needs none."}
+    space = {
+        "x": {"low": -10.0, "high": 10.0, "default": 0.0},
+        "mood": {"choices": ["fine", "nan", "raises"], "default": "fine"},
+        "seconds": {"low": 0.0, "high": 60.0, "default": 0.0},
+    }
+
+    def prepare(self, dataset, data, cache, progress):
+        return None
+
+    def start(self, params, data, *, seed, device):
+        return Training(params, seed)
+
+def plain(trial):
+    return (trial.suggest_float("x", -1, 1)) ** 2
+"""
+
+STUDY = """
+name: parabola
+objective: mine:Parabola
+dataset: none
+metric: loss
+direction: minimize
+n_trials: 8
+max_epochs: 5
+space: {mood: fine, seconds: 0.0}
+pruner: {name: none}
+"""
+
+
+class Studies:
+    """`studies` in a working directory of its own, with a home of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.environment = {key: value for key, value in os.environ.items() if not key.startswith("STUDIES_")}
+        self.environment |= {"STUDIES_HOME": str(directory / "home"), "COLUMNS": "200"}
+        (directory / "mine.py").write_text(USERS_MODULE)
+        (directory / "parabola.yaml").write_text(STUDY)
+
+    @property
+    def settings(self) -> Settings:
+        return Settings.from_environment(self.environment)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-W", "error", "-m", "studies", *arguments],
+            cwd=self.directory,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def __call__(self, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+        process = self.start(*arguments)
+        stdout, stderr = process.communicate(timeout=300)
+        assert process.returncode == expect, f"studies {' '.join(arguments)}: {process.returncode}\n{stdout}\n{stderr}"
+        assert "Traceback" not in stderr
+        return subprocess.CompletedProcess(arguments, process.returncode, stdout, stderr)
+
+
+@pytest.fixture
+def make_studies(reachable_directory: Path) -> Iterator[Callable[[str], Studies]]:
+    """Make `Studies` in a directory with the given name; its embedded server is down in the end."""
+    made: list[Studies] = []
+
+    def make(name: str) -> Studies:
+        parent = Path(tempfile.mkdtemp(dir=reachable_directory))
+        parent.chmod(0o755)
+        directory = parent / name
+        directory.mkdir()
+        made.append(Studies(directory))
+        return made[-1]
+
+    yield make
+    for studies in made:
+        if (studies.directory / "home" / "postgres").exists():
+            assert EmbeddedServer(studies.settings).down()
+
+
+@pytest.fixture
+def studies(make_studies: Callable[[str], Studies]) -> Studies:
+    return make_studies("plain")

@@ -1,0 +1,193 @@
+"""A study from launch to export, with the real command on the embedded server."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from studies import study
+from studies.report.summary import StudyReport, read_report
+from studies.storage import open_storage
+
+from .conftest import Studies
+
+
+def report(studies: Studies, name: str = "parabola") -> StudyReport:
+    with open_storage(studies.settings) as storage:
+        return read_report(storage, name)
+
+
+def wait_for(condition: Callable[[], bool], timeout_s: float = 60) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.1)
+
+
+def counted(studies: Studies) -> int:
+    return len([trial for trial in report(studies).trials if trial.state != "waiting" and trial.continued_by is None])
+
+
+@pytest.mark.parametrize("name", ["plain", "with space, 'quotes' and ünïcode %s $HOME"])
+def test_launch_to_export(make_studies: Callable[[str], Studies], name: str) -> None:
+    studies = make_studies(name)
+    launched = studies("launch", "./parabola.yaml", "--workers", "3")
+    assert "best loss" in launched.stderr
+    assert launched.stdout == ""
+    best = yaml.safe_load((studies.directory / "parabola.best.yaml").read_text())
+    assert list(best) == [
+        "study", "objective", "dataset", "metric", "direction", "value", "params", "epochs", "trial", "n_trials",
+        "provenance",
+    ]  # fmt: skip
+    assert best["value"] == pytest.approx((best["params"]["x"] - 2) ** 2 + 1 / 5)
+    assert best["n_trials"] == {"complete": 8, "pruned": 0, "failed": 0}
+    assert (best["epochs"], best["params"]["mood"]) == (5, "fine")
+    assert yaml.safe_load(studies("export", "parabola").stdout) == best
+    assert "8/8" in studies("list").stdout
+    assert "8/8 trials" in studies("status", "parabola").stdout
+
+
+def test_a_finished_study_runs_nothing_and_a_larger_one_goes_on(studies: Studies) -> None:
+    studies("launch", "./parabola.yaml", "--workers", "2")
+    again = studies("launch", "./parabola.yaml", "--workers", "2")
+    assert "has all its 8 trials; nothing was run" in again.stderr
+    assert len(report(studies).trials) == 8
+    studies("launch", "./parabola.yaml", "--workers", "2", "--trials", "11")
+    assert [trial.number for trial in report(studies).trials] == list(range(11))
+
+
+def test_start_with_comes_first_and_is_completed_with_defaults(studies: Studies) -> None:
+    with (studies.directory / "parabola.yaml").open("a") as file:
+        file.write("start_with: [{x: 2.0}, {}]\n")
+    studies("launch", "./parabola.yaml", "--trials", "3")
+    assert [trial.params["x"] for trial in report(studies).trials][:2] == [2.0, 0.0]
+
+
+def test_one_worker_twice_gives_the_same_study(make_studies: Callable[[str], Studies]) -> None:
+    params = []
+    for name in ("one", "two"):
+        studies = make_studies(name)
+        studies("launch", "./parabola.yaml", "--trials", "14")
+        params.append([trial.params for trial in report(studies).trials])
+    assert params[0] == params[1]
+    assert len({json.dumps(values) for values in params[0]}) == 14
+
+
+def test_every_trial_says_where_its_value_comes_from(studies: Studies) -> None:
+    studies("launch", "./parabola.yaml", "--trials", "2")
+    trials = report(studies).trials
+    assert len({trial.attributes["seed"] for trial in trials}) == 2
+    assert {"commit", "dirty", "torch", "host", "device", "python", "data"} <= set(trials[0].attributes["provenance"])
+    assert len(trials[0].attributes["history"]) == 5
+
+
+def test_a_plain_function_is_an_objective_too(studies: Studies) -> None:
+    (studies.directory / "plain.yaml").write_text(
+        "{name: plain, objective: 'mine:plain', direction: minimize, n_trials: 3}"
+    )
+    studies("launch", "./plain.yaml")
+    found = report(studies, "plain").best
+    assert found is not None
+    assert found.value == found.params["x"] ** 2
+
+
+def test_nan_ends_the_trial_with_a_reason_and_failures_end_the_study(studies: Studies) -> None:
+    nan = studies("launch", "./parabola.yaml", "--set", "space.mood=nan", "--set", "limits.max_failures=3", expect=1)
+    assert "3 trials failed in a row" in nan.stderr
+    assert {trial.reason for trial in report(studies).trials} == {"nan"}
+    assert counted(studies) == 3
+
+
+def test_an_exception_is_kept_with_its_traceback(studies: Studies) -> None:
+    broken = ("--set", "space.mood=raises", "--set", "limits.max_failures=2")
+    failed = studies("launch", "./parabola.yaml", *broken, expect=1)
+    assert "RuntimeError: the objective broke" in failed.stderr
+    first = report(studies).trials[0]
+    assert (first.state, first.reason) == ("fail", "exception")
+    assert 'raise RuntimeError("the objective broke")' in first.attributes["traceback"]
+
+
+def test_a_changed_study_is_refused_with_the_difference(studies: Studies) -> None:
+    studies("launch", "./parabola.yaml", "--trials", "1")
+    changed = studies("launch", "./parabola.yaml", "--set", "max_epochs=9", expect=2)
+    assert "max_epochs: stored 5, given 9" in changed.stderr
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_launch_stops_cleanly_and_goes_on_to_the_same_budget(studies: Studies, sent: int) -> None:
+    process = studies.start("launch", "./parabola.yaml", "--workers", "2", "--set", "space.seconds=0.2")
+    wait_for(lambda: (studies.directory / "home" / "postgres").exists(), 120)
+    with open_storage(studies.settings) as storage:
+        wait_for(
+            lambda: study.find(storage, "parabola") is not None and len(read_report(storage, "parabola").trials) > 2
+        )
+    process.send_signal(sent)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert "`studies launch parabola` goes on from here" in stderr
+    assert not [trial for trial in report(studies).trials if trial.state == "running"]
+    studies("launch", "./parabola.yaml", "--workers", "2", "--set", "space.seconds=0.2")
+    assert counted(studies) == 8
+    continued = [trial for trial in report(studies).trials if trial.continues is not None]
+    numbers = {trial.number: trial for trial in report(studies).trials}
+    assert all(numbers[trial.continues].params == trial.params for trial in continued)
+    assert all(numbers[trial.continues].continued_by == trial.number for trial in continued)
+
+
+def test_stop_reaches_the_workers(studies: Studies) -> None:
+    process = studies.start("launch", "./parabola.yaml", "--workers", "2", "--set", "space.seconds=0.5")
+    wait_for(lambda: (studies.directory / "home" / "postgres").exists(), 120)
+    with open_storage(studies.settings) as storage:
+        wait_for(
+            lambda: study.find(storage, "parabola") is not None and len(read_report(storage, "parabola").trials) > 1
+        )
+        stopped = studies("stop", "parabola")
+    assert "2 workers leave after their epoch" in stopped.stderr
+    assert process.wait(timeout=60) == 130
+    process.communicate()
+
+
+def test_a_killed_worker_is_replaced_and_its_trial_continued(studies: Studies) -> None:
+    process = studies.start("launch", "./parabola.yaml", "--workers", "2", "--set", "space.seconds=0.2")
+    wait_for(lambda: (studies.directory / "home" / "postgres").exists(), 120)
+    with open_storage(studies.settings) as storage:
+        wait_for(lambda: study.find(storage, "parabola") is not None)
+        study_id = study.get(storage, "parabola")._study_id
+
+        def victims() -> list[int]:
+            return [w.pid for w in storage.ledger.workers(study_id) if w.trial is not None and w.epoch]
+
+        wait_for(lambda: bool(victims()))
+        os.kill(victims()[0], signal.SIGKILL)
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 0, stderr
+    assert "killed by SIGKILL" in stderr
+    assert counted(studies) == 8
+    lost = [trial for trial in report(studies).trials if trial.reason == "lost"]
+    assert len(lost) == 1
+    assert lost[0].continued_by is not None
+
+
+def test_the_server_stops_with_its_last_user_and_logs_are_kept(studies: Studies) -> None:
+    studies("launch", "./parabola.yaml", "--workers", "2")
+    from studies.storage.embedded import EmbeddedServer
+
+    assert not EmbeddedServer(studies.settings).answers()
+    logs = list((studies.directory / "home" / "logs" / "parabola").glob("*/worker-*.log"))
+    assert len(logs) == 2
+    assert all("trial" in log.read_text() for log in logs)
+
+
+def test_detached(studies: Studies) -> None:
+    launched = studies("launch", "./parabola.yaml", "--detach", "--workers", "2")
+    assert "runs in the background" in launched.stderr
+    best = studies.directory / "parabola.best.yaml"
+    wait_for(best.exists, 120)
+    assert isinstance(best, Path)

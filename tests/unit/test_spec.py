@@ -1,0 +1,78 @@
+"""A study file: what is accepted, and what a mistake is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from studies import spec
+from studies.errors import UnknownStudy, WrongSpec
+
+GOOD = "name: mine\nobjective: my.models:Net\ndirection: maximize\nn_trials: 3\n"
+
+
+def read(tmp_path: Path, text: str, *overrides: str) -> spec.StudySpec:
+    file = tmp_path / "study.yaml"
+    file.write_text(text, encoding="utf-8")
+    return spec.load(str(file), overrides)
+
+
+def test_every_shipped_study_is_valid_and_named_as_its_file() -> None:
+    for name in spec.catalog():
+        assert spec.load(name).name == name
+
+
+def test_numbers_without_a_dot_are_numbers(tmp_path: Path) -> None:
+    assert read(tmp_path, GOOD + "space: {learning_rate: {low: 1e-5, high: 1e-1}}").space == {
+        "learning_rate": {"low": 1e-5, "high": 0.1}
+    }
+
+
+def test_overrides_reach_into_the_file(tmp_path: Path) -> None:
+    study = read(tmp_path, GOOD, "n_trials=8", "space.batch_size=[64]", "sampler.seed=3")
+    assert (study.n_trials, study.space, study.sampler.seed) == (8, {"batch_size": [64]}, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "study.yaml:1: it holds no"),
+        ("- a\n", "study.yaml:1: it holds no"),
+        ("name: [\n", "study.yaml:2: "),
+        (GOOD + "nam: x\n", "study.yaml:5: unknown key 'nam'; did you mean name?"),
+        (GOOD + "sampler:\n  sed: 1\n", "study.yaml:6: unknown key 'sed'; did you mean seed?"),
+        (GOOD + "name: twice\n", "study.yaml:5: key 'name' is given twice"),
+        (GOOD.replace("n_trials: 3", "n_trials: 0"), "study.yaml:4: n_trials is 0: it should be greater than"),
+        (GOOD.replace("mine", "My Study"), "study.yaml:1: name is 'My Study'"),
+        (GOOD.replace("maximize", "up"), "study.yaml:3: direction is 'up': it should be 'maximize' or 'minimize'"),
+        ("name: mine\n", "the key 'objective' is missing"),
+        ("a: &x 1\nb: !!python/object/apply:os.system ['true']\n", "study.yaml:2: could not determine a constructor"),
+    ],
+)
+def test_a_mistake_is_pointed_at(tmp_path: Path, text: str, expected: str) -> None:
+    with pytest.raises(WrongSpec) as caught:
+        read(tmp_path, text)
+    assert expected in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_a_mistake_in_an_override_names_the_override(tmp_path: Path) -> None:
+    with pytest.raises(WrongSpec, match="--set n_trials: n_trials is 'many'"):
+        read(tmp_path, GOOD, "n_trials=many")
+    with pytest.raises(WrongSpec, match="expected key=value"):
+        read(tmp_path, GOOD, "n_trials")
+
+
+def test_a_file_that_is_not_text(tmp_path: Path) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_bytes(b"name: \xff\xfe")
+    with pytest.raises(WrongSpec, match="not UTF-8"):
+        spec.load(str(file))
+
+
+def test_unknown_names_get_the_nearest_known_one() -> None:
+    with pytest.raises(UnknownStudy, match="did you mean meli-cnn"):
+        spec.load("meli-cn")
+    with pytest.raises(WrongSpec, match="no such study file"):
+        spec.load("nowhere/study.yaml")

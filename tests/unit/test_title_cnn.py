@@ -1,0 +1,83 @@
+"""The parts that make the title CNN fast give what the plain ones give."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from objectives._rows import RowEmbedding, RowOptimizer
+from objectives.meli_cnn import Cnn, LargestWindow
+
+PARAMS: dict[str, Any] = {
+    "filter_lengths": [2, 3], "n_filters": 5, "hidden_layers": [7], "dropout": 0.0, "freeze_embeddings": False,
+}  # fmt: skip
+
+
+def plain(model: Cnn, words: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """Conv1d and max over time, one title at a time."""
+    longest = max(model.filter_lengths)
+    logits = []
+    for title, length in zip(words, lengths, strict=True):
+        embedded = model.embedding.weight[title[: max(int(length), longest)]].T[None]
+        features = [
+            nn.functional.conv1d(embedded, filters.permute(2, 0, 1), bias).amax(dim=2).relu()
+            for filters, bias in zip(model.filters, model.biases, strict=True)
+        ]
+        logits.append(model.head(torch.cat(features, dim=1)))
+    return torch.cat(logits)
+
+
+@pytest.fixture
+def batch() -> tuple[torch.Tensor, torch.Tensor]:
+    lengths = torch.tensor([1, 3, 6, 2])
+    words = torch.randint(1, 9, (4, 6)) * (torch.arange(6) < lengths[:, None])
+    return words, lengths
+
+
+def test_forward_is_convolution_and_maximum(batch: tuple[torch.Tensor, torch.Tensor]) -> None:
+    torch.manual_seed(0)
+    model = Cnn(PARAMS, n_words=9, n_classes=4, pad=0).eval()
+    torch.testing.assert_close(model(*batch), plain(model, *batch))
+
+
+def test_a_title_does_not_depend_on_its_batch(batch: tuple[torch.Tensor, torch.Tensor]) -> None:
+    model = Cnn(PARAMS, n_words=9, n_classes=4, pad=0).eval()
+    words, lengths = batch
+    alone = model(words[1:2, :3], lengths[1:2])
+    torch.testing.assert_close(model(words, lengths)[1:2], alone)
+
+
+def test_gradients_are_right() -> None:
+    torch.manual_seed(0)
+    parts = torch.randn(6, 3, 4, dtype=torch.double, requires_grad=True)
+    place = torch.randint(0, 6, (5, 7))
+    n_windows = torch.tensor([1, 2, 5, 3, 4])
+    assert torch.autograd.gradcheck(lambda p: LargestWindow.apply(p, place, n_windows), (parts,))
+
+
+@pytest.mark.parametrize("kind", ["adam", "rmsprop", "sgd"])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_the_row_optimizer_is_torchs_when_every_row_is_touched(kind: str, momentum: float) -> None:
+    torch.manual_seed(0)
+    params = {"optimizer": kind, "learning_rate": 0.01, "weight_decay": 0.1, "momentum": momentum}
+    embedding = RowEmbedding(6, 4, pad=0, frozen=False)
+    dense = nn.Parameter(embedding.weight.clone())
+    ours = RowOptimizer(embedding, params)
+    options = {"lr": 0.01, "weight_decay": 0.1} | ({"momentum": momentum} if kind == "sgd" else {})
+    theirs = {"adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop, "sgd": torch.optim.SGD}[kind](
+        [dense], **options
+    )
+    words = torch.arange(1, 6)
+    for _ in range(5):
+        target = torch.randn(5, 4)
+        rows, place = embedding(words)
+        ((rows[place] - target) ** 2).sum().backward()
+        ours.step()
+        theirs.zero_grad()
+        ((dense[words] - target) ** 2).sum().backward()
+        theirs.step()
+    torch.testing.assert_close(embedding.weight[1:], dense.detach()[1:])
+    assert embedding.weight[0].abs().sum() == 0
