@@ -22,6 +22,8 @@ EMBEDDING_WIDTH = 300  # that of the Spanish Billion Words vectors, which the pu
 POOL_BATCHES = 50
 SCORE_BATCH = 1024
 
+ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU}
+
 SHARED_SPACE: dict[str, dict[str, Any]] = {
     "learning_rate": {"low": 1e-5, "high": 1e-1, "log": True, "default": 1e-3},
     "weight_decay": {"low": 1e-7, "high": 1e-3, "log": True, "default": 1e-5},
@@ -136,10 +138,12 @@ def score_titles(model: TitleClassifier, batches: TitleBatches, n_classes: int) 
     return {"validation_loss": total.item() / len(labels), **classification(confusion)}
 
 
-def head(width: int, hidden_layers: list[int], dropout: float, n_classes: int) -> nn.Sequential:
-    """Return [Linear, ReLU, dropout] for each hidden layer, then Linear to logits: no sigmoid before the loss."""
+def head(
+    width: int, hidden_layers: list[int], dropout: float, n_classes: int, *, activation: str = "relu"
+) -> nn.Sequential:
+    """Return [Linear, activation, dropout] for each hidden layer, then Linear to logits: no sigmoid before the loss."""
     layers: list[nn.Module] = []
     for n_hidden in hidden_layers:
-        layers += [nn.Linear(width, n_hidden), nn.ReLU(), nn.Dropout(dropout)]
+        layers += [nn.Linear(width, n_hidden), ACTIVATIONS[activation](), nn.Dropout(dropout)]
         width = n_hidden
     return nn.Sequential(*layers, nn.Linear(width, n_classes))

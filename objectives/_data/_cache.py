@@ -87,8 +87,7 @@ def prepared(cache: Path, name: str, build: Callable[[Path], None], progress: Pr
     except OSError as error:
         where = error.filename or cache
         raise DataError(
-            f"the cache {cache} cannot be written ({where}: {error.strerror}); "
-            "free space there or choose another"
+            f"the cache {cache} cannot be written ({where}: {error.strerror}); free space there or choose another"
         ) from error
     return place
 
@@ -113,9 +112,7 @@ def _settle(directory: Path) -> None:
     """Add the files' sizes to the manifest and put everything on the disk."""
     files = sorted(path for path in directory.iterdir() if path.name != MANIFEST)
     manifest = directory / MANIFEST
-    write_json(
-        manifest, {**_read_json(manifest), "files": {path.name: path.stat().st_size for path in files}}
-    )
+    write_json(manifest, {**_read_json(manifest), "files": {path.name: path.stat().st_size for path in files}})
     for path in [*files, manifest, directory]:
         _sync(path)
 

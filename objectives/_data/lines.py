@@ -63,13 +63,10 @@ class TextLines:
             raise self.error(found, "convert the file to UTF-8") from error
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise DataError(
-                f"{self.path}, after line {self.number}: the gzip data is truncated or damaged; "
-                "get the file again"
+                f"{self.path}, after line {self.number}: the gzip data is truncated or damaged; get the file again"
             ) from error
         except OSError as error:
-            raise DataError(
-                f"{self.path}, after line {self.number}: cannot be read ({error.strerror})"
-            ) from error
+            raise DataError(f"{self.path}, after line {self.number}: cannot be read ({error.strerror})") from error
 
     @property
     def fraction(self) -> float:

@@ -91,9 +91,7 @@ class Titles:
         return [numbers.get(word, UNK) for word in tokenize(title)] or [UNK]
 
 
-def load_titles(
-    dataset: str, data: Path, cache: Path, progress: Progress = silent, *, language: str = ""
-) -> Titles:
+def load_titles(dataset: str, data: Path, cache: Path, progress: Progress = silent, *, language: str = "") -> Titles:
     """Return `dataset` prepared, preparing it if no process has before.
 
     dataset: a key of DATASETS, or a path to a PriceRunner CSV, a CSV with the challenge's header, JSON lines
@@ -135,11 +133,7 @@ def load_titles(
 def _options(source: Source) -> dict[str, Any]:
     """Everything but the files' content that decides the arrays."""
     given = "" not in source.files
-    rule = (
-        {"rule": "as the source gives it"}
-        if given
-        else {"rule": "by title in each class", "held_out": HELD_OUT}
-    )
+    rule = {"rule": "as the source gives it"} if given else {"rule": "by title in each class", "held_out": HELD_OUT}
     return {
         "preparer": f"titles {PREPARER_VERSION}",
         "form": source.form,
@@ -156,9 +150,7 @@ def _open(name: str, sha256: str, recipe: Recipe, directory: Path) -> Titles:
     classes = json.loads((directory / "classes.json").read_text(encoding="ascii"))
 
     def rows(role: str) -> Rows:
-        return Rows(
-            *(np.load(directory / f"{role}.{part}.npy", "r") for part in ("tokens", "offsets", "labels"))
-        )
+        return Rows(*(np.load(directory / f"{role}.{part}.npy", "r") for part in ("tokens", "offsets", "labels")))
 
     train, validation, test = map(rows, ROLES)
     return Titles(name, sha256, manifest["counts"], train, validation, test, classes, recipe, directory)
@@ -222,9 +214,7 @@ def _too_small(spooled: Spool, label: int, ours: bool) -> DataError:
     path, line = spooled.first_rows[label]
     name = list(spooled.classes)[label]
     if not ours:
-        return DataError(
-            f"{path}, line {line}: the class {name!r} has no row to train on; add one or remove it"
-        )
+        return DataError(f"{path}, line {line}: the class {name!r} has no row to train on; add one or remove it")
     own = spooled.labels == label
     n_rows, n_titles = np.count_nonzero(own), len(np.unique(spooled.titles[own]))
     rows, titles = f"{n_rows} row{'s'[: n_rows != 1]}", f"{n_titles} different title{'s'[: n_titles != 1]}"

@@ -53,9 +53,7 @@ def read_challenge(lines: TextLines, language: str) -> Rows:
     header = [name.strip().lower() for name in next(records, [])]
     for name in ("title", "category", *(["language"] if language else [])):
         if name not in header:
-            raise lines.error(
-                f"no column {name!r} in {shown(','.join(header))}", f"expected {CHALLENGE_HEADER}"
-            )
+            raise lines.error(f"no column {name!r} in {shown(','.join(header))}", f"expected {CHALLENGE_HEADER}")
     title, category = header.index("title"), header.index("category")
     spoken = header.index("language") if language else -1
     for fields in records:
@@ -76,9 +74,7 @@ def read_course(lines: TextLines, language: str) -> Rows:
         try:
             row = json.loads(line)
         except (json.JSONDecodeError, RecursionError) as error:
-            raise lines.error(
-                f"not JSON: {shown(line.strip())}", "expected one JSON object a line"
-            ) from error
+            raise lines.error(f"not JSON: {shown(line.strip())}", "expected one JSON object a line") from error
         if not isinstance(row, dict):
             raise lines.error(f"not a JSON object: {shown(row)}", "expected one JSON object a line")
         if language and row.get("language") != language:
@@ -108,8 +104,7 @@ def recognise(path: Path) -> str:
             return "pricerunner"
         raise lines.error(
             f"no known form: {shown(first.strip())}",
-            f"expected the header {CHALLENGE_HEADER}, PriceRunner's {len(PRICERUNNER_COLUMNS)} columns or "
-            "JSON lines",
+            f"expected the header {CHALLENGE_HEADER}, PriceRunner's {len(PRICERUNNER_COLUMNS)} columns or JSON lines",
         )
 
 

@@ -26,8 +26,7 @@ SAMPLE = Path(__file__).parents[1] / "samples" / "pricerunner_aggregate.csv.gz"
 MIN_CLUSTER_ROWS = 8  # below, a class cannot be split three ways and still be learnt
 
 PRICERUNNER_RIGHTS = (
-    "Product Classification and Clustering, L. Akritidis, UCI Machine Learning Repository, data set 837, "
-    "CC BY 4.0"
+    "Product Classification and Clustering, L. Akritidis, UCI Machine Learning Repository, data set 837, CC BY 4.0"
 )
 MERCADOLIBRE_RIGHTS = "MercadoLibre Data Challenge 2019; no licence is stated, do not redistribute"
 UNKNOWN_RIGHTS = "a file of the user's own"
@@ -65,9 +64,7 @@ def locate(dataset: str, data: Path, language: str = "") -> Source:
     if path.is_dir():
         return _directory(path, language)
     if not path.exists():
-        raise DataError(
-            f"there is no data set or file {dataset!r}; give a path or one of {', '.join(DATASETS)}"
-        )
+        raise DataError(f"there is no data set or file {dataset!r}; give a path or one of {', '.join(DATASETS)}")
     return _file(path, language)
 
 
@@ -78,9 +75,7 @@ def _named(dataset: str, place: Path) -> Source:
             return _pricerunner(SAMPLE, "cluster_id", PRICERUNNER_RIGHTS, min_rows=MIN_CLUSTER_ROWS)
         return _pricerunner(SAMPLE, "category", PRICERUNNER_RIGHTS)
     if variant in LANGUAGES:
-        return _course(
-            {role: _present(place, f"{variant}.{role}.jsonl", dataset) for role in ROLES}, variant, ""
-        )
+        return _course({role: _present(place, f"{variant}.{role}.jsonl", dataset) for role in ROLES}, variant, "")
     language = variant.removeprefix("challenge").removeprefix("-")
     return _challenge(_present(place, "train.csv", dataset), language, MERCADOLIBRE_RIGHTS)
 
@@ -113,9 +108,7 @@ def _directory(place: Path, language: str) -> Source:
     if language in prefixes:
         prefixes = [language]
     if len(prefixes) > 1:
-        raise DataError(
-            f"{place} holds several data sets ({', '.join(prefixes)}); keep one of them in a directory"
-        )
+        raise DataError(f"{place} holds several data sets ({', '.join(prefixes)}); keep one of them in a directory")
     if prefixes:
         files = {role: _either(place, f"{prefixes[0]}.{role}.jsonl") for role in ROLES}
         absent = [role for role, path in files.items() if path is None]

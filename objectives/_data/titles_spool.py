@@ -123,9 +123,7 @@ def _number(
         if label == len(result.first_rows):
             result.first_rows.append((lines.path, lines.number))
         labels.append(label)
-        titles.append(
-            int.from_bytes(hashlib.blake2b(" ".join(words).encode(), digest_size=8).digest(), "little")
-        )
+        titles.append(int.from_bytes(hashlib.blake2b(" ".join(words).encode(), digest_size=8).digest(), "little"))
         if len(labels) == FLUSH_ROWS:
             columns.flush()
             progress(f"reading {lines.path.name}", lines.fraction)
@@ -134,9 +132,7 @@ def _number(
     return row
 
 
-def tokens_of(
-    spooled: Spool, rows: NDArray[np.int64]
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32]]]:
+def tokens_of(spooled: Spool, rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32]]]:
     """The rows' numbers of tokens and, after one another, their tokens, a bounded number of rows at a
     time."""
     for begin in range(0, len(rows), FLUSH_ROWS):

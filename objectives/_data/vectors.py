@@ -38,9 +38,7 @@ def load_vectors(path: Path, vocabulary: Sequence[str], *, seed: int) -> NDArray
             if is_exact:
                 exact.add(number)
     if not found:
-        raise DataError(
-            f"{path} has a vector for none of the {len(vocabulary)} words; is it another language?"
-        )
+        raise DataError(f"{path} has a vector for none of the {len(vocabulary)} words; is it another language?")
     numbers = np.fromiter(found, dtype=np.int64)
     rows = np.stack(list(found.values()))
     vectors = np.random.default_rng(seed).standard_normal((len(vocabulary), width), dtype=np.float32)
@@ -73,9 +71,7 @@ def _entries(lines: TextLines) -> Iterator[tuple[str, str, int]]:
         n_words += 1
         yield word, values, width
     if promised is not None and n_words != promised:
-        raise lines.error(
-            f"the file ends after {n_words} words, its header says {promised}", "get the file again"
-        )
+        raise lines.error(f"the file ends after {n_words} words, its header says {promised}", "get the file again")
     if not n_words:
         raise DataError(f"{lines.path} is empty; expected a word and its vector in each line")
 
