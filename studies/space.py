@@ -148,6 +148,11 @@ class Space:
             parameters[name] = replace(declared, domain=domain)
         return Space(parameters)
 
+    def possible(self, parameter: Parameter) -> bool:
+        """Whether the parameter can exist under what the study file has fixed."""
+        domains = {name: self.parameters[name].domain for name in parameter.when}
+        return all(any(value in domains[name] for value in allowed) for name, allowed in parameter.when.items())
+
     def completed(self, given: Mapping[str, Any], *path: str | int) -> dict[str, Value]:
         """Return these values with every missing one at its default; SpaceError for one that is not in the space.
 

@@ -54,6 +54,8 @@ def study(spec: StudySpec, settings: Settings) -> str:
     ]
     rows = [("parameter", "values", "default", "exists when")]
     for name, parameter in space.parameters.items():
+        if not space.possible(parameter):
+            continue
         when = ", ".join(f"{key} is {' or '.join(map(str, values))}" for key, values in parameter.when.items())
         rows.append((name, str(parameter.domain), json.dumps(parameter.default), when))
     return aligned([fact for fact in facts if fact[1]]) + "\n\n" + aligned(rows)

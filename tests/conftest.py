@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg2
 import pytest
@@ -29,6 +31,40 @@ def server(reachable_directory: Path) -> Iterator[EmbeddedServer]:
     """One embedded server for the whole session."""
     home = reachable_directory / "home"
     with EmbeddedServer(Settings(None, home, home / "data")) as server:
+        yield server
+
+
+class TcpServer(EmbeddedServer):
+    """A PostgreSQL server on a TCP port of this machine, as a team has one, which wants a password for user `team`."""
+
+    PASSWORD = "s3cret/&p@ss"
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.server_settings = {"listen_addresses": "127.0.0.1", "port": str(self.port)}
+
+    @property
+    def url(self) -> str:
+        return f"{super().url}&port={self.port}"
+
+    def team_url(self, password: str = PASSWORD, database: str = "studies") -> str:
+        return f"postgresql://team:{quote(password, safe='')}@127.0.0.1:{self.port}/{database}"
+
+    def join(self) -> None:
+        super().join()
+        execute(self.url, f"CREATE ROLE team LOGIN SUPERUSER PASSWORD '{self.PASSWORD}'")
+        (self.data / "pg_hba.conf").write_text("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
+        execute(self.url, "SELECT pg_reload_conf()")
+
+
+@pytest.fixture(scope="session")
+def tcp_server(reachable_directory: Path) -> Iterator[TcpServer]:
+    """One TCP server for the whole session."""
+    home = reachable_directory / "tcp"
+    with TcpServer(Settings(None, home, home / "data")) as server:
         yield server
 
 

@@ -23,7 +23,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -53,6 +53,8 @@ class EmbeddedServer:
 
     Use as a context manager, or call `join` and `leave`. `url` is valid in between.
     """
+
+    server_settings: Mapping[str, str] = SERVER_SETTINGS
 
     def __init__(self, settings: Settings) -> None:
         self.home = settings.directory("postgres")
@@ -188,7 +190,7 @@ class EmbeddedServer:
         binaries = self._binaries()
         if not self.exists:
             self._initialise(binaries)
-        options = " ".join(f"-c {key}={value}" for key, value in SERVER_SETTINGS.items())
+        options = " ".join(f"-c {key}={value}" for key, value in self.server_settings.items())
         options += f' -c unix_socket_directories="{self._sockets}"'
         deadline = time.monotonic() + START_TIMEOUT_S
         while True:

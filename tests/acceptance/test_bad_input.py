@@ -1,0 +1,142 @@
+"""What a mistake is told: one sentence, the exit code, and nothing half-written."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from ..conftest import TcpServer
+from .conftest import Studies
+
+
+def sentence(studies: Studies, *arguments: str, expect: int = 2) -> str:
+    failed = studies(*arguments, expect=expect)
+    assert failed.stdout == ""
+    assert failed.stderr.startswith("studies: ")
+    assert failed.stderr.count("\n") == 1, failed.stderr
+    return failed.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["launch", "meli-cn"], "did you mean meli-cnn?"),
+        (["show", "nothing-like-it"], "No study is named 'nothing-like-it'; known: meli-cnn"),
+        (["launch", "parabola.yaml", "--workers", "0"], "--workers is 0; expected 1 or more"),
+        (["launch", "parabola.yaml", "--workers", "-1"], "--workers is -1; expected 1 or more"),
+        (["launch", "parabola.yaml", "--workers", "two"], "'two' is not a valid int"),
+        (["launch", "parabola.yaml", "--trials", "0"], "--set n_trials: n_trials is 0"),
+        (["launch", "parabola.yaml", "--on", "mars"], "--on is 'mars'; expected one of local"),
+        (["launch", "parabola.yaml", "--set", "space.xx=1"], "unknown parameter 'xx'"),
+        (["launch", "parabola.yaml", "--set", "space.x=11"], "x = 11 is outside what the objective declares"),
+        (["launch", "parabola.yaml", "--set", "start_with=[{x: 99}]"], "x = 99 is outside its space"),
+        (["launch", "parabola.yaml", "--set", "metric=accuracy"], "reports no metric 'accuracy'; known: loss"),
+        (["launch", "parabola.yaml", "--set", "direction=maximize"], "'loss' is to minimize"),
+        (["launch", "parabola.yaml", "--set", "objective=nowhere.models"], "there is no module 'nowhere'"),
+        (["launch", "parabola.yaml", "--set", "objective=mine:Parabole"], "did you mean Parabola?"),
+        (["launch", "parabola.yaml", "--dataset", "moon"], "has no data set 'moon'; known: none"),
+        (["launch", "parabola.yaml", "--set", "sampler.name=grid"], "the grid sampler needs choices"),
+        (["status", "parabola"], "has no trial in this storage yet; `studies launch parabola` starts it"),
+        (["export", "parabola"], "has no trial in this storage yet"),
+        (["stop", "parabola"], "has no trial in this storage yet"),
+        (["worker", "parabola"], "has no trial in this storage yet"),
+        (["export", "parabola", "--format", "xml"], "--format is 'xml'; expected one of yaml"),
+        (["lunch"], "No such command 'lunch'"),
+    ],
+)
+def test_a_mistake_gets_one_sentence(studies: Studies, arguments: list[str], expected: str) -> None:
+    assert expected in sentence(studies, *arguments)
+    assert not list(studies.directory.glob("*.best.yaml"))
+
+
+def test_a_spec_points_at_its_line(studies: Studies) -> None:
+    with (studies.directory / "parabola.yaml").open("a") as file:
+        file.write("n_trails: 3\n")
+    assert "parabola.yaml:11: unknown key 'n_trails'; did you mean n_trials?" in sentence(
+        studies, "launch", "./parabola.yaml"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (None, "missing.csv"),
+        (b"", "titles.csv"),
+        (b"1,good title,1,1,c,1,Phones\n2,,1,1,c,1,Phones\n", "line 2"),
+        (b"1,good \xe9 title,1,1,c,1,Phones\n", "UTF-8"),
+        (b"1,a title,1,1,c,1,Phones\n" * 40 + b"2,other thing,1,1,c,2,Fridges\n", "Fridges"),
+        (gzip.compress(b"1,some title,1,1,c,1,Phones\n" * 500)[:-20], "titles.csv"),
+    ],
+)
+def test_a_bad_data_file(studies: Studies, content: bytes | None, expected: str) -> None:
+    path = studies.directory / "titles.csv"
+    if content is not None:
+        path.write_bytes(content)
+    name = "./missing.csv" if content is None else "./titles.csv"
+    assert expected in sentence(studies, "launch", "meli-cnn", "--dataset", name)
+    prepared = studies.directory / "home" / "prepared"
+    assert not list(prepared.glob("*/manifest.json"))
+
+
+def test_an_objective_that_does_not_import(studies: Studies) -> None:
+    (studies.directory / "broken.py").write_text("import torch\nraise RuntimeError('half a module')\n")
+    said = sentence(studies, "launch", "parabola.yaml", "--set", "objective=broken")
+    assert "half a module" in said
+
+
+def test_a_home_that_cannot_be_written(studies: Studies) -> None:
+    (studies.directory / "file").touch()
+    studies.environment["STUDIES_HOME"] = str(studies.directory / "file")
+    assert "set STUDIES_HOME" in sentence(studies, "launch", "parabola.yaml")
+
+
+@pytest.mark.parametrize(
+    ("url", "expected", "code"),
+    [
+        ("mysql://me@here/db", "its scheme is 'mysql'", 2),
+        ("somewhere", "it has no scheme", 2),
+        ("postgresql://me:hunter2@127.0.0.1:notaport/db", "not a URL that PostgreSQL understands", 2),
+        ("postgresql://me:hunter2@127.0.0.1:{free}/db", "No PostgreSQL server answers", 3),
+    ],
+)
+def test_a_storage_that_is_not_there(studies: Studies, url: str, expected: str, code: int) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        studies.environment["STUDIES_STORAGE"] = url.replace("{free}", str(probe.getsockname()[1]))
+        said = sentence(studies, "status", expect=code)
+    assert expected in said
+    assert "hunter2" not in said
+
+
+def test_a_server_that_refuses(studies: Studies, tcp_server: TcpServer) -> None:
+    studies.environment["STUDIES_STORAGE"] = tcp_server.team_url(password="wr0ng@pass")
+    said = sentence(studies, "status")
+    assert "password authentication failed" in said
+    assert "wr0ng" not in said
+    studies.environment["STUDIES_STORAGE"] = tcp_server.team_url(database="nowhere")
+    assert '"nowhere" does not exist' in sentence(studies, "status")
+
+
+def test_an_export_that_cannot_be_written(studies: Studies) -> None:
+    studies("launch", "parabola.yaml", "--trials", "1")
+    assert "Cannot write" in sentence(studies, "export", "parabola", "-o", "nowhere/best.yaml")
+
+
+def test_a_traceback_only_when_asked(studies: Studies) -> None:
+    process = studies.start("--debug", "launch", "meli-cn")
+    _, stderr = process.communicate()
+    assert "Traceback" in stderr
+
+
+def test_nothing_is_done_to_folders_above_the_home(studies: Studies) -> None:
+    parent = studies.directory / "closed"
+    parent.mkdir(mode=0o700)
+    studies.environment["STUDIES_HOME"] = str(parent / "home")
+    before = [os.stat(path).st_mode for path in (parent, *parent.parents)]
+    studies("launch", "parabola.yaml", "--trials", "1")
+    assert [os.stat(path).st_mode for path in (parent, *parent.parents)] == before
+    assert isinstance(parent, Path)
