@@ -1,0 +1,87 @@
+"""Text files read line by line, so that whatever is wrong in one can be said with the file's name and the
+line."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import IO, cast
+
+from objectives._contract import DataError
+
+GZIP_MAGIC = b"\x1f\x8b"
+BUFFER_BYTES = 1 << 20
+
+
+class TextLines:
+    """The lines of a UTF-8 file, gzip or plain (known by its first bytes, not by its name), with their line
+    ends.
+
+    Use as a context manager and iterate once. `number` is the line last read, from 1. Raises DataError for a
+    file that is missing, unreadable, truncated or not UTF-8.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.number = 0
+
+    def __enter__(self) -> TextLines:
+        try:
+            self._raw: IO[bytes] = self.path.open("rb")
+        except OSError as error:
+            raise DataError(f"{self.path} cannot be read ({error.strerror}); check the path") from error
+        self._bytes = max(1, self.path.stat().st_size)
+        zipped = self._raw.read(2) == GZIP_MAGIC
+        self._raw.seek(0)
+        # The outer buffer makes iteration run in C: GzipFile's own goes through a Python call a line.
+        self._stream: IO[bytes] = (
+            io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=self._raw)), BUFFER_BYTES)
+            if zipped
+            else self._raw
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stream.close()
+        self._raw.close()
+
+    def __iter__(self) -> Iterator[str]:
+        try:
+            for line in self._stream:
+                self.number += 1
+                if self.number == 1:
+                    line = line.removeprefix(b"\xef\xbb\xbf")
+                yield line.decode()
+        except UnicodeDecodeError as error:
+            found = f"byte 0x{error.object[error.start]:02x} is not UTF-8"
+            raise self.error(found, "convert the file to UTF-8") from error
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise DataError(
+                f"{self.path}, after line {self.number}: the gzip data is truncated or damaged; "
+                "get the file again"
+            ) from error
+        except OSError as error:
+            raise DataError(
+                f"{self.path}, after line {self.number}: cannot be read ({error.strerror})"
+            ) from error
+
+    @property
+    def fraction(self) -> float:
+        """How much of the file is behind, 0 to 1."""
+        return min(1.0, self._raw.tell() / self._bytes)
+
+    def error(self, found: str, todo: str) -> DataError:
+        """The error for what was found in the line last read, and what to do about it."""
+        return DataError(f"{self.path}, line {self.number}: {found}; {todo}")
+
+
+def shown(text: object, limit: int = 40) -> str:
+    """`text` quoted for a message, cut to `limit` characters."""
+    whole = repr(text)
+    return whole if len(whole) <= limit else f"{whole[:limit]}..."

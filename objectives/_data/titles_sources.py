@@ -1,0 +1,158 @@
+"""The data sets of product titles: their names, where their files are, and how each is read and prepared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from objectives._contract import DataError
+from objectives._data.titles_readers import PRICERUNNER_COLUMNS, recognise
+from objectives._data.titles_split import ROLES
+from objectives._data.tokens import MODEL_NUMBERS, STOP_WORDS, Recipe, course
+
+DATASETS: Mapping[str, str] = {
+    "pricerunner": "35,311 product titles in 10 categories; ships with the package (CC BY 4.0).",
+    "pricerunner-clusters": "The 7,465 of them whose product has 8 offers or more, in 700 products.",
+    "mercadolibre-spanish": "The challenge's Spanish titles in the course's form and split, 632 categories.",
+    "mercadolibre-portuguese": "The same in Portuguese.",
+    "mercadolibre-challenge": "The challenge's own train.csv, 20 million titles in both languages.",
+    "mercadolibre-challenge-spanish": "Its Spanish titles.",
+    "mercadolibre-challenge-portuguese": "Its Portuguese titles.",
+}
+LANGUAGES = ("spanish", "portuguese")
+SAMPLE = Path(__file__).parents[1] / "samples" / "pricerunner_aggregate.csv.gz"
+MIN_CLUSTER_ROWS = 8  # below, a class cannot be split three ways and still be learnt
+
+PRICERUNNER_RIGHTS = (
+    "Product Classification and Clustering, L. Akritidis, UCI Machine Learning Repository, data set 837, "
+    "CC BY 4.0"
+)
+MERCADOLIBRE_RIGHTS = "MercadoLibre Data Challenge 2019; no licence is stated, do not redistribute"
+UNKNOWN_RIGHTS = "a file of the user's own"
+
+
+@dataclass(frozen=True)
+class Source:
+    """The files of a data set and everything that decides what is made of them.
+
+    files: one file to split, under the key "", or one for each of ROLES. form: a key of
+    titles_readers.READERS. argument: what that reader is told, the class's column or the language to keep.
+    min_rows: smaller classes are left out. rights: licence and attribution.
+    """
+
+    files: Mapping[str, Path]
+    form: str
+    argument: str
+    recipe: Recipe
+    rights: str
+    min_rows: int = 1
+
+
+def locate(dataset: str, data: Path, language: str = "") -> Source:
+    """The files of `dataset`, a key of DATASETS or a path to a file or a directory; reads at most a first
+    line.
+
+    data: the directory of full data sets. language: of LANGUAGES, keeps a path's rows in it; "" keeps all.
+    Raises DataError that says which files to put where when they are missing.
+    """
+    if language not in ("", *LANGUAGES):
+        raise DataError(f"the language {language!r} is unknown; known are {', '.join(LANGUAGES)}")
+    if dataset in DATASETS:
+        return _named(dataset, data / "mercadolibre")
+    path = Path(dataset).expanduser()
+    if path.is_dir():
+        return _directory(path, language)
+    if not path.exists():
+        raise DataError(
+            f"there is no data set or file {dataset!r}; give a path or one of {', '.join(DATASETS)}"
+        )
+    return _file(path, language)
+
+
+def _named(dataset: str, place: Path) -> Source:
+    family, _, variant = dataset.partition("-")
+    if family == "pricerunner":
+        if variant == "clusters":
+            return _pricerunner(SAMPLE, "cluster_id", PRICERUNNER_RIGHTS, min_rows=MIN_CLUSTER_ROWS)
+        return _pricerunner(SAMPLE, "category", PRICERUNNER_RIGHTS)
+    if variant in LANGUAGES:
+        return _course(
+            {role: _present(place, f"{variant}.{role}.jsonl", dataset) for role in ROLES}, variant, ""
+        )
+    language = variant.removeprefix("challenge").removeprefix("-")
+    return _challenge(_present(place, "train.csv", dataset), language, MERCADOLIBRE_RIGHTS)
+
+
+def _present(place: Path, name: str, dataset: str) -> Path:
+    """The file `name` in `place`, gzip or not."""
+    found = _either(place, name)
+    if found is None:
+        wanted = (
+            f"{name}.gz"
+            if name.endswith(".csv")
+            else ", ".join(f"{dataset.rpartition('-')[2]}.{role}.jsonl.gz" for role in ROLES)
+        )
+        raise DataError(
+            f"the data set {dataset} needs {name}.gz, which is not there: put {wanted} "
+            f"of the MercadoLibre Data Challenge 2019 into {place}"
+        )
+    return found
+
+
+def _either(place: Path, name: str) -> Path | None:
+    return next((path for path in (place / f"{name}.gz", place / name) if path.is_file()), None)
+
+
+def _directory(place: Path, language: str) -> Source:
+    """The source in a directory: one family of course files, or a train.csv."""
+    prefixes = sorted(
+        {path.name.partition(f".{ROLES[0]}.jsonl")[0] for path in place.glob(f"*.{ROLES[0]}.jsonl*")},
+    )
+    if language in prefixes:
+        prefixes = [language]
+    if len(prefixes) > 1:
+        raise DataError(
+            f"{place} holds several data sets ({', '.join(prefixes)}); keep one of them in a directory"
+        )
+    if prefixes:
+        files = {role: _either(place, f"{prefixes[0]}.{role}.jsonl") for role in ROLES}
+        absent = [role for role, path in files.items() if path is None]
+        if absent:
+            raise DataError(f"{place} has no {prefixes[0]}.{absent[0]}.jsonl.gz; put it beside the others")
+        spoken = prefixes[0] if prefixes[0] in LANGUAGES else language
+        return _course({role: path for role, path in files.items() if path}, spoken, language)
+    table = _either(place, "train.csv")
+    if table is None:
+        raise DataError(
+            f"{place} holds neither NAME.train.jsonl.gz, NAME.validation.jsonl.gz and NAME.test.jsonl.gz "
+            "nor train.csv.gz; name a file"
+        )
+    return _challenge(table, language, UNKNOWN_RIGHTS)
+
+
+def _file(path: Path, language: str) -> Source:
+    form = recognise(path)
+    if form == "pricerunner":
+        if language:
+            raise DataError(f"{path} does not say the language of its titles; leave the language out")
+        return _pricerunner(path, "category", UNKNOWN_RIGHTS)
+    if form == "challenge":
+        return _challenge(path, language, UNKNOWN_RIGHTS)
+    return _course({"": path}, language, language)
+
+
+def _pricerunner(path: Path, column: str, rights: str, **more: Any) -> Source:
+    if column not in PRICERUNNER_COLUMNS:
+        raise ValueError(column)
+    return Source({"": path}, "pricerunner", column, MODEL_NUMBERS, rights, **more)
+
+
+def _challenge(path: Path, language: str, rights: str) -> Source:
+    return Source({"": path}, "challenge", language, course(language or "both"), rights)
+
+
+def _course(files: Mapping[str, Path], spoken: str, keep: str) -> Source:
+    stop_words = spoken if spoken in STOP_WORDS else "both"
+    return Source(files, "course", keep, course(stop_words), MERCADOLIBRE_RIGHTS)
