@@ -2,8 +2,8 @@
 
     python benchmarks/titles_baseline.py
 
-Fitted on the train rows of exactly the split that the objectives train on, once with scikit-learn's own tokens
-and once with theirs. The regularisation is chosen on validation. Writes results/titles-baseline.md beside this file.
+Fitted on the train rows of exactly the split that the objectives train on, once with scikit-learn's own
+tokens and once with theirs. The regularisation is chosen on validation. Writes results/titles-baseline.md.
 """
 
 from __future__ import annotations

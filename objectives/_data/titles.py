@@ -33,6 +33,7 @@ PAD, UNK = 0, 1
 SPECIAL_WORDS = ("<pad>", "<unk>")  # no cleaned title holds such a word
 MAX_WORDS = 50_000
 MIN_COUNT = 2
+TOKEN_DTYPE = np.dtype(np.int32)
 
 
 @dataclass(frozen=True)
@@ -271,12 +272,10 @@ def _write_tokens(
     lengths = spooled.offsets[rows + 1] - spooled.offsets[rows]
     offsets = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
     np.save(directory / f"{role}.offsets.npy", offsets)
-    written = np.lib.format.open_memmap(
-        directory / f"{role}.tokens.npy", mode="w+", dtype=np.int32, shape=(int(offsets[-1]),)
-    )
-    begin = 0
-    for _, tokens in tokens_of(spooled, rows):
-        written[begin : begin + len(tokens)] = word_map[tokens]
-        begin += len(tokens)
-    written.flush()
+    header = {"descr": TOKEN_DTYPE.str, "fortran_order": False, "shape": (int(offsets[-1]),)}
+    # Written, not mapped: on a full disk a write fails with an error, a mapped page with a signal that kills.
+    with (directory / f"{role}.tokens.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for _, tokens in tokens_of(spooled, rows):
+            file.write(word_map[tokens].astype(TOKEN_DTYPE, copy=False).data)
     return int(lengths.max(initial=0))

@@ -303,6 +303,8 @@ BAD_FILES: dict[str, tuple[str | bytes, str]] = {
     ),
     "short-pricerunner.csv": ("1,a,1,1,A,1,T\n2,b\n", "line 2: 2 columns"),
     "not-json.jsonl": (course_line("a", "b") + "{oops\n", "line 2: not JSON"),
+    "long-number.jsonl": ('{"title": ' + "9" * 5000 + "}\n", "line 1: not JSON"),
+    "deep.jsonl": ('{"title": ' + "[" * 200_000 + "\n", "line 1: not JSON"),
     "not-object.jsonl": (course_line("a", "b") + "[1]\n", "line 2: not a JSON object"),
     "no-title.jsonl": ('{"category": "a"}\n', "line 1: no 'title'"),
     "null-title.jsonl": ('{"title": null, "category": "a"}\n', "line 1: 'title' is None"),
@@ -477,6 +479,20 @@ def test_an_unwritable_cache(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file where the directory should be")
     with pytest.raises(DataError, match=r"cache .* cannot be written"):
         load(write(tmp_path / "a.csv", csv_rows()), tmp_path)
+
+
+@pytest.mark.parametrize("limit", [1_000, 100_000, 900_000, 1_100_000])
+def test_a_disk_that_fills_up(tmp_path: Path, limit: int) -> None:
+    """At whichever file the space ends; a limit on a file's size fails as a full disk does."""
+    code = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))" + CHILD
+    arguments = [sys.executable, "-W", "error", "-c", code, "pricerunner", str(tmp_path / "cache"), "fill"]
+    ended = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    last = ended.stderr.splitlines()[-1]
+    assert "DataError: the cache" in last
+    assert "free space there" in last
+    assert visible(tmp_path / "cache") == []
+    assert load("pricerunner", tmp_path).summary["rows"] == 35_311
 
 
 def test_importing_the_readers_imports_no_torch() -> None:
