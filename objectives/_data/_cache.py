@@ -87,7 +87,8 @@ def prepared(cache: Path, name: str, build: Callable[[Path], None], progress: Pr
     except OSError as error:
         where = error.filename or cache
         raise DataError(
-            f"the cache {cache} cannot be written ({where}: {error.strerror}); free space there or choose another"
+            f"the cache {cache} cannot be written ({where}: {error.strerror or error}); "
+            "free space there or choose another"
         ) from error
     return place
 

@@ -26,13 +26,14 @@ from objectives._data.titles_split import HELD_OUT, LEFT_OUT, ROLES, SPLIT_SEED,
 from objectives._data.titles_spool import NO_WORD, Spool, spool, tokens_of
 from objectives._data.tokens import Recipe, tokenizer
 
-__all__ = ["DATASETS", "PAD", "UNK", "Rows", "Titles", "load_titles", "locate"]
+__all__ = ["DATASETS", "PAD", "UNK", "Rows", "Titles", "load_titles", "locate", "roles_of"]
 
 PREPARER_VERSION = 1  # raise it whenever the same source would give other arrays
 PAD, UNK = 0, 1
 SPECIAL_WORDS = ("<pad>", "<unk>")  # no cleaned title holds such a word
 MAX_WORDS = 50_000
 MIN_COUNT = 2
+TOKEN_DTYPE = np.dtype(np.int32)
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ def _open(name: str, sha256: str, recipe: Recipe, directory: Path) -> Titles:
 def _build(source: Source, directory: Path, progress: Progress) -> dict[str, int]:
     """Write all arrays of `source` into `directory`; the counts worth showing."""
     spooled = spool(source, directory, progress)
-    roles = _roles(source, spooled)
+    roles = roles_of(source, spooled)
     label_map, classes = _renumber_classes(spooled, roles)
     word_map, vocabulary = _renumber_words(spooled, np.flatnonzero(roles == 0))
     write_json(directory / "classes.json", classes)
@@ -186,7 +187,7 @@ def _build(source: Source, directory: Path, progress: Progress) -> dict[str, int
     return counts
 
 
-def _roles(source: Source, spooled: Spool) -> NDArray[np.uint8]:
+def roles_of(source: Source, spooled: Spool) -> NDArray[np.uint8]:
     """Each row's role, an index into ROLES or LEFT_OUT, shape (n,). Raises DataError when a role lacks a
     class."""
     for role, path in source.files.items():
@@ -216,12 +217,16 @@ def _too_small(spooled: Spool, label: int, ours: bool) -> DataError:
     if not ours:
         return DataError(f"{path}, line {line}: the class {name!r} has no row to train on; add one or remove it")
     own = spooled.labels == label
-    n_rows, n_titles = np.count_nonzero(own), len(np.unique(spooled.titles[own]))
-    rows, titles = f"{n_rows} row{'s'[: n_rows != 1]}", f"{n_titles} different title{'s'[: n_titles != 1]}"
+    n_titles = len(np.unique(spooled.titles[own]))
+    rows, titles = _counted(int(np.count_nonzero(own)), "row"), _counted(n_titles, "different title")
     return DataError(
         f"{path}, line {line}: the class {name!r} has {rows} with {titles}, too few to train, validate and "
         "test on; give it at least 3 titles that no other class has, or remove it"
     )
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _renumber_classes(spooled: Spool, roles: NDArray[np.uint8]) -> tuple[NDArray[np.int32], list[str]]:
@@ -257,12 +262,10 @@ def _write_tokens(
     lengths = spooled.offsets[rows + 1] - spooled.offsets[rows]
     offsets = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
     np.save(directory / f"{role}.offsets.npy", offsets)
-    written = np.lib.format.open_memmap(
-        directory / f"{role}.tokens.npy", mode="w+", dtype=np.int32, shape=(int(offsets[-1]),)
-    )
-    begin = 0
-    for _, tokens in tokens_of(spooled, rows):
-        written[begin : begin + len(tokens)] = word_map[tokens]
-        begin += len(tokens)
-    written.flush()
+    header = {"descr": TOKEN_DTYPE.str, "fortran_order": False, "shape": (int(offsets[-1]),)}
+    # Written, not mapped: on a full disk a write fails with an error, a mapped page with a signal that kills.
+    with (directory / f"{role}.tokens.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for _, tokens in tokens_of(spooled, rows):
+            file.write(word_map[tokens].astype(TOKEN_DTYPE, copy=False).data)
     return int(lengths.max(initial=0))

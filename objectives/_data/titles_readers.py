@@ -73,7 +73,7 @@ def read_course(lines: TextLines, language: str) -> Rows:
             continue
         try:
             row = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise lines.error(f"not JSON: {shown(line.strip())}", "expected one JSON object a line") from error
         if not isinstance(row, dict):
             raise lines.error(f"not a JSON object: {shown(row)}", "expected one JSON object a line")

@@ -17,8 +17,8 @@ def load_vectors(path: Path, vocabulary: Sequence[str], *, seed: int) -> NDArray
     """The vectors of `vocabulary`'s words, float32 (len(vocabulary), width); the width is the file's.
 
     A word that is not in the file gets a random row, as spread out as the rows that were found; padding gets
-    zeros. A word counts as in the file in any letter case, its own case before others. The same seed gives the
-    same rows.
+    zeros. A word counts as in the file in any letter case, its own case before others. The same seed gives
+    the same rows.
     Raises DataError that names the file and the line: a line of another width, a value that is no number,
     bytes that are not UTF-8 (latin-1), a truncated file, a file with none of the words.
     """
@@ -49,7 +49,7 @@ def load_vectors(path: Path, vocabulary: Sequence[str], *, seed: int) -> NDArray
 
 
 def _entries(lines: TextLines) -> Iterator[tuple[str, str, int]]:
-    """Each line's word, its values as text, and the width. Checks the widths and the header's count of words."""
+    """Each line's word, its values as text, and the width; checks the widths and the header's count."""
     width, promised, n_words = 0, None, 0
     for line in lines:
         fields = line.rstrip().split(" ", 2)

@@ -1,0 +1,491 @@
+"""Product titles, from raw files of every form to shared arrays."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from objectives import DataError
+from objectives._data import titles as titles_module
+from objectives._data.titles import DATASETS, UNK, Rows, Titles, load_titles
+from objectives._data.titles_split import ROLES, split
+from objectives._data.tokens import MODEL_NUMBERS, STOP_WORDS, Recipe, course, tokenizer
+
+RECIPES = [MODEL_NUMBERS, *(course(language) for language in STOP_WORDS)]
+HEADER = "title,label_quality,language,category\n"
+
+
+def csv_rows(n_rows: int = 30, language: str = "spanish") -> str:
+    rows = (
+        f"telefono rojo {'abcdefghijklmnopqrstuvwxyzñ'[i % 27] * 4},reliable,{language},C{i % 2}\n"
+        for i in range(n_rows)
+    )
+    return HEADER + "".join(rows)
+
+
+def course_line(title: str, category: str, **more: Any) -> str:
+    return json.dumps({"title": title, "category": category, "language": "spanish", **more}) + "\n"
+
+
+def write(path: Path, text: str | bytes) -> Path:
+    content = text.encode() if isinstance(text, str) else text
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    return path
+
+
+def load(path: Path | str, tmp_path: Path, **more: Any) -> Titles:
+    return load_titles(str(path), tmp_path / "data", tmp_path / "cache", **more)
+
+
+def words(titles: Titles, rows: Rows) -> list[list[str]]:
+    return [
+        [titles.vocabulary[token] for token in rows.tokens[begin:end]]
+        for begin, end in zip(rows.offsets[:-1], rows.offsets[1:], strict=True)
+    ]
+
+
+def visible(cache: Path) -> list[str]:
+    """What a cache holds besides locks and hashes remembered; a temporary would show."""
+    return [path.name for path in cache.iterdir() if path.suffix != ".lock" and path.name != "sources.json"]
+
+
+@pytest.fixture(scope="module")
+def pricerunner(tmp_path_factory: pytest.TempPathFactory) -> Titles:
+    return load("pricerunner", tmp_path_factory.mktemp("pricerunner"))
+
+
+# --- tokens ---------------------------------------------------------------------------------------
+
+
+def test_the_published_row_gives_the_published_tokens() -> None:
+    assert tokenizer(course("spanish"))("Procesador Intel Core 2 Duo") == [
+        "procesador",
+        "intel",
+        "core",
+        "duo",
+    ]
+
+
+def test_tags_punctuation_digits_and_stop_words_go() -> None:
+    assert tokenizer(course("spanish"))("<b>Funda</b> PARA el iPhone8, ¡nueva!") == [
+        "funda",
+        "iphone",
+        "nueva",
+    ]
+
+
+def test_a_hair_dryer_keeps_its_hair_in_spanish() -> None:
+    assert "pelo" in tokenizer(course("spanish"))("Secador de pelo")
+    assert "pelo" in tokenizer(course("both"))("Secador de pelo")
+    assert "pelo" not in tokenizer(course("portuguese"))("enviado pelo correio")
+
+
+def test_model_numbers_stay() -> None:
+    assert tokenizer(MODEL_NUMBERS)("Bosch KGF39SB45 64GB") == ["bosch", "kgf", "39", "sb", "45", "64", "gb"]
+
+
+def test_both_spellings_of_an_accent_are_one_word() -> None:
+    tokenize = tokenizer(course("spanish"))
+    assert tokenize("cami\u00f3n") == tokenize("camio\u0301n") == ["cami\u00f3n"]
+
+
+@given(st.text(), st.sampled_from(RECIPES))
+def test_cleaning_what_is_clean_changes_nothing(title: str, recipe: Recipe) -> None:
+    tokens = tokenizer(recipe)(title)
+    assert tokenizer(recipe)(" ".join(tokens)) == tokens
+
+
+# --- split ----------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 4)), min_size=1))
+def test_no_title_is_in_two_roles_and_order_has_no_influence(rows: list[tuple[int, int]]) -> None:
+    titles = np.array([title for title, _ in rows], dtype=np.uint64)
+    labels = np.array([label for _, label in rows], dtype=np.int32)
+    roles = split(titles, labels)
+    for title in np.unique(titles):
+        assert len(np.unique(roles[titles == title])) == 1
+    order = np.random.default_rng(len(rows)).permutation(len(rows))
+    np.testing.assert_array_equal(split(titles[order], labels[order]), roles[order])
+
+
+def test_shares_are_70_15_15_in_every_class() -> None:
+    titles = np.arange(40_000, dtype=np.uint64)
+    labels = np.repeat(np.arange(4, dtype=np.int32), [100, 900, 9_000, 30_000])
+    for label in range(4):
+        shares = np.bincount(split(titles, labels)[labels == label]) / np.count_nonzero(labels == label)
+        np.testing.assert_allclose(shares, [0.7, 0.15, 0.15], atol=1e-4)
+
+
+# --- the bundled data -----------------------------------------------------------------------------
+
+
+def test_bundled_titles(pricerunner: Titles) -> None:
+    assert pricerunner.summary["rows"] == 35_311
+    assert pricerunner.summary["scored_titles_also_in_train"] == 0
+    assert len(pricerunner.classes) == 10
+    for role in ROLES:
+        rows = getattr(pricerunner, role)
+        assert isinstance(rows.tokens, np.memmap)
+        assert not rows.tokens.flags.writeable
+        assert (rows.tokens.dtype, rows.offsets.dtype, rows.labels.dtype) == (np.int32, np.int64, np.int32)
+        assert rows.offsets[0] == 0
+        assert rows.offsets[-1] == len(rows.tokens)
+        assert (np.diff(rows.offsets) > 0).all()
+        assert set(np.unique(rows.labels)) == set(range(10))
+        assert rows.tokens.min() >= UNK
+        assert rows.tokens.max() < len(pricerunner.vocabulary)
+
+
+def test_the_vocabulary_is_train_s_alone(pricerunner: Titles) -> None:
+    counts = np.bincount(pricerunner.train.tokens, minlength=len(pricerunner.vocabulary))
+    assert (counts[2:] >= 2).all()
+    assert (np.diff(counts[2:]) <= 0).all()
+    assert (pricerunner.validation.tokens == UNK).any()
+
+
+def test_no_validation_row_in_train(pricerunner: Titles) -> None:
+    train = {" ".join(title) for title in words(pricerunner, pricerunner.train) if "<unk>" not in title}
+    for rows in (pricerunner.validation, pricerunner.test):
+        assert not train & {" ".join(title) for title in words(pricerunner, rows) if "<unk>" not in title}
+
+
+def test_clusters(tmp_path: Path) -> None:
+    titles = load("pricerunner-clusters", tmp_path)
+    assert titles.summary["rows"] == 7_465
+    assert len(titles.classes) == 700
+    for rows in (titles.train, titles.validation, titles.test):
+        assert len(np.unique(rows.labels)) == 700
+
+
+def test_encode_is_the_preparation_s_cleaning(pricerunner: Titles) -> None:
+    assert [pricerunner.vocabulary[i] for i in pricerunner.encode("APPLE iPhone-8, 64GB")] == [
+        "apple",
+        "iphone",
+        "8",
+        "64",
+        "gb",
+    ]
+    assert pricerunner.encode("!!!") == pricerunner.encode("qqqqqqqqqqqqx") == [UNK]
+
+
+def test_the_manifest_says_where_the_rows_come_from(pricerunner: Titles) -> None:
+    manifest = json.loads((pricerunner.directory / "manifest.json").read_text())
+    assert manifest["sha256"] == pricerunner.sha256
+    assert "Akritidis" in manifest["rights"]
+    assert "CC BY 4.0" in manifest["rights"]
+    assert manifest["options"]["split"]["seed"] == 2019
+    assert manifest["sources"][0]["bytes"] > 100_000
+    assert manifest["counts"] == dict(pricerunner.summary)
+
+
+# --- forms ----------------------------------------------------------------------------------------
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.text("abcdé 7<>", min_size=1).filter(str.strip), min_size=3, max_size=12))
+def test_round_trip(tmp_path_factory: pytest.TempPathFactory, raw: list[str]) -> None:
+    """What was written is read back: every row once, as its cleaned words, in its class."""
+    tmp_path = tmp_path_factory.mktemp("round")
+    drawn = [course_line(title, category) for title in raw for category in "AB"]
+    # Three titles that only their class has: without them the drawn ones may be too few to split.
+    own = [course_line(f"{word * 3} {category}wn", category) for word in "xyz" for category in "AB"]
+    path = write(tmp_path / "t.jsonl", "".join([*drawn, *own]))
+    titles = load(path, tmp_path)
+    tokenize = tokenizer(course("both"))
+    known = set(titles.vocabulary)
+
+    def seen(title: str) -> list[str]:
+        return [word if word in known else "<unk>" for word in tokenize(title)] or ["<unk>"]
+
+    written = [(seen(row["title"]), row["category"]) for row in map(json.loads, path.read_text().splitlines())]
+    back = [
+        (title, titles.classes[label])
+        for rows in (titles.train, titles.validation, titles.test)
+        for title, label in zip(words(titles, rows), rows.labels, strict=True)
+    ]
+    assert sorted(back) == sorted(written)
+
+
+@pytest.mark.parametrize("name", ["train.csv", "train.csv.gz", "no suffix", 'it\'s "ñ" 日本.csv.gz', "wrong.gz.csv"])
+def test_challenge_csv_under_any_name(tmp_path: Path, name: str) -> None:
+    titles = load(write(tmp_path / name, csv_rows()), tmp_path)
+    assert titles.classes == ["C0", "C1"]
+    assert titles.summary["rows"] == 30
+
+
+def test_language_filter(tmp_path: Path) -> None:
+    text = csv_rows() + csv_rows(12, "portuguese").removeprefix(HEADER)
+    place = tmp_path / "data" / "mercadolibre"
+    place.mkdir(parents=True)
+    write(place / "train.csv.gz", text)
+    assert load("mercadolibre-challenge", tmp_path).summary["rows"] == 42
+    assert load("mercadolibre-challenge-portuguese", tmp_path).summary["rows"] == 12
+    assert load(place, tmp_path, language="spanish").summary["rows"] == 30
+
+
+def write_course(place: Path, prefix: str = "spanish") -> Path:
+    place.mkdir(parents=True, exist_ok=True)
+    rows: dict[str, Iterable[str]] = {
+        "train": ["rojo coche", "rojo coche", "azul coche", "azul bici"],
+        "validation": ["rojo coche", "verde verde"],
+        "test": ["azul coche", "44 %"],
+    }
+    for role, texts in rows.items():
+        lines = [
+            course_line(f"EL {text}!", f"C{i % 2}", tokenized_title=text.split() if text != "44 %" else [])
+            for i, text in enumerate(texts)
+        ]
+        write(place / f"{prefix}.{role}.jsonl.gz", "".join(lines))
+    return place
+
+
+def test_the_course_s_split_is_kept_and_its_vocabulary_is_train_s(tmp_path: Path) -> None:
+    write_course(tmp_path / "data" / "mercadolibre")
+    titles = load("mercadolibre-spanish", tmp_path)
+    assert [len(rows) for rows in (titles.train, titles.validation, titles.test)] == [4, 2, 2]
+    assert titles.vocabulary == ["<pad>", "<unk>", "coche", "azul", "rojo"]
+    assert words(titles, titles.validation) == [["rojo", "coche"], ["<unk>", "<unk>"]]
+    assert words(titles, titles.test) == [["azul", "coche"], ["<unk>"]]
+    assert titles.summary["scored_titles_also_in_train"] == 2
+    assert load(tmp_path / "data" / "mercadolibre", tmp_path).sha256 == titles.sha256
+
+
+def test_other_content_or_options_have_another_sha256(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = load(write(tmp_path / "a.csv", csv_rows(30)), tmp_path)
+    same = load(write(tmp_path / "b.csv", csv_rows(30)), tmp_path)
+    other = load(write(tmp_path / "a.csv", csv_rows(32)), tmp_path)
+    assert one.sha256 == same.sha256 != other.sha256
+    assert one.directory == same.directory
+    monkeypatch.setattr(titles_module, "PREPARER_VERSION", 99)
+    assert load(tmp_path / "b.csv", tmp_path).sha256 != one.sha256
+
+
+# --- bad input ------------------------------------------------------------------------------------
+
+BAD_FILES: dict[str, tuple[str | bytes, str]] = {
+    "empty.csv": ("", "is empty"),
+    "empty.gz": ("", "is empty"),
+    "blank.jsonl": ("\n\n", "is empty"),
+    "header-only.csv": (HEADER, "has no rows"),
+    "no-category.csv": ("title,label_quality\na,b\n", "line 1: no column 'category'"),
+    "unknown.csv": ("some,other,table\n1,2,3\n", "line 1: no known form"),
+    "short.csv": (HEADER + "a,b,c,d\nonly two,columns\n", "line 3: 2 columns"),
+    "empty-title.csv": (HEADER + "a,b,c,d\n  ,b,c,d\n", "line 3: an empty title"),
+    "nan.csv": (HEADER + "a,b,c,NaN\n", "line 2: the category is 'NaN'"),
+    "no-class.csv": (HEADER + "a,b,c,\n", "line 2: the category is ''"),
+    "quote.csv": (HEADER + '"a"x,b,c,d\n', "line 2: not CSV"),
+    "latin.csv": (HEADER.encode() + "camión,b,c,d\n".encode("latin-1"), "line 2: byte 0xf3 is not UTF-8"),
+    "latin.csv.gz": (HEADER.encode() + "camión,b,c,d\n".encode("latin-1"), "line 2: byte 0xf3 is not UTF-8"),
+    "one-row.csv": (
+        csv_rows() + "solo,reliable,spanish,LONELY\n",
+        "line 32: the class 'LONELY' has 1 row with 1",
+    ),
+    "short-pricerunner.csv": ("1,a,1,1,A,1,T\n2,b\n", "line 2: 2 columns"),
+    "not-json.jsonl": (course_line("a", "b") + "{oops\n", "line 2: not JSON"),
+    "long-number.jsonl": ('{"title": ' + "9" * 5000 + "}\n", "line 1: not JSON"),
+    "deep.jsonl": ('{"title": ' + "[" * 200_000 + "\n", "line 1: not JSON"),
+    "not-object.jsonl": (course_line("a", "b") + "[1]\n", "line 2: not a JSON object"),
+    "no-title.jsonl": ('{"category": "a"}\n', "line 1: no 'title'"),
+    "null-title.jsonl": ('{"title": null, "category": "a"}\n', "line 1: 'title' is None"),
+    "nan-category.jsonl": ('{"title": "a", "category": NaN}\n', "line 1: 'category' is nan"),
+    "empty-title.jsonl": (course_line(" ", "b"), "line 1: an empty title"),
+    "tokens.jsonl": (course_line("a", "b", tokenized_title=[1]), "line 1: 'tokenized_title' is [1]"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_bad_files_get_one_sentence_and_leave_nothing(tmp_path: Path, name: str) -> None:
+    content, expected = BAD_FILES[name]
+    path = write(tmp_path / name, content)
+    with pytest.raises(DataError) as caught:
+        load(path, tmp_path)
+    assert expected in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "cache").exists() or visible(tmp_path / "cache") == []
+
+
+@pytest.mark.parametrize("cut", [15, 200, 2_000])
+def test_a_truncated_gzip(tmp_path: Path, cut: int) -> None:
+    rng = random.Random(0)
+    noise = "".join(f"{rng.random()}x,reliable,spanish,C\n" for _ in range(5_000))
+    path = write(tmp_path / "train.csv.gz", HEADER + noise)
+    path.write_bytes(path.read_bytes()[:-cut])
+    with pytest.raises(DataError, match=r"train.csv.gz, after line \d+: the gzip data is truncated"):
+        load(path, tmp_path)
+    assert not (tmp_path / "cache").exists() or visible(tmp_path / "cache") == []
+
+
+def test_no_rows_in_the_language(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"has no rows in portuguese"):
+        load(write(tmp_path / "t.csv", csv_rows()), tmp_path, language="portuguese")
+
+
+def test_an_unknown_language(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"'klingon' is unknown; known are spanish, portuguese"):
+        load(write(tmp_path / "t.csv", csv_rows()), tmp_path, language="klingon")
+
+
+def test_a_class_that_is_scored_but_never_trained(tmp_path: Path) -> None:
+    place = write_course(tmp_path / "course")
+    write(place / "spanish.test.jsonl.gz", course_line("verde", "NEW"))
+    with pytest.raises(DataError, match=r"spanish.test.jsonl.gz, line 1: the class 'NEW' has no row to train on"):
+        load(place, tmp_path)
+
+
+@pytest.mark.parametrize("dataset", [name for name in DATASETS if name.startswith("mercadolibre")])
+def test_missing_files_say_what_to_put_where(tmp_path: Path, dataset: str) -> None:
+    with pytest.raises(
+        DataError, match=r": put (train.csv|\w+.train.jsonl.gz, \w+.validation.jsonl).* into "
+    ) as caught:
+        load(dataset, tmp_path)
+    assert str(tmp_path / "data" / "mercadolibre") in str(caught.value)
+
+
+def test_a_misspelt_name_lists_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no data set or file 'pricerunnr'; give a path or one of pricerunner, "):
+        load("pricerunnr", tmp_path)
+
+
+def test_a_directory_without_titles_or_with_too_many(tmp_path: Path) -> None:
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(DataError, match=r"holds neither"):
+        load(tmp_path / "nothing", tmp_path)
+    write_course(write_course(tmp_path / "both"), "portuguese")
+    with pytest.raises(DataError, match=r"several data sets \(portuguese, spanish\)"):
+        load(tmp_path / "both", tmp_path)
+    assert load(tmp_path / "both", tmp_path, language="spanish").summary["train"] == 4
+    (tmp_path / "both" / "spanish.test.jsonl.gz").unlink()
+    with pytest.raises(DataError, match=r"has no spanish.test.jsonl.gz"):
+        load(tmp_path / "both", tmp_path, language="spanish")
+
+
+# --- the cache, with real processes ---------------------------------------------------------------
+
+CHILD = """
+import os, signal, sys, time
+from pathlib import Path
+from objectives._data.titles import load_titles
+def progress(what, fraction):
+    print(what, flush=True)
+    if sys.argv[3] == "die" and what.startswith(sys.argv[4]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if sys.argv[3] == "slow" and what.startswith("writing"):
+        time.sleep(0.3)
+titles = load_titles(sys.argv[1], Path("none"), Path(sys.argv[2]), progress)
+print("made", titles.sha256, flush=True)
+"""
+
+
+def start(path: Path, cache: Path, *how: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", CHILD, str(path), str(cache), *how],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("phase", ["reading", "writing"])
+def test_a_killed_preparation_leaves_nothing_that_looks_whole(tmp_path: Path, phase: str) -> None:
+    path, cache = write(tmp_path / "a b 'ñ'.csv", csv_rows()), tmp_path / 'ca che "ü"'
+    with start(path, cache, "die", phase) as child:
+        child.communicate()
+    assert child.returncode == -signal.SIGKILL
+    assert any(name.endswith(".tmp") for name in visible(cache))
+    titles = load_titles(str(path), tmp_path, cache)
+    assert titles.summary["rows"] == 30
+    assert visible(cache) == [titles.directory.name]
+
+
+def test_a_temporary_of_another_data_set_is_swept(tmp_path: Path) -> None:
+    path, other = write(tmp_path / "a.csv", csv_rows()), write(tmp_path / "b.csv", csv_rows(40))
+    with start(path, tmp_path / "cache", "die", "writing") as child:
+        child.communicate()
+    titles = load(other, tmp_path)
+    assert visible(tmp_path / "cache") == [titles.directory.name]
+
+
+def test_processes_that_ask_at_once_prepare_once(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", csv_rows())
+    children = [start(path, tmp_path / "cache", "slow") for _ in range(3)]
+    printed = [child.communicate()[0] for child in children]
+    assert [child.returncode for child in children] == [0, 0, 0]
+    assert sum("writing" in text for text in printed) == 1
+    assert len({text.splitlines()[-1] for text in printed}) == 1
+
+
+def test_a_damaged_preparation_is_made_again(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", csv_rows())
+    titles = load(path, tmp_path)
+    (titles.directory / "train.tokens.npy").write_bytes(b"cut")
+    again = load(path, tmp_path)
+    assert again.sha256 == titles.sha256
+    np.testing.assert_array_equal(again.train.labels, titles.train.labels)
+    assert again.train.tokens.max() > UNK
+
+
+def test_a_large_source_is_hashed_once_and_again_when_it_changes(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", csv_rows())
+    told: list[str] = []
+
+    def progress(what: str, fraction: float) -> None:
+        told.append(what)
+        assert 0 <= fraction <= 1
+
+    def hashed() -> bool:
+        told.clear()
+        load(path, tmp_path, progress=progress)
+        return any(what.startswith("fingerprinting") for what in told)
+
+    assert hashed()
+    assert hashed(), "a file that has just changed is not trusted yet"
+    time.sleep(2.1)
+    assert hashed()
+    assert not hashed()
+    size = path.stat().st_size
+    before = path.stat()
+    write(path, csv_rows().replace("rojo", "ocre"))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size == size
+    assert hashed(), "its modification time was set back, but it changed"
+
+
+def test_an_unwritable_cache(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file where the directory should be")
+    with pytest.raises(DataError, match=r"cache .* cannot be written"):
+        load(write(tmp_path / "a.csv", csv_rows()), tmp_path)
+
+
+@pytest.mark.parametrize("limit", [1_000, 100_000, 900_000, 1_100_000])
+def test_a_disk_that_fills_up(tmp_path: Path, limit: int) -> None:
+    """At whichever file the space ends; a limit on a file's size fails as a full disk does."""
+    code = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))" + CHILD
+    arguments = [sys.executable, "-W", "error", "-c", code, "pricerunner", str(tmp_path / "cache"), "fill"]
+    ended = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    last = ended.stderr.splitlines()[-1]
+    assert "DataError: the cache" in last
+    assert "free space there" in last
+    assert visible(tmp_path / "cache") == []
+    assert load("pricerunner", tmp_path).summary["rows"] == 35_311
+
+
+def test_importing_the_readers_imports_no_torch() -> None:
+    modules = "objectives._data.titles, objectives._data.vectors"
+    code = f"import sys; import {modules}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
