@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
 from contextlib import suppress
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from studies import __version__
-from studies.errors import EXIT_CODES, INTERRUPTED, StudiesError, WrongInput
+from studies.errors import EXIT_CODES, INTERRUPTED, WRONG_INPUT, SpaceRefused, StudiesError, WrongInput
 from studies.settings import Settings, masked
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ def _root(
 
 def main() -> NoReturn:
     """Run a command, and turn an error into one sentence and its exit code."""
+    # `docker stop` and a service manager say SIGTERM where a person types Ctrl-C: leave as orderly.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = app(standalone_mode=False)
     except StudiesError as error:
@@ -77,10 +80,8 @@ def main() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(0)
     except Exception as error:
-        from click.exceptions import ClickException
-
-        if isinstance(error, ClickException):
-            _fail(error, error.format_message(), 2)
+        if hasattr(error, "format_message"):  # what Typer says of a wrong option or command
+            _fail(error, " ".join(error.format_message().split()), WRONG_INPUT)
         _fail(error, f"{type(error).__name__}: {error}; --debug shows where", 1)
     sys.exit(code if isinstance(code, int) else 0)
 
@@ -108,7 +109,12 @@ def show(name: Name, overrides: Overrides = None) -> None:
     """Show a study: what it tunes, its data set and its space."""
     from studies import spec, tables
 
-    typer.echo(tables.study(spec.load(name, overrides or ()), Settings.from_environment()))
+    file = spec.SpecFile.find(name)
+    chosen = file.spec(overrides or ())
+    try:
+        typer.echo(tables.study(chosen, Settings.from_environment()))
+    except SpaceRefused as error:
+        raise file.error(error.given["reason"], *error.given["path"]) from None
 
 
 @app.command()
@@ -170,12 +176,16 @@ def launch(
     changes = list(overrides or ())
     changes += [] if trials is None else [f"n_trials={trials}"]
     changes += [] if dataset is None else [f"dataset={json.dumps(dataset)}"]
-    chosen = spec.load(name, changes)
+    file = spec.SpecFile.find(name)
+    chosen = file.spec(changes)
     if detach:
         _detach(chosen.name, settings)
         return
-    with make_view() as view:
-        ran = run(chosen, settings, workers, on, view)
+    try:
+        with make_view() as view:
+            ran = run(chosen, settings, workers, on, view)
+    except SpaceRefused as error:
+        raise file.error(error.given["reason"], *error.given["path"]) from None
     if not ran:
         typer.echo(
             f"{chosen.name} has all its {chosen.n_trials} trials; nothing was run. "

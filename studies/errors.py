@@ -71,6 +71,10 @@ class ObjectiveRefused(WrongInput):
     """{reason}"""
 
 
+class SpaceRefused(ObjectiveRefused):
+    """{reason}"""
+
+
 class WrongStorageUrl(WrongInput):
     """The storage {url!r} is not usable: {reason}; expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE in
     STUDIES_STORAGE or --storage, or neither for the embedded server."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from studies.errors import ObjectiveRefused
+from studies.errors import ObjectiveRefused, SpaceRefused
 from studies.space import SpaceError, near
 from studies.spec import StudySpec
 
@@ -127,4 +127,4 @@ def _check(objective: LoadedObjective, spec: StudySpec) -> None:
     try:
         spec.resolve(objective.space)
     except SpaceError as error:
-        raise ObjectiveRefused(reason=str(error)) from None
+        raise SpaceRefused(reason=str(error), path=error.path) from None

@@ -10,7 +10,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from studies.space import Choice, Space, SpaceError, encoded
+from studies.space import Choice, Space, encoded
 from studies.spec import Pruner, StudySpec
 
 if TYPE_CHECKING:
@@ -25,17 +25,14 @@ def seed_of(seed: int, number: int) -> int:
 
 
 def make_sampler(spec: StudySpec, space: Space) -> BaseSampler:
-    """Return the sampler of a study; SpaceError for a grid over a parameter that has no finite grid."""
+    """Return the sampler of a study."""
     if spec.sampler.name != "grid":
         return SeededSampler(spec.sampler.name, spec.sampler.seed)
-    grid: dict[str, list[Any]] = {}
-    for name, parameter in space.parameters.items():
-        if isinstance(parameter.domain, Choice):
-            grid[name] = [encoded(choice) for choice in parameter.domain.choices]
-        elif hasattr(parameter.domain, "low"):
-            raise SpaceError(
-                f"the grid sampler needs choices, and {name} is a range ({parameter.domain})", "space", name
-            )
+    grid = {
+        name: [encoded(choice) for choice in parameter.domain.choices]
+        for name, parameter in space.parameters.items()
+        if isinstance(parameter.domain, Choice) and space.possible(parameter)
+    }
     return optuna.samplers.GridSampler(grid, seed=spec.sampler.seed)
 
 

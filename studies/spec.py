@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from studies.errors import UnknownStudy, WrongSpec
-from studies.space import Space, SpaceError, near
+from studies.space import Range, Space, SpaceError, near
 
 CATALOG = Path(__file__).parent / "catalog"
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -86,6 +86,11 @@ class StudySpec(Part):
             raise
         for index, given in enumerate(self.start_with):
             space.completed(given, "start_with", index)
+        if self.sampler.name == "grid":
+            for name, parameter in space.parameters.items():
+                if isinstance(parameter.domain, Range) and space.possible(parameter):
+                    reason = f"the grid sampler needs choices, and {name} is a range ({parameter.domain})"
+                    raise SpaceError(reason, "space", name)
         return space
 
 
@@ -115,6 +120,7 @@ class SpecFile:
         except OSError as error:
             raise WrongSpec(where=path, reason=f"it cannot be read ({error.strerror})") from None
         self.data, self._lines = self._parse(text)
+        self._changed: set[tuple[str, ...]] = set()
 
     @classmethod
     def find(cls, name: str) -> SpecFile:
@@ -131,19 +137,19 @@ class SpecFile:
     def spec(self, overrides: Iterable[str] = ()) -> StudySpec:
         """Return the validated study; WrongSpec with line, what was found and what is allowed."""
         data = self.data
-        changed = set()
         for override in overrides:
             data, path = _override(data, override)
-            changed.add(path)
+            self._changed.add(path)
         try:
             return StudySpec.model_validate(data)
         except ValidationError as error:
-            first = error.errors()[0]
-            raise self.error(_reason(first), *first["loc"], changed=changed) from None
+            # A misspelt key is also a missing one: the misspelling is what helps.
+            first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+            raise self.error(_reason(first), *first["loc"]) from None
 
-    def error(self, reason: str, *path: str | int, changed: Iterable[tuple[str, ...]] = ()) -> WrongSpec:
+    def error(self, reason: str, *path: str | int) -> WrongSpec:
         """Return the error that points at a place of the file, or at the --set that replaced it."""
-        for change in changed:
+        for change in self._changed:
             if change == tuple(str(part) for part in path)[: len(change)]:
                 return WrongSpec(where=f"--set {'.'.join(change)}", reason=reason)
         known = [path[:length] for length in range(len(path), -1, -1) if path[:length] in self._lines]

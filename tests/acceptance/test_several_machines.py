@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import yaml
 
 from studies.report.summary import read_report
 from studies.settings import Settings
@@ -12,6 +24,8 @@ from studies.storage import open_storage
 
 from ..conftest import TcpServer, execute
 from .conftest import Studies
+
+COMPOSE = Path(__file__).parents[2] / "docker-compose.yml"
 
 
 @pytest.fixture
@@ -24,11 +38,10 @@ def team(tcp_server: TcpServer, studies: Studies) -> Iterator[Studies]:
 
 
 def test_two_launchers_and_a_worker_share_one_exact_study(team: Studies, tcp_server: TcpServer) -> None:
-    slow = ("--set", "space.seconds=0.05", "--trials", "30")
+    slow = ("--set", "space.seconds=0.2", "--trials", "30")
     launchers = [team.start("launch", "./parabola.yaml", "--workers", "2", *slow) for _ in range(2)]
     # A third machine joins by name alone, once the study is there.
-    joined = ""
-    while "0 s" not in joined and "trial" not in joined:
+    while True:
         worker = team.start("worker", "parabola")
         _, joined = worker.communicate(timeout=120)
         if worker.returncode == 0:
@@ -53,3 +66,53 @@ def test_the_password_is_in_no_log_and_no_export(team: Studies, tcp_server: TcpS
     written = [path.read_text() for path in team.directory.rglob("*.log")] + [shown]
     for text in written:
         assert "s3cret" not in text
+
+
+def test_the_processes_of_the_compose_file(team: Studies, tcp_server: TcpServer) -> None:
+    """What docker-compose.yml starts, started by hand: health check, launch, worker, dashboard."""
+    services = yaml.safe_load(COMPOSE.read_text())["services"]
+    check = shlex.split(services["postgres"]["healthcheck"]["test"][1])
+    check[0] = str(tcp_server._binaries() / check[0])
+    healthy = subprocess.run(
+        [*check, "--host=127.0.0.1", f"--port={tcp_server.port}"], capture_output=True, check=False
+    )
+    assert healthy.returncode == 0, healthy.stdout
+
+    launcher = team.start("launch", "./parabola.yaml", "--set", "space.seconds=0.2")
+    worker_command = [word.replace("${STUDY:-meli-cnn}", "parabola") for word in services["worker"]["command"]]
+    while (worker := team.start(*worker_command)).wait(timeout=120) == 2:  # until the launch has made the study
+        worker.communicate()
+    assert "all 8 trials are done" in worker.communicate()[1]
+    assert "best loss" in launcher.communicate(timeout=120)[1]
+
+    command = services["dashboard"]["command"]
+    command = [{"0.0.0.0": "127.0.0.1", "8080": "0"}.get(word, word) for word in command]
+    dashboard = team.start(*command)
+    assert dashboard.stderr is not None
+    address = re.search(r"http://[\d.:]+/", dashboard.stderr.readline())
+    assert address is not None
+    with urllib.request.urlopen(f"{address[0]}api/studies") as answer:
+        assert [study["study_name"] for study in json.load(answer)["study_summaries"]] == ["parabola"]
+    dashboard.send_signal(signal.SIGTERM)
+    dashboard.communicate(timeout=30)
+
+
+def test_a_plain_optuna_dashboard_opens_the_storage(team: Studies) -> None:
+    team("launch", "./parabola.yaml", "--trials", "2")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [str(Path(sys.executable).parent / "optuna-dashboard"), team.environment["STUDIES_STORAGE"]]
+    plain = subprocess.Popen([*command, "--port", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(300):
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/studies") as answer:
+                    found = json.load(answer)["study_summaries"]
+                break
+            except urllib.error.URLError:
+                time.sleep(0.1)
+        assert [study["study_name"] for study in found] == ["parabola"]
+    finally:
+        plain.terminate()
+        plain.wait()
