@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from compose_spec import PyOptions
+from compose_spec import PyCompose
 
 FILE = Path(__file__).parents[2] / "docker-compose.yml"
 
@@ -28,11 +29,9 @@ def filled_in(text: str, **variables: str) -> str:
 
 
 def read(text: str) -> dict[str, Any]:
-    options = PyOptions()
-    options.apply_merge = True
-    compose = options.from_yaml(text)
-    compose.validate()
-    return yaml.safe_load(text)
+    merged: dict[str, Any] = yaml.safe_load(text)
+    PyCompose.from_json(json.dumps(merged)).validate()
+    return merged
 
 
 @pytest.fixture
