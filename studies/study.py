@@ -11,17 +11,13 @@ import optuna
 from optuna.trial import TrialState
 
 from studies.errors import SpecChanged, StudyNotStarted
+from studies.names import CONTINUED_BY, CONTINUES, DATA, DECLARED, REASON, RETRIES, SPEC
 from studies.sampling import make_pruner, make_sampler
 from studies.space import Space, encoded
 from studies.spec import StudySpec
 from studies.storage import Storage
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # what it would say, the view and the logs do
-
-SPEC, DECLARED, DATA = "spec", "declared_space", "data"
-
-# The names of a trial's user attributes that other modules read.
-CONTINUES, CONTINUED_BY, REASON, RETRIES = "continues", "continued_by", "reason", "retries"
 
 
 def create_or_join(storage: Storage, spec: StudySpec, declared: Mapping[str, Any], data: Mapping[str, Any]) -> int:

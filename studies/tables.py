@@ -115,8 +115,8 @@ def _started(settings: Settings) -> list[Progress]:
 
 
 def _progress_of_all(storage: Storage) -> list[Progress]:
+    from studies.names import SPEC
     from studies.report.progress import read_progress
-    from studies.study import SPEC
 
     storage.optuna.get_all_studies()  # creates Optuna's tables on a new server
     studies = storage.ledger.read(

@@ -24,6 +24,8 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
+from studies.checkpoint import Checkpoint, Checkpoints
+from studies.names import CONTINUES
 from studies.objective import FunctionObjective, LoadedObjective
 from studies.sampling import seed_of
 from studies.space import Choice, Range, Space, encoded
@@ -53,6 +55,7 @@ class Course:
     data: Any
     device: str
     should_stop: Callable[[], str | None]
+    checkpoints: Checkpoints
 
 
 class _Stopped(BaseException):
@@ -74,6 +77,8 @@ def run_trial(trial: optuna.Trial, course: Course) -> Outcome:
     except Exception as error:
         outcome = _failure(error)
     outcome.attributes["seconds"] = round(time.monotonic() - started, 3)
+    if outcome.reason != "stopped":
+        course.checkpoints.delete(trial.number)
     return outcome
 
 
@@ -86,11 +91,12 @@ class _Run:
         self.params = course.space.suggest(partial(_suggest, trial))
         self.training = course.objective.start(self.params, course.data, seed=seed, device=course.device)
         self.history: list[dict[str, float]] = []
+        self._go_on_from(trial.user_attrs.get(CONTINUES))
 
     def run(self) -> Outcome:
         limit = self.course.spec.limits.trial_minutes
         deadline = time.monotonic() + limit * 60 if limit else math.inf
-        for epoch in range(1, self.course.spec.max_epochs + 1):
+        for epoch in range(len(self.history) + 1, self.course.spec.max_epochs + 1):
             metrics = {name: float(value) for name, value in self.training.epoch().items()}
             if broken := self._not_a_number(metrics):
                 return self._ended(TrialState.FAIL, "nan", f"{broken} is {metrics[broken]} in epoch {epoch}")
@@ -100,11 +106,26 @@ class _Run:
                 break
             if self.trial.should_prune():
                 return self._ended(TrialState.PRUNED)
-            if why := self.course.should_stop():
+            why = self.course.should_stop()
+            self._checkpoint(must=why is not None)
+            if why:
                 return self._ended(TrialState.FAIL, "stopped", why)
             if time.monotonic() > deadline:
                 return self._ended(TrialState.COMPLETE, detail=f"stopped at its limit of {limit:g} minutes")
         return self._ended(TrialState.COMPLETE)
+
+    def _checkpoint(self, must: bool) -> None:
+        checkpoint = Checkpoint(self.training.state_dict(), self.history)
+        self.course.checkpoints.save(self.trial.number, checkpoint, must=must)
+
+    def _go_on_from(self, number: int | None) -> None:
+        """Start where the trial that this one continues had its last checkpoint, if that can be found."""
+        checkpoint = None if number is None else self.course.checkpoints.load(number)
+        if checkpoint is not None:
+            self.training.load_state_dict(checkpoint.state)
+            self.history = checkpoint.history
+            for epoch, metrics in enumerate(self.history, start=1):
+                self.trial.report(metrics[self.course.spec.metric], epoch)
 
     def _not_a_number(self, metrics: Mapping[str, float]) -> str | None:
         if self.course.spec.metric not in metrics:

@@ -17,11 +17,13 @@ import psycopg2
 from optuna.trial import TrialState
 
 from studies import provenance
+from studies.checkpoint import Checkpoints
+from studies.names import CONTINUES, REASON
 from studies.objective import load_objective
 from studies.settings import Settings
 from studies.storage import Storage, open_storage
 from studies.storage.ledger import HEARTBEAT_S, Budget
-from studies.study import REASON, continue_trial, open_for_trials, space_of, spec_of
+from studies.study import continue_trial, open_for_trials, space_of, spec_of
 from studies.trial import Course, Outcome, run_trial
 
 WAIT_FOR_OTHERS_S = 1.0
@@ -73,7 +75,8 @@ class _Worker:
         self.device = device
         objective = load_objective(self.spec)
         data = objective.prepare(self.spec.dataset, settings.data, settings.directory("prepared"), _quiet)
-        self.course = Course(self.spec, space_of(self.study), objective, data, device, stop)
+        self.checkpoints = Checkpoints(settings.home / "checkpoints" / name, say)
+        self.course = Course(self.spec, space_of(self.study), objective, data, device, stop, self.checkpoints)
         self.provenance = provenance.of_this_process(device) | {"data": getattr(data, "sha256", None)}
 
     @contextmanager
@@ -147,6 +150,8 @@ class _Worker:
                 if text is not None:
                     trial.set_user_attr(key, text)
             self.study.tell(trial, outcome.value, outcome.state)
+            if CONTINUES in trial.user_attrs:
+                self.checkpoints.delete(trial.user_attrs[CONTINUES])
         ledger.works_on(self.worker_id, None)
         self.say(_line(trial.number, outcome))
 

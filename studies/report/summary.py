@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from studies.study import CONTINUED_BY, CONTINUES, DATA, REASON, get, space_of, spec_of
+from studies.names import CONTINUED_BY, CONTINUES, DATA, REASON
+from studies.study import get, space_of, spec_of
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial

@@ -35,6 +35,16 @@ def counted(studies: Studies) -> int:
     return len([trial for trial in report(studies).trials if trial.state != "waiting" and trial.continued_by is None])
 
 
+def assert_continued_values(studies: Studies) -> None:
+    """Every completed trial has the curve of one that nothing happened to, and no checkpoint is left."""
+    for trial in report(studies).trials:
+        if trial.state == "complete":
+            expected = [(trial.params["x"] - 2) ** 2 + 1 / epoch for epoch in range(1, 6)]
+            assert trial.curve == dict(enumerate(expected, start=1))
+            assert [metrics["loss"] for metrics in trial.attributes["history"]] == expected
+    assert not list((studies.directory / "home" / "checkpoints").rglob("*.safetensors"))
+
+
 @pytest.mark.parametrize("name", ["plain", "with space, 'quotes' and ünïcode %s $HOME"])
 def test_launch_to_export(make_studies: Callable[[str], Studies], name: str) -> None:
     studies = make_studies(name)
@@ -135,6 +145,7 @@ def test_an_interrupted_launch_stops_cleanly_and_goes_on_to_the_same_budget(stud
     assert not [trial for trial in report(studies).trials if trial.state == "running"]
     studies("launch", "./parabola.yaml", "--workers", "2", "--set", "space.seconds=0.2")
     assert counted(studies) == 8
+    assert_continued_values(studies)
     continued = [trial for trial in report(studies).trials if trial.continues is not None]
     numbers = {trial.number: trial for trial in report(studies).trials}
     assert all(numbers[trial.continues].params == trial.params for trial in continued)
@@ -170,6 +181,7 @@ def test_a_killed_worker_is_replaced_and_its_trial_continued(studies: Studies) -
     assert process.returncode == 0, stderr
     assert "killed by SIGKILL" in stderr
     assert counted(studies) == 8
+    assert_continued_values(studies)
     lost = [trial for trial in report(studies).trials if trial.reason == "lost"]
     assert len(lost) == 1
     assert lost[0].continued_by is not None
