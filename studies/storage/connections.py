@@ -30,6 +30,7 @@ _PASSING = {"40001", "40P01", "53300", "57P01", "57P02", "57P03"}
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
 
 Rows = list[tuple[Any, ...]]
+Statement = tuple[str, Mapping[str, Any]]
 
 
 class Connections:
@@ -38,13 +39,14 @@ class Connections:
     def __init__(self, url: str, wait_s: float) -> None:
         self.url = re.sub(r"^postgres(ql)?(\+psycopg2)?://", "postgresql://", url)
         self.wait_s = wait_s
+        self.n_lost = 0  # connections; what was last written on one may be lost with a crashed server
         self._free: list[psycopg2.extensions.connection] = []
         self._lock = threading.Lock()
 
     def run(
         self,
-        statement: str,
-        parameters: Mapping[str, Any],
+        statement: str | Callable[[], Statement],
+        parameters: Mapping[str, Any] | None = None,
         *,
         recover: Callable[[], Rows] | None = None,
         wait_s: float | None = None,
@@ -52,7 +54,7 @@ class Connections:
         """Run a statement and return its rows; when the connection breaks, wait for the server and run it again.
 
         A broken connection does not tell whether the statement had been carried out. One that must not run twice comes
-        with `recover`, which returns its rows if it had.
+        with `recover`, which returns its rows if it had. One that depends on what was lost is given as a function.
         """
         deadline = time.monotonic() + (self.wait_s if wait_s is None else wait_s)
         pause, again = _FIRST_PAUSE_S, False
@@ -60,7 +62,7 @@ class Connections:
             try:
                 if again and recover is not None and (rows := recover()):
                     return rows
-                return self._run_once(statement, parameters)
+                return self._run_once(*(statement() if callable(statement) else (statement, parameters or {})))
             except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
                 if time.monotonic() >= deadline:
                     reason = masked((str(error).strip() or "no reason given").splitlines()[0])
@@ -94,6 +96,7 @@ class Connections:
     def _give_back(self, connection: psycopg2.extensions.connection) -> None:
         if connection.closed:
             # The server went away under all of them: the others would only fail one by one.
+            self.n_lost += 1
             self.close()
         else:
             with self._lock:

@@ -18,7 +18,6 @@ from optuna.distributions import BaseDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from studies.storage import sql
 from studies.storage.rows import detached, distribution_from, distribution_text, stored_number
 
 MANY_MISSED = 100  # trials
@@ -48,39 +47,42 @@ class Pending:
             more.finals,
         )
 
-    def parts(self) -> tuple[list[str], dict[str, Any]]:
-        """Return the parts of the statement that writes this, and their parameters."""
-        parts: list[str] = []
+    def only_report(self) -> dict[str, Any] | None:
+        """Return the arguments of `functions.REPORT`, if one report is all there is."""
+        if len(self.reports) != 1 or self.params or self.user_attrs or self.system_attrs or self.finals:
+            return None
+        [(step, reported)] = self.reports.items()
+        value, kind = stored_number(reported, nan=True)
+        return {"step": step, "value": value, "value_type": kind}
+
+    def arguments(self) -> dict[str, Any]:
+        """Return this as arguments of `functions.WRITE`."""
         given: dict[str, Any] = {}
         if self.params:
-            parts.append(sql.PARAMS)
             given["param_names"] = list(self.params)
             given["param_values"] = [value for value, _ in self.params.values()]
             given["param_distributions"] = [text for _, text in self.params.values()]
         if self.user_attrs:
-            parts.append(sql.USER_ATTRS)
             given |= {"user_keys": list(self.user_attrs), "user_values": list(self.user_attrs.values())}
         if self.system_attrs:
-            parts.append(sql.SYSTEM_ATTRS)
             given |= {"system_keys": list(self.system_attrs), "system_values": list(self.system_attrs.values())}
         if self.reports:
-            parts.append(sql.REPORTS)
             stored = [stored_number(value, nan=True) for value in self.reports.values()]
             given["steps"] = list(self.reports)
             given["reported"], given["reported_types"] = ([*column] for column in zip(*stored, strict=True))
         if self.finals:
-            parts.append(sql.VALUES)
             stored = [stored_number(value, nan=False) for value in self.finals]
             given["finals"], given["final_types"] = ([*column] for column in zip(*stored, strict=True))
-        return parts, given
+        return given
 
 
 class OwnTrial:
     """A running trial of this process. `lock` is held while something is written to it."""
 
-    def __init__(self, study: StudyMemory, trial: FrozenTrial) -> None:
+    def __init__(self, study: StudyMemory, trial: FrozenTrial, n_lost: int) -> None:
         self.study = study
         self.lock = threading.RLock()
+        self.n_lost = n_lost  # connections, when it was last written to
         self.pending = Pending()
         self._trial = trial
 
@@ -88,6 +90,11 @@ class OwnTrial:
     def id(self) -> int:
         """The trial's id."""
         return self._trial._trial_id
+
+    @property
+    def start(self) -> datetime | None:
+        """When the trial began to run."""
+        return self._trial.datetime_start
 
     @property
     def number(self) -> int:
@@ -122,6 +129,19 @@ class OwnTrial:
             self.pending.system_attrs.update(texts)
             self._trial.system_attrs.update({key: json.loads(text) for key, text in texts.items()})
 
+    def everything(self) -> Pending:
+        """Return all that was ever written to the trial, to be written again."""
+        distributions = self._trial.distributions
+        return Pending(
+            {
+                name: (distributions[name].to_internal_repr(value), distribution_text(distributions[name]))
+                for name, value in self._trial.params.items()
+            },
+            {key: json.dumps(value) for key, value in self._trial.user_attrs.items()},
+            {key: json.dumps(value) for key, value in self._trial.system_attrs.items()},
+            dict(self._trial.intermediate_values),
+        )
+
     def wrote(self, writes: Pending) -> None:
         """Take in writes that reached the database, and all that lingered with them."""
         self.pending = Pending()
@@ -148,13 +168,18 @@ class StudyMemory:
         self.directions = directions
         self.lock = threading.RLock()
         self.own: dict[int, OwnTrial] = {}
+        self._newest_own = -1  # the highest number of a trial that ran here
+        self.forget_read(0)
+
+    def forget_read(self, n_lost: int) -> None:
+        """Start reading anew: a server that crashed may have taken back what was seen, and given its ids again."""
+        self.n_lost = n_lost  # connections, until now
         self.distributions: dict[str, BaseDistribution] = {}
         self._by_number: list[FrozenTrial | None] = []
         self._finished: dict[int, FrozenTrial] = {}
         self._unfinished: dict[int, FrozenTrial] = {}  # others', as last read
         self._ended_here: set[int] = set()  # by this process, and newer than what was read
         self._after, self._last_number = -1, -1  # the newest trial that was read: its id and number
-        self._newest_own = -1  # the highest number of a trial that ran here
         self._n_by_state = dict.fromkeys(TrialState, 0)
         self._failed: set[int] = set()
         self._best: dict[StudyDirection, FrozenTrial] = {}
@@ -205,12 +230,12 @@ class StudyMemory:
                 self._ended_here.add(trial._trial_id)
             self._add_finished(trial)
 
-    def adopt(self, trial: FrozenTrial) -> None:
+    def adopt(self, trial: FrozenTrial, n_lost: int) -> None:
         """Make a running trial this process's own."""
         with self.lock:
             self._unfinished.pop(trial._trial_id, None)
             self._newest_own = max(self._newest_own, trial.number)
-            self.own[trial._trial_id] = OwnTrial(self, trial)
+            self.own[trial._trial_id] = OwnTrial(self, trial, n_lost)
 
     def disown(self, trial_id: int) -> None:
         """Read a trial from the database again."""

@@ -5,9 +5,12 @@ study at the same time. `studies` and `trials` beside this file hold its other p
 
 What a worker may rely on:
 
-- Reports, states and values are in the database when the call returns, and everything set on the trial before is there
-  with them. Parameters and attributes set on a trial that this process runs travel with its next report or end, or by
-  themselves after LINGER_S, whichever comes first; this process sees them at once.
+- Reports, states and values are in the database when the call returns, for all to see, and everything set on the trial
+  before is there with them. Parameters and attributes set on a trial that this process runs travel with its next
+  report or end, or by themselves after LINGER_S, whichever comes first; this process sees them at once.
+- A trial's creation and its end wait for the server's disk, and the end for all that was written before it. Reports in
+  between do not: a server that crashes may lose the last fraction of a second of a running trial. Its worker, which
+  has it all in memory, writes it again when it is connected again.
 - A trial that this process created or popped is its own: it is read from memory until it ends. If somebody else ended
   it, the next write says so (UpdateFinishedTrialError), as do the next heartbeat and the next reading of all trials.
 - When the server goes away, a statement waits for it for up to `wait_s` seconds, and then raises StorageUnreachable.
@@ -26,7 +29,7 @@ from optuna.storages._heartbeat import BaseHeartbeat
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from studies.storage import sql
+from studies.storage import functions, sql
 from studies.storage.connections import Connections
 from studies.storage.rows import trial_from
 from studies.storage.tables import ensure_tables
@@ -111,10 +114,10 @@ class PostgresStorage(TrialStore, BaseHeartbeat):
         study = self._study(study_id)
         wanted = None if states is None else frozenset(state for state in TrialState if state in states)
         if wanted == frozenset({TrialState.WAITING}) and not study.is_behind:
-            rows = self._connections.run(sql.READ_WAITING, study.seen())
-            if not rows:
+            [(waiting,)] = self._connections.run(lambda: (functions.CALL_IS_WAITING, self._seen(study)))
+            if waiting is None:
                 raise self._gone(study_id)
-            if rows == [(None,)]:
+            if not waiting:
                 return []
         self._read_changes(study)
         trials = study.trials(wanted)
@@ -161,8 +164,9 @@ class PostgresStorage(TrialStore, BaseHeartbeat):
         study = self._study(study_id)
         if study.is_behind:
             self._read_changes(study)
-        given = study.seen() | {"grace_s": 2 * (interval or 0) if grace_s is None else grace_s}
-        return [trial_id for (trial_id,) in self._connections.run(sql.READ_STALE, given)]
+        more = {"grace_s": 2 * (interval or 0) if grace_s is None else grace_s}
+        rows = self._connections.run(lambda: (sql.READ_STALE, self._seen(study) | more))
+        return [trial_id for (trial_id,) in rows]
 
     def get_heartbeat_interval(self) -> int | None:
         """Return the seconds between heartbeats, or None."""

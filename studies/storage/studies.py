@@ -120,6 +120,7 @@ class StudyStore(BaseStorage):
         study_id, name, directions = rows[0]
         self._ids[name] = study_id
         fresh = StudyMemory(study_id, name, [StudyDirection[direction] for direction in directions])
+        fresh.forget_read(self._connections.n_lost)
         return self._studies.setdefault(study_id, fresh)
 
     def _gone(self, study_id: int) -> KeyError:

@@ -1,4 +1,4 @@
-"""Optuna's tables, created by Optuna itself."""
+"""Optuna's tables, created by Optuna itself, and the fast storage's functions beside them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import psycopg2
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 
-from studies.storage import sql
+from studies.storage import functions, sql
 from studies.storage.connections import Connections
 
 # The schema this code is written against; every Optuna 5 so far has it. A test compares it with Optuna's own.
@@ -19,18 +19,24 @@ _ATTEMPTS = 5
 
 
 def ensure_tables(connections: Connections) -> None:
-    """Create Optuna's tables unless they are there; RuntimeError when they belong to another version of Optuna."""
+    """Create what is not there; RuntimeError when the tables belong to another version of Optuna."""
     there = connections.run(sql.HAS_TABLES, {}, wait_s=0) == [(True,)]
-    if there and connections.run(sql.READ_SCHEMA_VERSION, {}) == [(SCHEMA_VERSION,)]:
+    if there and connections.run(sql.READ_SCHEMA_VERSION, {}) == [(SCHEMA_VERSION,)] and _has_functions(connections):
         return
     with closing(connections.connect()) as lock, lock.cursor() as cursor:
-        # PostgreSQL's CREATE TABLE IF NOT EXISTS fails when two run at once.
-        cursor.execute(sql.LOCK_TABLE_CREATION)
-        _create(connections)
+        # PostgreSQL's CREATE ... IF NOT EXISTS fails when two run at once.
+        cursor.execute(sql.LOCK_CREATION)
+        _create_tables(connections)
+        if not _has_functions(connections):
+            cursor.execute(functions.DEFINITIONS)
         lock.commit()
 
 
-def _create(connections: Connections) -> None:
+def _has_functions(connections: Connections) -> bool:
+    return connections.run(sql.HAS_FUNCTIONS, {"name": functions.LAST_FUNCTION}) == [(True,)]
+
+
+def _create_tables(connections: Connections) -> None:
     """Let RDBStorage do it, more than once if an RDBStorage elsewhere, which takes no lock, does it too."""
     import sqlalchemy
 

@@ -14,8 +14,8 @@ from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from studies.errors import StudiesError
-from studies.storage import sql
-from studies.storage.connections import Rows
+from studies.storage import functions, sql
+from studies.storage.connections import Rows, Statement
 from studies.storage.memory import OwnTrial, Pending, StudyMemory
 from studies.storage.rows import distribution_from, distribution_text, running_trial, trial_from, utc
 from studies.storage.studies import StudyStore
@@ -39,10 +39,9 @@ class TrialStore(StudyStore):
         if template_trial is not None:
             return self._create_from(study, template_trial)
         start = datetime.now()
-        given = study.seen() | {"state": "RUNNING", "start": utc(start), "complete": None}
-        rows = self._create(study, sql.create([]), given, lambda: self._connections.run(sql.FIND_STARTED, given))
-        trial_id, number = rows[0][:2]
-        study.adopt(running_trial(trial_id, number, start))
+        given = {"state": "RUNNING", "start": utc(start)}
+        trial_id, number = self._create(study, functions.CALL_CREATE, given, self._started(study, start))[0][:2]
+        study.adopt(running_trial(trial_id, number, start), self._connections.n_lost)
         return int(trial_id)
 
     def claim_trial(self, study_id: int, *, n_trials: int | None = None) -> int | None:
@@ -55,9 +54,9 @@ class TrialStore(StudyStore):
         if study.is_behind:
             self._read_changes(study)
         start = datetime.now()
-        given = study.seen() | {"n_trials": n_trials, "start": utc(start)}
+        more = {"n_trials": n_trials, "start": utc(start)}
         rows = self._connections.run(
-            sql.CLAIM_TRIAL, given, recover=lambda: self._connections.run(sql.FIND_STARTED, given)
+            lambda: (functions.CALL_CLAIM, self._seen(study) | more), recover=self._started(study, start)
         )
         if not rows:
             return None
@@ -67,7 +66,7 @@ class TrialStore(StudyStore):
         if popped:
             self._adopt_popped(trial_id)
         else:
-            study.adopt(running_trial(trial_id, number, start))
+            study.adopt(running_trial(trial_id, number, start), self._connections.n_lost)
         return int(trial_id)
 
     def _create_from(self, study: StudyMemory, template: FrozenTrial) -> int:
@@ -76,27 +75,30 @@ class TrialStore(StudyStore):
             for name, value in template.params.items()
         }
         self._check_compatible(study, params)
-        parts, given = Pending(
+        given = Pending(
             params=_param_texts(params),
             user_attrs=_texts(template.user_attrs),
             system_attrs=_texts(template.system_attrs),
             reports={step: float(value) for step, value in template.intermediate_values.items()},
             finals=_floats(template.values),
-        ).parts()
-        given |= study.seen() | {
-            "state": template.state.name,
-            "start": utc(template.datetime_start),
-            "complete": utc(template.datetime_complete),
-        }
-        return int(self._create(study, sql.create(parts), given, None)[0][0])
+        ).arguments()
+        # It takes writes until it is ended.
+        ended = template.state.is_finished()
+        given |= {"first_state": "RUNNING" if ended else template.state.name, "start": utc(template.datetime_start)}
+        if ended:
+            given |= {"ending": template.state.name, "complete": utc(template.datetime_complete)}
+        return int(self._create(study, functions.call_create_from(given), given, None)[0][0])
 
     def _create(
         self, study: StudyMemory, statement: str, given: Mapping[str, Any], recover: Callable[[], Rows] | None
     ) -> Rows:
-        rows = self._connections.run(statement, given, recover=recover)
+        rows = self._connections.run(lambda: (statement, self._seen(study) | dict(given)), recover=recover)
         if not rows:
             raise self._gone(study.study_id)
         return rows
+
+    def _started(self, study: StudyMemory, start: datetime) -> Callable[[], Rows]:
+        return lambda: self._connections.run(sql.FIND_STARTED, self._seen(study) | {"start": utc(start)})
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
@@ -159,7 +161,7 @@ class TrialStore(StudyStore):
         if state == TrialState.RUNNING:
             return self._start(given)
         if not self._connections.run(sql.REQUEUE_TRIAL, given):
-            self._refuse(trial_id)
+            self._unfinished_study_id(trial_id)
         self._disown(trial_id)
         return True
 
@@ -174,7 +176,7 @@ class TrialStore(StudyStore):
         complete = datetime.now()
         own = self._own(trial_id)
         writes = Pending(user_attrs=_texts(user_attrs or {}), finals=_floats(values))
-        self._write(trial_id, own, writes, {"state": state.name, "complete": utc(complete)})
+        self._write(trial_id, own, writes, {"ending": state.name, "complete": utc(complete)})
         if own is not None:
             own.study.add_ended(own.finished(state, writes.finals, complete))
 
@@ -205,29 +207,46 @@ class TrialStore(StudyStore):
     ) -> None:
         """Send writes to a trial, with what lingers of an own one; say why when it takes none."""
         if own is None:
-            if not self._send(trial_id, writes, ending, wait_s):
-                self._refuse(trial_id)
-            return
-        with own.lock:
-            together = own.pending.with_more(writes)
-            sent = not (together or ending) or self._send(trial_id, together, ending, wait_s)
-            if sent:
-                own.wrote(writes)
+            sent = self._send(trial_id, lambda: _statement(trial_id, writes, ending, soon=False), ending, wait_s)
+        else:
+            with own.lock:
+                sent = self._send_own(own, writes, ending, wait_s)
         if not sent:
             self._disown(trial_id)
-            self._refuse(trial_id)
+            self._unfinished_study_id(trial_id)
+            raise UpdateFinishedTrialError(f"The trial with id {trial_id} was taken from this process.")
 
-    def _send(self, trial_id: int, writes: Pending, ending: Mapping[str, Any] | None, wait_s: float | None) -> bool:
-        parts, given = writes.parts()
-        given["trial_id"] = trial_id
-        if ending is None:
-            return bool(self._connections.run(sql.write(parts), given, wait_s=wait_s))
+    def _send_own(self, own: OwnTrial, writes: Pending, ending: Mapping[str, Any] | None, wait_s: float | None) -> bool:
+        together = own.pending.with_more(writes)
+        if not (together or ending):
+            return True
 
+        def statement() -> Statement:
+            if own.n_lost == self._connections.n_lost:
+                return _statement(own.id, together, ending, soon=True)
+            # A server that crashed may have lost what it did not wait for the disk for, even the trial. What was
+            # written to the trial is all here; `start` tells whether it is still this one.
+            everything = own.everything().with_more(together)
+            return _statement(own.id, everything, ending, soon=False, start=own.start)
+
+        sent = self._send(own.id, statement, ending, wait_s)
+        if sent:
+            own.n_lost = self._connections.n_lost
+            own.wrote(writes)
+        return sent
+
+    def _send(
+        self,
+        trial_id: int,
+        statement: Callable[[], Statement],
+        ending: Mapping[str, Any] | None,
+        wait_s: float | None,
+    ) -> bool:
         def ended() -> Rows:
-            rows = self._connections.run(sql.READ_STATE, given)
-            return [row for row in rows if (row[1], row[4]) == (ending["state"], ending["complete"])]
+            rows = self._connections.run(sql.READ_STATE, {"trial_id": trial_id})
+            return [row for row in rows if ending and (row[1], row[4]) == (ending["ending"], ending["complete"])]
 
-        return bool(self._connections.run(sql.finish(parts), given | dict(ending), recover=ended))
+        return self._connections.run(statement, recover=ended, wait_s=wait_s)[0][0] is not False
 
     def _unfinished_study_id(self, trial_id: int) -> int:
         """Return the study of a trial that may be written to; otherwise raise what Optuna prescribes."""
@@ -238,10 +257,6 @@ class TrialStore(StudyStore):
         if TrialState[state].is_finished():
             raise UpdateFinishedTrialError(f"Trial#{number} has already finished and can not be updated.")
         return int(study_id)
-
-    def _refuse(self, trial_id: int) -> None:
-        self._unfinished_study_id(trial_id)
-        raise StorageInternalError(f"The trial with id {trial_id} changed its state while it was written to.")
 
     def _check_compatible(self, study: StudyMemory, params: Parameters) -> None:
         """Compare distributions with the first of the same name in the study, as RDBStorage does."""
@@ -262,17 +277,28 @@ class TrialStore(StudyStore):
 
     def _adopt_popped(self, trial_id: int) -> None:
         row = self._connections.run(sql.READ_TRIAL, {"trial_id": trial_id})[0]
-        self._study(row[0]).adopt(trial_from(row[1:]))
+        self._study(row[0]).adopt(trial_from(row[1:]), self._connections.n_lost)
 
     def _disown(self, trial_id: int) -> None:
         for study in list(self._studies.values()):
             study.disown(trial_id)
 
+    def _seen(self, study: StudyMemory) -> dict[str, Any]:
+        with study.lock:
+            if study.n_lost != self._connections.n_lost:
+                study.forget_read(self._connections.n_lost)
+            return study.seen()
+
     def _read_changes(self, study: StudyMemory) -> None:
         """Read what is new in a study since the last time."""
         with study.lock:
-            seen = study.seen()
-            rows = self._connections.run(sql.READ_CHANGES, seen)
+            seen: dict[str, Any] = {}
+
+            def statement() -> Statement:
+                seen.update(self._seen(study))
+                return functions.CALL_CHANGES, seen
+
+            rows = self._connections.run(statement)
             if not rows:
                 raise self._gone(study.study_id)
             study.add_read([trial_from(row) for row in rows if row[0] is not None], seen)
@@ -290,6 +316,22 @@ class TrialStore(StudyStore):
         # What cannot be sent now stays, and is sent, or found refused, with the trial's next write.
         with suppress(StudiesError, StorageInternalError, UpdateFinishedTrialError, KeyError):
             self.flush(wait_s=0)
+
+
+def _statement(
+    trial_id: int,
+    writes: Pending,
+    ending: Mapping[str, Any] | None,
+    *,
+    soon: bool,
+    start: datetime | None = None,
+) -> Statement:
+    if ending is None and soon and (report := writes.only_report()) is not None:
+        return functions.CALL_REPORT, report | {"trial_id": trial_id}
+    given = writes.arguments() | {"soon": soon and ending is None} | dict(ending or {})
+    if start is not None:
+        given["start"] = utc(start)
+    return functions.call_write(given), given | {"trial_id": trial_id}
 
 
 def _texts(attrs: Mapping[str, Any]) -> dict[str, str]:
