@@ -176,6 +176,7 @@ class StudyMemory:
         self.n_lost = n_lost  # connections, until now
         self.distributions: dict[str, BaseDistribution] = {}
         self._by_number: list[FrozenTrial | None] = []
+        self._n_placed = 0  # trials in it
         self._finished: dict[int, FrozenTrial] = {}
         self._unfinished: dict[int, FrozenTrial] = {}  # others', as last read
         self._ended_here: set[int] = set()  # by this process, and newer than what was read
@@ -183,6 +184,8 @@ class StudyMemory:
         self._n_by_state = dict.fromkeys(TrialState, 0)
         self._failed: set[int] = set()
         self._best: dict[StudyDirection, FrozenTrial] = {}
+        for own in self.own.values():
+            self._place(own.trial)
 
     def seen(self) -> dict[str, Any]:
         """Return what statements need to know that ask for changes or count the trials."""
@@ -236,6 +239,7 @@ class StudyMemory:
             self._unfinished.pop(trial._trial_id, None)
             self._newest_own = max(self._newest_own, trial.number)
             self.own[trial._trial_id] = OwnTrial(self, trial, n_lost)
+            self._place(detached(trial))
 
     def disown(self, trial_id: int) -> None:
         """Read a trial from the database again."""
@@ -251,8 +255,7 @@ class StudyMemory:
     def id_of(self, number: int) -> int | None:
         """Return the id of the trial with this number, if known."""
         trial = self._by_number[number] if 0 <= number < len(self._by_number) else None
-        own = (own.id for own in self.own.values() if own.number == number)
-        return next(own, None) if trial is None else trial._trial_id
+        return None if trial is None else trial._trial_id
 
     def trials(self, states: Collection[TrialState] | None) -> list[FrozenTrial]:
         """Return the trials in these states, or all, by number."""
@@ -265,10 +268,10 @@ class StudyMemory:
             unfinished = {trial.number: trial for trial in self._unfinished.values()} | own
             return [unfinished[number] for number in sorted(unfinished) if unfinished[number].state in states]
         trials = list(self._by_number)
-        for number in sorted(own):
-            _put(trials, number, own[number])
-        if states is None and None not in trials:
-            return trials  # type: ignore[return-value]  # just seen
+        for number, trial in own.items():
+            trials[number] = trial
+        if states is None and self._n_placed == len(trials):
+            return trials  # type: ignore[return-value]  # no number is missing
         return [trial for trial in trials if trial is not None and (states is None or trial.state in states)]
 
     def n_trials(self, states: Collection[TrialState] | None) -> int:
@@ -300,12 +303,9 @@ class StudyMemory:
                 self._best[direction] = trial
 
     def _place(self, trial: FrozenTrial) -> None:
-        _put(self._by_number, trial.number, trial)
+        trials = self._by_number
+        trials.extend([None] * (trial.number + 1 - len(trials)))
+        self._n_placed += trials[trial.number] is None
+        trials[trial.number] = trial
         for name, distribution in trial.distributions.items():
             self.distributions.setdefault(name, distribution)
-
-
-def _put(trials: list[FrozenTrial | None], number: int, trial: FrozenTrial) -> None:
-    """Put a trial at the place of its number, which may be beyond the end."""
-    trials.extend([None] * (number + 1 - len(trials)))
-    trials[number] = trial
