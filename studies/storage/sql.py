@@ -28,12 +28,13 @@ TRIAL_COLUMNS = """
 # One trial, and its study in front.
 READ_TRIAL = f"SELECT t.study_id, {TRIAL_COLUMNS} FROM trials t WHERE t.trial_id = %(trial_id)s"
 
-# The distribution that a parameter of this name must be compatible with, asked once per process and name.
+# The distribution that a parameter of this name must be compatible with, asked once per process and name. All are
+# compatible with each other, so any will do; the newest trials have the names that are in use.
 READ_FIRST_DISTRIBUTION = """
 SELECT p.distribution_json
 FROM trials t JOIN trial_params p ON p.trial_id = t.trial_id AND p.param_name = %(name)s
 WHERE t.study_id = %(study_id)s
-LIMIT 1"""
+ORDER BY t.trial_id DESC LIMIT 1"""
 
 # Why a write found no trial to write to: its state now, or nothing.
 READ_STATE = """
