@@ -24,8 +24,11 @@ from studies.settings import masked
 # Unless the URL says otherwise: notice within a minute that the other side is gone without a word.
 _DEFAULTS = {"connect_timeout": "10", "keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3"}
 
-# What passes by itself although the connection stands: the server is starting or full, or others were in the way.
-_PASSING = {"40001", "40P01", "53300", "57P01", "57P02", "57P03"}
+# What passes by itself although the connection stands: others were in the way.
+_PASSING = {"40001", "40P01"}
+# What the server says before it closes the connection. When it says nothing, the driver raises its general errors.
+_LEAVING = {"57P01", "57P02", "57P03"}
+_GENERAL = (psycopg2.DatabaseError, psycopg2.OperationalError, psycopg2.InterfaceError)
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
 
@@ -79,6 +82,8 @@ class Connections:
         except psycopg2.IntegrityError:
             raise
         except psycopg2.Error as error:
+            if error.pgcode in _LEAVING or (error.pgcode is None and type(error) in _GENERAL):
+                connection.close()
             if connection.closed or error.pgcode in _PASSING:
                 raise psycopg2.OperationalError(str(error)) from error
             raise StorageInternalError(str(error).strip()) from error

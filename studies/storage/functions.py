@@ -72,15 +72,13 @@ BEGIN
 END $$"""
 
 # A trial's number is its place in the study. The lock on the study's row is the one RDBStorage takes, so both kinds of
-# worker take turns.
+# worker take turns. It waits for the disk: a worker shall not lose the trial it has begun.
 CREATE = f"""
 FUNCTION studies.create_trial_VERSION(
-    _study_id int, _after int, _last_number int, _state trialstate, _start timestamp, _soon bool,
-    _end int DEFAULT 2147483647
+    _study_id int, _after int, _last_number int, _state trialstate, _start timestamp, _end int DEFAULT 2147483647
 ) RETURNS TABLE (trial_id int, number int) {_PLANNED} AS $$
 #variable_conflict use_column
 BEGIN
-    IF _soon THEN {_SOON}; END IF;
     PERFORM FROM studies WHERE study_id = _study_id FOR NO KEY UPDATE;
     IF FOUND THEN
         RETURN QUERY INSERT INTO trials (study_id, number, state, datetime_start)
@@ -102,7 +100,6 @@ DECLARE
     _n_counted int;
     _waiting int[];
 BEGIN
-    {_SOON};
     PERFORM FROM studies WHERE study_id = _study_id FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         RETURN QUERY SELECT NULL::int, NULL::int, NULL::bool;
@@ -229,7 +226,7 @@ CALL_IS_WAITING = f"SELECT studies.is_waiting_{VERSION}(%(study_id)s, %(after)s,
 
 CALL_CREATE = f"""
 SELECT trial_id, number
-FROM studies.create_trial_{VERSION}(%(study_id)s, %(after)s, %(last_number)s, %(state)s, %(start)s, true)"""
+FROM studies.create_trial_{VERSION}(%(study_id)s, %(after)s, %(last_number)s, %(state)s, %(start)s)"""
 
 CALL_CLAIM = f"""
 SELECT * FROM studies.claim_trial_{VERSION}(
@@ -248,7 +245,7 @@ def call_create_from(given: dict[str, object]) -> str:
     """Return the call that creates a trial with all that is given."""
     return f"""
 SELECT trial_id, number, studies.write_trial_{VERSION}(trial_id, {_named(given)})
-FROM studies.create_trial_{VERSION}(%(study_id)s, %(after)s, %(last_number)s, %(first_state)s, %(start)s, false)"""
+FROM studies.create_trial_{VERSION}(%(study_id)s, %(after)s, %(last_number)s, %(first_state)s, %(start)s)"""
 
 
 def _named(given: dict[str, object]) -> str:

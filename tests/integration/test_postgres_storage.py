@@ -346,7 +346,9 @@ def many_trials(storage: PostgresStorage) -> int:
     run("""INSERT INTO trial_intermediate_values (trial_id, step, intermediate_value, intermediate_value_type)
            SELECT trial_id, step, 1, 'FINITE' FROM trials, generate_series(0, 2) step""", {})  # fmt: skip
     for kind in ("user", "system"):
-        run(f"INSERT INTO trial_{kind}_attributes (trial_id, key, value_json) SELECT trial_id, 'k', '1' FROM trials", {})
+        run(
+            f"INSERT INTO trial_{kind}_attributes (trial_id, key, value_json) SELECT trial_id, 'k', '1' FROM trials", {}
+        )
     run("INSERT INTO trial_heartbeats (trial_id, heartbeat) SELECT trial_id, localtimestamp FROM trials", {})
     run("ANALYZE", {})
     return study_ids[2]
@@ -372,7 +374,7 @@ def test_functions_read_no_table_through(storage: PostgresStorage, many_trials: 
     storage._read_changes(study)
     connection = psycopg2.connect(database_url)
     with connection, connection.cursor() as cursor:
-        given = study.seen() | {"n_trials": 10**6, "start": datetime.now(), "state": "RUNNING", "soon": True}
+        given = study.seen() | {"n_trials": 10**6, "start": datetime.now(), "state": "RUNNING"}
         writes = {"user_keys": ["a"], "user_values": ["1"], "steps": [1], "reported": [0.5], "reported_types": ["NAN"]}
         for _ in range(8):  # a plan is kept after the fifth call
             cursor.execute(functions.CALL_CLAIM, given)
@@ -384,6 +386,8 @@ def test_functions_read_no_table_through(storage: PostgresStorage, many_trials: 
             cursor.execute(functions.CALL_IS_WAITING, given)
             cursor.execute(functions.CALL_CREATE, given)
             cursor.execute("DELETE FROM trials WHERE trial_id = %s", cursor.fetchall()[0][:1])
-        cursor.execute("SELECT relname, seq_scan FROM pg_stat_xact_user_tables WHERE relname LIKE 'trial%' AND seq_scan > 0")
+        cursor.execute(
+            "SELECT relname, seq_scan FROM pg_stat_xact_user_tables WHERE relname LIKE 'trial%' AND seq_scan > 0"
+        )
         assert cursor.fetchall() == []
     connection.close()
