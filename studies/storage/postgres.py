@@ -8,9 +8,9 @@ What a worker may rely on:
 - Reports, states and values are in the database when the call returns, for all to see, and everything set on the trial
   before is there with them. Parameters and attributes set on a trial that this process runs travel with its next
   report or end, or by themselves after LINGER_S, whichever comes first; this process sees them at once.
-- A trial's creation and its end wait for the server's disk, and the end for all that was written before it. Reports in
-  between do not: a server that crashes may lose the last fraction of a second of a running trial. Its worker, which
-  has it all in memory, writes it again when it is connected again.
+- A trial's creation waits for the server's disk, and so for the end of the trial before it. Reports and ends do not wait
+  themselves: a server that crashes may forget the last fraction of a second of a running or just ended trial. Its
+  worker still has it in memory, and writes it again when it is connected again.
 - A trial that this process created or popped is its own: it is read from memory until it ends. If somebody else ended
   it, the next write says so (UpdateFinishedTrialError), as do the next heartbeat and the next reading of all trials.
 - When the server goes away, a statement waits for it for up to `wait_s` seconds, and then raises StorageUnreachable.
@@ -86,11 +86,13 @@ class PostgresStorage(TrialStore, BaseHeartbeat):
         self._studies = {}
         self._ids = {}
         self._timer = None
+        self._unsettled = []
         self._timer_lock = threading.Lock()
 
     def remove_session(self) -> None:
         """Send what lingers and close the connections; the next operation opens one."""
         self.flush()
+        self._settle()
         self._connections.close()
 
     # --- reading trials -----------------------------------------------------------------------------------------------

@@ -58,6 +58,9 @@ REQUEUE_TRIAL = """
 UPDATE trials SET state = 'WAITING'
 WHERE trial_id = %(trial_id)s AND state IN ('RUNNING', 'WAITING') RETURNING study_id"""
 
+# Waits for the disk for all that was written before: taking a transaction id is a write, too.
+SETTLE = "SELECT pg_current_xact_id()"
+
 # --- heartbeats -------------------------------------------------------------------------------------------------------
 
 # The server's clock, as RDBStorage uses it. The state that comes back tells a worker that its trial was taken from it.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -25,11 +26,20 @@ LINGER_S = 0.05
 Parameters = Mapping[str, tuple[float, BaseDistribution]]
 
 
+@dataclass(frozen=True, eq=False)
+class Ended:
+    """A trial that ended here, and how to end it again. n_lost: connections, when it ended."""
+
+    again: Statement
+    n_lost: int
+
+
 class TrialStore(StudyStore):
     """Creates trials, writes to them and ends them."""
 
     _timer: threading.Timer | None
     _timer_lock: threading.Lock
+    _unsettled: list[Ended]  # what ended here since the disk was last waited for
 
     # --- creating -----------------------------------------------------------------------------------------------------
 
@@ -40,7 +50,9 @@ class TrialStore(StudyStore):
             return self._create_from(study, template_trial)
         start = datetime.now()
         given = {"state": "RUNNING", "start": utc(start)}
-        trial_id, number = self._create(study, functions.CALL_CREATE, given, self._started(study, start))[0][:2]
+        with self._settling():
+            rows = self._create(study, functions.CALL_CREATE, given, self._started(study, start))
+        trial_id, number = rows[0][:2]
         study.adopt(running_trial(trial_id, number, start), self._connections.n_lost)
         return int(trial_id)
 
@@ -55,10 +67,12 @@ class TrialStore(StudyStore):
             self._read_changes(study)
         start = datetime.now()
         more = {"n_trials": n_trials, "start": utc(start)}
-        rows = self._connections.run(
-            lambda: (functions.CALL_CLAIM, self._seen(study) | more), recover=self._started(study, start)
-        )
+        with self._settling():
+            rows = self._connections.run(
+                lambda: (functions.CALL_CLAIM, self._seen(study) | more), recover=self._started(study, start)
+            )
         if not rows:
+            self._settle()
             return None
         trial_id, number, popped = rows[0]
         if trial_id is None:
@@ -176,8 +190,11 @@ class TrialStore(StudyStore):
         complete = datetime.now()
         own = self._own(trial_id)
         writes = Pending(user_attrs=_texts(user_attrs or {}), finals=_floats(values))
-        self._write(trial_id, own, writes, {"ending": state.name, "complete": utc(complete)})
+        ending = {"ending": state.name, "complete": utc(complete)}
+        self._write(trial_id, own, writes, ending)
         if own is not None:
+            again = _statement(trial_id, own.everything().with_more(writes), ending, soon=False, start=own.start)
+            self._unsettled.append(Ended(again, own.n_lost))
             own.study.add_ended(own.finished(state, writes.finals, complete))
 
     def flush(self, *, wait_s: float | None = None) -> None:
@@ -286,8 +303,29 @@ class TrialStore(StudyStore):
     def _seen(self, study: StudyMemory) -> dict[str, Any]:
         with study.lock:
             if study.n_lost != self._connections.n_lost:
+                self._end_again()
                 study.forget_read(self._connections.n_lost)
             return study.seen()
+
+    @contextmanager
+    def _settling(self) -> Iterator[None]:
+        """Around a statement that waits for the disk, and so settles what ended before it."""
+        settled = list(self._unsettled)
+        yield
+        self._unsettled = [ended for ended in self._unsettled if ended not in settled]
+
+    def _settle(self) -> None:
+        """Wait for the disk, unless nothing ended since."""
+        if self._unsettled:
+            with self._settling():
+                self._connections.run(sql.SETTLE)
+            self._end_again()
+
+    def _end_again(self) -> None:
+        """After a connection was lost, end what a crashed server may have forgotten the end of."""
+        for ended in self._unsettled:
+            if ended.n_lost != self._connections.n_lost:
+                self._connections.run(*ended.again)
 
     def _read_changes(self, study: StudyMemory) -> None:
         """Read what is new in a study since the last time."""
@@ -328,7 +366,7 @@ def _statement(
 ) -> Statement:
     if ending is None and soon and (report := writes.only_report()) is not None:
         return functions.CALL_REPORT, report | {"trial_id": trial_id}
-    given = writes.arguments() | {"soon": soon and ending is None} | dict(ending or {})
+    given = writes.arguments() | {"soon": soon} | dict(ending or {})
     if start is not None:
         given["start"] = utc(start)
     return functions.call_write(given), given | {"trial_id": trial_id}
