@@ -76,6 +76,7 @@ class Counting(psycopg2.extensions.cursor):
     seconds = 0.0
 
     def execute(self, query: Any, vars: Any = None) -> None:
+        """Execute, and take the time."""
         began = time.perf_counter()
         try:
             super().execute(query, vars)
@@ -100,11 +101,11 @@ def work(way: str, url: str, name: str, case: Case, seed: int, seconds: float, s
     run_trial(study, way, case.reports)
     start.wait()
     n_trials, n_before, waited_before, began = 0, Counting.n, Counting.seconds, time.perf_counter()
-    while (now := time.perf_counter()) < began + seconds:
+    while time.perf_counter() < began + seconds:
         run_trial(study, way, case.reports)
         n_trials += 1
     took = time.perf_counter() - began
-    results.put((n_trials / took, n_trials, Counting.n - n_before, (Counting.seconds - waited_before) / took, now))
+    results.put((n_trials / took, n_trials, Counting.n - n_before, (Counting.seconds - waited_before) / took))
     storage.remove_session()
 
 
@@ -165,12 +166,9 @@ def measure_once(
     came = [results.get(timeout=600) for _ in workers]
     for worker in workers:
         worker.join()
-    n_trials = sum(n for _, n, _, _, _ in came)
-    return (
-        sum(rate for rate, *_ in came),
-        sum(n for _, _, n, _, _ in came) / n_trials,
-        statistics.mean(s for *_, s, _ in came),
-    )
+    n_trials = sum(n for _, n, _, _ in came)
+    rate = sum(rate for rate, *_ in came)
+    return rate, sum(n for _, _, n, _ in came) / n_trials, statistics.mean(share for *_, share in came)
 
 
 def add_study(url: str, name: str, n_trials: int, n_reports: int) -> int:
@@ -269,26 +267,20 @@ def cold_start(url: str) -> dict[str, Any]:
     return {"trials": 5_000, "reports": 20} | {f"{way}_s": seconds for way, seconds in took.items()}
 
 
-def growth(url: str) -> dict[str, Any]:
-    """Median milliseconds of each operation on a study of 1,000 and of 100,000 finished trials."""
-    medians: dict[int, dict[str, float]] = {}
-    opened = {n: (PostgresStorage(url), add_study(url, f"grown-{n}-{time.time_ns()}", n, 3)) for n in (1_000, 100_000)}
-    for storage, study_id in opened.values():
-        storage.get_best_trial(study_id)
-    for turn in range(300):
+def growth(url: str) -> dict[str, dict[int, float]]:
+    """Median milliseconds of each operation on a study of 1,000 and of 100,000 finished trials, taking turns."""
+    sizes = (1_000, 100_000)
+    opened = {n: (PostgresStorage(url), add_study(url, f"grown-{n}-{time.time_ns()}", n, 3)) for n in sizes}
+    times: dict[str, dict[int, list[float]]] = {}
+    for turn in range(-20, 300):
         for n, (storage, study_id) in opened.items():
-            times = time_operations(storage, study_id)
-            medians.setdefault(n, {})
-            for operation, seconds in times.items():
-                medians[n].setdefault(f"{operation}", 0)
-                collected.setdefault((n, operation), []).append(seconds)
+            for operation, seconds in time_operations(storage, study_id).items():
+                if turn >= 0:
+                    times.setdefault(operation, {size: [] for size in sizes})[n].append(seconds)
     return {
-        operation: {n: round(1000 * statistics.median(collected[n, operation]), 3) for n in opened}
-        for operation in times
+        operation: {n: round(1000 * statistics.median(seconds), 3) for n, seconds in by_size.items()}
+        for operation, by_size in times.items()
     }
-
-
-collected: dict[tuple[int, str], list[float]] = {}
 
 
 def time_operations(storage: PostgresStorage, study_id: int) -> dict[str, float]:
@@ -322,15 +314,15 @@ def main() -> None:
     found: dict[str, Any] = {"rows": []}
     try:
         with EmbeddedServer(Settings(None, place / "home", place / "data")) as server:
+            if not options.quick:
+                found |= {"cold_start": cold_start(server.url), "growth_ms": growth(server.url)}
+                print(json.dumps({key: value for key, value in found.items() if key != "rows"}), flush=True)
             for case in QUICK if options.quick else FULL:
-                row = measure(case, server.url, *((2, 1.5) if options.quick else (3, 2.0)), place)
+                row = measure(case, server.url, *((2, 1.5) if options.quick else (3, 1.5)), place)
                 found["rows"].append(row)
                 print(json.dumps(row), flush=True)
                 if options.json:
                     options.json.write_text(json.dumps(found, indent=1))
-            if not options.quick:
-                found |= {"cold_start": cold_start(server.url), "growth_ms": growth(server.url)}
-                print(json.dumps({key: value for key, value in found.items() if key != "rows"}))
         if options.json:
             options.json.write_text(json.dumps(found, indent=1))
     finally:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 import re
-import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -43,8 +42,7 @@ class Connections:
         self.url = re.sub(r"^postgres(ql)?(\+psycopg2)?://", "postgresql://", url)
         self.wait_s = wait_s
         self.n_lost = 0  # connections; what was last written on one may be lost with a crashed server
-        self._free: list[psycopg2.extensions.connection] = []
-        self._lock = threading.Lock()
+        self._free: list[psycopg2.extensions.connection] = []  # a list's append and pop are safe between threads
 
     def run(
         self,
@@ -91,12 +89,12 @@ class Connections:
             self._give_back(connection)
 
     def _take(self) -> psycopg2.extensions.connection:
-        with self._lock:
-            if self._free:
-                return self._free.pop()
-        connection = self.connect()
-        connection.autocommit = True
-        return connection
+        try:
+            return self._free.pop()
+        except IndexError:
+            connection = self.connect()
+            connection.autocommit = True
+            return connection
 
     def _give_back(self, connection: psycopg2.extensions.connection) -> None:
         if connection.closed:
@@ -104,8 +102,7 @@ class Connections:
             self.n_lost += 1
             self.close()
         else:
-            with self._lock:
-                self._free.append(connection)
+            self._free.append(connection)
 
     def connect(self) -> psycopg2.extensions.connection:
         """Open a connection of the caller's own."""
@@ -115,14 +112,11 @@ class Connections:
 
     def close(self) -> None:
         """Close the connections that nobody is using; the next statement opens one."""
-        with self._lock:
-            free, self._free = self._free, []
-        for connection in free:
-            with suppress(psycopg2.Error):
-                connection.close()
+        while self._free:
+            with suppress(psycopg2.Error, IndexError):
+                self._free.pop().close()
 
     def forget(self) -> None:
         """In a forked child: leave the parent's connections alone (psycopg2 does not close what another process
         opened)."""
-        self._lock = threading.Lock()
         self._free = []

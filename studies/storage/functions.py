@@ -19,6 +19,8 @@ What they have in common:
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
+from functools import lru_cache
 
 from studies.storage.sql import TRIAL_COLUMNS
 
@@ -236,19 +238,20 @@ SELECT * FROM studies.claim_trial_{VERSION}(
 CALL_REPORT = f"SELECT studies.report_{VERSION}(%(trial_id)s, %(step)s, %(value)s, %(value_type)s)"
 
 
-def call_write(given: dict[str, object]) -> str:
-    """Return the call that writes to a trial what is given."""
-    return f"SELECT studies.write_trial_{VERSION}(%(trial_id)s, {_named(given)})"
+def call_write(given: Iterable[str]) -> str:
+    """Return the call that writes to a trial the arguments of these names."""
+    return f"SELECT studies.write_trial_{VERSION}(%(trial_id)s, {_named(tuple(given))})"
 
 
-def call_create_from(given: dict[str, object]) -> str:
-    """Return the call that creates a trial with all that is given."""
+def call_create_from(given: Iterable[str]) -> str:
+    """Return the call that creates a trial with the arguments of these names."""
     return f"""
-SELECT trial_id, number, studies.write_trial_{VERSION}(trial_id, {_named(given)})
+SELECT trial_id, number, studies.write_trial_{VERSION}(trial_id, {_named(tuple(given))})
 FROM studies.create_trial_{VERSION}(%(study_id)s, %(after)s, %(last_number)s, %(first_state)s, %(start)s)"""
 
 
-def _named(given: dict[str, object]) -> str:
+@lru_cache
+def _named(given: tuple[str, ...]) -> str:
     return ", ".join(f"_{name} => %({name})s{_TYPES.get(name, '')}" for name in given if name in _ARGUMENTS)
 
 

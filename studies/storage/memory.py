@@ -107,6 +107,12 @@ class OwnTrial:
         with self.lock:
             return detached(self._trial)
 
+    @property
+    def system_attrs(self) -> dict[str, Any]:
+        """The attributes that Optuna itself keeps on it, the caller's to keep."""
+        with self.lock:
+            return dict(self._trial.system_attrs)
+
     def set_params(self, params: Mapping[str, tuple[float, BaseDistribution]]) -> None:
         """Set parameters; one that is set already keeps its value, as in the database."""
         with self.lock:
@@ -144,8 +150,10 @@ class OwnTrial:
 
     def wrote(self, writes: Pending) -> None:
         """Take in writes that reached the database, and all that lingered with them."""
-        self.pending = Pending()
-        self._trial.user_attrs.update({key: json.loads(text) for key, text in writes.user_attrs.items()})
+        if self.pending:
+            self.pending = Pending()
+        if writes.user_attrs:
+            self._trial.user_attrs.update({key: json.loads(text) for key, text in writes.user_attrs.items()})
         self._trial.intermediate_values.update(writes.reports)
         if writes.finals:
             self._trial.values = writes.finals

@@ -8,8 +8,8 @@ What a worker may rely on:
 - Reports, states and values are in the database when the call returns, for all to see, and everything set on the trial
   before is there with them. Parameters and attributes set on a trial that this process runs travel with its next
   report or end, or by themselves after LINGER_S, whichever comes first; this process sees them at once.
-- A trial's creation waits for the server's disk, and so for the end of the trial before it. Reports and ends do not wait
-  themselves: a server that crashes may forget the last fraction of a second of a running or just ended trial. Its
+- A trial's creation waits for the server's disk, and so for the end of the trial before it. Reports and ends do not
+  wait themselves: a server that crashes may forget the last fraction of a second of a running or just ended trial. Its
   worker still has it in memory, and writes it again when it is connected again.
 - A trial that this process created or popped is its own: it is read from memory until it ends. If somebody else ended
   it, the next write says so (UpdateFinishedTrialError), as do the next heartbeat and the next reading of all trials.
@@ -108,6 +108,11 @@ class PostgresStorage(TrialStore, BaseHeartbeat):
         if not rows:
             raise KeyError(f"No trial with id {trial_id}.")
         return trial_from(rows[0][1:])
+
+    def get_trial_system_attrs(self, trial_id: int) -> dict[str, Any]:
+        """Return the attributes that Optuna itself keeps on a trial; its pruners ask at every report."""
+        own = self._own(trial_id)
+        return super().get_trial_system_attrs(trial_id) if own is None else own.system_attrs
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None

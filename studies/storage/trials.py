@@ -234,7 +234,7 @@ class TrialStore(StudyStore):
             raise UpdateFinishedTrialError(f"The trial with id {trial_id} was taken from this process.")
 
     def _send_own(self, own: OwnTrial, writes: Pending, ending: Mapping[str, Any] | None, wait_s: float | None) -> bool:
-        together = own.pending.with_more(writes)
+        together = own.pending.with_more(writes) if own.pending else writes
         if not (together or ending):
             return True
 
