@@ -1,0 +1,333 @@
+"""PostgresStorage against Optuna's RDBStorage: the same loop, the same server, in turns.
+
+    python benchmarks/storage.py [--quick] [--json FILE]
+
+A worker is a process that asks, suggests three parameters, reports N times, asks the pruner each time (successive
+halving; it goes on whatever the answer, so that all trials are equally long) and tells. Three ways are measured:
+
+    rdb      Optuna's RDBStorage
+    fast     PostgresStorage in its place, nothing else changed; `ratio` is its trials/s over RDBStorage's
+    claimed  PostgresStorage as `studies worker` uses it: `claim_trial` in place of `Study.ask`, for the exact budget
+
+Each figure is the median of the repetitions, of which each runs the ways one after the other, on a study of its own.
+Statements are what the driver executes; RDBStorage's BEGIN and COMMIT are round trips too but are not counted.
+`besides` is statements a trial beyond one a report. `waiting` is the share of a worker's time spent in the driver.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import multiprocessing
+import multiprocessing.synchronize
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import optuna
+import psycopg2
+import psycopg2.extensions
+from optuna.trial import TrialState
+
+from studies.settings import Settings
+from studies.storage.embedded import EmbeddedServer
+from studies.storage.postgres import PostgresStorage
+
+PROCESSES = multiprocessing.get_context("forkserver")
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a row of the table is about."""
+
+    workers: int
+    reports: int = 10
+    sampler: str = "random"
+    earlier: int = 0
+    latency_ms: float = 0
+
+
+QUICK = [Case(1), Case(4)]
+FULL = [
+    *(Case(workers) for workers in (1, 4, 8, 16)),
+    *(Case(workers, reports=reports) for reports in (1, 100) for workers in (1, 8)),
+    *(Case(workers, sampler="tpe") for workers in (1, 8)),
+    *(Case(1, earlier=earlier) for earlier in (1_000, 10_000)),
+    *(Case(1, sampler="tpe", earlier=earlier) for earlier in (1_000,)),
+    *(Case(workers, latency_ms=latency_ms) for latency_ms in (1, 10) for workers in (1, 8)),
+]
+
+
+# --- one worker -------------------------------------------------------------------------------------------------------
+
+
+class Counting(psycopg2.extensions.cursor):
+    """Counts statements and the time they take, in whichever storage uses the driver."""
+
+    n = 0
+    seconds = 0.0
+
+    def execute(self, query: Any, vars: Any = None) -> None:
+        """Execute, and take the time."""
+        began = time.perf_counter()
+        try:
+            super().execute(query, vars)
+        finally:
+            Counting.n += 1
+            Counting.seconds += time.perf_counter() - began
+
+
+def work(way: str, url: str, name: str, case: Case, seed: int, seconds: float, start: Any, results: Any) -> None:
+    """Run trials for some seconds, after one to get warm."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    connect = psycopg2.connect
+    psycopg2.connect = lambda *given, **more: connect(*given, **{"cursor_factory": Counting, **more})  # type: ignore
+    storage = optuna.storages.RDBStorage(url) if way == "rdb" else PostgresStorage(url)
+    samplers = {"random": optuna.samplers.RandomSampler, "tpe": optuna.samplers.TPESampler}
+    study = optuna.load_study(
+        study_name=name,
+        storage=storage,
+        sampler=samplers[case.sampler](seed=seed),
+        pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=4),
+    )
+    run_trial(study, way, case.reports)
+    start.wait()
+    n_trials, n_before, waited_before, began = 0, Counting.n, Counting.seconds, time.perf_counter()
+    while time.perf_counter() < began + seconds:
+        run_trial(study, way, case.reports)
+        n_trials += 1
+    took = time.perf_counter() - began
+    results.put((n_trials / took, n_trials, Counting.n - n_before, (Counting.seconds - waited_before) / took))
+    storage.remove_session()
+
+
+def run_trial(study: optuna.Study, way: str, n_reports: int) -> None:
+    """One trial without any training."""
+    if way == "claimed":
+        trial = optuna.Trial(study, study._storage.claim_trial(study._study_id, n_trials=10**6))  # type: ignore
+    else:
+        trial = study.ask()
+    x = trial.suggest_float("x", 0, 1)
+    y = trial.suggest_float("y", 1e-5, 1e-1, log=True)
+    trial.suggest_categorical("kind", ["a", "b", "c"])
+    for step in range(n_reports):
+        trial.report(x + y + 1 / (step + 1), step)
+        trial.should_prune()
+    if way == "claimed":
+        study._storage.finish_trial(trial._trial_id, TrialState.COMPLETE, [x + y])  # type: ignore[attr-defined]
+    else:
+        study.tell(trial, x + y)
+
+
+# --- a measurement ----------------------------------------------------------------------------------------------------
+
+
+def measure(case: Case, url: str, repetitions: int, seconds: float, place: Path) -> dict[str, Any]:
+    """Return a row: each way's median, the ways taking turns."""
+    found: dict[str, list[tuple[float, float, float]]] = {"rdb": [], "fast": [], "claimed": []}
+    for repetition in range(repetitions):
+        for way, rates in found.items():
+            name = f"{way}-{time.time_ns()}"
+            with delayed(url, case.latency_ms, place) as there:
+                rates.append(measure_once(way, url, there, name, case, repetition, seconds))
+    row: dict[str, Any] = asdict(case) | {"repetitions": repetitions}
+    for way, rates in found.items():
+        row[f"{way}_trials_per_s"] = round(statistics.median(rate for rate, _, _ in rates), 2)
+        row[f"{way}_statements"] = round(statistics.median(n for _, n, _ in rates), 2)
+        row[f"{way}_waiting"] = round(statistics.median(share for _, _, share in rates), 2)
+        row[f"{way}_besides"] = round(row[f"{way}_statements"] - case.reports, 2)
+    pairs = list(zip(found["rdb"], found["fast"], found["claimed"], strict=True))
+    row["ratio"] = round(statistics.median(fast[0] / rdb[0] for rdb, fast, _ in pairs), 1)
+    row["ratio_claimed"] = round(statistics.median(claimed[0] / rdb[0] for rdb, _, claimed in pairs), 1)
+    row["ratios"] = [round(fast[0] / rdb[0], 1) for rdb, fast, _ in pairs]
+    return row
+
+
+def measure_once(
+    way: str, url: str, there: str, name: str, case: Case, repetition: int, seconds: float
+) -> tuple[float, float, float]:
+    """Return trials per second of all workers together, statements per trial, and the share of time in the driver."""
+    add_study(url, name, case.earlier, case.reports)
+    start, results = PROCESSES.Barrier(case.workers), PROCESSES.Queue()
+    workers = [
+        PROCESSES.Process(target=work, args=(way, there, name, case, 100 * repetition + n, seconds, start, results))
+        for n in range(case.workers)
+    ]
+    for worker in workers:
+        worker.start()
+    came = [results.get(timeout=600) for _ in workers]
+    for worker in workers:
+        worker.join()
+    n_trials = sum(n for _, n, _, _ in came)
+    rate = sum(rate for rate, *_ in came)
+    return rate, sum(n for _, _, n, _ in came) / n_trials, statistics.mean(share for *_, share in came)
+
+
+def add_study(url: str, name: str, n_trials: int, n_reports: int) -> int:
+    """Create a study with finished trials in it."""
+    storage = PostgresStorage(url)
+    study_id = storage.create_new_study([optuna.study.StudyDirection.MINIMIZE], name)
+    float_x = optuna.distributions.FloatDistribution(0, 1)
+    float_y = optuna.distributions.FloatDistribution(1e-5, 1e-1, log=True)
+    kinds = optuna.distributions.CategoricalDistribution(("a", "b", "c"))
+    run = storage._connections.run
+    if n_trials:
+        run(
+            """INSERT INTO trials (study_id, number, state, datetime_start, datetime_complete)
+               SELECT %(study)s, i, 'COMPLETE', localtimestamp, localtimestamp FROM generate_series(0, %(n)s - 1) i""",
+            {"study": study_id, "n": n_trials},
+        )
+        for param, value, kind in (("x", "random()", float_x), ("y", "0.001", float_y), ("kind", "1", kinds)):
+            run(
+                f"""INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json)
+                    SELECT trial_id, '{param}', {value}, %(kind)s FROM trials WHERE study_id = %(study)s""",
+                {"study": study_id, "kind": optuna.distributions.distribution_to_json(kind)},
+            )
+        run(
+            """INSERT INTO trial_values (trial_id, objective, value, value_type)
+               SELECT trial_id, 0, random(), 'FINITE' FROM trials WHERE study_id = %(study)s""",
+            {"study": study_id},
+        )
+        run(
+            """INSERT INTO trial_intermediate_values (trial_id, step, intermediate_value, intermediate_value_type)
+               SELECT trial_id, step, random(), 'FINITE' FROM trials, generate_series(0, %(n)s - 1) step
+               WHERE study_id = %(study)s""",
+            {"study": study_id, "n": n_reports},
+        )
+        run("VACUUM ANALYZE", {})
+    storage.remove_session()
+    return study_id
+
+
+# --- a network in between ---------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def delayed(url: str, latency_ms: float, place: Path) -> Iterator[str]:
+    """Yield the URL of a proxy that adds this to every round trip, or the URL itself."""
+    if not latency_ms:
+        yield url
+        return
+    directory = Path(tempfile.mkdtemp(dir=place))
+    proxy = PROCESSES.Process(target=run_proxy, args=(url, str(directory), latency_ms / 2000))
+    proxy.start()
+    while not (directory / ".s.PGSQL.5432").exists():
+        time.sleep(0.02)
+    try:
+        yield f"{url.split('?')[0]}?host={quote(str(directory), safe='/')}"
+    finally:
+        proxy.terminate()
+        proxy.join()
+
+
+def run_proxy(url: str, directory: str, delay_s: float) -> None:
+    """Forward connections, each way so much later."""
+    host = psycopg2.extensions.parse_dsn(url)["host"]
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        loop = asyncio.get_running_loop()
+        while chunk := await reader.read(1 << 16):
+            loop.call_later(delay_s, writer.write, chunk)
+        loop.call_later(delay_s, writer.close)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server_reader, server_writer = await asyncio.open_unix_connection(f"{host}/.s.PGSQL.5432")
+        await asyncio.gather(forward(reader, server_writer), forward(server_reader, writer), return_exceptions=True)
+
+    async def main() -> None:
+        server = await asyncio.start_unix_server(serve, f"{directory}/.s.PGSQL.5432")
+        await server.serve_forever()
+
+    asyncio.run(main())
+
+
+# --- what does not depend on workers ----------------------------------------------------------------------------------
+
+
+def cold_start(url: str) -> dict[str, Any]:
+    """Seconds until a new process has a study of 5,000 trials with 20 reports each in memory."""
+    study_id = add_study(url, f"cold-{time.time_ns()}", 5_000, 20)
+    took: dict[str, list[float]] = {"rdb": [], "fast": []}
+    for _ in range(3):
+        for way, seconds in took.items():
+            storage = optuna.storages.RDBStorage(url) if way == "rdb" else PostgresStorage(url)
+            began = time.perf_counter()
+            n = len(storage.get_all_trials(study_id, deepcopy=False))
+            seconds.append(round(time.perf_counter() - began, 3))
+            assert n == 5_000
+            storage.remove_session()
+    return {"trials": 5_000, "reports": 20} | {f"{way}_s": seconds for way, seconds in took.items()}
+
+
+def growth(url: str) -> dict[str, dict[int, float]]:
+    """Median milliseconds of each operation on a study of 1,000 and of 100,000 finished trials, taking turns."""
+    sizes = (1_000, 100_000)
+    opened = {n: (PostgresStorage(url), add_study(url, f"grown-{n}-{time.time_ns()}", n, 3)) for n in sizes}
+    times: dict[str, dict[int, list[float]]] = {}
+    for turn in range(-20, 300):
+        for n, (storage, study_id) in opened.items():
+            for operation, seconds in time_operations(storage, study_id).items():
+                if turn >= 0:
+                    times.setdefault(operation, {size: [] for size in sizes})[n].append(seconds)
+    return {
+        operation: {n: round(1000 * statistics.median(seconds), 3) for n, seconds in by_size.items()}
+        for operation, by_size in times.items()
+    }
+
+
+def time_operations(storage: PostgresStorage, study_id: int) -> dict[str, float]:
+    """Run a trial and time its operations."""
+    times: dict[str, float] = {}
+
+    def timed(name: str, call: Any, *given: Any) -> Any:
+        began = time.perf_counter()
+        result = call(*given)
+        times[name] = time.perf_counter() - began
+        return result
+
+    trial_id = timed("claim", lambda: storage.claim_trial(study_id, n_trials=10**6))
+    timed("report", storage.record_epoch, trial_id, 0, 0.5, {"seconds": 1})
+    timed("read new", storage.get_n_trials, study_id)
+    timed("finish", storage.finish_trial, trial_id, TrialState.COMPLETE, [0.5])
+    timed("best", storage.get_best_trial, study_id)
+    timed("is waiting", storage.get_all_trials, study_id, False, (TrialState.WAITING,))
+    return times
+
+
+def main() -> None:
+    """Measure, print, and write what was measured."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="1 and 4 workers only, in under 45 seconds")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    options = parser.parse_args()
+    PROCESSES.set_forkserver_preload(["studies.storage.postgres", "optuna.storages._rdb.models"])
+    place = Path(tempfile.mkdtemp(prefix="studies-benchmark-"))
+    place.chmod(0o755)
+    found: dict[str, Any] = {"rows": []}
+    try:
+        with EmbeddedServer(Settings(None, place / "home", place / "data")) as server:
+            if not options.quick:
+                found |= {"cold_start": cold_start(server.url), "growth_ms": growth(server.url)}
+                print(json.dumps({key: value for key, value in found.items() if key != "rows"}), flush=True)
+            for case in QUICK if options.quick else FULL:
+                row = measure(case, server.url, *((2, 1.5) if options.quick else (3, 1.5)), place)
+                found["rows"].append(row)
+                print(json.dumps(row), flush=True)
+                if options.json:
+                    options.json.write_text(json.dumps(found, indent=1))
+        if options.json:
+            options.json.write_text(json.dumps(found, indent=1))
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

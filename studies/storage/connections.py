@@ -1,0 +1,122 @@
+"""Connections to the server: as many as are in use at once, which is one in a worker; renewed when they break.
+
+Nothing is kept on a connection between two statements, so any statement may use any of them, and a pooler in between
+may do as it likes.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import psycopg2
+import psycopg2.extensions
+from optuna.exceptions import StorageInternalError
+
+from studies.errors import StorageUnreachable
+from studies.settings import masked
+
+# Unless the URL says otherwise: notice within a minute that the other side is gone without a word.
+_DEFAULTS = {"connect_timeout": "10", "keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3"}
+
+# What passes by itself although the connection stands: others were in the way.
+_PASSING = {"40001", "40P01"}
+# What the server says before it closes the connection. When it says nothing, the driver raises its general errors.
+_LEAVING = {"57P01", "57P02", "57P03"}
+_GENERAL = (psycopg2.DatabaseError, psycopg2.OperationalError, psycopg2.InterfaceError)
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
+
+Rows = list[tuple[Any, ...]]
+Statement = tuple[str, Mapping[str, Any]]
+
+
+class Connections:
+    """Runs statements, each a transaction of its own, from any thread."""
+
+    def __init__(self, url: str, wait_s: float) -> None:
+        self.url = re.sub(r"^postgres(ql)?(\+psycopg2)?://", "postgresql://", url)
+        self.wait_s = wait_s
+        self.n_lost = 0  # connections; what was last written on one may be lost with a crashed server
+        self._free: list[psycopg2.extensions.connection] = []  # a list's append and pop are safe between threads
+
+    def run(
+        self,
+        statement: str | Callable[[], Statement],
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        recover: Callable[[], Rows] | None = None,
+        wait_s: float | None = None,
+    ) -> Rows:
+        """Run a statement and return its rows; when the connection breaks, wait for the server and run it again.
+
+        A broken connection does not tell whether the statement had been carried out. One that must not run twice comes
+        with `recover`, which returns its rows if it had. One that depends on what was lost is given as a function.
+        """
+        deadline = time.monotonic() + (self.wait_s if wait_s is None else wait_s)
+        pause, again = _FIRST_PAUSE_S, False
+        while True:
+            try:
+                if again and recover is not None and (rows := recover()):
+                    return rows
+                return self._run_once(*(statement() if callable(statement) else (statement, parameters or {})))
+            except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+                if time.monotonic() >= deadline:
+                    reason = masked((str(error).strip() or "no reason given").splitlines()[0])
+                    raise StorageUnreachable(url=masked(self.url), reason=reason) from error
+            time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads workers, guards nothing
+            pause, again = min(2 * pause, _LONGEST_PAUSE_S), True
+
+    def _run_once(self, statement: str, parameters: Mapping[str, Any]) -> Rows:
+        connection = self._take()
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(statement, parameters)
+                return cursor.fetchall() if cursor.description else []
+        except psycopg2.IntegrityError:
+            raise
+        except psycopg2.Error as error:
+            if error.pgcode in _LEAVING or (error.pgcode is None and type(error) in _GENERAL):
+                connection.close()
+            if connection.closed or error.pgcode in _PASSING:
+                raise psycopg2.OperationalError(str(error)) from error
+            raise StorageInternalError(str(error).strip()) from error
+        finally:
+            self._give_back(connection)
+
+    def _take(self) -> psycopg2.extensions.connection:
+        try:
+            return self._free.pop()
+        except IndexError:
+            connection = self.connect()
+            connection.autocommit = True
+            return connection
+
+    def _give_back(self, connection: psycopg2.extensions.connection) -> None:
+        if connection.closed:
+            # The server went away under all of them: the others would only fail one by one.
+            self.n_lost += 1
+            self.close()
+        else:
+            self._free.append(connection)
+
+    def connect(self) -> psycopg2.extensions.connection:
+        """Open a connection of the caller's own."""
+        given = psycopg2.extensions.parse_dsn(self.url)
+        connection: psycopg2.extensions.connection = psycopg2.connect(**{**_DEFAULTS, **given})
+        return connection
+
+    def close(self) -> None:
+        """Close the connections that nobody is using; the next statement opens one."""
+        while self._free:
+            with suppress(psycopg2.Error, IndexError):
+                self._free.pop().close()
+
+    def forget(self) -> None:
+        """In a forked child: leave the parent's connections alone (psycopg2 does not close what another process
+        opened)."""
+        self._free = []

@@ -1,0 +1,268 @@
+# ruff: noqa: S608 - nothing but the constants of this file is put into a statement
+"""The hot path's SQL, as functions in the schema `studies`, called with one statement for one operation.
+
+A function's statements are planned once in a connection; sent as text, planning them took half of their time. And each
+of its statements sees what was committed before it began: who waited for the study's lock sees what its last holder
+wrote, which a single statement, whose view is older than its wait, does not. The tables are Optuna's own.
+
+The functions' names end in VERSION, a digest of their text, so that workers of two releases use one server.
+
+What they have in common:
+
+- No statement looks at trials that were seen finished before: `_after` is the newest trial that this process has read
+  of a study, `_watched` are the older ones that had not finished then, `_known` newer ones that it ended itself. A
+  study's trials get rising ids in the order in which they are committed, because every creator holds the lock on the
+  study's row while it takes an id, RDBStorage's too.
+- `_soon` does not wait for the disk at the end; a later transaction that waits does so for this one too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from functools import lru_cache
+
+from studies.storage.sql import TRIAL_COLUMNS
+
+# Plan once, not at each call, and for an index, whatever the tables held when that was. Of a range with two ends
+# PostgreSQL guesses that it holds 0.5 % of the rows; of one with one end, a third.
+_PLANNED = "LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off"
+_NEW = "t.trial_id > _after AND t.trial_id < _end"
+
+_SOON = "PERFORM set_config('synchronous_commit', 'off', true)"
+
+_NEXT_NUMBER = """coalesce((SELECT max(t.number) FROM trials t WHERE t.study_id = _study_id
+            AND t.trial_id >= _after AND t.trial_id < _end), _last_number) + 1"""
+
+# What changed in a study since the last time. A trial that this process runs itself (`_own`) is news only when somebody
+# else ended it. A row of nulls says that nothing changed; no row, that there is no such study.
+CHANGES = f"""
+FUNCTION studies.changes_VERSION(
+    _study_id int, _after int, _watched int[], _known int[], _own int[], _end int DEFAULT 2147483647
+) RETURNS TABLE (
+    trial_id int, number int, state text, datetime_start timestamp, datetime_complete timestamp,
+    params text, finals text, reports text, user_attrs text, system_attrs text
+) {_PLANNED} AS $$
+#variable_conflict use_column
+DECLARE
+    _changed int[];
+BEGIN
+    SELECT array_agg(r.trial_id) INTO _changed
+        FROM (SELECT * FROM trials t WHERE {_NEW}
+              UNION ALL
+              SELECT * FROM trials t WHERE t.trial_id = ANY(_watched) AND t.trial_id <= _after) r
+        WHERE r.study_id = _study_id AND r.trial_id <> ALL(_known)
+            AND (r.state <> 'RUNNING' OR r.trial_id <> ALL(_own));
+    IF _changed IS NOT NULL THEN
+        RETURN QUERY SELECT {TRIAL_COLUMNS.replace("t.state,", "t.state::text,")}
+            FROM trials t WHERE t.trial_id = ANY(_changed);
+    ELSE
+        RETURN QUERY SELECT NULL::int, NULL::int, NULL, NULL::timestamp, NULL::timestamp, NULL, NULL, NULL, NULL, NULL
+            FROM studies WHERE study_id = _study_id;
+    END IF;
+END $$"""
+
+# The queue alone, which `Study.ask` looks at before each trial: whether anything waits, or null if there is no study.
+IS_WAITING = f"""
+FUNCTION studies.is_waiting_VERSION(_study_id int, _after int, _watched int[], _end int DEFAULT 2147483647)
+RETURNS bool {_PLANNED} AS $$
+BEGIN
+    RETURN (
+        SELECT EXISTS (SELECT FROM trials t WHERE {_NEW} AND t.study_id = _study_id AND t.state = 'WAITING')
+            OR EXISTS (SELECT FROM trials t WHERE t.trial_id = ANY(_watched) AND t.state = 'WAITING')
+        FROM studies WHERE study_id = _study_id);
+END $$"""
+
+# A trial's number is its place in the study. The lock on the study's row is the one RDBStorage takes, so both kinds of
+# worker take turns. It waits for the disk: a worker shall not lose the trial it has begun.
+CREATE = f"""
+FUNCTION studies.create_trial_VERSION(
+    _study_id int, _after int, _last_number int, _state trialstate, _start timestamp, _end int DEFAULT 2147483647
+) RETURNS TABLE (trial_id int, number int) {_PLANNED} AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM FROM studies WHERE study_id = _study_id FOR NO KEY UPDATE;
+    IF FOUND THEN
+        RETURN QUERY INSERT INTO trials (study_id, number, state, datetime_start)
+            VALUES (_study_id, {_NEXT_NUMBER}, _state, _start) RETURNING trial_id, number;
+    END IF;
+END $$"""
+
+# The next trial to run, within the budget: the oldest waiting one, or else a new one. What counts is running, finished,
+# or failed without a continuation (`continued_by`). `_n_done` were seen complete or pruned, for ever; `_failed`
+# were seen failed, and may have been continued since; the rest is counted here. No row: the budget is spent. A row of
+# nulls: there is no such study. Who pops on RDBStorage does not lock the study, hence SKIP LOCKED.
+CLAIM = f"""
+FUNCTION studies.claim_trial_VERSION(
+    _study_id int, _after int, _last_number int, _watched int[], _known int[], _failed int[], _n_done int,
+    _n_trials int, _start timestamp, _end int DEFAULT 2147483647
+) RETURNS TABLE (trial_id int, number int, popped bool) {_PLANNED} AS $$
+#variable_conflict use_column
+DECLARE
+    _n_counted int;
+    _waiting int[];
+BEGIN
+    PERFORM FROM studies WHERE study_id = _study_id FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN QUERY SELECT NULL::int, NULL::int, NULL::bool;
+        RETURN;
+    END IF;
+    SELECT count(*) FILTER (WHERE r.state IN ('RUNNING', 'COMPLETE', 'PRUNED')),
+           array_agg(r.trial_id) FILTER (WHERE r.state = 'WAITING'),
+           _failed || coalesce(array_agg(r.trial_id) FILTER (WHERE r.state = 'FAIL'), '{{}}')
+        INTO _n_counted, _waiting, _failed
+        FROM (SELECT * FROM trials t WHERE {_NEW}
+              UNION ALL
+              SELECT * FROM trials t WHERE t.trial_id = ANY(_watched) AND t.trial_id <= _after) r
+        WHERE r.study_id = _study_id AND r.trial_id <> ALL(_known);
+    IF cardinality(_failed) > 0 THEN
+        _n_counted := _n_counted + cardinality(_failed) - (
+            SELECT count(*) FROM trial_user_attributes a
+            WHERE a.trial_id = ANY(_failed) AND a.key = 'continued_by');
+    END IF;
+    IF _n_done + _n_counted >= _n_trials THEN
+        RETURN;
+    END IF;
+    IF _waiting IS NOT NULL THEN
+        RETURN QUERY UPDATE trials SET state = 'RUNNING', datetime_start = _start
+            WHERE trial_id = (SELECT t.trial_id FROM trials t WHERE t.trial_id = ANY(_waiting) AND t.state = 'WAITING'
+                              ORDER BY t.trial_id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED)
+            RETURNING trial_id, number, true;
+        IF FOUND THEN
+            RETURN;
+        END IF;
+    END IF;
+    RETURN QUERY INSERT INTO trials (study_id, number, state, datetime_start)
+        VALUES (_study_id, {_NEXT_NUMBER}, 'RUNNING', _start) RETURNING trial_id, number, false;
+END $$"""
+
+# One report of an own trial and nothing else, which is most of what is ever written. False: the trial takes none.
+REPORT = f"""
+FUNCTION studies.report_VERSION(_trial_id int, _step int, _value float8, _type trialintermediatevaluetype)
+RETURNS bool LANGUAGE plpgsql AS $$
+BEGIN
+    {_SOON};
+    INSERT INTO trial_intermediate_values (trial_id, step, intermediate_value, intermediate_value_type)
+        SELECT trial_id, _step, _value, _type FROM trials
+        WHERE trial_id = _trial_id AND state IN ('RUNNING', 'WAITING')
+        ON CONFLICT (trial_id, step) DO UPDATE SET intermediate_value = excluded.intermediate_value,
+            intermediate_value_type = excluded.intermediate_value_type;
+    RETURN FOUND;
+END $$"""
+
+# Everything that can be written to a trial, with its end or without. False: the trial takes nothing, being finished or
+# not there, or (`_start`) being another that came to its id after a crash. A parameter's first value stays, as with
+# RDBStorage.
+WRITE = f"""
+FUNCTION studies.write_trial_VERSION(
+    _trial_id int, _soon bool DEFAULT false, _start timestamp DEFAULT NULL,
+    _ending trialstate DEFAULT NULL, _complete timestamp DEFAULT NULL,
+    _param_names text[] DEFAULT NULL, _param_values float8[] DEFAULT NULL, _param_distributions text[] DEFAULT NULL,
+    _user_keys text[] DEFAULT NULL, _user_values text[] DEFAULT NULL,
+    _system_keys text[] DEFAULT NULL, _system_values text[] DEFAULT NULL,
+    _steps int[] DEFAULT NULL, _reported float8[] DEFAULT NULL,
+    _reported_types trialintermediatevaluetype[] DEFAULT NULL,
+    _finals float8[] DEFAULT NULL, _final_types trialvaluetype[] DEFAULT NULL
+) RETURNS bool LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+    IF _soon THEN {_SOON}; END IF;
+    IF _ending IS NULL THEN
+        PERFORM FROM trials WHERE trial_id = _trial_id AND state IN ('RUNNING', 'WAITING')
+            AND (_start IS NULL OR datetime_start = _start);
+    ELSE
+        UPDATE trials SET state = _ending, datetime_complete = _complete
+            WHERE trial_id = _trial_id AND state IN ('RUNNING', 'WAITING')
+            AND (_start IS NULL OR datetime_start = _start);
+    END IF;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    IF _param_names IS NOT NULL THEN
+        INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json)
+            SELECT _trial_id, p.* FROM unnest(_param_names, _param_values, _param_distributions) p
+            ON CONFLICT DO NOTHING;
+    END IF;
+    IF _user_keys IS NOT NULL THEN
+        INSERT INTO trial_user_attributes (trial_id, key, value_json)
+            SELECT _trial_id, a.* FROM unnest(_user_keys, _user_values) a
+            ON CONFLICT (trial_id, key) DO UPDATE SET value_json = excluded.value_json;
+    END IF;
+    IF _system_keys IS NOT NULL THEN
+        INSERT INTO trial_system_attributes (trial_id, key, value_json)
+            SELECT _trial_id, a.* FROM unnest(_system_keys, _system_values) a
+            ON CONFLICT (trial_id, key) DO UPDATE SET value_json = excluded.value_json;
+    END IF;
+    IF _steps IS NOT NULL THEN
+        INSERT INTO trial_intermediate_values (trial_id, step, intermediate_value, intermediate_value_type)
+            SELECT _trial_id, r.* FROM unnest(_steps, _reported, _reported_types) r
+            ON CONFLICT (trial_id, step) DO UPDATE SET intermediate_value = excluded.intermediate_value,
+                intermediate_value_type = excluded.intermediate_value_type;
+    END IF;
+    IF _finals IS NOT NULL THEN
+        INSERT INTO trial_values (trial_id, objective, value, value_type)
+            SELECT _trial_id, v.objective - 1, v.value, v.value_type
+            FROM unnest(_finals, _final_types) WITH ORDINALITY v (value, value_type, objective)
+            ON CONFLICT (trial_id, objective) DO UPDATE SET value = excluded.value, value_type = excluded.value_type;
+    END IF;
+    RETURN true;
+END $$"""
+
+_ALL = (CHANGES, IS_WAITING, CREATE, CLAIM, REPORT, WRITE)
+
+VERSION = hashlib.sha256("".join(_ALL).encode()).hexdigest()[:8]
+
+DEFINITIONS = "\n".join(
+    ["CREATE SCHEMA IF NOT EXISTS studies;"]
+    + [f"CREATE OR REPLACE {text.strip().replace('VERSION', VERSION)};" for text in _ALL]
+)
+
+# The last one to be created tells whether all are there.
+LAST_FUNCTION = f"studies.write_trial_{VERSION}"
+
+CALL_CHANGES = f"""
+SELECT * FROM studies.changes_{VERSION}(
+    %(study_id)s, %(after)s, %(watched)s::int[], %(known)s::int[], %(own)s::int[])"""
+
+CALL_IS_WAITING = f"SELECT studies.is_waiting_{VERSION}(%(study_id)s, %(after)s, %(watched)s::int[])"
+
+CALL_CREATE = f"""
+SELECT trial_id, number
+FROM studies.create_trial_{VERSION}(%(study_id)s, %(after)s, %(last_number)s, %(state)s, %(start)s)"""
+
+CALL_CLAIM = f"""
+SELECT * FROM studies.claim_trial_{VERSION}(
+    %(study_id)s, %(after)s, %(last_number)s, %(watched)s::int[], %(known)s::int[], %(failed)s::int[], %(n_done)s,
+    %(n_trials)s, %(start)s)"""
+
+CALL_REPORT = f"SELECT studies.report_{VERSION}(%(trial_id)s, %(step)s, %(value)s, %(value_type)s)"
+
+
+def call_write(given: Iterable[str]) -> str:
+    """Return the call that writes to a trial the arguments of these names."""
+    return f"SELECT studies.write_trial_{VERSION}(%(trial_id)s, {_named(tuple(given))})"
+
+
+def call_create_from(given: Iterable[str]) -> str:
+    """Return the call that creates a trial with the arguments of these names."""
+    return f"""
+SELECT trial_id, number, studies.write_trial_{VERSION}(trial_id, {_named(tuple(given))})
+FROM studies.create_trial_{VERSION}(%(study_id)s, %(after)s, %(last_number)s, %(first_state)s, %(start)s)"""
+
+
+@lru_cache
+def _named(given: tuple[str, ...]) -> str:
+    return ", ".join(f"_{name} => %({name})s{_TYPES.get(name, '')}" for name in given if name in _ARGUMENTS)
+
+
+_TYPES = {
+    "param_values": "::float8[]",
+    "reported": "::float8[]",
+    "reported_types": "::trialintermediatevaluetype[]",
+    "finals": "::float8[]",
+    "final_types": "::trialvaluetype[]",
+}
+_ARGUMENTS = (
+    "soon", "start", "ending", "complete", "param_names", "param_values", "param_distributions", "user_keys",
+    "user_values", "system_keys", "system_values", "steps", "reported", "reported_types", "finals", "final_types",
+)  # fmt: skip

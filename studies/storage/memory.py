@@ -1,0 +1,319 @@
+"""What a process remembers: the trials it has read of each study, and the trials that it runs itself.
+
+A finished trial never changes, so it is read once. Others' unfinished trials are read again each time. A trial that
+this process runs is kept here in full, since nobody else writes to it; parameters and attributes set on it may be on
+their way to the server for a moment (`Pending`).
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from studies.storage.rows import detached, distribution_from, distribution_text, stored_number
+
+MANY_MISSED = 100  # trials
+UNFINISHED = frozenset({TrialState.RUNNING, TrialState.WAITING})
+
+
+@dataclass
+class Pending:
+    """Writes to one trial, gathered until they travel together."""
+
+    params: dict[str, tuple[float, str]] = field(default_factory=dict)
+    user_attrs: dict[str, str] = field(default_factory=dict)
+    system_attrs: dict[str, str] = field(default_factory=dict)
+    reports: dict[int, float] = field(default_factory=dict)
+    finals: Sequence[float] | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.params or self.user_attrs or self.system_attrs or self.reports or self.finals)
+
+    def with_more(self, more: Pending) -> Pending:
+        """Return these writes and later ones together."""
+        return Pending(
+            self.params | more.params,
+            self.user_attrs | more.user_attrs,
+            self.system_attrs | more.system_attrs,
+            self.reports | more.reports,
+            more.finals,
+        )
+
+    def only_report(self) -> dict[str, Any] | None:
+        """Return the arguments of `functions.REPORT`, if one report is all there is."""
+        if len(self.reports) != 1 or self.params or self.user_attrs or self.system_attrs or self.finals:
+            return None
+        [(step, reported)] = self.reports.items()
+        value, kind = stored_number(reported, nan=True)
+        return {"step": step, "value": value, "value_type": kind}
+
+    def arguments(self) -> dict[str, Any]:
+        """Return this as arguments of `functions.WRITE`."""
+        given: dict[str, Any] = {}
+        if self.params:
+            given["param_names"] = list(self.params)
+            given["param_values"] = [value for value, _ in self.params.values()]
+            given["param_distributions"] = [text for _, text in self.params.values()]
+        if self.user_attrs:
+            given |= {"user_keys": list(self.user_attrs), "user_values": list(self.user_attrs.values())}
+        if self.system_attrs:
+            given |= {"system_keys": list(self.system_attrs), "system_values": list(self.system_attrs.values())}
+        if self.reports:
+            stored = [stored_number(value, nan=True) for value in self.reports.values()]
+            given["steps"] = list(self.reports)
+            given["reported"], given["reported_types"] = ([*column] for column in zip(*stored, strict=True))
+        if self.finals:
+            stored = [stored_number(value, nan=False) for value in self.finals]
+            given["finals"], given["final_types"] = ([*column] for column in zip(*stored, strict=True))
+        return given
+
+
+class OwnTrial:
+    """A running trial of this process. `lock` is held while something is written to it."""
+
+    def __init__(self, study: StudyMemory, trial: FrozenTrial, n_lost: int) -> None:
+        self.study = study
+        self.lock = threading.RLock()
+        self.n_lost = n_lost  # connections, when it was last written to
+        self.pending = Pending()
+        self._trial = trial
+
+    @property
+    def id(self) -> int:
+        """The trial's id."""
+        return self._trial._trial_id
+
+    @property
+    def start(self) -> datetime | None:
+        """When the trial began to run."""
+        return self._trial.datetime_start
+
+    @property
+    def number(self) -> int:
+        """The trial's number."""
+        return self._trial.number
+
+    @property
+    def trial(self) -> FrozenTrial:
+        """The trial as it is now, the caller's to keep."""
+        with self.lock:
+            return detached(self._trial)
+
+    @property
+    def system_attrs(self) -> dict[str, Any]:
+        """The attributes that Optuna itself keeps on it, the caller's to keep."""
+        with self.lock:
+            return dict(self._trial.system_attrs)
+
+    def set_params(self, params: Mapping[str, tuple[float, BaseDistribution]]) -> None:
+        """Set parameters; one that is set already keeps its value, as in the database."""
+        with self.lock:
+            for name, (value, distribution) in params.items():
+                if name not in self._trial.params:
+                    text = distribution_text(distribution)
+                    self.pending.params[name] = (value, text)
+                    self._trial.distributions[name] = distribution_from(text)
+                    self._trial.params[name] = self._trial.distributions[name].to_external_repr(value)
+
+    def set_user_attrs(self, texts: Mapping[str, str]) -> None:
+        """Set user attributes, given as JSON."""
+        with self.lock:
+            self.pending.user_attrs.update(texts)
+            self._trial.user_attrs.update({key: json.loads(text) for key, text in texts.items()})
+
+    def set_system_attrs(self, texts: Mapping[str, str]) -> None:
+        """Set system attributes, given as JSON."""
+        with self.lock:
+            self.pending.system_attrs.update(texts)
+            self._trial.system_attrs.update({key: json.loads(text) for key, text in texts.items()})
+
+    def everything(self) -> Pending:
+        """Return all that was ever written to the trial, to be written again."""
+        distributions = self._trial.distributions
+        return Pending(
+            {
+                name: (distributions[name].to_internal_repr(value), distribution_text(distributions[name]))
+                for name, value in self._trial.params.items()
+            },
+            {key: json.dumps(value) for key, value in self._trial.user_attrs.items()},
+            {key: json.dumps(value) for key, value in self._trial.system_attrs.items()},
+            dict(self._trial.intermediate_values),
+        )
+
+    def wrote(self, writes: Pending) -> None:
+        """Take in writes that reached the database, and all that lingered with them."""
+        if self.pending:
+            self.pending = Pending()
+        if writes.user_attrs:
+            self._trial.user_attrs.update({key: json.loads(text) for key, text in writes.user_attrs.items()})
+        self._trial.intermediate_values.update(writes.reports)
+        if writes.finals:
+            self._trial.values = writes.finals
+
+    def finished(self, state: TrialState, values: Sequence[float] | None, complete: datetime) -> FrozenTrial:
+        """Return the trial as it was ended."""
+        trial = self.trial
+        trial.state = state
+        trial.values = values or trial.values
+        trial.datetime_complete = complete
+        return trial
+
+
+class StudyMemory:
+    """What this process has read of one study. `lock` is held while it is being read or changed."""
+
+    def __init__(self, study_id: int, name: str, directions: list[StudyDirection]) -> None:
+        self.study_id = study_id
+        self.name = name
+        self.directions = directions
+        self.lock = threading.RLock()
+        self.own: dict[int, OwnTrial] = {}
+        self._newest_own = -1  # the highest number of a trial that ran here
+        self.forget_read(0)
+
+    def forget_read(self, n_lost: int) -> None:
+        """Start reading anew: a server that crashed may have taken back what was seen, and given its ids again."""
+        self.n_lost = n_lost  # connections, until now
+        self.distributions: dict[str, BaseDistribution] = {}
+        self._by_number: list[FrozenTrial | None] = []
+        self._n_placed = 0  # trials in it
+        self._finished: dict[int, FrozenTrial] = {}
+        self._unfinished: dict[int, FrozenTrial] = {}  # others', as last read
+        self._ended_here: set[int] = set()  # by this process, and newer than what was read
+        self._after, self._last_number = -1, -1  # the newest trial that was read: its id and number
+        self._n_by_state = dict.fromkeys(TrialState, 0)
+        self._failed: set[int] = set()
+        self._best: dict[StudyDirection, FrozenTrial] = {}
+        for own in self.own.values():
+            self._place(own.trial)
+
+    def seen(self) -> dict[str, Any]:
+        """Return what statements need to know that ask for changes or count the trials."""
+        with self.lock:
+            own = list(self.own)
+            return {
+                "study_id": self.study_id,
+                "after": self._after,
+                "last_number": self._last_number,
+                "watched": [*self._unfinished, *own],
+                "known": list(self._ended_here),
+                "own": own,
+                "newest_own": self._newest_own,
+                "n_done": self._n_by_state[TrialState.COMPLETE] + self._n_by_state[TrialState.PRUNED],
+                "failed": list(self._failed),
+            }
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether so much was missed that a statement about what is new would look at many trials."""
+        return self._after < 0 or self._newest_own - self._last_number > MANY_MISSED
+
+    def add_read(self, trials: Collection[FrozenTrial], seen: Mapping[str, Any]) -> None:
+        """Take in what came back when the changes since `seen` were asked for, all the time under the lock."""
+        for trial in trials:
+            if trial.state.is_finished():
+                self.own.pop(trial._trial_id, None)
+                self._add_finished(trial)
+            elif trial._trial_id not in self._finished:
+                self._unfinished[trial._trial_id] = trial
+                self._place(trial)
+        for trial_id in self.own:
+            self._unfinished.pop(trial_id, None)
+        # All that is older than a trial of one's own was committed before it, and so has been read too.
+        read = [trial._trial_id for trial in trials]
+        self._after = max([self._after, *read, *seen["own"], *seen["known"]])
+        self._last_number = max([self._last_number, seen["newest_own"], *(trial.number for trial in trials)])
+        self._ended_here = {trial_id for trial_id in self._ended_here if trial_id > self._after}
+
+    def add_ended(self, trial: FrozenTrial) -> None:
+        """Take in a trial that this process has just ended."""
+        with self.lock:
+            self.own.pop(trial._trial_id, None)
+            if trial._trial_id > self._after:
+                self._ended_here.add(trial._trial_id)
+            self._add_finished(trial)
+
+    def adopt(self, trial: FrozenTrial, n_lost: int) -> None:
+        """Make a running trial this process's own."""
+        with self.lock:
+            self._unfinished.pop(trial._trial_id, None)
+            self._newest_own = max(self._newest_own, trial.number)
+            self.own[trial._trial_id] = OwnTrial(self, trial, n_lost)
+            self._place(detached(trial))
+
+    def disown(self, trial_id: int) -> None:
+        """Read a trial from the database again."""
+        with self.lock:
+            own = self.own.pop(trial_id, None)
+            if own is not None:
+                self._unfinished[trial_id] = own.trial
+
+    def finished(self, trial_id: int) -> FrozenTrial | None:
+        """Return a finished trial, if known."""
+        return self._finished.get(trial_id)
+
+    def id_of(self, number: int) -> int | None:
+        """Return the id of the trial with this number, if known."""
+        trial = self._by_number[number] if 0 <= number < len(self._by_number) else None
+        return None if trial is None else trial._trial_id
+
+    def trials(self, states: Collection[TrialState] | None) -> list[FrozenTrial]:
+        """Return the trials in these states, or all, by number."""
+        with self.lock:
+            return self._trials(states)
+
+    def _trials(self, states: Collection[TrialState] | None) -> list[FrozenTrial]:
+        own = {own.number: own.trial for own in self.own.values()}
+        if states is not None and UNFINISHED.issuperset(states):
+            unfinished = {trial.number: trial for trial in self._unfinished.values()} | own
+            return [unfinished[number] for number in sorted(unfinished) if unfinished[number].state in states]
+        trials = list(self._by_number)
+        for number, trial in own.items():
+            trials[number] = trial
+        if states is None and self._n_placed == len(trials):
+            return trials  # type: ignore[return-value]  # no number is missing
+        return [trial for trial in trials if trial is not None and (states is None or trial.state in states)]
+
+    def n_trials(self, states: Collection[TrialState] | None) -> int:
+        """Return how many trials are in these states, or are there at all."""
+        wanted = frozenset(TrialState) if states is None else frozenset(states)
+        return sum(self._n_by_state[state] for state in wanted) + len(self.trials(wanted & UNFINISHED))
+
+    def best(self, direction: StudyDirection) -> FrozenTrial | None:
+        """Return the complete trial with the best value."""
+        return self._best.get(direction)
+
+    def _add_finished(self, trial: FrozenTrial) -> None:
+        self._unfinished.pop(trial._trial_id, None)
+        if trial._trial_id in self._finished:
+            return
+        self._finished[trial._trial_id] = trial
+        self._place(trial)
+        self._n_by_state[trial.state] += 1
+        if trial.state == TrialState.FAIL and "continued_by" not in trial.user_attrs:
+            self._failed.add(trial._trial_id)
+        if trial.state == TrialState.COMPLETE and trial.values:
+            self._compare(trial)
+
+    def _compare(self, trial: FrozenTrial) -> None:
+        """Keep the best in either direction; among equals the first."""
+        for direction, sign in ((StudyDirection.MAXIMIZE, -1), (StudyDirection.MINIMIZE, 1)):
+            best = self._best.get(direction)
+            if best is None or (sign * trial.values[0], trial.number) < (sign * best.values[0], best.number):
+                self._best[direction] = trial
+
+    def _place(self, trial: FrozenTrial) -> None:
+        trials = self._by_number
+        trials.extend([None] * (trial.number + 1 - len(trials)))
+        self._n_placed += trials[trial.number] is None
+        trials[trial.number] = trial
+        for name, distribution in trial.distributions.items():
+            self.distributions.setdefault(name, distribution)

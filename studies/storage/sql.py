@@ -1,0 +1,143 @@
+# ruff: noqa: S608 - nothing but the constants of this file is put into a statement
+"""Every SQL statement of the fast storage that is not on the hot path, with its reason; `functions` has the others.
+
+Each is complete in itself, one message to the server: no session state and no prepared statement, so that a pooler may
+give every message another connection (PgBouncer in transaction mode). The tables are Optuna's own.
+"""
+
+from __future__ import annotations
+
+# --- one trial with all that belongs to it ----------------------------------------------------------------------------
+
+# Rows as nested JSON arrays: one row a trial, and the parsing is json's, in C. What is not a finite number comes as the
+# name of its kind. Parameters keep the order in which they were suggested.
+TRIAL_COLUMNS = """
+    t.trial_id, t.number, t.state, t.datetime_start, t.datetime_complete,
+    (SELECT json_agg(json_build_array(param_name, param_value, distribution_json) ORDER BY param_id)
+     FROM trial_params c WHERE c.trial_id = t.trial_id)::text,
+    (SELECT json_agg(CASE value_type WHEN 'FINITE' THEN to_json(value) ELSE to_json(value_type) END ORDER BY objective)
+     FROM trial_values c WHERE c.trial_id = t.trial_id)::text,
+    (SELECT json_agg(json_build_array(step, CASE intermediate_value_type WHEN 'FINITE'
+                                            THEN to_json(intermediate_value) ELSE to_json(intermediate_value_type) END))
+     FROM trial_intermediate_values c WHERE c.trial_id = t.trial_id)::text,
+    (SELECT json_agg(json_build_array(key, value_json))
+     FROM trial_user_attributes c WHERE c.trial_id = t.trial_id)::text,
+    (SELECT json_agg(json_build_array(key, value_json))
+     FROM trial_system_attributes c WHERE c.trial_id = t.trial_id)::text"""
+
+# One trial, and its study in front.
+READ_TRIAL = f"SELECT t.study_id, {TRIAL_COLUMNS} FROM trials t WHERE t.trial_id = %(trial_id)s"
+
+# The distribution that a parameter of this name must be compatible with, asked once per process and name. All are
+# compatible with each other, so any will do; the newest trials have the names that are in use.
+READ_FIRST_DISTRIBUTION = """
+SELECT p.distribution_json
+FROM trials t JOIN trial_params p ON p.trial_id = t.trial_id AND p.param_name = %(name)s
+WHERE t.study_id = %(study_id)s
+ORDER BY t.trial_id DESC LIMIT 1"""
+
+# Why a write found no trial to write to: its state now, or nothing.
+READ_STATE = """
+SELECT number, state, study_id, datetime_start, datetime_complete FROM trials WHERE trial_id = %(trial_id)s"""
+
+# --- starting trials --------------------------------------------------------------------------------------------------
+
+# After a connection was lost while a trial was being created or popped: was it? The moment it started is ours, to the
+# microsecond.
+FIND_STARTED = """
+SELECT trial_id, number, true FROM trials
+WHERE study_id = %(study_id)s AND (trial_id > %(after)s OR trial_id = ANY(%(watched)s::int[]))
+    AND state = 'RUNNING' AND datetime_start = %(start)s"""
+
+# The state changes that do not finish a trial. A trial that runs already is not started again.
+START_TRIAL = """
+UPDATE trials SET state = 'RUNNING', datetime_start = %(start)s
+WHERE trial_id = %(trial_id)s AND state = 'WAITING' RETURNING study_id"""
+
+REQUEUE_TRIAL = """
+UPDATE trials SET state = 'WAITING'
+WHERE trial_id = %(trial_id)s AND state IN ('RUNNING', 'WAITING') RETURNING study_id"""
+
+# Waits for the disk for all that was written before: taking a transaction id is a write, too.
+SETTLE = "SELECT pg_current_xact_id()"
+
+# --- heartbeats -------------------------------------------------------------------------------------------------------
+
+# The server's clock, as RDBStorage uses it. The state that comes back tells a worker that its trial was taken from it.
+RECORD_HEARTBEAT = """
+INSERT INTO trial_heartbeats (trial_id, heartbeat)
+SELECT trial_id, localtimestamp FROM trials WHERE trial_id = %(trial_id)s
+ON CONFLICT (trial_id) DO UPDATE SET heartbeat = excluded.heartbeat
+RETURNING (SELECT state FROM trials WHERE trial_id = %(trial_id)s)"""
+
+# Running trials whose worker has been silent for too long; one that never sent a heartbeat is not among them.
+READ_STALE = """
+SELECT t.trial_id
+FROM trials t JOIN trial_heartbeats h ON h.trial_id = t.trial_id
+WHERE t.study_id = %(study_id)s AND t.state = 'RUNNING'
+    AND (t.trial_id > %(after)s OR t.trial_id = ANY(%(watched)s::int[]))
+    AND h.heartbeat < localtimestamp - make_interval(secs => %(grace_s)s)
+ORDER BY t.trial_id"""
+
+# --- studies ----------------------------------------------------------------------------------------------------------
+
+CREATE_STUDY = """
+WITH study AS (INSERT INTO studies (study_name) VALUES (%(name)s) RETURNING study_id),
+directions AS (
+    INSERT INTO study_directions (study_id, direction, objective)
+    SELECT study_id, d.direction, d.objective - 1
+    FROM study, unnest(%(directions)s::studydirection[]) WITH ORDINALITY d (direction, objective))
+SELECT study_id FROM study"""
+
+# Foreign keys are checked when the statement ends, so the order of its parts does not matter.
+DELETE_STUDY = """
+SELECT FROM studies WHERE study_id = %(study_id)s FOR UPDATE;
+WITH gone AS (DELETE FROM trials WHERE study_id = %(study_id)s RETURNING trial_id),
+a AS (DELETE FROM trial_params c USING gone WHERE c.trial_id = gone.trial_id),
+b AS (DELETE FROM trial_values c USING gone WHERE c.trial_id = gone.trial_id),
+c AS (DELETE FROM trial_intermediate_values c USING gone WHERE c.trial_id = gone.trial_id),
+d AS (DELETE FROM trial_user_attributes c USING gone WHERE c.trial_id = gone.trial_id),
+e AS (DELETE FROM trial_system_attributes c USING gone WHERE c.trial_id = gone.trial_id),
+f AS (DELETE FROM trial_heartbeats c USING gone WHERE c.trial_id = gone.trial_id),
+g AS (DELETE FROM study_directions WHERE study_id = %(study_id)s),
+h AS (DELETE FROM study_user_attributes WHERE study_id = %(study_id)s),
+i AS (DELETE FROM study_system_attributes WHERE study_id = %(study_id)s)
+DELETE FROM studies WHERE study_id = %(study_id)s RETURNING study_id"""
+
+_SET_STUDY_ATTR = """
+INSERT INTO study_{kind}_attributes (study_id, key, value_json)
+SELECT study_id, %(key)s, %(value)s FROM studies WHERE study_id = %(study_id)s
+ON CONFLICT (study_id, key) DO UPDATE SET value_json = excluded.value_json
+RETURNING study_id"""
+SET_STUDY_USER_ATTR = _SET_STUDY_ATTR.format(kind="user")
+SET_STUDY_SYSTEM_ATTR = _SET_STUDY_ATTR.format(kind="system")
+
+# No row: no such study. A row of nulls: a study without attributes.
+_READ_STUDY_ATTRS = """
+SELECT a.key, a.value_json
+FROM studies s LEFT JOIN study_{kind}_attributes a ON a.study_id = s.study_id
+WHERE s.study_id = %(study_id)s"""
+READ_STUDY_USER_ATTRS = _READ_STUDY_ATTRS.format(kind="user")
+READ_STUDY_SYSTEM_ATTRS = _READ_STUDY_ATTRS.format(kind="system")
+
+_STUDY_COLUMNS = """
+    s.study_id, s.study_name,
+    ARRAY(SELECT direction::text FROM study_directions d WHERE d.study_id = s.study_id ORDER BY objective)"""
+READ_STUDY = f"SELECT {_STUDY_COLUMNS} FROM studies s WHERE s.study_id = %(study_id)s"
+READ_STUDY_BY_NAME = f"SELECT {_STUDY_COLUMNS} FROM studies s WHERE s.study_name = %(name)s"
+
+READ_STUDIES = f"""
+SELECT {_STUDY_COLUMNS},
+    (SELECT json_agg(json_build_array(key, value_json))
+     FROM study_user_attributes a WHERE a.study_id = s.study_id)::text,
+    (SELECT json_agg(json_build_array(key, value_json))
+     FROM study_system_attributes a WHERE a.study_id = s.study_id)::text
+FROM studies s ORDER BY s.study_id"""
+
+# --- tables -----------------------------------------------------------------------------------------------------------
+
+HAS_TABLES = "SELECT to_regclass('alembic_version') IS NOT NULL"
+READ_SCHEMA_VERSION = "SELECT version_num FROM alembic_version"
+HAS_FUNCTIONS = "SELECT to_regproc(%(name)s) IS NOT NULL"
+# Held by whoever creates tables or functions, until its transaction ends; the ledger takes the same.
+LOCK_CREATION = "SELECT pg_advisory_xact_lock(hashtext('studies'), hashtext('ledger'))"

@@ -1,0 +1,393 @@
+"""PostgresStorage does what Optuna's storages do, on real PostgreSQL, in as few statements as promised."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import time
+from collections.abc import Iterator
+from datetime import datetime
+
+import optuna
+import psycopg2
+import psycopg2.extensions
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import RDBStorage
+from optuna.study import StudyDirection
+from optuna.testing.pytest_storages import StorageTestCase
+from optuna.trial import TrialState, create_trial
+
+from studies.errors import StorageUnreachable
+from studies.storage import functions, sql, tables
+from studies.storage.connections import Connections
+from studies.storage.postgres import PostgresStorage
+
+MINIMIZE = [StudyDirection.MINIMIZE]
+
+
+@pytest.fixture
+def storage(database_url: str) -> Iterator[PostgresStorage]:
+    storage = PostgresStorage(database_url, wait_s=5)
+    yield storage
+    storage.remove_session()
+
+
+@pytest.fixture
+def other(database_url: str) -> Iterator[PostgresStorage]:
+    """The same storage, as another process has it open."""
+    storage = PostgresStorage(database_url, wait_s=5)
+    yield storage
+    storage.remove_session()
+
+
+@pytest.fixture
+def rdb(database_url: str) -> Iterator[RDBStorage]:
+    storage = RDBStorage(database_url)
+    yield storage
+    storage.remove_session()
+    storage.engine.dispose()
+
+
+class TestOptunaSuite(StorageTestCase):
+    """Optuna's behaviour suite, unchanged."""
+
+
+# --- opening ----------------------------------------------------------------------------------------------------------
+
+
+def test_optuna_leaves_it_as_it_is(storage: PostgresStorage) -> None:
+    assert optuna.storages.get_storage(storage) is storage
+
+
+def test_schema_version_is_the_one_optuna_creates(rdb: RDBStorage) -> None:
+    assert rdb.get_current_version() == rdb.get_head_version() == tables.SCHEMA_VERSION
+
+
+def test_both_url_schemes(database_url: str) -> None:
+    for scheme in ("postgres", "postgresql", "postgresql+psycopg2"):
+        storage = PostgresStorage(database_url.replace("postgresql:", f"{scheme}:", 1))
+        assert storage.get_all_studies() == []
+        storage.remove_session()
+
+
+def test_url_parameters_reach_the_driver(database_url: str) -> None:
+    asks_for_tls = database_url.replace("host=", "sslmode=require&host=localhost&port=1&ignored_host=")
+    with pytest.raises((StorageUnreachable, psycopg2.ProgrammingError)):
+        PostgresStorage(asks_for_tls)
+    connection = Connections(database_url + "&application_name=mine", 1).connect()
+    assert connection.info.dsn_parameters["application_name"] == "mine"
+    connection.close()
+
+
+def test_unreachable_says_so_at_once_and_hides_the_password() -> None:
+    began = time.monotonic()
+    with pytest.raises(StorageUnreachable) as caught:
+        PostgresStorage("postgresql://me:secret@127.0.0.1:1/studies", wait_s=100)
+    assert "secret" not in str(caught.value)
+    assert time.monotonic() - began < 50
+
+
+def test_other_schema_version_is_refused(database_url: str) -> None:
+    connections = Connections(database_url, 1)
+    connections.run("UPDATE alembic_version SET version_num = 'v3.0.0.d'", {})
+    with pytest.raises(RuntimeError, match="storage upgrade"):
+        PostgresStorage(database_url)
+    connections.close()
+
+
+# --- the service's own operations -------------------------------------------------------------------------------------
+
+
+def test_claim_pops_the_oldest_waiting_trial_first(storage: PostgresStorage, rdb: RDBStorage) -> None:
+    study = optuna.create_study(storage=rdb, study_name="queue")
+    study.enqueue_trial({"x": 1.0})
+    study.enqueue_trial({"x": 2.0})
+    study_id = storage.get_study_id_from_name("queue")
+    claimed = [storage.claim_trial(study_id) for _ in range(3)]
+    trials = [storage.get_trial(trial_id) for trial_id in claimed if trial_id is not None]
+    assert [trial.number for trial in trials] == [0, 1, 2]
+    assert [trial.system_attrs.get("fixed_params") for trial in trials] == [{"x": 1.0}, {"x": 2.0}, None]
+    assert [rdb.get_trial(trial._trial_id).state for trial in trials] == [TrialState.RUNNING] * 3
+
+
+def test_claim_keeps_the_budget(storage: PostgresStorage, other: PostgresStorage) -> None:
+    study_id = storage.create_new_study(MINIMIZE)
+    states = [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.FAIL]
+    for state, reader in zip(states, [storage, other, storage, other], strict=True):
+        trial_id = reader.claim_trial(study_id, n_trials=5)
+        assert trial_id is not None
+        attrs = {"continued_by": 9} if trial_id % 2 and state == TrialState.FAIL else {}
+        reader.finish_trial(trial_id, state, [1.0] if state == TrialState.COMPLETE else None, attrs)
+    storage.create_new_trial(study_id, create_trial(state=TrialState.WAITING))
+    claimed = 0
+    while [storage, other][claimed % 2].claim_trial(study_id, n_trials=5) is not None:
+        claimed += 1
+    counted = [trial for trial in storage.get_all_trials(study_id) if "continued_by" not in trial.user_attrs]
+    assert len(counted) == 5
+    assert storage.claim_trial(study_id, n_trials=5) is None
+    assert storage.claim_trial(study_id) is not None
+
+
+def test_a_failure_continued_later_frees_its_place(storage: PostgresStorage, rdb: RDBStorage) -> None:
+    study_id = storage.create_new_study(MINIMIZE)
+    trial_id = storage.claim_trial(study_id, n_trials=1)
+    assert trial_id is not None
+    storage.finish_trial(trial_id, TrialState.FAIL)
+    assert storage.claim_trial(study_id, n_trials=1) is None
+    Connections(str(rdb.url), 1).run(
+        "INSERT INTO trial_user_attributes (trial_id, key, value_json) VALUES (%(id)s, 'continued_by', '1')",
+        {"id": trial_id},
+    )
+    assert storage.claim_trial(study_id, n_trials=1) is not None
+
+
+def test_claim_of_no_study(storage: PostgresStorage, other: PostgresStorage) -> None:
+    study_id = storage.create_new_study(MINIMIZE)
+    assert storage.claim_trial(study_id) is not None
+    other.delete_study(study_id)
+    with pytest.raises(KeyError):
+        storage.claim_trial(study_id)
+    with pytest.raises(KeyError):
+        storage.get_all_trials(study_id)
+
+
+def test_what_lingers_arrives_with_the_report_and_by_itself(storage: PostgresStorage, rdb: RDBStorage) -> None:
+    trial_id = storage.create_new_trial(storage.create_new_study(MINIMIZE))
+    x = FloatDistribution(0, 1)
+    storage.set_trial_params(trial_id, {"x": (0.5, x), "kind": (1, CategoricalDistribution(("a", "b")))})
+    storage.record_epoch(trial_id, 1, 0.25, {"seconds": 3})
+    seen = rdb.get_trial(trial_id)
+    assert seen.params == {"x": 0.5, "kind": "b"}
+    assert (seen.intermediate_values, seen.user_attrs) == ({1: 0.25}, {"seconds": 3})
+    storage.set_trial_user_attr(trial_id, "note", "late")
+    deadline = time.monotonic() + 20
+    while "note" not in rdb.get_trial(trial_id).user_attrs:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    storage.finish_trial(trial_id, TrialState.COMPLETE, [0.5], {"reason": "done"})
+    assert rdb.get_trial(trial_id) == storage.get_trial(trial_id)
+
+
+def test_own_trial_ended_by_somebody_else(storage: PostgresStorage, other: PostgresStorage) -> None:
+    study_id = storage.create_new_study(MINIMIZE)
+    first, second, third = (storage.create_new_trial(study_id) for _ in range(3))
+    for trial_id in (first, second, third):
+        other.set_trial_state_values(trial_id, TrialState.FAIL)
+    with pytest.raises(UpdateFinishedTrialError):
+        storage.set_trial_intermediate_value(first, 0, 1.0)
+    storage.record_heartbeat(second)
+    assert storage.get_trial(second).state == TrialState.FAIL
+    assert [trial.state for trial in storage.get_all_trials(study_id)] == [TrialState.FAIL] * 3
+    with pytest.raises(UpdateFinishedTrialError):
+        storage.set_trial_state_values(third, TrialState.COMPLETE, [1.0])
+
+
+# --- heartbeats -------------------------------------------------------------------------------------------------------
+
+
+def test_stale_trials_are_failed_and_called_back(database_url: str) -> None:
+    failed: list[int] = []
+    storage = PostgresStorage(
+        database_url,
+        heartbeat_interval=1,
+        grace_period=1,
+        heartbeat_stale_trial_callback=lambda study, trial: failed.append(trial.number),
+    )
+    study = optuna.create_study(storage=storage)
+    silent = storage.create_new_trial(study._study_id)
+    never_began = storage.create_new_trial(study._study_id)
+    storage.record_heartbeat(silent)
+    assert storage._get_stale_trial_ids(study._study_id) == []
+    Connections(database_url, 1).run(
+        "UPDATE trial_heartbeats SET heartbeat = heartbeat - interval '2 s' WHERE trial_id = %(id)s", {"id": silent}
+    )
+    study.optimize(lambda trial: 1.0, n_trials=1)
+    assert failed == [0]
+    states = {trial._trial_id: trial.state for trial in study.trials}
+    assert (states[silent], states[never_began]) == (TrialState.FAIL, TrialState.RUNNING)
+    storage.remove_session()
+
+
+def test_rdb_storage_sees_our_heartbeat(database_url: str, rdb: RDBStorage, storage: PostgresStorage) -> None:
+    trial_id = storage.create_new_trial(storage.create_new_study(MINIMIZE))
+    storage.record_heartbeat(trial_id)
+    rdb.record_heartbeat(trial_id)
+    storage.record_heartbeat(trial_id)
+    rdb.heartbeat_interval = 60
+    assert rdb._get_stale_trial_ids(storage.get_study_id_from_name(storage.get_all_studies()[0].study_name)) == []
+    storage.record_heartbeat(10**6)  # no such trial: ignored, as RDBStorage does
+
+
+@pytest.mark.parametrize("given", [{"heartbeat_interval": 0}, {"heartbeat_interval": 1, "grace_period": -1}])
+def test_wrong_heartbeat_settings(database_url: str, given: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="positive integer"):
+        PostgresStorage(database_url, **given)  # type: ignore[arg-type]
+
+
+# --- processes --------------------------------------------------------------------------------------------------------
+
+
+def test_a_pickled_storage_reads_the_same_and_owns_nothing(storage: PostgresStorage) -> None:
+    study_id = storage.create_new_study(MINIMIZE)
+    trial_id = storage.create_new_trial(study_id)
+    storage.set_trial_user_attr(trial_id, "key", [1, None])
+    twin = pickle.loads(pickle.dumps(storage))
+    assert twin.get_all_trials(study_id) == storage.get_all_trials(study_id)
+    assert twin._own(trial_id) is None
+    twin.remove_session()
+
+
+def test_a_forked_child_does_not_disturb_its_parent(storage: PostgresStorage) -> None:
+    study_id = storage.create_new_study(MINIMIZE)
+    mine = storage.create_new_trial(study_id)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if _in_child(storage, study_id, mine) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    storage.set_trial_intermediate_value(mine, 0, 0.5)
+    storage.set_trial_state_values(mine, TrialState.COMPLETE, [0.5])
+    assert [(trial.number, trial.value) for trial in storage.get_all_trials(study_id)] == [(0, 0.5), (1, 2.0)]
+
+
+def _in_child(storage: PostgresStorage, study_id: int, parents: int) -> bool:
+    trial_id = storage.create_new_trial(study_id)
+    storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [2.0])
+    return storage._own(parents) is None and storage.get_trial(parents).state == TrialState.RUNNING
+
+
+# --- statements -------------------------------------------------------------------------------------------------------
+
+
+class Counting(psycopg2.extensions.cursor):
+    """Counts what is sent on any connection that uses it."""
+
+    sent: list[str] = []  # noqa: RUF012
+
+    def execute(self, query: object, vars: object = None) -> None:
+        Counting.sent.append(" ".join(str(query).split())[:60])
+        super().execute(query, vars)  # type: ignore[arg-type]
+
+
+def _count(storage: PostgresStorage, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    def connect(self: Connections) -> psycopg2.extensions.connection:
+        return psycopg2.connect(self.url, cursor_factory=Counting)
+
+    storage._connections.close()
+    monkeypatch.setattr(Connections, "connect", connect)
+    monkeypatch.setattr("studies.storage.trials.LINGER_S", 60)
+    Counting.sent.clear()
+    return Counting.sent
+
+
+def test_statements_of_a_trial(storage: PostgresStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    pruner = optuna.pruners.HyperbandPruner(min_resource=4, max_resource=16, reduction_factor=4)
+    study = optuna.create_study(storage=storage, sampler=optuna.samplers.RandomSampler(seed=0), pruner=pruner)
+    _run_by_ask(study, n_reports=3)
+    sent = _count(storage, monkeypatch)
+    trial = study.ask()
+    trial.suggest_float("x", 0, 1)
+    trial.suggest_categorical("kind", ["a", "b"])
+    assert len(sent) == 2  # is anything waiting; create
+    for step in range(3):
+        trial.set_user_attr(f"seconds_{step}", 1.5)
+        trial.report(0.5, step)
+        assert not trial.should_prune()  # between rungs
+    assert len(sent) == 2 + 3
+    study.tell(trial, 0.5)
+    assert len(sent) == 2 + 3 + 1
+    storage._timer.cancel()  # type: ignore[union-attr]
+
+
+def test_statements_of_a_claimed_trial(storage: PostgresStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = optuna.create_study(storage=storage, sampler=optuna.samplers.RandomSampler(seed=0))
+    _run_by_ask(study, n_reports=1)
+    storage.get_all_trials(study._study_id)
+    sent = _count(storage, monkeypatch)
+    trial_id = storage.claim_trial(study._study_id, n_trials=10)
+    assert trial_id is not None
+    trial = optuna.Trial(study, trial_id)
+    trial.suggest_float("x", 0, 1)
+    storage.record_epoch(trial_id, 0, 0.5, {"train_loss": 0.25})
+    storage.finish_trial(trial_id, TrialState.COMPLETE, [0.5], {"reason": "done"})
+    assert len(sent) == 3
+    storage.get_all_trials(study._study_id)
+    storage.get_best_trial(study._study_id)
+    assert len(sent) == 5
+    storage._timer.cancel()  # type: ignore[union-attr]
+
+
+def _run_by_ask(study: optuna.Study, n_reports: int) -> None:
+    trial = study.ask()
+    trial.suggest_float("x", 0, 1)
+    trial.suggest_categorical("kind", ["a", "b"])
+    for step in range(n_reports):
+        trial.report(1.0, step)
+    study.tell(trial, 1.0)
+
+
+@pytest.fixture
+def many_trials(storage: PostgresStorage) -> int:
+    """A study of 3,000 finished trials among others, with statistics; its id."""
+    study_ids = [storage.create_new_study(MINIMIZE) for _ in range(5)]
+    run = storage._connections.run
+    for study_id in study_ids:
+        run(
+            """INSERT INTO trials (study_id, number, state, datetime_start, datetime_complete)
+               SELECT %(study_id)s, i, 'COMPLETE', localtimestamp, localtimestamp FROM generate_series(0, 2999) i""",
+            {"study_id": study_id},
+        )
+    run("""INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json)
+           SELECT trial_id, 'x', 0.5, %(x)s FROM trials""",
+        {"x": optuna.distributions.distribution_to_json(FloatDistribution(0, 1))})  # fmt: skip
+    run("""INSERT INTO trial_values (trial_id, objective, value, value_type)
+           SELECT trial_id, 0, number, 'FINITE' FROM trials""", {})  # fmt: skip
+    run("""INSERT INTO trial_intermediate_values (trial_id, step, intermediate_value, intermediate_value_type)
+           SELECT trial_id, step, 1, 'FINITE' FROM trials, generate_series(0, 2) step""", {})  # fmt: skip
+    for kind in ("user", "system"):
+        run(
+            f"INSERT INTO trial_{kind}_attributes (trial_id, key, value_json) SELECT trial_id, 'k', '1' FROM trials", {}
+        )
+    run("INSERT INTO trial_heartbeats (trial_id, heartbeat) SELECT trial_id, localtimestamp FROM trials", {})
+    run("ANALYZE", {})
+    return study_ids[2]
+
+
+PLAIN = {name: text for name, text in vars(sql).items() if name.startswith(("READ_TRIAL", "READ_STATE", "READ_FIRST",
+         "READ_STALE", "FIND_", "START_", "REQUEUE_", "RECORD_"))}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(PLAIN))
+def test_plain_statements_use_an_index(name: str, storage: PostgresStorage, many_trials: int) -> None:
+    storage._read_changes(storage._study(many_trials))
+    given = storage._study(many_trials).seen()
+    given |= {"trial_id": given["after"], "name": "x", "start": datetime.now(), "grace_s": 60}
+    rows = storage._connections.run("EXPLAIN " + PLAIN[name], given)
+    plan = "\n".join(line for (line,) in rows)
+    assert "Index" in plan
+    assert "Seq Scan on trial" not in plan
+
+
+def test_functions_read_no_table_through(storage: PostgresStorage, many_trials: int, database_url: str) -> None:
+    study = storage._study(many_trials)
+    storage._read_changes(study)
+    connection = psycopg2.connect(database_url)
+    with connection, connection.cursor() as cursor:
+        given = study.seen() | {"n_trials": 10**6, "start": datetime.now(), "state": "RUNNING"}
+        writes = {"user_keys": ["a"], "user_values": ["1"], "steps": [1], "reported": [0.5], "reported_types": ["NAN"]}
+        for _ in range(8):  # a plan is kept after the fifth call
+            cursor.execute(functions.CALL_CLAIM, given)
+            [(trial_id, number, _)] = cursor.fetchall()
+            cursor.execute(functions.CALL_REPORT, {"trial_id": trial_id, "step": 0, "value": 1, "value_type": "FINITE"})
+            cursor.execute(functions.call_write(writes), writes | {"trial_id": trial_id})
+            cursor.execute(functions.CALL_CHANGES, given)
+            assert len(cursor.fetchall()) == 1 + number - 3000
+            cursor.execute(functions.CALL_IS_WAITING, given)
+            cursor.execute(functions.CALL_CREATE, given)
+            cursor.execute("DELETE FROM trials WHERE trial_id = %s", cursor.fetchall()[0][:1])
+        cursor.execute(
+            "SELECT relname, seq_scan FROM pg_stat_xact_user_tables WHERE relname LIKE 'trial%' AND seq_scan > 0"
+        )
+        assert cursor.fetchall() == []
+    connection.close()
