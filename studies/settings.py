@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from studies.errors import HomeNotWritable
+from studies.errors import HomeNotWritable, WrongInput
 
 
 @dataclass(frozen=True)
@@ -18,11 +18,16 @@ class Settings:
     storage: URL of a PostgreSQL server (STUDIES_STORAGE), or None for the embedded one.
     home: where the embedded server, logs and prepared data live (STUDIES_HOME).
     data: where the user puts full data sets (STUDIES_DATA).
+    lease_s: a worker that is silent for longer is dead, and its trial is taken over (STUDIES_LEASE_S): long enough for
+        a machine that stalls, short enough for a night.
+    storage_wait_s: how long a worker waits for a server that went away (STUDIES_STORAGE_WAIT_S).
     """
 
     storage: str | None
     home: Path
     data: Path
+    lease_s: float = 60.0
+    storage_wait_s: float = 600.0
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -30,7 +35,9 @@ class Settings:
         state = environment.get("XDG_DATA_HOME") or "~/.local/share"
         home = Path(environment.get("STUDIES_HOME") or f"{state}/studies").expanduser().absolute()
         data = Path(environment.get("STUDIES_DATA") or home / "data").expanduser().absolute()
-        return cls(environment.get("STUDIES_STORAGE") or None, home, data)
+        lease_s = _seconds(environment, "STUDIES_LEASE_S", cls.lease_s)
+        storage_wait_s = _seconds(environment, "STUDIES_STORAGE_WAIT_S", cls.storage_wait_s)
+        return cls(environment.get("STUDIES_STORAGE") or None, home, data, lease_s, storage_wait_s)
 
     def with_storage(self, url: str | None) -> Settings:
         """Return the same settings with --storage taking the place of STUDIES_STORAGE."""
@@ -46,6 +53,17 @@ class Settings:
         except OSError as error:
             raise HomeNotWritable(path=path, reason=(error.strerror or str(error)).lower()) from None
         return path
+
+
+def _seconds(environment: Mapping[str, str], name: str, default: float) -> float:
+    given = environment.get(name)
+    try:
+        seconds = float(given) if given else default
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise WrongInput(reason=f"{name} is {given!r}; expected a number of seconds above 0, such as {name}=60.")
+    return seconds
 
 
 def masked(text: str) -> str:

@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import optuna
-from optuna.trial import TrialState
 
 from studies.errors import SpecChanged, StudyNotStarted
-from studies.names import CONTINUED_BY, CONTINUES, DATA, DECLARED, REASON, RETRIES, SPEC
+from studies.names import CONTINUES, DATA, DECLARED, RETRIES, SPEC
 from studies.sampling import make_pruner, make_sampler
 from studies.space import Space, encoded
 from studies.spec import StudySpec
@@ -81,25 +80,23 @@ def open_for_trials(storage: Storage, name: str) -> optuna.Study:
     return study
 
 
-def continue_trial(study: optuna.Study, trial: optuna.trial.FrozenTrial, reason: str, max_retries: int) -> bool:
-    """Fail a running trial and queue its continuation: same parameters, same seed, at the head of the queue.
+def continue_trial(storage: Storage, study: optuna.Study, trial_id: int, reason: str, max_retries: int) -> bool:
+    """Fail a running trial and queue its continuation with the same parameters and seed.
 
-    Returns False, and queues nothing, when it has been continued max_retries times for that reason already.
-    The caller holds the study's lock.
+    One that was lost max_retries times is not queued again. Returns False when the trial was not running any more.
     """
-    attributes = trial.user_attrs
-    retries = attributes.get(RETRIES, 0) + (reason == "lost")
-    storage, trial_id = study._storage, trial._trial_id
-    storage.set_trial_user_attr(trial_id, REASON, reason)
-    if retries <= max_retries:
-        kept = {CONTINUES: trial.number, RETRIES: retries}
-        if "seed" in attributes:
-            kept["seed"] = attributes["seed"]
-        params = trial.params or trial.system_attrs.get("fixed_params", {})
-        study.enqueue_trial(params, user_attrs=kept)
-        storage.set_trial_user_attr(trial_id, CONTINUED_BY, study.get_trials(deepcopy=False)[-1].number)
-    storage.set_trial_state_values(trial_id, TrialState.FAIL)
-    return bool(retries <= max_retries)
+    trial = study._storage.get_trial(trial_id)
+    retries = trial.user_attrs.get(RETRIES, 0) + (reason == "lost")
+    kept = {CONTINUES: trial.number, RETRIES: retries}
+    kept |= {key: trial.user_attrs[key] for key in ("seed", "start_with") if key in trial.user_attrs}
+    return storage.ledger.end_and_continue(
+        study._study_id,
+        trial_id,
+        reason,
+        params=trial.params or trial.system_attrs.get("fixed_params", {}),
+        attributes=kept,
+        again=retries <= max_retries,
+    )
 
 
 def _queue_start_with(study: optuna.Study, spec: StudySpec, space: Space) -> None:

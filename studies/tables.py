@@ -118,7 +118,6 @@ def _progress_of_all(storage: Storage) -> list[Progress]:
     from studies.names import SPEC
     from studies.report.progress import read_progress
 
-    storage.optuna.get_all_studies()  # creates Optuna's tables on a new server
     studies = storage.ledger.read(
         """SELECT s.study_id, s.study_name, d.direction::text
              FROM studies s JOIN study_directions d USING (study_id)

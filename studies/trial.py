@@ -9,6 +9,8 @@ A trial ends in one of these ways; the words are the same in the storage (`reaso
     FAIL  exception       the objective raised
     FAIL  stopped         a person or a limit asked the worker to leave; a continuation is queued
     FAIL  lost            its worker died; a continuation is queued, up to max_retries of them
+
+A worker that stalled for longer than its lease finds its trial taken over at its next write, and drops it.
 """
 
 from __future__ import annotations
@@ -22,9 +24,11 @@ from functools import partial
 from typing import Any
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from studies.checkpoint import Checkpoint, Checkpoints
+from studies.errors import StudiesError
 from studies.names import CONTINUES
 from studies.objective import FunctionObjective, LoadedObjective
 from studies.sampling import seed_of
@@ -74,6 +78,10 @@ def run_trial(trial: optuna.Trial, course: Course) -> Outcome:
             outcome = _run_function(trial, course, course.objective)
         else:
             outcome = _Run(trial, course, seed).run()
+    except StudiesError:
+        raise  # the storage's, not the objective's
+    except UpdateFinishedTrialError:
+        outcome = Outcome(TrialState.FAIL, reason="taken over")
     except Exception as error:
         outcome = _failure(error)
     outcome.attributes["seconds"] = round(time.monotonic() - started, 3)
@@ -94,6 +102,14 @@ class _Run:
         self._go_on_from(trial.user_attrs.get(CONTINUES))
 
     def run(self) -> Outcome:
+        try:
+            return self._epochs()
+        except StudiesError:
+            # The storage is gone for good. Whoever continues this trial starts from here.
+            self._checkpoint(must=True)
+            raise
+
+    def _epochs(self) -> Outcome:
         limit = self.course.spec.limits.trial_minutes
         deadline = time.monotonic() + limit * 60 if limit else math.inf
         for epoch in range(len(self.history) + 1, self.course.spec.max_epochs + 1):

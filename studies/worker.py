@@ -13,20 +13,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import optuna
-import psycopg2
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from studies import provenance
 from studies.checkpoint import Checkpoints
+from studies.errors import StudiesError
 from studies.names import CONTINUES, REASON
 from studies.objective import load_objective
 from studies.settings import Settings
 from studies.storage import Storage, open_storage
-from studies.storage.ledger import HEARTBEAT_S, Budget
+from studies.storage.ledger import Budget
 from studies.study import continue_trial, open_for_trials, space_of, spec_of
 from studies.trial import Course, Outcome, run_trial
 
 WAIT_FOR_OTHERS_S = 1.0
+HEARTBEATS_PER_LEASE = 12
 
 
 @dataclass
@@ -107,19 +109,22 @@ class _Worker:
                 time.sleep(WAIT_FOR_OTHERS_S)
 
     def _claim(self) -> tuple[Budget, optuna.Trial | None]:
-        """Take the next trial. One worker at a time does, which is what makes the number of trials exact."""
+        """Take over what dead workers left, then take the next trial, if there is one and no limit forbids it.
+
+        The storage hands out exactly n_trials, whoever else claims at the same time.
+        """
         ledger = self.storage.ledger
-        with ledger.alone(self.study_id):
-            for trial_id in ledger.lost_trials(self.study_id):
-                lost = self.study._storage.get_trial(trial_id)
-                continue_trial(self.study, lost, "lost", self.spec.limits.max_retries)
-                self.say(f"trial {lost.number} was lost with its worker; it is queued again")
-            budget = ledger.budget(self.study_id)
-            if self._limit(budget) or budget.counted >= budget.n_trials:
-                return budget, None
-            trial = self.study.ask()
-            ledger.works_on(self.worker_id, trial._trial_id)
-        return budget, trial
+        for lost in ledger.lost_trials(self.study_id):
+            if continue_trial(self.storage, self.study, lost, "lost", self.spec.limits.max_retries):
+                self.say(f"the trial with id {lost} was lost with its worker")
+        budget = ledger.budget(self.study_id)
+        if self._limit(budget):
+            return budget, None
+        trial_id = self.storage.optuna.claim_trial(self.study_id, n_trials=budget.n_trials)
+        if trial_id is None:
+            return budget, None
+        ledger.works_on(self.worker_id, trial_id)
+        return budget, optuna.Trial(self.study, trial_id)
 
     def _limit(self, budget: Budget) -> str | None:
         """Return why no further trial may start, though the study has some left."""
@@ -138,30 +143,35 @@ class _Worker:
         return None if budget.running else f"all {budget.n_trials} trials are done"
 
     def _tell(self, trial: optuna.Trial, outcome: Outcome) -> None:
-        ledger = self.storage.ledger
+        try:
+            self._write(trial, outcome)
+        except UpdateFinishedTrialError:
+            # This worker was silent for longer than its lease, and another continues the trial.
+            outcome = Outcome(TrialState.FAIL, reason="taken over", attributes=outcome.attributes)
+        self.storage.ledger.works_on(self.worker_id, None)
+        self.say(_line(trial.number, outcome))
+
+    def _write(self, trial: optuna.Trial, outcome: Outcome) -> None:
         for key, value in (outcome.attributes | {"provenance": self.provenance}).items():
             trial.set_user_attr(key, value)
         if outcome.reason == "stopped":
-            with ledger.alone(self.study_id):
-                frozen = self.study._storage.get_trial(trial._trial_id)
-                continue_trial(self.study, frozen, "stopped", self.spec.limits.max_retries)
-        else:
-            for key, text in ((REASON, outcome.reason), ("detail", outcome.detail)):
-                if text is not None:
-                    trial.set_user_attr(key, text)
-            self.study.tell(trial, outcome.value, outcome.state)
-            if CONTINUES in trial.user_attrs:
-                self.checkpoints.delete(trial.user_attrs[CONTINUES])
-        ledger.works_on(self.worker_id, None)
-        self.say(_line(trial.number, outcome))
+            self.storage.optuna.flush()
+            continue_trial(self.storage, self.study, trial._trial_id, "stopped", self.spec.limits.max_retries)
+            return
+        for key, text in ((REASON, outcome.reason), ("detail", outcome.detail)):
+            if text is not None:
+                trial.set_user_attr(key, text)
+        self.study.tell(trial, outcome.value, outcome.state)
+        if CONTINUES in trial.user_attrs:
+            self.checkpoints.delete(trial.user_attrs[CONTINUES])
 
     def _beat(self, ended: threading.Event) -> None:
         # A lost connection is no reason to die: the next beat opens another.
-        while not ended.wait(HEARTBEAT_S):
+        while not ended.wait(self.storage.ledger.lease_s / HEARTBEATS_PER_LEASE):
             try:
                 why = self.storage.ledger.heartbeat(self.worker_id)
-            except psycopg2.Error as error:
-                self.say(f"heartbeat failed: {' '.join(str(error).split())}")
+            except StudiesError as error:
+                self.say(f"no heartbeat: {error}")
                 continue
             if why:
                 self.stop.request(why)

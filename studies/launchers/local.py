@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from studies.spec import StudySpec
 
 LAST_WORDS_BYTES = 4000
+LAST_EPOCH_S = 10.0  # for workers to leave by themselves when the launcher fails
 
 
 class LocalLauncher:
@@ -108,6 +109,10 @@ class LocalLauncher:
 
     def close(self) -> None:
         """See `Launcher`. The fork server ends with this process."""
+        self.stop()
+        deadline = time.monotonic() + LAST_EPOCH_S
+        for process in self._workers.values():
+            process.join(max(0.0, deadline - time.monotonic()))
         self.kill()
         for process in self._workers.values():
             process.join()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import psycopg2
@@ -13,9 +11,6 @@ from studies.errors import StorageRefused, StorageUnreachable, WrongStorageUrl
 from studies.settings import Settings, masked
 from studies.storage.embedded import EmbeddedServer
 from studies.storage.ledger import Ledger
-
-if TYPE_CHECKING:
-    from optuna.storages import RDBStorage
 
 SCHEMES = ("postgresql", "postgres", "postgresql+psycopg2")
 CONNECT_TIMEOUT_S = 10
@@ -30,38 +25,23 @@ REFUSALS = (
 )
 
 
-@dataclass
 class Storage:
-    """An open storage. `ledger` holds what Optuna has no table for; `optuna` is Optuna's own view, made when asked.
+    """An open storage: `optuna` is what Optuna works with, `ledger` holds what Optuna has no table for.
 
     A context manager: leaving it closes the connections and, for its last user, stops the embedded server.
     """
 
-    url: str
-    ledger: Ledger
-    server: EmbeddedServer | None = None
-    _optuna: RDBStorage | None = None
+    def __init__(self, url: str, settings: Settings, server: EmbeddedServer | None = None) -> None:
+        from studies.storage.postgres import PostgresStorage
 
-    @property
-    def optuna(self) -> RDBStorage:
-        """Return Optuna's storage on this server, with Optuna's tables created."""
-        if self._optuna is None:
-            from optuna.storages import RDBStorage
-
-            # Two processes that create the tables at once would trip over each other.
-            with self.ledger.alone("tables"):
-                self._optuna = RDBStorage(
-                    self.url.replace("postgresql://", "postgresql+psycopg2://", 1),
-                    engine_kwargs={"pool_pre_ping": True, "pool_size": 2, "max_overflow": 8},
-                )
-        return self._optuna
+        self.url = url
+        self.server = server
+        self.optuna = PostgresStorage(url, wait_s=settings.storage_wait_s)
+        self.ledger = Ledger(url, lease_s=settings.lease_s, wait_s=settings.storage_wait_s)
 
     def close(self) -> None:
         """Close the connections, and leave the embedded server."""
-        if self._optuna is not None:
-            self._optuna.remove_session()
-            self._optuna.engine.dispose()
-            self._optuna = None
+        self.optuna.remove_session()
         self.ledger.close()
         if self.server is not None:
             self.server.leave()
@@ -81,12 +61,11 @@ def open_storage(settings: Settings) -> Storage:
     Raises WrongStorageUrl, StorageRefused, StorageUnreachable, EmbeddedServerFailed, HomeNotWritable.
     """
     if settings.storage is not None:
-        url = checked_url(settings.storage)
-        return Storage(url, Ledger(url))
+        return Storage(checked_url(settings.storage), settings)
     server = EmbeddedServer(settings)
     server.join()
     try:
-        return Storage(server.url, Ledger(server.url), server)
+        return Storage(server.url, settings, server)
     except BaseException:
         server.leave()
         raise

@@ -1,27 +1,22 @@
 """What Optuna has no table for, in the schema `studies`: who works on what, what was asked of them, how many trials.
 
-Optuna's own tables are read here (never written), for one statement here answers what takes Optuna's interface many.
-Every method is one transaction on one connection; the connection is opened again when it was lost between two calls.
+Optuna's own tables are read here, for one statement here answers what takes Optuna's interface many, and written in one
+case: a trial that is continued, which must end and be queued again in one transaction. Every method is one transaction;
+when the server goes away, it waits for it for the storage's `wait_s` seconds.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import socket
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-import psycopg2
-from psycopg2.extensions import connection as Connection
-
-from studies.settings import masked
-
-HEARTBEAT_S = 5.0
-LEASE_S = 60.0  # a worker silent for longer is dead: long enough for a stalled machine, short enough for a night
+from studies.names import CONTINUED_BY, REASON
+from studies.storage.connections import Connections
 
 SCHEMA = """
 CREATE SCHEMA IF NOT EXISTS studies;
@@ -51,12 +46,39 @@ COUNTED = """
         SELECT FROM trial_user_attributes a WHERE a.trial_id = t.trial_id AND a.key = 'continued_by')
 """
 
-Result = TypeVar("Result")
+# Ends a running trial and queues its continuation. The study's row is locked first, by a statement of its own, so that
+# the second one sees every number that was given out.
+CONTINUE = """
+SELECT FROM studies WHERE study_id = %(study)s FOR UPDATE;
+WITH ended AS (
+    UPDATE trials SET state = 'FAIL', datetime_complete = now() AT TIME ZONE 'UTC'
+     WHERE trial_id = %(trial)s AND state = 'RUNNING' RETURNING trial_id),
+reason AS (
+    INSERT INTO trial_user_attributes (trial_id, key, value_json) SELECT trial_id, %(reason_key)s, %(reason)s FROM ended
+    ON CONFLICT (trial_id, key) DO UPDATE SET value_json = excluded.value_json),
+queued AS (
+    INSERT INTO trials (number, study_id, state)
+    SELECT (SELECT max(number) + 1 FROM trials WHERE study_id = %(study)s), %(study)s, 'WAITING' FROM ended
+     WHERE %(again)s RETURNING trial_id, number),
+params AS (
+    INSERT INTO trial_system_attributes (trial_id, key, value_json)
+    SELECT trial_id, 'fixed_params', %(params)s FROM queued),
+attributes AS (
+    INSERT INTO trial_user_attributes (trial_id, key, value_json)
+    SELECT trial_id, key, value FROM queued, unnest(%(keys)s::text[], %(values)s::text[]) AS given (key, value)),
+link AS (
+    INSERT INTO trial_user_attributes (trial_id, key, value_json)
+    SELECT ended.trial_id, %(link_key)s, queued.number::text FROM ended, queued)
+SELECT (SELECT count(*) FROM ended), (SELECT number FROM queued)
+"""
 
 
 @dataclass(frozen=True)
 class Worker:
-    """A worker as `status` shows it. trial: the number of the trial it runs; epoch: the last one it reported."""
+    """A worker as `status` shows it.
+
+    trial: the number of the trial it runs. epoch: the last one it reported. alive: heard of within its lease.
+    """
 
     worker_id: int
     host: str
@@ -65,11 +87,7 @@ class Worker:
     trial: int | None
     epoch: int | None
     silent_s: float
-
-    @property
-    def alive(self) -> bool:
-        """Whether it has been heard of within its lease."""
-        return self.silent_s <= LEASE_S
+    alive: bool
 
 
 @dataclass(frozen=True)
@@ -90,120 +108,104 @@ class Budget:
 
 
 class Ledger:
-    """The tables of the schema `studies`, through one connection. Safe to share between threads."""
+    """The tables of the schema `studies`. Safe to share between threads.
 
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._lock = threading.RLock()
-        self._connection: Connection | None = None
-        with self.alone("ledger"):
-            self._run(lambda cursor: cursor.execute(SCHEMA))
+    lease_s: a worker that is silent for longer is dead. Optuna's tables must be there already.
+    """
+
+    def __init__(self, url: str, *, lease_s: float, wait_s: float) -> None:
+        self.lease_s = lease_s
+        self._connections = Connections(url, wait_s)
+        if self.read("SELECT to_regclass('studies.control')") == [(None,)]:
+            with self.alone("ledger"):
+                self.read(SCHEMA)
 
     def close(self) -> None:
-        """Close the connection."""
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+        """Close the connections."""
+        self._connections.close()
+
+    def read(self, sql: str, values: Mapping[str, Any] | tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        """Run one statement, over these tables and Optuna's, and return its rows."""
+        return self._connections.run(sql, values)  # type: ignore[arg-type]
 
     # --- the study ------------------------------------------------------------------------------------------------
 
     def open_study(self, study_id: int, n_trials: int) -> None:
         """Set how many trials the study shall have, and forget an earlier stop."""
-        self._run(
-            lambda cursor: cursor.execute(
-                """INSERT INTO studies.control (study_id, n_trials) VALUES (%s, %s)
-                   ON CONFLICT (study_id) DO UPDATE SET n_trials = excluded.n_trials, stop = NULL""",
-                (study_id, n_trials),
-            )
+        self.read(
+            """INSERT INTO studies.control (study_id, n_trials) VALUES (%s, %s)
+               ON CONFLICT (study_id) DO UPDATE SET n_trials = excluded.n_trials, stop = NULL""",
+            (study_id, n_trials),
         )
 
     def request_stop(self, study_id: int, why: str) -> None:
         """Ask every worker of the study to leave after its epoch; the first reason given stays."""
-        self._run(
-            lambda cursor: cursor.execute(
-                "UPDATE studies.control SET stop = coalesce(stop, %s) WHERE study_id = %s", (why, study_id)
-            )
-        )
+        self.read("UPDATE studies.control SET stop = coalesce(stop, %s) WHERE study_id = %s", (why, study_id))
 
     def budget(self, study_id: int) -> Budget:
         """Return how far the study is."""
-        row = self._one(
-            f"""SELECT c.n_trials, c.stop,
+        rows = self.read(
+            f"""SELECT c.n_trials,
                        (SELECT count(*) FROM trials t WHERE {COUNTED}),
                        (SELECT count(*) FROM trials t WHERE t.study_id = %(study)s AND t.state = 'RUNNING'),
+                       c.stop,
                        (SELECT count(*) FROM trials t
                          WHERE {COUNTED} AND t.state = 'FAIL' AND t.number > coalesce((
                             SELECT max(number) FROM trials
                              WHERE study_id = %(study)s AND state IN ('COMPLETE', 'PRUNED')), -1)),
                        (SELECT coalesce(sum(extract(epoch FROM coalesce(datetime_complete, now() AT TIME ZONE 'UTC')
                                                     - datetime_start)), 0) / 3600
-                          FROM trials WHERE study_id = %(study)s AND state <> 'WAITING')
+                          FROM trials WHERE study_id = %(study)s AND state <> 'WAITING')::float8
                   FROM studies.control c WHERE c.study_id = %(study)s""",  # noqa: S608 - COUNTED is a constant
             {"study": study_id},
         )
-        n_trials, stop, counted, running, failures, hours = row or (0, None, 0, 0, 0, 0.0)
-        return Budget(n_trials, counted, running, stop, failures, float(hours))
+        return Budget(*rows[0]) if rows else Budget(0, 0, 0, None, 0, 0.0)
 
     @contextmanager
-    def alone(self, what: object) -> Iterator[None]:
+    def alone(self, what: str) -> Iterator[None]:
         """Hold a lock that only one process at a time holds for `what`, on a connection of its own.
 
         The lock belongs to a transaction, so it goes with the connection and works behind a pooler too.
         """
-        connection = psycopg2.connect(self._url)
-        try:
-            with connection, connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_xact_lock(hashtext('studies'), hashtext(%s))", (str(what),))
-                yield
-        finally:
-            connection.close()
+        with closing(self._connections.connect()) as connection, connection, connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('studies'), hashtext(%s))", (what,))
+            yield
 
     # --- workers --------------------------------------------------------------------------------------------------
 
     def enter(self, study_id: int, device: str) -> int:
         """Register this process as a worker of the study; return its id."""
-        row = self._one(
+        rows = self.read(
             "INSERT INTO studies.workers (study_id, host, pid, device) VALUES (%s, %s, %s, %s) RETURNING worker_id",
             (study_id, socket.gethostname(), os.getpid(), device),
         )
-        return int(row[0])
+        return int(rows[0][0])
 
     def heartbeat(self, worker_id: int) -> str | None:
         """Say that the worker lives; return why it should stop, or None."""
-        row = self._one(
+        rows = self.read(
             """UPDATE studies.workers w SET heartbeat_at = now() WHERE worker_id = %s
                RETURNING (SELECT stop FROM studies.control c WHERE c.study_id = w.study_id)""",
             (worker_id,),
         )
-        return None if row is None else row[0]
+        return rows[0][0] if rows else None
 
     def works_on(self, worker_id: int, trial_id: int | None) -> None:
         """Record which trial the worker runs."""
-        self._run(
-            lambda cursor: cursor.execute(
-                "UPDATE studies.workers SET trial_id = %s, heartbeat_at = now() WHERE worker_id = %s",
-                (trial_id, worker_id),
-            )
+        self.read(
+            "UPDATE studies.workers SET trial_id = %s, heartbeat_at = now() WHERE worker_id = %s", (trial_id, worker_id)
         )
 
     def leave(self, worker_id: int) -> None:
         """Record that the worker ended by itself."""
-        self._run(
-            lambda cursor: cursor.execute(
-                "UPDATE studies.workers SET ended_at = now(), trial_id = NULL WHERE worker_id = %s",
-                (worker_id,),
-            )
-        )
+        self.read("UPDATE studies.workers SET ended_at = now(), trial_id = NULL WHERE worker_id = %s", (worker_id,))
 
     def declare_dead(self, study_id: int, host: str, pid: int) -> None:
         """End the lease of a worker that is known to be dead, so that its trial is taken over at once."""
-        self._run(
-            lambda cursor: cursor.execute(
-                """UPDATE studies.workers SET ended_at = now()
-                    WHERE study_id = %s AND host = %s AND pid = %s AND ended_at IS NULL""",
-                (study_id, host, pid),
-            )
+        self.read(
+            """UPDATE studies.workers SET ended_at = now()
+                WHERE study_id = %s AND host = %s AND pid = %s AND ended_at IS NULL""",
+            (study_id, host, pid),
         )
 
     def workers(self, study_id: int) -> list[Worker]:
@@ -211,12 +213,15 @@ class Ledger:
         rows = self.read(
             """SELECT w.worker_id, w.host, w.pid, w.device, t.number,
                       (SELECT max(step) FROM trial_intermediate_values v WHERE v.trial_id = w.trial_id),
-                      extract(epoch FROM now() - w.heartbeat_at)::float8
+                      extract(epoch FROM now() - w.heartbeat_at)::float8,
+                      w.heartbeat_at > now() - make_interval(secs => %s)
                  FROM studies.workers w LEFT JOIN trials t ON t.trial_id = w.trial_id
                 WHERE w.study_id = %s AND w.ended_at IS NULL ORDER BY w.worker_id""",
-            (study_id,),
+            (self.lease_s, study_id),
         )
         return [Worker(*row) for row in rows]
+
+    # --- taking over ----------------------------------------------------------------------------------------------
 
     def lost_trials(self, study_id: int) -> list[int]:
         """Return the ids of running trials whose worker is dead.
@@ -233,45 +238,37 @@ class Ledger:
                 OR NOT EXISTS (SELECT FROM studies.workers w WHERE w.trial_id = t.trial_id)
                    AND NOT EXISTS (SELECT FROM trial_params p WHERE p.trial_id = t.trial_id)
                    AND t.datetime_start < (now() AT TIME ZONE 'UTC') - make_interval(secs => %(lease)s))""",
-            {"study": study_id, "lease": LEASE_S},
+            {"study": study_id, "lease": self.lease_s},
         )
         return [row[0] for row in rows]
 
-    # --- the connection -------------------------------------------------------------------------------------------
+    def end_and_continue(
+        self,
+        study_id: int,
+        trial_id: int,
+        reason: str,
+        *,
+        params: Mapping[str, Any],
+        attributes: Mapping[str, Any],
+        again: bool,
+    ) -> bool:
+        """Fail a running trial with this reason and, if `again`, queue its continuation, in one transaction.
 
-    def _one(self, sql: str, values: Any) -> Any:
-        def read(cursor: Any) -> Any:
-            cursor.execute(sql, values)
-            return cursor.fetchone()
-
-        return self._run(read)
-
-    def read(self, sql: str, values: Any) -> list[tuple[Any, ...]]:
-        """Return the rows of a query over these tables and Optuna's."""
-
-        def read(cursor: Any) -> list[tuple[Any, ...]]:
-            cursor.execute(sql, values)
-            return list(cursor.fetchall())
-
-        return self._run(read)
-
-    def _run(self, work: Callable[[Any], Result]) -> Result:
-        """Do the work in a transaction; once more on a new connection when the old one turns out to be gone."""
-        with self._lock:
-            for attempt in (1, 2):
-                fresh = self._connection is None or bool(self._connection.closed)
-                if fresh:
-                    self._connection = psycopg2.connect(self._url, connect_timeout=10)
-                assert self._connection is not None
-                try:
-                    with self._connection, self._connection.cursor() as cursor:
-                        return work(cursor)
-                except (psycopg2.OperationalError, psycopg2.InterfaceError):
-                    self._connection.close()
-                    if fresh or attempt == 2:
-                        raise
-                    time.sleep(0.1)
-        raise AssertionError("unreachable")
-
-    def __repr__(self) -> str:
-        return f"Ledger({masked(self._url)!r})"
+        params: as Optuna's `enqueue_trial` takes them. attributes: user attributes of the continuation.
+        Returns False, and does nothing, when the trial was not running any more.
+        """
+        rows = self.read(
+            CONTINUE,
+            {
+                "study": study_id,
+                "trial": trial_id,
+                "reason": json.dumps(reason),
+                "reason_key": REASON,
+                "link_key": CONTINUED_BY,
+                "again": again,
+                "params": json.dumps(params),
+                "keys": list(attributes),
+                "values": [json.dumps(value) for value in attributes.values()],
+            },
+        )
+        return bool(rows[0][0])
