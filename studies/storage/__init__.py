@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from urllib.parse import urlsplit
 
@@ -36,8 +37,10 @@ class Storage:
 
         self.url = url
         self.server = server
-        self.optuna = PostgresStorage(url, wait_s=settings.storage_wait_s)
-        self.ledger = Ledger(url, lease_s=settings.lease_s, wait_s=settings.storage_wait_s)
+        wait_s = settings.storage_wait_s
+        revive: Callable[[], object] = server.revive if server else lambda: None
+        self.optuna = PostgresStorage(url, wait_s=wait_s, while_waiting=revive)
+        self.ledger = Ledger(url, lease_s=settings.lease_s, wait_s=wait_s, while_waiting=revive)
 
     def close(self) -> None:
         """Close the connections, and leave the embedded server."""

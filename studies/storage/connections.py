@@ -36,9 +36,13 @@ Statement = tuple[str, Mapping[str, Any]]
 
 
 class Connections:
-    """Runs statements, each a transaction of its own, from any thread."""
+    """Runs statements, each a transaction of its own, from any thread.
 
-    def __init__(self, url: str, wait_s: float) -> None:
+    while_waiting: called between two attempts to reach a server that went away; it may bring it back.
+    """
+
+    def __init__(self, url: str, wait_s: float, while_waiting: Callable[[], object] = lambda: None) -> None:
+        self._while_waiting = while_waiting
         self.url = re.sub(r"^postgres(ql)?(\+psycopg2)?://", "postgresql://", url)
         self.wait_s = wait_s
         self.n_lost = 0  # connections; what was last written on one may be lost with a crashed server
@@ -68,6 +72,7 @@ class Connections:
                 if time.monotonic() >= deadline:
                     reason = masked((str(error).strip() or "no reason given").splitlines()[0])
                     raise StorageUnreachable(url=masked(self.url), reason=reason) from error
+            self._while_waiting()
             time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads workers, guards nothing
             pause, again = min(2 * pause, _LONGEST_PAUSE_S), True
 

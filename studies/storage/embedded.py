@@ -90,6 +90,13 @@ class EmbeddedServer:
                 self._use = None
                 raise
 
+    def revive(self) -> None:
+        """Start the server again when it was killed while this process uses it."""
+        if self._use is not None and not self.answers():
+            with self._alone():
+                if not self.answers():
+                    self._start()
+
     def leave(self) -> None:
         """Stop being a user; the last one stops the server, unless it was asked to stay (`keep`)."""
         if self._use is None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -113,9 +113,11 @@ class Ledger:
     lease_s: a worker that is silent for longer is dead. Optuna's tables must be there already.
     """
 
-    def __init__(self, url: str, *, lease_s: float, wait_s: float) -> None:
+    def __init__(
+        self, url: str, *, lease_s: float, wait_s: float, while_waiting: Callable[[], object] = lambda: None
+    ) -> None:
         self.lease_s = lease_s
-        self._connections = Connections(url, wait_s)
+        self._connections = Connections(url, wait_s, while_waiting)
         if self.read("SELECT to_regclass('studies.control')") == [(None,)]:
             with self.alone("ledger"):
                 self.read(SCHEMA)
