@@ -6,6 +6,7 @@ Data goes to stdout, progress and messages to stderr.
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import sys
@@ -159,6 +160,7 @@ def launch(
     dataset: Dataset = None,
     overrides: Overrides = None,
     on: Annotated[str, typer.Option("--on", help="Where the workers run: local.")] = "local",
+    timeout: Annotated[float | None, typer.Option(metavar="MINUTES", help="Stop the study after this long.")] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Return at once; the study goes on.")] = False,
     storage: StorageUrl = None,
 ) -> None:
@@ -173,6 +175,8 @@ def launch(
         raise WrongInput(reason=f"--workers is {workers}; expected 1 or more, such as --workers 4.")
     if on not in LAUNCHERS:
         raise WrongInput(reason=f"--on is {on!r}; expected one of {', '.join(LAUNCHERS)}.")
+    if timeout is not None and timeout <= 0:
+        raise WrongInput(reason=f"--timeout is {timeout:g}; expected minutes above 0, such as --timeout 30.")
     changes = list(overrides or ())
     changes += [] if trials is None else [f"n_trials={trials}"]
     changes += [] if dataset is None else [f"dataset={json.dumps(dataset)}"]
@@ -183,7 +187,7 @@ def launch(
         return
     try:
         with make_view() as view:
-            ran = run(chosen, settings, workers, on, view)
+            ran = run(chosen, settings, workers, on, view, math.inf if timeout is None else timeout * 60)
     except SpaceRefused as error:
         raise file.error(error.given["reason"], *error.given["path"]) from None
     if not ran:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
+from studies import limits
 from studies.errors import Interrupted, TooManyFailures, WorkersDied
 from studies.launchers import Exit, Launcher, make_launcher
 from studies.report.progress import Progress, read_progress
@@ -42,9 +44,12 @@ class View(Protocol):
     ) -> None: ...
 
 
-def launch(spec: StudySpec, settings: Settings, n_workers: int, kind: str, view: View) -> bool:
+def launch(
+    spec: StudySpec, settings: Settings, n_workers: int, kind: str, view: View, timeout_s: float = math.inf
+) -> bool:
     """Run the study to its end; return False when it had all its trials already.
 
+    timeout_s: after that, workers leave after their epoch.
     Raises ObjectiveRefused, SpecChanged, the storage's errors, and how an unfinished study ended: Interrupted,
     TooManyFailures, WorkersDied.
     """
@@ -56,7 +61,8 @@ def launch(spec: StudySpec, settings: Settings, n_workers: int, kind: str, view:
             left = spec.n_trials - storage.ledger.budget(study_id).done
             if left <= 0:
                 return False
-            _Launch(storage, study_id, spec, launcher, view).run(min(n_workers, left))
+            deadline = time.monotonic() + timeout_s
+            _Launch(storage, study_id, spec, launcher, view, deadline).run(min(n_workers, left))
             return True
     finally:
         launcher.close()
@@ -69,7 +75,9 @@ class _Launch:
     spec: StudySpec
     launcher: Launcher
     view: View
+    deadline: float
     interrupts: int = 0
+    timed_out: bool = False
     n_died: int = 0
     n_workers: int = 0
     last_error: str | None = None
@@ -85,6 +93,9 @@ class _Launch:
                 for ended in self.launcher.reap():
                     self._ended(ended)
                 self._show()
+                if time.monotonic() > self.deadline and not self.timed_out:
+                    self.timed_out = True
+                    self.launcher.stop()
                 time.sleep(POLL_S)
             self._shown_at = 0.0
             self._show()
@@ -105,7 +116,7 @@ class _Launch:
         if ended.code == 0:
             return
         self.storage.ledger.declare_dead(self.study_id, ended.host, ended.pid)
-        if self.interrupts:
+        if self.interrupts or self.timed_out:
             return
         self.n_died += 1
         self.last_error = ended.error
@@ -126,9 +137,14 @@ class _Launch:
         count: dict[str, Any] = {"name": self.spec.name, "done": budget.done, "n_trials": budget.n_trials}
         if self.interrupts or (budget.stop and budget.done < budget.n_trials):
             raise Interrupted(**count)
-        if budget.failures_in_a_row >= self.spec.limits.max_failures:
+        if limits.too_many_failures(self.spec.limits, budget):
             raise TooManyFailures(name=self.spec.name, n_failures=budget.failures_in_a_row, reason=self._last_failure())
-        if budget.done < budget.n_trials and self.n_died:
+        if budget.done >= budget.n_trials:
+            return
+        if self.timed_out or (why := limits.reached(self.spec.limits, budget)):
+            why = "the --timeout is over" if self.timed_out else why
+            self.view.say(f"Stopped after {budget.done} of {budget.n_trials} trials: {why}.")
+        elif self.n_died:
             raise WorkersDied(
                 n_died=self.n_died,
                 n_workers=self.n_workers,

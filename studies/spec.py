@@ -47,10 +47,15 @@ class Resources(Part):
 
 
 class Limits(Part):
-    """Where a study stops by itself. None is no limit."""
+    """Where a study stops by itself. None is no limit.
+
+    trial_minutes: one trial's; it ends with its best value. gpu_hours: of all trials together, CPU trials included.
+    patience: trials since the best one. max_failures: in a row. max_retries: of a trial whose worker was lost.
+    """
 
     trial_minutes: float | None = Field(default=None, gt=0)
     gpu_hours: float | None = Field(default=None, gt=0)
+    patience: int | None = Field(default=None, ge=1)
     max_failures: int = Field(default=10, ge=1)
     max_retries: int = Field(default=2, ge=0)
 

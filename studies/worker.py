@@ -16,7 +16,7 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from studies import provenance
+from studies import limits, provenance
 from studies.checkpoint import Checkpoints
 from studies.errors import StudiesError
 from studies.names import CONTINUES, REASON
@@ -118,7 +118,7 @@ class _Worker:
             if continue_trial(self.storage, self.study, lost, "lost", self.spec.limits.max_retries):
                 self.say(f"the trial with id {lost} was lost with its worker")
         budget = ledger.budget(self.study_id)
-        if self._limit(budget):
+        if limits.reached(self.spec.limits, budget):
             return budget, None
         trial_id = self.storage.optuna.claim_trial(self.study_id, n_trials=budget.n_trials)
         if trial_id is None:
@@ -126,19 +126,8 @@ class _Worker:
         ledger.works_on(self.worker_id, trial_id)
         return budget, optuna.Trial(self.study, trial_id)
 
-    def _limit(self, budget: Budget) -> str | None:
-        """Return why no further trial may start, though the study has some left."""
-        limits = self.spec.limits
-        if budget.stop:
-            return budget.stop
-        if budget.failures_in_a_row >= limits.max_failures:
-            return f"{budget.failures_in_a_row} trials failed in a row"
-        if limits.gpu_hours is not None and budget.device_hours >= limits.gpu_hours:
-            return f"{budget.device_hours:.2f} of {limits.gpu_hours:g} gpu_hours are used"
-        return None
-
     def _nothing_left(self, budget: Budget) -> str | None:
-        if why := self._limit(budget):
+        if why := limits.reached(self.spec.limits, budget):
             return why
         return None if budget.running else f"all {budget.n_trials} trials are done"
 

@@ -92,13 +92,18 @@ class Worker:
 
 @dataclass(frozen=True)
 class Budget:
-    """How far a study is. counted: trials that count against n_trials, the running ones included."""
+    """How far a study is.
+
+    counted: trials that count against n_trials, the running ones included. since_best: trials that ended and have a
+    higher number than the best one. device_hours: of all trials together.
+    """
 
     n_trials: int
     counted: int
     running: int
     stop: str | None
     failures_in_a_row: int
+    since_best: int
     device_hours: float
 
     @property
@@ -155,13 +160,20 @@ class Ledger:
                          WHERE {COUNTED} AND t.state = 'FAIL' AND t.number > coalesce((
                             SELECT max(number) FROM trials
                              WHERE study_id = %(study)s AND state IN ('COMPLETE', 'PRUNED')), -1)),
+                       (SELECT count(*) FROM trials t
+                         WHERE {COUNTED} AND t.state IN ('COMPLETE', 'PRUNED') AND t.number > (
+                            SELECT b.number FROM trials b JOIN trial_values v USING (trial_id)
+                              JOIN study_directions d ON d.study_id = b.study_id
+                             WHERE b.study_id = %(study)s AND b.state = 'COMPLETE'
+                             ORDER BY CASE d.direction WHEN 'MAXIMIZE' THEN -v.value ELSE v.value END, b.number
+                             LIMIT 1)),
                        (SELECT coalesce(sum(extract(epoch FROM coalesce(datetime_complete, now() AT TIME ZONE 'UTC')
                                                     - datetime_start)), 0) / 3600
                           FROM trials WHERE study_id = %(study)s AND state <> 'WAITING')::float8
                   FROM studies.control c WHERE c.study_id = %(study)s""",  # noqa: S608 - COUNTED is a constant
             {"study": study_id},
         )
-        return Budget(*rows[0]) if rows else Budget(0, 0, 0, None, 0, 0.0)
+        return Budget(*rows[0]) if rows else Budget(0, 0, 0, None, 0, 0, 0.0)
 
     @contextmanager
     def alone(self, what: str) -> Iterator[None]:

@@ -203,3 +203,32 @@ def test_detached(studies: Studies) -> None:
     best = studies.directory / "parabola.best.yaml"
     wait_for(best.exists, 120)
     assert isinstance(best, Path)
+
+
+def test_a_timeout_stops_cleanly_and_the_next_launch_goes_on(studies: Studies) -> None:
+    slow = ("--workers", "2", "--set", "space.seconds=0.3")
+    stopped = studies("launch", "./parabola.yaml", *slow, "--timeout", "0.05")
+    assert "the --timeout is over" in stopped.stderr
+    assert counted(studies) < 8
+    studies("launch", "./parabola.yaml", *slow)
+    assert counted(studies) == 8
+    assert_continued_values(studies)
+
+
+def test_limits_stop_a_study(studies: Studies) -> None:
+    with (studies.directory / "parabola.yaml").open("a") as file:
+        file.write("start_with: [{x: 2.0}]\n")
+    stopped = studies("launch", "./parabola.yaml", "--set", "limits.patience=3")
+    assert "3 trials brought nothing better (patience 3)" in stopped.stderr
+    assert counted(studies) == 4
+    used = studies("launch", "./parabola.yaml", "--set", "limits.gpu_hours=0.0000001")
+    assert "gpu_hours are used" in used.stderr
+    assert counted(studies) == 4
+
+
+def test_a_trial_past_its_minutes_keeps_its_best_value(studies: Studies) -> None:
+    limit = ("--set", "limits.trial_minutes=0.005", "--set", "space.seconds=0.2", "--trials", "1")
+    studies("launch", "./parabola.yaml", *limit)
+    (trial,) = report(studies).trials
+    assert (trial.state, trial.epoch, len(trial.curve)) == ("complete", 2, 2)
+    assert "limit of 0.005 minutes" in trial.attributes["detail"]

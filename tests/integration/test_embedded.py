@@ -1,0 +1,154 @@
+"""The embedded server: started by its first user, stopped by its last, and none the worse for being killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from studies.errors import EmbeddedServerFailed
+from studies.settings import Settings
+from studies.storage.embedded import EmbeddedServer
+
+USER = """
+import sys
+from studies.settings import Settings
+from studies.storage.embedded import EmbeddedServer
+with EmbeddedServer(Settings.from_environment()) as server:
+    print(server.url, flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def settings(reachable_directory: Path) -> Iterator[Settings]:
+    home = Path(tempfile.mkdtemp(dir=reachable_directory))
+    home.chmod(0o755)
+    settings = Settings(None, home, home / "data")
+    yield settings
+    EmbeddedServer(settings).down()
+
+
+def user(settings: Settings) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", USER],
+        env=os.environ | {"STUDIES_HOME": str(settings.home)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def postmaster(server: EmbeddedServer) -> int:
+    return int((server.data / "postmaster.pid").read_text().split()[0])
+
+
+def test_the_last_user_stops_it(settings: Settings) -> None:
+    with EmbeddedServer(settings) as first:
+        with EmbeddedServer(settings):
+            pass
+        assert first.answers()
+    assert not first.answers()
+    assert first.exists
+
+
+def test_users_that_start_at_once_share_one_server(settings: Settings) -> None:
+    users = [user(settings) for _ in range(4)]
+    urls = {process.stdout.readline() for process in users if process.stdout}
+    server = EmbeddedServer(settings)
+    assert urls == {server.url + "\n"}
+    for process in users[:-1]:
+        process.communicate("\n")
+        assert server.answers()
+    users[-1].communicate("\n")
+    assert not server.answers()
+
+
+def test_a_killed_user_counts_as_gone(settings: Settings) -> None:
+    with EmbeddedServer(settings) as server:
+        other = user(settings)
+        assert other.stdout is not None
+        other.stdout.readline()
+        other.kill()
+        other.communicate()
+    assert not server.answers()
+
+
+def test_what_was_committed_survives_a_killed_server(settings: Settings) -> None:
+    server = EmbeddedServer(settings)
+    server.join()
+    connection = psycopg2.connect(server.url)
+    with connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE kept AS SELECT 7 AS number")
+    connection.close()
+    os.kill(postmaster(server), signal.SIGKILL)
+    time.sleep(0.2)
+    server.leave()
+    with EmbeddedServer(settings) as again:
+        connection = psycopg2.connect(again.url)
+        with connection, connection.cursor() as cursor:
+            cursor.execute("SELECT number FROM kept")
+            assert cursor.fetchall() == [(7,)]
+        connection.close()
+
+
+def test_the_pid_of_a_killed_server_may_belong_to_another_program(settings: Settings) -> None:
+    server = EmbeddedServer(settings)
+    server.join()
+    pid_file = server.data / "postmaster.pid"
+    lines = pid_file.read_text().splitlines()
+    os.kill(postmaster(server), signal.SIGKILL)
+    time.sleep(0.5)
+    bystander = subprocess.Popen(["sleep", "60"])
+    try:
+        pid_file.write_text("\n".join([str(bystander.pid), *lines[1:]]) + "\n")
+        server.revive()
+        assert server.answers()
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait()
+        server.leave()
+
+
+def test_it_stays_when_asked(settings: Settings) -> None:
+    server = EmbeddedServer(settings)
+    server.keep()
+    assert server.answers()
+    with EmbeddedServer(settings):
+        assert not EmbeddedServer(settings).down()
+    assert server.answers() is False  # `down` took the wish back; the last user stopped it
+
+
+def test_a_server_that_cannot_start_says_why_and_leaves_no_user(settings: Settings) -> None:
+    with EmbeddedServer(settings) as server:
+        pass
+    (server.data / "postgresql.conf").write_text("no_such_setting = 1\n")
+    with pytest.raises(EmbeddedServerFailed, match=r"FATAL|no_such_setting"):
+        server.join()
+    assert not server.in_use()
+
+
+def test_only_its_owner_can_reach_it(settings: Settings) -> None:
+    with EmbeddedServer(settings) as server:
+        assert server.data.stat().st_mode & 0o077 == 0
+        assert "127.0.0.1" not in server.url
+        sockets = Path(server.url.partition("host=")[2])
+        assert sockets.stat().st_mode & 0o077 == 0
+
+
+def test_long_and_odd_paths(reachable_directory: Path) -> None:
+    home = Path(tempfile.mkdtemp(dir=reachable_directory)) / ("long " * 20 + "$HOME 'quoted' \"twice\" `id` ü")
+    home.parent.chmod(0o755)
+    settings = Settings(None, home, home / "data")
+    with EmbeddedServer(settings) as server:
+        assert server.answers()
+    assert EmbeddedServer(settings).exists
