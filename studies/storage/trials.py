@@ -341,7 +341,7 @@ class TrialStore(StudyStore):
             rows = self._connections.run(statement)
             if not rows:
                 raise self._gone(study.study_id)
-            study.add_read([trial_from(row) for row in rows if row[0] is not None], seen)
+            study.add_read([(trial_from(row[:-1]), row[-1]) for row in rows if row[0] is not None], seen)
 
     def _linger(self) -> None:
         """Have what lingers sent soon. One timer serves all; not being a daemon, it outlives the main thread."""
