@@ -112,6 +112,7 @@ def work(way: str, url: str, name: str, case: Case, seed: int, seconds: float, s
 def run_trial(study: optuna.Study, way: str, n_reports: int) -> None:
     """One trial without any training."""
     if way == "claimed":
+        study._thread_local.cached_all_trials = None  # as `Study.ask` does, so that the sampler sees new trials
         trial = optuna.Trial(study, study._storage.claim_trial(study._study_id, n_trials=10**6))  # type: ignore
     else:
         trial = study.ask()

@@ -34,31 +34,47 @@ _SOON = "PERFORM set_config('synchronous_commit', 'off', true)"
 _NEXT_NUMBER = """coalesce((SELECT max(t.number) FROM trials t WHERE t.study_id = _study_id
             AND t.trial_id >= _after AND t.trial_id < _end), _last_number) + 1"""
 
+# Grows with every write to a trial, whoever writes: the transactions that wrote its rows, added up. Of a thousand
+# running trials few have changed between two readings, and only those are read again.
+_SIGNATURE = "t.xmin::text::bigint" + "".join(
+    f" + coalesce((SELECT sum(c.xmin::text::bigint) FROM {table} c WHERE c.trial_id = t.trial_id), 0)"
+    for table in (
+        "trial_params", "trial_values", "trial_intermediate_values", "trial_user_attributes", "trial_system_attributes",
+    )
+)  # fmt: skip
+
 # What changed in a study since the last time. A trial that this process runs itself (`_own`) is news only when somebody
-# else ended it. A row of nulls says that nothing changed; no row, that there is no such study.
+# else ended it, and is watched without a signature. A row of nulls says that nothing changed; no row, that there is no
+# such study.
 CHANGES = f"""
 FUNCTION studies.changes_VERSION(
-    _study_id int, _after int, _watched int[], _known int[], _own int[], _end int DEFAULT 2147483647
+    _study_id int, _after int, _watched int[], _signatures bigint[], _known int[], _own int[],
+    _end int DEFAULT 2147483647
 ) RETURNS TABLE (
     trial_id int, number int, state text, datetime_start timestamp, datetime_complete timestamp,
-    params text, finals text, reports text, user_attrs text, system_attrs text
+    params text, finals text, reports text, user_attrs text, system_attrs text,
+    signature bigint
 ) {_PLANNED} AS $$
 #variable_conflict use_column
 DECLARE
     _changed int[];
 BEGIN
-    SELECT array_agg(r.trial_id) INTO _changed
-        FROM (SELECT * FROM trials t WHERE {_NEW}
-              UNION ALL
-              SELECT * FROM trials t WHERE t.trial_id = ANY(_watched) AND t.trial_id <= _after) r
-        WHERE r.study_id = _study_id AND r.trial_id <> ALL(_known)
-            AND (r.state <> 'RUNNING' OR r.trial_id <> ALL(_own));
+    SELECT array_agg(r.trial_id) INTO _changed FROM (
+        SELECT t.trial_id FROM trials t
+        WHERE {_NEW} AND t.study_id = _study_id AND t.trial_id <> ALL(_known)
+            AND (t.state <> 'RUNNING' OR t.trial_id <> ALL(_own))
+        UNION ALL
+        SELECT t.trial_id FROM unnest(_watched, _signatures) w (trial_id, signature)
+            JOIN trials t ON t.trial_id = w.trial_id
+        WHERE t.trial_id <= _after AND t.study_id = _study_id
+            AND CASE WHEN w.signature IS NULL THEN t.state <> 'RUNNING' ELSE w.signature <> {_SIGNATURE} END) r;
     IF _changed IS NOT NULL THEN
-        RETURN QUERY SELECT {TRIAL_COLUMNS.replace("t.state,", "t.state::text,")}
+        RETURN QUERY SELECT {TRIAL_COLUMNS.replace("t.state,", "t.state::text,")},
+            ({_SIGNATURE})::bigint
             FROM trials t WHERE t.trial_id = ANY(_changed);
     ELSE
-        RETURN QUERY SELECT NULL::int, NULL::int, NULL, NULL::timestamp, NULL::timestamp, NULL, NULL, NULL, NULL, NULL
-            FROM studies WHERE study_id = _study_id;
+        RETURN QUERY SELECT NULL::int, NULL::int, NULL, NULL::timestamp, NULL::timestamp, NULL, NULL, NULL, NULL, NULL,
+            NULL::bigint FROM studies WHERE study_id = _study_id;
     END IF;
 END $$"""
 
@@ -222,7 +238,7 @@ LAST_FUNCTION = f"studies.write_trial_{VERSION}"
 
 CALL_CHANGES = f"""
 SELECT * FROM studies.changes_{VERSION}(
-    %(study_id)s, %(after)s, %(watched)s::int[], %(known)s::int[], %(own)s::int[])"""
+    %(study_id)s, %(after)s, %(watched)s::int[], %(signatures)s::bigint[], %(known)s::int[], %(own)s::int[])"""
 
 CALL_IS_WAITING = f"SELECT studies.is_waiting_{VERSION}(%(study_id)s, %(after)s, %(watched)s::int[])"
 

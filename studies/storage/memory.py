@@ -187,6 +187,7 @@ class StudyMemory:
         self._n_placed = 0  # trials in it
         self._finished: dict[int, FrozenTrial] = {}
         self._unfinished: dict[int, FrozenTrial] = {}  # others', as last read
+        self._signatures: dict[int, int] = {}  # theirs, as last read
         self._ended_here: set[int] = set()  # by this process, and newer than what was read
         self._after, self._last_number = -1, -1  # the newest trial that was read: its id and number
         self._n_by_state = dict.fromkeys(TrialState, 0)
@@ -204,6 +205,10 @@ class StudyMemory:
                 "after": self._after,
                 "last_number": self._last_number,
                 "watched": [*self._unfinished, *own],
+                "signatures": [
+                    *(self._signatures.get(trial_id, -1) for trial_id in self._unfinished),
+                    *[None] * len(own),
+                ],
                 "known": list(self._ended_here),
                 "own": own,
                 "newest_own": self._newest_own,
@@ -216,21 +221,22 @@ class StudyMemory:
         """Whether so much was missed that a statement about what is new would look at many trials."""
         return self._after < 0 or self._newest_own - self._last_number > MANY_MISSED
 
-    def add_read(self, trials: Collection[FrozenTrial], seen: Mapping[str, Any]) -> None:
+    def add_read(self, read: Collection[tuple[FrozenTrial, int]], seen: Mapping[str, Any]) -> None:
         """Take in what came back when the changes since `seen` were asked for, all the time under the lock."""
-        for trial in trials:
+        for trial, signature in read:
             if trial.state.is_finished():
                 self.own.pop(trial._trial_id, None)
                 self._add_finished(trial)
             elif trial._trial_id not in self._finished:
                 self._unfinished[trial._trial_id] = trial
+                self._signatures[trial._trial_id] = signature
                 self._place(trial)
         for trial_id in self.own:
             self._unfinished.pop(trial_id, None)
         # All that is older than a trial of one's own was committed before it, and so has been read too.
-        read = [trial._trial_id for trial in trials]
-        self._after = max([self._after, *read, *seen["own"], *seen["known"]])
-        self._last_number = max([self._last_number, seen["newest_own"], *(trial.number for trial in trials)])
+        ids = [trial._trial_id for trial, _ in read]
+        self._after = max([self._after, *ids, *seen["own"], *seen["known"]])
+        self._last_number = max([self._last_number, seen["newest_own"], *(trial.number for trial, _ in read)])
         self._ended_here = {trial_id for trial_id in self._ended_here if trial_id > self._after}
 
     def add_ended(self, trial: FrozenTrial) -> None:
@@ -245,6 +251,7 @@ class StudyMemory:
         """Make a running trial this process's own."""
         with self.lock:
             self._unfinished.pop(trial._trial_id, None)
+            self._signatures.pop(trial._trial_id, None)
             self._newest_own = max(self._newest_own, trial.number)
             self.own[trial._trial_id] = OwnTrial(self, trial, n_lost)
             self._place(detached(trial))
@@ -293,6 +300,7 @@ class StudyMemory:
 
     def _add_finished(self, trial: FrozenTrial) -> None:
         self._unfinished.pop(trial._trial_id, None)
+        self._signatures.pop(trial._trial_id, None)
         if trial._trial_id in self._finished:
             return
         self._finished[trial._trial_id] = trial

@@ -312,7 +312,9 @@ class TrialStore(StudyStore):
         """Around a statement that waits for the disk, and so settles what ended before it."""
         settled = list(self._unsettled)
         yield
-        self._unsettled = [ended for ended in self._unsettled if ended not in settled]
+        for ended in settled:
+            with suppress(ValueError):  # another thread was faster
+                self._unsettled.remove(ended)
 
     def _settle(self) -> None:
         """Wait for the disk, unless nothing ended since."""
@@ -323,7 +325,7 @@ class TrialStore(StudyStore):
 
     def _end_again(self) -> None:
         """After a connection was lost, end what a crashed server may have forgotten the end of."""
-        for ended in self._unsettled:
+        for ended in list(self._unsettled):
             if ended.n_lost != self._connections.n_lost:
                 self._connections.run(*ended.again)
 
@@ -339,7 +341,7 @@ class TrialStore(StudyStore):
             rows = self._connections.run(statement)
             if not rows:
                 raise self._gone(study.study_id)
-            study.add_read([trial_from(row) for row in rows if row[0] is not None], seen)
+            study.add_read([(trial_from(row[:-1]), row[-1]) for row in rows if row[0] is not None], seen)
 
     def _linger(self) -> None:
         """Have what lingers sent soon. One timer serves all; not being a daemon, it outlives the main thread."""

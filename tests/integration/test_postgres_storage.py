@@ -257,6 +257,18 @@ def _in_child(storage: PostgresStorage, study_id: int, parents: int) -> bool:
     return storage._own(parents) is None and storage.get_trial(parents).state == TrialState.RUNNING
 
 
+def test_every_statement_may_have_another_connection(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As behind a pooler that hands out connections by the transaction."""
+    monkeypatch.setattr(Connections, "_give_back", lambda self, connection: connection.close())
+    storage = PostgresStorage(database_url)
+    study = optuna.create_study(storage=storage, pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=1))
+    for _ in range(5):
+        _run_by_ask(study, n_reports=3)
+    assert [trial.values for trial in study.trials] == [[1.0]] * 5
+    assert storage.claim_trial(study._study_id, n_trials=5) is None
+    storage.remove_session()
+
+
 # --- statements -------------------------------------------------------------------------------------------------------
 
 
