@@ -124,6 +124,8 @@ class _Worker:
         if trial_id is None:
             return budget, None
         ledger.works_on(self.worker_id, trial_id)
+        # What `Study.ask` does, too: without it the sampler would go on with the trials it saw last time.
+        self.study._thread_local.cached_all_trials = None
         return budget, optuna.Trial(self.study, trial_id)
 
     def _nothing_left(self, budget: Budget) -> str | None:
