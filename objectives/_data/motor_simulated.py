@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 VERSION = 1  # raise it whenever a session would come out otherwise
 SEED = 2016
-N_SESSIONS = 60
-SAMPLES = (1800, 7200)  # the shortest and the longest session: 15 minutes to an hour
+N_SESSIONS = 160
+SAMPLES = (1200, 3600)  # the shortest and the longest session: 10 minutes to half an hour
 STEP_S = 0.5
 FIRST_ID = 1001  # far from the ids 2 to 81 of the measurements
 
@@ -141,7 +141,7 @@ def _temperatures(
     """The nodes' temperatures in degC, [step, session, node]."""
     n_steps, n = speed.shape
     current = i_d**2 + i_q**2
-    warmth = np.where(draw.random_sample(n) < 0.3, 45 * draw.random_sample(n), 0)  # after an earlier session
+    warmth = np.where(draw.random_sample(n) < 0.2, 25 * draw.random_sample(n), 0)  # after an earlier session
     now = coolant[0] + warmth * np.array([[0.25], [0.5], [0.6], [1.0]])  # [node, session]
     history = np.empty((n_steps, n, 4))
     for step in range(n_steps):
