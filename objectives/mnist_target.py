@@ -32,9 +32,9 @@ from torch.nn import functional as F
 
 from objectives._contract import Objective, Progress, silent
 from objectives._data.mnist import DATASETS, N_PIXELS, ROLES, Digits, load_mnist
-from objectives._fit import Fit, make_optimizer, seeded
+from objectives._fit import seeded
 from objectives._metrics import binary
-from objectives._tabular import Perceptron, Table
+from objectives._tabular import Loss, Perceptron, PerceptronFit, Table
 
 
 class MnistTarget(Objective):
@@ -67,47 +67,56 @@ class MnistTarget(Objective):
         """See Objective."""
         return load_mnist(dataset, data, cache, progress)
 
-    def start(self, params: Mapping[str, Any], data: Digits, *, seed: int, device: str) -> Fit:
+    def start(self, params: Mapping[str, Any], data: Digits, *, seed: int, device: str) -> PerceptronFit:
         """See Objective."""
         with seeded(seed, device):
-            model = Perceptron(N_PIXELS, params["hidden_layers"], params["activation"], params["dropout"]).to(device)
-        roles = {role: table(data, role, device) for role in ROLES}
+            model = Perceptron(N_PIXELS, params["hidden_layers"], params["activation"], params["dropout"])
 
-        def loss(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, int]:
-            pixels, target = batch  # [n, 784], [n]
-            return loss_of(model(pixels), target, params), len(target)
+        def score(logits: Tensor, target: Tensor, role: str) -> dict[str, float]:
+            return binary(target.cpu().numpy(), logits.cpu().numpy())
 
-        def score(role: str) -> dict[str, float]:
-            logits, target = roles[role].answers(model), roles[role].target
-            return {
-                "validation_loss": loss_of(logits, target, params).item(),
-                **binary(target.cpu().numpy(), logits.cpu().numpy()),
-            }
-
-        return Fit(
-            model,
-            [make_optimizer(model.parameters(), {**params, "optimizer": "sgd"})],
-            batches=lambda order: roles["train"].shuffled(params["batch_size"], order),
-            loss=loss,
-            score=score,
-            seed=seed,
-            device=device,
-        )
+        tables = {role: table(data, role, device) for role in ROLES}
+        loss = LOSSES[params["loss"]](params["positive_weight"])
+        sgd = {**params, "optimizer": "sgd"}
+        return PerceptronFit(model.to(device), sgd, tables, loss, score, seed=seed, device=device)
 
 
 def table(data: Digits, role: str, device: str) -> Table:
     """Return a role's images on the device, a byte a pixel until a batch is made of them."""
     images = getattr(data, role)
     pixels, target = torch.from_numpy(images.pixels), torch.from_numpy(images.is_target)
-    return Table(pixels.to(device), target.float().to(device), lambda inputs: inputs.float().div_(255))
+    return Table(pixels.to(device), target.float().to(device), lambda inputs: inputs.float().mul_(1 / 255))
 
 
-def loss_of(logits: Tensor, target: Tensor, params: Mapping[str, Any]) -> Tensor:
-    """Return the mean loss of logits [n] against a target [n] of 0 and 1; a target counts `positive_weight` times."""
-    weight = torch.where(target > 0, params["positive_weight"], 1.0)
-    if params["loss"] == "bce":
-        return F.binary_cross_entropy_with_logits(logits, target, weight)
-    return (weight * (logits.sigmoid() - target) ** 2).mean()
+class BinaryCrossEntropy(Loss):
+    """The mean cross entropy of logits to a target of 0 and 1, where a 1 counts `positive_weight` times."""
 
+    def __init__(self, positive_weight: float) -> None:
+        self._extra = positive_weight - 1
+
+    def value(self, answers: Tensor, target: Tensor) -> Tensor:
+        """See Loss."""
+        return F.binary_cross_entropy_with_logits(answers, target, 1 + self._extra * target)
+
+    def gradient(self, answers: Tensor, target: Tensor) -> Tensor:
+        """See Loss: sigmoid(answer) - target, weighted."""
+        wrong = answers.sigmoid().sub_(target)
+        return wrong.addcmul_(wrong, target, value=self._extra).mul_(1 / len(target))
+
+
+class SquaredErrorOfSigmoid(BinaryCrossEntropy):
+    """The mean squared error of the logits' sigmoid, weighted alike."""
+
+    def value(self, answers: Tensor, target: Tensor) -> Tensor:
+        """See Loss."""
+        return ((1 + self._extra * target) * (answers.sigmoid() - target) ** 2).mean()
+
+    def gradient(self, answers: Tensor, target: Tensor) -> Tensor:
+        """See Loss: by the chain rule, that of the cross entropy times 2 sigmoid (1 - sigmoid)."""
+        likely = answers.sigmoid()
+        return super().gradient(answers, target).mul_(likely * (1 - likely)).mul_(2)
+
+
+LOSSES = {"bce": BinaryCrossEntropy, "mse": SquaredErrorOfSigmoid}
 
 objective = MnistTarget()

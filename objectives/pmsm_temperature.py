@@ -36,13 +36,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from objectives._contract import Objective, Progress, silent
 from objectives._data.motor import COLUMNS, DATASETS, ROLES, Motor, averaged, load_motor
-from objectives._fit import Fit, make_optimizer, seeded
+from objectives._fit import seeded
 from objectives._metrics import r_squared
-from objectives._tabular import Perceptron, Table
+from objectives._tabular import Perceptron, PerceptronFit, SquaredError, Table
 
 FEATURES: dict[str, tuple[str, ...]] = {
     "inputs": ("ambient", "coolant", "u_d", "u_q", "motor_speed", "torque", "i_d", "i_q"),
@@ -75,38 +74,28 @@ class PmsmTemperature(Objective):
         """See Objective."""
         return load_motor(dataset, data, cache, progress)
 
-    def start(self, params: Mapping[str, Any], data: Motor, *, seed: int, device: str) -> Fit:
+    def start(self, params: Mapping[str, Any], data: Motor, *, seed: int, device: str) -> PerceptronFit:
         """See Objective."""
-        inputs = scaled(inputs_of(data, params), data.rows("train"), params["scaling"])
+        rows = {role: data.rows(role) for role in ROLES}
+        inputs = scaled(inputs_of(data, params), rows["train"], params["scaling"])
         pm = data.values[:, COLUMNS.index(TARGET)]
         # Whatever the units: a net learns a target around zero fastest, and R2 does not see the difference.
-        mean, deviation = pm[data.rows("train")].mean(), pm[data.rows("train")].std() or 1.0
+        mean, deviation = pm[rows["train"]].mean(), pm[rows["train"]].std() or 1.0
+        tables = {
+            role: Table(
+                torch.from_numpy(inputs[own]).to(device), torch.from_numpy((pm[own] - mean) / deviation).to(device)
+            )
+            for role, own in rows.items()
+        }
         with seeded(seed, device):
             widths = [params["width"] - TAPER[layer] for layer in range(params["depth"])]
-            model = Perceptron(inputs.shape[1], widths, "relu").to(device)
-        tables = {}
-        for role in ROLES:
-            rows = data.rows(role)
-            arrays = inputs[rows], (pm[rows] - mean) / deviation
-            tables[role] = Table(*(torch.from_numpy(array).to(device) for array in arrays))
+            model = Perceptron(inputs.shape[1], widths, "relu")
 
-        def loss(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, int]:
-            rows, target = batch  # [n, k], [n]
-            return F.mse_loss(model(rows), target), len(target)
+        def score(answers: Tensor, target: Tensor, role: str) -> dict[str, float]:
+            found = score_sessions(answers.cpu().numpy(), target.cpu().numpy(), data, role)
+            return found | {"rmse": float(deviation) * float((answers - target).square().mean().sqrt())}
 
-        def score(role: str) -> dict[str, float]:
-            answers, target = (each.cpu().numpy() for each in (tables[role].answers(model), tables[role].target))
-            return score_sessions(answers, target, data, role) | {"rmse": float(deviation) * rmse(answers, target)}
-
-        return Fit(
-            model,
-            [make_optimizer(model.parameters(), params)],
-            batches=lambda order: tables["train"].shuffled(params["batch_size"], order),
-            loss=loss,
-            score=score,
-            seed=seed,
-            device=device,
-        )
+        return PerceptronFit(model.to(device), params, tables, SquaredError(), score, seed=seed, device=device)
 
 
 def inputs_of(data: Motor, params: Mapping[str, Any]) -> NDArray[np.float32]:
@@ -144,16 +133,10 @@ def score_sessions(
         for session, end, length in zip(own, ends, lengths, strict=True)
     }
     return {
-        "validation_loss": rmse(answers, target) ** 2,
         "r2": r_squared(target, answers),
         "baseline_r2": r_squared(target, np.zeros_like(target)),
         **{name: value for name, value in of_session.items() if not np.isnan(value)},
     }
-
-
-def rmse(answers: NDArray[np.float32], target: NDArray[np.float32]) -> float:
-    """Return the root of the mean squared error."""
-    return float(np.sqrt(((answers.astype(np.float64) - target) ** 2).mean()))
 
 
 objective = PmsmTemperature()
