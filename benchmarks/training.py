@@ -18,6 +18,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,10 @@ BEST_MOTOR = {"features": "stator+coolant+ambient"}
 BEST_DIGITS: dict[str, Any] = {}
 
 
-def started(objective: Objective, data: Any, given: Mapping[str, Any], seed: int) -> tuple[PerceptronFit, dict[str, Any]]:
+def started(
+    objective: Objective, data: Any, given: Mapping[str, Any], seed: int
+) -> tuple[PerceptronFit, dict[str, Any]]:
+    """Return a training with these parameters, and all of them."""
     params = Space.declared(objective.space).completed(given)
     training = objective.start(params, data, seed=seed, device="cpu")
     assert isinstance(training, PerceptronFit)
@@ -50,6 +54,7 @@ def started(objective: Objective, data: Any, given: Mapping[str, Any], seed: int
 
 
 def authors_epoch(model: nn.Module, batches: Iterator[Any], optimizer: torch.optim.Optimizer, digits: bool) -> float:
+    """Train on every batch as the authors did; return the summed loss."""
     model.train()
     total = 0.0
     for inputs, target in batches:
@@ -63,12 +68,14 @@ def authors_epoch(model: nn.Module, batches: Iterator[Any], optimizer: torch.opt
 
 
 def authors_optimizer(model: nn.Module, params: Mapping[str, Any]) -> torch.optim.Optimizer:
+    """Return torch's optimizer as it comes."""
     if params.get("optimizer") == "adam":
         return torch.optim.Adam(model.parameters(), lr=params["learning_rate"])
     return torch.optim.SGD(model.parameters(), lr=params["learning_rate"], momentum=params["momentum"])
 
 
 def slices(inputs: Tensor, target: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield batches in the order of the rows."""
     for begin in range(0, len(target), batch_size):
         yield inputs[begin : begin + batch_size], target[begin : begin + batch_size]
 
@@ -76,7 +83,9 @@ def slices(inputs: Tensor, target: Tensor, batch_size: int) -> Iterator[tuple[Te
 def timed(loop: str, objective: Objective, data: Any, given: Mapping[str, Any], n_epochs: int, seed: int) -> Any:
     """Return examples a second, and the metrics after the last epoch."""
     training, params = started(objective, data, given, seed)
-    inputs, target = (torch.cat(parts) for parts in zip(*training._batches(torch.Generator().manual_seed(seed))))
+    inputs, target = (
+        torch.cat(parts) for parts in zip(*training._batches(torch.Generator().manual_seed(seed)), strict=True)
+    )
     optimizer = authors_optimizer(training.model, params)
     torch.manual_seed(seed)
     loader = DataLoader(TensorDataset(inputs, target), batch_size=params["batch_size"], shuffle=True)
@@ -93,6 +102,7 @@ def timed(loop: str, objective: Objective, data: Any, given: Mapping[str, Any], 
 
 
 def speeds(data: Mapping[Objective, Any], n_seeds: int) -> None:
+    """Print what each loop does in a second, and what its net is worth afterwards."""
     cases = [
         (mnist_target.objective, DIGITS, [10, 50, 100, 750], 10, "balanced_accuracy"),
         (pmsm_temperature.objective, MOTOR, [128, 512, 2048], 1, "r2"),
@@ -117,6 +127,7 @@ def speeds(data: Mapping[Objective, Any], n_seeds: int) -> None:
 
 
 def quality(data: Mapping[Objective, Any], n_seeds: int) -> None:
+    """Print the validation value of the best epoch, whose weights then meet the test rows."""
     for objective, given, n_epochs in [
         (mnist_target.objective, BEST_DIGITS, 30),
         (pmsm_temperature.objective, BEST_MOTOR, 8),
@@ -130,7 +141,10 @@ def quality(data: Mapping[Objective, Any], n_seeds: int) -> None:
             for _ in range(n_epochs):
                 values.append(training.epoch()[metric])
                 if values[-1] == max(values):
-                    kept = {**training.state_dict(), "model": {k: v.clone() for k, v in training.model.state_dict().items()}}
+                    kept = {
+                        **training.state_dict(),
+                        "model": {k: v.clone() for k, v in training.model.state_dict().items()},
+                    }
             training.model.load_state_dict(kept["model"])
             best.append(max(values))
             last.append(values[-1])
@@ -155,9 +169,9 @@ def rows(motor: Motor, n_seeds: int) -> None:
                 x, y = torch.from_numpy(inputs[train]), torch.from_numpy(pm[train])
                 middle, size = y.mean(), y.std()
                 widths = [inputs.shape[1], 6, 5, 5, 4, 3]
-                layers = [[nn.Linear(*pair), nn.ReLU()] for pair in zip(widths, widths[1:], strict=False)]
+                layers = [layer for pair in pairwise(widths) for layer in (nn.Linear(*pair), nn.ReLU())]
                 end = [nn.Sigmoid()] if "sigmoid" in kind else []
-                model = nn.Sequential(*sum(layers, []), nn.Linear(3, 1), *end, nn.Flatten(0))
+                model = nn.Sequential(*layers, nn.Linear(3, 1), *end, nn.Flatten(0))
                 optimizer = torch.optim.Adam(model.parameters())
                 for _ in range(5):
                     shuffle = torch.randperm(len(y))
@@ -169,10 +183,12 @@ def rows(motor: Motor, n_seeds: int) -> None:
 
 
 def spread(values: list[float]) -> str:
+    """Return mean and standard deviation."""
     return f"{statistics.mean(values):.4f} +- {statistics.stdev(values):.4f}" if len(values) > 1 else f"{values[0]:.4f}"
 
 
 def main() -> None:
+    """Measure what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quality", action="store_true")
     parser.add_argument("--rows", action="store_true")

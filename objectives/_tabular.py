@@ -38,13 +38,13 @@ class Table:
         Rows are gathered and decoded for many batches at once; a batch is then a slice, which costs no copy.
         """
         permutation = torch.randperm(len(self.target), generator=order).to(self.target.device)
-        for rows in permutation.split(max(1, POOL_ROWS // batch_size) * batch_size):
+        for rows in torch.split(permutation, max(1, POOL_ROWS // batch_size) * batch_size):
             inputs, target = self.decode(self.inputs.index_select(0, rows)), self.target.index_select(0, rows)
-            yield from zip(inputs.split(batch_size), target.split(batch_size), strict=True)
+            yield from zip(torch.split(inputs, batch_size), torch.split(target, batch_size), strict=True)
 
     def answers(self, model: nn.Module) -> Tensor:
         """Return the model's answer [n] to every row, in order."""
-        return torch.cat([model(self.decode(inputs)) for inputs in self.inputs.split(POOL_ROWS)])
+        return torch.cat([model(self.decode(inputs)) for inputs in torch.split(self.inputs, POOL_ROWS)])
 
 
 class Loss(ABC):
@@ -204,7 +204,7 @@ class PerceptronFit(Fit):
         return self._value(torch.cat(answers), torch.cat(targets)).item(), sum(map(len, targets))
 
 
-def _gradient_of(parameter: nn.Parameter) -> Tensor:
+def _gradient_of(parameter: Tensor) -> Tensor:
     if parameter.grad is None:
         raise ValueError("the perceptron has not been flattened")
     return parameter.grad

@@ -114,7 +114,8 @@ def scaled(inputs: NDArray[np.float32], train: NDArray[np.int64], scaling: str) 
         middle, size = seen.min(axis=0), np.ptp(seen, axis=0)
     else:
         middle, size = seen.mean(axis=0, dtype=np.float64), seen.std(axis=0, dtype=np.float64)
-    return ((inputs - middle) / np.where(size > 0, size, 1)).astype(np.float32)
+    moved: NDArray[np.float32] = ((inputs - middle) / np.where(size > 0, size, 1)).astype(np.float32)
+    return moved
 
 
 def score_sessions(

@@ -11,7 +11,6 @@ test; a file without test images gives up another ceil(20 %) of each digit for t
 from __future__ import annotations
 
 import gzip
-import json
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -65,7 +64,7 @@ class Images:
         return len(self.is_target)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Digits:
     """Prepared images; fulfils `Prepared`. summary: images, and targets among them, of each role."""
 
@@ -167,7 +166,7 @@ def _idx_files(place: Path, problem: str) -> dict[str, Path]:
 def _read_csv(path: Path, progress: Progress) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Pixels (n, 784) and digits (n,) of a file of 784 pixels and the digit a line, without a header."""
     names = [*(f"pixel {number}" for number in range(N_PIXELS)), "digit"]
-    most = {name: 255 for name in names} | {"digit": N_DIGITS - 1}
+    most = dict.fromkeys(names, 255) | {"digit": N_DIGITS - 1}
     parts = []
     with TextLines(path) as file:
         for values in numbers(iter(file), file, names, most):

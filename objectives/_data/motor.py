@@ -11,9 +11,9 @@ role of its session.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +46,7 @@ DATASETS: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass
 class Motor:
     """Prepared measurements; fulfils `Prepared`.
 
@@ -70,7 +70,8 @@ class Motor:
 
     def sessions_of(self, role: str) -> NDArray[np.int64]:
         """The ids of a role's sessions, ascending."""
-        return self.sessions[self.roles == ROLES.index(role)]
+        own: NDArray[np.int64] = self.sessions[self.roles == ROLES.index(role)]
+        return own
 
 
 def load_motor(dataset: str, data: Path, cache: Path, progress: Progress = silent) -> Motor:
@@ -132,7 +133,7 @@ def averaged(values: NDArray[np.floating], offsets: NDArray[np.int64], span: int
     """
     rate = 2 / (span + 1)
     means = np.empty(values.shape, dtype=np.float64)
-    for begin, end in zip(offsets[:-1], offsets[1:], strict=True):
+    for begin, end in pairwise(offsets):
         session = rate * values[begin:end].astype(np.float64)
         session[:1] = values[begin : begin + 1]
         reach, weight = 1, 1 - rate
@@ -167,7 +168,9 @@ def _read(path: Path, progress: Progress) -> tuple[NDArray[np.float32], NDArray[
         for name in (*COLUMNS, SESSION):
             if header.count(name) != 1:
                 found = f"no column {name!r}" if name not in header else f"several columns {name!r}"
-                raise file.error(f"{found} in {shown(','.join(header), 200)}", "expected each of the measurements' once")
+                raise file.error(
+                    f"{found} in {shown(','.join(header), 200)}", "expected each of the measurements' once"
+                )
         wanted = [header.index(name) for name in COLUMNS]
         for part in numbers(lines, file, header, {SESSION: MOST_SESSION}):
             values.append(part[:, wanted].astype(np.float32))

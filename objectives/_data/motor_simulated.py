@@ -28,9 +28,9 @@ FIRST_ID = 1001  # far from the ids 2 to 81 of the measurements
 
 # What turns physical units into those of a standardised file: a typical value and a typical deviation.
 UNITS = {
-    "ambient": (24.0, 2.0), "coolant": (35.0, 10.0), "u_d": (-34.0, 88.0), "u_q": (93.0, 32.0),
+    "ambient": (23.5, 2.0), "coolant": (37.0, 10.0), "u_d": (-34.0, 88.0), "u_q": (93.0, 32.0),
     "motor_speed": (2900.0, 1600.0), "torque": (17.0, 50.0), "i_d": (-49.0, 36.0), "i_q": (13.0, 44.0),
-    "pm": (64.0, 16.0), "stator_yoke": (47.0, 10.0), "stator_tooth": (57.0, 13.0), "stator_winding": (68.0, 17.0),
+    "pm": (57.0, 16.0), "stator_yoke": (46.0, 10.0), "stator_tooth": (55.0, 13.0), "stator_winding": (66.0, 17.0),
 }  # fmt: skip
 
 YOKE, TOOTH, WINDING, MAGNETS = range(4)
@@ -112,9 +112,7 @@ def _load_cycles(draw: np.random.RandomState, n: int, n_steps: int) -> tuple[NDA
     return speed, torque
 
 
-def _surroundings(
-    draw: np.random.RandomState, n: int, n_steps: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _surroundings(draw: np.random.RandomState, n: int, n_steps: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Coolant and ambient temperature in degC, [step, session]: a level for each session, and a slow wave."""
     levels, waves = draw.random_sample((2, n)), draw.random_sample((4, n))
     seconds = np.arange(n_steps)[:, None] * STEP_S

@@ -31,13 +31,14 @@ def header_of(lines: Iterator[str], file: TextLines) -> list[str]:
 def numbers(
     lines: Iterator[str], file: TextLines, names: Sequence[str], most: Mapping[str, int]
 ) -> Iterator[NDArray[np.float64]]:
-    """The remaining `lines` of the file as arrays [m, len(names)] of finite single-precision numbers; white lines are left out.
+    """The remaining `lines` of the file as arrays [m, len(names)]; lines of white space are left out.
 
+    Every number is finite, in single precision too.
     most: columns of whole numbers from 0, each with the largest it may hold.
     Raises DataError with the line and the column of what is missing, not a number, NaN, infinite or out of bounds.
     """
-    bounds = [(column, most[name]) for column, name in enumerate(names) if name in most]
-    columns, largest = np.array([*zip(*bounds, strict=True)] or [[], []], dtype=np.int64)
+    bounded = [column for column, name in enumerate(names) if name in most]
+    largest = np.array([most[names[column]] for column in bounded])
     while True:
         first = file.number + 1
         chunk = list(islice(lines, CHUNK_LINES))
@@ -51,8 +52,8 @@ def numbers(
         except ValueError:  # its message counts the rows of this chunk, not the lines of the file
             raise _first_mistake(file, first, chunk, names, most) from None
         fits = values.shape == (len(rows), len(names)) and bool((np.abs(values) <= LARGEST).all())
-        if fits and bounds:
-            whole = values[:, columns]
+        if fits and bounded:
+            whole = values[:, bounded]
             fits = bool(((whole >= 0) & (whole <= largest) & (whole == np.floor(whole))).all())
         if not fits:
             raise _first_mistake(file, first, chunk, names, most)
