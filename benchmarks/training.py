@@ -38,7 +38,7 @@ from studies.space import Space
 LOOPS = ("loader", "slices", "ours")
 # The authors' nets, with settings that learn something within the few epochs of a measurement.
 DIGITS = {"hidden_layers": [32, 64], "dropout": 0.0, "weight_decay": 0.0, "positive_weight": 1.0}
-MOTOR = {"width": 6, "depth": 5, "features": "stator+coolant+ambient"}
+MOTOR = {"width": 6, "depth": 5, "learning_rate": 1e-3, "features": "stator+coolant+ambient"}
 BEST_MOTOR = {"features": "stator+coolant+ambient"}
 BEST_DIGITS: dict[str, Any] = {}
 

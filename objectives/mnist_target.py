@@ -9,15 +9,15 @@ Model     pixels / 255 -> hidden layers -> one logit (784-32-64-1 with sigmoids 
           2020, which swept learning rate, epochs and batch size one at a time). Plain SGD, as there
 
 Parameter            Space                                          Default
-learning_rate        5e-5 .. 0.5, log                               0.05
+learning_rate        5e-5 .. 0.5, log                               0.03
 batch_size           nine sizes from 10 to 1000                     50
 loss                 bce on the logit, mse on its sigmoid           bce
 momentum             0 .. 0.99                                      0.9
 weight_decay         0, 1e-6, 1e-5, 1e-4, 1e-3                      1e-4
-dropout              0 .. 0.7, after each hidden layer              0.3
+dropout              0 .. 0.7, after each hidden layer              0.5
 hidden_layers        seven sets of one or two widths                [256, 128]
 activation           sigmoid, relu                                  relu
-positive_weight      1 .. 20, log: of a target in the loss          3
+positive_weight      1 .. 20, log: of a target in the loss          5
 """
 
 from __future__ import annotations
@@ -49,18 +49,18 @@ class MnistTarget(Objective):
     }
     datasets: ClassVar[Mapping[str, str]] = DATASETS
     space: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "learning_rate": {"low": 5e-5, "high": 0.5, "log": True, "default": 0.05},
+        "learning_rate": {"low": 5e-5, "high": 0.5, "log": True, "default": 0.03},
         "batch_size": {"choices": [10, 20, 50, 75, 100, 200, 500, 750, 1000], "default": 50},
         "loss": {"choices": ["bce", "mse"], "default": "bce"},
         "momentum": {"low": 0.0, "high": 0.99, "default": 0.9},
         "weight_decay": {"choices": [0.0, 1e-6, 1e-5, 1e-4, 1e-3], "default": 1e-4},
-        "dropout": {"low": 0.0, "high": 0.7, "default": 0.3},
+        "dropout": {"low": 0.0, "high": 0.7, "default": 0.5},
         "hidden_layers": {
             "choices": [[32], [32, 64], [64, 32], [128], [128, 64], [256, 128], [512, 256]],
             "default": [256, 128],
         },
         "activation": {"choices": ["sigmoid", "relu"], "default": "relu"},
-        "positive_weight": {"low": 1.0, "high": 20.0, "log": True, "default": 3.0},
+        "positive_weight": {"low": 1.0, "high": 20.0, "log": True, "default": 5.0},
     }
 
     def prepare(self, dataset: str, data: Path, cache: Path, progress: Progress = silent) -> Digits:

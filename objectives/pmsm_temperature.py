@@ -12,10 +12,10 @@ Model     inputs -> scaled as on the training sessions -> `depth` hidden layers 
 
 Parameter            Space                                          Default
 optimizer            adam, sgd                                      adam
-learning_rate        1e-4 .. 0.5, log                               1e-3
+learning_rate        1e-4 .. 0.5, log                               3e-4
 momentum             0 .. 0.95, with sgd                            0.9
-width                6 .. 128, of the first hidden layer            64
-depth                2 .. 6 hidden layers                           3
+width                6 .. 128, of the first hidden layer            32
+depth                2 .. 6 hidden layers                           2
 batch_size           128, 256, 512, 1024, 2048                      512
 features             inputs, ambient+coolant+motor_speed+i_d,       inputs
                      stator, stator+coolant+ambient
@@ -60,10 +60,10 @@ class PmsmTemperature(Objective):
     datasets: ClassVar[Mapping[str, str]] = DATASETS
     space: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "optimizer": {"choices": ["adam", "sgd"], "default": "adam"},
-        "learning_rate": {"low": 1e-4, "high": 0.5, "log": True, "default": 1e-3},
+        "learning_rate": {"low": 1e-4, "high": 0.5, "log": True, "default": 3e-4},
         "momentum": {"low": 0.0, "high": 0.95, "default": 0.9, "when": {"optimizer": ["sgd"]}},
-        "width": {"low": 6, "high": 128, "default": 64},
-        "depth": {"low": 2, "high": 6, "default": 3},
+        "width": {"low": 6, "high": 128, "default": 32},
+        "depth": {"low": 2, "high": 6, "default": 2},
         "batch_size": {"choices": [128, 256, 512, 1024, 2048], "default": 512},
         "features": {"choices": list(FEATURES), "default": "inputs"},
         "scaling": {"choices": ["none", "minmax", "standard"], "default": "standard"},

@@ -63,9 +63,10 @@ def test_with_dropout_they_are_those_of_the_units_that_stayed(activation: str) -
     "params",
     [
         {"optimizer": "sgd", "momentum": 0.9, "weight_decay": 0.01, "learning_rate": 0.1, "batch_size": 8},
+        {"optimizer": "sgd", "momentum": 0.0, "learning_rate": 0.1, "batch_size": 8},
         {"optimizer": "adam", "learning_rate": 0.01, "batch_size": 8},
     ],
-    ids=["sgd", "adam"],
+    ids=["sgd", "sgd without momentum", "adam"],
 )
 def test_a_training_is_what_autograd_and_an_optimizer_per_tensor_give(params: dict[str, Any]) -> None:
     inputs, target = batch(50)
@@ -77,7 +78,9 @@ def test_a_training_is_what_autograd_and_an_optimizer_per_tensor_give(params: di
     if params["optimizer"] == "adam":
         optimizer: torch.optim.Optimizer = torch.optim.Adam(plain.parameters(), lr=0.01)
     else:
-        optimizer = torch.optim.SGD(plain.parameters(), lr=0.1, momentum=0.9, weight_decay=0.01)
+        optimizer = torch.optim.SGD(
+            plain.parameters(), lr=0.1, momentum=params["momentum"], weight_decay=params.get("weight_decay", 0)
+        )
     theirs = Fit(
         plain,
         [optimizer],
