@@ -2,8 +2,9 @@
 
 A step of a small perceptron is a handful of tiny products, and nearly all of its time goes into the machinery around
 them: an item at a time from a loader, an autograd graph, an optimizer that visits each tensor. Here batches are slices
-of gathered rows, the gradients are written down by hand (they are short), and the optimizer sees one vector of weights. `benchmarks/results/training-motor-mnist.md` has what that gives; `tests/unit/test_tabular.py` holds the
-gradients against autograd's.
+of gathered rows, the gradients are written down by hand (they are short), and the optimizer sees one vector of
+weights. `benchmarks/results/training-motor-mnist.md` has what that gives; `tests/unit/test_tabular.py` holds the
+gradients and the optimizer against torch's.
 """
 
 from __future__ import annotations
@@ -206,7 +207,8 @@ class VectorOptimizer:
 class PerceptronFit(Fit):
     """A training of a perceptron; the same numbers as `Fit` with autograd, up to rounding.
 
-    params: of the optimizer (see VectorOptimizer) and `batch_size`. tables: the rows of each role. model: on the device.
+    model: on the device. params: of the optimizer (see VectorOptimizer) and `batch_size`. tables: the rows of each
+    role.
     score(answers, target, role): metrics of a role's rows, from numbers [n] on the device.
     """
 
