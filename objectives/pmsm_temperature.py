@@ -27,7 +27,7 @@ samples is half a minute: `ewma_spans` adds the exponentially weighted means of 
 
 Result    simulated, 8 epochs, 5 seeds, R2 on 24 validation sessions at the best epoch: 0.932 +- 0.003 from the inputs
           (defaults; 0.889 +- 0.007 on 24 test sessions), 0.992 +- 0.001 from stator+coolant+ambient (test 0.990 +-
-          0.001). One core of an AMD EPYC, 10 s a training. `python benchmarks/training.py --quality`
+          0.001). One core of an AMD EPYC, 2 s a training. `python benchmarks/training.py --quality`
           The authors' network on the same data, on the inputs of an instant: 0.20 +- 0.14 split by rows as they did,
           0.04 +- 0.10 by sessions (`--rows`); they report 0.33 to 0.34 on the measurements, by rows. On the
           measurements themselves nothing was run here: they may not be redistributed
