@@ -64,25 +64,29 @@ class Fit:
         """Train one epoch; return train_loss (mean over examples), the validation metrics and the speed."""
         started = time.perf_counter()
         self.model.train()
-        total = torch.zeros((), device=self._device)
-        n_examples = 0
         with self._own_randomness():
-            for batch in self._batches(self._order):
-                loss, size = self._loss(batch)
-                for optimizer in self._optimizers:
-                    optimizer.zero_grad()
-                torch.autograd.backward(loss)
-                for optimizer in self._optimizers:
-                    optimizer.step()
-                total += loss.detach() * size  # stays on the device: reading it would wait for the device
-                n_examples += size
-        train_loss = total.item() / n_examples
+            train_loss, n_examples = self._train()
         seconds = time.perf_counter() - started
         return {
             "train_loss": train_loss,
             **self._scored("validation"),
             "examples_per_s": n_examples / seconds,
         }
+
+    def _train(self) -> tuple[float, int]:
+        """Train on every batch; return the mean loss over examples and how many there were."""
+        total = torch.zeros((), device=self._device)
+        n_examples = 0
+        for batch in self._batches(self._order):
+            loss, size = self._loss(batch)
+            for optimizer in self._optimizers:
+                optimizer.zero_grad()
+            torch.autograd.backward(loss)
+            for optimizer in self._optimizers:
+                optimizer.step()
+            total += loss.detach() * size  # stays on the device: reading it would wait for the device
+            n_examples += size
+        return total.item() / n_examples, n_examples
 
     def test(self) -> dict[str, float]:
         """Return the metrics over the test rows."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -24,3 +26,52 @@ def classification(confusion: npt.NDArray[np.int64]) -> dict[str, float]:
         "balanced_accuracy": float(recall.mean()),
         "accuracy": float(np.trace(confusion) / confusion.sum()),
     }
+
+
+def binary(truth: npt.ArrayLike, score: npt.ArrayLike) -> dict[str, float]:
+    """Return what is worth knowing about a yes-or-no classifier: metrics, counts, and what a constant answer gets.
+
+    truth: yes or no (n,), at least one of each. score: (n,), higher for a likelier yes; above 0 it is the answer yes.
+    precision is 0 where nothing was answered yes. baseline_*: of one answer for everything.
+    """
+    truth, score = np.asarray(truth, dtype=bool), np.asarray(score)
+    confusion = confusion_matrix(truth, score > 0, 2)
+    (true_negatives, false_positives), (false_negatives, true_positives) = confusion.tolist()
+    share = float(truth.mean())
+    return {
+        **classification(confusion),
+        "recall": true_positives / (true_positives + false_negatives),
+        "precision": true_positives / max(1, true_positives + false_positives),
+        "pr_auc": average_precision(truth, score),
+        "true_positives": true_positives,
+        "false_positives": false_positives,
+        "true_negatives": true_negatives,
+        "false_negatives": false_negatives,
+        "baseline_balanced_accuracy": 0.5,
+        "baseline_accuracy": max(share, 1 - share),
+        "baseline_pr_auc": share,
+    }
+
+
+def average_precision(truth: npt.NDArray[np.bool_], score: npt.NDArray[np.floating[Any]]) -> float:
+    """Return the area under the precision-recall curve, as the sum of precision times the recall it gains.
+
+    A step of the curve is one value of `score`, however many rows have it. Not interpolated: see Davis and Goadrich,
+    "The relationship between precision-recall and ROC curves", ICML 2006.
+    """
+    order = np.argsort(-score, kind="stable")
+    found = np.cumsum(truth[order])
+    last_of_value = np.flatnonzero(np.append(np.diff(score[order]) != 0, True))
+    found_there = found[last_of_value]
+    gained = np.diff(found_there, prepend=0)
+    return float((gained * found_there / (last_of_value + 1)).sum() / found[-1])
+
+
+def r_squared(truth: npt.ArrayLike, answer: npt.ArrayLike) -> float:
+    """Return 1 - squared error / squared error of the truth's own mean: 0 for that mean, and without a lower bound.
+
+    NaN where the truth is constant and the mean cannot be beaten.
+    """
+    truth, answer = np.asarray(truth, dtype=np.float64), np.asarray(answer, dtype=np.float64)
+    spread = float(((truth - truth.mean()) ** 2).sum())
+    return 1 - float(((truth - answer) ** 2).sum()) / spread if spread else float("nan")

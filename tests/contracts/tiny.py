@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from objectives._data.motor_simulated import simulate
+
 
 @dataclass(frozen=True)
 class Tiny:
@@ -35,7 +37,36 @@ def titles(directory: Path) -> str:
     return str(path)
 
 
+def digits(directory: Path) -> str:
+    """Thirty images of each digit in the form of the bundled file: noise, and a stroke where the digit says."""
+    draw = random.Random(0)
+    path = directory / "digits.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        for row in range(300):
+            digit = row % 10
+            pixels = [draw.randrange(120) for _ in range(784)]
+            for place in range(28 * (2 + 2 * digit), 28 * (3 + 2 * digit)):
+                pixels[place] = draw.randrange(100, 256)
+            writer.writerow([*pixels, digit])
+    return f"{path}:3"
+
+
+def motor(directory: Path) -> str:
+    """Eight short sessions of the simulated motor, as a file of the measurements' first release."""
+    simulation = simulate(n_sessions=8, samples=(100, 200), seed=3)
+    path = directory / "motor.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([*simulation.columns, "profile_id"])
+        for values, session in zip(simulation.values.tolist(), simulation.sessions.tolist(), strict=True):
+            writer.writerow([*values, session])
+    return str(path)
+
+
 TINY = {
     "meli_cnn": Tiny(titles, {"n_filters": 10, "batch_size": 64}),
     "meli_mlp": Tiny(titles, {"batch_size": 64}),
+    "mnist_target": Tiny(digits, {"batch_size": 20}),
+    "pmsm_temperature": Tiny(motor, {"batch_size": 128}),
 }

@@ -1,0 +1,196 @@
+"""The motor: the reader, the split by session, the averages, the simulation, and what a bad file is told."""
+
+from __future__ import annotations
+
+import gzip
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from objectives import DataError
+from objectives._data.motor import COLUMNS, ROLES, SESSION, Motor, averaged, load_motor, split
+from objectives._data.motor_simulated import UNITS, simulate
+from objectives.pmsm_temperature import FEATURES, scaled, score_sessions
+
+HEADER = ",".join([*COLUMNS, SESSION])
+ROW = ",".join(["0.5"] * 12)
+
+
+def load(path: object, tmp_path: Path) -> Motor:
+    return load_motor(str(path), tmp_path / "data", tmp_path / "cache")
+
+
+def frame(n_sessions: int = 6, n_rows: int = 20) -> pd.DataFrame:
+    draw = np.random.default_rng(0)
+    table = pd.DataFrame(draw.normal(size=(n_sessions * n_rows, 12)).round(4), columns=list(COLUMNS))
+    table[SESSION] = np.repeat(np.arange(10, 10 + n_sessions), n_rows)
+    return table
+
+
+def test_columns_are_found_by_name_and_rows_by_session(tmp_path: Path) -> None:
+    table = frame()
+    mixed = table.sample(frac=1, random_state=1).sort_values("ambient")  # sessions interleaved
+    mixed["i_s"] = 1.0
+    mixed[[*reversed(mixed.columns)]].to_csv(tmp_path / "v2.csv", index=False)
+    motor = load(tmp_path / "v2.csv", tmp_path)
+    assert motor.sessions.tolist() == [10, 11, 12, 13, 14, 15]
+    for session, begin, end in zip(motor.sessions, motor.offsets[:-1], motor.offsets[1:], strict=True):
+        expected = mixed[mixed[SESSION] == session][list(COLUMNS)].to_numpy(np.float32)
+        assert np.array_equal(motor.values[begin:end], expected)  # in the file's order
+
+
+def test_no_session_has_two_roles(tmp_path: Path) -> None:
+    frame().to_csv(tmp_path / "v1.csv.gz", index=False)
+    motor = load(tmp_path / "v1.csv.gz", tmp_path)
+    rows = [motor.rows(role) for role in ROLES]
+    assert sorted(np.concatenate(rows).tolist()) == list(range(120))
+    session_of = np.repeat(motor.sessions, np.diff(motor.offsets))
+    for role, own in zip(ROLES, rows, strict=True):
+        assert set(session_of[own]) == set(motor.sessions_of(role)) != set()
+    assert motor.summary == {"rows": 120, "train_sessions": 4, "validation_sessions": 1, "test_sessions": 1}
+
+
+@given(st.integers(3, 500))
+def test_every_role_has_sessions(n: int) -> None:
+    counts = np.bincount(split(n), minlength=3)
+    assert counts.min() >= 1
+    assert counts[1] == counts[2] == max(1, round(0.15 * n))
+
+
+@given(
+    lengths=st.lists(st.integers(1, 70), min_size=1, max_size=5),
+    span=st.sampled_from([1, 2, 7, 60, 1200]),
+    seed=st.integers(0, 99),
+)
+@settings(deadline=None)
+def test_averages_are_those_of_pandas_and_stay_within_a_session(lengths: list[int], span: int, seed: int) -> None:
+    values = np.random.default_rng(seed).normal(size=(sum(lengths), 3)).astype(np.float32)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    expected = [
+        pd.DataFrame(values[begin:end].astype(np.float64)).ewm(span=span, adjust=False).mean().to_numpy()
+        for begin, end in pairwise(offsets)
+    ]
+    np.testing.assert_allclose(averaged(values, offsets, span), np.concatenate(expected), rtol=1e-9, atol=1e-9)
+
+
+def test_a_long_session_is_averaged_to_rounding() -> None:
+    values = np.random.default_rng(0).normal(10, 1, size=(30_000, 1))
+    expected = pd.DataFrame(values).ewm(span=600, adjust=False).mean().to_numpy()
+    np.testing.assert_allclose(averaged(values, np.array([0, 30_000]), 600), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("scaling", ["none", "minmax", "standard"])
+def test_the_scale_is_that_of_the_training_rows(scaling: str) -> None:
+    inputs = np.random.default_rng(0).normal(3, 2, size=(50, 2)).astype(np.float32)
+    inputs[:, 1] = 7
+    train = np.arange(20)
+    found = scaled(inputs, train, scaling)
+    changed = inputs.copy()
+    changed[30:] *= 100  # rows that are not trained on
+    assert np.array_equal(scaled(changed, train, scaling)[:20], found[:20])
+    assert np.isfinite(found).all()
+    if scaling == "standard":
+        assert found[train, 0].mean() == pytest.approx(0, abs=1e-6)
+    if scaling == "minmax":
+        assert (found[train, 0].min(), found[train, 0].max()) == (0, 1)
+
+
+def test_r2_of_a_session_is_over_its_own_rows() -> None:
+    offsets, roles = np.array([0, 2, 5, 8]), np.array([1, 0, 1], dtype=np.uint8)
+    motor = Motor("", "", {}, np.zeros((8, 12), np.float32), np.array([4, 5, 6]), offsets, roles)
+    target = np.array([0, 1, 5, 5, 5], dtype=np.float32)
+    found = score_sessions(np.array([0, 1, 5, 5, 6], dtype=np.float32), target, motor, "validation")
+    assert found["r2_session_4"] == 1
+    assert "r2_session_6" not in found  # of constant temperature
+    assert found["r2"] < 1
+    assert found["baseline_r2"] < 0
+
+
+def test_no_feature_is_the_target() -> None:
+    assert all("pm" not in names and set(names) <= set(COLUMNS) for names in FEATURES.values())
+
+
+def test_the_simulation_is_the_same_each_time_and_in_the_units_of_the_first_release() -> None:
+    one, again = simulate(4, (100, 200), 1), simulate(4, (100, 200), 1)
+    assert one.columns == tuple(UNITS) == COLUMNS
+    assert np.array_equal(one.values, again.values)
+    assert not np.array_equal(one.values[:50], simulate(4, (100, 200), 2).values[:50])
+    assert np.isfinite(one.values).all()
+    assert len(np.unique(one.sessions)) == 4
+
+
+def test_the_simulated_data_set(tmp_path: Path) -> None:
+    motor = load_motor("simulated", tmp_path, tmp_path)
+    assert (len(motor.sessions), len(motor.values)) == (160, motor.summary["rows"])
+    assert np.abs(motor.values.mean(axis=0)).max() < 0.3
+    assert np.abs(motor.values.std(axis=0) - 1).max() < 0.3
+
+
+@pytest.mark.parametrize("dataset", ["pmsm-v1", "pmsm-v2"])
+def test_missing_files_are_named_with_their_place(tmp_path: Path, dataset: str) -> None:
+    with pytest.raises(DataError, match=r"put \w+\.csv of Kaggle's .* into .*pmsm, or use the data set simulated"):
+        load_motor(dataset, tmp_path, tmp_path)
+
+
+def rows(*sessions: object) -> str:
+    return "".join(f"{ROW},{session}\n" for session in sessions)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "is empty"),
+        ("\n", "begins with an empty line"),
+        (HEADER + "\n", "has a header and no rows"),
+        (HEADER.replace("torque,", "") + "\n", "line 1: no column 'torque' in"),
+        (HEADER.replace("profile_id", "session") + "\n" + rows(1), "line 1: no column 'profile_id' in"),
+        (HEADER.replace("u_d", "u_q") + "\n", "line 1: no column 'u_d' in"),
+        (HEADER.replace(",", ";") + "\n", "line 1: no column 'ambient' in"),
+        (HEADER + ",pm\n", "line 1: several columns 'pm'"),
+        ('"ambient,x\n', "line 1: not CSV"),
+        (HEADER + "\n" + rows(1, 2, "x"), "line 4: profile_id is 'x'; expected a whole number"),
+        (HEADER + "\n" + rows(1, 2.5), "line 3: profile_id is '2.5'"),
+        (HEADER + "\n" + rows(1, 2, -3), "line 4: profile_id is '-3'"),
+        (HEADER + "\n" + rows(1, "nan"), "line 3: profile_id is 'nan'"),
+        (HEADER + "\n" + rows(1) + "\n" + rows(2).replace("0.5", "", 1), "line 4: ambient is ''; expected a finite"),
+        (HEADER + "\n" + rows(1).replace("0.5", "NaN", 2), "line 2: ambient is 'NaN'"),
+        (HEADER + "\n" + rows(1).replace("0.5", "1e300", 1), "line 2: ambient is '1e300'"),
+        (HEADER + "\n" + rows(1) + "0.5,0.5\n", "line 3: 2 columns; expected 13"),
+        (HEADER + "\n" + rows(1, 1, 2), "has 2 sessions in its column profile_id; expected 3 or more"),
+    ],
+)
+def test_a_bad_file_is_told_in_one_sentence(tmp_path: Path, text: str, expected: str) -> None:
+    path = tmp_path / "motor.csv"
+    path.write_text(text)
+    with pytest.raises(DataError) as caught:
+        load(path, tmp_path)
+    assert str(path) in str(caught.value)
+    assert expected in str(caught.value)
+    assert not [place for place in (tmp_path / "cache").iterdir() if place.is_dir()]
+
+
+def test_a_mistake_far_down_has_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "motor.csv"
+    path.write_text(HEADER + "\n" + rows(*[1] * 20_000) + rows("?"))
+    with pytest.raises(DataError, match=r"line 20002: profile_id is '\?'"):
+        load(path, tmp_path)
+
+
+def test_truncated_gzip_and_other_encodings_are_told(tmp_path: Path) -> None:
+    cut, latin = tmp_path / "cut.csv.gz", tmp_path / "latin.csv"
+    cut.write_bytes(gzip.compress(frame().to_csv(index=False).encode())[:-200])
+    latin.write_bytes(b"temp\xe9rature," + HEADER.encode() + b"\n")
+    with pytest.raises(DataError, match="truncated or damaged"):
+        load(cut, tmp_path)
+    with pytest.raises(DataError, match="line 1: byte 0xe9 is not UTF-8"):
+        load(latin, tmp_path)
+
+
+def test_an_unknown_data_set_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no data set or file 'simulate'.*simulated"):
+        load("simulate", tmp_path)
