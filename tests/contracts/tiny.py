@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 
 @dataclass(frozen=True)
 class Tiny:
@@ -35,7 +38,19 @@ def titles(directory: Path) -> str:
     return str(path)
 
 
+def pictures(directory: Path) -> str:
+    """Three classes of sixty noisy pictures, each class of another brightness, as a tree of PNG files."""
+    draw = np.random.default_rng(0)
+    for row in range(180):
+        kind = row % 3
+        (place := directory / "pictures" / f"kind {kind}").mkdir(parents=True, exist_ok=True)
+        pixels = draw.normal(64 + 64 * kind, 60, (32, 32, 3)).clip(0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(place / f"{row}.png")
+    return str(directory / "pictures")
+
+
 TINY = {
+    "cifar10_cnn": Tiny(pictures, {"batch_size": 128}),
     "meli_cnn": Tiny(titles, {"n_filters": 10, "batch_size": 64}),
     "meli_mlp": Tiny(titles, {"batch_size": 64}),
 }
