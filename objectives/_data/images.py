@@ -31,7 +31,7 @@ HELD_OUT = 0.1  # of each class, for validation; again for test where the source
 SAVE_ROWS = 8192
 
 DATASETS: Mapping[str, str] = {
-    "cifar10-shapes": "6,000 synthetic pictures of ten kinds of figure, drawn here: nothing to download.",
+    "cifar10-shapes": "12,000 synthetic pictures of ten kinds of figure, drawn here: nothing to download.",
     "cifar10": "CIFAR-10, 60,000 photographs of ten kinds of thing (A. Krizhevsky, 2009), as torchvision downloads it.",
 }
 CIFAR_ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"

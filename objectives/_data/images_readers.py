@@ -110,8 +110,8 @@ def read_directory(files: Sequence[Path]) -> Pictures:
 
 
 def read_shapes(files: Sequence[Path]) -> Pictures:
-    """The synthetic pictures: 500 of each class to train on and 100 to test on."""
-    for stream, (role, n_of_class) in enumerate((("train", 500), ("test", 100))):
+    """The synthetic pictures: 1,000 of each class to train on and 200 to test on."""
+    for stream, (role, n_of_class) in enumerate((("train", 1000), ("test", 200))):
         pictures, labels = shapes.draw(n_of_class, stream)
         for pixels, label in zip(pictures, labels, strict=True):
             yield pixels, shapes.CLASSES[label], role

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 DRAWING_VERSION = 1  # raise it whenever other pictures would be drawn
 SIDE = 32
 SEED = 32
-NOISE = 24.0  # standard deviation, in levels of 0 to 255
+TURN = 0.5  # radians, at most, either way
+NOISE = 16.0  # standard deviation, in levels of 0 to 255
 LEAST_CONTRAST = 60.0  # between the mean levels of figure and ground
 
 CLASSES = (
@@ -36,8 +37,8 @@ def draw(n_of_class: int, stream: int) -> tuple[NDArray[np.uint8], NDArray[np.in
 def _picture(kind: str, random: np.random.Generator) -> NDArray[np.uint8]:
     half = (SIDE - 1) / 2
     down, right = np.meshgrid(np.arange(SIDE) - half, np.arange(SIDE) - half, indexing="ij")
-    radius, turn = random.uniform(6, 12), random.uniform(0, 2 * np.pi)
-    down, right = down - random.uniform(-5, 5), right - random.uniform(-5, 5)
+    radius, turn = random.uniform(8, 12), random.uniform(-TURN, TURN)
+    down, right = down - random.uniform(-4, 4), right - random.uniform(-4, 4)
     x = (np.cos(turn) * right + np.sin(turn) * down) / radius
     y = (np.cos(turn) * down - np.sin(turn) * right) / radius
     ground, figure = random.uniform(0, 255, (2, 3))
