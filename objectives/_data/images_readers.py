@@ -56,7 +56,7 @@ def read_npz(files: Sequence[Path]) -> Pictures:
     """
     (path,) = files
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             missing = [name for name in ("x", "y") if name not in arrays]
             if missing:
                 raise DataError(f"{path} has no array {missing[0]!r}, only {', '.join(arrays)}; expected x and y")
