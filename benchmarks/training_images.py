@@ -130,11 +130,13 @@ def main() -> None:
             for column, form in zip(zip(*rows, strict=True), (",.0f", ".3f", ",.0f"), strict=True)
         )
         print(f"| {name} | {' | '.join(cells)} |")
-    ratios = [
-        statistics.median(a[index] / b[index] for a, b in zip(found["ours"], found["plain"], strict=True))
-        for index in (0, 2)
-    ]
-    print(f"| ratio, median of the rounds' | {ratios[0]:.2f} | | {ratios[1]:.1f} |")
+    training, loader = (
+        [a[index] / b[index] for a, b in zip(found["ours"], found["plain"], strict=True)] for index in (0, 2)
+    )
+    print(
+        f"| ratio in a round | {statistics.median(training):.2f} ({min(training):.2f} to {max(training):.2f}) | "
+        f"| {statistics.median(loader):.1f} ({min(loader):.1f} to {max(loader):.1f}) |"
+    )
 
 
 if __name__ == "__main__":
