@@ -36,7 +36,7 @@ def make_sampler(spec: StudySpec, space: Space) -> BaseSampler:
             raise SpaceError(
                 f"the grid sampler needs choices, and {name} is a range ({parameter.domain})", "space", name
             )
-    return optuna.samplers.GridSampler(grid, seed=spec.sampler.seed)
+    return _Grid(grid, seed=spec.sampler.seed)
 
 
 def make_pruner(pruner: Pruner, max_epochs: int) -> optuna.pruners.BasePruner:
@@ -52,6 +52,13 @@ def make_pruner(pruner: Pruner, max_epochs: int) -> optuna.pruners.BasePruner:
     if pruner.name == "median":
         return optuna.pruners.MedianPruner(n_warmup_steps=pruner.min_epochs)
     return optuna.pruners.NopPruner()
+
+
+class _Grid(optuna.samplers.GridSampler):
+    """A grid that leaves the end of the study to whoever drives it: Optuna's own raises outside `Study.optimize`."""
+
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
+        """See BaseSampler."""
 
 
 class SeededSampler(BaseSampler):
