@@ -162,8 +162,8 @@ def _build(source: Source, directory: Path, progress: Progress) -> dict[str, int
             names.append(name)
             given.append(role)
             keys.append(content_key(content))
-            if len(names) % 1000 == 0:
-                progress(f"decoding pictures, {len(names):,} so far", 0.0)
+            if len(names) % 1000 == 1:  # how many there are is known beforehand of a directory only
+                progress("decoding pictures", len(names) / len(source.files) if source.form == "directory" else 0.0)
     where = source.files[0] if source.files else source.form
     if not names:
         raise DataError(f"{where} holds no pictures; expected some of each class")
