@@ -33,7 +33,7 @@ def make_sampler(spec: StudySpec, space: Space) -> BaseSampler:
         for name, parameter in space.parameters.items()
         if isinstance(parameter.domain, Choice) and space.possible(parameter)
     }
-    return optuna.samplers.GridSampler(grid, seed=spec.sampler.seed)
+    return _Grid(grid, seed=spec.sampler.seed)
 
 
 def make_pruner(pruner: Pruner, max_epochs: int) -> optuna.pruners.BasePruner:
@@ -49,6 +49,13 @@ def make_pruner(pruner: Pruner, max_epochs: int) -> optuna.pruners.BasePruner:
     if pruner.name == "median":
         return optuna.pruners.MedianPruner(n_warmup_steps=pruner.min_epochs)
     return optuna.pruners.NopPruner()
+
+
+class _Grid(optuna.samplers.GridSampler):
+    """A grid that leaves the end of the study to whoever drives it: Optuna's own raises outside `Study.optimize`."""
+
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
+        """See BaseSampler."""
 
 
 class SeededSampler(BaseSampler):

@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,37 @@ def file_sha256(path: Path, cache: Path, progress: Progress) -> str:
     if started_ns - max(before[1:]) > SETTLED_NS:
         with suppress(OSError):  # a cache that cannot be written still serves what is in it
             _remember(cache, str(path.absolute()), [*before, digest])
+    return digest
+
+
+def files_sha256(files: Mapping[str, Path], cache: Path, progress: Progress) -> str:
+    """One sha256 over the names and bytes of many files, remembered in `cache` while no file's size or times change.
+
+    files: the name that counts -> where the file is. Raises DataError when one cannot be read.
+    """
+    names = sorted(files)
+    path = Path()
+    try:
+        states = {}
+        for name in names:
+            path = files[name]
+            states[name] = [str(path.absolute()), _state(path)]
+        key = f"files {fingerprint(states)}"
+        known = _read_json(cache / REMEMBERED).get(key)
+        if isinstance(known, str):
+            return known
+        started_ns, newest_ns, digests = time.time_ns(), 0, {}
+        for place, name in enumerate(names):
+            path = files[name]
+            newest_ns = max(newest_ns, *_state(path)[1:])
+            digests[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+            progress("fingerprinting files", place / len(names))
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); check the path") from error
+    digest = fingerprint(digests)
+    if started_ns - newest_ns > SETTLED_NS:
+        with suppress(OSError):
+            _remember(cache, key, digest)
     return digest
 
 
@@ -174,7 +205,7 @@ def _hash(path: Path, n_bytes: int, progress: Progress) -> str:
     return digest.hexdigest()
 
 
-def _remember(cache: Path, key: str, value: list[Any]) -> None:
+def _remember(cache: Path, key: str, value: list[Any] | str) -> None:
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / f".{REMEMBERED}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

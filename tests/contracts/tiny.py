@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 from objectives._data.motor_simulated import simulate
 
 
@@ -64,7 +67,35 @@ def motor(directory: Path) -> str:
     return str(path)
 
 
+def pictures(directory: Path) -> str:
+    """Three classes of sixty noisy pictures, each class of another brightness, as a tree of PNG files."""
+    draw = np.random.default_rng(0)
+    for row in range(180):
+        kind = row % 3
+        (place := directory / "pictures" / f"kind {kind}").mkdir(parents=True, exist_ok=True)
+        pixels = draw.normal(64 + 64 * kind, 60, (32, 32, 3)).clip(0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(place / f"{row}.png")
+    return str(directory / "pictures")
+
+
+def songs(directory: Path) -> str:
+    """Twenty songs of sixty words each, in the format of songdata.csv; a word depends on the one before it."""
+    draw = random.Random(0)
+    path = directory / "songs.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["artist", "song", "link", "text"])
+        for row in range(20):
+            words = [draw.randrange(9)]
+            for _ in range(59):
+                words.append((words[-1] * 2 + draw.randrange(2)) % 9)
+            writer.writerow(["Anna", f"Song {row}", "", " ".join("abcdefghi"[word] * 2 for word in words)])
+    return str(path)
+
+
 TINY = {
+    "cifar10_cnn": Tiny(pictures, {"batch_size": 128}),
+    "lyrics_lstm": Tiny(songs, {"batch_size": 5, "bptt": 20, "adam_learning_rate": 1e-2}),
     "meli_cnn": Tiny(titles, {"n_filters": 10, "batch_size": 64}),
     "meli_mlp": Tiny(titles, {"batch_size": 64}),
     "mnist_target": Tiny(digits, {"batch_size": 20}),

@@ -1,0 +1,220 @@
+"""Texts: documents stay whole, the vocabulary is that of train, and bad input is one sentence with no cache left."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import math
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from objectives import DataError
+from objectives._data.lyrics import END, UNKNOWN, Lyrics, Stream, load_lyrics, split_words
+from objectives._data.lyrics_readers import CHUNK_CHARACTERS, read_text
+from objectives.lyrics_lstm import Lstm, objective, pieces
+
+SONGS = [f"La la {word} {word},\nand {word}'s end" for word in ("rain", "sun", "wind", "snow", "fog", "hail", "heat")]
+PARAMS: dict[str, Any] = {"hidden_size": 8, "n_layers": 2, "dropout": 0.0, "tied": True, "convolution": 3}
+
+
+def load(path: str | Path, directory: Path) -> Lyrics:
+    return load_lyrics(str(path), directory / "data", directory / "cache")
+
+
+def table(path: Path, header: str = "artist,song,link,text", songs: list[str] = SONGS) -> Path:
+    with path.open("w", newline="") as file:
+        file.write(header + "\n")
+        for number, text in enumerate(songs):
+            before = ["Anna", f"Song {number}", ""][: header.count(",")]
+            csv.writer(file).writerow([*before, text])
+    return path
+
+
+def documents(stream: Stream, vocabulary: list[str]) -> list[str]:
+    bounds = zip(stream.offsets[:-1], stream.offsets[1:], strict=True)
+    return ["".join(vocabulary[number] for number in stream.numbers[begin : end - 1]) for begin, end in bounds]
+
+
+def test_bundled_texts(tmp_path: Path) -> None:
+    found = load("sonnets", tmp_path)
+    assert found.summary["documents"] == 154
+    assert [found.summary[role] for role in ("train", "validation", "test")] == [111, 20, 23]
+    words = found.tokens["word"]
+    assert 4 < words.validation.unigram_nats < 6
+
+
+def test_documents_stay_whole_and_the_vocabulary_is_that_of_train(tmp_path: Path) -> None:
+    path = table(tmp_path / "songs.csv", songs=SONGS * 2)
+    found = load(path, tmp_path)
+    kept: dict[str, set[str]] = {}
+    characters = found.tokens["character"]
+    for role in ("train", "validation", "test"):
+        stream = getattr(characters, role)
+        assert stream.numbers[stream.offsets[1:] - 1].tolist() == [END] * (len(stream.offsets) - 1)
+        kept[role] = {text.replace("<unknown>", "?") for text in documents(stream, characters.vocabulary)}
+    assert kept["train"].isdisjoint(kept["validation"] | kept["test"])  # each song is there twice
+    words = found.tokens["word"]
+    counts = Counter(words.vocabulary[number] for number in words.train.numbers)
+    assert all(counts[word] >= 2 for word in words.vocabulary if not word.startswith("<"))
+    assert UNKNOWN in words.validation.numbers
+
+
+def test_unigram_is_that_of_its_definition(tmp_path: Path) -> None:
+    words = load(table(tmp_path / "songs.csv"), tmp_path).tokens["word"]
+    counts = Counter(words.train.numbers.tolist())
+    total = len(words.train.numbers) + len(words.vocabulary)
+    nats = [math.log(total / (counts[number] + 1)) for number in words.validation.numbers.tolist()]
+    assert words.validation.unigram_nats == pytest.approx(sum(nats) / len(nats))
+
+
+def test_gzip_and_order_make_no_difference_to_who_is_held_out(tmp_path: Path) -> None:
+    one = load(table(tmp_path / "songs.csv"), tmp_path)
+    other = table(tmp_path / "back.csv", songs=SONGS[::-1])
+    (tmp_path / "back.csv.gz").write_bytes(gzip.compress(other.read_bytes()))
+    two = load(tmp_path / "back.csv.gz", tmp_path)
+    texts = [
+        sorted(documents(getattr(found.tokens["character"], role), found.tokens["character"].vocabulary))
+        for found in (one, two)
+        for role in ("train", "validation", "test")
+    ]
+    assert texts[:3] == texts[3:]
+
+
+@settings(deadline=None)
+@given(text=st.text(alphabet="ab \n", max_size=3 * CHUNK_CHARACTERS))
+def test_plain_text_is_cut_between_paragraphs(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("text") / "a.txt"
+    path.write_text(text)
+    found = list(read_text(path))
+    assert "".join("".join(found).split()) == "".join(text.split())
+    assert all(document.strip() for document in found)
+
+
+def test_a_speech_is_not_cut(tmp_path: Path) -> None:
+    speeches = [f"NAME {number}:\n" + "word " * 90 for number in range(60)]
+    (tmp_path / "a.txt").write_text("\n\n".join(speeches))
+    for document in read_text(tmp_path / "a.txt"):
+        assert document.startswith("NAME")
+
+
+@settings(deadline=None)
+@given(st.text())
+def test_words_lose_nothing_but_spaces(text: str) -> None:
+    assert "".join("".join(split_words(text)).split()) == "".join(text.lower().split())
+
+
+def truncated(directory: Path) -> Path:
+    path = directory / "songs.csv.gz"
+    path.write_bytes(gzip.compress(table(directory / "songs.csv").read_bytes())[:-20])
+    return path
+
+
+def latin(directory: Path) -> Path:
+    path = table(directory / "songs.csv")
+    path.write_bytes(path.read_bytes() + "Anna,Nine,,caf\xe9\n".encode("latin-1"))
+    return path
+
+
+def short_row(directory: Path) -> Path:
+    path = table(directory / "songs.csv")
+    path.write_text(path.read_text() + "Anna,Nine\n")
+    return path
+
+
+def open_quote(directory: Path) -> Path:
+    path = table(directory / "songs.csv")
+    path.write_text(path.read_text() + 'Anna,Nine,,"la la\nla\n')
+    return path
+
+
+def empty_file(directory: Path) -> Path:
+    (directory / "songs.txt").write_text(" \n\n")
+    return directory / "songs.txt"
+
+
+def other_kind(directory: Path) -> Path:
+    (directory / "songs.pdf").write_text("la la")
+    return directory / "songs.pdf"
+
+
+@pytest.mark.parametrize(
+    ("make", "part"),
+    [
+        (truncated, "truncated"),
+        (latin, "line 16: byte 0xe9"),
+        (short_row, "line 16: 2 columns"),
+        (open_quote, "line 16: not CSV"),
+        (empty_file, "holds 0 different documents"),
+        (other_kind, "expected a .csv or a .txt"),
+        (lambda directory: table(directory / "songs.csv", songs=[*SONGS, " "]), "line 16: an empty text"),
+        (lambda directory: table(directory / "songs.csv", songs=SONGS[:2]), "holds 2 different documents"),
+        (lambda directory: table(directory / "songs.csv", header="song,text"), "no column author or artist"),
+        (lambda directory: table(directory / "songs.csv", header="artist,song,link,body"), "no column text"),
+        (lambda directory: directory / "absent.csv", "there is no data set or file"),
+        (lambda directory: "songdata", "put songdata.csv"),
+    ],
+)
+def test_bad_input(make: Callable[[Path], Path | str], part: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        load(make(tmp_path), tmp_path)
+    assert part in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not [path for path in (tmp_path / "cache").glob("*") if path.is_dir()]
+
+
+@settings(deadline=None)
+@given(st.integers(1, 200), st.integers(1, 20), st.integers(1, 30))
+def test_every_token_is_a_target_once_after_the_one_before_it(n: int, n_columns: int, length: int) -> None:
+    numbers = np.arange(100, 100 + n, dtype=np.int32)
+    found = list(pieces(numbers, n_columns, length, "cpu"))
+    inputs = torch.cat([piece.inputs for piece in found]).T.flatten().tolist()
+    targets = torch.cat([piece.targets for piece in found]).T.flatten().tolist()
+    asked = [(before, target) for before, target in zip(inputs, targets, strict=True) if target >= 0]
+    assert asked == list(zip([END, *range(100, 99 + n)], range(100, 100 + n), strict=True))
+    assert sum(piece.n_targets for piece in found) == n
+    assert [piece.first for piece in found] == [True] + [False] * (len(found) - 1)
+
+
+@pytest.mark.parametrize("convolution", ["none", 3, 5])
+def test_reading_in_pieces_is_reading_at_once(convolution: str | int) -> None:
+    torch.manual_seed(0)
+    model = Lstm(PARAMS | {"convolution": convolution}, n_tokens=30).eval()
+    text = torch.randint(0, 30, (23, 4))
+    whole, _ = model(text, None)
+    state, parts = None, []
+    for piece in text.split(2):
+        logits, state = model(piece, state)
+        parts.append(logits)
+    torch.testing.assert_close(torch.cat(parts), whole)
+    alone, _ = model(text[:, 1:2], None)
+    torch.testing.assert_close(alone, whole[:, 1:2])
+    changed = text.clone()
+    changed[15:] = 0
+    torch.testing.assert_close(model(changed, None)[0][:15], whole[:15])  # what comes later is not seen
+
+
+def test_tied_is_one_matrix() -> None:
+    model = Lstm(PARAMS, n_tokens=30)
+    assert model.output.weight is model.embedding.weight
+
+
+def test_it_writes(tmp_path: Path) -> None:
+    data = load(table(tmp_path / "songs.csv", songs=SONGS * 2), tmp_path)
+    params = {name: declared["default"] for name, declared in objective.space.items() if name != "sgd_learning_rate"}
+    for tokens in ("word", "character"):
+        training = objective.start(params | {"tokens": tokens}, data, seed=1, device="cpu")
+        training.epoch()
+        text = training.generate("la la", temperature=0.8, seed=3, n=20)
+        assert text == training.generate("la la", temperature=0.8, seed=3, n=20)
+        assert text != training.generate("la la", temperature=0.8, seed=4, n=20)
+        assert "<unknown>" not in text
+        with pytest.raises(ValueError, match="temperature"):
+            training.generate("la", temperature=0.0)
