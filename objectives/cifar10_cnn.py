@@ -17,6 +17,13 @@ augment              none, flip, flip+crop                          none
 widths               [16, 32], [32, 64], [64, 128, 256]             [16, 32]
 schedule             constant, one_cycle                            constant
 epochs               1 .. 200, the length of the cycle              10
+
+Reference, CIFAR-10 as JPEG copies (lossy, so not comparable with published figures), best of 10 epochs on 5,000
+validation pictures, CPU: the published setting (the defaults) 68.3 % (67.7 and 68.9, seeds 0 and 1; its authors had
+70.2 and 72.0 on the test set, by which they chose); one_cycle over 10 epochs, flip, batch_size 256, learning_rate 1e-2:
+72.2 % (71.7 to 73.1, seeds 0 to 2). A constant answer: 10 %. `cifar10-shapes`, the defaults, 6 epochs: 91 % (seed 0).
+studies launch cifar10-cnn --dataset FILE.parquet --trials 1 --set max_epochs=10 --set space.epochs=10 --set
+    'start_with=[{schedule: one_cycle, augment: flip, batch_size: 256, learning_rate: 0.01}]'
 """
 
 from __future__ import annotations
