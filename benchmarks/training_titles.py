@@ -1,0 +1,259 @@
+"""How much faster do the title classifiers train than their authors' loop, to the same value?
+
+    python benchmarks/training_titles.py [--titles 60000] [--repeats 3]
+
+The data are generated in the course's form at its real vocabulary (50,000 words) and classes (632); words follow a Zipf
+law, every word occurs at least twice, and half of a title's words tell its class. The authors' loop reads gzipped JSON
+lines with a DataLoader, pads each batch, and trains torch's own embedding, convolutions and dense Adam, reading the
+loss with `.item()` at every step. Both get the same vocabulary, start from the same distribution of weights and use one
+thread. Speeds come from the same number of batches in turns; the values from one whole epoch of each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import itertools
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, IterableDataset
+
+from objectives import meli_cnn, meli_mlp
+from objectives._data.titles import Titles, load_titles
+from objectives._metrics import classification, confusion_matrix
+from objectives._rows import INITIAL_SPREAD
+from objectives._titles import EMBEDDING_WIDTH, TitleObjective, head
+from studies.space import Space
+
+N_WORDS, N_CLASSES = 50_000, 632
+MLP = {"hidden_layers": [512, 256, 256, 128], "dropout": 0.3, "weight_decay": 1e-7}
+CNN = {"n_filters": 100, "filter_lengths": [2, 3, 4], "hidden_layers": [128], "dropout": 0.3, "weight_decay": 1e-7}
+N_BATCHES = 40
+
+
+def generate(directory: Path, n_titles: int) -> None:
+    """Write the three files of the course's form."""
+    draw = np.random.default_rng(0)
+    weights = 1 / np.arange(1, N_WORDS + 1)
+    labels = draw.integers(N_CLASSES, size=n_titles)
+    lengths = draw.integers(3, 10, size=n_titles)
+    common = draw.choice(N_WORDS, p=weights / weights.sum(), size=lengths.sum())
+    rare = iter(np.tile(draw.permutation(N_WORDS), 2).tolist())
+    ends = lengths.cumsum()
+    roles = {"train": 0.8, "validation": 0.1, "test": 0.1}
+    bounds = np.concatenate([[0], np.cumsum(list(roles.values()))]) * n_titles
+    for role, begin, end in zip(roles, bounds[:-1].astype(int), bounds[1:].astype(int), strict=True):
+        with gzip.open(directory / f"spanish.{role}.jsonl.gz", "wt") as file:
+            for row in range(begin, end):
+                words = common[ends[row] - lengths[row] : ends[row]].tolist()
+                words = [word if i % 2 else (labels[row] * 37 + word % 20) % N_WORDS for i, word in enumerate(words)]
+                if role == "train":
+                    words += list(itertools.islice(rare, 4))
+                names = ["w" + "".join(chr(97 + int(digit)) for digit in str(word)) for word in words]
+                content = {
+                    "language": "spanish", "label_quality": "reliable", "title": " ".join(names),
+                    "category": f"CLASS_{labels[row]}", "split": role, "tokenized_title": names, "data": [],
+                    "target": int(labels[row]), "n_labels": N_CLASSES, "size": int(end - begin),
+                }  # fmt: skip
+                file.write(json.dumps(content) + "\n")
+
+
+def as_json_lines(data: Titles, path: Path) -> None:
+    """Write the training titles as the authors' loop reads them: numbers of words and of classes."""
+    rows = data.train
+    with gzip.open(path, "wt") as file:
+        for row in range(len(rows)):
+            words = rows.tokens[rows.offsets[row] : rows.offsets[row + 1]].tolist()
+            file.write(json.dumps({"data": words, "target": int(rows.labels[row])}) + "\n")
+
+
+class Lines(IterableDataset[dict[str, Any]]):
+    """The authors' data set: a line is read and parsed when it is needed, every epoch anew."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Yield the titles in the order of the file."""
+        with gzip.open(self.path, "rt") as file:
+            for line in file:
+                yield json.loads(line)
+
+
+class Collate:
+    """The authors' batches: padded to the longest title, and to the longest filter."""
+
+    def __init__(self, shortest: int) -> None:
+        self.shortest = shortest
+
+    def __call__(self, items: list[dict[str, Any]]) -> tuple[Tensor, Tensor]:
+        """Return words [n, longest] and classes [n]."""
+        longest = max(self.shortest, max(len(item["data"]) for item in items))
+        words = [item["data"] + [0] * (longest - len(item["data"])) for item in items]
+        return torch.LongTensor(words), torch.LongTensor([item["target"] for item in items])
+
+
+class AuthorsMlp(nn.Module):
+    """The course's perceptron."""
+
+    def __init__(self, params: Mapping[str, Any], n_words: int) -> None:
+        super().__init__()
+        self.embedding = embedding(params, n_words)
+        self.head = head(EMBEDDING_WIDTH, params["hidden_layers"], params["dropout"], N_CLASSES)
+
+    def forward(self, words: Tensor) -> Tensor:
+        """Words [n, longest] to logits [n, n_classes]."""
+        return self.head(self.embedding(words).sum(1) / (words > 0).sum(1, keepdim=True))
+
+
+class AuthorsCnn(nn.Module):
+    """The course's convolutional network."""
+
+    def __init__(self, params: Mapping[str, Any], n_words: int) -> None:
+        super().__init__()
+        self.embedding = embedding(params, n_words)
+        lengths, n_filters = params["filter_lengths"], params["n_filters"]
+        self.convolutions = nn.ModuleList(nn.Conv1d(EMBEDDING_WIDTH, n_filters, length) for length in lengths)
+        self.head = head(len(lengths) * n_filters, params["hidden_layers"], params["dropout"], N_CLASSES)
+
+    def forward(self, words: Tensor) -> Tensor:
+        """Words [n, longest] to logits [n, n_classes]."""
+        embedded = self.embedding(words).transpose(1, 2)
+        return self.head(torch.cat([F.relu(conv(embedded).max(2)[0]) for conv in self.convolutions], 1))
+
+
+def embedding(params: Mapping[str, Any], n_words: int) -> nn.Embedding:
+    """Return torch's own embedding, with the spread of weights that ours starts from."""
+    layer = nn.Embedding(n_words, EMBEDDING_WIDTH, padding_idx=0)
+    with torch.no_grad():
+        layer.weight.mul_(INITIAL_SPREAD)
+    layer.weight.requires_grad_(not params["freeze_embeddings"])
+    return layer
+
+
+class Authors:
+    """The authors' loop on one model."""
+
+    def __init__(self, kind: type[nn.Module], params: Mapping[str, Any], data: Titles, lines: Path) -> None:
+        torch.manual_seed(0)
+        self.model = kind(params, len(data.vocabulary))
+        self.optimizer = torch.optim.Adam(
+            [weight for weight in self.model.parameters() if weight.requires_grad],
+            lr=params["learning_rate"],
+            weight_decay=1e-7,
+        )
+        shortest = max(params.get("filter_lengths", [1]))
+        self.batches = DataLoader(Lines(lines), batch_size=params["batch_size"], collate_fn=Collate(shortest))
+        self.data = data
+
+    def train(self, n_batches: int | None) -> int:
+        """Train on so many batches, or on all; return the number of titles."""
+        self.model.train()
+        n_titles = 0
+        for words, labels in itertools.islice(self.batches, n_batches):
+            self.optimizer.zero_grad()
+            loss = F.cross_entropy(self.model(words), labels)
+            loss.backward()
+            self.optimizer.step()
+            loss.item()
+            n_titles += len(labels)
+        return n_titles
+
+    def value(self) -> float:
+        """Score the validation titles, one by one in length so that padding does not matter."""
+        self.model.eval()
+        rows, answers = self.data.validation, []
+        with torch.inference_mode():
+            for row in range(len(rows)):
+                words = rows.tokens[rows.offsets[row] : rows.offsets[row + 1]].astype(np.int64)
+                words = np.pad(words, (0, max(0, 4 - len(words))))
+                answers.append(int(self.model(torch.from_numpy(words)[None]).argmax()))
+        return classification(confusion_matrix(rows.labels, answers, N_CLASSES))["balanced_accuracy"]
+
+
+class Ours:
+    """The objective's training, driven batch by batch."""
+
+    def __init__(self, objective: TitleObjective, params: Mapping[str, Any], data: Titles) -> None:
+        self.fit = objective.start(params, data, seed=0, device="cpu")
+        self.batches = self.fit._batches
+
+    def train(self, n_batches: int | None) -> int:
+        """Train on so many batches, or on all; return the number of titles."""
+        counted = 0
+
+        def some(order: torch.Generator) -> Iterator[Any]:
+            nonlocal counted
+            for batch in itertools.islice(self.batches(order), n_batches):
+                counted += len(batch[2])
+                yield batch
+
+        self.fit._batches = some
+        self.fit._score = lambda role: {}
+        self.fit.epoch()
+        return counted
+
+
+def speed(loop: Authors | Ours, n_batches: int) -> float:
+    """Return titles per second of CPU time."""
+    started = time.process_time()
+    return loop.train(n_batches) / (time.process_time() - started)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--titles", type=int, default=60_000)
+    parser.add_argument("--repeats", type=int, default=3)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    print("| model | embeddings | batch | theirs, titles/s | ours, titles/s | ratio | (each) | value: theirs / ours |")
+    print("|---|---|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        (directory / "raw").mkdir()
+        generate(directory / "raw", arguments.titles)
+        data = load_titles(str(directory / "raw"), directory, directory / "cache")
+        lines = directory / "train.jsonl.gz"
+        as_json_lines(data, lines)
+        for objective, kind, given in ((meli_mlp, AuthorsMlp, MLP), (meli_cnn, AuthorsCnn, CNN)):
+            for frozen, batch_size in itertools.product((False, True), (128, 256)):
+                params = Space.declared(objective.objective.space).completed(
+                    given | {"freeze_embeddings": frozen, "batch_size": batch_size}
+                )
+                theirs, ours = Authors(kind, params, data, lines), Ours(objective.objective, params, data)
+                for loop in (theirs, ours):
+                    loop.train(3)
+                pairs = [(speed(theirs, N_BATCHES), speed(ours, N_BATCHES)) for _ in range(arguments.repeats)]
+                ratios = [b / a for a, b in pairs]
+                values = ""
+                if batch_size == 256:
+                    theirs = Authors(kind, params, data, lines)
+                    theirs.train(None)
+                    training = objective.objective.start(params, data, seed=0, device="cpu")
+                    values = f"{theirs.value():.3f} / {training.epoch()['balanced_accuracy']:.3f}"
+                cells = [
+                    kind.__name__.removeprefix("Authors").upper(),
+                    "frozen" if frozen else "trained",
+                    str(batch_size),
+                    f"{statistics.median(a for a, _ in pairs):,.0f}",
+                    f"{statistics.median(b for _, b in pairs):,.0f}",
+                    f"**{statistics.median(ratios):.1f}**",
+                    ", ".join(f"{ratio:.1f}" for ratio in ratios),
+                    values,
+                ]
+                print(f"| {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
