@@ -73,6 +73,7 @@ class Studies:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self.processes: list[subprocess.Popen[str]] = []
         self.environment = {key: value for key, value in os.environ.items() if not key.startswith("STUDIES_")}
         self.environment |= {"STUDIES_HOME": str(directory / "home"), "COLUMNS": "200"}
         (directory / "mine.py").write_text(USERS_MODULE)
@@ -83,7 +84,7 @@ class Studies:
         return Settings.from_environment(self.environment)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-W", "error", "-m", "studies", *arguments],
             cwd=self.directory,
             env=self.environment,
@@ -92,6 +93,18 @@ class Studies:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self.processes.append(process)
+        return process
+
+    def end(self) -> None:
+        """End what a failed test left behind, so that it fails alone."""
+        for process in self.processes:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+            for stream in (process.stdout, process.stderr):
+                if stream is not None:
+                    stream.close()
 
     def __call__(self, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
         process = self.start(*arguments)
@@ -116,6 +129,7 @@ def make_studies(reachable_directory: Path) -> Iterator[Callable[[str], Studies]
 
     yield make
     for studies in made:
+        studies.end()
         if (studies.directory / "home" / "postgres").exists():
             assert EmbeddedServer(studies.settings).down()
 

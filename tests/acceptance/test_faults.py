@@ -17,7 +17,7 @@ from studies.storage.embedded import EmbeddedServer
 
 from ..conftest import TcpServer, execute
 from .conftest import Studies
-from .test_study import assert_continued_values, counted, report, wait_for
+from .test_study import assert_continued_values, counted, n_trials, report, wait_for
 
 SLOW = ("--set", "space.seconds=0.2")
 
@@ -29,8 +29,7 @@ def running(studies: Studies, *arguments: str) -> Iterator[tuple[subprocess.Pope
     if "STUDIES_STORAGE" not in studies.environment:
         wait_for(lambda: (studies.directory / "home" / "postgres").exists(), 120)
     with open_storage(Settings.from_environment(studies.environment)) as storage:
-        wait_for(lambda: study.find(storage, "parabola") is not None)
-        wait_for(lambda: bool(read_report(storage, "parabola").trials))
+        wait_for(lambda: n_trials(storage) > 0)
         study_id = study.get(storage, "parabola")._study_id
         wait_for(lambda: any(worker.epoch for worker in storage.ledger.workers(study_id)))
         yield process, storage, study_id
@@ -69,7 +68,8 @@ def test_the_embedded_server_is_killed_and_comes_back(studies: Studies) -> None:
         assert storage.server is not None
         for _ in range(2):
             kill_server(storage.server)
-            time.sleep(1.5)
+            time.sleep(0.5)
+            wait_for(storage.server.answers)
         finish(process)
     assert counted(studies) == 8
     assert {trial.state for trial in report(studies).trials} == {"complete"}

@@ -13,8 +13,9 @@ import pytest
 import yaml
 
 from studies import study
+from studies.errors import StudyNotStarted
 from studies.report.summary import StudyReport, read_report
-from studies.storage import open_storage
+from studies.storage import Storage, open_storage
 
 from .conftest import Studies
 
@@ -29,6 +30,14 @@ def wait_for(condition: Callable[[], bool], timeout_s: float = 60) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.1)
+
+
+def n_trials(storage: Storage) -> int:
+    """Return how many trials the study has; 0 as long as the launch has not made it."""
+    try:
+        return len(read_report(storage, "parabola").trials)
+    except StudyNotStarted:
+        return 0
 
 
 def counted(studies: Studies) -> int:
@@ -135,9 +144,7 @@ def test_an_interrupted_launch_stops_cleanly_and_goes_on_to_the_same_budget(stud
     process = studies.start("launch", "./parabola.yaml", "--workers", "2", "--set", "space.seconds=0.2")
     wait_for(lambda: (studies.directory / "home" / "postgres").exists(), 120)
     with open_storage(studies.settings) as storage:
-        wait_for(
-            lambda: study.find(storage, "parabola") is not None and len(read_report(storage, "parabola").trials) > 2
-        )
+        wait_for(lambda: n_trials(storage) > 2)
     process.send_signal(sent)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
@@ -156,9 +163,7 @@ def test_stop_reaches_the_workers(studies: Studies) -> None:
     process = studies.start("launch", "./parabola.yaml", "--workers", "2", "--set", "space.seconds=0.5")
     wait_for(lambda: (studies.directory / "home" / "postgres").exists(), 120)
     with open_storage(studies.settings) as storage:
-        wait_for(
-            lambda: study.find(storage, "parabola") is not None and len(read_report(storage, "parabola").trials) > 1
-        )
+        wait_for(lambda: n_trials(storage) > 1)
         stopped = studies("stop", "parabola")
     assert "2 workers leave after their epoch" in stopped.stderr
     assert process.wait(timeout=60) == 130
@@ -169,7 +174,7 @@ def test_a_killed_worker_is_replaced_and_its_trial_continued(studies: Studies) -
     process = studies.start("launch", "./parabola.yaml", "--workers", "2", "--set", "space.seconds=0.2")
     wait_for(lambda: (studies.directory / "home" / "postgres").exists(), 120)
     with open_storage(studies.settings) as storage:
-        wait_for(lambda: study.find(storage, "parabola") is not None)
+        wait_for(lambda: n_trials(storage) > 0)
         study_id = study.get(storage, "parabola")._study_id
 
         def victims() -> list[int]:
