@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 TEMPLATE = Path(__file__).with_name("page.html")
 CODE = re.compile(r"`([^`]+)`")
-MARKDOWN = re.compile(r"([\\`*_{}\[\]|~$])")
+MARKDOWN = re.compile(r"([\\`*|]|(?<=\])\()")
 
 
 def render(report: StudyReport, kind: str) -> str:
@@ -115,4 +115,4 @@ def _marked_text(text: str) -> str:
 
 def _marked(text: str) -> str:
     """Return text that Markdown shows as it is, on one line."""
-    return MARKDOWN.sub(r"\\\1", html.escape(" ".join(text.split()), quote=False))
+    return MARKDOWN.sub(r"\\\1", html.escape(re.sub(r"\s+", " ", text), quote=False))
