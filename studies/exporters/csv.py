@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def render(report: StudyReport) -> str:
-    """Return the trials, numbers in full; `pandas.read_csv(file, float_precision="round_trip")` reads them back."""
+    """Return the trials, with every number in full: it reads back as the same one."""
     from studies.report.frame import trials_frame
 
     return str(trials_frame(report).to_csv(index=False, lineterminator="\n"))

@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text under a header. wide: has a bar to scroll in, where the page has one. marks: rows to stress."""
+    """Rows of text under a header. marks: rows to stress."""
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from studies.space import Value
 
 GREY, BLUE, ORANGE, GREEN, RED = "#b4b8bf", "#3b6ea5", "#e8710a", "#2a8f5b", "#c5403a"
-MAX_CURVES = 200  # of each kind; more cannot be told apart, and make the page heavy
+MAX_CURVES = 100  # of each kind; more cannot be told apart, and make the page heavy
+MANY_CURVES = 30  # from here on they are thin and without points
 MAX_POINTS = 1000
 N_BINS = 8
 JITTER = 0.18
@@ -41,8 +42,8 @@ def curves(report: StudyReport) -> Figure:
     if best is not None and best.curve:
         data.append(_lines(f"best (trial {best.number})", [best], ORANGE, 1.0, width=3))
     left_out = sum(max(len(trials) - MAX_CURVES, 0) for _, _, trials in kinds)
-    title = "Learning curves" + (f" ({left_out:,} more are not drawn)" if left_out else "")
-    layout = {"xaxis": {"title": {"text": "epoch"}, **_whole_ticks(report)}, "yaxis": _metric_axis(report)}
+    title = "Every trial, epoch by epoch" + (f" ({left_out:,} more are not drawn)" if left_out else "")
+    layout = {"xaxis": {"title": {"text": "epoch"}, **_epoch_ticks(report)}, "yaxis": _metric_axis(report)}
     return Figure(title, data, layout)
 
 
@@ -133,7 +134,7 @@ def sweep(report: StudyReport, points: Sequence[SweepPoint]) -> Figure:
         line | {"name": "median of trials that ran to the end", "y": [p.typical for p in points],
                 "line": {"color": BLUE}},
     ]  # fmt: skip
-    layout = {"xaxis": {"title": {"text": "epoch"}, **_whole_ticks(report)}, "yaxis": _metric_axis(report)}
+    layout = {"xaxis": {"title": {"text": "epoch"}, **_epoch_ticks(report)}, "yaxis": _metric_axis(report)}
     return Figure("What each number of epochs gives", data, layout)
 
 
@@ -154,8 +155,10 @@ def _lines(name: str, trials: list[Trial], color: str, opacity: float, width: fl
         x += [*epochs, None]
         y += [*(_rounded(trial.curve[epoch]) for epoch in epochs), None]
         numbers += [*(trial.number for _ in epochs), None]
-    return {"type": "scatter", "mode": "lines+markers", "name": name, "x": x, "y": y, "customdata": numbers,
-            "line": {"color": color, "width": width}, "marker": {"size": 3 + width}, "opacity": opacity,
+    many = len(trials) > MANY_CURVES
+    return {"type": "scatter", "mode": "lines" if many else "lines+markers", "name": name, "x": x, "y": y,
+            "line": {"color": color, "width": 0.8 if many else width}, "marker": {"size": 3 + width},
+            "opacity": opacity, "customdata": numbers,
             "hovertemplate": "trial %{customdata}, epoch %{x}: %{y}<extra></extra>"}  # fmt: skip
 
 
@@ -223,8 +226,9 @@ def _metric_axis(report: StudyReport) -> dict[str, Any]:
     return axis
 
 
-def _whole_ticks(report: StudyReport) -> dict[str, Any]:
-    return {"dtick": 1} if report.spec.max_epochs <= 20 else {}
+def _epoch_ticks(report: StudyReport) -> dict[str, Any]:
+    most = report.spec.max_epochs
+    return {"dtick": 1, "range": [0.6, most + 0.4]} if 1 < most <= 20 else {}
 
 
 def _plain(text: str) -> str:
@@ -238,6 +242,7 @@ def _rounded(value: float | None) -> float | None:
 
 
 def caption(report: StudyReport) -> str:
-    """Return what the parameter drawings leave out."""
+    """Return how to read the parameters' drawings, and what they leave out."""
     n = len(report.ranked)
-    return f"{plural(min(n, MAX_POINTS), 'completed trial')} of {n:,} drawn; the dark line is their median."
+    drawn = f"{plural(min(n, MAX_POINTS), 'completed trial')} of {n:,} drawn"
+    return f"{drawn}: the best one orange, published ones green; the dark line is the median of all."

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from studies.report.summary import StudyReport
 
 TEMPLATE = Path(__file__).with_name("page.html")
+WIDE = 6  # columns; a table with more scrolls sideways rather than wrap its cells
 CODE = re.compile(r"`([^`]+)`")
 MARKDOWN = re.compile(r"([\\`*|]|(?<=\])\()")
 
@@ -85,7 +86,8 @@ def _table(table: Table) -> str:
     for index, row in enumerate(table.rows):
         mark = ' class="mark"' if index in table.marks else ""
         rows.append(f"<tr{mark}>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>")
-    return f'<div class="scroll"><table>{head}<tbody>{"".join(rows)}</tbody></table></div>'
+    kind = "scroll wide" if len(table.header) > WIDE else "scroll"
+    return f'<div class="{kind}"><table>{head}<tbody>{"".join(rows)}</tbody></table></div>'
 
 
 def _text(text: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from studies.report import figures, findings
-from studies.report.diagnose import ENDED, Verdict, baseline, diagnose
+from studies.report.diagnose import ENDED, NOTICEABLE, Verdict, baseline, diagnose
 from studies.report.document import Document, Section, Table, duration, exact, number, plural, short
 
 if TYPE_CHECKING:
@@ -222,24 +222,28 @@ def epochs(report: StudyReport, verdicts: dict[int, Verdict]) -> Section | None:
     first = next(point for point in points if point.best == points[-1].best)
     texts = [f"The best value was reached at epoch {first.epoch} of {points[-1].epoch}."]
     typical = [point for point in points if point.typical is not None]
-    peak = max(typical, key=lambda point: (report.sign * (point.typical or 0.0), -point.epoch))
+    texts.append(_typical_course(report, [(point.epoch, point.typical or 0.0) for point in typical]))
     over = sum(verdict.word.startswith("overfits") for verdict in verdicts.values())
-    if peak.epoch < points[-1].epoch:
-        texts.append(
-            f"The median of the trials that ran to the end is at its best in epoch {peak.epoch} and worse after it: "
-            f"that is where overfitting begins. {plural(over, 'trial')} overfitted by the verdict of their curves."
-        )
-    else:
-        texts.append(
-            "The median of the trials that ran to the end was still at its best in the last epoch: more epochs may "
-            f"give more. {plural(over, 'trial')} overfitted by the verdict of their curves."
-        )
+    if over:
+        texts.append(f"{plural(over, 'trial')} overfitted by the verdict of their curves.")
     rows = [
         (str(point.epoch), f"{point.n:,}", number(point.best), number(point.typical))
         for point in figures.spread_out(list(points), MAX_SWEEP_ROWS)
     ]
     table = Table(("epochs", "trials that reached it", "best so far", "median of those to the end"), rows)
     return Section("Epochs", texts, [table], [figures.sweep(report, points)])
+
+
+def _typical_course(report: StudyReport, typical: Sequence[tuple[int, float]]) -> str:
+    """Return what the median of the trials that ran to the end does after its best epoch."""
+    (_, first), (last_epoch, last) = typical[0], typical[-1]
+    peak_epoch, peak = max(typical, key=lambda point: (report.sign * point[1], -point[0]))
+    if peak_epoch == last_epoch:
+        return "The median of the trials that ran to the end was at its best in the last epoch: more may give more."
+    course = f"The median of the trials that ran to the end is at its best in epoch {peak_epoch} ({number(peak)})"
+    if abs(peak - last) <= NOTICEABLE * abs(peak - first):
+        return f"{course} and flat after it."
+    return f"{course} and ends at {number(last)}: overfitting begins there."
 
 
 def speed(report: StudyReport) -> Section | None:

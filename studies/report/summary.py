@@ -50,9 +50,9 @@ class Trial:
 
     def epochs(self, metric: str) -> dict[int, dict[str, float]]:
         """Every epoch with all its metrics; of a trial that did not end by itself, with the study's metric alone."""
-        history = self.attributes.get("history") or []
-        curve = {epoch: {metric: value} for epoch, value in sorted(self.curve.items())}
-        return curve | dict(enumerate(history, start=1))
+        history = dict(enumerate(self.attributes.get("history") or [], start=1))
+        found = {epoch: {metric: value} for epoch, value in self.curve.items()}
+        return {epoch: found.get(epoch, {}) | history.get(epoch, {}) for epoch in sorted({*found, *history})}
 
 
 @dataclass(frozen=True)
