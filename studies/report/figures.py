@@ -117,12 +117,19 @@ def importance(found: dict[str, float]) -> Figure:
 def speed(found: Sequence[Speed]) -> list[Figure]:
     """Return time and examples a second by batch size."""
     sizes = [str(one.batch_size) for one in found]
-    drawn = [("Seconds for an epoch, by batch size", [one.epoch_s for one in found])]
+    drawn: list[tuple[str, list[float | None]]] = [
+        ("Seconds for an epoch, by batch size", [one.epoch_s for one in found])
+    ]
     if any(one.examples_per_s for one in found):
         drawn.append(("Training examples a second, by batch size", [one.examples_per_s for one in found]))
-    axes = {"xaxis": {"type": "category"}, "yaxis": {"rangemode": "tozero"}, "showlegend": False}
-    bars = {"type": "bar", "marker": {"color": BLUE}, "width": 0.5, "hovertemplate": "%{y:,.4~g}<extra></extra>"}
-    return [Figure(title, [bars | {"x": sizes, "y": list(ys)}], axes, half=True) for title, ys in drawn]
+    axes: dict[str, Any] = {"xaxis": {"type": "category"}, "yaxis": {"rangemode": "tozero"}, "showlegend": False}
+    bars: dict[str, Any] = {
+        "type": "bar",
+        "marker": {"color": BLUE},
+        "width": 0.5,
+        "hovertemplate": "%{y:,.4~g}<extra></extra>",
+    }
+    return [Figure(title, [bars | {"x": sizes, "y": ys}], axes, half=True) for title, ys in drawn]
 
 
 def sweep(report: StudyReport, points: Sequence[SweepPoint]) -> Figure:

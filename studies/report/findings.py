@@ -111,8 +111,8 @@ def importances(report: StudyReport) -> dict[str, float]:
         own = {name: distributions[name] for name in params}
         study.add_trial(optuna.trial.create_trial(value=trial.value, params=params, distributions=own))
     evaluator = PedAnovaImportanceEvaluator(target_quantile=max(0.1, N_TARGET / len(ranked)))
-    found = get_param_importances(study, evaluator=evaluator)
-    return dict(sorted(found.items(), key=lambda item: -item[1]))
+    shares = get_param_importances(study, evaluator=evaluator)
+    return dict(sorted(shares.items(), key=lambda item: -item[1]))
 
 
 def _distribution(domain: Domain) -> BaseDistribution | None:
