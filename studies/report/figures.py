@@ -135,7 +135,7 @@ def speed(found: Sequence[Speed]) -> list[Figure]:
 def sweep(report: StudyReport, points: Sequence[SweepPoint]) -> Figure:
     """Return the best value by epoch, and the typical completed trial."""
     epochs = [point.epoch for point in points]
-    line = {"type": "scatter", "mode": "lines+markers", "x": epochs}
+    line: dict[str, Any] = {"type": "scatter", "mode": "lines+markers", "x": epochs}
     data = [
         line | {"name": "best of any trial so far", "y": [p.best for p in points], "line": {"color": ORANGE}},
         line | {"name": "median of trials that ran to the end", "y": [p.typical for p in points],
