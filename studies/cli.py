@@ -232,8 +232,8 @@ def _show_best(name: str, settings: Settings) -> None:
         file = Path(f"{name}.best.yaml")
         write_whole(file, rendered(report, "yaml"))
         typer.echo(
-            f"Written: {file}. Next: `studies dashboard` shows every trial, `studies show {name}` the space, "
-            f"`studies launch {name} --trials {2 * report.spec.n_trials}` searches on.",
+            f"Written: {file}. Next: `studies report {name}` writes a page about it, `studies dashboard` shows every "
+            f"trial, `studies launch {name} --trials {2 * report.spec.n_trials}` searches on.",
             err=True,
         )
 

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from studies.report.summary import StudyReport, Trial
     from studies.space import Value
 
-GREY, BLUE, ORANGE, GREEN, RED = "#b4b8bf", "#3b6ea5", "#e8710a", "#2a8f5b", "#c5403a"
+GREY, BLUE, ORANGE, GREEN, RED = "#a3a9b2", "#3b6ea5", "#e8710a", "#2a8f5b", "#c5403a"
 MAX_CURVES = 100  # of each kind; more cannot be told apart, and make the page heavy
 MANY_CURVES = 30  # from here on they are thin and without points
 MAX_POINTS = 1000
 N_BINS = 8
+MIN_IN_BIN = 8  # medians of fewer zigzag
 JITTER = 0.18
 
 
@@ -35,7 +36,7 @@ def curves(report: StudyReport) -> Figure:
         ("complete", BLUE, [trial for trial in others if trial.state == "complete"]),
     ]
     data = [
-        _lines(f"{name} ({len(trials)})", spread_out(trials, MAX_CURVES), color, 0.45 if name == "pruned" else 0.6)
+        _lines(f"{name} ({len(trials)})", spread_out(trials, MAX_CURVES), color, 0.8 if name == "pruned" else 0.6)
         for name, color, trials in kinds
         if trials
     ]
@@ -95,7 +96,7 @@ def parameter(report: StudyReport, name: str, importance: float | None) -> Figur
         texts = [_plain(text if len(text) <= 24 else text[:23] + "…") for text in place]
         axis = {"tickvals": list(place.values()), "ticktext": texts, "range": [-0.6, len(place) - 0.4]}
     elif isinstance(domain, Range) and domain.log:
-        axis = {"type": "log", "dtick": 1, "exponentformat": "power"}
+        axis = {"type": "log", "dtick": 1, "exponentformat": "e"}
     layout = {"xaxis": axis, "yaxis": _metric_axis(report), "showlegend": False}
     return Figure(name + share, data, layout, half=True)
 
@@ -190,9 +191,10 @@ def _medians(trials: list[Trial], name: str, place: dict[str, int]) -> list[dict
             y += [median(found), median(found), None]
     else:
         pairs = sorted((float(str(trial.params[name])), trial.value or 0.0) for trial in trials)
-        if len(pairs) < 3 * N_BINS:
+        n_bins = min(N_BINS, len(pairs) // MIN_IN_BIN)
+        if n_bins < 3:
             return []
-        edges = [len(pairs) * index // N_BINS for index in range(N_BINS + 1)]
+        edges = [len(pairs) * index // n_bins for index in range(n_bins + 1)]
         bins = [pairs[low:high] for low, high in pairwise(edges)]
         x = [median(x for x, _ in found) for found in bins]
         y = [median(y for _, y in found) for found in bins]

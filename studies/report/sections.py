@@ -265,11 +265,13 @@ def outcomes(report: StudyReport) -> Section:
     found = findings.outcomes(report)
     spent = findings.hours(report)
     rows = [(state, reason or "-", f"{n:,}") for (state, reason), n in found.items()]
-    text = (
-        f"Trials trained for {_hours(spent.used)} in all, of which {_hours(spent.failed)} went to trials that failed. "
-        f"Pruning saved about {_hours(spent.saved)}: what the pruned trials would have needed to "
-        f"{plural(report.spec.max_epochs, 'epoch')} at their own pace."
-    )
+    text = f"Trials trained for {_hours(spent.used)} in all"
+    text += f", of which {_hours(spent.failed)} went to trials that failed." if spent.failed else "."
+    if spent.saved:
+        text += (
+            f" Pruning saved about {_hours(spent.saved)}: what the pruned trials would have needed to "
+            f"{plural(report.spec.max_epochs, 'epoch')} at their own pace."
+        )
     errors = Counter(str(trial.attributes["detail"]) for trial in report.trials if "detail" in trial.attributes)
     tables = [Table(("outcome", "reason", "trials"), rows)]
     if errors:
@@ -291,7 +293,7 @@ def trials(report: StudyReport, verdicts: dict[int, Verdict]) -> Section | None:
     names = [name for name in report.parameters if _varies(report, name)]
     header = ("trial", "state", report.spec.metric, "epoch", "epochs", "time", "verdict", *names)
     rows = [_row(trial, verdicts.get(trial.number), names) for trial in order[:MAX_ROWS]]
-    text = f"{plural(len(order), 'trial')}, best first."
+    text = plural(len(order), "trial") + (", best first." if ranked else ".")
     if len(order) > MAX_ROWS:
         text = (
             f"The first {MAX_ROWS} of {len(order):,} trials, best first; "
