@@ -5,13 +5,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: study test lint install install-test clean
+.PHONY: study test test-browser lint install install-test clean
 
 study: install
 	$(BIN)/studies launch meli-cnn --workers 4
 
 test: install-test
 	$(BIN)/python -m pytest
+
+# The report's page in a real Chromium, which no wheel brings.
+test-browser: install-test
+	$(BIN)/python -m pytest tests/browser
 
 lint: install-test
 	$(BIN)/ruff check .

@@ -236,8 +236,8 @@ def _show_best(name: str, settings: Settings) -> None:
         file = Path(f"{name}.best.yaml")
         write_whole(file, rendered(report, "yaml"))
         typer.echo(
-            f"Written: {file}. Next: `studies dashboard` shows every trial, `studies show {name}` the space, "
-            f"`studies launch {name} --trials {2 * report.spec.n_trials}` searches on.",
+            f"Written: {file}. Next: `studies report {name}` writes a page about it, `studies dashboard` shows every "
+            f"trial, `studies launch {name} --trials {2 * report.spec.n_trials}` searches on.",
             err=True,
         )
 
@@ -300,22 +300,49 @@ def stop(name: StudyName, storage: StorageUrl = None) -> None:
 @app.command()
 def export(
     name: StudyName,
-    format: Annotated[str, typer.Option("--format", help="The format: yaml.")] = "yaml",
+    format: Annotated[str, typer.Option("--format", metavar="yaml|csv|parquet|json")] = "yaml",
     output: Annotated[Path | None, typer.Option("-o", "--output", help="The file; stdout without it.")] = None,
     storage: StorageUrl = None,
 ) -> None:
-    """Write the best parameters as YAML."""
+    """Write the best parameters as YAML, or every trial as CSV, Parquet or JSON."""
     from studies.exporters import EXPORTERS, write_whole
     from studies.exporters import export as rendered
 
     if format not in EXPORTERS:
         raise WrongInput(reason=f"--format is {format!r}; expected one of {', '.join(EXPORTERS)}.")
-    text = rendered(_report(name, Settings.from_environment().with_storage(storage)), format)
-    if output is None:
-        typer.echo(text, nl=False)
-    else:
-        write_whole(output, text)
+    content = rendered(_report(name, Settings.from_environment().with_storage(storage)), format)
+    if output is not None:
+        write_whole(output, content)
         typer.echo(f"Written: {output}", err=True)
+    elif isinstance(content, str):
+        typer.echo(content, nl=False)
+    else:
+        raise WrongInput(reason=f"{format} is not text; expected a file, such as -o {name}.{format}.")
+
+
+@app.command()
+def report(
+    name: StudyName,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The file; NAME.report.html without it.")
+    ] = None,
+    format: Annotated[str, typer.Option("--format", metavar="html|md", help="md goes to stdout without -o.")] = "",
+    storage: StorageUrl = None,
+) -> None:
+    """Write the study as one page to read: the answer, how sure it is, and what it rests on."""
+    from studies.exporters import write_whole
+    from studies.report.page import FORMATS, render
+
+    kind = format or ("md" if output is not None and output.suffix == ".md" else "html")
+    if kind not in FORMATS:
+        raise WrongInput(reason=f"--format is {kind!r}; expected one of {', '.join(FORMATS)}.")
+    page = render(_report(name, Settings.from_environment().with_storage(storage)), kind)
+    if output is None and kind == "md":
+        typer.echo(page, nl=False)
+        return
+    file = output or Path(f"{name}.report.html")
+    write_whole(file, page)
+    typer.echo(f"Written: {file}", err=True)
 
 
 @app.command()

@@ -14,22 +14,27 @@ from studies.errors import WrongInput
 if TYPE_CHECKING:
     from studies.report.summary import StudyReport
 
-EXPORTERS = {"yaml": "studies.exporters.yaml"}
+EXPORTERS = {
+    "yaml": "studies.exporters.yaml",
+    "csv": "studies.exporters.csv",
+    "parquet": "studies.exporters.parquet",
+    "json": "studies.exporters.json",
+}
 
 
-def export(report: StudyReport, kind: str) -> str:
-    """Return the report in this format, one of EXPORTERS. Raises NothingToExport."""
-    render: Callable[[StudyReport], str] = importlib.import_module(EXPORTERS[kind]).render
+def export(report: StudyReport, kind: str) -> str | bytes:
+    """Return the report in this format, one of EXPORTERS: text, or bytes of a binary one. Raises NothingToExport."""
+    render: Callable[[StudyReport], str | bytes] = importlib.import_module(EXPORTERS[kind]).render
     return render(report)
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, content: str | bytes) -> None:
     """Write the file so that it is either the old one or the whole new one. Raises WrongInput."""
     partial = None
     try:
         descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         Path(partial).chmod(0o666 & ~_umask())

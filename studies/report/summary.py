@@ -7,12 +7,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from studies.names import CONTINUED_BY, CONTINUES, DATA, REASON
+from studies.space import Choice, Domain, Parameter, Range, Space, decoded
 from studies.study import get, space_of, spec_of
 
 if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
-    from studies.space import Space, Value
+    from studies.space import Value
     from studies.spec import StudySpec
     from studies.storage import Storage
 
@@ -34,21 +36,60 @@ class Trial:
     continued_by: int | None
     attributes: dict[str, Any] = field(repr=False)
 
+    @property
+    def seconds(self) -> float | None:
+        """How long it trained; of one whose worker died, how long until that was noticed."""
+        if "seconds" in self.attributes:
+            return float(self.attributes["seconds"])
+        return (self.ended - self.started).total_seconds() if self.started and self.ended else None
+
+    @property
+    def published(self) -> int | None:
+        """Which entry of `start_with` it is, the settings that the model's authors published; None for any other."""
+        return self.attributes.get("start_with")
+
+    def epochs(self, metric: str) -> dict[int, dict[str, float]]:
+        """Every epoch with all its metrics; of a trial that did not end by itself, with the study's metric alone."""
+        history = dict(enumerate(self.attributes.get("history") or [], start=1))
+        found = {epoch: {metric: value} for epoch, value in self.curve.items()}
+        return {epoch: found.get(epoch, {}) | history.get(epoch, {}) for epoch in sorted({*found, *history})}
+
 
 @dataclass(frozen=True)
 class StudyReport:
-    """A study as it stands in the storage. data: name, sha256 and summary of its data set."""
+    """A study as it stands in the storage. data: name, sha256 and summary of its data set.
+
+    space: what is searched; of a plain function, what its trials suggested.
+    """
 
     spec: StudySpec
     data: dict[str, Any]
     trials: list[Trial]
+    space: Space = field(default_factory=lambda: Space({}))
+
+    @property
+    def sign(self) -> int:
+        """1 when larger is better, -1 when smaller is."""
+        return 1 if self.spec.direction == "maximize" else -1
 
     @property
     def best(self) -> Trial | None:
         """The completed trial with the best value; the earlier of two equal ones."""
+        return next(iter(self.ranked), None)
+
+    @property
+    def ranked(self) -> list[Trial]:
+        """The completed trials, best first."""
         complete = [trial for trial in self.trials if trial.state == "complete" and trial.value is not None]
-        sign = -1 if self.spec.direction == "maximize" else 1
-        return min(complete, key=lambda trial: (sign * (trial.value or 0.0), trial.number), default=None)
+        return sorted(complete, key=lambda trial: (-self.sign * (trial.value or 0.0), trial.number))
+
+    @property
+    def parameters(self) -> list[str]:
+        """The parameters that any trial had, in the order of the space."""
+        used = {name: None for trial in self.trials for name in trial.params}
+        return [name for name in self.space.parameters if name in used] + [
+            name for name in used if name not in self.space.parameters
+        ]
 
     @property
     def counts(self) -> dict[str, int]:
@@ -64,8 +105,23 @@ def read_report(storage: Storage, name: str) -> StudyReport:
     """Return the study; StudyNotStarted when the storage has none of this name."""
     study = get(storage, name)
     space = space_of(study)
-    trials = [_trial(frozen, space) for frozen in study.get_trials(deepcopy=False)]
-    return StudyReport(spec_of(study), study.user_attrs[DATA], trials)
+    stored = study.get_trials(deepcopy=False)
+    trials = [_trial(frozen, space) for frozen in stored]
+    searched = space if space.parameters else _suggested(stored)
+    return StudyReport(spec_of(study), study.user_attrs[DATA], trials, searched)
+
+
+def _suggested(trials: list[FrozenTrial]) -> Space:
+    """Return the space of a plain function, which declares none: what it asked Optuna for."""
+    found = {name: distribution for trial in trials for name, distribution in trial.distributions.items()}
+    return Space({name: Parameter(name, _domain(distribution)) for name, distribution in found.items()})
+
+
+def _domain(distribution: BaseDistribution) -> Domain:
+    kept = vars(distribution)
+    if hasattr(distribution, "choices"):
+        return Choice(tuple(decoded(choice) for choice in distribution.choices))
+    return Range(kept["low"], kept["high"], kept["log"], kept["step"])
 
 
 def _trial(frozen: FrozenTrial, space: Space) -> Trial:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -73,6 +74,29 @@ def test_launch_to_export(make_studies: Callable[[str], Studies], name: str) -> 
     assert "8/8 trials" in studies("status", "parabola").stdout
 
 
+def test_report_and_every_trial_of_a_real_study(studies: Studies) -> None:
+    with (studies.directory / "parabola.yaml").open("a") as file:
+        file.write("start_with: [{x: 2.5}]\n")
+    studies("launch", "./parabola.yaml", "--workers", "2", "--trials", "12")
+    found = report(studies)
+    assert found.best is not None
+    assert "Written: parabola.report.html" in studies("report", "parabola").stderr
+    page = (studies.directory / "parabola.report.html").read_text()
+    assert json.dumps(found.best.value) in page
+    words = studies("report", "parabola", "--format", "md").stdout
+    assert f"(trial {found.best.number}, epoch 5)" in words
+    assert "## Theirs against ours" in words
+    studies("report", "parabola", "-o", "report.md")
+    assert (studies.directory / "report.md").read_text() == words
+    assert "expected one of html, md" in studies("report", "parabola", "--format", "pdf", expect=2).stderr
+    assert len(studies("export", "parabola", "--format", "csv").stdout.splitlines()) == 13
+    assert len(json.loads(studies("export", "parabola", "--format", "json").stdout)["trials"]) == 12
+    assert "expected a file" in studies("export", "parabola", "--format", "parquet", expect=2).stderr
+    studies("export", "parabola", "--format", "parquet", "-o", "trials.parquet")
+    frame = pd.read_parquet(studies.directory / "trials.parquet")
+    assert list(frame["params_x"]) == [trial.params["x"] for trial in found.trials]
+
+
 def test_a_finished_study_runs_nothing_and_a_larger_one_goes_on(studies: Studies) -> None:
     studies("launch", "./parabola.yaml", "--workers", "2")
     again = studies("launch", "./parabola.yaml", "--workers", "2")
@@ -115,6 +139,7 @@ def test_a_plain_function_is_an_objective_too(studies: Studies) -> None:
     found = report(studies, "plain").best
     assert found is not None
     assert found.value == found.params["x"] ** 2
+    assert "| x | - | -1 to 1 |" in studies("report", "plain", "--format", "md").stdout
 
 
 def test_nan_ends_the_trial_with_a_reason_and_failures_end_the_study(studies: Studies) -> None:

@@ -1,0 +1,50 @@
+"""The whole study as JSON: its spec, its data set, and every trial with its curve."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from studies.report.summary import StudyReport, Trial
+
+
+def render(report: StudyReport) -> str:
+    """Return the study; `pandas.json_normalize(study["trials"])` has a row a trial, with "curve" one an epoch."""
+    content = {
+        "study": report.spec.name,
+        "spec": report.spec.model_dump(mode="json"),
+        "data": report.data,
+        "n_trials": report.counts,
+        "best": report.best.number if report.best else None,
+        "trials": [_trial(trial, report.spec.metric) for trial in report.trials],
+    }
+    return json.dumps(_strict(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _trial(trial: Trial, metric: str) -> dict[str, Any]:
+    return {
+        "number": trial.number,
+        "state": trial.state,
+        "reason": trial.reason,
+        "value": trial.value,
+        "epoch": trial.epoch,
+        "params": trial.params,
+        "seconds": trial.seconds,
+        "started": trial.started.isoformat() if trial.started else None,
+        "ended": trial.ended.isoformat() if trial.ended else None,
+        "continues": trial.continues,
+        "continued_by": trial.continued_by,
+        "curve": [{"epoch": epoch, **metrics} for epoch, metrics in trial.epochs(metric).items()],
+        "attributes": {key: value for key, value in trial.attributes.items() if key != "history"},
+    }
+
+
+def _strict(value: Any) -> Any:
+    """Return the value as JSON has it, which knows no NaN and no infinity."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {str(key): _strict(inner) for key, inner in value.items()}
+    return [_strict(inner) for inner in value] if isinstance(value, list) else value

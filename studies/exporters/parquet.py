@@ -1,0 +1,31 @@
+"""Every trial as Parquet: the rows and columns of the CSV with their types, and each trial's curve.
+
+`frame.explode("curve")` is the long form: one row an epoch.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from studies.report.summary import StudyReport
+
+
+def render(report: StudyReport) -> bytes:
+    """Return the trials as one Parquet file."""
+    import pyarrow
+    from pyarrow import parquet
+
+    from studies.report.frame import trials_frame
+
+    metric = report.spec.metric
+    curves = [
+        [{"epoch": epoch, **metrics} for epoch, metrics in trial.epochs(metric).items()] for trial in report.trials
+    ]
+    names = {name: None for curve in curves for point in curve for name in point if name != "epoch"} or {metric: None}
+    point = pyarrow.struct([("epoch", pyarrow.int64()), *((name, pyarrow.float64()) for name in names)])
+    table = pyarrow.Table.from_pandas(trials_frame(report), preserve_index=False)
+    file = io.BytesIO()
+    parquet.write_table(table.append_column("curve", pyarrow.array(curves, pyarrow.list_(point))), file)
+    return file.getvalue()

@@ -1,0 +1,257 @@
+"""The report's drawings, as plotly's JSON. Names that a person chose are escaped: plotly reads some HTML in text."""
+
+from __future__ import annotations
+
+import html
+import random
+from collections.abc import Sequence
+from itertools import pairwise
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from studies.report.document import Figure, plural, short
+from studies.space import Range
+
+if TYPE_CHECKING:
+    from studies.report.findings import Speed, SweepPoint
+    from studies.report.summary import StudyReport, Trial
+    from studies.space import Value
+
+GREY, BLUE, ORANGE, GREEN, RED = "#a3a9b2", "#3b6ea5", "#e8710a", "#2a8f5b", "#c5403a"
+MAX_CURVES = 100  # of each kind; more cannot be told apart, and make the page heavy
+MANY_CURVES = 30  # from here on they are thin and without points
+MAX_POINTS = 1000
+N_BINS = 8
+MIN_IN_BIN = 8  # medians of fewer zigzag
+JITTER = 0.18
+
+
+def curves(report: StudyReport) -> Figure:
+    """Return one line a trial: pruned ones grey, completed ones blue, the best one orange."""
+    best = report.best
+    others = [trial for trial in report.trials if trial.curve and trial.continued_by is None and trial is not best]
+    kinds = [
+        ("pruned", GREY, [trial for trial in others if trial.state == "pruned"]),
+        ("failed or running", RED, [trial for trial in others if trial.state not in ("pruned", "complete")]),
+        ("complete", BLUE, [trial for trial in others if trial.state == "complete"]),
+    ]
+    data = [
+        _lines(f"{name} ({len(trials)})", spread_out(trials, MAX_CURVES), color, 0.8 if name == "pruned" else 0.6)
+        for name, color, trials in kinds
+        if trials
+    ]
+    if best is not None and best.curve:
+        data.append(_lines(f"best (trial {best.number})", [best], ORANGE, 1.0, width=3))
+    left_out = sum(max(len(trials) - MAX_CURVES, 0) for _, _, trials in kinds)
+    title = "Every trial, epoch by epoch" + (f" ({left_out:,} more are not drawn)" if left_out else "")
+    layout = {"xaxis": {"title": {"text": "epoch"}, **_epoch_ticks(report)}, "yaxis": _metric_axis(report)}
+    return Figure(title, data, layout)
+
+
+def values(report: StudyReport) -> Figure:
+    """Return the value of each trial in the order in which they began, and the best so far."""
+    trials = [trial for trial in report.trials if trial.state == "complete" and trial.value is not None]
+    so_far: list[float] = []
+    for trial in trials:
+        value = trial.value or 0.0
+        so_far.append(value if not so_far else report.sign * max(report.sign * value, report.sign * so_far[-1]))
+    drawn = spread_out(list(zip(trials, so_far, strict=True)), MAX_POINTS)
+    numbers = [trial.number for trial, _ in drawn]
+    data = [
+        _points("complete", numbers, [trial.value for trial, _ in drawn], numbers, BLUE),
+        {"type": "scatter", "mode": "lines", "name": "best so far", "x": numbers, "y": [best for _, best in drawn],
+         "line": {"color": ORANGE, "shape": "hv", "width": 2}, "hoverinfo": "skip"},
+    ]  # fmt: skip
+    layout = {"xaxis": {"title": {"text": "trial"}, "rangemode": "tozero"}, "yaxis": _metric_axis(report)}
+    return Figure("Values in the order of the trials", data, layout)
+
+
+def parameter(report: StudyReport, name: str, importance: float | None) -> Figure:
+    """Return one parameter against the metric: completed trials blue, published ones green, the best one orange."""
+    trials = [trial for trial in report.trials if trial.state == "complete" and name in trial.params]
+    best = report.best
+    plain = spread_out([trial for trial in trials if trial.published is None and trial is not best], MAX_POINTS)
+    known = report.space.parameters.get(name)
+    domain = known.domain if known else None
+    place: dict[str, int] = {}
+    if not isinstance(domain, Range):
+        place = {text: index for index, text in enumerate(_categories(trials, name))}
+    kinds = [
+        ("complete", BLUE, plain),
+        ("published", GREEN, [trial for trial in trials if trial.published is not None and trial is not best]),
+        ("best", ORANGE, [trial for trial in trials if trial is best]),
+    ]
+    data = [
+        _points(
+            label, [_position(trial, name, place) for trial in found], [t.value for t in found],
+            [trial.number for trial in found], color, size=5 if label == "complete" else 10,
+        )
+        for label, color, found in kinds
+        if found
+    ]  # fmt: skip
+    data.extend(_medians(trials, name, place))
+    share = "" if importance is None else f": {importance:.0%} of the importance"
+    axis: dict[str, Any] = {}
+    if place:
+        texts = [_plain(text if len(text) <= 24 else text[:23] + "…") for text in place]
+        axis = {"tickvals": list(place.values()), "ticktext": texts, "range": [-0.6, len(place) - 0.4]}
+    elif isinstance(domain, Range) and domain.log:
+        axis = {"type": "log", "dtick": 1, "exponentformat": "e"}
+    layout = {"xaxis": axis, "yaxis": _metric_axis(report), "showlegend": False}
+    return Figure(name + share, data, layout, half=True)
+
+
+def importance(found: dict[str, float]) -> Figure:
+    """Return the importances as bars, the largest on top."""
+    names = list(reversed(found))
+    bars = {"type": "bar", "orientation": "h", "x": [found[name] for name in names], "marker": {"color": BLUE},
+            "y": [_plain(name) for name in names], "hovertemplate": "%{x:.1%}<extra></extra>"}  # fmt: skip
+    layout = {
+        "xaxis": {"tickformat": ".0%", "rangemode": "tozero"},
+        "yaxis": {"type": "category", "automargin": True},
+        "showlegend": False,
+        "height": 90 + 26 * len(names),
+    }
+    return Figure("Importance of each parameter (PED-ANOVA)", [bars], layout)
+
+
+def speed(found: Sequence[Speed]) -> list[Figure]:
+    """Return time and examples a second by batch size."""
+    sizes = [str(one.batch_size) for one in found]
+    drawn: list[tuple[str, list[float | None]]] = [
+        ("Seconds for an epoch, by batch size", [one.epoch_s for one in found])
+    ]
+    if any(one.examples_per_s for one in found):
+        drawn.append(("Training examples a second, by batch size", [one.examples_per_s for one in found]))
+    axes: dict[str, Any] = {"xaxis": {"type": "category"}, "yaxis": {"rangemode": "tozero"}, "showlegend": False}
+    bars: dict[str, Any] = {
+        "type": "bar",
+        "marker": {"color": BLUE},
+        "width": 0.5,
+        "hovertemplate": "%{y:,.4~g}<extra></extra>",
+    }
+    return [Figure(title, [bars | {"x": sizes, "y": ys}], axes, half=True) for title, ys in drawn]
+
+
+def sweep(report: StudyReport, points: Sequence[SweepPoint]) -> Figure:
+    """Return the best value by epoch, and the typical completed trial."""
+    epochs = [point.epoch for point in points]
+    line: dict[str, Any] = {"type": "scatter", "mode": "lines+markers", "x": epochs}
+    data = [
+        line | {"name": "best of any trial so far", "y": [p.best for p in points], "line": {"color": ORANGE}},
+        line | {"name": "median of trials that ran to the end", "y": [p.typical for p in points],
+                "line": {"color": BLUE}},
+    ]  # fmt: skip
+    layout = {"xaxis": {"title": {"text": "epoch"}, **_epoch_ticks(report)}, "yaxis": _metric_axis(report)}
+    return Figure("What each number of epochs gives", data, layout)
+
+
+def spread_out(items: list[Any], most: int) -> list[Any]:
+    """Return at most this many of them, evenly from first to last."""
+    if len(items) <= most:
+        return items
+    return [items[index * (len(items) - 1) // (most - 1)] for index in range(most)]
+
+
+def _lines(name: str, trials: list[Trial], color: str, opacity: float, width: float = 1.3) -> dict[str, Any]:
+    """Return one trace of many curves, with gaps between: hundreds of traces would draw slowly."""
+    x: list[int | None] = []
+    y: list[float | None] = []
+    numbers: list[int | None] = []
+    for trial in trials:
+        epochs = spread_out(sorted(trial.curve), 100)
+        x += [*epochs, None]
+        y += [*(_rounded(trial.curve[epoch]) for epoch in epochs), None]
+        numbers += [*(trial.number for _ in epochs), None]
+    many = len(trials) > MANY_CURVES
+    return {"type": "scatter", "mode": "lines" if many else "lines+markers", "name": name, "x": x, "y": y,
+            "line": {"color": color, "width": 0.8 if many else width}, "marker": {"size": 3 + width},
+            "opacity": opacity, "customdata": numbers,
+            "hovertemplate": "trial %{customdata}, epoch %{x}: %{y}<extra></extra>"}  # fmt: skip
+
+
+def _points(
+    name: str, x: Sequence[Any], y: Sequence[float | None], numbers: Sequence[int], color: str, size: int = 5
+) -> dict[str, Any]:
+    return {"type": "scatter", "mode": "markers", "name": name, "x": x, "y": [_rounded(value) for value in y],
+            "customdata": numbers, "hovertemplate": "trial %{customdata}: %{y}<extra></extra>",
+            "marker": {"color": color, "size": size, "opacity": 0.65 if size < 8 else 1.0}}  # fmt: skip
+
+
+def _medians(trials: list[Trial], name: str, place: dict[str, int]) -> list[dict[str, Any]]:
+    """Return the marginal: the median of each category, or of bins with as many trials each."""
+    if place:
+        groups: dict[int, list[float]] = {}
+        for trial in trials:
+            groups.setdefault(place[short(trial.params[name])], []).append(trial.value or 0.0)
+        x: list[float | None] = []
+        y: list[float | None] = []
+        for index, found in groups.items():
+            x += [index - 0.3, index + 0.3, None]
+            y += [median(found), median(found), None]
+    else:
+        pairs = sorted((float(str(trial.params[name])), trial.value or 0.0) for trial in trials)
+        n_bins = min(N_BINS, len(pairs) // MIN_IN_BIN)
+        if n_bins < 3:
+            return []
+        edges = [len(pairs) * index // n_bins for index in range(n_bins + 1)]
+        bins = [pairs[low:high] for low, high in pairwise(edges)]
+        x = [median(x for x, _ in found) for found in bins]
+        y = [median(y for _, y in found) for found in bins]
+    return [{"type": "scatter", "mode": "lines", "name": "median", "x": x, "y": y, "hoverinfo": "skip",
+             "line": {"color": "#33383f", "width": 2}}]  # fmt: skip
+
+
+def _categories(trials: list[Trial], name: str) -> list[str]:
+    found = {short(trial.params[name]): trial.params[name] for trial in trials}
+    return sorted(found, key=lambda text: _order(found[text], text))
+
+
+def _order(value: Value, text: str) -> tuple[bool, float, str]:
+    is_number = isinstance(value, (int, float))
+    return not is_number, float(value) if isinstance(value, (int, float)) else 0.0, text
+
+
+def _position(trial: Trial, name: str, place: dict[str, int]) -> Any:
+    value = trial.params[name]
+    if not place:
+        return value
+    # The same trial stands at the same place in every page.
+    return round(place[short(value)] + random.Random(trial.number).uniform(-JITTER, JITTER), 3)  # noqa: S311
+
+
+def _metric_axis(report: StudyReport) -> dict[str, Any]:
+    """Return the axis of the metric, without the far end of what went badly when that would flatten the rest."""
+    axis: dict[str, Any] = {"title": {"text": _plain(report.spec.metric.replace("_", " "))}}
+    seen = sorted(report.sign * value for trial in report.trials for value in trial.curve.values())
+    seen = seen or sorted(report.sign * (trial.value or 0.0) for trial in report.ranked)
+    if len(seen) < 10:
+        return axis
+    low, usual, high = seen[0], seen[len(seen) // 20], seen[-1]
+    if high - low > 3 * (high - usual) > 0:
+        margin = 0.05 * (high - usual)
+        ends = sorted([report.sign * (usual - margin), report.sign * (high + margin)])
+        axis["range"] = ends
+    return axis
+
+
+def _epoch_ticks(report: StudyReport) -> dict[str, Any]:
+    most = report.spec.max_epochs
+    return {"dtick": 1, "range": [0.6, most + 0.4]} if 1 < most <= 20 else {}
+
+
+def _plain(text: str) -> str:
+    """Return text that plotly shows as it is. It knows no entity of a quotation mark, and needs none."""
+    return html.escape(text, quote=False)
+
+
+def _rounded(value: float | None) -> float | None:
+    """Return it with six digits: more cannot be seen, and 5,000 trials have many."""
+    return None if value is None else float(f"{value:.6g}")
+
+
+def caption(report: StudyReport) -> str:
+    """Return how to read the parameters' drawings, and what they leave out."""
+    n = len(report.ranked)
+    drawn = f"{plural(min(n, MAX_POINTS), 'completed trial')} of {n:,} drawn"
+    return f"{drawn}: the best one orange, published ones green; the dark line is the median of all."

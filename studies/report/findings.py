@@ -1,0 +1,203 @@
+"""What a study's trials add up to: its best, how sure, theirs against ours, importances, hours, epochs."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from statistics import mean, median, stdev
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from studies.space import Choice, Range, encoded
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+    from studies.report.summary import StudyReport, Trial
+    from studies.space import Domain
+
+N_TOP = 5
+MIN_TRIALS_FOR_IMPORTANCE = 10
+N_TARGET = 5  # PED-ANOVA wants at least this many trials among the good ones
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Several values of the metric: how many, their mean, standard deviation, and both ends."""
+
+    n: int
+    mean: float
+    sd: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Hours:
+    """Trainings' time in hours. saved: what pruned trials would have needed to max_epochs at their own pace."""
+
+    used: float
+    failed: float
+    saved: float
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Trials of one batch size, by their medians."""
+
+    batch_size: int
+    n: int
+    epoch_s: float | None
+    examples_per_s: float | None
+    value: float | None
+
+
+@dataclass(frozen=True)
+class SweepPoint:
+    """One epoch. n: trials that reached it. best: the best value of any trial up to it. typical: the median, at it, of
+    the trials that trained to the end."""
+
+    epoch: int
+    n: int
+    best: float
+    typical: float | None
+
+
+def spread_of(trials: list[Trial]) -> Spread | None:
+    """Return the spread of their values; None of fewer than two."""
+    values = [trial.value for trial in trials if trial.value is not None]
+    if len(values) < 2:
+        return None
+    return Spread(len(values), mean(values), stdev(values), min(values), max(values))
+
+
+def repeats_of_best(report: StudyReport) -> list[Trial]:
+    """Return the completed trials with the best one's parameters, one for each seed, the best included."""
+    best = report.best
+    if best is None:
+        return []
+    settings = json.dumps(best.params, sort_keys=True)
+    same = [trial for trial in report.ranked if json.dumps(trial.params, sort_keys=True) == settings]
+    return list({trial.attributes.get("seed"): trial for trial in reversed(same)}.values())[::-1]
+
+
+def published_trials(report: StudyReport) -> list[Trial]:
+    """Return the trials of `start_with`, the settings that the authors published, without those continued later."""
+    trials = [trial for trial in report.trials if trial.published is not None and trial.continued_by is None]
+    return sorted(trials, key=lambda trial: trial.published or 0)
+
+
+def importances(report: StudyReport) -> dict[str, float]:
+    """Return each searched parameter's share in reaching the best trials, largest first, by PED-ANOVA.
+
+    Empty with fewer than MIN_TRIALS_FOR_IMPORTANCE completed trials, of which nothing can be said.
+    """
+    import optuna
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+
+    ranked = report.ranked
+    domains = {name: parameter.domain for name, parameter in report.space.parameters.items()}
+    distributions = {name: found for name, domain in domains.items() if (found := _distribution(domain))}
+    if len(ranked) < MIN_TRIALS_FOR_IMPORTANCE or not distributions:
+        return {}
+    study = optuna.create_study(direction=report.spec.direction)
+    for trial in ranked:
+        # A plain function may have asked for another range in another trial.
+        inside = {name for name in distributions if name in trial.params and trial.params[name] in domains[name]}
+        params = {name: encoded(trial.params[name]) for name in distributions if name in inside}
+        own = {name: distributions[name] for name in params}
+        study.add_trial(optuna.trial.create_trial(value=trial.value, params=params, distributions=own))
+    evaluator = PedAnovaImportanceEvaluator(target_quantile=max(0.1, N_TARGET / len(ranked)))
+    shares = get_param_importances(study, evaluator=evaluator)
+    return dict(sorted(shares.items(), key=lambda item: -item[1]))
+
+
+def _distribution(domain: Domain) -> BaseDistribution | None:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if isinstance(domain, Choice):
+        return CategoricalDistribution([encoded(choice) for choice in domain.choices])
+    if isinstance(domain, Range) and domain.low < domain.high:
+        if domain.whole:
+            return IntDistribution(int(domain.low), int(domain.high), log=domain.log, step=int(domain.step or 1))
+        return FloatDistribution(domain.low, domain.high, log=domain.log, step=domain.step)
+    return None
+
+
+def outcomes(report: StudyReport) -> dict[tuple[str, str], int]:
+    """Return trials by state and reason, those continued by another included, the most frequent first."""
+    ends = Counter((trial.state, trial.reason or "") for trial in report.trials)
+    return dict(ends.most_common())
+
+
+def hours(report: StudyReport) -> Hours:
+    """Return where the time went."""
+    used = sum(trial.seconds or 0.0 for trial in report.trials)
+    failed = sum(trial.seconds or 0.0 for trial in report.trials if trial.state == "fail")
+    saved = 0.0
+    for trial in report.trials:
+        # The pace of a trial that another continues is not known: its epochs are those of both.
+        if trial.state == "pruned" and trial.curve and trial.continues is None:
+            saved += epoch_seconds(trial) * max(report.spec.max_epochs - max(trial.curve), 0)
+    return Hours(used / 3600, failed / 3600, saved / 3600)
+
+
+def epoch_seconds(trial: Trial) -> float:
+    """Return how long one of its epochs took."""
+    return (trial.seconds or 0.0) / len(trial.curve)
+
+
+def speeds(report: StudyReport) -> list[Speed]:
+    """Return time and speed by batch size, smallest first; none when there is no parameter of this name."""
+    sizes: dict[int, list[Trial]] = {}
+    for trial in report.trials:
+        size = trial.params.get("batch_size")
+        if isinstance(size, int) and trial.curve and trial.state in ("complete", "pruned") and trial.continues is None:
+            sizes.setdefault(size, []).append(trial)
+    return [_speed(size, sizes[size]) for size in sorted(sizes)]
+
+
+def _speed(size: int, trials: list[Trial]) -> Speed:
+    seconds = [epoch_seconds(trial) for trial in trials if trial.seconds is not None]
+    examples = [
+        metrics["examples_per_s"]
+        for trial in trials
+        for metrics in trial.attributes.get("history", [])
+        if "examples_per_s" in metrics
+    ]
+    values = [trial.value for trial in trials if trial.value is not None]
+    return Speed(
+        size,
+        len(trials),
+        median(seconds) if seconds else None,
+        median(examples) if examples else None,
+        median(values) if values else None,
+    )
+
+
+def sweep(report: StudyReport) -> list[SweepPoint]:
+    """Return what each number of epochs would have given, from the curves alone."""
+    curves = [trial.curve for trial in report.trials if trial.curve and trial.continued_by is None]
+    if not curves:
+        return []
+    epochs = sorted({epoch for curve in curves for epoch in curve})
+    place = {epoch: column for column, epoch in enumerate(epochs)}
+    values = np.full((len(curves), len(epochs)), np.nan)
+    for row, curve in enumerate(curves):
+        for epoch, value in curve.items():
+            values[row, place[epoch]] = value
+    reached = np.sum(~np.isnan(values), axis=0)
+    best = np.fmax.accumulate(np.nanmax(report.sign * values, axis=0)) * report.sign
+    whole = values[~np.isnan(values[:, -1])]
+    return [
+        SweepPoint(epoch, int(reached[column]), float(best[column]), _middle(whole[:, column]))
+        for epoch, column in place.items()
+    ]
+
+
+def _middle(values: npt.NDArray[np.float64]) -> float | None:
+    known = values[~np.isnan(values)]
+    return float(np.median(known)) if known.size else None

@@ -1,0 +1,58 @@
+"""The trials as a pandas frame: one row a trial, its parameters as columns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from studies.report.summary import StudyReport, Trial
+
+PROVENANCE = ("commit", "dirty", "studies", "torch", "device", "host")
+
+
+def trials_frame(report: StudyReport) -> pd.DataFrame:
+    """Return every trial, with a column `params_NAME` for every parameter and `metrics_NAME` for every metric.
+
+    A column of lists, or of several kinds of values, holds text, as the storage does: a list as JSON.
+    """
+    trials = report.trials
+    columns: dict[str, list[Any]] = {
+        "number": [trial.number for trial in trials],
+        "state": [trial.state for trial in trials],
+        "reason": [trial.reason for trial in trials],
+        "detail": [trial.attributes.get("detail") for trial in trials],
+        "value": [trial.value for trial in trials],
+        "epoch": [trial.epoch for trial in trials],
+        "n_epochs": [len(trial.curve) for trial in trials],
+        "seconds": [trial.seconds for trial in trials],
+        "started": [trial.started for trial in trials],
+        "ended": [trial.ended for trial in trials],
+        "seed": [trial.attributes.get("seed") for trial in trials],
+        "start_with": [trial.published for trial in trials],
+        "continues": [trial.continues for trial in trials],
+        "continued_by": [trial.continued_by for trial in trials],
+    }
+    for name in report.parameters:
+        columns[f"params_{name}"] = _of_one_kind([trial.params.get(name) for trial in trials])
+    for name in metric_names(trials):
+        columns[f"metrics_{name}"] = [trial.attributes.get("metrics", {}).get(name) for trial in trials]
+    for name in PROVENANCE:
+        columns[f"provenance_{name}"] = [trial.attributes.get("provenance", {}).get(name) for trial in trials]
+    # convert_dtypes: whole numbers stay whole beside missing ones.
+    return pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns.items()}).convert_dtypes()
+
+
+def metric_names(trials: Iterable[Trial]) -> list[str]:
+    """Return the metrics that trials kept of their best epoch, in the order in which they were reported."""
+    return list({name: None for trial in trials for name in trial.attributes.get("metrics", {})})
+
+
+def _of_one_kind(values: list[Any]) -> list[Any]:
+    kinds = {type(value) for value in values if value is not None}
+    if len(kinds - {int, float}) + bool(kinds & {int, float}) <= 1 and list not in kinds:
+        return values
+    return [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]

@@ -1,0 +1,120 @@
+"""A report as one file: HTML that opens offline, or Markdown. Both print every word and table; HTML draws as well."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING
+
+from studies.report.document import Document, Figure, Section, Table
+from studies.report.sections import document
+
+if TYPE_CHECKING:
+    from studies.report.summary import StudyReport
+
+TEMPLATE = Path(__file__).with_name("page.html")
+WIDE = 6  # columns; a table with more scrolls sideways rather than wrap its cells
+CODE = re.compile(r"`([^`]+)`")
+MARKDOWN = re.compile(r"([\\`*|]|(?<=\])\()")
+
+
+def render(report: StudyReport, kind: str) -> str:
+    """Return the report in this format, one of FORMATS."""
+    return FORMATS[kind](document(report))
+
+
+def as_html(page: Document) -> str:
+    """Return the page with plotly and the figures' data inside."""
+    from plotly.offline import get_plotlyjs
+
+    drawn = [figure for section in page.sections for figure in section.figures]
+    numbers = iter(range(len(drawn)))
+    contents = "".join(f'<a href="#{_anchor(s.title)}">{html.escape(s.title)}</a>' for s in page.sections)
+    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+        title=html.escape(page.title),
+        subtitle=html.escape(page.subtitle),
+        contents=contents,
+        body="\n".join(_section(section, numbers) for section in page.sections),
+        plotly=get_plotlyjs(),
+        figures=_in_script([{"data": figure.data, "layout": figure.layout} for figure in drawn]),
+    )
+
+
+def as_markdown(page: Document) -> str:
+    """Return the page's words and tables."""
+    parts = [f"# {_marked(page.title)}", _marked(page.subtitle)]
+    for section in page.sections:
+        parts.append(f"## {_marked(section.title)}")
+        parts += [_marked_text(text) for text in section.text]
+        parts += [_markdown_table(table) for table in section.tables if table.rows]
+        parts += [_marked_text(note) for note in section.notes]
+    return "\n\n".join(parts) + "\n"
+
+
+FORMATS: dict[str, Callable[[Document], str]] = {"html": as_html, "md": as_markdown}
+
+
+def _section(section: Section, numbers: Iterator[int]) -> str:
+    texts = "".join(f"<p>{_text(text)}</p>" for text in section.text)
+    tables = "".join(_table(table) for table in section.tables if table.rows)
+    figures = "".join(_figure(figure, next(numbers)) for figure in section.figures)
+    notes = "".join(f'<p class="note">{_text(note)}</p>' for note in section.notes)
+    parts = [
+        f"<h2>{html.escape(section.title)}</h2>",
+        texts,
+        f'<div class="tables">{tables}</div>' if tables else "",
+        f'<div class="figures">{figures}</div>' if figures else "",
+        notes,
+    ]
+    return f'<section id="{_anchor(section.title)}">' + "\n".join(part for part in parts if part) + "</section>"
+
+
+def _figure(figure: Figure, index: int) -> str:
+    kind = "figure half" if figure.half else "figure"
+    title = html.escape(figure.title)
+    return f'<div class="{kind}"><h3>{title}</h3><div class="plot" id="figure-{index}"></div></div>'
+
+
+def _table(table: Table) -> str:
+    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in table.header)
+    head = f"<thead><tr>{head}</tr></thead>" if any(table.header) else ""
+    rows = []
+    for index, row in enumerate(table.rows):
+        mark = ' class="mark"' if index in table.marks else ""
+        rows.append(f"<tr{mark}>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>")
+    kind = "scroll wide" if len(table.header) > WIDE else "scroll"
+    return f'<div class="{kind}"><table>{head}<tbody>{"".join(rows)}</tbody></table></div>'
+
+
+def _text(text: str) -> str:
+    return CODE.sub(r"<code>\1</code>", html.escape(text))
+
+
+def _in_script(value: object) -> str:
+    """Return JSON that cannot end the script element it stands in."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _anchor(title: str) -> str:
+    return title.lower().replace(" ", "-")
+
+
+def _markdown_table(table: Table) -> str:
+    lines = [table.header, ["---"] * len(table.header), *table.rows]
+    cells = ([cell if cell == "---" else _marked(cell) for cell in line] for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+
+
+def _marked_text(text: str) -> str:
+    """Return a sentence; what stands between backticks stays code."""
+    return "".join(f"`{part}`" if index % 2 else _marked(part) for index, part in enumerate(CODE.split(text)))
+
+
+def _marked(text: str) -> str:
+    """Return text that Markdown shows as it is, on one line."""
+    return MARKDOWN.sub(r"\\\1", html.escape(re.sub(r"\s+", " ", text), quote=False))

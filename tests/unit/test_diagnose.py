@@ -1,0 +1,100 @@
+"""Verdicts from curves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from studies.report.diagnose import Verdict, diagnose
+from studies.report.summary import Trial
+
+from ..reports import make_report, make_trial
+
+GOOD = [0.3, 0.5, 0.6, 0.65, 0.66, 0.66]
+
+
+def with_losses(number: int, curve: list[float], losses: list[float], **given: Any) -> Trial:
+    history = [{"balanced_accuracy": v, "train_loss": loss} for v, loss in zip(curve, losses, strict=True)]
+    return make_trial(number, curve, attributes={"history": history}, **given)
+
+
+def verdict(trial: Trial, **given: Any) -> Verdict:
+    """Return what is said of the trial beside a good one."""
+    good = with_losses(100, GOOD, [2.0, 1.5, 1.0, 0.8, 0.7, 0.6])
+    return diagnose(make_report([trial, good], **given))[trial.number]
+
+
+def test_ok() -> None:
+    assert verdict(with_losses(0, GOOD, [2.0, 1.5, 1.0, 0.8, 0.7, 0.6])) == Verdict("ok")
+
+
+def test_overfits() -> None:
+    found = verdict(with_losses(0, [0.3, 0.5, 0.6, 0.5, 0.45, 0.4], [2.0, 1.5, 1.0, 0.6, 0.3, 0.1]))
+    assert found.word == "overfits after epoch 3"
+    assert "0.6000 in epoch 3 and 0.4000 in epoch 6, while train_loss fell from 1.0000 to 0.1000" in found.evidence
+    assert found.advice
+
+
+def test_worse_on_both_sides_is_not_overfitting() -> None:
+    found = verdict(with_losses(0, [0.3, 0.5, 0.6, 0.5, 0.45, 0.4], [2.0, 1.5, 1.0, 1.1, 1.2, 1.3]))
+    assert not found.word.startswith("overfits")
+
+
+def test_wobble_is_not_overfitting() -> None:
+    assert verdict(make_trial(0, [0.3, 0.5, 0.66, 0.65, 0.655, 0.658])).word == "ok"
+
+
+def test_diverged() -> None:
+    nan = make_trial(0, [0.2], state="fail", reason="nan", attributes={"detail": "train_loss is nan in epoch 2"})
+    assert verdict(nan) == Verdict(
+        "diverged", "train_loss is nan in epoch 2", "a lower learning_rate, or gradient clipping"
+    )
+    assert verdict(with_losses(0, [0.3, 0.2, 0.15, 0.15], [2.0, 1.9, 50.0, 400.0])).word == "diverged"
+
+
+def test_no_better_than_the_baseline() -> None:
+    found = verdict(with_losses(0, [0.1, 0.1, 0.11], [2.3, 2.3, 2.3]))
+    assert found.word == "no better than the baseline"
+    assert "a constant answer scores 0.1000" in found.evidence
+
+
+def test_the_baseline_of_a_metric_without_one_is_unknown() -> None:
+    assert verdict(make_trial(0, [0.1, 0.1, 0.1]), metric="accuracy").word == "ok"
+
+
+def test_still_improving_at_max_epochs() -> None:
+    rising = make_trial(0, [0.2, 0.3, 0.4, 0.5, 0.6, 0.7])
+    assert verdict(rising).word == "still improving at max_epochs"
+    assert verdict(rising, max_epochs=12).word == "ok"
+
+
+def test_underfits() -> None:
+    found = verdict(with_losses(0, [0.2, 0.22, 0.23, 0.24, 0.24, 0.24], [2.2, 2.1, 2.1, 2.0, 2.0, 2.0]))
+    assert found.word == "underfits"
+    assert "in epoch 6 train_loss is 2.0000 and the best trial's 0.6000" in found.evidence
+
+
+def test_a_pruned_trial_is_compared_at_its_own_last_epoch() -> None:
+    pruned = with_losses(0, [0.28, 0.48, 0.58], [2.1, 1.6, 1.1], state="pruned")
+    assert verdict(pruned).word == "ok"
+
+
+def test_short_and_missing_curves() -> None:
+    assert verdict(make_trial(0, [0.4, 0.5])).word == "too short to tell"
+    missing = verdict(make_trial(0, [], state="fail", reason="out_of_memory"))
+    assert missing.word == "no curve"
+    assert "out_of_memory" in missing.evidence
+
+
+def test_running_trials_have_no_verdict() -> None:
+    assert diagnose(make_report([make_trial(0, [0.3], state="running")])) == {}
+
+
+@pytest.mark.parametrize("scale", [1.0, 1000.0])
+def test_losses_are_judged_like_accuracies_whatever_their_scale(scale: float) -> None:
+    good = [scale * (1 - value) for value in GOOD]
+    bad = [scale * value for value in (0.7, 0.5, 0.4, 0.5, 0.55, 0.6)]
+    trials = [make_trial(0, bad), make_trial(1, good)]
+    found = diagnose(make_report(trials, metric="loss", direction="minimize"))
+    assert [found[0].word, found[1].word] == ["overfits after epoch 3", "ok"]

@@ -1,0 +1,231 @@
+"""The report's page, from studies made by hand."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from dataclasses import replace
+from typing import Any
+
+import plotly.graph_objects
+import pytest
+
+from studies.report import findings
+from studies.report.document import duration, exact, number
+from studies.report.page import render
+from studies.report.sections import MAX_ROWS, document
+from studies.report.summary import StudyReport, Trial
+
+from ..reports import HOSTILE, make_report, make_study, make_trial
+
+MEGABYTE = 1024 * 1024
+
+
+def all_failed() -> StudyReport:
+    failed = {"state": "fail", "reason": "exception", "attributes": {"detail": "RuntimeError: no", "history": []}}
+    return make_report([make_trial(number, [], **failed) for number in range(5)])
+
+
+def all_pruned() -> StudyReport:
+    return make_report([make_trial(number, [0.2, 0.3], state="pruned") for number in range(5)])
+
+
+def waiting() -> StudyReport:
+    unknown: dict[str, Any] = {"params": {}, "started": None, "ended": None}
+    return make_report([replace(make_trial(0, [], state="waiting", **unknown), attributes={"start_with": 0})])
+
+
+STUDIES = {
+    "empty": make_report([]),
+    "all failed": all_failed(),
+    "all pruned": all_pruned(),
+    "waiting": waiting(),
+    "single": make_report([make_trial(0, [0.3, 0.5, 0.4])]),
+    "single without epochs": make_report([make_trial(0, [], value=0.4)], metric="value", max_epochs=1),
+    "usual": make_study(40),
+}
+
+
+@pytest.fixture(params=STUDIES)
+def report(request: pytest.FixtureRequest) -> StudyReport:
+    return STUDIES[request.param]
+
+
+def words_of(page: str) -> list[str]:
+    """Return what a reader of the HTML page sees, outside the figures."""
+    body = page[page.index("<h1>") : page.index("</main>")]
+    body = re.sub(r"<nav>.*?</nav>|<h3>.*?</h3>", " ", body, flags=re.DOTALL)
+    return html.unescape(re.sub(r"<[^>]*>", " ", body)).split()
+
+
+def words_of_markdown(page: str) -> list[str]:
+    lines = [line for line in page.splitlines() if not re.fullmatch(r"[| -]+", line)]
+    text = html.unescape(re.sub(r"\\(.)", "\x00\\1", "\n".join(lines)))
+    text = re.sub(r"(?<!\x00)[|`]|^#+", " ", text, flags=re.MULTILINE)
+    return text.replace("\x00", "").split()
+
+
+def test_html_and_markdown_say_the_same(report: StudyReport) -> None:
+    assert words_of(render(report, "html")) == words_of_markdown(render(report, "md"))
+
+
+def test_the_page_has_everything_inside(report: StudyReport) -> None:
+    page = render(report, "html")
+    assert len(page.encode()) < 6 * MEGABYTE
+    assert not re.findall(r"<(?:script|link|img|iframe)[^>]*(?:src|href)=", page[: page.index("<main>")])
+    assert page.count('id="figures"') == 1
+    assert "default-src 'none'" in page
+
+
+def test_every_figure_is_one_that_plotly_knows(report: StudyReport) -> None:
+    for section in document(report).sections:
+        for figure in section.figures:
+            plotly.graph_objects.Figure(data=figure.data, layout=figure.layout)
+
+
+def test_without_a_completed_trial_it_says_so() -> None:
+    for name in ("empty", "all failed", "all pruned", "waiting"):
+        assert "No trial was completed" in render(STUDIES[name], "md")
+    assert "5 pruned" in render(STUDIES["all pruned"], "md")
+    assert "RuntimeError: no" in render(STUDIES["all failed"], "md")
+
+
+def test_numbers_in_the_page_are_those_of_the_report() -> None:
+    report = STUDIES["usual"]
+    best = report.best
+    assert best is not None
+    words = words_of(render(report, "html"))
+    assert exact(best.value) in words
+    for value in best.params.values():
+        assert " ".join(exact(value).split()) in " ".join(words)
+    rows = rows_of(report, "All trials")
+    assert len(rows) == len(report.trials)
+    shown = {row[0]: row for row in rows}
+    for trial in report.trials:
+        row = shown[str(trial.number)]
+        assert row[1].startswith(trial.state)
+        assert row[2] == (number(trial.value) if trial.state == "complete" else "-")
+        assert row[4:6] == [str(len(trial.curve)), duration(trial.seconds)]
+    outcomes = {(row[0], row[1]): int(row[2]) for row in rows_of(report, "Outcomes and hours")}
+    assert outcomes[("complete", "-")] == sum(trial.state == "complete" for trial in report.trials)
+    assert sum(outcomes.values()) == len(report.trials)
+
+
+def rows_of(report: StudyReport, title: str) -> list[list[str]]:
+    section = next(section for section in document(report).sections if section.title == title)
+    return [list(row) for row in section.tables[0].rows]
+
+
+def test_the_curves_that_are_drawn_are_those_of_the_report() -> None:
+    report = STUDIES["usual"]
+    section = next(section for section in document(report).sections if section.title == "Learning curves")
+    drawn = {trace["name"]: trace for trace in section.figures[0].data}
+    pruned = [trial for trial in report.trials if trial.state == "pruned"]
+    trace = drawn[f"pruned ({len(pruned)})"]
+    points = [point for point in zip(trace["customdata"], trace["x"], trace["y"], strict=True) if point[0] is not None]
+    expected = [(trial.number, epoch, value) for trial in pruned for epoch, value in trial.curve.items()]
+    assert points == [(n, epoch, float(f"{value:.6g}")) for n, epoch, value in expected]
+
+
+def test_the_answer_says_that_it_is_one_seed_unless_it_was_repeated() -> None:
+    once = make_report([make_trial(0, [0.5]), make_trial(1, [0.6], params={"learning_rate": 1e-2})])
+    assert "This is one seed" in render(once, "md")
+    again = make_report([make_trial(n, [value]) for n, value in enumerate([0.5, 0.6, 0.7])])
+    assert "under 3 seeds give a mean of 0.6000 with a standard deviation of 0.1000" in render(again, "md")
+
+
+def test_theirs_against_ours() -> None:
+    theirs = make_trial(0, [0.5], attributes={"start_with": 0})
+    ours = make_trial(1, [0.6], params={"learning_rate": 1e-2})
+    assert "(0.6000) is 0.1000 better than the best of the authors'" in render(make_report([theirs, ours]), "md")
+    lower = render(make_report([theirs, ours], direction="minimize"), "md")
+    assert "is 0.1000 worse than the best of the authors'" in lower
+    assert "Theirs against ours" not in render(make_report([ours]), "md")
+
+
+def test_importances_find_the_parameter_that_matters() -> None:
+    found = findings.importances(STUDIES["usual"])
+    assert next(iter(found)) == "learning_rate"
+    assert sum(found.values()) == pytest.approx(1)
+    assert findings.importances(make_study(8)) == {}
+
+
+def test_log_ranges_have_log_axes_and_choices_are_jittered() -> None:
+    section = next(section for section in document(STUDIES["usual"]).sections if section.title == "Parameters")
+    figures = {figure.title.split(":")[0]: figure for figure in section.figures}
+    assert figures["learning_rate"].layout["xaxis"]["type"] == "log"
+    assert "type" not in figures["dropout"].layout["xaxis"]
+    assert figures["hidden_layers"].layout["xaxis"]["ticktext"] == ["[128]", "[256, 128]"]
+    places = figures["batch_size"].data[0]["x"]
+    assert {round(place) for place in places} == {0, 1, 2}
+    assert len(set(places)) > 10
+
+
+def test_hours_used_and_saved() -> None:
+    complete = make_trial(0, [0.5] * 6, attributes={"seconds": 3600.0})
+    pruned = make_trial(1, [0.5] * 2, state="pruned", attributes={"seconds": 1200.0})
+    failed = make_trial(2, [], state="fail", reason="nan", attributes={"seconds": 600.0, "history": []})
+    hours = findings.hours(make_report([complete, pruned, failed]))
+    assert hours.used == pytest.approx(1.5)
+    assert hours.failed == pytest.approx(1 / 6)
+    assert hours.saved == pytest.approx(4 * 600 / 3600)
+
+
+def test_the_epoch_sweep() -> None:
+    report = make_report([make_trial(0, [0.5, 0.7, 0.6]), make_trial(1, [0.6, 0.5, 0.4]), make_trial(2, [0.8])])
+    points = findings.sweep(report)
+    assert [(point.epoch, point.n, point.best) for point in points] == [(1, 3, 0.8), (2, 2, 0.8), (3, 2, 0.8)]
+    assert [point.typical for point in points] == [pytest.approx(value) for value in (0.55, 0.6, 0.5)]
+    assert "is at its best in epoch 2 (0.6000) and ends at 0.5000: overfitting begins there" in render(report, "md")
+
+
+def test_hostile_names_stay_text() -> None:
+    declared = {
+        HOSTILE: {"choices": [HOSTILE, "<b>bold</b>", "=1+1"], "default": "=1+1"},
+        "x": {"low": 0.0, "high": 1.0, "default": 0.0},
+    }
+    trials = [hostile_trial(n, [HOSTILE, "<b>bold</b>", "=1+1"][n % 3]) for n in range(12)]
+    report = make_report(trials, declared, metric="balanced_accuracy", description=HOSTILE)
+    report = replace(report, data={"name": HOSTILE, "sha256": HOSTILE, "summary": {HOSTILE: 1}})
+    page = render(report, "html")
+    markup = re.sub(r"<script>.*?</script>", "", page[: page.index("<main>")], flags=re.DOTALL)
+    assert "<img" not in markup + page[page.index("<main>") : page.index("</main>")]
+    figures = page[page.index('id="figures">') + len('id="figures">') :]
+    json.loads(figures[: figures.index("</script>")])
+    assert "alert(1)" in figures
+    markdown = render(report, "md")
+    assert "<img" not in markdown
+    assert "<script" not in markdown
+    assert all(line.endswith("|") for line in markdown.splitlines() if line.startswith("|"))
+    assert words_of(page) == words_of_markdown(markdown)
+
+
+def hostile_trial(n: int, category: str) -> Trial:
+    attributes = {"detail": HOSTILE, "start_with": n} if n < 2 else {}
+    params = {HOSTILE: category, "x": n / 12}
+    return make_trial(n, [0.3, 0.3 + n / 100], params=params, reason=HOSTILE, attributes=attributes)
+
+
+def test_five_thousand_trials() -> None:
+    report = make_study(5000, max_epochs=20)
+    page = render(report, "html")
+    assert len(page.encode()) < 6 * MEGABYTE
+    assert len(rows_of(report, "All trials")) == MAX_ROWS
+    assert f"The first {MAX_ROWS} of 5,000 trials" in render(report, "md")
+
+
+def test_a_few_catastrophes_do_not_flatten_the_rest() -> None:
+    trials = [make_trial(n, [1.0 + n / 100] * 3) for n in range(30)] + [make_trial(30, [1e9] * 3)]
+    section = document(make_report(trials, direction="minimize")).sections[1]
+    low, high = section.figures[0].layout["yaxis"]["range"]
+    assert low < 1.0
+    assert 1.29 < high < 2
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(None, "-"), (0.0, "0.0000"), (0.93121, "0.9312"), (2.5e-7, "2.5e-07"), (1234.5, "1,234"), (-3e7, "-3e+07")],
+)
+def test_number(value: float | None, expected: str) -> None:
+    assert number(value) == expected
