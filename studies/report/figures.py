@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -44,7 +44,8 @@ def curves(report: StudyReport) -> Figure:
         data.append(_lines(f"best (trial {best.number})", [best], ORANGE, 1.0, width=3))
     left_out = sum(max(len(trials) - MAX_CURVES, 0) for _, _, trials in kinds)
     title = "Every trial, epoch by epoch" + (f" ({left_out:,} more are not drawn)" if left_out else "")
-    layout = {"xaxis": {"title": {"text": "epoch"}, **_epoch_ticks(report)}, "yaxis": _metric_axis(report)}
+    seen = (value for trial in report.trials for value in trial.curve.values())
+    layout = {"xaxis": {"title": {"text": "epoch"}, **_epoch_ticks(report)}, "yaxis": _metric_axis(report, seen)}
     return Figure(title, data, layout)
 
 
@@ -62,7 +63,8 @@ def values(report: StudyReport) -> Figure:
         {"type": "scatter", "mode": "lines", "name": "best so far", "x": numbers, "y": [best for _, best in drawn],
          "line": {"color": ORANGE, "shape": "hv", "width": 2}, "hoverinfo": "skip"},
     ]  # fmt: skip
-    layout = {"xaxis": {"title": {"text": "trial"}, "rangemode": "tozero"}, "yaxis": _metric_axis(report)}
+    axis = _metric_axis(report, (trial.value for trial in trials))
+    layout = {"xaxis": {"title": {"text": "trial"}, "rangemode": "tozero"}, "yaxis": axis}
     return Figure("Values in the order of the trials", data, layout)
 
 
@@ -97,7 +99,8 @@ def parameter(report: StudyReport, name: str, importance: float | None) -> Figur
         axis = {"tickvals": list(place.values()), "ticktext": texts, "range": [-0.6, len(place) - 0.4]}
     elif isinstance(domain, Range) and domain.log:
         axis = {"type": "log", "dtick": 1, "exponentformat": "e"}
-    layout = {"xaxis": axis, "yaxis": _metric_axis(report), "showlegend": False}
+    values_axis = _metric_axis(report, (trial.value for trial in trials))
+    layout = {"xaxis": axis, "yaxis": values_axis, "showlegend": False}
     return Figure(name + share, data, layout, half=True)
 
 
@@ -142,7 +145,8 @@ def sweep(report: StudyReport, points: Sequence[SweepPoint]) -> Figure:
         line | {"name": "median of trials that ran to the end", "y": [p.typical for p in points],
                 "line": {"color": BLUE}},
     ]  # fmt: skip
-    layout = {"xaxis": {"title": {"text": "epoch"}, **_epoch_ticks(report)}, "yaxis": _metric_axis(report)}
+    axis = _metric_axis(report, (point.typical for point in points))
+    layout = {"xaxis": {"title": {"text": "epoch"}, **_epoch_ticks(report)}, "yaxis": axis}
     return Figure("What each number of epochs gives", data, layout)
 
 
@@ -220,11 +224,10 @@ def _position(trial: Trial, name: str, place: dict[str, int]) -> Any:
     return round(place[short(value)] + random.Random(trial.number).uniform(-JITTER, JITTER), 3)  # noqa: S311
 
 
-def _metric_axis(report: StudyReport) -> dict[str, Any]:
+def _metric_axis(report: StudyReport, drawn: Iterable[float | None]) -> dict[str, Any]:
     """Return the axis of the metric, without the far end of what went badly when that would flatten the rest."""
     axis: dict[str, Any] = {"title": {"text": _plain(report.spec.metric.replace("_", " "))}}
-    seen = sorted(report.sign * value for trial in report.trials for value in trial.curve.values())
-    seen = seen or sorted(report.sign * (trial.value or 0.0) for trial in report.ranked)
+    seen = sorted(report.sign * value for value in drawn if value is not None)
     if len(seen) < 10:
         return axis
     low, usual, high = seen[0], seen[len(seen) // 20], seen[-1]

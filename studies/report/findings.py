@@ -168,7 +168,7 @@ def _speed(size: int, trials: list[Trial]) -> Speed:
         for metrics in trial.attributes.get("history", [])
         if "examples_per_s" in metrics
     ]
-    values = [trial.value for trial in trials if trial.value is not None]
+    values = [trial.value for trial in trials if trial.value is not None and trial.state == "complete"]
     return Speed(
         size,
         len(trials),

@@ -111,15 +111,24 @@ def theirs_against_ours(report: StudyReport) -> Section | None:
         rows.append([name, *cells])
     text = "No published setting was completed here yet."
     if ours is not None and theirs is not None:
-        gain = report.sign * ((ours.value or 0.0) - (theirs.value or 0.0))
-        text = (
-            f"The search's best ({number(ours.value)}) is {number(abs(gain))} {'better' if gain > 0 else 'worse'} than "
-            f"the best of the authors' published settings, trained here in the same way ({number(theirs.value)}, "
-            f"trial {theirs.number})."
-            if gain
-            else f"The search found nothing better than the authors' published settings ({number(theirs.value)})."
-        )
+        text = _comparison(report, ours, theirs)
     return Section("Theirs against ours", [text], [Table(("", *names), rows)])
+
+
+def _comparison(report: StudyReport, ours: Trial, theirs: Trial) -> str:
+    """Return by how much the search beat the published settings, and whether that is more than luck may give."""
+    gain = report.sign * ((ours.value or 0.0) - (theirs.value or 0.0))
+    if gain == 0:
+        return f"The search found nothing better than the authors' published settings ({number(theirs.value)})."
+    text = (
+        f"The search's best ({number(ours.value)}) is {number(abs(gain))} {'better' if gain > 0 else 'worse'} than "
+        f"the best of the authors' published settings, trained here in the same way ({number(theirs.value)}, "
+        f"trial {theirs.number})."
+    )
+    top = findings.spread_of(report.ranked[: findings.N_TOP])
+    if top is not None and top.n == findings.N_TOP and abs(gain) <= top.high - top.low:
+        text += f" That is no more than the best {top.n} trials differ among themselves: call it a draw."
+    return text
 
 
 def _value_or_state(trial: Trial) -> str:

@@ -223,6 +223,20 @@ def test_a_few_catastrophes_do_not_flatten_the_rest() -> None:
     assert 1.29 < high < 2
 
 
+def test_a_small_difference_is_a_draw() -> None:
+    theirs = make_trial(0, [0.600], attributes={"start_with": 0})
+    ours = [make_trial(n, [0.600 + n / 1000], params={"learning_rate": n / 100}) for n in range(1, 6)]
+    assert "call it a draw" not in render(make_report([theirs, *ours]), "md")
+    assert "call it a draw" in render(make_report([theirs, *ours[:4]]), "md")
+
+
+def test_the_value_of_a_pruned_trial_is_none_of_its_batch_size() -> None:
+    sizes = [{"batch_size": 64}, {"batch_size": 128}]
+    trials = [make_trial(n, [0.5], params=params) for n, params in enumerate(sizes)]
+    trials.append(make_trial(2, [0.1], params=sizes[0], state="pruned", value=0.1))  # Optuna's: its last report
+    assert [(one.n, one.value) for one in findings.speeds(make_report(trials))] == [(2, 0.5), (1, 0.5)]
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [(None, "-"), (0.0, "0.0000"), (0.93121, "0.9312"), (2.5e-7, "2.5e-07"), (1234.5, "1,234"), (-3e7, "-3e+07")],
