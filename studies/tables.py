@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from studies import spec as specs
+from studies.checkpoint import used_bytes
 from studies.errors import StudyNotStarted
 
 if TYPE_CHECKING:
@@ -78,7 +79,9 @@ def status(settings: Settings, name: str | None) -> str:
             console.print(line_of(progress), soft_wrap=True, markup=False)
             if progress.workers:
                 console.print(workers_table(progress))
-    return capture.get().rstrip()
+    used = used_bytes(settings.home / "checkpoints")
+    kept = f"\nCheckpoints on this machine: {used / 2**20:.1f} MiB." if used else ""
+    return capture.get().rstrip() + kept
 
 
 def best(report: StudyReport) -> str:
