@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: study test test-browser lint install install-test clean
+.PHONY: study test test-browser chaos lint install install-test clean
 
 study: install
 	$(BIN)/studies launch meli-cnn --workers 4
@@ -16,6 +16,10 @@ test: install-test
 # The report's page in a real Chromium, which no wheel brings.
 test-browser: install-test
 	$(BIN)/python -m pytest tests/browser
+
+# A study is hurt for five minutes; nothing may be lost. `make test` has a short form of it.
+chaos: install
+	$(BIN)/python benchmarks/chaos.py --minutes 5 --workers 4
 
 lint: install-test
 	$(BIN)/ruff check .
