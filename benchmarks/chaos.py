@@ -180,7 +180,8 @@ def check(report: StudyReport, n_trials: int) -> collections.Counter[str]:
         x, seed = trial.params["x"], trial.attributes.get("seed")
         assert isinstance(x, float)
         if trial.state == "complete":
-            assert list(trial.curve.values()) == curve(x, seed), f"trial {trial.number} has another curve"
+            expected = dict(enumerate(curve(x, seed), start=1))
+            assert trial.curve == expected, f"trial {trial.number}: {trial.curve}, not {expected}"
             assert trial.value == min(trial.curve.values())
         if trial.continued_by is not None:
             assert by_number[trial.continued_by].continues == trial.number

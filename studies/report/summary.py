@@ -137,7 +137,7 @@ def _trial(frozen: FrozenTrial, space: Space) -> Trial:
         value=frozen.value if frozen.state.is_finished() else None,
         params=params if space.parameters else dict(stored),
         epoch=attributes.get("epoch"),
-        curve=dict(frozen.intermediate_values),
+        curve=dict(sorted(frozen.intermediate_values.items())),  # the storage promises no order
         reason=attributes.get(REASON),
         started=frozen.datetime_start,
         ended=frozen.datetime_complete,
