@@ -5,11 +5,13 @@ The map, in the order data flows:
     cli         what users type: parses, calls one function, prints
     settings    the STUDIES_* variables
     spec        a study file, validated; `space` is the part about parameters; `catalog/` holds the shipped ones
-    launchers   start workers: local processes
+    launch      a launch from beginning to end; `launchers/` start its workers, `limits` says when it stops early
+    study       a study in the storage; `sampling` has its samplers and pruners, `names` its attributes
     worker      one worker's life: claim, run, heartbeat, stop
-    trial       one trial's life: suggest, train, report, outcome
-    storage     the shared PostgreSQL: opening it, the embedded server, who works on what
-    report      storage -> plain dataclasses
+    trial       one trial's life: suggest, train, report, outcome; `checkpoint` is what it goes on from
+    objective   reaching an objective by the dotted path in a spec
+    storage     the shared PostgreSQL: the embedded server, the fast Optuna storage, who works on what
+    report      storage -> plain dataclasses -> a page; `view` and `tables` show it in a terminal
     exporters   report -> files
     web         optuna-dashboard on the storage
 """

@@ -12,7 +12,7 @@ import optuna
 from studies.errors import SpecChanged, StudyNotStarted
 from studies.names import CONTINUES, DATA, DECLARED, RETRIES, SPEC
 from studies.sampling import make_pruner, make_sampler
-from studies.space import Space, encoded
+from studies.space import Fixed, Space, encoded
 from studies.spec import StudySpec
 from studies.storage import Storage
 
@@ -100,8 +100,12 @@ def continue_trial(storage: Storage, study: optuna.Study, trial_id: int, reason:
 
 
 def _queue_start_with(study: optuna.Study, spec: StudySpec, space: Space) -> None:
-    free = {name for name, parameter in space.parameters.items() if hasattr(parameter.domain, "as_data")}
+    free = {name for name, parameter in space.parameters.items() if not isinstance(parameter.domain, Fixed)}
+    # A launch that was killed in the middle of this has queued some already.
+    queued = {trial.user_attrs.get("start_with") for trial in study.get_trials(deepcopy=False)}
     for index, given in enumerate(spec.start_with):
+        if index in queued:
+            continue
         values = space.completed(given, "start_with", index)
         params = {name: encoded(value) for name, value in values.items() if name in free}
         study.enqueue_trial(params, user_attrs={"start_with": index}, skip_if_exists=False)
