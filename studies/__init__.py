@@ -2,7 +2,7 @@
 
 The map, in the order data flows:
 
-    cli         what users type: parses, calls one function, prints
+    cli         what users type: parses, calls one function, prints; one module for each noun
     settings    the STUDIES_* variables
     spec        a study file, validated; `space` is the part about parameters; `catalog/` holds the shipped ones
     launch      a launch from beginning to end; `launchers/` start its workers, `limits` says when it stops early

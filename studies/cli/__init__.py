@@ -1,0 +1,76 @@
+"""What users type. Every command parses, calls one function and prints; imports happen inside, so that help is fast.
+
+Data goes to stdout, progress and messages to stderr. One module for each noun; a command is added in one of them.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from studies import __version__
+from studies.cli import catalog, progress, results, storage, trials
+from studies.errors import EXIT_CODES, INTERRUPTED, WRONG_INPUT, StudiesError
+from studies.settings import masked
+
+CODES = "Exit codes: " + ", ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()) + "."
+
+app = typer.Typer(
+    help="Hyperparameter studies that are exact, crash-safe and honest.",
+    epilog=CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for commands in (catalog, trials, progress, results):
+    app.add_typer(commands.app)
+app.add_typer(storage.app, name="storage")
+
+
+def _version(shown: bool) -> None:
+    if shown:
+        typer.echo(f"studies {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    os.environ.pop("STUDIES_DEBUG", None)
+    if debug:
+        os.environ["STUDIES_DEBUG"] = "1"
+
+
+def main() -> NoReturn:
+    """Run a command, and turn an error into one sentence and its exit code."""
+    # `docker stop` and a service manager say SIGTERM where a person types Ctrl-C: leave as orderly.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        code = app(standalone_mode=False)
+    except StudiesError as error:
+        _fail(error, str(error), error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(0)
+    except Exception as error:
+        if hasattr(error, "format_message"):  # what Typer says of a wrong option or command
+            _fail(error, " ".join(error.format_message().split()), WRONG_INPUT)
+        _fail(error, f"{type(error).__name__}: {error}; --debug shows where", 1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(error: Exception, message: str, code: int) -> NoReturn:
+    if os.environ.get("STUDIES_DEBUG"):
+        raise error
+    typer.echo(f"studies: {masked(message)}", err=True)
+    sys.exit(code)

@@ -1,0 +1,43 @@
+"""How studies stand: `studies status` and `watch`."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+from studies.cli.options import StorageUrl, StudyName, settings_of
+
+app = typer.Typer()
+
+
+@app.command()
+def status(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A study; all of them without it.")] = None,
+    storage: StorageUrl = None,
+) -> None:
+    """Show trials by state, the workers and the best value so far."""
+    from studies import tables
+
+    typer.echo(tables.status(settings_of(storage), name))
+
+
+@app.command()
+def watch(name: StudyName, storage: StorageUrl = None) -> None:
+    """Follow a running study until it is done; Ctrl-C leaves it running."""
+    from studies.report.progress import read_progress
+    from studies.storage import open_storage
+    from studies.study import get, spec_of
+    from studies.view import make_view
+
+    with open_storage(settings_of(storage)) as opened, make_view() as view:
+        study = get(opened, name)
+        direction = spec_of(study).direction
+        while True:
+            progress = read_progress(opened.ledger, study._study_id, name, direction)
+            view.update(progress)
+            if progress.budget.done >= progress.budget.n_trials:
+                break
+            time.sleep(1)
+    typer.echo(f"{name} is done; `studies export {name}` writes its best parameters.", err=True)

@@ -1,0 +1,153 @@
+"""Running trials: `studies launch`, `worker` and `stop`."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from studies.cli.options import Dataset, Name, Overrides, StorageUrl, StudyName, read, settings_of
+from studies.errors import INTERRUPTED, SpaceRefused, WrongInput
+from studies.settings import Settings
+
+app = typer.Typer()
+
+
+@app.command()
+def launch(
+    name: Name,
+    workers: Annotated[int, typer.Option(help="How many trials train at a time.")] = 1,
+    trials: Annotated[int | None, typer.Option(help="How many trials the study has in the end.")] = None,
+    dataset: Dataset = None,
+    overrides: Overrides = None,
+    on: Annotated[str, typer.Option("--on", help="Where the workers run: local.")] = "local",
+    timeout: Annotated[float | None, typer.Option(metavar="MINUTES", help="Stop the study after this long.")] = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Return at once; the study goes on.")] = False,
+    storage: StorageUrl = None,
+) -> None:
+    """Create or resume a study and run it to its end, with a live view; the best parameters go to NAME.best.yaml."""
+    from studies import spec
+    from studies.launch import launch as run
+    from studies.launchers import LAUNCHERS
+    from studies.view import make_view
+
+    settings = settings_of(storage)
+    if workers < 1:
+        raise WrongInput(reason=f"--workers is {workers}; expected 1 or more, such as --workers 4.")
+    if on not in LAUNCHERS:
+        raise WrongInput(reason=f"--on is {on!r}; expected one of {', '.join(LAUNCHERS)}.")
+    if timeout is not None and timeout <= 0:
+        raise WrongInput(reason=f"--timeout is {timeout:g}; expected minutes above 0, such as --timeout 30.")
+    changes = list(overrides or ())
+    changes += [] if trials is None else [f"n_trials={trials}"]
+    changes += [] if dataset is None else [f"dataset={json.dumps(dataset)}"]
+    file = spec.SpecFile.find(name)
+    chosen = file.spec(changes)
+    if detach:
+        _detach(chosen.name, settings)
+        return
+    try:
+        with make_view() as view:
+            ran = run(chosen, settings, workers, on, view, math.inf if timeout is None else timeout * 60)
+    except SpaceRefused as error:
+        raise file.error(error.given["reason"], *error.given["path"]) from None
+    if not ran:
+        typer.echo(
+            f"{chosen.name} has all its {chosen.n_trials} trials; nothing was run. "
+            f"`studies launch {name} --trials {2 * chosen.n_trials}` goes on with it.",
+            err=True,
+        )
+    _show_best(chosen.name, settings)
+
+
+def _detach(name: str, settings: Settings) -> None:
+    log = settings.directory("logs", name) / f"launch-{time.strftime('%Y%m%d-%H%M%S')}.log"
+    command = [sys.executable, "-m", "studies", *(word for word in sys.argv[1:] if word != "--detach")]
+    # A storage URL in argv may hold a password, and argv is for everybody to see: it goes by the environment.
+    command = _without_storage(command)
+    environment = os.environ | ({"STUDIES_STORAGE": settings.storage} if settings.storage else {})
+    streams = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT, 0o600),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+    ]
+    pid = os.posix_spawn(sys.executable, command, environment, file_actions=streams, setsid=True)
+    typer.echo(f"{name} runs in the background (process {pid}, log {log}).", err=True)
+    typer.echo(f"`studies watch {name}` follows it, `studies stop {name}` ends it.", err=True)
+
+
+def _without_storage(command: list[str]) -> list[str]:
+    kept: list[str] = []
+    for word in command:
+        if kept and kept[-1] == "--storage":
+            kept.pop()
+        elif not word.startswith("--storage="):
+            kept.append(word)
+    return kept
+
+
+def _show_best(name: str, settings: Settings) -> None:
+    from studies import tables
+    from studies.exporters import export as rendered
+    from studies.exporters import write_whole
+
+    report = read(name, settings)
+    typer.echo(tables.best(report), err=True)
+    if report.best is not None:
+        file = Path(f"{name}.best.yaml")
+        write_whole(file, rendered(report, "yaml"))
+        typer.echo(
+            f"Written: {file}. Next: `studies report {name}` writes a page about it, `studies dashboard` shows every "
+            f"trial, `studies launch {name} --trials {2 * report.spec.n_trials}` searches on.",
+            err=True,
+        )
+
+
+@app.command()
+def worker(
+    name: StudyName,
+    gpu: Annotated[int | None, typer.Option(help="Which GPU to use; the first one without it, if any.")] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads; all cores without it.")] = None,
+    storage: StorageUrl = None,
+) -> None:
+    """Run one worker here, on a study that was launched anywhere with the same storage."""
+    from studies.launchers.local import visible_gpus
+
+    gpus = visible_gpus()
+    if threads is not None:
+        os.environ["OMP_NUM_THREADS"] = str(threads)  # read by torch when the worker loads it
+    if gpu is not None and str(gpu) not in gpus:
+        raise WrongInput(reason=f"--gpu is {gpu}; this machine has {', '.join(gpus) or 'no GPU'}.")
+    if gpus:
+        os.environ["CUDA_VISIBLE_DEVICES"] = str(gpu) if gpu is not None else gpus[0]
+    from studies.worker import Stop, listen_to_signals, say_to_stderr, work
+
+    stop = Stop()
+    listen_to_signals(stop)
+    device = "cuda" if gpus else "cpu"
+    why = work(name, settings_of(storage), device, stop, say_to_stderr)
+    say_to_stderr(f"left: {why}")
+    if why.endswith("received"):
+        sys.exit(INTERRUPTED)
+
+
+@app.command()
+def stop(name: StudyName, storage: StorageUrl = None) -> None:
+    """Ask every worker of a study, on every machine, to leave after its current epoch."""
+    from studies.storage import open_storage
+    from studies.study import get
+
+    with open_storage(settings_of(storage)) as opened:
+        study_id = get(opened, name)._study_id
+        opened.ledger.request_stop(study_id, "`studies stop` was typed")
+        alive = [worker for worker in opened.ledger.workers(study_id) if worker.alive]
+    typer.echo(
+        f"{name}: {len(alive)} workers leave after their epoch; `studies launch {name}` goes on from there.",
+        err=True,
+    )
