@@ -67,6 +67,11 @@ class NothingToExport(WrongInput):
     """Study {name!r} has no completed trial to export yet ({states}); `studies status {name}` shows its trials."""
 
 
+class MlflowFailed(StudiesError):
+    """Study {name!r} was not logged whole to MLflow at {uri!r} ({reason}); start that server or mend the address, and
+    type the same again: what is there already is not written twice."""
+
+
 class ObjectiveRefused(WrongInput):
     """{reason}"""
 

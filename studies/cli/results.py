@@ -19,15 +19,25 @@ def export(
     name: StudyName,
     format: Annotated[str, typer.Option("--format", metavar="yaml|csv|parquet|json")] = "yaml",
     output: Annotated[Path | None, typer.Option("-o", "--output", help="The file; stdout without it.")] = None,
+    mlflow: Annotated[
+        str | None, typer.Option(metavar="URI", help="Log the study to this MLflow tracking server instead.")
+    ] = None,
     storage: StorageUrl = None,
 ) -> None:
-    """Write the best parameters as YAML, or every trial as CSV, Parquet or JSON."""
+    """Write the best parameters as YAML, or every trial as CSV, Parquet or JSON, or log the study to MLflow."""
     from studies.exporters import EXPORTERS, write_whole
     from studies.exporters import export as rendered
 
     if format not in EXPORTERS:
         raise WrongInput(reason=f"--format is {format!r}; expected one of {', '.join(EXPORTERS)}.")
-    content = rendered(read(name, settings_of(storage)), format)
+    report = read(name, settings_of(storage))
+    if mlflow is not None:
+        from studies.exporters.mlflow import log_study
+
+        n_new = log_study(report, mlflow)
+        typer.echo(f"{name}: {n_new} trials logged; those that were there already stay as they are.", err=True)
+        return
+    content = rendered(report, format)
     if output is not None:
         write_whole(output, content)
         typer.echo(f"Written: {output}", err=True)
@@ -37,8 +47,8 @@ def export(
         raise WrongInput(reason=f"{format} is not text; expected a file, such as -o {name}.{format}.")
 
 
-@app.command()
-def report(
+@app.command("report")
+def report_page(
     name: StudyName,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="The file; NAME.report.html without it.")
