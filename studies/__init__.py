@@ -14,6 +14,11 @@ The map, in the order data flows:
     report      storage -> plain dataclasses -> a page; `view` and `tables` show it in a terminal
     exporters   report -> files
     web         optuna-dashboard on the storage
+    notebook    all of it from Python, beginning with `studies.load`
 """
 
 __version__ = "0.1.0"
+
+from studies.notebook import Page, Study, load
+
+__all__ = ["Page", "Study", "__version__", "load"]

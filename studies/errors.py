@@ -118,6 +118,10 @@ class TooManyFailures(StudiesError):
     `studies launch {name}` goes on."""
 
 
+class CommandFailed(StudiesError):
+    """`studies {command}` left with exit code {code}: {said}"""
+
+
 class Interrupted(StudiesError):
     """Stopped after {done} of {n_trials} trials; `studies launch {name}` goes on from here."""
 

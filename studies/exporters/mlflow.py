@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 STATUS = {"complete": "FINISHED", "pruned": "KILLED", "fail": "FAILED"}  # MLflow's words; the tag has ours
 STUDY, TRIAL, PARENT = "studies.study", "studies.trial", "mlflow.parentRunId"
 MOST_METRICS, MOST_PARAMS = 1000, 100  # that one request takes: MLflow's REST API, "Request Limits"
+# An export talks to the server it was given alone, says within seconds when there is none, and prints no line a trial.
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
 LONGEST_TEXT = 5000  # MLflow takes 6,000 characters of a parameter and 8,000 of a tag
 
 
@@ -39,9 +45,8 @@ def log_study(report: StudyReport, uri: str) -> int:
             reason=f"--mlflow {masked(uri)} holds a password, which everybody on this machine could read; "
             "leave it out and set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
         )
-    # An export talks to the server it was given alone, and says within seconds when there is none.
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
     try:
         from mlflow import MlflowClient
     except ModuleNotFoundError:

@@ -46,6 +46,16 @@ def trials_frame(report: StudyReport) -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns.items()}).convert_dtypes()
 
 
+def curves_frame(report: StudyReport) -> pd.DataFrame:
+    """Return every epoch of every trial: its `number`, the `epoch`, and a column for each metric."""
+    points = (
+        {"number": trial.number, "epoch": epoch, **metrics}
+        for trial in report.trials
+        for epoch, metrics in trial.epochs(report.spec.metric).items()
+    )
+    return pd.DataFrame(points, columns=None if any(trial.curve for trial in report.trials) else ["number", "epoch"])
+
+
 def metric_names(trials: Iterable[Trial]) -> list[str]:
     """Return the metrics that trials kept of their best epoch, in the order in which they were reported."""
     return list({name: None for trial in trials for name in trial.attributes.get("metrics", {})})
