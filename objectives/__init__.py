@@ -22,8 +22,40 @@ and it does two things:
 Whoever drives it (the service, a test, a notebook) calls `epoch()` as often as it likes, and so decides about pruning,
 checkpoints and limits; an objective knows nothing of them. All randomness comes from `seed`: the same seed on the same
 device gives the same values. Test rows are for `Training.test()`, which only the training of a winner calls.
+
+A `PredictingObjective` can also be used once it is trained. These are optional; a model without them is trained,
+scored and saved, but answers nothing:
+
+- `Training.weights()`: the tensors that a prediction needs, by name (`state_dict()` has the optimizer's, too).
+- `fitted(params, data)`: what was fitted on train rows, as plain JSON data: a vocabulary, class names, a scale.
+- `predictor(params, fitted, weights, device)`: from these three, without the data, something with
+  `predict(source)`, which yields an answer for each line, row or picture, independent of those beside it.
+- `with_validation()` of the prepared data: the same with the validation rows among the train rows, too. What a
+  training on it says of them is no validation any more.
 """
 
-from objectives._contract import DataError, Objective, Prepared, Progress, Training, silent
+from objectives._contract import (
+    Answer,
+    DataError,
+    Objective,
+    PredictingObjective,
+    Predictor,
+    Prepared,
+    Progress,
+    Source,
+    Training,
+    silent,
+)
 
-__all__ = ["DataError", "Objective", "Prepared", "Progress", "Training", "silent"]
+__all__ = [
+    "Answer",
+    "DataError",
+    "Objective",
+    "PredictingObjective",
+    "Predictor",
+    "Prepared",
+    "Progress",
+    "Source",
+    "Training",
+    "silent",
+]

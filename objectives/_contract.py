@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, BinaryIO, ClassVar, Protocol
+
+Source = str | BinaryIO  # what a person wants answered: INPUT as typed, or a binary stream, such as stdin's
+Answer = Mapping[str, Any] | str  # one row, the same keys in each, scalars as values; or a text to show as it is
 
 
 class DataError(ValueError):
@@ -50,6 +53,21 @@ class Training(Protocol):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Become the training that `state` was taken from."""
 
+    def weights(self) -> dict[str, Any]:
+        """Return the tensors that a predictor needs, by name."""
+
+
+class Predictor(Protocol):
+    """A trained model in evaluation mode."""
+
+    def predict(self, source: Source) -> Iterator[Answer]:
+        """Yield an answer for each thing in `source`, in its order; the docstring's first sentence says what that is.
+
+        What is asked of one does not depend on the others, and however many there are, few are held at a time.
+        Keyword-only arguments with a default are options, which a person sets with `--NAME`.
+        Raises DataError, with the line, for the first thing that cannot be used, after the answers to those before it.
+        """
+
 
 class Objective(ABC):
     """What a study tunes. See the package's docstring."""
@@ -72,4 +90,24 @@ class Objective(ABC):
         """Return a training of these parameters on these data that has done no epoch yet.
 
         params: a value for every parameter of `space` that exists under them. device: as torch spells it.
+        """
+
+
+class PredictingObjective(Objective):
+    """An objective whose trained model can be used without its training data."""
+
+    @abstractmethod
+    def fitted(self, params: Mapping[str, Any], data: Any) -> dict[str, Any]:
+        """Return what a predictor needs besides parameters and weights, as plain JSON data.
+
+        Such as a vocabulary, class names or a scale. Whatever of it is learnt from rows is learnt from train rows.
+        """
+
+    @abstractmethod
+    def predictor(
+        self, params: Mapping[str, Any], fitted: Mapping[str, Any], weights: Mapping[str, Any], *, device: str
+    ) -> Predictor:
+        """Return the model that was trained with these parameters, fitted this and has these weights.
+
+        Raises any Exception where the three do not belong together.
         """

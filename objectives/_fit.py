@@ -109,6 +109,10 @@ class Fit:
         self._order.set_state(state["order"])
         self._random = state["random"]
 
+    def weights(self) -> dict[str, Any]:
+        """Return the model's tensors by name."""
+        return self.model.state_dict()
+
     def _scored(self, role: str) -> dict[str, float]:
         self.model.eval()
         with torch.inference_mode():

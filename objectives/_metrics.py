@@ -16,15 +16,18 @@ def confusion_matrix(truth: npt.ArrayLike, answer: npt.ArrayLike, n_classes: int
 
 
 def classification(confusion: npt.NDArray[np.int64]) -> dict[str, float]:
-    """Return accuracy and balanced accuracy: the mean recall of the classes that occur, so 1/K for a constant answer.
+    """Return accuracy and balanced accuracy: the mean recall of the classes that occur.
 
-    Brodersen et al., "The balanced accuracy and its posterior distribution", ICPR 2010.
+    Brodersen et al., "The balanced accuracy and its posterior distribution", ICPR 2010. baseline_*: of the best answer
+    that is the same for everything, 1/K for K classes that occur.
     """
     per_class = confusion.sum(axis=1)
     recall = np.diag(confusion)[per_class > 0] / per_class[per_class > 0]
     return {
         "balanced_accuracy": float(recall.mean()),
         "accuracy": float(np.trace(confusion) / confusion.sum()),
+        "baseline_balanced_accuracy": 1 / len(recall),
+        "baseline_accuracy": float(per_class.max() / per_class.sum()),
     }
 
 
@@ -47,8 +50,6 @@ def binary(truth: npt.ArrayLike, score: npt.ArrayLike) -> dict[str, float]:
         "false_positives": false_positives,
         "true_negatives": true_negatives,
         "false_negatives": false_negatives,
-        "baseline_balanced_accuracy": 0.5,
-        "baseline_accuracy": max(share, 1 - share),
         "baseline_pr_auc": share,
     }
 

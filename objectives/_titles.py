@@ -1,9 +1,11 @@
-"""What the two title classifiers share: the data, the parameters they have in common, batches and scores."""
+"""What the two title classifiers share: the data, the parameters they have in common, batches, scores, prediction."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,15 +14,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from objectives._contract import Objective, Progress, silent
-from objectives._data.titles import DATASETS, Rows, Titles, load_titles
+from objectives._contract import DataError, PredictingObjective, Progress, Source, silent
+from objectives._data.lines import shown
+from objectives._data.titles import DATASETS, Rows, Titles, encoder, load_titles
+from objectives._data.titles_readers import records_of
+from objectives._data.tokens import Recipe
 from objectives._fit import Fit, Optimizer, make_optimizer, seeded
 from objectives._metrics import classification, confusion_matrix
+from objectives._predict import batches, file_in, is_named, likeliest, open_lines, restored
 from objectives._rows import RowEmbedding, RowOptimizer
 
 EMBEDDING_WIDTH = 300  # that of the Spanish Billion Words vectors, which the published models start from
 POOL_BATCHES = 50
 SCORE_BATCH = 1024
+PREDICT_WORDS = 64 * SCORE_BATCH  # of a batch, padding included
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU}
 
@@ -41,14 +48,14 @@ class TitleClassifier(nn.Module):
     embedding: RowEmbedding
 
 
-class TitleObjective(Objective):
+class TitleObjective(PredictingObjective):
     """Tell a product title's category; an objective says which model does."""
 
     metrics: ClassVar[Mapping[str, str]] = {"balanced_accuracy": "maximize", "accuracy": "maximize"}
     datasets: ClassVar[Mapping[str, str]] = DATASETS
 
     @abstractmethod
-    def build(self, params: Mapping[str, Any], data: Titles) -> TitleClassifier:
+    def build(self, params: Mapping[str, Any], n_words: int, n_classes: int) -> TitleClassifier:
         """Return the model, with weights drawn from torch's generator."""
 
     def shortest(self, params: Mapping[str, Any]) -> int:
@@ -62,7 +69,7 @@ class TitleObjective(Objective):
     def start(self, params: Mapping[str, Any], data: Titles, *, seed: int, device: str) -> Fit:
         """See Objective."""
         with seeded(seed, device):
-            model = self.build(params, data).to(device)
+            model = self.build(params, len(data.vocabulary), len(data.classes)).to(device)
         optimizers: list[Optimizer] = [make_optimizer(model.parameters(), params)]
         if not params["freeze_embeddings"]:
             optimizers.append(RowOptimizer(model.embedding, params))
@@ -85,6 +92,83 @@ class TitleObjective(Objective):
             seed=seed,
             device=device,
         )
+
+    def fitted(self, params: Mapping[str, Any], data: Titles) -> dict[str, Any]:
+        """See PredictingObjective."""
+        return {"classes": data.classes, "recipe": asdict(data.recipe), "vocabulary": data.vocabulary}
+
+    def predictor(
+        self, params: Mapping[str, Any], fitted: Mapping[str, Any], weights: Mapping[str, Any], *, device: str
+    ) -> TitlePredictor:
+        """See PredictingObjective."""
+        vocabulary, classes = fitted["vocabulary"], fitted["classes"]
+        model = restored(self.build(params, len(vocabulary), len(classes)), weights, device)
+        encode = encoder(Recipe(**fitted["recipe"]), vocabulary)
+        return TitlePredictor(model, classes, encode, self.shortest(params), device)
+
+
+class TitlePredictor:
+    """A trained title classifier; see `objectives.Predictor`."""
+
+    def __init__(
+        self,
+        model: TitleClassifier,
+        classes: list[str],
+        encode: Callable[[str], list[int]],
+        shortest: int,
+        device: str,
+    ) -> None:
+        self._model = model
+        self._classes = classes
+        self._encode = encode
+        self._shortest = shortest
+        self._device = device
+
+    def predict(self, source: Source) -> Iterator[dict[str, Any]]:
+        """INPUT is a product title, a file of titles, one a line, or a .csv with a column `title`.
+
+        Each is answered with its three likeliest categories.
+        """
+        titles = ((title, self._encode(title)) for title in read_titles(source))
+        for batch in batches(titles, SCORE_BATCH, lambda title: len(title[1]), PREDICT_WORDS):
+            numbers = [words for _, words in batch]
+            rows = Rows(
+                np.fromiter(chain.from_iterable(numbers), dtype=np.int32),
+                np.fromiter(accumulate(map(len, numbers), initial=0), dtype=np.int64),
+                np.zeros(len(numbers), dtype=np.int32),
+            )
+            [(words, lengths, _)] = TitleBatches(rows, self._shortest, self._device).in_order(len(batch))
+            with torch.inference_mode():
+                answers = likeliest(self._model(words, lengths), self._classes, "category")
+            for (title, _), answer in zip(batch, answers, strict=True):
+                yield {"title": title, **answer}
+
+
+def read_titles(source: Source) -> Iterator[str]:
+    """Yield the titles of an INPUT. Raises DataError with the line of one that is empty or cannot be read."""
+    file = file_in(source, "a title, or a file with one a line")
+    if file is None:
+        if not str(source).strip():
+            raise DataError("the title is empty; expected a few words")
+        yield str(source)
+        return
+    n = 0
+    with open_lines(file) as lines:
+        column = 0
+        records: Iterator[list[str]] = ([line.rstrip("\r\n")] for line in lines)
+        if is_named(source, ".csv"):
+            records = records_of(lines)
+            header = [name.strip().lower() for name in next(records, [])]
+            if "title" not in header:
+                raise lines.error(f"no column 'title' in {shown(','.join(header))}", "expected a header that has it")
+            column = header.index("title")
+        for fields in records:
+            n += 1
+            if len(fields) <= column or not fields[column].strip():
+                raise lines.error("an empty title", "remove the line or fill it in")
+            yield fields[column]
+    if not n:
+        raise DataError(f"{lines.path} is empty; expected a product title a line")
 
 
 class TitleBatches:

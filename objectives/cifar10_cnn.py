@@ -34,14 +34,17 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from objectives._contract import Objective, Progress, silent
+from objectives._contract import PredictingObjective, Progress, Source, silent
 from objectives._data.images import DATASETS, Images, Rows, load_images
+from objectives._data.images_readers import decoded
 from objectives._fit import Fit, Optimizer, seeded
 from objectives._metrics import classification, confusion_matrix
+from objectives._predict import batches, likeliest, pictures, restored
 
 KERNELS = (3, 5, 3)  # the published two, and a third block's
 SIDE = 32
@@ -51,7 +54,7 @@ WARM_UP = 0.3  # of the cycle; below it the rate rises
 FIRST_RATE, LAST_RATE = 1 / 25, 1e-5  # of the highest
 
 
-class Cifar10Cnn(Objective):
+class Cifar10Cnn(PredictingObjective):
     """See the module."""
 
     metrics: ClassVar[Mapping[str, str]] = {"accuracy": "maximize", "balanced_accuracy": "maximize"}
@@ -77,8 +80,8 @@ class Cifar10Cnn(Objective):
         with seeded(seed, device):
             model = Cnn(params["widths"], params["dropout"], len(data.classes))
         model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        pictures = {role: Pictures(getattr(data, role), device) for role in ("train", "validation", "test")}
-        train = pictures["train"]
+        roles = {role: Pictures(getattr(data, role), device) for role in ("train", "validation", "test")}
+        train = roles["train"]
         rate, n_batches = params["learning_rate"], -(-len(train) // params["batch_size"])
         adam = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=params["weight_decay"], fused=True)
         cycle = params["schedule"] == "one_cycle"
@@ -95,10 +98,43 @@ class Cifar10Cnn(Objective):
             [optimizer],
             batches=lambda order: train.shuffled(params["batch_size"], params["augment"], order),
             loss=loss,
-            score=lambda role: score_pictures(model, pictures[role], len(data.classes), device),
+            score=lambda role: score_pictures(model, roles[role], len(data.classes), device),
             seed=seed,
             device=device,
         )
+
+    def fitted(self, params: Mapping[str, Any], data: Images) -> dict[str, Any]:
+        """See PredictingObjective."""
+        return {"classes": data.classes}
+
+    def predictor(
+        self, params: Mapping[str, Any], fitted: Mapping[str, Any], weights: Mapping[str, Any], *, device: str
+    ) -> PicturePredictor:
+        """See PredictingObjective."""
+        model = restored(Cnn(params["widths"], params["dropout"], len(fitted["classes"])), weights, device)
+        return PicturePredictor(model.to(memory_format=torch.channels_last), fitted["classes"], device)
+
+
+class PicturePredictor:
+    """A trained network; see `objectives.Predictor`."""
+
+    def __init__(self, model: Cnn, classes: list[str], device: str) -> None:
+        self._model = model
+        self._classes = classes
+        self._device = device
+
+    def predict(self, source: Source) -> Iterator[dict[str, Any]]:
+        """INPUT is a picture, a directory of pictures, or, from stdin, the path of one a line.
+
+        Each is cut to its central square, scaled to 32 x 32, and answered with its three likeliest classes.
+        """
+        named = ((name, decoded(name, file)) for name, file in pictures(source, "a picture or a directory of them"))
+        for batch in batches(named, SCORE_BATCH):
+            pixels = torch.from_numpy(np.stack([each for _, each in batch])).to(self._device)
+            with torch.inference_mode(), reduced_precision(self._device):
+                answers = likeliest(self._model(pixels), self._classes, "class")
+            for (name, _), answer in zip(batch, answers, strict=True):
+                yield {"picture": name, **answer}
 
 
 class Cnn(nn.Module):
@@ -214,7 +250,7 @@ class OneCycle:
 
 
 def score_pictures(model: Cnn, pictures: Pictures, n_classes: int, device: str) -> dict[str, float]:
-    """Return the loss, accuracy and balanced accuracy over every picture, and the accuracy of a constant answer."""
+    """Return the loss, accuracy and balanced accuracy over every picture, and those of a constant answer."""
     answers, truth, total = [], [], torch.zeros((), device=device)
     for pixels, labels in pictures.in_order():
         with reduced_precision(device):
@@ -226,7 +262,6 @@ def score_pictures(model: Cnn, pictures: Pictures, n_classes: int, device: str) 
     return {
         "validation_loss": total.item() / len(pictures),
         **classification(confusion),
-        "baseline_accuracy": float(confusion.sum(axis=1).max() / confusion.sum()),
     }
 
 

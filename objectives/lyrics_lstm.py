@@ -46,20 +46,22 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from objectives._contract import Objective, Progress, silent
-from objectives._data.lyrics import DATASETS, END, UNKNOWN, Lyrics, Stream, Tokens, load_lyrics
+from objectives._contract import DataError, PredictingObjective, Progress, Source, silent
+from objectives._data.lyrics import DATASETS, END, UNKNOWN, Lyrics, Stream, Tokens, Vocabulary, load_lyrics
 from objectives._fit import Fit, seeded
+from objectives._predict import file_in, open_lines, restored
 
 WEIGHT_RANGE = 0.1  # of the embedding's first weights (Zaremba et al.); sgd at a rate of 20 needs them small
 SCORE_COLUMNS = 20
 SCORE_LENGTH = 100
 PADDING = -100  # a target that does not count
+LONGEST_PROMPT = 1 << 20  # characters
 MAX_EXPONENT = 700.0  # e to more than that is no float
 
 State = tuple[Tensor, Tensor, Tensor]  # the last tokens [width - 1, n], LSTM's hidden and cell [n_layers, n, hidden]
 
 
-class LyricsLstm(Objective):
+class LyricsLstm(PredictingObjective):
     """See the module."""
 
     metrics: ClassVar[Mapping[str, str]] = {
@@ -95,14 +97,24 @@ class LyricsLstm(Objective):
         """See Objective."""
         return LyricsFit(params, data.tokens[params["tokens"]], seed=seed, device=device)
 
+    def fitted(self, params: Mapping[str, Any], data: Lyrics) -> dict[str, Any]:
+        """See PredictingObjective."""
+        return {"vocabulary": data.tokens[params["tokens"]].vocabulary}
+
+    def predictor(
+        self, params: Mapping[str, Any], fitted: Mapping[str, Any], weights: Mapping[str, Any], *, device: str
+    ) -> Writer:
+        """See PredictingObjective."""
+        vocabulary = Vocabulary(params["tokens"], fitted["vocabulary"])
+        return Writer(restored(Lstm(params, len(vocabulary.vocabulary)), weights, device), vocabulary)
+
 
 class LyricsFit(Fit):
-    """A training whose rate halves when the validation loss does not fall, and which can write."""
+    """A training whose rate halves when the validation loss does not fall."""
 
     def __init__(self, params: Mapping[str, Any], tokens: Tokens, *, seed: int, device: str) -> None:
         with seeded(seed, device):
             model = Lstm(params, len(tokens.vocabulary)).to(device)
-        self.tokens = tokens
         self.optimizer = Clipped(model, params)
         self.best = math.inf
         state: State | None = None
@@ -141,28 +153,54 @@ class LyricsFit(Fit):
         super().load_state_dict(state)
         self.best = state["best"]
 
-    def generate(self, prompt: str, *, temperature: float = 1.0, seed: int = 0, n: int = 100) -> str:
-        """Return how the present model goes on from `prompt`, n tokens of it, never an unknown one.
 
-        temperature: what logits are divided by; near 0 the likeliest token always wins. The same seed gives the same
-        text. Raises ValueError for a temperature that is not above 0.
+class Writer:
+    """A trained network; see `objectives.Predictor`."""
+
+    def __init__(self, model: Lstm, vocabulary: Vocabulary) -> None:
+        self._model = model
+        self._vocabulary = vocabulary
+
+    def predict(self, source: Source, *, temperature: float = 1.0, length: int = 100, seed: int = 0) -> Iterator[str]:
+        """INPUT is the beginning of a text, or a file of it; empty, it is that of a new one.
+
+        The answer is how the model goes on, `length` tokens of it, never an unknown one. temperature: what logits are
+        divided by; near 0 the likeliest token always wins. The same seed gives the same text.
         """
-        if not temperature > 0:
-            raise ValueError(f"the temperature is {temperature}; it must be above 0")
-        device = next(self.model.parameters()).device
+        if not 0 < temperature < math.inf:
+            raise DataError(f"the temperature is {temperature:g}; expected a number above 0, such as 0.8")
+        if length < 1:
+            raise DataError(f"the length is {length}; expected 1 token or more")
+        yield self._vocabulary.decode(list(self._written(read_prompt(source), temperature, length, seed)))
+
+    def _written(self, prompt: str, temperature: float, length: int, seed: int) -> Iterator[int]:
+        device = self._model.embedding.weight.device
         draw = torch.Generator().manual_seed(seed)
-        self.model.eval()
-        written: list[int] = []
         with torch.inference_mode():
-            inputs = torch.tensor([END, *self.tokens.encode(prompt)], device=device)[:, None]
+            inputs = torch.tensor([END, *self._vocabulary.encode(prompt)], device=device)[:, None]
             state = None
-            for _ in range(n):
-                logits, state = self.model(inputs, state)
-                scores = logits[-1, 0].cpu() / temperature
+            for _ in range(length):
+                logits, state = self._model(inputs, state)
+                scores = logits[-1, 0].cpu().double()  # in which no temperature above 0 is rounded to it
                 scores[UNKNOWN] = -torch.inf
-                written.append(int(torch.multinomial(scores.softmax(0), 1, generator=draw)))
-                inputs = torch.tensor([[written[-1]]], device=device)
-        return self.tokens.decode(written)
+                odds = ((scores - scores.max()) / temperature).softmax(0)
+                token = int(torch.multinomial(odds, 1, generator=draw))
+                yield token
+                inputs = torch.tensor([[token]], device=device)
+
+
+def read_prompt(source: Source) -> str:
+    """Return the text of an INPUT. Raises DataError for one that cannot be read, or is longer than LONGEST_PROMPT."""
+    file = file_in(source, "the beginning of a text, or a file of it")
+    if file is None:
+        return str(source)
+    text = ""
+    with open_lines(file) as lines:
+        for line in lines:
+            text += line
+            if len(text) > LONGEST_PROMPT:
+                raise lines.error(f"a text of more than {LONGEST_PROMPT:,} characters", "expected its last part")
+    return text.rstrip("\r\n")
 
 
 class Lstm(nn.Module):
@@ -283,7 +321,7 @@ def score_stream(model: Lstm, stream: Stream, device: str) -> dict[str, float]:
         "nats_per_token": per_token,
         "perplexity": math.exp(min(per_token, MAX_EXPONENT)),
         "bits_per_character": (nats + stream.spelling_nats) / math.log(2) / stream.n_characters,
-        "unigram_nats_per_token": stream.unigram_nats,
+        "baseline_nats_per_token": stream.unigram_nats,  # of a model that looks at nothing
     }
 
 

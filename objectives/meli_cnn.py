@@ -33,7 +33,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from objectives._data.titles import Titles
+from objectives._data.titles import PAD
 from objectives._rows import RowEmbedding
 from objectives._titles import EMBEDDING_WIDTH, SHARED_SPACE, TitleClassifier, TitleObjective, head
 
@@ -52,9 +52,9 @@ class MeliCnn(TitleObjective):
         "hidden_layers": {"choices": [[128], [1024], [256, 128]], "default": [128]},
     }  # fmt: skip
 
-    def build(self, params: Mapping[str, Any], data: Titles) -> TitleClassifier:
+    def build(self, params: Mapping[str, Any], n_words: int, n_classes: int) -> TitleClassifier:
         """See TitleObjective."""
-        return Cnn(params, len(data.vocabulary), len(data.classes), data.pad)
+        return Cnn(params, n_words, n_classes, PAD)
 
     def shortest(self, params: Mapping[str, Any]) -> int:
         """Return the longest filter's length: a shorter title is padded to it."""

@@ -32,7 +32,7 @@ from typing import Any
 from torch import Tensor
 from torch.nn import functional as F
 
-from objectives._data.titles import Titles
+from objectives._data.titles import PAD
 from objectives._rows import RowEmbedding
 from objectives._titles import EMBEDDING_WIDTH, SHARED_SPACE, TitleClassifier, TitleObjective, head
 
@@ -52,9 +52,9 @@ class MeliMlp(TitleObjective):
         "activation": {"choices": ["relu", "gelu"], "default": "relu"},
     }  # fmt: skip
 
-    def build(self, params: Mapping[str, Any], data: Titles) -> TitleClassifier:
+    def build(self, params: Mapping[str, Any], n_words: int, n_classes: int) -> TitleClassifier:
         """See TitleObjective."""
-        return Mlp(params, len(data.vocabulary), len(data.classes), data.pad)
+        return Mlp(params, n_words, n_classes, PAD)
 
 
 class Mlp(TitleClassifier):

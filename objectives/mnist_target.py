@@ -27,22 +27,30 @@ Result    mnist-5k (target 5), defaults, 30 epochs, 5 seeds: balanced accuracy 0
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from objectives._contract import Objective, Progress, silent
-from objectives._data.mnist import DATASETS, N_PIXELS, ROLES, Digits, load_mnist
+from objectives._contract import PredictingObjective, Progress, Source, silent
+from objectives._data.images_readers import decoded
+from objectives._data.mnist import DATASETS, N_PIXELS, ROLES, Digits, load_mnist, read_pictures, read_pixels
 from objectives._fit import seeded
 from objectives._metrics import binary
+from objectives._predict import DECIMALS, batches, file_of, is_named, open_lines, pictures, restored
 from objectives._tabular import Loss, Perceptron, PerceptronFit, Table
 
+SIDE = 28
+PREDICT_BATCH = 1024
+EXPECTED = "a picture, a directory of them, a .csv of 784 pixels a line, or a file of MNIST's own"
 
-class MnistTarget(Objective):
+
+class MnistTarget(PredictingObjective):
     """See the module."""
 
     metrics: ClassVar[Mapping[str, str]] = {
@@ -75,7 +83,7 @@ class MnistTarget(Objective):
     def start(self, params: Mapping[str, Any], data: Digits, *, seed: int, device: str) -> PerceptronFit:
         """See Objective."""
         with seeded(seed, device):
-            model = Perceptron(N_PIXELS, params["hidden_layers"], params["activation"], params["dropout"])
+            model = perceptron(params)
 
         def score(logits: Tensor, target: Tensor, role: str) -> dict[str, float]:
             return binary(target.cpu().numpy(), logits.cpu().numpy())
@@ -85,12 +93,71 @@ class MnistTarget(Objective):
         sgd = {**params, "optimizer": "sgd"}
         return PerceptronFit(model.to(device), sgd, tables, loss, score, seed=seed, device=device)
 
+    def fitted(self, params: Mapping[str, Any], data: Digits) -> dict[str, Any]:
+        """See PredictingObjective."""
+        return {"target": data.target}
+
+    def predictor(
+        self, params: Mapping[str, Any], fitted: Mapping[str, Any], weights: Mapping[str, Any], *, device: str
+    ) -> DigitPredictor:
+        """See PredictingObjective."""
+        return DigitPredictor(restored(perceptron(params), weights, device), int(fitted["target"]), device)
+
+
+def perceptron(params: Mapping[str, Any]) -> Perceptron:
+    """Return the model, with weights drawn from torch's generator."""
+    return Perceptron(N_PIXELS, params["hidden_layers"], params["activation"], params["dropout"])
+
+
+def scaled(pixels: Tensor) -> Tensor:
+    """Return pixels uint8 [n, 784] as the model takes them."""
+    return pixels.float().mul_(1 / 255)
+
 
 def table(data: Digits, role: str, device: str) -> Table:
     """Return a role's images on the device, a byte a pixel until a batch is made of them."""
     images = getattr(data, role)
     pixels, target = torch.from_numpy(images.pixels), torch.from_numpy(images.is_target)
-    return Table(pixels.to(device), target.float().to(device), lambda inputs: inputs.float().mul_(1 / 255))
+    return Table(pixels.to(device), target.float().to(device), scaled)
+
+
+class DigitPredictor:
+    """A trained perceptron; see `objectives.Predictor`."""
+
+    def __init__(self, model: Perceptron, target: int, device: str) -> None:
+        self._model = model
+        self._target = target
+        self._device = device
+
+    def predict(self, source: Source) -> Iterator[dict[str, Any]]:
+        """INPUT is a picture of a digit, bright on dark, a directory of them, or a .csv of 784 pixels a line, as stdin.
+
+        MNIST's own files of images do, too. Each is answered yes (it is the target) or no, and how likely yes is.
+        """
+        for batch in batches(read_images(source), PREDICT_BATCH):
+            pixels = torch.from_numpy(np.stack([each for _, each in batch])).to(self._device)
+            with torch.inference_mode():
+                likely = self._model(scaled(pixels)).sigmoid().tolist()
+            for (name, _), probability in zip(batch, likely, strict=True):
+                answer = "yes" if probability > 0.5 else "no"
+                yield {
+                    "image": name,
+                    "target": self._target,
+                    "answer": answer,
+                    "probability": round(probability, DECIMALS),
+                }
+
+
+def read_images(source: Source) -> Iterator[tuple[str | int, NDArray[np.uint8]]]:
+    """Yield the name, or the number from 1, and the pixels (784,) of each image of an INPUT. Raises DataError."""
+    if is_named(source, "-ubyte"):
+        yield from enumerate(read_pictures(Path(str(source))), start=1)
+    elif not isinstance(source, str) or is_named(source, ".csv"):
+        with open_lines(file_of(source, EXPECTED)) as lines:
+            yield from enumerate(read_pixels(lines), start=1)
+    else:
+        for name, file in pictures(source, EXPECTED):
+            yield name, decoded(name, file, "L", SIDE).reshape(N_PIXELS)
 
 
 class BinaryCrossEntropy(Loss):

@@ -35,7 +35,8 @@ Result    simulated, 8 epochs, 5 seeds, R2 on 24 validation sessions at the best
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import csv
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -44,10 +45,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from objectives._contract import Objective, Progress, silent
-from objectives._data.motor import COLUMNS, DATASETS, ROLES, Motor, averaged, load_motor
+from objectives._contract import DataError, PredictingObjective, Progress, Source, silent
+from objectives._data.lines import TextLines, shown
+from objectives._data.motor import COLUMNS, DATASETS, ROLES, SESSION, Motor, averaged, load_motor
+from objectives._data.tables import LARGEST, header_of
 from objectives._fit import seeded
 from objectives._metrics import r_squared
+from objectives._predict import batches, file_of, open_lines, restored
 from objectives._tabular import Perceptron, PerceptronFit, SquaredError, Table
 
 FEATURES: dict[str, tuple[str, ...]] = {
@@ -60,7 +64,12 @@ TARGET = "pm"
 TAPER = (0, 1, 1, 2, 3, 3)  # how much narrower each layer is than the first: the authors' H, H-1, H-1, H-2, H-3
 
 
-class PmsmTemperature(Objective):
+PREDICT_ROWS = 4096
+DECIMALS = 4  # of a temperature
+Floats = NDArray[np.float32]
+
+
+class PmsmTemperature(PredictingObjective):
     """See the module."""
 
     metrics: ClassVar[Mapping[str, str]] = {"r2": "maximize", "rmse": "minimize"}
@@ -84,10 +93,10 @@ class PmsmTemperature(Objective):
     def start(self, params: Mapping[str, Any], data: Motor, *, seed: int, device: str) -> PerceptronFit:
         """See Objective."""
         rows = {role: data.rows(role) for role in ROLES}
-        inputs = scaled(inputs_of(data, params), rows["train"], params["scaling"])
+        inputs = inputs_of(data, params)
+        inputs = scaled(inputs, *scale_of(inputs[rows["train"]], params["scaling"]))
         pm = data.values[:, COLUMNS.index(TARGET)]
-        # Whatever the units: a net learns a target around zero fastest, and R2 does not see the difference.
-        mean, deviation = pm[rows["train"]].mean(), pm[rows["train"]].std() or 1.0
+        mean, deviation = target_scale(pm[rows["train"]])
         tables = {
             role: Table(
                 torch.from_numpy(inputs[own]).to(device), torch.from_numpy((pm[own] - mean) / deviation).to(device)
@@ -95,14 +104,126 @@ class PmsmTemperature(Objective):
             for role, own in rows.items()
         }
         with seeded(seed, device):
-            widths = [params["width"] - TAPER[layer] for layer in range(params["depth"])]
-            model = Perceptron(inputs.shape[1], widths, "relu")
+            model = perceptron(params)
 
         def score(answers: Tensor, target: Tensor, role: str) -> dict[str, float]:
             found = score_sessions(answers.cpu().numpy(), target.cpu().numpy(), data, role)
             return found | {"rmse": float(deviation) * float((answers - target).square().mean().sqrt())}
 
         return PerceptronFit(model.to(device), params, tables, SquaredError(), score, seed=seed, device=device)
+
+    def fitted(self, params: Mapping[str, Any], data: Motor) -> dict[str, Any]:
+        """See PredictingObjective."""
+        train = data.rows("train")
+        middle, size = scale_of(inputs_of(data, params)[train], params["scaling"])
+        mean, deviation = target_scale(data.values[train, COLUMNS.index(TARGET)])
+        return {
+            "inputs": {"middle": middle.tolist(), "size": size.tolist()},
+            "target": {"mean": float(mean), "deviation": float(deviation)},
+        }
+
+    def predictor(
+        self, params: Mapping[str, Any], fitted: Mapping[str, Any], weights: Mapping[str, Any], *, device: str
+    ) -> TemperaturePredictor:
+        """See PredictingObjective."""
+        return TemperaturePredictor(params, fitted, restored(perceptron(params), weights, device), device)
+
+
+class TemperaturePredictor:
+    """A trained perceptron; see `objectives.Predictor`."""
+
+    def __init__(self, params: Mapping[str, Any], fitted: Mapping[str, Any], model: Perceptron, device: str) -> None:
+        self._columns = FEATURES[params["features"]]
+        self._spans: Sequence[int] = params["ewma_spans"]
+        self._scale = np.array(fitted["inputs"]["middle"]), np.array(fitted["inputs"]["size"])
+        self._target = fitted["target"]["mean"], fitted["target"]["deviation"]
+        self._model = model
+        self._device = device
+        if {len(part) for part in self._scale} != {model.linears()[0].in_features}:
+            raise ValueError("the scale is not of as many inputs as the network has")
+
+    def predict(self, source: Source) -> Iterator[dict[str, Any]]:
+        """INPUT is a .csv with a header and, a row each half second, the columns the model was trained on.
+
+        Other columns are left out. Averages begin anew with each `profile_id`; without that column all rows are one
+        session. Each row is answered with the temperature `pm`, in the units of the data trained on.
+        """
+        last: dict[str, dict[int, NDArray[np.float64]]] = {}  # of each session, its means at its last row
+        n = 0
+        with open_lines(file_of(source, f"a .csv with the columns {','.join(self._columns)}")) as file:
+            for batch in batches(read_rows(file, self._columns), PREDICT_ROWS):
+                sessions = np.array([session for session, _ in batch])
+                now = np.array([values for _, values in batch], dtype=np.float32)
+                inputs = np.empty((len(now), now.shape[1] * (1 + len(self._spans))), dtype=np.float32)
+                for session in dict.fromkeys(sessions.tolist()):
+                    own = np.flatnonzero(sessions == session)
+                    inputs[own] = self._inputs(now[own], last.setdefault(session, {}))
+                answers = self._answers(scaled(inputs, *self._scale))
+                for (session, _), answer in zip(batch, answers, strict=True):
+                    n += 1
+                    yield {"row": n, **({SESSION: session} if session else {}), TARGET: answer}
+        if not n:
+            raise DataError(f"{file.path} has a header and no rows; expected measurements")
+
+    def _inputs(self, now: Floats, last: dict[int, NDArray[np.float64]]) -> Floats:
+        """Return what `inputs_of` would for rows (n, k) of one session; `last` has its means before, and gets them."""
+        parts = [now]
+        for span in self._spans:
+            means = averaged(now, np.array([0, len(now)]), span, last.get(span))
+            last[span] = means[-1]
+            parts.append(means.astype(np.float32))
+        return np.concatenate(parts, axis=1)
+
+    def _answers(self, inputs: Floats) -> list[float]:
+        with torch.inference_mode():
+            answers = self._model(torch.from_numpy(inputs).to(self._device)).cpu().double()
+        mean, deviation = self._target
+        return [round(answer, DECIMALS) for answer in (answers * deviation + mean).tolist()]
+
+
+def read_rows(file: TextLines, columns: Sequence[str]) -> Iterator[tuple[str, list[float]]]:
+    """Yield each row's session, "" without a column for it, and its values in the order of `columns`.
+
+    Raises DataError with the line and the column of what is missing or not a number.
+    """
+    lines = iter(file)
+    header = header_of(lines, file)
+    for name in columns:
+        if header.count(name) != 1:
+            found = f"no column {name!r}" if name not in header else f"several columns {name!r}"
+            raise file.error(f"{found} in {shown(','.join(header), 200)}", f"expected {','.join(columns)}")
+    wanted = [header.index(name) for name in columns]
+    session = header.index(SESSION) if SESSION in header else None
+    for line in lines:
+        if line.isspace():
+            continue
+        fields = next(csv.reader([line]))
+        if len(fields) != len(header):
+            raise file.error(f"{len(fields)} columns", f"expected {len(header)}")
+        values = []
+        for column in wanted:
+            try:
+                values.append(float(fields[column]))
+            except ValueError:
+                values.append(float("nan"))
+            if not abs(values[-1]) <= LARGEST:
+                found = f"{header[column]} is {shown(fields[column].strip())}"
+                raise file.error(found, "expected a finite number")
+        yield "" if session is None else fields[session].strip(), values
+
+
+def perceptron(params: Mapping[str, Any]) -> Perceptron:
+    """Return the model, with weights drawn from torch's generator."""
+    widths = [params["width"] - TAPER[layer] for layer in range(params["depth"])]
+    return Perceptron(len(FEATURES[params["features"]]) * (1 + len(params["ewma_spans"])), widths, "relu")
+
+
+def target_scale(train: Floats) -> tuple[np.float32, np.float32]:
+    """Return mean and deviation of the train rows' target (n,).
+
+    Whatever the units: a net learns a target around zero fastest, and R2 does not see the difference.
+    """
+    return train.mean(), train.std() or np.float32(1)
 
 
 def inputs_of(data: Motor, params: Mapping[str, Any]) -> NDArray[np.float32]:
@@ -112,16 +233,23 @@ def inputs_of(data: Motor, params: Mapping[str, Any]) -> NDArray[np.float32]:
     return np.concatenate([now, *means], axis=1)
 
 
-def scaled(inputs: NDArray[np.float32], train: NDArray[np.int64], scaling: str) -> NDArray[np.float32]:
-    """Return `inputs` [n, k] in the scale of the rows `train`: a column that is constant there is only moved."""
+def scale_of(train: Floats, scaling: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return what is subtracted from the inputs and what they are then divided by, (k,) each, from train rows [n, k].
+
+    A column that is constant there is only moved.
+    """
     if scaling == "none":
-        return inputs
-    seen = inputs[train]
+        return np.zeros(train.shape[1]), np.ones(train.shape[1])
     if scaling == "minmax":
-        middle, size = seen.min(axis=0), np.ptp(seen, axis=0)
+        middle, size = train.min(axis=0).astype(np.float64), np.ptp(train, axis=0).astype(np.float64)
     else:
-        middle, size = seen.mean(axis=0, dtype=np.float64), seen.std(axis=0, dtype=np.float64)
-    moved: NDArray[np.float32] = ((inputs - middle) / np.where(size > 0, size, 1)).astype(np.float32)
+        middle, size = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
+    return middle, np.where(size > 0, size, 1.0)
+
+
+def scaled(inputs: Floats, middle: NDArray[np.float64], size: NDArray[np.float64]) -> Floats:
+    """Return inputs [n, k] in the scale that `scale_of` found."""
+    moved: Floats = ((inputs - middle) / size).astype(np.float32)
     return moved
 
 

@@ -83,7 +83,7 @@ def write(path: Path, content: dict[str, Any]) -> None:
     descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(_serialised(tensors, {"tree": json.dumps(tree)}))
+            file.write(serialised(tensors, {"tree": json.dumps(tree)}))
             file.flush()
             os.fsync(file.fileno())
         Path(partial).replace(path)
@@ -107,7 +107,8 @@ def used_bytes(directory: Path) -> int:
     return sum(path.stat().st_size for path in directory.rglob(f"*{SUFFIX}"))
 
 
-def _serialised(tensors: dict[str, Any], metadata: dict[str, str]) -> bytes:
+def serialised(tensors: dict[str, Any], metadata: dict[str, str]) -> bytes:
+    """Return named tensors, from any device, as the bytes of a safetensors file."""
     if "torch" in sys.modules:
         import safetensors.torch
 

@@ -76,6 +76,14 @@ class ObjectiveRefused(WrongInput):
     """{reason}"""
 
 
+class ModelRefused(WrongInput):
+    """{path} cannot be used as a model: {reason}; `studies train NAME -o DIR` writes one."""
+
+
+class DirectoryTaken(WrongInput):
+    """{path} {reason}; choose another directory with -o{or_else}."""
+
+
 class SpaceRefused(ObjectiveRefused):
     """{reason}"""
 
@@ -120,6 +128,17 @@ class TooManyFailures(StudiesError):
 
 class CommandFailed(StudiesError):
     """`studies {command}` left with exit code {code}: {said}"""
+
+
+class TrainingFailed(StudiesError):
+    """{metric} became {value} in epoch {epoch} of {n_epochs}, so nothing was written; try another --seed, or a trial
+    with a lower learning rate."""
+
+
+class TrainingInterrupted(StudiesError):
+    """Stopped after {done} of {n_epochs} epochs; nothing was written, and the same command starts over."""
+
+    exit_code = INTERRUPTED
 
 
 class Interrupted(StudiesError):

@@ -13,7 +13,10 @@ from typing import Any
 
 @cache
 def of_this_process(device: str) -> dict[str, Any]:
-    """Return commit, dirtiness, versions, host and device, as plain data. commit is None outside a git checkout."""
+    """Return commit, dirtiness, versions, host, device and CPU threads, as plain data.
+
+    commit is None outside a git checkout, threads where torch has not been loaded: sums of floats depend on them.
+    """
     return {
         "commit": _git("rev-parse", "HEAD"),
         "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
@@ -23,6 +26,7 @@ def of_this_process(device: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "host": socket.gethostname(),
         "device": device_name(device),
+        "threads": _threads(),
     }
 
 
@@ -32,6 +36,11 @@ def device_name(device: str) -> str:
     if device.startswith("cuda") and torch is not None:
         return str(torch.cuda.get_device_name(device))
     return device
+
+
+def _threads() -> int | None:
+    torch = sys.modules.get("torch")
+    return None if torch is None else int(torch.get_num_threads())
 
 
 def _version(package: str) -> str | None:

@@ -174,6 +174,18 @@ class Space:
                     values[name] = value
         return values
 
+    def exactly(self, given: Mapping[str, Any]) -> dict[str, Value]:
+        """Return these values in the order of the space; SpaceError unless they are those of one trial of it."""
+        completed = self.completed(given)
+        for name in completed:
+            if name not in given:
+                raise SpaceError(f"the parameter {name!r} is missing ({self.parameters[name].domain})", name)
+        for name in given:
+            if name not in completed:
+                when = " and ".join(f"{key} is {value}" for key, value in self.parameters[name].when.items())
+                raise SpaceError(f"{name!r} is given, and exists only when {when}", name)
+        return completed
+
     def suggest(self, suggest: Callable[[str, Range | Choice], Any]) -> dict[str, Value]:
         """Return a value for every parameter that exists, asking `suggest(name, domain)` for the free ones."""
         values: dict[str, Value] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -15,6 +15,9 @@ from studies.space import Range, Space, SpaceError, near
 
 CATALOG = Path(__file__).parent / "catalog"
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+OBJECTIVE = r"^[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?$"
+
+Content = TypeVar("Content", bound=BaseModel)
 
 
 class Part(BaseModel):
@@ -65,7 +68,7 @@ class StudySpec(Part):
 
     name: str = Field(pattern=f"^{NAME.pattern}$", max_length=100)
     description: str = ""
-    objective: str = Field(pattern=r"^[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?$")
+    objective: str = Field(pattern=OBJECTIVE)
     dataset: str = ""
     metric: str = "value"
     direction: Literal["maximize", "minimize"]
@@ -145,8 +148,15 @@ class SpecFile:
         for override in overrides:
             data, path = _override(data, override)
             self._changed.add(path)
+        return self._validated(StudySpec, data)
+
+    def read(self, kind: type[Content]) -> Content:
+        """Return what a file of another kind holds, told apart and validated in the same way."""
+        return self._validated(kind, self.data)
+
+    def _validated(self, kind: type[Content], data: Any) -> Content:
         try:
-            return StudySpec.model_validate(data)
+            return kind.model_validate(data)
         except ValidationError as error:
             # A misspelt key is also a missing one: the misspelling is what helps.
             first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")

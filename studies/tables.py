@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from studies import spec as specs
@@ -13,6 +14,7 @@ from studies.errors import StudyNotStarted
 if TYPE_CHECKING:
     from studies.report.progress import Progress
     from studies.report.summary import StudyReport
+    from studies.result import Result
     from studies.settings import Settings
     from studies.spec import StudySpec
     from studies.storage import Storage
@@ -96,6 +98,27 @@ def best(report: StudyReport) -> str:
         f"{report.spec.name}: best {report.spec.metric} {found.value:.4f} (trial {found.number}{epoch}; {counts})\n"
         + aligned(rows)
     )
+
+
+def trained(result: Result, directory: Path) -> str:
+    """Return how a training came out: its numbers, the trial's, and what to do with it."""
+    from studies.result import compared, sections
+
+    metric = result.winner.metric
+    lines = []
+    if result.value is not None:
+        lines.append(f"Kept: epoch {result.best} of {len(result.history)}, validation {metric} {result.value:.4f}.")
+    if result.test is None:
+        lines.append("The objective's training has no test(), so no test rows were scored.")
+    else:
+        test = sections(result.test)
+        constant = test["baseline"].get(metric)
+        against = "" if constant is None else f"; the same answer for everything scores {constant:.4f}"
+        lines.append(f"Test {metric} {test['scored'].get(metric) or 0:.4f}, scored once{against}.")
+    lines += [said] if (said := compared(result)) else []
+    ask = f"`studies predict {directory} INPUT` asks it" if result.answers is not None else "it cannot be asked"
+    lines.append(f"Written: {directory}. Next: {ask}, {directory / 'README.md'} is its card.")
+    return "\n".join(lines)
 
 
 def aligned(rows: Iterable[Sequence[str]]) -> str:

@@ -116,8 +116,13 @@ class PlainView:
 
 def make_view() -> LiveView | PlainView:
     """Return the view that fits what stderr is."""
-    console = Console(stderr=True)
+    console = stderr_console()
     return LiveView(console) if console.is_terminal else PlainView(console)
+
+
+def stderr_console() -> Console:
+    """Return the terminal, or whatever stderr is."""
+    return Console(stderr=True)
 
 
 def line_of(progress: Progress, rate: Rate | None = None) -> str:

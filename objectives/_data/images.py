@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,10 @@ class Rows:
         """How many pictures."""
         return len(self.labels)
 
+    def __add__(self, other: Rows) -> Rows:
+        """These pictures and then the others, in memory."""
+        return Rows(np.concatenate([self.pixels, other.pixels]), np.concatenate([self.labels, other.labels]))
+
 
 @dataclass
 class Images:
@@ -67,6 +71,10 @@ class Images:
     validation: Rows
     test: Rows
     classes: list[str]
+
+    def with_validation(self) -> Images:
+        """The same, where the validation pictures are trained on, too."""
+        return replace(self, train=self.train + self.validation)
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ def read_directory(files: Sequence[Path]) -> Pictures:
             content = path.read_bytes()
         except OSError as error:
             raise DataError(f"{path} cannot be read ({error.strerror}); check the path") from error
-        yield _decoded(str(path), content), path.parent.name, role
+        yield decoded(str(path), io.BytesIO(content)), path.parent.name, role
 
 
 def read_shapes(files: Sequence[Path]) -> Pictures:
@@ -206,23 +206,25 @@ def _parquet_row(where: str, record: dict[str, Any], image: str, label: str) -> 
         raise DataError(f"{where}: {label!r} is missing; fill it in or remove the row")
     if role not in ("", *ROLE_NAMES):
         raise DataError(f"{where}: the split is {shown(role)}; expected one of {', '.join(ROLES)}")
-    return _decoded(where, content), str(record[label]), ROLE_NAMES.get(role, "")
+    return decoded(where, io.BytesIO(content)), str(record[label]), ROLE_NAMES.get(role, "")
 
 
-def _decoded(where: str, content: bytes) -> Pixels:
+def decoded(where: str, file: IO[bytes], mode: str = "RGB", side: int = SIDE) -> Pixels:
+    """Return a picture's pixels, (side, side, 3), or (side, side) of mode "L". where: what a message calls it."""
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            return _fitted(np.asarray(image.convert("RGB")))
+        with warnings.catch_warnings(), Image.open(file) as image:
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            return _fitted(np.asarray(image.convert(mode)), side)
     # Pillow's decoders raise SyntaxError, struct.error and others for damaged files.
     except Exception as error:
         raise DataError(f"{where}: not a picture that can be read ({error}); replace or remove it") from error
 
 
-def _fitted(pixels: Pixels) -> Pixels:
+def _fitted(pixels: Pixels, side: int = SIDE) -> Pixels:
     height, width = pixels.shape[:2]
-    if (height, width) == (SIDE, SIDE):
+    if (height, width) == (side, side):
         return pixels
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    square = Image.fromarray(pixels[top : top + side, left : left + side])
-    return np.asarray(square.resize((SIDE, SIDE), Image.Resampling.BOX if side > SIDE else Image.Resampling.BILINEAR))
+    least = min(height, width)
+    top, left = (height - least) // 2, (width - least) // 2
+    square = Image.fromarray(pixels[top : top + least, left : left + least])
+    return np.asarray(square.resize((side, side), Image.Resampling.BOX if least > side else Image.Resampling.BILINEAR))

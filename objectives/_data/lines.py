@@ -6,10 +6,11 @@ from __future__ import annotations
 import gzip
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import IO, cast
+from typing import IO, BinaryIO, cast
 
 from objectives._contract import DataError
 
@@ -18,25 +19,28 @@ BUFFER_BYTES = 1 << 20
 
 
 class TextLines:
-    """The lines of a UTF-8 file, gzip or plain (known by its first bytes, not by its name), with their line
-    ends.
+    """The lines of a UTF-8 file or stream, gzip or plain (known by its first bytes, not by its name), with their
+    line ends.
 
-    Use as a context manager and iterate once. `number` is the line last read, from 1. Raises DataError for a
-    file that is missing, unreadable, truncated or not UTF-8.
+    Use as a context manager and iterate once. `number` is the line last read, from 1. longest: in bytes, what a
+    line may have; without it a line is as long as memory allows. Raises DataError for a file that is missing,
+    unreadable, truncated or not UTF-8.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, source: Path | BinaryIO, *, longest: int | None = None) -> None:
+        self.path = source if isinstance(source, Path) else Path("stdin")
         self.number = 0
+        self._source = source
+        self._longest = longest
 
     def __enter__(self) -> TextLines:
         try:
-            self._raw: IO[bytes] = self.path.open("rb")
+            opened = self._source.open("rb") if isinstance(self._source, Path) else self._source
+            self._raw = cast(io.BufferedReader, opened)
+            zipped = self._raw.peek(2)[:2] == GZIP_MAGIC
         except OSError as error:
             raise DataError(f"{self.path} cannot be read ({error.strerror}); check the path") from error
-        self._bytes = max(1, self.path.stat().st_size)
-        zipped = self._raw.read(2) == GZIP_MAGIC
-        self._raw.seek(0)
+        self._bytes = max(1, self.path.stat().st_size) if isinstance(self._source, Path) else 1
         # The outer buffer makes iteration run in C: GzipFile's own goes through a Python call a line.
         self._stream: IO[bytes] = (
             io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=self._raw)), BUFFER_BYTES)
@@ -48,13 +52,16 @@ class TextLines:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stream.close()
-        self._raw.close()
+        if isinstance(self._source, Path):  # a stream is its owner's to close
+            self._stream.close()
+            self._raw.close()
 
     def __iter__(self) -> Iterator[str]:
         try:
-            for line in self._stream:
+            for line in self._lines():
                 self.number += 1
+                if self._longest is not None and len(line) > self._longest:
+                    raise self.error(f"more than {self._longest:,} bytes", "expected a shorter line")
                 if self.number == 1:
                     line = line.removeprefix(b"\xef\xbb\xbf")
                 yield line.decode()
@@ -67,6 +74,11 @@ class TextLines:
             ) from error
         except OSError as error:
             raise DataError(f"{self.path}, after line {self.number}: cannot be read ({error.strerror})") from error
+
+    def _lines(self) -> Iterable[bytes]:
+        if self._longest is None:
+            return self._stream
+        return iter(partial(self._stream.readline, self._longest + 1), b"")
 
     @property
     def fraction(self) -> float:

@@ -14,7 +14,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,14 +64,11 @@ class Stream:
 
 
 @dataclass(frozen=True)
-class Tokens:
-    """The documents as one kind of tokens. vocabulary: by number, END and UNKNOWN first."""
+class Vocabulary:
+    """The tokens of one of KINDS, by number, END and UNKNOWN first."""
 
     kind: str
     vocabulary: list[str]
-    train: Stream
-    validation: Stream
-    test: Stream
 
     def encode(self, text: str) -> list[int]:
         """Return the numbers of a text's tokens."""
@@ -90,6 +87,15 @@ class Tokens:
         return text
 
 
+@dataclass(frozen=True)
+class Tokens(Vocabulary):
+    """The documents as one kind of tokens."""
+
+    train: Stream
+    validation: Stream
+    test: Stream
+
+
 @dataclass
 class Lyrics:
     """A prepared data set of texts; fulfils `Prepared`.
@@ -101,6 +107,23 @@ class Lyrics:
     sha256: str
     summary: Mapping[str, int]
     tokens: Mapping[str, Tokens]
+
+    def with_validation(self) -> Lyrics:
+        """The same, where the validation documents are trained on, too. Vocabularies stay those of the train ones."""
+        return replace(
+            self,
+            tokens={
+                kind: replace(tokens, train=_joined(tokens.train, tokens.validation))
+                for kind, tokens in self.tokens.items()
+            },
+        )
+
+
+def _joined(one: Stream, other: Stream) -> Stream:
+    """The documents of both, in memory. What is known of one's spelling and unigrams is kept: nobody scores these."""
+    numbers = np.concatenate([one.numbers, other.numbers])
+    offsets = np.concatenate([one.offsets, other.offsets[1:] + one.offsets[-1]])
+    return replace(one, numbers=numbers, offsets=offsets, n_characters=one.n_characters + other.n_characters)
 
 
 def load_lyrics(dataset: str, data: Path, cache: Path, progress: Progress = silent) -> Lyrics:

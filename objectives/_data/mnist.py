@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +63,10 @@ class Images:
         """How many images."""
         return len(self.is_target)
 
+    def __add__(self, other: Images) -> Images:
+        """These images and then the others, in memory."""
+        return Images(np.concatenate([self.pixels, other.pixels]), np.concatenate([self.is_target, other.is_target]))
+
 
 @dataclass
 class Digits:
@@ -75,6 +79,10 @@ class Digits:
     train: Images
     validation: Images
     test: Images
+
+    def with_validation(self) -> Digits:
+        """The same, where the validation images are trained on, too."""
+        return replace(self, train=self.train + self.validation)
 
 
 def load_mnist(dataset: str, data: Path, cache: Path, progress: Progress = silent) -> Digits:
@@ -182,17 +190,40 @@ def _read_csv(path: Path, progress: Progress) -> tuple[NDArray[np.uint8], NDArra
     return table[:, :-1], table[:, -1]
 
 
+def read_pixels(lines: TextLines) -> Iterator[NDArray[np.uint8]]:
+    """The pixels (784,) of each line of a file without a header; a digit behind them, as to train on, is left out.
+
+    Raises DataError with the line and the pixel of what is wrong, and for a file without any.
+    """
+    names = [*(f"pixel {number}" for number in range(N_PIXELS)), "digit"]
+    most = dict.fromkeys(names, 255)
+    found = False
+    for line in lines:
+        n_columns = N_PIXELS + (line.count(",") == N_PIXELS)
+        for values in numbers(iter([line]), lines, names[:n_columns], most, ahead=1):
+            found = True
+            yield from values[:, :N_PIXELS].astype(np.uint8)
+    if not found:
+        raise DataError(f"{lines.path} is empty; expected {N_PIXELS} pixels a line")
+
+
+def read_pictures(path: Path) -> NDArray[np.uint8]:
+    """The pixels (n, 784) in an IDX file of images. Raises DataError."""
+    pixels = read_idx(path, 3)
+    if pixels[0].size != N_PIXELS:
+        raise DataError(f"{path} has images of {pixels[0].size} pixels; expected {N_PIXELS}")
+    return pixels.reshape(len(pixels), N_PIXELS)
+
+
 def _read_idx(files: Mapping[str, Path], role: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Pixels (n, 784) and digits (n,) of a pair of MNIST's own files."""
     images, labels = files[f"{role} images"], files[f"{role} labels"]
-    pixels, digits = read_idx(images, 3), read_idx(labels, 1)
-    if pixels[0].size != N_PIXELS:
-        raise DataError(f"{images} has images of {pixels[0].size} pixels; expected {N_PIXELS}")
+    pixels, digits = read_pictures(images), read_idx(labels, 1)
     if len(pixels) != len(digits):
         raise DataError(f"{labels} has {len(digits)} labels for {len(pixels)} images; get both files again")
     if digits.max() >= N_DIGITS:
         raise DataError(f"{labels}, label {digits.argmax() + 1}: {digits.max()} is no digit; get the file again")
-    return pixels.reshape(len(pixels), N_PIXELS), digits
+    return pixels, digits
 
 
 def read_idx(path: Path, n_dimensions: int) -> NDArray[np.uint8]:

@@ -12,7 +12,7 @@ role of its session.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -52,7 +52,8 @@ class Motor:
 
     summary: rows, and sessions of each role. values: the columns of COLUMNS, memory-mapped, float32 (n, 12), one
     session after another. sessions: their ids, ascending, int64 (s,). offsets: session i has the rows from offsets[i]
-    to offsets[i + 1], int64 (s + 1,). roles: of each session, an index into ROLES, uint8 (s,).
+    to offsets[i + 1], int64 (s + 1,). roles: of each session, an index into ROLES, uint8 (s,). trains_on: whose
+    sessions are the train rows.
     """
 
     name: str
@@ -62,11 +63,17 @@ class Motor:
     sessions: NDArray[np.int64]
     offsets: NDArray[np.int64]
     roles: NDArray[np.uint8]
+    trains_on: tuple[str, ...] = ("train",)
 
     def rows(self, role: str) -> NDArray[np.int64]:
         """The rows of a role's sessions, ascending."""
-        own = self.roles == ROLES.index(role)
+        wanted = self.trains_on if role == "train" else (role,)
+        own = np.isin(self.roles, [ROLES.index(name) for name in wanted])
         return np.flatnonzero(np.repeat(own, np.diff(self.offsets)))
+
+    def with_validation(self) -> Motor:
+        """The same, where the validation sessions are trained on, too."""
+        return replace(self, trains_on=("train", "validation"))
 
     def sessions_of(self, role: str) -> NDArray[np.int64]:
         """The ids of a role's sessions, ascending."""
@@ -123,11 +130,14 @@ def split(n_sessions: int) -> NDArray[np.uint8]:
     return roles
 
 
-def averaged(values: NDArray[np.floating], offsets: NDArray[np.int64], span: int) -> NDArray[np.float64]:
+def averaged(
+    values: NDArray[np.floating], offsets: NDArray[np.int64], span: int, before: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
     """Exponentially weighted means of each column within each session, float64 of the shape of `values`.
 
     y[0] = x[0], y[t] = (1 - a) y[t - 1] + a x[t] with a = 2 / (span + 1): pandas' ewm(span=span, adjust=False).
-    values: (n, k). offsets: as in Motor. span: in samples, of which there are two a second.
+    values: (n, k). offsets: as in Motor. span: in samples, of which there are two a second. before: the means (k,) just
+    before, where the values are one session's and go on from there.
     A mean reaches back over twice as many samples after each pass, so a session takes log2 of its length passes over
     whole arrays, and no more than it takes for the weights to vanish in double precision.
     """
@@ -135,7 +145,7 @@ def averaged(values: NDArray[np.floating], offsets: NDArray[np.int64], span: int
     means = np.empty(values.shape, dtype=np.float64)
     for begin, end in pairwise(offsets):
         session = rate * values[begin:end].astype(np.float64)
-        session[:1] = values[begin : begin + 1]
+        session[:1] = values[begin : begin + 1] if before is None else session[:1] + (1 - rate) * before
         reach, weight = 1, 1 - rate
         while reach < len(session) and weight > np.finfo(np.float64).eps:
             session[reach:] += weight * session[:-reach]

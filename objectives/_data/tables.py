@@ -29,18 +29,19 @@ def header_of(lines: Iterator[str], file: TextLines) -> list[str]:
 
 
 def numbers(
-    lines: Iterator[str], file: TextLines, names: Sequence[str], most: Mapping[str, int]
+    lines: Iterator[str], file: TextLines, names: Sequence[str], most: Mapping[str, int], ahead: int = 0
 ) -> Iterator[NDArray[np.float64]]:
     """The remaining `lines` of the file as arrays [m, len(names)]; lines of white space are left out.
 
     Every number is finite, in single precision too.
-    most: columns of whole numbers from 0, each with the largest it may hold.
+    most: columns of whole numbers from 0, each with the largest it may hold. ahead: how many of the lines have been
+    read from the file already.
     Raises DataError with the line and the column of what is missing, not a number, NaN, infinite or out of bounds.
     """
     bounded = [column for column, name in enumerate(names) if name in most]
     largest = np.array([most[names[column]] for column in bounded])
     while True:
-        first = file.number + 1
+        first, ahead = file.number + 1 - ahead, 0
         chunk = list(islice(lines, CHUNK_LINES))
         if not chunk:
             return

@@ -10,8 +10,8 @@ vocabulary is built on the train rows alone, and the arrays are written (here).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from objectives._data.titles_split import HELD_OUT, LEFT_OUT, ROLES, SPLIT_SEED,
 from objectives._data.titles_spool import NO_WORD, Spool, spool, tokens_of
 from objectives._data.tokens import Recipe, tokenizer
 
-__all__ = ["DATASETS", "PAD", "UNK", "Rows", "Titles", "load_titles", "locate", "roles_of"]
+__all__ = ["DATASETS", "PAD", "UNK", "Rows", "Titles", "encoder", "load_titles", "locate", "roles_of"]
 
 PREPARER_VERSION = 1  # raise it whenever the same source would give other arrays
 PAD, UNK = 0, 1
@@ -52,6 +52,14 @@ class Rows:
     def __len__(self) -> int:
         """How many titles."""
         return len(self.labels)
+
+    def __add__(self, other: Rows) -> Rows:
+        """These titles and then the others, in memory."""
+        return Rows(
+            np.concatenate([self.tokens, other.tokens]),
+            np.concatenate([self.offsets, other.offsets[1:] + self.offsets[-1]]),
+            np.concatenate([self.labels, other.labels]),
+        )
 
 
 @dataclass
@@ -83,13 +91,19 @@ class Titles:
         return words
 
     @cached_property
-    def _encoder(self) -> tuple[Callable[[str], list[str]], dict[str, int]]:
-        return tokenizer(self.recipe), {word: number for number, word in enumerate(self.vocabulary)}
+    def encode(self) -> Callable[[str], list[int]]:
+        """See `encoder`."""
+        return encoder(self.recipe, self.vocabulary)
 
-    def encode(self, title: str) -> list[int]:
-        """The numbers of a title's words, cleaned as in preparation; [unk] when cleaning leaves nothing."""
-        tokenize, numbers = self._encoder
-        return [numbers.get(word, UNK) for word in tokenize(title)] or [UNK]
+    def with_validation(self) -> Titles:
+        """The same, where the validation titles are trained on, too. The vocabulary stays that of the train titles."""
+        return replace(self, train=self.train + self.validation)
+
+
+def encoder(recipe: Recipe, vocabulary: Sequence[str]) -> Callable[[str], list[int]]:
+    """A function from a title to its words' numbers, cleaned as in preparation; [unk] when cleaning leaves nothing."""
+    tokenize, numbers = tokenizer(recipe), {word: number for number, word in enumerate(vocabulary)}
+    return lambda title: [numbers.get(word, UNK) for word in tokenize(title)] or [UNK]
 
 
 def load_titles(dataset: str, data: Path, cache: Path, progress: Progress = silent, *, language: str = "") -> Titles:

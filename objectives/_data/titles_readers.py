@@ -34,7 +34,7 @@ NO_CATEGORY = frozenset({"", "nan", "none", "null", "n/a", "<na>"})
 def read_pricerunner(lines: TextLines, column: str) -> Rows:
     """The titles of a PriceRunner file; `column` is the one of PRICERUNNER_COLUMNS that holds the class."""
     wanted = PRICERUNNER_COLUMNS.index(column)
-    for fields in _records(lines):
+    for fields in records_of(lines):
         if len(fields) != len(PRICERUNNER_COLUMNS):
             raise lines.error(
                 f"{len(fields)} columns",
@@ -49,7 +49,7 @@ def read_challenge(lines: TextLines, language: str) -> Rows:
 
     Rows of either label quality are kept, as they are in the challenge's own test.
     """
-    records = _records(lines)
+    records = records_of(lines)
     header = [name.strip().lower() for name in next(records, [])]
     for name in ("title", "category", *(["language"] if language else [])):
         if name not in header:
@@ -115,7 +115,8 @@ READERS: dict[str, Callable[[TextLines, str], Rows]] = {
 }
 
 
-def _records(lines: TextLines) -> Iterator[list[str]]:
+def records_of(lines: TextLines) -> Iterator[list[str]]:
+    """The records of a CSV file that are not blank lines."""
     records = csv.reader(iter(lines), strict=True)
     while True:
         try:

@@ -104,7 +104,8 @@ def _show_best(name: str, settings: Settings) -> None:
         write_whole(file, rendered(report, "yaml"))
         typer.echo(
             f"Written: {file}. Next: `studies report {name}` writes a page about it, `studies dashboard` shows every "
-            f"trial, `studies launch {name} --trials {2 * report.spec.n_trials}` searches on.",
+            f"trial, `studies train {name}` trains and saves the model, "
+            f"`studies launch {name} --trials {2 * report.spec.n_trials}` searches on.",
             err=True,
         )
 

@@ -9,17 +9,24 @@ import yaml
 from studies.errors import NothingToExport
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from studies.report.summary import StudyReport
 
 
 def render(report: StudyReport) -> str:
     """Return the best parameters with where they come from. Raises NothingToExport."""
+    return dumped(content_of(report))
+
+
+def content_of(report: StudyReport) -> dict[str, Any]:
+    """Return the same as plain data, which `studies.winner.Winner` reads. Raises NothingToExport."""
     best = report.best
     if best is None:
         states = ", ".join(f"{n} {state}" for state, n in report.counts.items())
         raise NothingToExport(name=report.spec.name, states=states)
     provenance = best.attributes.get("provenance", {})
-    content: dict[str, Any] = {
+    return {
         "study": report.spec.name,
         "objective": report.spec.objective,
         "dataset": {"name": report.data["name"], "sha256": report.data["sha256"]},
@@ -30,10 +37,14 @@ def render(report: StudyReport) -> str:
         "epochs": best.epoch,
         "trial": best.number,
         "n_trials": report.counts,
-        "provenance": {key: provenance.get(key) for key in ("commit", "dirty", "torch", "device")}
+        "provenance": {key: provenance.get(key) for key in ("commit", "dirty", "torch", "device", "threads")}
         | {"seed": best.attributes.get("seed")},
     }
-    return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+def dumped(content: Mapping[str, Any]) -> str:
+    """Return plain data as YAML, its keys in their order."""
+    return yaml.dump(dict(content), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
 class _Dumper(yaml.SafeDumper):

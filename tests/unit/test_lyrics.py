@@ -212,9 +212,17 @@ def test_it_writes(tmp_path: Path) -> None:
     for tokens in ("word", "character"):
         training = objective.start(params | {"tokens": tokens}, data, seed=1, device="cpu")
         training.epoch()
-        text = training.generate("la la", temperature=0.8, seed=3, n=20)
-        assert text == training.generate("la la", temperature=0.8, seed=3, n=20)
-        assert text != training.generate("la la", temperature=0.8, seed=4, n=20)
-        assert "<unknown>" not in text
-        with pytest.raises(ValueError, match="temperature"):
-            training.generate("la", temperature=0.0)
+        params |= {"tokens": tokens}
+        writer = objective.predictor(params, objective.fitted(params, data), training.weights(), device="cpu")
+
+        def written(writer: Any = writer, **options: Any) -> str:
+            (text,) = writer.predict("la la", length=20, **options)
+            return str(text)
+
+        assert written(temperature=0.8, seed=3) == written(temperature=0.8, seed=3)
+        assert written(temperature=0.8, seed=3) != written(temperature=0.8, seed=4)
+        assert written(temperature=1e-300, seed=3) == written(temperature=1e-9, seed=4)  # the likeliest always wins
+        assert "<unknown>" not in written(temperature=50.0)
+        for wrong in (0.0, -1.0, float("nan"), float("inf")):
+            with pytest.raises(DataError, match="temperature"):
+                written(temperature=wrong)

@@ -1,0 +1,135 @@
+"""What the predictors share: what INPUT means, batches of it, and answers worth reading."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any, BinaryIO, TypeVar
+
+import torch
+from torch import nn
+
+from objectives._contract import DataError, Source
+from objectives._data.images_readers import SUFFIXES
+from objectives._data.lines import TextLines, shown
+
+LONGEST_LINE = 1 << 16  # bytes; a line without an end must not fill the memory
+LARGEST_FILE = 1 << 28  # bytes of one picture
+N_LIKELIEST = 3
+DECIMALS = 6  # of a probability: more of them depend on how many were asked at a time
+
+Item = TypeVar("Item")
+
+
+def file_in(source: Source, expected: str) -> Path | BinaryIO | None:
+    """Return the file or the stream that an INPUT is, None for one that is the thing itself.
+
+    expected: what an INPUT is, for the message. Raises DataError for what can only be a mistyped path.
+    """
+    if not isinstance(source, str):
+        return source
+    if os.path.exists(source):  # noqa: PTH110 - unlike Path.exists, it does not raise for a text too long for a path
+        return Path(source)
+    one_word = len(source.split()) == 1
+    if one_word and ("/" in source or Path(source).suffix.lower() in (".txt", ".csv", ".gz", ".tsv", *SUFFIXES)):
+        raise DataError(f"there is no file {source!r}; expected {expected}")
+    return None
+
+
+def file_of(source: Source, expected: str) -> Path | BinaryIO:
+    """Return the file or the stream that an INPUT is. Raises DataError for anything else."""
+    file = file_in(source, expected)
+    if file is None or (isinstance(file, Path) and file.is_dir()):
+        raise DataError(f"there is no file {shown(source)}; expected {expected}")
+    return file
+
+
+def is_named(source: Source, *ends: str) -> bool:
+    """Whether INPUT is a path with one of these ends, gzip or not."""
+    return isinstance(source, str) and source.lower().removesuffix(".gz").endswith(ends)
+
+
+def open_lines(file: Path | BinaryIO) -> TextLines:
+    """Return the lines of a file or a stream, each of a length that memory can hold many of."""
+    return TextLines(file, longest=LONGEST_LINE)
+
+
+def pictures(source: Source, expected: str) -> Iterator[tuple[str, IO[bytes]]]:
+    """Yield name and open file of each picture: INPUT itself, those below a directory, or those a stream lists.
+
+    Raises DataError for a file that cannot be opened, or is larger than any picture.
+    """
+    for path in _picture_paths(source, expected):
+        try:
+            with path.open("rb") as file:
+                if os.fstat(file.fileno()).st_size > LARGEST_FILE:
+                    raise DataError(f"{path} has more than {LARGEST_FILE:,} bytes; expected a picture")
+                yield str(path), file
+        except OSError as error:
+            raise DataError(f"{path} cannot be read ({error.strerror}); expected {expected}") from error
+
+
+def batches(
+    items: Iterator[Item], n: int, size: Callable[[Item], int] = lambda item: 1, largest: int | None = None
+) -> Iterator[list[Item]]:
+    """Cut items into lists of at most n, of which no more than `largest` would be held when all are padded to the
+    longest; what came before an item that raises DataError is yielded first.
+    """
+    batch: list[Item] = []
+    longest = 0
+    try:
+        for item in items:
+            longest = max(longest, size(item))
+            if batch and (len(batch) == n or (largest is not None and longest * (len(batch) + 1) > largest)):
+                yield batch
+                batch, longest = [], size(item)
+            batch.append(item)
+    except DataError:
+        if batch:
+            yield batch
+        raise
+    if batch:
+        yield batch
+
+
+def likeliest(logits: torch.Tensor, classes: Sequence[str], name: str) -> Iterator[dict[str, Any]]:
+    """Yield for each row of logits [n, n_classes] its likeliest classes with their probabilities, as columns."""
+    found = logits.float().softmax(dim=1).topk(min(N_LIKELIEST, len(classes)), dim=1)
+    for probabilities, indices in zip(found.values.tolist(), found.indices.tolist(), strict=True):
+        row: dict[str, Any] = {}
+        for place, (probability, index) in enumerate(zip(probabilities, indices, strict=True), start=1):
+            end = "" if place == 1 else f"_{place}"
+            row |= {f"{name}{end}": classes[index], f"probability{end}": round(probability, DECIMALS)}
+        yield row
+
+
+def restored(model: nn.Module, weights: Mapping[str, Any], device: str) -> Any:
+    """Return the model on the device with these weights, in evaluation mode. Raises RuntimeError where they differ."""
+    model.load_state_dict(dict(weights))
+    return model.to(device).eval()
+
+
+def _picture_paths(source: Source, expected: str) -> Iterator[Path]:
+    if not isinstance(source, str):
+        with open_lines(source) as lines:
+            for line in lines:
+                if not line.isspace():
+                    path = Path(line.rstrip("\r\n"))
+                    if not path.is_file():
+                        raise lines.error(f"there is no file {shown(str(path))}", "expected the path of a picture")
+                    yield path
+        return
+    path = Path(source)
+    if not path.is_dir():
+        if not path.exists():
+            raise DataError(f"there is no file or directory {shown(source)}; expected {expected}")
+        yield path
+        return
+    found = False
+    for below in sorted(path.rglob("*")):
+        if below.suffix.lower() in SUFFIXES and below.is_file():
+            found = True
+            yield below
+    if not found:
+        raise DataError(f"{path} holds no pictures; expected {expected}")

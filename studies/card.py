@@ -1,0 +1,110 @@
+"""The model card: what a trained model is and rests on, how good it is, how to use it, and where its limits are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from studies.result import Result, compared, sections
+
+
+def model_card(result: Result) -> str:
+    """Return the README.md of a model's directory."""
+    parts = [_title(result), _numbers(result), _use(result), _limits(result), _origin(result)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _title(result: Result) -> str:
+    winner, data = result.winner, result.data
+    trial = "" if winner.trial is None else f", trial {winner.trial}"
+    rows = "train and validation rows" if result.request.with_validation else "train rows"
+    return "\n".join(
+        [
+            f"# {winner.study}",
+            "",
+            f"{result.description}\n" if result.description else "",
+            f"- Objective: `{winner.objective}`, parameters of the study `{winner.study}`{trial}; see `params.yaml`.",
+            f"- Trained on the {rows} of the data set `{data['name']}` for {len(result.history)} epochs, seed "
+            f"{result.seed}; the weights are those after epoch {result.best}.",
+            f"- The data's sha256: `{data['sha256']}`{_sameness(result)}",
+            f"- The data: {', '.join(f'{name} {count:,}' for name, count in data['summary'].items())}"
+            if data["summary"]
+            else "- The objective does not say how many rows its data have.",
+        ]
+    )
+
+
+def _sameness(result: Result) -> str:
+    if result.same_data is None:
+        return " (the study's is not known)."
+    return ", the study's." if result.same_data else f"; the study's was `{result.winner.dataset.sha256}`."
+
+
+def _numbers(result: Result) -> str:
+    scored, baselines = {}, {}
+    if result.test is not None:
+        test = sections(result.test)
+        scored["test"], baselines["the same answer for every test row"] = test["scored"], test["baseline"]
+    if result.value is not None:
+        scored["validation"] = sections(result.history[result.best - 1])["scored"]
+    names = [*dict.fromkeys([result.winner.metric, *result.metrics])]
+    names = [name for name in names if any(name in values for values in scored.values())]
+    lines = ["## Numbers", ""]
+    if scored:
+        rows = [(name, _n(result, name), values) for name, values in scored.items()]
+        rows += [(name, "", values) for name, values in baselines.items() if set(values) & set(names)]
+        lines += [f"| rows | n | {' | '.join(names)} |", "|---|---|" + "---|" * len(names)]
+        lines += [
+            f"| {name} | {n} | {' | '.join(_number(values.get(each)) for each in names)} |" for name, n, values in rows
+        ]
+        lines.append("")
+    else:
+        lines += ["Nothing was scored: the objective's training has no `test()`.", ""]
+    lines.append(compared(result) or "This training is not compared with the trial's: it is another.")
+    if result.test is not None:
+        lines[-1] += " The test rows were scored once, after training."
+    return "\n".join(lines)
+
+
+def _use(result: Result) -> str:
+    lines = ["## Use", ""]
+    if result.answers is None:
+        lines += [
+            "`studies predict` cannot ask this model: its objective lacks `weights()` or `predictor()`. "
+            "`model.safetensors` holds what its training's `state_dict()` gave.",
+        ]
+    else:
+        lines += ["```console", "$ studies predict . INPUT", "$ studies predict . --json < FILE", "```", ""]
+        lines += [result.answers or "Its predictor does not say what INPUT is."]
+        lines += ["", "Other programs: `safetensors.torch.load_file('model.safetensors')`, and `fitted.json`."]
+    return "\n".join(lines)
+
+
+def _limits(result: Result) -> str:
+    chosen = (
+        "The validation number chose the parameters and the epoch, so it flatters; the test number did not."
+        if result.value is not None
+        else "No validation rows were left to choose the epoch by: it was trained for the epochs found before."
+    )
+    return f"""## Limits
+
+- One training with one seed: another seed gives other numbers.
+- {chosen}
+- It was tested on rows of its own data set alone, and answers whatever it is asked, however unlike those.
+- Where it gives probabilities, they are the network's own; nobody has calibrated them."""
+
+
+def _origin(result: Result) -> str:
+    return f"## Provenance\n\n```json\n{json.dumps(result.provenance, indent=1)}\n```"
+
+
+def _n(result: Result, role: str) -> str:
+    summary: Mapping[str, int] = result.data["summary"]
+    for name in (role, f"{role}_sessions"):
+        if name in summary:
+            return f"{summary[name]:,}{' sessions' if name != role else ''}"
+    return ""
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"

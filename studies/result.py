@@ -1,0 +1,110 @@
+"""A training of the winner: what was asked for, and what came of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from studies.winner import Winner
+
+SPEEDS = ("_per_s", "_s", "_mib")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to train, and how it departs from the trial, None where it does not.
+
+    with_validation: on the validation rows, too, for exactly the epochs.
+    """
+
+    winner: Winner
+    seed: int | None = None
+    epochs: int | None = None
+    dataset: str | None = None
+    with_validation: bool = False
+
+
+@dataclass
+class Result:
+    """A training that has ended. history: of each epoch. best: the epoch, from 1, whose weights were kept.
+
+    answers: what its predictor says of itself, None where the model cannot be asked.
+    """
+
+    request: Request
+    seed: int
+    params: dict[str, Any]
+    data: dict[str, Any]
+    provenance: dict[str, Any]
+    metrics: list[str]
+    description: str
+    history: list[dict[str, float]] = field(default_factory=list)
+    best: int = 0
+    test: dict[str, float] | None = None
+    answers: str | None = None
+
+    @property
+    def winner(self) -> Winner:
+        """What was trained."""
+        return self.request.winner
+
+    @property
+    def value(self) -> float | None:
+        """The metric of the kept weights on the validation rows; None when these were trained on."""
+        return None if self.request.with_validation else self.history[self.best - 1][self.winner.metric]
+
+    @property
+    def same_data(self) -> bool | None:
+        """Whether it is the study's data to the bit; None where the study's is not known."""
+        known = self.winner.dataset.sha256
+        return None if known is None else known == self.data["sha256"]
+
+    @property
+    def repeats(self) -> bool | None:
+        """Whether the value at the trial's epoch is the trial's, bit for bit; None where there is none to compare."""
+        winner = self.winner
+        if winner.value is None or winner.epochs is None or len(self.history) < winner.epochs or self.value is None:
+            return None
+        if self.seed != winner.provenance.seed or not self.same_data:
+            return None
+        return self.history[winner.epochs - 1][winner.metric] == winner.value
+
+
+def compared(result: Result) -> str | None:
+    """Return how the retrained value compares with the trial's, in one sentence; None where they do not compare."""
+    winner = result.winner
+    if result.repeats is None or winner.epochs is None or winner.value is None:
+        return None
+    which = "the trial's" if winner.trial is None else f"that of trial {winner.trial}"
+    if result.repeats:
+        return f"The {winner.metric} {winner.value:.6g} after epoch {winner.epochs} is {which}, bit for bit."
+    found = result.history[winner.epochs - 1][winner.metric]
+    was, now = winner.provenance, result.provenance
+    differences = [
+        f"{name} {before}, now {after}"
+        for name, before, after in (
+            ("torch", was.torch, now.get("torch")),
+            ("device", was.device, now.get("device")),
+            ("threads", was.threads, now.get("threads")),
+        )
+        if before is not None and before != after
+    ]
+    why = f" (then {'; '.join(differences)})" if differences else " (the machine or the code is another)"
+    return f"The {winner.metric} after epoch {winner.epochs} is {found:.6g}, and {which} was {winner.value:.6g}{why}."
+
+
+def sections(metrics: Mapping[str, float]) -> dict[str, dict[str, float | None]]:
+    """Return the metrics of an epoch or a test in parts: train, scored, baseline and speed, without their prefixes."""
+    parts: dict[str, dict[str, float | None]] = {"train": {}, "scored": {}, "baseline": {}, "speed": {}}
+    for name, value in metrics.items():
+        kind, rest = "scored", name.removeprefix("validation_")
+        if name.endswith(SPEEDS):
+            kind, rest = "speed", name
+        else:
+            for prefix in ("train", "baseline"):
+                if name.startswith(f"{prefix}_"):
+                    kind, rest = prefix, name.removeprefix(f"{prefix}_")
+        parts[kind][rest] = value if math.isfinite(value) else None
+    return parts

@@ -1,0 +1,221 @@
+"""Training the winner: the parameters of one trial again, its test rows scored once, and the model saved."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from studies import provenance
+from studies.card import model_card
+from studies.errors import ObjectiveRefused, SpaceRefused, TrainingFailed, TrainingInterrupted, WrongInput
+from studies.model import new_directory, write_model
+from studies.objective import FunctionObjective, LoadedObjective, Training, load_objective
+from studies.result import Request, Result, sections
+from studies.settings import Settings
+from studies.space import Space, SpaceError
+
+
+class View(Protocol):
+    """What a person sees of a training."""
+
+    def preparing(self, what: str, fraction: float) -> None:
+        """The data set is being prepared."""
+
+    def say(self, line: str) -> None:
+        """Something happened."""
+
+
+def train(
+    request: Request, settings: Settings, output: Path, device: str, view: View, *, overwrite: bool = False
+) -> Result:
+    """Train, score the test rows once, and write the model to the directory `output`.
+
+    Raises DirectoryTaken, ObjectiveRefused, SpaceRefused, TrainingFailed, TrainingInterrupted, and whatever the
+    objective does; then nothing is written.
+    """
+    winner = request.winner
+    if winner.provenance.threads and device == "cpu":  # sums depend on them; read when the objective loads torch
+        os.environ.setdefault("OMP_NUM_THREADS", str(winner.provenance.threads))
+    objective, params = _loaded(request)
+    n_epochs = request.epochs or winner.epochs
+    if n_epochs is None:
+        raise WrongInput(reason="The parameters do not say for how many epochs; expected `epochs:` there, or --epochs.")
+    with new_directory(output, overwrite=overwrite) as directory:
+        done: list[dict[str, float]] = []
+        try:
+            data = _prepared(request, objective, settings, view)
+            seed = winner.provenance.seed if request.seed is None else request.seed
+            result = Result(
+                request=request,
+                seed=seed,
+                params=params,
+                data=_facts(request, data),
+                provenance=provenance.of_this_process(device),
+                metrics=list(objective.metrics),
+                description=_first_sentence(objective),
+                history=done,
+            )
+            if result.same_data is False and request.dataset in (None, winner.dataset.name):
+                view.say(
+                    f"The data set {result.data['name']} is not what the study trained on: its sha256 was "
+                    f"{str(winner.dataset.sha256)[:12]}... and is {str(result.data['sha256'])[:12]}..."
+                )
+            data = data.with_validation() if request.with_validation else data
+            fitted = _fitted(objective, params, data)  # what is wrong with it is told before hours of training
+            training = objective.start(params, data, seed=seed, device=device)
+            _run_epochs(training, result, n_epochs, view)
+            if hasattr(training, "test"):
+                result.test = _floats(training.test())
+            _save(directory, result, training, objective, fitted, view)
+        except KeyboardInterrupt:
+            raise TrainingInterrupted(done=len(done), n_epochs=n_epochs) from None
+    return result
+
+
+def _loaded(request: Request) -> tuple[LoadedObjective, dict[str, Any]]:
+    winner = request.winner
+    objective = load_objective(winner.spec(request.dataset or winner.dataset.name))
+    if isinstance(objective, FunctionObjective):
+        raise ObjectiveRefused(
+            reason=f"{winner.objective!r} is a plain function, which keeps its model to itself: make it an Objective "
+            "(README, 'Add an objective') to train and save one"
+        )
+    try:
+        return objective, dict(Space.declared(objective.space).exactly(winner.params))
+    except SpaceError as error:
+        raise SpaceRefused(reason=str(error), path=("params", *error.path)) from None
+
+
+def _prepared(request: Request, objective: LoadedObjective, settings: Settings, view: View) -> Any:
+    name = request.dataset or request.winner.dataset.name
+    try:
+        data = objective.prepare(name, settings.data, settings.directory("prepared"), view.preparing)
+    except ValueError as error:  # the objectives' DataError among them
+        raise ObjectiveRefused(reason=str(error)) from None
+    if request.with_validation and not hasattr(data, "with_validation"):
+        raise ObjectiveRefused(
+            reason=f"{request.winner.objective!r} cannot train on validation rows: what its prepare() returns has no "
+            "with_validation(); leave --with-validation out"
+        )
+    return data
+
+
+def _facts(request: Request, data: Any) -> dict[str, Any]:
+    name = request.dataset or request.winner.dataset.name
+    facts = {"name": name, "sha256": getattr(data, "sha256", None)}
+    return facts | {"summary": dict(getattr(data, "summary", None) or {})}
+
+
+def _run_epochs(training: Training, result: Result, n_epochs: int, view: View) -> None:
+    """Train; leave the training at its best validation epoch, or at the last where validation rows were trained on."""
+    winner, validates = result.winner, not result.request.with_validation
+    sign = 1 if winner.direction == "maximize" else -1
+    kept: dict[str, Any] | None = None
+    for epoch in range(1, n_epochs + 1):
+        metrics = _floats(training.epoch())
+        _refuse_nan(metrics, winner.metric, epoch, n_epochs)
+        result.history.append(metrics)
+        is_best = not validates or not result.best or sign * metrics[winner.metric] > sign * (result.value or 0.0)
+        if is_best:
+            result.best = epoch
+            # What comes back is a view of the tensors that the next epoch changes.
+            kept = copy.deepcopy(training.state_dict()) if validates and epoch < n_epochs else None
+        view.say(_line(epoch, n_epochs, metrics, winner.metric if validates else None, is_best))
+    if kept is not None:
+        training.load_state_dict(kept)
+
+
+def _line(epoch: int, n_epochs: int, metrics: Mapping[str, float], metric: str | None, is_best: bool) -> str:
+    parts = [f"epoch {epoch}/{n_epochs}"]
+    parts += [f"train_loss {metrics['train_loss']:.4f}"] if "train_loss" in metrics else []
+    parts += [f"validation {metric} {metrics[metric]:.4f}{' (best)' if is_best else ''}"] if metric else []
+    parts += [f"{metrics['examples_per_s']:,.0f} examples/s"] if "examples_per_s" in metrics else []
+    return " · ".join(parts)
+
+
+def _refuse_nan(metrics: Mapping[str, float], metric: str, epoch: int, n_epochs: int) -> None:
+    if metric not in metrics:
+        raise KeyError(f"the objective's epoch reports {sorted(metrics)}, not {metric!r}")
+    for name in (metric, "train_loss"):
+        if not math.isfinite(metrics.get(name, 0.0)):
+            raise TrainingFailed(metric=name, value=metrics[name], epoch=epoch, n_epochs=n_epochs)
+
+
+def _fitted(objective: Any, params: Mapping[str, Any], data: Any) -> dict[str, Any]:
+    fitted: dict[str, Any] = objective.fitted(params, data) if hasattr(objective, "fitted") else {}
+    try:
+        json.dumps(fitted, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ObjectiveRefused(reason=f"the objective's fitted() is not plain JSON data ({error})") from None
+    return fitted
+
+
+def _save(
+    directory: Path, result: Result, training: Any, objective: Any, fitted: Mapping[str, Any], view: View
+) -> None:
+    weights = training.weights() if hasattr(training, "weights") else None
+    if weights is not None and hasattr(objective, "predictor"):
+        try:
+            predictor = objective.predictor(result.params, fitted, weights, device="cpu")
+            result.answers = " ".join((predictor.predict.__doc__ or "").split())
+        except Exception as error:  # no reason to lose what was trained
+            view.say(f"The model is saved, but its predictor fails: {type(error).__name__}: {error}")
+    winner = result.winner
+    content = {
+        "study": winner.study,
+        "objective": winner.objective,
+        "dataset": {"name": result.data["name"], "sha256": result.data["sha256"]},
+        "metric": winner.metric,
+        "direction": winner.direction,
+        "value": result.value,
+        "params": result.params,
+        "epochs": len(result.history) if result.value is None else result.best,
+        "trial": winner.trial,
+        "trained_on": "train and validation" if result.request.with_validation else "train",
+        "provenance": result.provenance | {"seed": result.seed},
+    }
+    write_model(
+        directory,
+        content,
+        weights=weights,
+        state=training.state_dict(),
+        fitted=fitted,
+        metrics=_metrics(result),
+        card=model_card(result),
+    )
+
+
+def _metrics(result: Result) -> dict[str, Any]:
+    epochs = []
+    for number, metrics in enumerate(result.history, start=1):
+        parts = sections(metrics)
+        validation = None if result.request.with_validation else parts["scored"]
+        epochs.append({"epoch": number, "train": parts["train"], "validation": validation, **parts["speed"]})
+    test = None if result.test is None else sections(result.test)
+    last = sections(result.history[-1])["baseline"]
+    return {
+        "metric": result.winner.metric,
+        "direction": result.winner.direction,
+        "n": result.data["summary"],
+        "kept_epoch": result.best,
+        "validation": None if result.value is None else sections(result.history[result.best - 1])["scored"],
+        "test": None if test is None else test["scored"],
+        "baseline": {"validation": None if result.value is None else last, "test": test and test["baseline"]},
+        "trial": {"value": result.winner.value, "epoch": result.winner.epochs, "repeated": result.repeats},
+        "epochs": epochs,
+    }
+
+
+def _floats(metrics: Mapping[str, Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in metrics.items()}
+
+
+def _first_sentence(objective: LoadedObjective) -> str:
+    text = sys.modules[type(objective).__module__].__doc__ or type(objective).__doc__ or ""
+    return " ".join(text.strip().partition("\n\n")[0].split())

@@ -1,0 +1,69 @@
+"""What is trained in the end: parameters with where they come from, out of a storage or an exported file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from studies.exporters.yaml import content_of
+from studies.spec import NAME, OBJECTIVE, StudySpec
+
+if TYPE_CHECKING:
+    from studies.report.summary import StudyReport
+
+
+class _Part(BaseModel):
+    """A part of an exported file, in which what training does not need is left out."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Dataset(_Part):
+    """A data set and the hash of what was trained on."""
+
+    name: str
+    sha256: str | None = None
+
+
+class Origin(_Part):
+    """How the trial was trained."""
+
+    seed: int = 0
+    threads: int | None = Field(default=None, ge=1)
+    torch: str | None = None
+    device: str | None = None
+
+
+class Winner(_Part):
+    """A trial to train again, as `studies export` writes it. A file written by hand needs the keys without a default.
+
+    epochs: after which `value` was reached.
+    """
+
+    study: str = Field(pattern=f"^{NAME.pattern}$", max_length=100)
+    objective: str = Field(pattern=OBJECTIVE)
+    dataset: Dataset
+    metric: str
+    direction: Literal["maximize", "minimize"]
+    value: float | None = None
+    params: dict[str, Any]
+    epochs: int | None = Field(default=None, ge=1)
+    trial: int | None = None
+    provenance: Origin = Origin()
+
+    @classmethod
+    def of(cls, report: StudyReport) -> Winner:
+        """Return the best trial of a study. Raises NothingToExport."""
+        return cls.model_validate(content_of(report))
+
+    def spec(self, dataset: str) -> StudySpec:
+        """Return the study of this one trial, on `dataset`."""
+        return StudySpec(
+            name=self.study,
+            objective=self.objective,
+            dataset=dataset,
+            metric=self.metric,
+            direction=self.direction,
+            n_trials=1,
+        )
