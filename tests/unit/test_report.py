@@ -14,8 +14,9 @@ import pytest
 from studies.report import findings
 from studies.report.document import duration, exact, number
 from studies.report.page import render
-from studies.report.sections import MAX_ROWS, document
+from studies.report.sections import document
 from studies.report.summary import StudyReport, Trial
+from studies.report.trials import MAX_ROWS
 
 from ..reports import HOSTILE, make_report, make_study, make_trial
 
