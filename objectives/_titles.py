@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 from objectives._contract import Objective, Progress, silent
 from objectives._data.titles import DATASETS, Rows, Titles, load_titles
+from objectives._evidence import Scores, score_classes
 from objectives._fit import Fit, Optimizer, make_optimizer, seeded
-from objectives._metrics import classification, confusion_matrix
 from objectives._rows import RowEmbedding, RowOptimizer
 
 EMBEDDING_WIDTH = 300  # that of the Spanish Billion Words vectors, which the published models start from
@@ -44,7 +44,11 @@ class TitleClassifier(nn.Module):
 class TitleObjective(Objective):
     """Tell a product title's category; an objective says which model does."""
 
-    metrics: ClassVar[Mapping[str, str]] = {"balanced_accuracy": "maximize", "accuracy": "maximize"}
+    metrics: ClassVar[Mapping[str, str]] = {
+        "balanced_accuracy": "maximize",
+        "accuracy": "maximize",
+        "pr_auc": "maximize",
+    }
     datasets: ClassVar[Mapping[str, str]] = DATASETS
 
     @abstractmethod
@@ -74,7 +78,7 @@ class TitleObjective(Objective):
             return F.cross_entropy(model(words, lengths), labels), len(labels)
 
         def score(role: str) -> dict[str, float]:
-            return score_titles(model, roles[role], len(data.classes))
+            return score_titles(model, roles[role], data.classes)
 
         return Fit(
             model,
@@ -95,6 +99,9 @@ class TitleBatches:
         self._lengths = np.diff(rows.offsets)
         self._shortest = shortest
         self._device = device
+
+    def __len__(self) -> int:
+        return len(self._lengths)
 
     def shuffled(self, batch_size: int, order: torch.Generator) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield words [n, longest], lengths [n] and labels [n] of every title once, in random batches.
@@ -125,17 +132,10 @@ class TitleBatches:
         return next(batch), next(batch), next(batch)
 
 
-def score_titles(model: TitleClassifier, batches: TitleBatches, n_classes: int) -> dict[str, float]:
-    """Return loss, accuracy and balanced accuracy over every title."""
-    truth, answers, total = [], [], torch.zeros((), device=model.embedding.weight.device)
-    for words, lengths, labels in batches.in_order(SCORE_BATCH):
-        logits = model(words, lengths)
-        total += F.cross_entropy(logits, labels, reduction="sum")
-        truth.append(labels)
-        answers.append(logits.argmax(dim=1))
-    labels = torch.cat(truth).cpu()
-    confusion = confusion_matrix(labels.numpy(), torch.cat(answers).cpu().numpy(), n_classes)
-    return {"validation_loss": total.item() / len(labels), **classification(confusion)}
+def score_titles(model: TitleClassifier, batches: TitleBatches, classes: Sequence[str]) -> Scores:
+    """Return what `score_classes` has, over every title."""
+    answered = ((model(words, lengths), labels) for words, lengths, labels in batches.in_order(SCORE_BATCH))
+    return score_classes(answered, len(batches), classes)
 
 
 def head(

@@ -37,8 +37,9 @@ from torch.nn import functional as F
 
 from objectives._contract import Objective, Progress, silent
 from objectives._data.mnist import DATASETS, N_PIXELS, ROLES, Digits, load_mnist
+from objectives._evidence import Scores, confused
 from objectives._fit import seeded
-from objectives._metrics import binary
+from objectives._metrics import binary, confusion_matrix
 from objectives._tabular import Loss, Perceptron, PerceptronFit, Table
 
 
@@ -77,8 +78,13 @@ class MnistTarget(Objective):
         with seeded(seed, device):
             model = Perceptron(N_PIXELS, params["hidden_layers"], params["activation"], params["dropout"])
 
-        def score(logits: Tensor, target: Tensor, role: str) -> dict[str, float]:
-            return binary(target.cpu().numpy(), logits.cpu().numpy())
+        classes = ["another digit", f"the digit {data.target}"]
+
+        def score(logits: Tensor, target: Tensor, role: str) -> Scores:
+            truth, scores = target.cpu().numpy(), logits.cpu().numpy()
+            return Scores(
+                binary(truth, scores), lambda: confused(confusion_matrix(truth, scores > 0, len(classes)), classes)
+            )
 
         tables = {role: table(data, role, device) for role in ROLES}
         loss = LOSSES[params["loss"]](params["positive_weight"])

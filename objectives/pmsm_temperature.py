@@ -46,6 +46,7 @@ from torch import Tensor
 
 from objectives._contract import Objective, Progress, silent
 from objectives._data.motor import COLUMNS, DATASETS, ROLES, Motor, averaged, load_motor
+from objectives._evidence import Scores
 from objectives._fit import seeded
 from objectives._metrics import r_squared
 from objectives._tabular import Perceptron, PerceptronFit, SquaredError, Table
@@ -57,6 +58,7 @@ FEATURES: dict[str, tuple[str, ...]] = {
     "stator+coolant+ambient": ("stator_yoke", "stator_tooth", "stator_winding", "coolant", "ambient"),
 }
 TARGET = "pm"
+R2_OF_SESSION = "r2_session_"
 TAPER = (0, 1, 1, 2, 3, 3)  # how much narrower each layer is than the first: the authors' H, H-1, H-1, H-2, H-3
 
 
@@ -98,9 +100,11 @@ class PmsmTemperature(Objective):
             widths = [params["width"] - TAPER[layer] for layer in range(params["depth"])]
             model = Perceptron(inputs.shape[1], widths, "relu")
 
-        def score(answers: Tensor, target: Tensor, role: str) -> dict[str, float]:
+        def score(answers: Tensor, target: Tensor, role: str) -> Scores:
             found = score_sessions(answers.cpu().numpy(), target.cpu().numpy(), data, role)
-            return found | {"rmse": float(deviation) * float((answers - target).square().mean().sqrt())}
+            found["rmse"] = float(deviation) * float((answers - target).square().mean().sqrt())
+            found["baseline_rmse"] = float(deviation) * float(target.square().mean().sqrt())
+            return Scores(found, lambda: {"groups": {"by": "session", "metric": "r2", "values": by_session(found)}})
 
         return PerceptronFit(model.to(device), params, tables, SquaredError(), score, seed=seed, device=device)
 
@@ -137,7 +141,7 @@ def score_sessions(
     lengths = np.diff(data.offsets)[np.isin(data.sessions, own)]
     ends = np.cumsum(lengths)
     of_session = {
-        f"r2_session_{session}": r_squared(target[end - length : end], answers[end - length : end])
+        f"{R2_OF_SESSION}{session}": r_squared(target[end - length : end], answers[end - length : end])
         for session, end, length in zip(own, ends, lengths, strict=True)
     }
     return {
@@ -145,6 +149,14 @@ def score_sessions(
         "baseline_r2": r_squared(target, np.zeros_like(target)),
         **{name: value for name, value in of_session.items() if not np.isnan(value)},
     }
+
+
+def by_session(metrics: Mapping[str, float]) -> list[tuple[str, float]]:
+    """Return the R2 of each session among the metrics."""
+    own = (
+        (name.removeprefix(R2_OF_SESSION), value) for name, value in metrics.items() if name.startswith(R2_OF_SESSION)
+    )
+    return [(session, round(value, 4)) for session, value in own]
 
 
 objective = PmsmTemperature()
