@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from studies.report import figures, findings
-from studies.report.diagnose import Verdict, baseline
+from studies.report.diagnose import Verdict, baseline, n_classes_of
 from studies.report.document import Section, Table, duration, exact, number, plural, short
 
 if TYPE_CHECKING:
@@ -19,9 +19,9 @@ def answer(report: StudyReport, verdicts: dict[int, Verdict]) -> Section:
         counts = ", ".join(f"{n} {state}" for state, n in report.counts.items())
         return Section("Answer", [f"No trial was completed ({counts}), so there is no answer yet."])
     texts = [_sentence(report, best), _certainty(report)]
-    constant = baseline(report)
+    constant = baseline(best, report.spec.metric, n_classes_of(report.data))
     if constant is not None:
-        texts.append(f"A constant answer scores {number(constant)}.")
+        texts.append(f"A trivial answer scores {number(constant)}.")
     verdict = verdicts.get(best.number)
     if verdict is not None and verdict.evidence:
         advice = f" Worth trying: {verdict.advice}." if verdict.advice else ""
