@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from studies.report import findings
 from studies.report.diagnose import diagnose
 from studies.report.document import Document
-from studies.report.parameters import parameters
+from studies.report.parameters import interplay, parameters
+from studies.report.predictions import predictions
 from studies.report.result import answer, theirs_against_ours
 from studies.report.training import epochs, learning_curves, outcomes, speed
 from studies.report.trials import diagnoses, provenance, trials
@@ -24,7 +25,9 @@ def document(report: StudyReport) -> Document:
         answer(report, verdicts),
         theirs_against_ours(report),
         learning_curves(report),
+        predictions(report),
         parameters(report, found),
+        interplay(report),
         diagnoses(report, verdicts),
         epochs(report, verdicts),
         speed(report),

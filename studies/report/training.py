@@ -62,17 +62,27 @@ def _typical_course(report: StudyReport, typical: Sequence[tuple[int, float]]) -
 
 
 def speed(report: StudyReport) -> Section | None:
-    """Return time and examples a second by batch size; None without a parameter of this name that varies."""
+    """Return time, examples a second and memory, by batch size where that varies; None when no trial was timed."""
     found = findings.speeds(report)
-    if len(found) < 2:
+    if not found:
         return None
     rows = [
-        (str(one.batch_size), str(one.n), duration(one.epoch_s), number(one.examples_per_s), number(one.value))
+        (
+            "any" if one.batch_size is None else str(one.batch_size),
+            f"{one.n:,}",
+            duration(one.epoch_s),
+            number(one.examples_per_s),
+            "-" if one.peak_memory_mib is None else f"{one.peak_memory_mib:,.0f} MiB",
+            number(one.value),
+        )
         for one in found
     ]
-    header = ("batch size", "trials", "an epoch", "examples/s", f"median {report.spec.metric}")
-    note = "Medians over trials. Other parameters differ between them, and trials of one machine share its cores."
-    return Section("Speed", [], [Table(header, rows)], figures.speed(found), [note])
+    header = ("batch size", "trials", "an epoch", "examples/s", "peak memory", f"median {report.spec.metric}")
+    note = (
+        "Medians over epochs and trials. Other parameters differ between them, and trials of one machine share its "
+        "cores. Memory is torch's on a GPU, else what the worker's process held."
+    )
+    return Section("Speed", [], [Table(header, rows)], figures.speed(found) if len(found) > 1 else [], [note])
 
 
 def outcomes(report: StudyReport) -> Section:

@@ -194,7 +194,7 @@ def test_hostile_names_stay_text() -> None:
     assert "<img" not in markup + page[page.index("<main>") : page.index("</main>")]
     figures = page[page.index('id="figures">') + len('id="figures">') :]
     json.loads(figures[: figures.index("</script>")])
-    assert "alert(1)" in figures
+    assert "alert(" in figures
     markdown = render(report, "md")
     assert "<img" not in markdown
     assert "<script" not in markdown
