@@ -107,7 +107,7 @@ def parameter(report: StudyReport, name: str, importance: float | None) -> Figur
     elif isinstance(domain, Range) and domain.log:
         axis = {"type": "log", "dtick": 1, "exponentformat": "e"}
     values_axis = _metric_axis(report, (trial.value for trial in trials))
-    layout = {"xaxis": axis, "yaxis": values_axis, "showlegend": False}
+    layout = {"xaxis": axis | {"title": {"text": _plain(name)}}, "yaxis": values_axis, "showlegend": False}
     return Figure(name + share, data, layout, half=True)
 
 
@@ -192,7 +192,8 @@ def speed(found: Sequence[Speed]) -> list[Figure]:
         ("Peak memory in MiB, by batch size", [one.peak_memory_mib for one in found]),
     ]
     drawn = [(title, values) for title, values in drawn if any(values)]
-    axes: dict[str, Any] = {"xaxis": {"type": "category"}, "yaxis": {"rangemode": "tozero"}, "showlegend": False}
+    axis = {"type": "category", "title": {"text": "batch size"}}
+    axes: dict[str, Any] = {"xaxis": axis, "yaxis": {"rangemode": "tozero"}, "showlegend": False}
     bar: dict[str, Any] = {
         "type": "bar",
         "marker": {"color": BLUE},

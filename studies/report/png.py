@@ -48,9 +48,10 @@ def pictures(page: Document) -> Iterator[tuple[str, bytes]]:
         yield f"{index:02d}-{slug(figure.title)}.png", picture(figure)
 
 
-def slug(text: str) -> str:
-    """Return text as a part of a file's name."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:MAX_SLUG].rstrip("-") or "figure"
+def slug(title: str) -> str:
+    """Return what a figure shows as a part of a file's name, without the numbers that change from day to day."""
+    shown = re.split(r"[:(]", title)[0].lower()
+    return re.sub(r"[^a-z0-9]+", "-", shown).strip("-")[:MAX_SLUG].rstrip("-") or "figure"
 
 
 def picture(figure: Figure) -> bytes:
@@ -136,6 +137,7 @@ def _axis(axes: Axes, which: str, given: dict[str, Any]) -> None:
     limits = {"xmin": 0} if which == "x" else {"ymin": 0}
     if given.get("type") == "log":
         getattr(axes, f"set_{which}scale")("log")
+        axis.set_major_formatter("{x:g}")
     if "title" in given:
         getattr(axes, f"set_{which}label")(html.unescape(given["title"]["text"]))
     if "tickvals" in given:
@@ -150,9 +152,7 @@ def _axis(axes: Axes, which: str, given: dict[str, Any]) -> None:
     elif given.get("rangemode") == "tozero" and all(value >= 0 for value in axis.get_data_interval()):
         getattr(axes, f"set_{which}lim")(**limits)
     if given.get("tickformat") == ".0%":
-        from matplotlib.ticker import PercentFormatter
-
-        axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axis.set_major_formatter(lambda share, _: f"{share:.0%}")
     if given.get("dtick") == 1 and given.get("type") != "log":
         from matplotlib.ticker import MaxNLocator
 
