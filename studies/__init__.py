@@ -8,7 +8,8 @@ The map, in the order data flows:
     launch      a launch from beginning to end; `launchers/` start its workers, `limits` says when it stops early
     study       a study in the storage; `sampling` has its samplers and pruners, `names` its attributes
     worker      one worker's life: claim, run, heartbeat, stop
-    trial       one trial's life: suggest, train, report, outcome; `checkpoint` is what it goes on from
+    trial       one trial's life: suggest, train, report, outcome; `checkpoint` is what it goes on from,
+                `evidence` what is kept beside its value
     objective   reaching an objective by the dotted path in a spec
     storage     the shared PostgreSQL: the embedded server, the fast Optuna storage, who works on what
     report      storage -> plain dataclasses -> a page; `view` and `tables` show it in a terminal
