@@ -19,6 +19,12 @@ and it does two things:
 - `start(params, data, seed, device)` returns a `Training`: `epoch()` trains one epoch and returns its metrics,
   `state_dict()` and `load_state_dict()` carry it over to another process, bit for bit.
 
+A metric `baseline_NAME` is what a trivial answer gets of the metric NAME. A `Training` may also have `evidence()`:
+plain JSON, at most 64 KiB of it, about the predictions behind the metrics that the last `epoch()` returned; that of the
+best epoch is kept beside the trial's value. The report draws what it knows: `classes` (names) with `confusion` (counts,
+a row for each true class), what `objectives._evidence.confused` has instead of many classes, and `groups`: `by`,
+`metric` and `values`, pairs of a group's name and its value.
+
 Whoever drives it (the service, a test, a notebook) calls `epoch()` as often as it likes, and so decides about pruning,
 checkpoints and limits; an objective knows nothing of them. All randomness comes from `seed`: the same seed on the same
 device gives the same values. Test rows are for `Training.test()`, which only the training of a winner calls.

@@ -44,6 +44,9 @@ class Training(Protocol):
     def epoch(self) -> dict[str, float]:
         """Train one epoch and return its metrics, the objective's `metrics` among them."""
 
+    def evidence(self) -> dict[str, Any]:
+        """What the last validation metrics were made of, as plain JSON; see the package. Optional."""
+
     def test(self) -> dict[str, float]:
         """Score the test rows with the present weights."""
 

@@ -14,6 +14,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from objectives._evidence import Scores
+
 
 class Optimizer(Protocol):
     """What the loop asks of an optimizer; torch's own and `RowOptimizer` have it."""
@@ -36,7 +38,8 @@ class Fit:
 
     batches(generator): yields one epoch's batches, in an order drawn from the generator.
     loss(batch): the mean loss of a batch, a scalar that carries a gradient, and the number of its examples.
-    score(role): metrics over the rows of "validation" or "test", in evaluation mode and without gradients.
+    score(role): metrics over the rows of "validation" or "test", in evaluation mode and without gradients; `Scores`
+    where there is evidence for them.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class Fit:
         self._loss = loss
         self._score = score
         self._device = device
+        self._evidence: Callable[[], dict[str, Any]] = dict
         self._order = torch.Generator().manual_seed(seed)
         with seeded(seed, device):
             self._random = random_state(device)
@@ -67,11 +71,13 @@ class Fit:
         with self._own_randomness():
             train_loss, n_examples = self._train()
         seconds = time.perf_counter() - started
-        return {
-            "train_loss": train_loss,
-            **self._scored("validation"),
-            "examples_per_s": n_examples / seconds,
-        }
+        scores = self._scored("validation")
+        self._evidence = scores.evidence if isinstance(scores, Scores) else dict
+        return {"train_loss": train_loss, **scores, "examples_per_s": n_examples / seconds}
+
+    def evidence(self) -> dict[str, Any]:
+        """Return what the validation metrics of the last epoch were made of; nothing before the first."""
+        return self._evidence()
 
     def _train(self) -> tuple[float, int]:
         """Train on every batch; return the mean loss over examples and how many there were."""

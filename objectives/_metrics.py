@@ -35,7 +35,7 @@ def binary(truth: npt.ArrayLike, score: npt.ArrayLike) -> dict[str, float]:
     """Return what is worth knowing about a yes-or-no classifier: metrics, counts, and what a constant answer gets.
 
     truth: yes or no (n,), at least one of each. score: (n,), higher for a likelier yes; above 0 it is the answer yes.
-    precision is 0 where nothing was answered yes. baseline_*: of one answer for everything.
+    precision is 0 where nothing was answered yes. baseline_*: of one answer for everything, the better of the two.
     """
     truth, score = np.asarray(truth, dtype=bool), np.asarray(score)
     confusion = confusion_matrix(truth, score > 0, 2)
@@ -51,6 +51,8 @@ def binary(truth: npt.ArrayLike, score: npt.ArrayLike) -> dict[str, float]:
         "true_negatives": true_negatives,
         "false_negatives": false_negatives,
         "baseline_pr_auc": share,
+        "baseline_recall": 1.0,  # by the answer yes
+        "baseline_precision": share,
     }
 
 

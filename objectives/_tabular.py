@@ -225,7 +225,9 @@ class PerceptronFit(Fit):
     ) -> None:
         def scored(role: str) -> dict[str, float]:
             answers, target = tables[role].answers(model), tables[role].target
-            return {"validation_loss": loss.value(answers, target).item(), **score(answers, target, role)}
+            found = score(answers, target, role)
+            found["validation_loss"] = loss.value(answers, target).item()
+            return found
 
         def mean_loss(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, int]:
             return loss.value(model(batch[0]), batch[1]), len(batch[1])

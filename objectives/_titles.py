@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import accumulate, chain
 from pathlib import Path
@@ -19,8 +19,8 @@ from objectives._data.lines import shown
 from objectives._data.titles import DATASETS, Rows, Titles, encoder, load_titles
 from objectives._data.titles_readers import records_of
 from objectives._data.tokens import Recipe
+from objectives._evidence import Scores, score_classes
 from objectives._fit import Fit, Optimizer, make_optimizer, seeded
-from objectives._metrics import classification, confusion_matrix
 from objectives._predict import batches, file_in, is_named, likeliest, open_lines, restored
 from objectives._rows import RowEmbedding, RowOptimizer
 
@@ -51,7 +51,11 @@ class TitleClassifier(nn.Module):
 class TitleObjective(PredictingObjective):
     """Tell a product title's category; an objective says which model does."""
 
-    metrics: ClassVar[Mapping[str, str]] = {"balanced_accuracy": "maximize", "accuracy": "maximize"}
+    metrics: ClassVar[Mapping[str, str]] = {
+        "balanced_accuracy": "maximize",
+        "accuracy": "maximize",
+        "pr_auc": "maximize",
+    }
     datasets: ClassVar[Mapping[str, str]] = DATASETS
 
     @abstractmethod
@@ -81,7 +85,7 @@ class TitleObjective(PredictingObjective):
             return F.cross_entropy(model(words, lengths), labels), len(labels)
 
         def score(role: str) -> dict[str, float]:
-            return score_titles(model, roles[role], len(data.classes))
+            return score_titles(model, roles[role], data.classes)
 
         return Fit(
             model,
@@ -180,6 +184,9 @@ class TitleBatches:
         self._shortest = shortest
         self._device = device
 
+    def __len__(self) -> int:
+        return len(self._lengths)
+
     def shuffled(self, batch_size: int, order: torch.Generator) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield words [n, longest], lengths [n] and labels [n] of every title once, in random batches.
 
@@ -209,17 +216,10 @@ class TitleBatches:
         return next(batch), next(batch), next(batch)
 
 
-def score_titles(model: TitleClassifier, batches: TitleBatches, n_classes: int) -> dict[str, float]:
-    """Return loss, accuracy and balanced accuracy over every title."""
-    truth, answers, total = [], [], torch.zeros((), device=model.embedding.weight.device)
-    for words, lengths, labels in batches.in_order(SCORE_BATCH):
-        logits = model(words, lengths)
-        total += F.cross_entropy(logits, labels, reduction="sum")
-        truth.append(labels)
-        answers.append(logits.argmax(dim=1))
-    labels = torch.cat(truth).cpu()
-    confusion = confusion_matrix(labels.numpy(), torch.cat(answers).cpu().numpy(), n_classes)
-    return {"validation_loss": total.item() / len(labels), **classification(confusion)}
+def score_titles(model: TitleClassifier, batches: TitleBatches, classes: Sequence[str]) -> Scores:
+    """Return what `score_classes` has, over every title."""
+    answered = ((model(words, lengths), labels) for words, lengths, labels in batches.in_order(SCORE_BATCH))
+    return score_classes(answered, len(batches), classes)
 
 
 def head(

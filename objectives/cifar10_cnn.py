@@ -29,7 +29,7 @@ studies launch cifar10-cnn --dataset FILE.parquet --trials 1 --set max_epochs=10
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
@@ -42,8 +42,8 @@ from torch.nn import functional as F
 from objectives._contract import PredictingObjective, Progress, Source, silent
 from objectives._data.images import DATASETS, Images, Rows, load_images
 from objectives._data.images_readers import decoded
+from objectives._evidence import Scores, score_classes
 from objectives._fit import Fit, Optimizer, seeded
-from objectives._metrics import classification, confusion_matrix
 from objectives._predict import batches, likeliest, pictures, restored
 
 KERNELS = (3, 5, 3)  # the published two, and a third block's
@@ -57,7 +57,11 @@ FIRST_RATE, LAST_RATE = 1 / 25, 1e-5  # of the highest
 class Cifar10Cnn(PredictingObjective):
     """See the module."""
 
-    metrics: ClassVar[Mapping[str, str]] = {"accuracy": "maximize", "balanced_accuracy": "maximize"}
+    metrics: ClassVar[Mapping[str, str]] = {
+        "accuracy": "maximize",
+        "balanced_accuracy": "maximize",
+        "pr_auc": "maximize",
+    }
     datasets = DATASETS
     space: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "learning_rate": {"low": 1e-4, "high": 1e-2, "log": True, "default": 5e-3},
@@ -98,7 +102,7 @@ class Cifar10Cnn(PredictingObjective):
             [optimizer],
             batches=lambda order: train.shuffled(params["batch_size"], params["augment"], order),
             loss=loss,
-            score=lambda role: score_pictures(model, roles[role], len(data.classes), device),
+            score=lambda role: score_pictures(model, roles[role], data.classes, device),
             seed=seed,
             device=device,
         )
@@ -249,20 +253,16 @@ class OneCycle:
         self._step = state["step"]
 
 
-def score_pictures(model: Cnn, pictures: Pictures, n_classes: int, device: str) -> dict[str, float]:
-    """Return the loss, accuracy and balanced accuracy over every picture, and those of a constant answer."""
-    answers, truth, total = [], [], torch.zeros((), device=device)
-    for pixels, labels in pictures.in_order():
-        with reduced_precision(device):
-            logits = model(pixels).float()
-        total += F.cross_entropy(logits, labels, reduction="sum")
-        answers.append(logits.argmax(dim=1))
-        truth.append(labels)
-    confusion = confusion_matrix(torch.cat(truth).cpu().numpy(), torch.cat(answers).cpu().numpy(), n_classes)
-    return {
-        "validation_loss": total.item() / len(pictures),
-        **classification(confusion),
-    }
+def score_pictures(model: Cnn, pictures: Pictures, classes: Sequence[str], device: str) -> Scores:
+    """Return what `score_classes` has, over every picture."""
+
+    def answered() -> Iterator[tuple[Tensor, Tensor]]:
+        for pixels, labels in pictures.in_order():
+            with reduced_precision(device):
+                logits = model(pixels)
+            yield logits.float(), labels
+
+    return score_classes(answered(), len(pictures), classes)
 
 
 def reduced_precision(device: str) -> AbstractContextManager[Any]:

@@ -307,7 +307,7 @@ def pieces(numbers: NDArray[np.int32], n_columns: int, length: int, device: str)
 
 
 def score_stream(model: Lstm, stream: Stream, device: str) -> dict[str, float]:
-    """Return the loss over every token of the documents, in their order, and what follows from it.
+    """Return the loss over every token of the documents, in their order, beside that of a model that looks at nothing.
 
     The columns do not depend on the parameters, so that all trials answer the same questions.
     """
@@ -315,13 +315,18 @@ def score_stream(model: Lstm, stream: Stream, device: str) -> dict[str, float]:
     for piece in pieces(stream.numbers, SCORE_COLUMNS, SCORE_LENGTH, device):
         logits, state = model(piece.inputs, state)
         total += total_nats(logits, piece.targets)
-    nats = total.item()
-    per_token = nats / len(stream.numbers)
+    per_token = total.item() / len(stream.numbers)
+    baseline = in_every_unit(stream.unigram_nats, stream)
+    return in_every_unit(per_token, stream) | {f"baseline_{name}": value for name, value in baseline.items()}
+
+
+def in_every_unit(nats_per_token: float, stream: Stream) -> dict[str, float]:
+    """Return a loss over the documents in the units that people compare by."""
+    nats = nats_per_token * len(stream.numbers) + stream.spelling_nats
     return {
-        "nats_per_token": per_token,
-        "perplexity": math.exp(min(per_token, MAX_EXPONENT)),
-        "bits_per_character": (nats + stream.spelling_nats) / math.log(2) / stream.n_characters,
-        "baseline_nats_per_token": stream.unigram_nats,  # of a model that looks at nothing
+        "nats_per_token": nats_per_token,
+        "perplexity": math.exp(min(nats_per_token, MAX_EXPONENT)),
+        "bits_per_character": nats / math.log(2) / stream.n_characters,
     }
 
 

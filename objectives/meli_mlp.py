@@ -17,6 +17,11 @@ momentum             0 .. 0.99, with sgd                            0.9
 hidden_layers        nine sets of one to four widths                [256, 128]
 pooling              mean, sum                                      mean
 activation           relu, gelu                                     relu
+
+Result    balanced accuracy, 5 seeds, at the best epoch: `pricerunner`, learning_rate 2e-3, 8 epochs, validation 0.987
+          +- 0.001, test 0.985 +- 0.001; its 700 products (`pricerunner-clusters`), [2048, 1024], dropout 0.5, batches
+          of 64, 25 epochs, 0.878 +- 0.004 and 0.888 +- 0.005. One core of an AMD EPYC, 9 to 94 s a training.
+          `python benchmarks/titles_quality.py`
 """
 
 from __future__ import annotations

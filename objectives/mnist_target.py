@@ -40,8 +40,9 @@ from torch.nn import functional as F
 from objectives._contract import PredictingObjective, Progress, Source, silent
 from objectives._data.images_readers import decoded
 from objectives._data.mnist import DATASETS, N_PIXELS, ROLES, Digits, load_mnist, read_pictures, read_pixels
+from objectives._evidence import Scores, confused
 from objectives._fit import seeded
-from objectives._metrics import binary
+from objectives._metrics import binary, confusion_matrix
 from objectives._predict import DECIMALS, batches, file_of, is_named, open_lines, pictures, restored
 from objectives._tabular import Loss, Perceptron, PerceptronFit, Table
 
@@ -85,8 +86,13 @@ class MnistTarget(PredictingObjective):
         with seeded(seed, device):
             model = perceptron(params)
 
-        def score(logits: Tensor, target: Tensor, role: str) -> dict[str, float]:
-            return binary(target.cpu().numpy(), logits.cpu().numpy())
+        classes = ["another digit", f"the digit {data.target}"]
+
+        def score(logits: Tensor, target: Tensor, role: str) -> Scores:
+            truth, scores = target.cpu().numpy(), logits.cpu().numpy()
+            return Scores(
+                binary(truth, scores), lambda: confused(confusion_matrix(truth, scores > 0, len(classes)), classes)
+            )
 
         tables = {role: table(data, role, device) for role in ROLES}
         loss = LOSSES[params["loss"]](params["positive_weight"])

@@ -49,6 +49,7 @@ from objectives._contract import DataError, PredictingObjective, Progress, Sourc
 from objectives._data.lines import TextLines, shown
 from objectives._data.motor import COLUMNS, DATASETS, ROLES, SESSION, Motor, averaged, load_motor
 from objectives._data.tables import LARGEST, header_of
+from objectives._evidence import Scores
 from objectives._fit import seeded
 from objectives._metrics import r_squared
 from objectives._predict import batches, file_of, open_lines, restored
@@ -61,6 +62,7 @@ FEATURES: dict[str, tuple[str, ...]] = {
     "stator+coolant+ambient": ("stator_yoke", "stator_tooth", "stator_winding", "coolant", "ambient"),
 }
 TARGET = "pm"
+R2_OF_SESSION = "r2_session_"
 TAPER = (0, 1, 1, 2, 3, 3)  # how much narrower each layer is than the first: the authors' H, H-1, H-1, H-2, H-3
 
 
@@ -106,9 +108,11 @@ class PmsmTemperature(PredictingObjective):
         with seeded(seed, device):
             model = perceptron(params)
 
-        def score(answers: Tensor, target: Tensor, role: str) -> dict[str, float]:
+        def score(answers: Tensor, target: Tensor, role: str) -> Scores:
             found = score_sessions(answers.cpu().numpy(), target.cpu().numpy(), data, role)
-            return found | {"rmse": float(deviation) * float((answers - target).square().mean().sqrt())}
+            found["rmse"] = float(deviation) * float((answers - target).square().mean().sqrt())
+            found["baseline_rmse"] = float(deviation) * float(target.square().mean().sqrt())
+            return Scores(found, lambda: {"groups": {"by": "session", "metric": "r2", "values": by_session(found)}})
 
         return PerceptronFit(model.to(device), params, tables, SquaredError(), score, seed=seed, device=device)
 
@@ -265,7 +269,7 @@ def score_sessions(
     lengths = np.diff(data.offsets)[np.isin(data.sessions, own)]
     ends = np.cumsum(lengths)
     of_session = {
-        f"r2_session_{session}": r_squared(target[end - length : end], answers[end - length : end])
+        f"{R2_OF_SESSION}{session}": r_squared(target[end - length : end], answers[end - length : end])
         for session, end, length in zip(own, ends, lengths, strict=True)
     }
     return {
@@ -273,6 +277,14 @@ def score_sessions(
         "baseline_r2": r_squared(target, np.zeros_like(target)),
         **{name: value for name, value in of_session.items() if not np.isnan(value)},
     }
+
+
+def by_session(metrics: Mapping[str, float]) -> list[tuple[str, float]]:
+    """Return the R2 of each session among the metrics."""
+    own = (
+        (name.removeprefix(R2_OF_SESSION), value) for name, value in metrics.items() if name.startswith(R2_OF_SESSION)
+    )
+    return [(session, round(value, 4)) for session, value in own]
 
 
 objective = PmsmTemperature()

@@ -8,7 +8,8 @@ The map, in the order data flows:
     launch      a launch from beginning to end; `launchers/` start its workers, `limits` says when it stops early
     study       a study in the storage; `sampling` has its samplers and pruners, `names` its attributes
     worker      one worker's life: claim, run, heartbeat, stop
-    trial       one trial's life: suggest, train, report, outcome; `checkpoint` is what it goes on from
+    trial       one trial's life: suggest, train, report, outcome; `checkpoint` is what it goes on from,
+                `evidence` what is kept beside its value
     objective   reaching an objective by the dotted path in a spec
     storage     the shared PostgreSQL: the embedded server, the fast Optuna storage, who works on what
     report      storage -> plain dataclasses -> a page; `view` and `tables` show it in a terminal
@@ -16,6 +17,11 @@ The map, in the order data flows:
     train       the winner again: `winner` is what, `result` what came of it, `model` its directory, `card` its README
     predict     asking a model
     web         optuna-dashboard on the storage
+    notebook    all of it from Python, beginning with `studies.load`
 """
 
 __version__ = "0.1.0"
+
+from studies.notebook import Page, Study, load
+
+__all__ = ["Page", "Study", "__version__", "load"]

@@ -23,10 +23,11 @@ SUFFIX = ".safetensors"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A training's state after some epochs, and their metrics."""
+    """A training's state after some epochs, their metrics, and the evidence of the best of them."""
 
     state: dict[str, Any]
     history: list[dict[str, float]]
+    evidence: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -47,7 +48,7 @@ class Checkpoints:
             return
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
-            write(self._path(number), {"state": checkpoint.state, "history": checkpoint.history})
+            write(self._path(number), vars(checkpoint))
         except OSError as error:
             self.say(f"trial {number} goes on without a checkpoint: {error}")
         ended = time.monotonic()
@@ -60,7 +61,7 @@ class Checkpoints:
             return None
         try:
             content = read(path)
-            return Checkpoint(content["state"], content["history"])
+            return Checkpoint(**content)
         except Exception as error:  # whatever is wrong with it, the trial can start over
             self.say(f"the checkpoint {path} cannot be used, so its trial starts over: {error}")
             return None

@@ -67,6 +67,11 @@ class NothingToExport(WrongInput):
     """Study {name!r} has no completed trial to export yet ({states}); `studies status {name}` shows its trials."""
 
 
+class MlflowFailed(StudiesError):
+    """Study {name!r} was not logged whole to MLflow at {uri!r} ({reason}); start that server or mend the address, and
+    type the same again: what is there already is not written twice."""
+
+
 class ObjectiveRefused(WrongInput):
     """{reason}"""
 
@@ -119,6 +124,10 @@ class WorkersDied(StudiesError):
 class TooManyFailures(StudiesError):
     """{n_failures} trials failed in a row, so the study stopped; the last one said: {reason}. Mend it, then
     `studies launch {name}` goes on."""
+
+
+class CommandFailed(StudiesError):
+    """`studies {command}` left with exit code {code}: {said}"""
 
 
 class TrainingFailed(StudiesError):

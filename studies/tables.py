@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,6 +80,9 @@ def status(settings: Settings, name: str | None) -> str:
     with console.capture() as capture:
         for progress in found:
             console.print(line_of(progress), soft_wrap=True, markup=False)
+            if progress.verdicts:
+                words = ", ".join(f"{n} {word}" for word, n in progress.verdicts.items())
+                console.print(f"  verdicts: {words}", soft_wrap=True, markup=False)
             if progress.workers:
                 console.print(workers_table(progress))
     used = used_bytes(settings.home / "checkpoints")
@@ -144,6 +148,7 @@ def _started(settings: Settings) -> list[Progress]:
 def _progress_of_all(storage: Storage) -> list[Progress]:
     from studies.names import SPEC
     from studies.report.progress import read_progress
+    from studies.report.verdicts import counts
 
     studies = storage.ledger.read(
         """SELECT s.study_id, s.study_name, d.direction::text
@@ -151,7 +156,10 @@ def _progress_of_all(storage: Storage) -> list[Progress]:
              JOIN study_user_attributes a ON a.study_id = s.study_id AND a.key = %s ORDER BY s.study_id""",
         (SPEC,),
     )
-    return [read_progress(storage.ledger, key, name, direction.lower()) for key, name, direction in studies]
+    return [
+        replace(read_progress(storage.ledger, key, name, direction.lower()), verdicts=counts(storage.ledger, key))
+        for key, name, direction in studies
+    ]
 
 
 def _data_state(settings: Settings, dataset: str) -> str:

@@ -29,6 +29,7 @@ from optuna.trial import TrialState
 
 from studies.checkpoint import Checkpoint, Checkpoints
 from studies.errors import StudiesError
+from studies.evidence import evidence_of, peak_memory_mib, reset_peak_memory
 from studies.names import CONTINUES
 from studies.objective import FunctionObjective, LoadedObjective
 from studies.sampling import seed_of
@@ -73,6 +74,7 @@ def run_trial(trial: optuna.Trial, course: Course) -> Outcome:
         seed = seed_of(course.spec.sampler.seed, trial.number)
         trial.set_user_attr("seed", seed)
     started = time.monotonic()
+    reset_peak_memory(course.device)
     try:
         if isinstance(course.objective, FunctionObjective):
             outcome = _run_function(trial, course, course.objective)
@@ -85,6 +87,7 @@ def run_trial(trial: optuna.Trial, course: Course) -> Outcome:
     except Exception as error:
         outcome = _failure(error)
     outcome.attributes["seconds"] = round(time.monotonic() - started, 3)
+    outcome.attributes["peak_memory_mib"] = peak_memory_mib(course.device)
     if outcome.reason != "stopped":
         course.checkpoints.delete(trial.number)
     return outcome
@@ -99,6 +102,7 @@ class _Run:
         self.params = course.space.suggest(partial(_suggest, trial))
         self.training = course.objective.start(self.params, course.data, seed=seed, device=course.device)
         self.history: list[dict[str, float]] = []
+        self.evidence: dict[str, Any] = {}  # of the best epoch so far
         self._go_on_from(trial.user_attrs.get(CONTINUES))
 
     def run(self) -> Outcome:
@@ -113,10 +117,12 @@ class _Run:
         limit = self.course.spec.limits.trial_minutes
         deadline = time.monotonic() + limit * 60 if limit else math.inf
         for epoch in range(len(self.history) + 1, self.course.spec.max_epochs + 1):
-            metrics = {name: float(value) for name, value in self.training.epoch().items()}
+            metrics = self._epoch()
             if broken := self._not_a_number(metrics):
                 return self._ended(TrialState.FAIL, "nan", f"{broken} is {metrics[broken]} in epoch {epoch}")
             self.history.append(metrics)
+            if self._best_epoch() == epoch:
+                self.evidence = evidence_of(self.training)
             self.trial.report(metrics[self.course.spec.metric], epoch)
             if epoch == self.course.spec.max_epochs:
                 break
@@ -130,8 +136,14 @@ class _Run:
                 return self._ended(TrialState.COMPLETE, detail=f"stopped at its limit of {limit:g} minutes")
         return self._ended(TrialState.COMPLETE)
 
+    def _epoch(self) -> dict[str, float]:
+        """Train one epoch; return its metrics and how long it took, validation included."""
+        started = time.monotonic()
+        metrics = {name: float(value) for name, value in self.training.epoch().items()}
+        return metrics | {"epoch_s": round(time.monotonic() - started, 4)}
+
     def _checkpoint(self, must: bool) -> None:
-        checkpoint = Checkpoint(self.training.state_dict(), self.history)
+        checkpoint = Checkpoint(self.training.state_dict(), self.history, self.evidence)
         self.course.checkpoints.save(self.trial.number, checkpoint, must=must)
 
     def _go_on_from(self, number: int | None) -> None:
@@ -139,7 +151,7 @@ class _Run:
         checkpoint = None if number is None else self.course.checkpoints.load(number)
         if checkpoint is not None:
             self.training.load_state_dict(checkpoint.state)
-            self.history = checkpoint.history
+            self.history, self.evidence = checkpoint.history, checkpoint.evidence
             for epoch, metrics in enumerate(self.history, start=1):
                 self.trial.report(metrics[self.course.spec.metric], epoch)
 
@@ -154,6 +166,7 @@ class _Run:
         if self.history:
             best = self._best_epoch()
             outcome.attributes = {"epoch": best, "metrics": self.history[best - 1], "history": self.history}
+            outcome.attributes |= {"evidence": self.evidence} if self.evidence else {}
             if state == TrialState.COMPLETE:
                 outcome.value = self.history[best - 1][self.course.spec.metric]
         return outcome

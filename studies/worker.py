@@ -21,6 +21,7 @@ from studies.checkpoint import Checkpoints
 from studies.errors import StudiesError
 from studies.names import CONTINUES, REASON
 from studies.objective import load_objective
+from studies.report.verdicts import first_attributes
 from studies.settings import Settings
 from studies.storage import Storage, open_storage
 from studies.storage.ledger import Budget
@@ -79,6 +80,7 @@ class _Worker:
         data = objective.prepare(self.spec.dataset, settings.data, settings.directory("prepared"), _quiet)
         self.checkpoints = Checkpoints(settings.home / "checkpoints" / name, say)
         self.course = Course(self.spec, space_of(self.study), objective, data, device, stop, self.checkpoints)
+        self.data_facts = {"summary": getattr(data, "summary", None)}
         self.provenance = provenance.of_this_process(device) | {"data": getattr(data, "sha256", None)}
 
     @contextmanager
@@ -152,9 +154,20 @@ class _Worker:
         for key, text in ((REASON, outcome.reason), ("detail", outcome.detail)):
             if text is not None:
                 trial.set_user_attr(key, text)
+        for key, text in self._verdict(trial, outcome).items():
+            trial.set_user_attr(key, text)
         self.study.tell(trial, outcome.value, outcome.state)
         if CONTINUES in trial.user_attrs:
             self.checkpoints.delete(trial.user_attrs[CONTINUES])
+
+    def _verdict(self, trial: optuna.Trial, outcome: Outcome) -> dict[str, str]:
+        return first_attributes(
+            self.spec,
+            self.data_facts,
+            state=outcome.state.name.lower(),
+            reason=outcome.reason,
+            attributes=trial.user_attrs,
+        )
 
     def _beat(self, ended: threading.Event) -> None:
         # A lost connection is no reason to die: the next beat opens another.

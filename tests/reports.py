@@ -65,6 +65,16 @@ def make_study(n: int, max_epochs: int = 6, seed: int = 0, classes: list[str] | 
     return StudyReport(make_spec(n_trials=n, max_epochs=max_epochs), make_report([]).data, trials, space)
 
 
+def make_evidence(draw: random.Random, quality: float, names: list[str] | None = None) -> dict[str, Any]:
+    """Return a confusion matrix of a hundred rows a class, about this share of them on the diagonal."""
+    names = names or [f"class {n}" for n in range(10)]
+    counts = [[0] * len(names) for _ in names]
+    for row, of_row in enumerate(counts):
+        of_row[row] = right = round(100 * min(max(quality, 0.0), 1.0))
+        of_row[draw.choice([n for n in range(len(names)) if n != row])] = 100 - right
+    return {"classes": names, "confusion": counts, "pr_auc": [round(quality, 4)] * len(names)}
+
+
 def _drawn(number: int, space: Space, draw: random.Random, max_epochs: int) -> Trial:
     def suggest(name: str, domain: Any) -> Any:
         if hasattr(domain, "choices"):
@@ -89,8 +99,14 @@ def _drawn(number: int, space: Space, draw: random.Random, max_epochs: int) -> T
         value = quality * (1 - math.exp(-0.8 * epoch)) - 0.015 * max(epoch - peak, 0) + draw.gauss(0, 0.004)
         curve.append(value)
         loss = 2.3 * math.exp(-0.5 * epoch) + (1 - quality)
-        history.append({"train_loss": loss, "balanced_accuracy": value, "examples_per_s": speed * draw.uniform(0.9, 1)})
-    attributes: dict[str, Any] = {"history": history, "seconds": n_epochs * 40000 / speed}
+        history.append({
+            "train_loss": loss, "balanced_accuracy": value, "examples_per_s": speed * draw.uniform(0.9, 1),
+            "epoch_s": 40000 / speed,
+        })  # fmt: skip
+    attributes: dict[str, Any] = {
+        "history": history, "seconds": n_epochs * 40000 / speed, "peak_memory_mib": 300.0 + speed / 100,
+        "evidence": make_evidence(draw, max(curve)),
+    }  # fmt: skip
     if number < 2:
         attributes["start_with"] = number
     if reason:

@@ -30,9 +30,9 @@ def settings_of(storage: str | None) -> Settings:
 
 
 def read(name: str, settings: Settings) -> StudyReport:
-    """Return the whole study, read back from the storage."""
-    from studies.report.summary import read_report
+    """Return the whole study, read back from the storage, with every trial's verdict up to date."""
+    from studies.report.verdicts import read_judged
     from studies.storage import open_storage
 
     with open_storage(settings) as opened:
-        return read_report(opened, name)
+        return read_judged(opened, name)

@@ -18,16 +18,29 @@ app = typer.Typer()
 def export(
     name: StudyName,
     format: Annotated[str, typer.Option("--format", metavar="yaml|csv|parquet|json")] = "yaml",
+    curves: Annotated[bool, typer.Option("--curves", help="One row an epoch instead of one a trial.")] = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="The file; stdout without it.")] = None,
+    mlflow: Annotated[
+        str | None, typer.Option(metavar="URI", help="Log the study to this MLflow tracking server instead.")
+    ] = None,
     storage: StorageUrl = None,
 ) -> None:
-    """Write the best parameters as YAML, or every trial as CSV, Parquet or JSON."""
-    from studies.exporters import EXPORTERS, write_whole
+    """Write the best parameters as YAML, or every trial as CSV, Parquet or JSON, or log the study to MLflow."""
+    from studies.exporters import CURVES, EXPORTERS, write_whole
     from studies.exporters import export as rendered
 
     if format not in EXPORTERS:
         raise WrongInput(reason=f"--format is {format!r}; expected one of {', '.join(EXPORTERS)}.")
-    content = rendered(read(name, settings_of(storage)), format)
+    if curves and format not in CURVES:
+        raise WrongInput(reason=f"--curves is for --format {' and '.join(CURVES)}; the format is {format}.")
+    report = read(name, settings_of(storage))
+    if mlflow is not None:
+        from studies.exporters.mlflow import log_study
+
+        n_new = log_study(report, mlflow)
+        typer.echo(f"{name}: {n_new} trials logged; those that were there already stay as they are.", err=True)
+        return
+    content = rendered(report, format, curves=curves)
     if output is not None:
         write_whole(output, content)
         typer.echo(f"Written: {output}", err=True)
@@ -37,27 +50,38 @@ def export(
         raise WrongInput(reason=f"{format} is not text; expected a file, such as -o {name}.{format}.")
 
 
-@app.command()
-def report(
+@app.command("report")
+def report_page(
     name: StudyName,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="The file; NAME.report.html without it.")
+        str | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE|DIR/",
+            help="The file, NAME.report.html without it; or a directory for the page and every figure as PNG.",
+        ),
     ] = None,
     format: Annotated[str, typer.Option("--format", metavar="html|md", help="md goes to stdout without -o.")] = "",
     storage: StorageUrl = None,
 ) -> None:
     """Write the study as one page to read: the answer, how sure it is, and what it rests on."""
-    from studies.exporters import write_whole
-    from studies.report.page import FORMATS, render
+    from studies.exporters import write_all, write_whole
+    from studies.report.page import FORMATS, files, render
 
-    kind = format or ("md" if output is not None and output.suffix == ".md" else "html")
+    kind = format or ("md" if output is not None and output.endswith(".md") else "html")
     if kind not in FORMATS:
         raise WrongInput(reason=f"--format is {kind!r}; expected one of {', '.join(FORMATS)}.")
-    page = render(read(name, settings_of(storage)), kind)
+    found = read(name, settings_of(storage))
+    if output is not None and (output.endswith("/") or Path(output).is_dir()):
+        n_files = write_all(Path(output), files(found))
+        typer.echo(f"Written: {n_files} files in {output}", err=True)
+        return
+    page = render(found, kind)
     if output is None and kind == "md":
         typer.echo(page, nl=False)
         return
-    file = output or Path(f"{name}.report.html")
+    file = Path(output or f"{name}.report.html")
     write_whole(file, page)
     typer.echo(f"Written: {file}", err=True)
 
@@ -68,17 +92,23 @@ def dashboard(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     storage: StorageUrl = None,
 ) -> None:
-    """Serve optuna-dashboard on the storage, for this machine alone unless --host says otherwise."""
+    """Serve optuna-dashboard on the storage, for this machine alone unless --host says otherwise.
+
+    Each study's note and artifacts hold the figures of its report, a minute after trials have ended at the latest.
+    """
     from studies.storage import open_storage
     from studies.web.dashboard import serve
+    from studies.web.gallery import artifact_store
 
+    settings = settings_of(storage)
     with (
-        open_storage(settings_of(storage)) as opened,
+        open_storage(settings) as opened,
         suppress(KeyboardInterrupt),
     ):
         serve(
             opened,
             host,
             port,
-            lambda url: typer.echo(f"The dashboard is at {url} ; Ctrl-C ends it.", err=True),
+            artifact_store(settings),
+            lambda line: typer.echo(line, err=True),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,10 +22,30 @@ EXPORTERS = {
 }
 
 
-def export(report: StudyReport, kind: str) -> str | bytes:
-    """Return the report in this format, one of EXPORTERS: text, or bytes of a binary one. Raises NothingToExport."""
-    render: Callable[[StudyReport], str | bytes] = importlib.import_module(EXPORTERS[kind]).render
+CURVES = ("csv", "parquet")  # the exporters with `render_curves`
+
+
+def export(report: StudyReport, kind: str, *, curves: bool = False) -> str | bytes:
+    """Return the report in this format, one of EXPORTERS: text, or bytes of a binary one. Raises NothingToExport.
+
+    curves: a row for each epoch instead of one for each trial; of CURVES alone.
+    """
+    exporter = importlib.import_module(EXPORTERS[kind])
+    render: Callable[[StudyReport], str | bytes] = exporter.render_curves if curves else exporter.render
     return render(report)
+
+
+def write_all(directory: Path, files: Iterable[tuple[str, str | bytes]]) -> int:
+    """Write files by name into a directory, which is made; return how many. Raises WrongInput."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = f"Cannot make the directory {directory} ({error.strerror}); choose another with -o."
+        raise WrongInput(reason=reason) from None
+    n_files = 0
+    for n_files, (name, content) in enumerate(files, start=1):  # noqa: B007 - it is returned
+        write_whole(directory / name, content)
+    return n_files
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

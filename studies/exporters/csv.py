@@ -1,4 +1,4 @@
-"""Every trial as CSV: one row a trial, its parameters as columns."""
+"""Every trial as CSV: one row a trial, its parameters as columns; or one row an epoch."""
 
 from __future__ import annotations
 
@@ -13,3 +13,10 @@ def render(report: StudyReport) -> str:
     from studies.report.frame import trials_frame
 
     return str(trials_frame(report).to_csv(index=False, lineterminator="\n"))
+
+
+def render_curves(report: StudyReport) -> str:
+    """Return every epoch of every trial."""
+    from studies.report.frame import curves_frame
+
+    return str(curves_frame(report).to_csv(index=False, lineterminator="\n"))

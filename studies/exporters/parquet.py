@@ -29,3 +29,12 @@ def render(report: StudyReport) -> bytes:
     file = io.BytesIO()
     parquet.write_table(table.append_column("curve", pyarrow.array(curves, pyarrow.list_(point))), file)
     return file.getvalue()
+
+
+def render_curves(report: StudyReport) -> bytes:
+    """Return every epoch of every trial as one Parquet file."""
+    from studies.report.frame import curves_frame
+
+    file = io.BytesIO()
+    curves_frame(report).to_parquet(file, index=False)
+    return file.getvalue()

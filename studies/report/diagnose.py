@@ -1,7 +1,10 @@
-"""What a trial's curve says of it: a verdict, the evidence, and what to try.
+"""What a trial's curve and predictions say of it: a verdict, the evidence, and what to try.
 
-    ok                            nothing in the curve speaks against the settings
+    ok                            nothing speaks against the settings
     diverged                      the metric or the training loss left the range of numbers, or grew
+    answers one class             nearly all of a classifier's answers are the same
+    stuck at a loss floor         the training loss stays where an output that is bounded keeps it (`floor`), or at
+                                  any other value far above the best trial's
     no better than the baseline   it learned nothing that a constant answer does not know
     overfits after epoch k        the validation metric fell while the training loss still went down
     still improving at max_epochs its best epoch is the last one, and the gain had not run out
@@ -10,7 +13,8 @@
     no curve                      it reported no epoch
 
 The first that holds is the verdict. Thresholds are shares of what this study's trials typically gain in training, so
-that they mean the same for accuracies and for losses.
+that they mean the same for accuracies and for losses. A trial that has just ended is judged by itself
+(`first_verdict`); beside all others it may look different (`diagnose`).
 """
 
 from __future__ import annotations
@@ -18,17 +22,26 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from studies.report.document import number, plural
+from studies.report.classes import Classes, read_classes
+from studies.report.document import number, percent, plural
+from studies.report.floor import BOUNDED, loss_floor, most_right
 
 if TYPE_CHECKING:
     from studies.report.summary import StudyReport, Trial
+    from studies.spec import StudySpec
 
 MIN_EPOCHS = 3
 NOTICEABLE = 0.05  # the share of a typical gain that is more than wobble
 GREW = 2.0  # a training loss that ends this many times above its lowest has diverged
 LAGS = 1.5  # an underfitting trial's training loss over the best trial's
+ONE_CLASS = 0.98  # the share of one answer, while the other classes are recalled by OTHERS at most
+OTHERS = 0.05
+NEAR_FLOOR = 0.15  # of the way from a floor up to the loss of a guess, ln K
+FLAT = 0.05  # of that way is all that the loss still falls in the second half of the epochs
+STILL = 0.002  # a training loss whose last two thirds move by less than this share of it does not move
+MIN_STILL_EPOCHS = 5
 ENDED = ("complete", "pruned", "fail")
 
 
@@ -48,7 +61,7 @@ class _Study:
     max_epochs: int
     metric: str
     sign: int
-    baseline: float | None
+    n_classes: int | None
     best: float | None
     gain: float
     reference: dict[int, dict[str, float]]
@@ -56,32 +69,47 @@ class _Study:
 
 def diagnose(report: StudyReport) -> dict[int, Verdict]:
     """Return the verdict of every trial that has ended, by its number."""
-    metric, sign = report.spec.metric, report.sign
-    gains = [
-        sign * (_best(trial.curve, sign) - trial.curve[min(trial.curve)])
-        for trial in report.trials
-        if len(trial.curve) >= MIN_EPOCHS
-    ]
-    typical = median([gain for gain in gains if gain > 0] or [0.0])
-    best = report.best
-    study = _Study(
-        max_epochs=report.spec.max_epochs,
-        metric=metric,
-        sign=sign,
-        baseline=baseline(report),
-        best=best.value if best else None,
-        gain=typical,
-        reference=best.epochs(metric) if best else {},
-    )
+    study = _study(report.spec, report.data, report.trials, report.best)
     return {trial.number: _verdict(trial, study) for trial in report.trials if trial.state in ENDED}
 
 
-def baseline(report: StudyReport) -> float | None:
-    """Return what a constant answer scores, where that follows from the metric: 1/K of K classes, an R2 of 0."""
-    if report.spec.metric == "balanced_accuracy":
-        classes = (report.data.get("summary") or {}).get("classes")
-        return 1 / classes if isinstance(classes, int) and classes > 1 else None
-    return 0.0 if report.spec.metric in ("r2", "R2") else None
+def first_verdict(trial: Trial, spec: StudySpec, data: dict[str, Any]) -> Verdict:
+    """Return the verdict of a trial that has ended from what it shows by itself. data: see StudyReport."""
+    return _verdict(trial, _study(spec, data, [trial], None))
+
+
+def _study(spec: StudySpec, data: dict[str, Any], trials: list[Trial], best: Trial | None) -> _Study:
+    sign = 1 if spec.direction == "maximize" else -1
+    gains = [
+        sign * (_best(trial.curve, sign) - trial.curve[min(trial.curve)])
+        for trial in trials
+        if len(trial.curve) >= MIN_EPOCHS
+    ]
+    return _Study(
+        max_epochs=spec.max_epochs,
+        metric=spec.metric,
+        sign=sign,
+        n_classes=n_classes_of(data),
+        best=best.value if best else None,
+        gain=median([gain for gain in gains if gain > 0] or [0.0]),
+        reference=best.epochs(spec.metric) if best else {},
+    )
+
+
+def baseline(trial: Trial, metric: str, n_classes: int | None) -> float | None:
+    """Return what a trivial answer scores: the trial's own `baseline_` metric, or 1/K of K classes, or an R2 of 0."""
+    own = (trial.attributes.get("metrics") or {}).get(f"baseline_{metric}")
+    if own is not None:
+        return float(own)
+    if metric == "balanced_accuracy":
+        return 1 / n_classes if n_classes else None
+    return 0.0 if metric in ("r2", "R2") else None
+
+
+def n_classes_of(data: dict[str, Any]) -> int | None:
+    """Return how many classes the data set says that it has; None of one, or without any."""
+    n = (data.get("summary") or {}).get("classes")
+    return n if isinstance(n, int) and n > 1 else None
 
 
 def _verdict(trial: Trial, study: _Study) -> Verdict:
@@ -92,13 +120,17 @@ def _verdict(trial: Trial, study: _Study) -> Verdict:
         return Verdict("no curve", f"it reported no epoch{why}", "read the trial's detail" if why else "")
     epochs = trial.epochs(study.metric)
     losses = {epoch: metrics["train_loss"] for epoch, metrics in epochs.items() if "train_loss" in metrics}
-    found = _exploded(losses) or _useless(trial, study)
+    classes = read_classes(trial.attributes.get("evidence"))
+    found = (
+        _exploded(losses) or _one_class(classes) or _at_a_floor(trial, study, losses, classes) or _useless(trial, study)
+    )
     if found is None and len(trial.curve) < MIN_EPOCHS:
         return Verdict("too short to tell", f"it trained {plural(len(trial.curve), 'epoch')}")
     return (
         found
         or _overfits(trial, study, losses)
         or _still_improving(trial, study)
+        or _does_not_move(study, losses)
         or _underfits(trial, study, losses)
         or Verdict("ok")
     )
@@ -117,16 +149,67 @@ def _exploded(losses: dict[int, float]) -> Verdict | None:
     return None
 
 
+def _one_class(classes: Classes | None) -> Verdict | None:
+    if classes is None or classes.others is None:
+        return None
+    top = classes.answers[0]
+    if top.share < ONE_CLASS or classes.others > OTHERS:
+        return None
+    rest = "the other class" if classes.n == 2 else f"the other {classes.n - 1:,} classes"
+    return Verdict(
+        "answers one class",
+        f"{percent(top.share)} of its answers are {top.name!r}, which {percent(top.share_of_rows)} of the rows are; "
+        f"of {rest} it finds {percent(classes.others)}",
+        "a lower learning_rate or more epochs; where classes are rare, a weight for them in the loss",
+    )
+
+
+def _at_a_floor(trial: Trial, study: _Study, losses: dict[int, float], classes: Classes | None) -> Verdict | None:
+    """Return the verdict of a net that stays at a floor, and is right too often for one that is really unsure.
+
+    Of two classes it says nothing: weighted losses and single outputs have floors of their own.
+    """
+    n_classes = classes.n if classes else study.n_classes
+    if n_classes is None or n_classes < 3 or len(losses) < MIN_EPOCHS:
+        return None
+    values = list(losses.values())
+    late, guess = values[len(values) // 2 :], math.log(n_classes)
+    validation = [metrics.get("validation_loss", math.inf) for metrics in trial.epochs(study.metric).values()]
+    for output, width in BOUNDED.items():
+        floor = loss_floor(n_classes, width)
+        near = floor * (1 - 1e-4) <= min(*values, *validation) and late[-1] - floor <= NEAR_FLOOR * (guess - floor)
+        if not near or max(late) - min(late) > FLAT * (guess - floor):
+            continue
+        right = _accuracy(trial, classes)
+        possible = most_right(late[-1], n_classes)
+        if right is None or right <= possible:
+            return None
+        return Verdict(
+            "stuck at a loss floor",
+            f"train_loss stays at {number(late[-1])} although {percent(right)} of the answers are right, and "
+            f"{output} before the cross entropy keeps it above ln(1 + ({n_classes} - 1) / e^{width:.0f}) = "
+            f"{number(floor)}",
+            f"no {output.removeprefix('a ')} before the loss: cross entropy takes logits",
+        )
+    return None
+
+
+def _accuracy(trial: Trial, classes: Classes | None) -> float | None:
+    found = (trial.attributes.get("metrics") or {}).get("accuracy")
+    return float(found) if found is not None else classes.accuracy if classes else None
+
+
 def _useless(trial: Trial, study: _Study) -> Verdict | None:
-    if study.baseline is None or study.best is None:
+    constant = baseline(trial, study.metric, study.n_classes)
+    if constant is None:
         return None
     value = _best(trial.curve, study.sign)
-    possible = max(study.sign * (study.best - study.baseline), 0.0)
-    if study.sign * (value - study.baseline) > NOTICEABLE * possible:
+    possible = max(study.sign * (study.best - constant), 0.0) if study.best is not None else 0.0
+    if study.sign * (value - constant) > NOTICEABLE * possible:
         return None
     return Verdict(
         "no better than the baseline",
-        f"its best {study.metric} is {number(value)}; a constant answer scores {number(study.baseline)}",
+        f"its best {study.metric} is {number(value)}; a trivial answer scores {number(constant)}",
         "a higher learning_rate, or less regularisation; if every trial has this verdict, look at the data",
     )
 
@@ -165,6 +248,22 @@ def _still_improving(trial: Trial, study: _Study) -> Verdict | None:
         "still improving at max_epochs",
         f"{study.metric} went from {number(before)} to {number(trial.curve[last])} in the last quarter of its epochs",
         f"a max_epochs above {last}, unless its schedule ends there",
+    )
+
+
+def _does_not_move(study: _Study, losses: dict[int, float]) -> Verdict | None:
+    """Return the verdict of a training loss that has stood still for long, far above the best trial's."""
+    late = list(losses.values())[len(losses) // 3 :]
+    best = study.reference.get(max(losses, default=0), {}).get("train_loss")
+    if len(losses) < MIN_STILL_EPOCHS or best is None or not 0 < LAGS * best < late[-1]:
+        return None
+    if max(late) - min(late) > STILL * late[-1]:
+        return None
+    return Verdict(
+        "stuck at a loss floor",
+        f"train_loss has stayed at {number(late[-1])} for {plural(len(late), 'epoch')}; the best trial's fell to "
+        f"{number(best)}",
+        "another learning_rate or activation; look for an output that is bounded before the loss",
     )
 
 

@@ -58,6 +58,11 @@ def number(value: float | None) -> str:
     return f"{value:,.0f}" if size >= 1000 else f"{value:.4f}" if size < 100 else f"{value:.1f}"
 
 
+def percent(share: float) -> str:
+    """Return a share as a person reads it, with one decimal."""
+    return f"{share:.1%}"
+
+
 def exact(value: Any) -> str:
     """Return a value in full, as JSON has it, for copying into a study file."""
     return "-" if value is None else json.dumps(value, ensure_ascii=False)

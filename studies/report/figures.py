@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import random
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,11 @@ from studies.report.document import Figure, plural, short
 from studies.space import Range
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from studies.report.findings import Speed, SweepPoint
+    from studies.report.interactions import Interaction
     from studies.report.summary import StudyReport, Trial
     from studies.space import Value
 
@@ -24,6 +29,8 @@ MAX_POINTS = 1000
 N_BINS = 8
 MIN_IN_BIN = 8  # medians of fewer zigzag
 JITTER = 0.18
+MAX_WRITTEN = 20  # classes of a matrix with its counts written in
+SHADES = [[0, "#f7f9fc"], [0.5, "#8fb4d9"], [1, "#1d4f8a"]]
 
 
 def curves(report: StudyReport) -> Figure:
@@ -95,45 +102,105 @@ def parameter(report: StudyReport, name: str, importance: float | None) -> Figur
     share = "" if importance is None else f": {importance:.0%} of the importance"
     axis: dict[str, Any] = {}
     if place:
-        texts = [_plain(text if len(text) <= 24 else text[:23] + "…") for text in place]
+        texts = [_short_name(text) for text in place]
         axis = {"tickvals": list(place.values()), "ticktext": texts, "range": [-0.6, len(place) - 0.4]}
     elif isinstance(domain, Range) and domain.log:
         axis = {"type": "log", "dtick": 1, "exponentformat": "e"}
     values_axis = _metric_axis(report, (trial.value for trial in trials))
-    layout = {"xaxis": axis, "yaxis": values_axis, "showlegend": False}
+    layout = {"xaxis": axis | {"title": {"text": _plain(name)}}, "yaxis": values_axis, "showlegend": False}
     return Figure(name + share, data, layout, half=True)
 
 
 def importance(found: dict[str, float]) -> Figure:
     """Return the importances as bars, the largest on top."""
-    names = list(reversed(found))
-    bars = {"type": "bar", "orientation": "h", "x": [found[name] for name in names], "marker": {"color": BLUE},
-            "y": [_plain(name) for name in names], "hovertemplate": "%{x:.1%}<extra></extra>"}  # fmt: skip
+    figure = bars("Importance of each parameter (PED-ANOVA)", list(found.items()))
+    figure.layout["xaxis"]["tickformat"] = ".0%"
+    return figure
+
+
+def bars(title: str, values: Sequence[tuple[str, float]]) -> Figure:
+    """Return a bar for each name, the first on top."""
+    places = list(range(len(values)))
+    trace = {"type": "bar", "orientation": "h", "x": [_rounded(value) for _, value in values], "y": places,
+             "marker": {"color": BLUE}, "hovertemplate": "%{x:.4~g}<extra></extra>"}  # fmt: skip
+    names = [_short_name(name) for name, _ in values]
     layout = {
-        "xaxis": {"tickformat": ".0%", "rangemode": "tozero"},
-        "yaxis": {"type": "category", "automargin": True},
+        "xaxis": {"rangemode": "tozero"},
+        "yaxis": {"tickvals": places, "ticktext": names, "automargin": True, "range": [len(places) - 0.4, -0.6]},
         "showlegend": False,
-        "height": 90 + 26 * len(names),
+        "height": 90 + 26 * len(places),
     }
-    return Figure("Importance of each parameter (PED-ANOVA)", [bars], layout)
+    return Figure(title, [trace], layout)
+
+
+def confusion(names: Sequence[str], counts: Sequence[Sequence[int]]) -> Figure:
+    """Return the confusion matrix as shares of each true class, with the counts written in when there is room."""
+    shares = [[_rounded(n / max(sum(row), 1)) for n in row] for row in counts]
+    texts = [[f"{n:,}" for n in row] for row in counts] if len(names) <= MAX_WRITTEN else None
+    figure = _heat_map("Confusion matrix: shares of each true class", shares, texts, names, names)
+    figure.layout["xaxis"]["title"] = {"text": "answer"}
+    figure.layout["yaxis"]["title"] = {"text": "true class"}
+    figure.layout["height"] = min(200 + 34 * len(names), 900)
+    figure.data[0].update(zmin=0, zmax=1)
+    return figure
+
+
+def interaction(report: StudyReport, found: Interaction, values: npt.NDArray[np.float64]) -> Figure:
+    """Return the median of the metric by the levels of two parameters, and how many trials each is of."""
+    medians, counts = found.cells(values)
+    texts = [
+        ["" if value is None else f"{value:.4g} ({n})" for value, n in zip(*row, strict=True)]
+        for row in zip(medians, counts, strict=True)
+    ]
+    rounded = [[_rounded(value) for value in row] for row in medians]
+    title = f"{found.first.name} and {found.second.name}: median {report.spec.metric.replace('_', ' ')} (trials)"
+    figure = _heat_map(title, rounded, texts, found.second.labels, found.first.labels)
+    figure.layout["xaxis"]["title"] = {"text": _plain(found.second.name)}
+    figure.layout["yaxis"]["title"] = {"text": _plain(found.first.name)}
+    figure.data[0]["reversescale"] = report.sign < 0
+    return replace(figure, half=True)
+
+
+def _heat_map(
+    title: str,
+    values: Sequence[Sequence[float | None]],
+    texts: Sequence[Sequence[str]] | None,
+    columns: Sequence[str],
+    rows: Sequence[str],
+) -> Figure:
+    trace: dict[str, Any] = {"type": "heatmap", "z": values, "colorscale": SHADES, "showscale": texts is None,
+             "x": list(range(len(columns))), "y": list(range(len(rows))), "xgap": 1, "ygap": 1,
+             "hovertemplate": "%{y}, %{x}: %{z}<extra></extra>"}  # fmt: skip
+    if texts is not None:
+        trace |= {"text": texts, "texttemplate": "%{text}"}
+    ends = {"showgrid": False, "automargin": True}
+    layout = {
+        "xaxis": ends | {"tickvals": trace["x"], "ticktext": [_short_name(name) for name in columns]},
+        "yaxis": ends
+        | {"tickvals": trace["y"], "ticktext": [_short_name(name) for name in rows], "range": [len(rows) - 0.5, -0.5]},
+    }
+    return Figure(title, [trace], layout)
 
 
 def speed(found: Sequence[Speed]) -> list[Figure]:
-    """Return time and examples a second by batch size."""
+    """Return time, examples a second and memory by batch size."""
+    found = [one for one in found if one.batch_size is not None]
     sizes = [str(one.batch_size) for one in found]
     drawn: list[tuple[str, list[float | None]]] = [
-        ("Seconds for an epoch, by batch size", [one.epoch_s for one in found])
+        ("Seconds for an epoch, by batch size", [one.epoch_s for one in found]),
+        ("Training examples a second, by batch size", [one.examples_per_s for one in found]),
+        ("Peak memory in MiB, by batch size", [one.peak_memory_mib for one in found]),
     ]
-    if any(one.examples_per_s for one in found):
-        drawn.append(("Training examples a second, by batch size", [one.examples_per_s for one in found]))
-    axes: dict[str, Any] = {"xaxis": {"type": "category"}, "yaxis": {"rangemode": "tozero"}, "showlegend": False}
-    bars: dict[str, Any] = {
+    drawn = [(title, values) for title, values in drawn if any(values)]
+    axis = {"type": "category", "title": {"text": "batch size"}}
+    axes: dict[str, Any] = {"xaxis": axis, "yaxis": {"rangemode": "tozero"}, "showlegend": False}
+    bar: dict[str, Any] = {
         "type": "bar",
         "marker": {"color": BLUE},
         "width": 0.5,
         "hovertemplate": "%{y:,.4~g}<extra></extra>",
     }
-    return [Figure(title, [bars | {"x": sizes, "y": ys}], axes, half=True) for title, ys in drawn]
+    return [Figure(title, [bar | {"x": sizes, "y": ys}], axes, half=True) for title, ys in drawn]
 
 
 def sweep(report: StudyReport, points: Sequence[SweepPoint]) -> Figure:
@@ -241,6 +308,10 @@ def _metric_axis(report: StudyReport, drawn: Iterable[float | None]) -> dict[str
 def _epoch_ticks(report: StudyReport) -> dict[str, Any]:
     most = report.spec.max_epochs
     return {"dtick": 1, "range": [0.6, most + 0.4]} if 1 < most <= 20 else {}
+
+
+def _short_name(text: str) -> str:
+    return _plain(text if len(text) <= 24 else text[:23] + "…")
 
 
 def _plain(text: str) -> str:

@@ -46,12 +46,13 @@ class Hours:
 
 @dataclass(frozen=True)
 class Speed:
-    """Trials of one batch size, by their medians."""
+    """Trials of one batch size, by their medians; batch_size None: of all."""
 
-    batch_size: int
+    batch_size: int | None
     n: int
     epoch_s: float | None
     examples_per_s: float | None
+    peak_memory_mib: float | None
     value: float | None
 
 
@@ -151,29 +152,34 @@ def epoch_seconds(trial: Trial) -> float:
 
 
 def speeds(report: StudyReport) -> list[Speed]:
-    """Return time and speed by batch size, smallest first; none when there is no parameter of this name."""
-    sizes: dict[int, list[Trial]] = {}
-    for trial in report.trials:
-        size = trial.params.get("batch_size")
-        if isinstance(size, int) and trial.curve and trial.state in ("complete", "pruned") and trial.continues is None:
-            sizes.setdefault(size, []).append(trial)
-    return [_speed(size, sizes[size]) for size in sorted(sizes)]
-
-
-def _speed(size: int, trials: list[Trial]) -> Speed:
-    seconds = [epoch_seconds(trial) for trial in trials if trial.seconds is not None]
-    examples = [
-        metrics["examples_per_s"]
-        for trial in trials
-        for metrics in trial.attributes.get("history", [])
-        if "examples_per_s" in metrics
+    """Return time, speed and memory by batch size, smallest first, and of all trials in the end."""
+    timed = [
+        trial
+        for trial in report.trials
+        if trial.curve and trial.state in ("complete", "pruned") and trial.continues is None
     ]
+    sizes: dict[int, list[Trial]] = {}
+    for trial in timed:
+        size = trial.params.get("batch_size")
+        if isinstance(size, int):
+            sizes.setdefault(size, []).append(trial)
+    by_size = [_speed(size, sizes[size]) for size in sorted(sizes)] if len(sizes) > 1 else []
+    return [*by_size, _speed(None, timed)] if timed else []
+
+
+def _speed(size: int | None, trials: list[Trial]) -> Speed:
+    epochs = [metrics for trial in trials for metrics in trial.attributes.get("history") or []]
+    seconds = [metrics["epoch_s"] for metrics in epochs if "epoch_s" in metrics]
+    seconds = seconds or [epoch_seconds(trial) for trial in trials if trial.seconds is not None]
+    examples = [metrics["examples_per_s"] for metrics in epochs if "examples_per_s" in metrics]
+    memory = [float(trial.attributes["peak_memory_mib"]) for trial in trials if "peak_memory_mib" in trial.attributes]
     values = [trial.value for trial in trials if trial.value is not None and trial.state == "complete"]
     return Speed(
         size,
         len(trials),
         median(seconds) if seconds else None,
         median(examples) if examples else None,
+        median(memory) if memory else None,
         median(values) if values else None,
     )
 

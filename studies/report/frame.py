@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from studies.names import VERDICT
+
 if TYPE_CHECKING:
     from studies.report.summary import StudyReport, Trial
 
+VERDICTS = (VERDICT, f"{VERDICT}_evidence", f"{VERDICT}_advice")
 PROVENANCE = ("commit", "dirty", "studies", "torch", "device", "host")
 
 
@@ -35,6 +38,8 @@ def trials_frame(report: StudyReport) -> pd.DataFrame:
         "start_with": [trial.published for trial in trials],
         "continues": [trial.continues for trial in trials],
         "continued_by": [trial.continued_by for trial in trials],
+        "peak_memory_mib": [trial.attributes.get("peak_memory_mib") for trial in trials],
+        **{name: [trial.attributes.get(name) for trial in trials] for name in VERDICTS},
     }
     for name in report.parameters:
         columns[f"params_{name}"] = _of_one_kind([trial.params.get(name) for trial in trials])
@@ -42,6 +47,26 @@ def trials_frame(report: StudyReport) -> pd.DataFrame:
         columns[f"metrics_{name}"] = [trial.attributes.get("metrics", {}).get(name) for trial in trials]
     for name in PROVENANCE:
         columns[f"provenance_{name}"] = [trial.attributes.get("provenance", {}).get(name) for trial in trials]
+    return _frame(columns)
+
+
+def curves_frame(report: StudyReport) -> pd.DataFrame:
+    """Return every epoch of every trial with all its metrics; `number` is that of the trial, as in `trials_frame`."""
+    epochs = [
+        (trial, epoch, metrics)
+        for trial in report.trials
+        for epoch, metrics in trial.epochs(report.spec.metric).items()
+    ]
+    names = list({name: None for _, _, metrics in epochs for name in metrics} or {report.spec.metric: None})
+    columns: dict[str, list[Any]] = {
+        "number": [trial.number for trial, _, _ in epochs],
+        "state": [trial.state for trial, _, _ in epochs],
+        "epoch": [epoch for _, epoch, _ in epochs],
+    }
+    return _frame(columns | {name: [metrics.get(name) for _, _, metrics in epochs] for name in names})
+
+
+def _frame(columns: dict[str, list[Any]]) -> pd.DataFrame:
     # convert_dtypes: whole numbers stay whole beside missing ones.
     return pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns.items()}).convert_dtypes()
 

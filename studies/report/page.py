@@ -27,6 +27,16 @@ def render(report: StudyReport, kind: str) -> str:
     return FORMATS[kind](document(report))
 
 
+def files(report: StudyReport) -> Iterator[tuple[str, str | bytes]]:
+    """Yield the report in every format and each of its figures as PNG, by file name."""
+    from studies.report.png import pictures
+
+    page = document(report)
+    for kind, as_text in FORMATS.items():
+        yield f"{report.spec.name}.report.{kind}", as_text(page)
+    yield from pictures(page)
+
+
 def as_html(page: Document) -> str:
     """Return the page with plotly and the figures' data inside."""
     from plotly.offline import get_plotlyjs

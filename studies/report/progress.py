@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from studies.storage.ledger import Budget, Ledger, Worker
 
 
 @dataclass(frozen=True)
 class Progress:
-    """A study at one moment. states: trials by Optuna's state, and FAIL split by reason. epochs: reported so far."""
+    """A study at one moment. states: trials by Optuna's state, and FAIL split by reason. epochs: reported so far.
+
+    verdicts: trials by verdict, where somebody asked for them.
+    """
 
     name: str
     budget: Budget
@@ -18,6 +21,7 @@ class Progress:
     best: float | None
     best_trial: int | None
     workers: list[Worker]
+    verdicts: dict[str, int] = field(default_factory=dict)
 
 
 def read_progress(ledger: Ledger, study_id: int, name: str, direction: str) -> Progress:

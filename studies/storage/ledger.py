@@ -1,8 +1,9 @@
 """What Optuna has no table for, in the schema `studies`: who works on what, what was asked of them, how many trials.
 
-Optuna's own tables are read here, for one statement here answers what takes Optuna's interface many, and written in one
-case: a trial that is continued, which must end and be queued again in one transaction. Every method is one transaction;
-when the server goes away, it waits for it for the storage's `wait_s` seconds.
+Optuna's own tables are read here, for one statement here answers what takes Optuna's interface many, and written in two
+cases: a trial that is continued, which must end and be queued again in one transaction; and what is found out about
+trials after they ended, which Optuna's interface does not take. Every method is one transaction; when the server goes
+away, it waits for it for the storage's `wait_s` seconds.
 """
 
 from __future__ import annotations
@@ -70,6 +71,15 @@ link AS (
     INSERT INTO trial_user_attributes (trial_id, key, value_json)
     SELECT ended.trial_id, %(link_key)s, queued.number::text FROM ended, queued)
 SELECT (SELECT count(*) FROM ended), (SELECT number FROM queued)
+"""
+
+ANNOTATE = """
+INSERT INTO trial_user_attributes AS kept (trial_id, key, value_json)
+SELECT t.trial_id, given.key, given.value
+  FROM trials t, unnest(%s::int[], %s::text[], %s::text[]) AS given (number, key, value)
+ WHERE t.study_id = %s AND t.number = given.number
+ON CONFLICT (trial_id, key) DO UPDATE SET value_json = excluded.value_json
+ WHERE kept.value_json IS DISTINCT FROM excluded.value_json
 """
 
 
@@ -184,6 +194,12 @@ class Ledger:
         with closing(self._connections.connect()) as connection, connection, connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('studies'), hashtext(%s))", (what,))
             yield
+
+    def annotate(self, study_id: int, attributes: Mapping[int, Mapping[str, str]]) -> None:
+        """Set user attributes of trials, ended ones too, given by number and name; what is the same is not written."""
+        given = [(number, key, json.dumps(text)) for number, own in attributes.items() for key, text in own.items()]
+        columns = zip(*given, strict=True) if given else ((), (), ())
+        self.read(ANNOTATE, (*(list(column) for column in columns), study_id))
 
     # --- workers --------------------------------------------------------------------------------------------------
 

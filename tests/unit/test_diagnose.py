@@ -56,7 +56,7 @@ def test_diverged() -> None:
 def test_no_better_than_the_baseline() -> None:
     found = verdict(with_losses(0, [0.1, 0.1, 0.11], [2.3, 2.3, 2.3]))
     assert found.word == "no better than the baseline"
-    assert "a constant answer scores 0.1000" in found.evidence
+    assert "a trivial answer scores 0.1000" in found.evidence
 
 
 def test_the_baseline_of_a_metric_without_one_is_unknown() -> None:

@@ -1,0 +1,165 @@
+"""The study in an MLflow tracking server: a parent run for the study, and a child run for each trial that has ended.
+
+Logged again, a study adds what is new and writes nothing twice: a run is found by its tags, one that was cut off in the
+middle is written to its end, and a metric carries the time at which it was measured. Needs the extra `[mlflow]`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from studies.errors import MlflowFailed, WrongInput
+from studies.settings import masked
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Run
+
+    from studies.report.summary import StudyReport, Trial
+
+STATUS = {"complete": "FINISHED", "pruned": "KILLED", "fail": "FAILED"}  # MLflow's words; the tag has ours
+STUDY, TRIAL, PARENT = "studies.study", "studies.trial", "mlflow.parentRunId"
+MOST_METRICS, MOST_PARAMS = 1000, 100  # that one request takes: MLflow's REST API, "Request Limits"
+# An export talks to the server it was given alone, says within seconds when there is none, and prints no line a trial.
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+LONGEST_TEXT = 5000  # MLflow takes 6,000 characters of a parameter and 8,000 of a tag
+
+
+def log_study(report: StudyReport, uri: str) -> int:
+    """Log the trials that have ended and are not there yet; return how many those were.
+
+    Raises WrongInput without the extra, or for a password in `uri`; and MlflowFailed.
+    """
+    if re.search(r"://[^/@]*:[^/@]*@", uri):
+        raise WrongInput(
+            reason=f"--mlflow {masked(uri)} holds a password, which everybody on this machine could read; "
+            "leave it out and set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
+        )
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    try:
+        from mlflow import MlflowClient
+    except ModuleNotFoundError:
+        raise WrongInput(reason="--mlflow needs MLflow's client; `pip install 'studies[mlflow]'` brings it.") from None
+    try:
+        return _write(MlflowClient(tracking_uri=uri), report)
+    except Exception as error:  # MLflow's own, and whatever its many stores let through
+        reason = " ".join(str(error).split())[:300]
+        raise MlflowFailed(
+            name=report.spec.name, uri=masked(uri), reason=f"{type(error).__name__}: {reason}"
+        ) from error
+
+
+def _write(client: MlflowClient, report: StudyReport) -> int:
+    name = report.spec.name
+    found = client.get_experiment_by_name(name)
+    experiment = found.experiment_id if found else client.create_experiment(name)
+    runs = {run.data.tags.get(TRIAL): run for run in _runs(client, experiment) if run.data.tags.get(STUDY) == name}
+    ended = [trial for trial in report.trials if trial.state in STATUS and trial.continued_by is None]
+
+    def run_of(number: str | None, title: str, since: datetime | None, tags: Mapping[str, str]) -> str:
+        run = runs.get(number) or client.create_run(
+            experiment, start_time=_ms(since), tags={STUDY: name, **tags}, run_name=title
+        )
+        return str(run.info.run_id)
+
+    starts = [trial.started for trial in report.trials if trial.started]
+    parent = run_of(None, name, min(starts, default=None), {"mlflow.note.content": _note(report)})
+    new = [trial for trial in ended if not _is_whole(runs.get(str(trial.number)))]
+    for trial in new:
+        tags = {PARENT: parent, TRIAL: str(trial.number), "studies.state": trial.state}
+        run = run_of(str(trial.number), f"trial {trial.number}", trial.started, tags)
+        _write_trial(client, run, trial, report.spec.metric)
+    if report.best is not None:
+        _write_best(client, parent, report.best, report.spec.metric)
+    client.set_terminated(parent, "FINISHED", end_time=_ms(max((t.ended for t in ended if t.ended), default=None)))
+    return len(new)
+
+
+def _runs(client: MlflowClient, experiment: str) -> Iterator[Run]:
+    token = None
+    while True:
+        page = client.search_runs([experiment], max_results=1000, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _is_whole(run: Run | None) -> bool:
+    """Tell whether a trial was logged to its end: its status comes last."""
+    return run is not None and run.info.status != "RUNNING"
+
+
+def _write_trial(client: MlflowClient, run: str, trial: Trial, metric: str) -> None:
+    from mlflow.entities import Param, RunTag
+
+    told = {"reason": trial.reason, "detail": trial.attributes.get("detail")}
+    told |= {f"provenance.{key}": value for key, value in trial.attributes.get("provenance", {}).items()}
+    tags = [RunTag(_name(f"studies.{key}"), _text(value)) for key, value in told.items() if value is not None]
+    params = trial.params | {"seed": trial.attributes.get("seed")}
+    client.log_batch(run, tags=tags)
+    for some in _cut([Param(_name(name), _text(value)) for name, value in params.items()], MOST_PARAMS):
+        client.log_batch(run, params=some)
+    for some in _cut(list(_metrics(trial, metric)), MOST_METRICS):
+        client.log_batch(run, metrics=some)
+    client.set_terminated(run, STATUS[trial.state], end_time=_ms(trial.ended))
+
+
+def _write_best(client: MlflowClient, parent: str, best: Trial, metric: str) -> None:
+    from mlflow.entities import Metric, RunTag
+
+    told = {"trial": best.number, "epoch": best.epoch} | {
+        f"params.{name}": value for name, value in best.params.items()
+    }
+    value = Metric(_name(metric), float(best.value or 0.0), _ms(best.ended) or 0, best.number)
+    client.log_batch(
+        parent, metrics=[value], tags=[RunTag(_name(f"best.{key}"), _text(value)) for key, value in told.items()]
+    )
+
+
+def _metrics(trial: Trial, metric: str) -> Iterator[Metric]:
+    """Yield every metric of every epoch. The storage has no time of an epoch: they are spread over the trial's."""
+    from mlflow.entities import Metric
+
+    epochs = trial.epochs(metric)
+    began, lasted = trial.started or datetime.fromtimestamp(0), timedelta(seconds=trial.seconds or 0)
+    for index, (epoch, metrics) in enumerate(epochs.items(), start=1):
+        at = _ms(began + lasted * index / len(epochs)) or 0
+        yield from (Metric(_name(name), value, at, epoch) for name, value in metrics.items() if math.isfinite(value))
+
+
+def _note(report: StudyReport) -> str:
+    spec, data = report.spec, report.data
+    return (
+        f"{spec.description}\n\n{spec.objective} on {data['name']} ({data['sha256']}); {spec.metric}, "
+        f"to {spec.direction}; {spec.n_trials} trials of at most {spec.max_epochs} epochs."
+    )
+
+
+def _cut(entities: Sequence[Any], most: int) -> Iterator[Sequence[Any]]:
+    return (entities[begin : begin + most] for begin in range(0, len(entities), most))
+
+
+def _name(name: str) -> str:
+    """Return the name with what MLflow refuses in one replaced."""
+    return re.sub(r"[^\w\-. /]", "_", name, flags=re.ASCII)
+
+
+def _text(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text[:LONGEST_TEXT]
+
+
+def _ms(moment: datetime | None) -> int | None:
+    return None if moment is None else round(moment.timestamp() * 1000)

@@ -1,0 +1,200 @@
+"""The service from Python: a study by its name, read and driven in a few lines.
+
+    import studies
+
+    study = studies.load("meli-cnn")
+    study.launch(workers=4, trials=20)
+    study.best.params
+    study.trials.sort_values("value")
+    study.report()
+
+Whatever is read comes from the storage at that moment, so a study that is still growing shows what it has. What runs
+trials is the command of the same name, in a process of its own: a notebook stays usable, and a script needs no
+`if __name__ == "__main__"`.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from studies.errors import CommandFailed, UnknownStudy
+from studies.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from studies.report.summary import StudyReport, Trial
+
+PAGE_HEIGHT = 800  # pixels of a report in a notebook
+
+
+def load(name: str, *, storage: str | None = None) -> Study:
+    """Return the study of this name, launched or not; `name` may be the path of a study file.
+
+    storage: URL of a PostgreSQL server, in place of STUDIES_STORAGE; the embedded server with neither.
+    Raises UnknownStudy when neither the catalog nor the storage has it.
+    """
+    from studies.spec import SpecFile
+    from studies.storage import open_storage
+    from studies.study import find
+
+    settings = Settings.from_environment().with_storage(storage)
+    try:
+        known = SpecFile.find(name).spec().name
+    except UnknownStudy:
+        known = name
+        with open_storage(settings) as opened:
+            if find(opened, name) is None:
+                raise
+    return Study(name, known, settings)
+
+
+@dataclass(frozen=True)
+class Page:
+    """A report as HTML. A notebook shows it below the cell."""
+
+    content: str
+
+    def save(self, file: str | Path) -> Path:
+        """Write the page to a file, whole or not at all, and return where it is."""
+        from studies.exporters import write_whole
+
+        write_whole(Path(file), self.content)
+        return Path(file)
+
+    def _repr_html_(self) -> str:
+        # A frame of its own: neither the page's styles nor its scripts touch the notebook.
+        return f'<iframe srcdoc="{html.escape(self.content)}" width="100%" height="{PAGE_HEIGHT}"></iframe>'
+
+
+class Study:
+    """A study; `load` makes one."""
+
+    def __init__(self, given: str, name: str, settings: Settings) -> None:
+        self.name = name
+        self._given = given
+        self._settings = settings
+
+    def __repr__(self) -> str:
+        return f"studies.load({self._given!r})"
+
+    # --- reading ------------------------------------------------------------------------------------------------
+
+    def read(self) -> StudyReport:
+        """Return everything about the study as it stands: its spec, its data set and every trial.
+
+        Raises StudyNotStarted.
+        """
+        from studies.report.summary import read_report
+        from studies.storage import open_storage
+
+        with open_storage(self._settings) as storage:
+            return read_report(storage, self.name)
+
+    @property
+    def status(self) -> str:
+        """How it stands: trials by state, the workers, the best value so far; `print` it."""
+        from studies import tables
+
+        return tables.status(self._settings, self.name)
+
+    @property
+    def best(self) -> Trial | None:
+        """The completed trial with the best value, with its `value`, `params`, `epoch` and more; None without one."""
+        return self.read().best
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """Every trial, one a row: the columns of `studies export --format csv`."""
+        from studies.report.frame import trials_frame
+
+        return trials_frame(self.read())
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """Every epoch of every trial, one a row: the trial's `number`, the `epoch`, and its metrics."""
+        from studies.report.frame import curves_frame
+
+        return curves_frame(self.read())
+
+    def report(self) -> Page:
+        """Return the page that `studies report` writes."""
+        from studies.report.page import render
+
+        return Page(render(self.read(), "html"))
+
+    def export(self, format: str = "yaml") -> str | bytes:
+        """Return what `studies export --format` writes: text, or the bytes of a parquet file."""
+        from studies.exporters import export
+
+        return export(self.read(), format)
+
+    # --- doing --------------------------------------------------------------------------------------------------
+
+    def launch(
+        self,
+        workers: int = 1,
+        *,
+        trials: int | None = None,
+        dataset: str | None = None,
+        overrides: Mapping[str, Any] | None = None,
+        detach: bool = False,
+    ) -> Study:
+        """Create or resume the study and run it to its end; `detach` returns at once.
+
+        overrides: replaces keys of the study file, as `{"max_epochs": 3, "space.batch_size": [64]}`.
+        Raises CommandFailed with what the command said.
+        """
+        words = ["launch", self._given, "--workers", str(workers)]
+        words += [] if trials is None else ["--trials", str(trials)]
+        words += [] if dataset is None else ["--dataset", dataset]
+        for key, value in (overrides or {}).items():
+            words += ["--set", f"{key}={json.dumps(value)}"]
+        self._command(*words, *(["--detach"] if detach else []))
+        return self
+
+    def stop(self) -> None:
+        """Ask every worker of the study, on every machine, to leave after its current epoch."""
+        self._command("stop", self.name)
+
+    def _command(self, *words: str) -> str:
+        """Type a command: show its messages as they come, and return what it printed. Raises CommandFailed."""
+        given = {"STUDIES_HOME": self._settings.home, "STUDIES_STORAGE": self._settings.storage}
+        environment = os.environ | {key: str(value) for key, value in given.items() if value}
+        last = ""
+        with tempfile.TemporaryFile("w+", encoding="utf-8") as printed:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "studies", *words],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=printed,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,  # one Ctrl-C is one, not one from the terminal and one from here
+            )
+            try:
+                for line in process.stderr or ():
+                    last = line.strip() or last
+                    print(line, end="", file=sys.stderr)
+            except KeyboardInterrupt:
+                process.send_signal(signal.SIGINT)
+                print(*(process.stderr or ()), sep="", end="", file=sys.stderr)
+                raise
+            finally:
+                code = process.wait()
+                if process.stderr is not None:
+                    process.stderr.close()
+            if code:
+                raise CommandFailed(command=words[0], code=code, said=last.removeprefix("studies: "))
+            printed.seek(0)
+            return printed.read()

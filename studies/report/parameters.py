@@ -1,0 +1,113 @@
+"""The report's section on parameters: how much each matters, what was tried, where the best ones lie."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from studies.report import figures, findings
+from studies.report.document import Section, Table, percent, plural, short
+from studies.report.interactions import MIN_TRIALS, N_LEVELS, N_SHUFFLES, NOTICEABLE, SIGNIFICANT, evenly, interactions
+
+if TYPE_CHECKING:
+    from studies.report.summary import StudyReport
+
+INTERPLAY = "Interactions"
+MAX_PAIRS = 10
+MAX_DRAWN = 4
+
+
+def parameters(report: StudyReport, found: dict[str, float]) -> Section | None:
+    """Return each searched parameter against the metric, the most important first; None when nothing varies."""
+    varied = [name for name in report.parameters if varies(report, name)]
+    if not varied or not report.ranked:
+        return None
+    varied.sort(key=lambda name: -found.get(name, 0.0))
+    best = report.ranked[0]
+    top = report.ranked[: max(findings.N_TOP, len(report.ranked) // 10)]
+    rows = [
+        (
+            name,
+            f"{found[name]:.1%}" if name in found else "-",
+            _tried(report, name),
+            _extent([trial.params[name] for trial in top if name in trial.params]),
+            short(best.params[name]) if name in best.params else "-",
+        )
+        for name in varied
+    ]
+    header = ("parameter", "importance", "searched", f"in the best {len(top)}", "best")
+    drawn = [figures.parameter(report, name, found.get(name)) for name in varied]
+    if found:
+        drawn.insert(0, figures.importance(found))
+        text = (
+            "Importance is the share of each parameter in telling the best trials from the rest "
+            f"(PED-ANOVA, {plural(len(report.ranked), 'completed trial')})."
+        )
+        if len(report.ranked) < 50:
+            text += " With so few trials it is a hint, no more."
+    else:
+        text = (
+            f"Importances need {findings.MIN_TRIALS_FOR_IMPORTANCE} completed trials; there are {len(report.ranked)}."
+        )
+    return Section("Parameters", [text], [Table(header, rows)], drawn, [figures.caption(report)])
+
+
+def interplay(report: StudyReport) -> Section | None:
+    """Return the pairs of parameters that interact, or why that cannot be told; None when fewer than two vary."""
+    names = [name for name in report.parameters if varies(report, name)]
+    if len(names) < 2 or not report.ranked:
+        return None
+    trials = evenly(sorted(report.ranked, key=lambda trial: trial.number))
+    found = interactions(trials, report, names)
+    if found is None:
+        text = (
+            f"Too few trials to tell which parameters interact: {len(report.ranked)} were completed, and it takes "
+            f"{MIN_TRIALS}, and more where many parameters vary."
+        )
+        return Section(INTERPLAY, [text])
+    established = [one for one in found if one.established]
+    if established:
+        text = f"{plural(len(established), 'pair')} of {len(found)} interact: what one does depends on the other."
+    else:
+        text = (
+            f"None of {plural(len(found), 'pair')} stands out: what two do together, chance does, or it is too little."
+        )
+    rows = [
+        (f"{one.first.name}, {one.second.name}", percent(one.share), "yes" if one.established else "no",
+         f"{one.chance:.3f}")
+        for one in found[:MAX_PAIRS]
+    ]  # fmt: skip
+    values = np.array([trial.value for trial in trials], dtype=np.float64)
+    return Section(
+        INTERPLAY,
+        [text],
+        [Table(("parameters", "variance beyond both alone", "established", "by chance"), rows)],
+        [figures.interaction(report, one, values) for one in established[:MAX_DRAWN]],
+        [
+            f"Functional ANOVA on {plural(len(trials), 'completed trial')}, each range cut into {N_LEVELS} levels; by "
+            f"chance: the share of {N_SHUFFLES} shuffles in which any pair looks as strong. Established: below "
+            f"{SIGNIFICANT}, and {percent(NOTICEABLE)} of the variance at least. Trials were chosen by the sampler and "
+            "pruned, not drawn evenly: a rare cell says little."
+        ],
+    )
+
+
+def varies(report: StudyReport, name: str) -> bool:
+    """Return whether trials differ in a parameter."""
+    return len({short(trial.params[name]) for trial in report.trials if name in trial.params}) > 1
+
+
+def _tried(report: StudyReport, name: str) -> str:
+    if name in report.space.parameters:
+        return str(report.space.parameters[name].domain)
+    return _extent([trial.params[name] for trial in report.trials if name in trial.params])
+
+
+def _extent(values: Sequence[Any]) -> str:
+    numbers = [value for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
+    if numbers and len(numbers) == len(values) and len(set(numbers)) > 3:
+        return f"{short(min(numbers))} to {short(max(numbers))}"
+    return ", ".join(f"{text} ({n})" for text, n in Counter(short(value) for value in values).most_common(4)) or "-"

@@ -1,0 +1,103 @@
+"""The report's sections on the trials themselves: their verdicts, all of them, and where they come from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from studies.report.diagnose import ENDED, Verdict
+from studies.report.document import Section, Table, duration, exact, number, plural, short
+from studies.report.parameters import varies
+
+if TYPE_CHECKING:
+    from studies.report.summary import StudyReport, Trial
+
+MAX_ROWS = 500
+
+
+def diagnoses(report: StudyReport, verdicts: dict[int, Verdict]) -> Section | None:
+    """Return how many trials had each verdict, with one trial's evidence and what to try."""
+    if not verdicts:
+        return None
+    groups: dict[str, list[int]] = {}
+    for trial in report.trials:
+        if trial.number in verdicts and trial.continued_by is None:
+            groups.setdefault(_kind(verdicts[trial.number].word), []).append(trial.number)
+    rows = []
+    for word, numbers in sorted(groups.items(), key=lambda item: -len(item[1])):
+        example = verdicts[numbers[0]]
+        evidence = f"trial {numbers[0]}: {example.evidence}" if example.evidence else ""
+        rows.append((word, f"{len(numbers):,}", evidence, example.advice))
+    text = "What each trial's curve says of it; the verdict of every trial is in the last table."
+    return Section("Diagnoses", [text], [Table(("verdict", "trials", "for example", "worth trying"), rows)])
+
+
+def _kind(word: str) -> str:
+    return "overfits after epoch k" if word.startswith("overfits") else word
+
+
+def trials(report: StudyReport, verdicts: dict[int, Verdict]) -> Section | None:
+    """Return all trials, best first; of very many, the first ones and how to get the rest."""
+    if not report.trials:
+        return None
+    ranked = report.ranked
+    order = ranked + sorted((t for t in report.trials if t.state != "complete" or t.value is None), key=_after)
+    names = [name for name in report.parameters if varies(report, name)]
+    header = ("trial", "state", report.spec.metric, "epoch", "epochs", "time", "verdict", *names)
+    rows = [_row(trial, verdicts.get(trial.number), names) for trial in order[:MAX_ROWS]]
+    text = plural(len(order), "trial") + (", best first." if ranked else ".")
+    if len(order) > MAX_ROWS:
+        text = (
+            f"The first {MAX_ROWS} of {len(order):,} trials, best first; "
+            f"`studies export {report.spec.name} --format csv` has all of them."
+        )
+    return Section("All trials", [text], [Table(header, rows, frozenset([0] if ranked else []))])
+
+
+def _after(trial: Trial) -> tuple[int, int]:
+    return (ENDED.index(trial.state) if trial.state in ENDED else len(ENDED)), trial.number
+
+
+def _row(trial: Trial, verdict: Verdict | None, names: Sequence[str]) -> list[str]:
+    state = f"{trial.state} ({trial.reason})" if trial.reason else trial.state
+    return [
+        str(trial.number),
+        state if trial.published is None else f"{state}, published {trial.published}",
+        number(trial.value if trial.state == "complete" else None),
+        exact(trial.epoch),
+        str(len(trial.curve)),
+        duration(trial.seconds),
+        verdict.word if verdict else "-",
+        *(short(trial.params[name]) if name in trial.params else "-" for name in names),
+    ]
+
+
+def provenance(report: StudyReport) -> Section:
+    """Return where the numbers come from."""
+    spec = report.spec
+    rows = [
+        ("objective", spec.objective),
+        ("data set", str(report.data.get("name") or spec.dataset or "-")),
+        ("sha256 of the data", str(report.data.get("sha256") or "-")),
+        *((f"data: {key}", short(value)) for key, value in (report.data.get("summary") or {}).items()),
+        ("sampler", f"{spec.sampler.name}, seed {spec.sampler.seed}"),
+        ("pruner", spec.pruner.name),
+        ("trials asked for", str(spec.n_trials)),
+        ("most epochs", str(spec.max_epochs)),
+    ]
+    kept = [trial.attributes.get("provenance") or {} for trial in report.trials]
+    for key in ("commit", "dirty", "studies", "torch", "optuna", "python", "device", "host"):
+        seen = Counter(short(one[key]) for one in kept if one.get(key) is not None)
+        if seen:
+            rows.append((key, _all_of(seen)))
+    times = [time for trial in report.trials for time in (trial.started, trial.ended) if time is not None]
+    if times:
+        rows.append(("from, to", f"{min(times):%Y-%m-%d %H:%M}, {max(times):%Y-%m-%d %H:%M}"))
+    return Section("Provenance", [], [Table(("", ""), rows)])
+
+
+def _all_of(seen: Counter[str]) -> str:
+    if len(seen) == 1:
+        return next(iter(seen))
+    return ", ".join(f"{text} ({plural(n, 'trial')})" for text, n in seen.most_common(6))

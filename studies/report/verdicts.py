@@ -1,0 +1,68 @@
+"""Every trial's verdict, kept beside it: a first one when it ends, and what all trials together say when it is read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from studies.names import VERDICT
+from studies.report.diagnose import ENDED, Verdict, diagnose, first_verdict
+from studies.report.summary import StudyReport, Trial, read_report
+from studies.study import get
+
+if TYPE_CHECKING:
+    from studies.spec import StudySpec
+    from studies.storage import Storage
+    from studies.storage.ledger import Ledger
+
+
+def read_judged(storage: Storage, name: str) -> StudyReport:
+    """Return the study after every trial's verdict in the storage has been brought up to date.
+
+    Raises StudyNotStarted.
+    """
+    report = read_report(storage, name)
+    kept = {number: attributes_of(verdict) for number, verdict in diagnose(report).items()}
+    changed = {
+        trial.number: kept[trial.number]
+        for trial in report.trials
+        if trial.number in kept and not kept[trial.number].items() <= trial.attributes.items()
+    }
+    if changed:
+        storage.ledger.annotate(get(storage, name)._study_id, changed)
+    trials = [
+        replace(trial, attributes=trial.attributes | changed[trial.number]) if trial.number in changed else trial
+        for trial in report.trials
+    ]
+    return replace(report, trials=trials)
+
+
+def first_attributes(
+    spec: StudySpec, data: dict[str, Any], *, state: str, reason: str | None, attributes: dict[str, Any]
+) -> dict[str, str]:
+    """Return the first verdict of a trial that ends like this, as the user attributes to keep."""
+    history = attributes.get("history") or []
+    trial = Trial(
+        number=0, state=state, value=None, params={}, epoch=None, reason=reason, started=None, ended=None,
+        curve={epoch: metrics[spec.metric] for epoch, metrics in enumerate(history, start=1)},
+        continues=None, continued_by=None, attributes=attributes,
+    )  # fmt: skip
+    return attributes_of(first_verdict(trial, spec, data)) if state in ENDED else {}
+
+
+def attributes_of(verdict: Verdict) -> dict[str, str]:
+    """Return a verdict as user attributes, an empty one too, so that it takes the place of an older one."""
+    return {VERDICT: verdict.word, f"{VERDICT}_evidence": verdict.evidence, f"{VERDICT}_advice": verdict.advice}
+
+
+def counts(ledger: Ledger, study_id: int) -> dict[str, int]:
+    """Return how many trials have each verdict, the most frequent first; one that a continuation replaced has none."""
+    rows = ledger.read(
+        """SELECT regexp_replace(a.value_json::json #>> '{}', '\\d+$', 'k'), count(*)
+             FROM trials t JOIN trial_user_attributes a ON a.trial_id = t.trial_id AND a.key = %s
+            WHERE t.study_id = %s AND NOT EXISTS (
+                SELECT FROM trial_user_attributes c WHERE c.trial_id = t.trial_id AND c.key = 'continued_by')
+            GROUP BY 1 ORDER BY 2 DESC, 1""",
+        (VERDICT, study_id),
+    )
+    return dict(rows)

@@ -1,0 +1,66 @@
+"""The service from Python, as a notebook and a script use it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+import studies
+from studies.errors import CommandFailed, StudyNotStarted, UnknownStudy
+
+from .conftest import Studies
+
+
+@pytest.fixture
+def here(studies: Studies, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in a user's directory with a home of its own, as a notebook there does."""
+    monkeypatch.chdir(studies.directory)
+    for name, value in studies.environment.items():
+        monkeypatch.setenv(name, value)
+    return studies.directory
+
+
+def test_a_study_from_launch_to_export(here: Path) -> None:
+    study = studies.load("./parabola.yaml")
+    with pytest.raises(StudyNotStarted, match="studies launch parabola"):
+        _ = study.best
+    study.launch(workers=2, trials=5, overrides={"max_epochs": 3, "space.x": [0.0, 2.0, 2.5]})
+    assert study.best is not None
+    trials = study.trials
+    assert list(trials["number"]) == list(range(5))
+    assert study.best.value == trials["value"].min()
+    assert len(study.curves) == trials["n_epochs"].sum() == 15
+    assert set(trials["params_x"]) <= {0.0, 2.0, 2.5}
+    assert yaml.safe_load(study.export())["params"] == study.best.params
+    assert "5/5 trials" in study.status
+    page = study.report()
+    assert page.save(here / "page.html").read_text(encoding="utf-8") == page.content
+    assert page._repr_html_().startswith('<iframe srcdoc="&lt;!')
+    # What the storage alone knows by now is found without its file, as by the command line.
+    (here / "parabola.yaml").unlink()
+    assert len(studies.load("parabola").trials) == 5
+
+
+def test_what_a_command_says_is_the_error(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = studies.load("./parabola.yaml")
+    with pytest.raises(CommandFailed, match=r"exit code 2: .*space\.y") as failed:
+        study.launch(overrides={"space.y": 1})
+    assert failed.value.given["code"] == 2
+    assert "space.y" in capsys.readouterr().err
+
+
+def test_a_wrong_name_is_told_with_the_nearest(here: Path) -> None:
+    with pytest.raises(UnknownStudy, match="meli-cnn"):
+        studies.load("meli-cn")
+
+
+def test_a_script_needs_no_guard(here: Path) -> None:
+    script = "import studies\nprint(studies.load('./parabola.yaml').launch(workers=2, trials=3).best.value)\n"
+    (here / "script.py").write_text(script)
+    done = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) == studies.load("parabola").trials["value"].min()
