@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, BinaryIO, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from objectives._contract import DataError, Source
@@ -55,19 +57,23 @@ def open_lines(file: Path | BinaryIO) -> TextLines:
     return TextLines(file, longest=LONGEST_LINE)
 
 
-def pictures(source: Source, expected: str) -> Iterator[tuple[str, IO[bytes]]]:
-    """Yield name and open file of each picture: INPUT itself, those below a directory, or those a stream lists.
+def pictures(
+    source: Source, expected: str, decode: Callable[[str, IO[bytes]], NDArray[np.uint8]]
+) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    """Yield name and pixels of each picture: INPUT itself, those below a directory, or those a stream lists.
 
-    Raises DataError for a file that cannot be opened, or is larger than any picture.
+    decode(name, file): returns the pixels. Raises DataError for a file that cannot be read, or is larger than any
+    picture.
     """
     for path in _picture_paths(source, expected):
         try:
             with path.open("rb") as file:
                 if os.fstat(file.fileno()).st_size > LARGEST_FILE:
                     raise DataError(f"{path} has more than {LARGEST_FILE:,} bytes; expected a picture")
-                yield str(path), file
+                pixels = decode(str(path), file)
         except OSError as error:
             raise DataError(f"{path} cannot be read ({error.strerror}); expected {expected}") from error
+        yield str(path), pixels
 
 
 def batches(

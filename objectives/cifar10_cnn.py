@@ -132,8 +132,7 @@ class PicturePredictor:
 
         Each is cut to its central square, scaled to 32 x 32, and answered with its three likeliest classes.
         """
-        named = ((name, decoded(name, file)) for name, file in pictures(source, "a picture or a directory of them"))
-        for batch in batches(named, SCORE_BATCH):
+        for batch in batches(pictures(source, "a picture or a directory of them", decoded), SCORE_BATCH):
             pixels = torch.from_numpy(np.stack([each for _, each in batch])).to(self._device)
             with torch.inference_mode(), reduced_precision(self._device):
                 answers = likeliest(self._model(pixels), self._classes, "class")
