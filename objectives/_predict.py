@@ -127,8 +127,8 @@ def _picture_paths(source: Source, expected: str) -> Iterator[Path]:
                     yield path
         return
     path = Path(source)
-    if not path.is_dir():
-        if not path.exists():
+    if not source or not path.is_dir():
+        if not source or not path.exists():
             raise DataError(f"there is no file or directory {shown(source)}; expected {expected}")
         yield path
         return

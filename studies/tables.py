@@ -118,7 +118,8 @@ def trained(result: Result, directory: Path) -> str:
         test = sections(result.test)
         constant = test["baseline"].get(metric)
         against = "" if constant is None else f"; a model that looks at nothing has {constant:.4f}"
-        lines.append(f"Test {metric} {test['scored'].get(metric) or 0:.4f}, scored once{against}.")
+        found = test["scored"].get(metric)
+        lines.append(f"Test {metric} {'unknown' if found is None else f'{found:.4f}'}, scored once{against}.")
     lines += [said] if (said := compared(result)) else []
     asked = result.answers is not None
     ask = f"`studies predict {directory} INPUT` asks it" if asked else "its objective does not say how to ask it"

@@ -56,7 +56,7 @@ def train(
                 seed=seed,
                 params=params,
                 data=_facts(request, data),
-                provenance=provenance.of_this_process(device),
+                provenance={k: v for k, v in provenance.of_this_process(device).items() if k != "host"},
                 metrics=list(objective.metrics),
                 description=_first_sentence(objective),
                 history=done,

@@ -109,7 +109,10 @@ class Lyrics:
     tokens: Mapping[str, Tokens]
 
     def with_validation(self) -> Lyrics:
-        """The same, where the validation documents are trained on, too. Vocabularies stay those of the train ones."""
+        """The same, where the validation documents are trained on, too. Vocabularies stay those of the train ones.
+
+        Whoever decides by the validation loss, as on halving a rate, then decides by documents that were trained on.
+        """
         return replace(
             self,
             tokens={

@@ -22,7 +22,7 @@ app = typer.Typer()
 @app.command()
 def train(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="A study that has been launched; not needed with --params.")
+        str | None, typer.Argument(metavar="NAME", help="A study that has been launched; not needed with --params.")
     ] = None,
     params: Annotated[
         Path | None, typer.Option("--params", help="A file of `studies export`, in place of the storage.")
@@ -65,7 +65,7 @@ def train(
 def predict(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A directory that `studies train` wrote.")],
     source: Annotated[
-        str | None, typer.Argument(metavar="[INPUT]", help="A file, a directory or a text; stdin without it.")
+        str | None, typer.Argument(metavar="INPUT", help="A file, a directory or a text; stdin without it.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines in place of tab-separated columns.")] = False,
     temperature: Annotated[float | None, typer.Option(help="Of a text: near 0 the likeliest token wins.")] = None,

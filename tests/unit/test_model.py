@@ -137,6 +137,8 @@ def test_the_weights_of_the_best_epoch_are_kept_and_tested_once(tmp_path: Path) 
     assert [epoch["validation"]["accuracy"] for epoch in metrics["epochs"]] == VALUES
     params = yaml.safe_load((tmp_path / "model" / "params.yaml").read_text())
     assert (params["epochs"], params["value"], params["provenance"]["seed"]) == (2, 0.9, 3)
+    again = Winner.model_validate(params)  # a model is a recipe, too
+    assert trained(tmp_path / "again", of=again).repeats is True
 
 
 def test_another_value_than_the_trials_is_told_with_what_differs(tmp_path: Path) -> None:
