@@ -61,7 +61,7 @@ def train(
                 description=_first_sentence(objective),
                 history=done,
             )
-            if result.same_data is False and request.dataset in (None, winner.dataset.name):
+            if result.same_data is False:
                 view.say(
                     f"The data set {result.data['name']} is not what the study trained on: its sha256 was "
                     f"{str(winner.dataset.sha256)[:12]}... and is {str(result.data['sha256'])[:12]}..."
