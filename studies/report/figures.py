@@ -315,8 +315,8 @@ def _short_name(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return text that plotly shows as it is. It knows no entity of a quotation mark, and needs none."""
-    return html.escape(text, quote=False)
+    """Return text that plotly shows as it is: it reads HTML, and a formula between dollars."""
+    return html.escape(text, quote=False).replace("$", "&#36;")  # it knows no entity of a quotation mark
 
 
 def _rounded(value: float | None) -> float | None:
