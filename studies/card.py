@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from studies.report.document import plural
 from studies.result import Result, compared, sections
 
 
@@ -24,8 +25,8 @@ def _title(result: Result) -> str:
             "",
             f"{result.description}\n" if result.description else "",
             f"- Objective: `{winner.objective}`, parameters of the study `{winner.study}`{trial}; see `params.yaml`.",
-            f"- Trained on the {rows} of the data set `{data['name']}` for {len(result.history)} epochs, seed "
-            f"{result.seed}; the weights are those after epoch {result.best}.",
+            f"- Trained on the {rows} of the data set `{data['name']}` for {plural(len(result.history), 'epoch')}, "
+            f"seed {result.seed}; the weights are those after epoch {result.best}.",
             f"- The data's sha256: `{data['sha256']}`{_sameness(result)}",
             f"- The data: {', '.join(f'{name} {count:,}' for name, count in data['summary'].items())}"
             if data["summary"]
@@ -44,7 +45,7 @@ def _numbers(result: Result) -> str:
     scored, baselines = {}, {}
     if result.test is not None:
         test = sections(result.test)
-        scored["test"], baselines["the same answer for every test row"] = test["scored"], test["baseline"]
+        scored["test"], baselines["a model that looks at nothing"] = test["scored"], test["baseline"]
     if result.value is not None:
         scored["validation"] = sections(result.history[result.best - 1])["scored"]
     names = [*dict.fromkeys([result.winner.metric, *result.metrics])]
@@ -60,10 +61,8 @@ def _numbers(result: Result) -> str:
         lines.append("")
     else:
         lines += ["Nothing was scored: the objective's training has no `test()`.", ""]
-    lines.append(compared(result) or "This training is not compared with the trial's: it is another.")
-    if result.test is not None:
-        lines[-1] += " The test rows were scored once, after training."
-    return "\n".join(lines)
+    said = [compared(result), "The test rows were scored once, after training." if result.test else None]
+    return "\n".join([*lines, " ".join(sentence for sentence in said if sentence)]).rstrip()
 
 
 def _use(result: Result) -> str:

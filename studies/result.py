@@ -67,7 +67,8 @@ class Result:
         winner = self.winner
         if winner.value is None or winner.epochs is None or len(self.history) < winner.epochs or self.value is None:
             return None
-        if self.seed != winner.provenance.seed or not self.same_data:
+        same_data = self.data["name"] == winner.dataset.name if self.same_data is None else self.same_data
+        if self.seed != winner.provenance.seed or not same_data:
             return None
         return self.history[winner.epochs - 1][winner.metric] == winner.value
 

@@ -117,11 +117,12 @@ def trained(result: Result, directory: Path) -> str:
     else:
         test = sections(result.test)
         constant = test["baseline"].get(metric)
-        against = "" if constant is None else f"; the same answer for everything scores {constant:.4f}"
+        against = "" if constant is None else f"; a model that looks at nothing has {constant:.4f}"
         lines.append(f"Test {metric} {test['scored'].get(metric) or 0:.4f}, scored once{against}.")
     lines += [said] if (said := compared(result)) else []
-    ask = f"`studies predict {directory} INPUT` asks it" if result.answers is not None else "it cannot be asked"
-    lines.append(f"Written: {directory}. Next: {ask}, {directory / 'README.md'} is its card.")
+    asked = result.answers is not None
+    ask = f"`studies predict {directory} INPUT` asks it" if asked else "its objective does not say how to ask it"
+    lines.append(f"Written: {directory}, with its card README.md. {'Next: ' if asked else ''}{ask}.")
     return "\n".join(lines)
 
 

@@ -19,7 +19,7 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from objectives._contract import DataError
 from objectives._data import shapes
@@ -217,7 +217,8 @@ def decoded(where: str, file: IO[bytes], mode: str = "RGB", side: int = SIDE) ->
             return _fitted(np.asarray(image.convert(mode)), side)
     # Pillow's decoders raise SyntaxError, struct.error and others for damaged files.
     except Exception as error:
-        raise DataError(f"{where}: not a picture that can be read ({error}); replace or remove it") from error
+        why = "of no known form" if isinstance(error, UnidentifiedImageError) else str(error)
+        raise DataError(f"{where}: not a picture that can be read ({why}); replace or remove it") from error
 
 
 def _fitted(pixels: Pixels, side: int = SIDE) -> Pixels:

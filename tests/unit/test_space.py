@@ -115,3 +115,21 @@ def test_a_narrowed_range_stays_inside(one: float, other: float) -> None:
 def test_a_condition_must_look_back() -> None:
     with pytest.raises(SpaceError, match="not declared before it"):
         Space.declared({"a": {"choices": [1], "when": {"b": [1]}}, "b": {"choices": [1]}})
+
+
+def test_exactly_the_parameters_of_one_trial() -> None:
+    space = Space.declared(
+        {
+            "optimizer": {"choices": ["adam", "sgd"], "default": "adam"},
+            "momentum": {"low": 0.0, "high": 1.0, "default": 0.5, "when": {"optimizer": ["sgd"]}},
+        }
+    )
+    assert space.exactly({"momentum": 0.1, "optimizer": "sgd"}) == {"optimizer": "sgd", "momentum": 0.1}
+    for wrong, expected in [
+        ({"optimizer": "sgd"}, "'momentum' is missing"),
+        ({"optimizer": "adam", "momentum": 0.1}, "'momentum' is given, and exists only when optimizer is"),
+        ({"optimiser": "adam"}, "did you mean optimizer"),
+        ({"optimizer": "lion"}, "outside its space"),
+    ]:
+        with pytest.raises(SpaceError, match=expected):
+            space.exactly(wrong)
