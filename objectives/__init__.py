@@ -12,9 +12,11 @@ It declares, as plain data in the language of a study file:
   `low` and `high` are), `{"choices": [64, 128], "default": 128}` a choice; `"when": {"optimizer": ["sgd"]}` makes a
   parameter exist only then. A study file narrows or fixes them.
 - `datasets`: the names of its data sets, each with one sentence; a path to a file is welcome in place of a name.
+- `origins`: for each of those, its licence and where files that do not ship may be had (`Origin`, `Download`).
 
-and it does two things:
+and it does three things:
 
+- `files(dataset, data)` says where the raw files are, or which one is missing.
 - `prepare(dataset, data, cache, progress)` turns raw files into arrays, once a machine, and returns them memory-mapped.
 - `start(params, data, seed, device)` returns a `Training`: `epoch()` trains one epoch and returns its metrics,
   `state_dict()` and `load_state_dict()` carry it over to another process, bit for bit.
@@ -24,6 +26,6 @@ checkpoints and limits; an objective knows nothing of them. All randomness comes
 device gives the same values. Test rows are for `Training.test()`, which only the training of a winner calls.
 """
 
-from objectives._contract import DataError, Objective, Prepared, Progress, Training, silent
+from objectives._contract import DataError, Download, Objective, Origin, Prepared, Progress, Training, silent
 
-__all__ = ["DataError", "Objective", "Prepared", "Progress", "Training", "silent"]
+__all__ = ["DataError", "Download", "Objective", "Origin", "Prepared", "Progress", "Training", "silent"]

@@ -25,12 +25,12 @@ BETA_1, BETA_2, ALPHA, EPSILON = 0.9, 0.999, 0.99, 1e-8  # torch's defaults for 
 class RowEmbedding(nn.Module):
     """A table [n_words, width], row `pad` of which is zero and stays so.
 
-    weight: a tensor of that shape, or None for rows drawn from N(0, INITIAL_SPREAD^2).
+    weight: a tensor of that shape, which becomes the module's own, or None for rows drawn from N(0, INITIAL_SPREAD^2).
     """
 
     def __init__(self, n_words: int, width: int, *, pad: int, frozen: bool, weight: Tensor | None = None) -> None:
         super().__init__()
-        weight = torch.randn(n_words, width) * INITIAL_SPREAD if weight is None else weight.clone()
+        weight = torch.randn(n_words, width) * INITIAL_SPREAD if weight is None else weight
         weight[pad] = 0
         # A buffer, not a parameter: the gradient belongs to the rows of a batch.
         self.register_buffer("weight", weight)
@@ -56,7 +56,7 @@ class RowOptimizer:
         self._embedding = embedding
         self._kind = params["optimizer"]
         self._rate = params["learning_rate"]
-        self._decay = params["weight_decay"]
+        self._decay = params.get("weight_decay", 0.0)
         self._momentum = params.get("momentum", 0.0)
         n_moments = {"adam": 2, "rmsprop": 1, "sgd": 1 if self._momentum else 0}[self._kind]
         self._moments = [torch.zeros_like(embedding.weight) for _ in range(n_moments)]

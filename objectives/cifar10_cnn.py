@@ -29,7 +29,7 @@ studies launch cifar10-cnn --dataset FILE.parquet --trials 1 --set max_epochs=10
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
@@ -39,7 +39,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from objectives._contract import Objective, Progress, silent
-from objectives._data.images import DATASETS, Images, Rows, load_images
+from objectives._data.images import DATASETS, ORIGINS, Images, Rows, load_images, raw_files
 from objectives._fit import Fit, Optimizer, seeded
 from objectives._metrics import classification, confusion_matrix
 
@@ -56,6 +56,7 @@ class Cifar10Cnn(Objective):
 
     metrics: ClassVar[Mapping[str, str]] = {"accuracy": "maximize", "balanced_accuracy": "maximize"}
     datasets = DATASETS
+    origins = ORIGINS
     space: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "learning_rate": {"low": 1e-4, "high": 1e-2, "log": True, "default": 5e-3},
         "batch_size": {"choices": [128, 256, 512, 1024], "default": 512},
@@ -67,6 +68,10 @@ class Cifar10Cnn(Objective):
         # A cycle has to know its end. After it the rate stays at its lowest, so fix this at the study's max_epochs.
         "epochs": {"low": 1, "high": 200, "log": True, "default": 10, "when": {"schedule": ["one_cycle"]}},
     }
+
+    def files(self, dataset: str, data: Path) -> Sequence[Path]:
+        """See Objective."""
+        return raw_files(dataset, data)
 
     def prepare(self, dataset: str, data: Path, cache: Path, progress: Progress = silent) -> Images:
         """See Objective."""

@@ -27,7 +27,7 @@ Result    mnist-5k (target 5), defaults, 30 epochs, 5 seeds: balanced accuracy 0
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -36,7 +36,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from objectives._contract import Objective, Progress, silent
-from objectives._data.mnist import DATASETS, N_PIXELS, ROLES, Digits, load_mnist
+from objectives._data.mnist import DATASETS, N_PIXELS, ORIGINS, ROLES, Digits, load_mnist, raw_files
 from objectives._fit import seeded
 from objectives._metrics import binary
 from objectives._tabular import Loss, Perceptron, PerceptronFit, Table
@@ -53,6 +53,7 @@ class MnistTarget(Objective):
         "accuracy": "maximize",
     }
     datasets: ClassVar[Mapping[str, str]] = DATASETS
+    origins = ORIGINS
     space: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "learning_rate": {"low": 5e-5, "high": 0.5, "log": True, "default": 0.03},
         "batch_size": {"choices": [10, 20, 50, 75, 100, 200, 500, 750, 1000], "default": 50},
@@ -67,6 +68,10 @@ class MnistTarget(Objective):
         "activation": {"choices": ["sigmoid", "relu"], "default": "relu"},
         "positive_weight": {"low": 1.0, "high": 20.0, "log": True, "default": 5.0},
     }
+
+    def files(self, dataset: str, data: Path) -> Sequence[Path]:
+        """See Objective."""
+        return raw_files(dataset, data)
 
     def prepare(self, dataset: str, data: Path, cache: Path, progress: Progress = silent) -> Digits:
         """See Objective."""

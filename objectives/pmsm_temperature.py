@@ -35,7 +35,7 @@ Result    simulated, 8 epochs, 5 seeds, R2 on 24 validation sessions at the best
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -45,7 +45,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from objectives._contract import Objective, Progress, silent
-from objectives._data.motor import COLUMNS, DATASETS, ROLES, Motor, averaged, load_motor
+from objectives._data.motor import COLUMNS, DATASETS, ORIGINS, ROLES, Motor, averaged, load_motor, raw_files
 from objectives._fit import seeded
 from objectives._metrics import r_squared
 from objectives._tabular import Perceptron, PerceptronFit, SquaredError, Table
@@ -65,6 +65,7 @@ class PmsmTemperature(Objective):
 
     metrics: ClassVar[Mapping[str, str]] = {"r2": "maximize", "rmse": "minimize"}
     datasets: ClassVar[Mapping[str, str]] = DATASETS
+    origins = ORIGINS
     space: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "optimizer": {"choices": ["adam", "sgd"], "default": "adam"},
         "learning_rate": {"low": 1e-4, "high": 0.5, "log": True, "default": 3e-4},
@@ -76,6 +77,10 @@ class PmsmTemperature(Objective):
         "scaling": {"choices": ["none", "minmax", "standard"], "default": "standard"},
         "ewma_spans": {"choices": [[], [60], [60, 300, 1200]], "default": [60, 300, 1200]},
     }
+
+    def files(self, dataset: str, data: Path) -> Sequence[Path]:
+        """See Objective."""
+        return raw_files(dataset, data)
 
     def prepare(self, dataset: str, data: Path, cache: Path, progress: Progress = silent) -> Motor:
         """See Objective."""

@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from objectives._contract import DataError, Progress
+from objectives._contract import DataError, NotPrepared, Progress, opening_only
 
 MANIFEST = "manifest.json"
 REMEMBERED = "sources.json"
@@ -45,6 +45,8 @@ def file_sha256(path: Path, cache: Path, progress: Progress) -> str:
         known = memory.get(str(path.absolute()))
         if isinstance(known, list) and len(known) == 4 and known[:3] == before:
             return str(known[3])
+        if opening_only.get():
+            raise NotPrepared
         started_ns = time.time_ns()
         digest = _hash(path, before[0], progress)
         if _state(path) != before:
@@ -73,6 +75,8 @@ def files_sha256(files: Mapping[str, Path], cache: Path, progress: Progress) -> 
         known = _read_json(cache / REMEMBERED).get(key)
         if isinstance(known, str):
             return known
+        if opening_only.get():
+            raise NotPrepared
         started_ns, newest_ns, digests = time.time_ns(), 0, {}
         for place, name in enumerate(names):
             path = files[name]
@@ -98,6 +102,8 @@ def prepared(cache: Path, name: str, build: Callable[[Path], None], progress: Pr
     place = cache / name
     if is_whole(place):
         return place
+    if opening_only.get():
+        raise NotPrepared
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with _locked(cache / f".{name}.lock", progress):
