@@ -31,7 +31,8 @@ class Download:
 
     path: where it belongs, below the directory of full data sets. urls: addresses of the same content, tried in turn;
     none where only a person may get it. md5: as published, "" where none is. members: the files to take out of an
-    archive, by their own names; they go where the archive is. page: where a person finds it.
+    archive, by their own names; they go where the archive is. page: where a person finds it. needed: whether the data
+    set is not whole without it.
     """
 
     path: str
@@ -39,6 +40,7 @@ class Download:
     md5: str = ""
     members: Sequence[str] = ()
     page: str = ""
+    needed: bool = True
 
 
 @dataclass(frozen=True)

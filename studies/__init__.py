@@ -10,6 +10,7 @@ The map, in the order data flows:
     worker      one worker's life: claim, run, heartbeat, stop
     trial       one trial's life: suggest, train, report, outcome; `checkpoint` is what it goes on from
     objective   reaching an objective by the dotted path in a spec
+    datasets    objectives' data sets: where they are, what is missing; `download` gets a file
     storage     the shared PostgreSQL: the embedded server, the fast Optuna storage, who works on what
     report      storage -> plain dataclasses -> a page; `view` and `tables` show it in a terminal
     exporters   report -> files

@@ -71,7 +71,14 @@ def load_objective(spec: StudySpec) -> LoadedObjective:
 
     Raises ObjectiveRefused with what was given and what the objective has.
     """
-    module_name, _, attribute = spec.objective.partition(":")
+    objective = _as_objective(named(spec.objective), spec)
+    _check(objective, spec)
+    return objective
+
+
+def named(path: str) -> Any:
+    """Import what a dotted path names, from the working directory too; ObjectiveRefused when it is not there."""
+    module_name, _, attribute = path.partition(":")
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
@@ -79,7 +86,7 @@ def load_objective(spec: StudySpec) -> LoadedObjective:
     except ModuleNotFoundError as error:
         if error.name and module_name.startswith(error.name):
             raise ObjectiveRefused(
-                reason=f"objective {spec.objective!r} was not found: there is no module {error.name!r} in the working "
+                reason=f"objective {path!r} was not found: there is no module {error.name!r} in the working "
                 "directory or the environment; expected package.module or package.module:Name"
             ) from None
         raise
@@ -89,14 +96,10 @@ def load_objective(spec: StudySpec) -> LoadedObjective:
             reason=f"module {module_name!r} has no {attribute or 'objective'!r}"
             f"{near(attribute or 'objective', [name for name in vars(module) if not name.startswith('_')])}"
         )
-    objective = _as_objective(found, spec)
-    _check(objective, spec)
-    return objective
+    return found() if isinstance(found, type) else found
 
 
 def _as_objective(found: Any, spec: StudySpec) -> LoadedObjective:
-    if isinstance(found, type):
-        found = found()
     if hasattr(found, "start") and hasattr(found, "prepare"):
         return found  # type: ignore[no-any-return]
     if not callable(found):

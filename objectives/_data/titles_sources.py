@@ -44,7 +44,7 @@ def _course_files(language: str) -> Download:
 
 
 CHALLENGE_FILE = Download("mercadolibre/train.csv.gz", [CHALLENGE_ADDRESS + "train.csv.gz"])
-SPANISH_VECTORS = Download(f"mercadolibre/{SBW}.gz", [f"{COURSE_ADDRESS}{SBW}.gz"])
+SPANISH_VECTORS = Download(f"mercadolibre/{SBW}.gz", [f"{COURSE_ADDRESS}{SBW}.gz"], needed=False)
 MERCADOLIBRE = "no licence stated; MercadoLibre Data Challenge 2019"
 ORIGINS: Mapping[str, Origin] = {
     "pricerunner": Origin("CC BY 4.0; L. Akritidis, UCI 837"),
