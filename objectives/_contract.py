@@ -107,10 +107,12 @@ class Objective(ABC):
         """
 
     def files(self, dataset: str, data: Path) -> Sequence[Path]:
-        """Return the raw files of `dataset`, one of `datasets`; none when it is generated.
+        """Return the raw files of `dataset`, one of `datasets` or a path; none when it is generated.
 
         Raises DataError that says which file to put where when one is missing.
         """
+        if dataset not in self.origins:
+            return [Path(dataset).expanduser()]
         wanted = [data / download.path for download in self.origins[dataset].downloads]
         for path in wanted:
             if not path.is_file():
@@ -120,11 +122,11 @@ class Objective(ABC):
     def opened(self, dataset: str, data: Path, cache: Path) -> Prepared | None:
         """Return what `prepare` would, if it is prepared and its raw files have not changed since; build nothing.
 
-        Quick: no raw file is read. Raises DataError when a raw file is missing.
+        Quick: no large file is read. Raises DataError when a raw file is missing.
         """
         token = opening_only.set(True)
         try:
-            return self.prepare(dataset, data, cache)
+            return self.prepare(dataset, data, cache, silent)
         except NotPrepared:
             return None
         finally:

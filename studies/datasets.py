@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,8 @@ class DataSet:
             return f"ready at {self.files[0] if len(self.files) == 1 else min(places)}"
         if self.state != MISSING:
             return self.state
-        absent = [one for one in self.downloads if not (data / one.path).is_file()]
-        if all(one.urls for one in self.downloads):
+        absent = [one for one in self.downloads if one.needed and not (data / one.path).is_file()]
+        if all(one.urls for one in absent):
             return f"missing: `studies data fetch {self.name}`"
         return "missing: " + ", ".join(f"put {Path(one.path).name} into {(data / one.path).parent}" for one in absent)
 
@@ -124,7 +125,7 @@ def find(name: str, path: str | None, settings: Settings) -> DataSet:
             reason=f"{name} is a file of your own; --objective says whose form it has, such as --objective "
             f"{of_catalog()[0]}."
         )
-    raise WrongInput(reason=f"There is no data set {name!r}{near(name, [each for each in known if ':' not in each])}.")
+    raise WrongInput(reason=f"There is no data set {name!r}{near(name, [each for each in known if ':' not in each])}")
 
 
 def fetch(found: DataSet, data: Path, told: Callable[[str, int, int | None], None]) -> list[Path]:
@@ -135,31 +136,32 @@ def fetch(found: DataSet, data: Path, told: Callable[[str, int, int | None], Non
     new: list[Path] = []
     for one in found.downloads:
         target = data / one.path
-        if not one.urls:
-            if not target.is_file():
-                raise NotFetched(
-                    name=found.name,
-                    reason=f"only a person may get {target.name}",
-                    todo=f"download it from {one.page} and put it into {target.parent}",
-                )
-            continue
-        members = [target.parent / name for name in one.members]
-        if members and all(path.is_file() for path in members):
-            continue
-        try:
-            if download(one.urls, target, one.md5, lambda *bytes_: told(target.name, *bytes_)):  # noqa: B023
-                new.append(target)
-            if members:
-                new += [path for path in members if not path.is_file()]
-                unpack(target, one.members, lambda *bytes_: told(f"unpacking {target.name}", *bytes_))  # noqa: B023
-        except DownloadFailed as failed:
+        if found.state == READY and one.needed and not target.is_file():
+            continue  # its content is there in another form: unpacked, or by another name
+        if one.urls:
+            new += _fetch(found.name, one, target, told)
+        elif not target.is_file():
             raise NotFetched(
                 name=found.name,
-                reason=failed,
-                todo=f"`studies data fetch {found.name}` goes on from here, or get {one.urls[0]} by hand and put it "
-                f"into {target.parent}",
-            ) from None
+                reason=f"only a person may get {target.name}",
+                todo=f"download it from {one.page} and put it into {target.parent}",
+            )
     return new
+
+
+def _fetch(name: str, one: Any, target: Path, told: Callable[[str, int, int | None], None]) -> list[Path]:
+    absent = [path for path in (target, *(target.parent / member for member in one.members)) if not path.is_file()]
+    try:
+        download(one.urls, target, one.md5, partial(told, target.name))
+        unpack(target, one.members, partial(told, f"unpacking {target.name}"))
+    except DownloadFailed as failed:
+        raise NotFetched(
+            name=name,
+            reason=failed,
+            todo=f"`studies data fetch {name}` goes on from here, or get {one.urls[0]} by hand and put it into "
+            f"{target.parent}",
+        ) from None
+    return absent
 
 
 def prepare(found: DataSet, settings: Settings, progress: Callable[[str, float], None]) -> Any:

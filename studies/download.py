@@ -45,8 +45,8 @@ class _Cut(DownloadFailed):
     """The connection ended early."""
 
 
-def download(urls: Sequence[str], target: Path, md5: str, told: Told) -> bool:
-    """Put what is at `urls`, tried in turn, at `target`; return False when it was there already.
+def download(urls: Sequence[str], target: Path, md5: str, told: Told) -> None:
+    """Put what is at `urls`, tried in turn, at `target`, unless it is there already.
 
     md5: as published, "" where none is. Either way the content is checked. Raises DownloadFailed.
     """
@@ -54,12 +54,12 @@ def download(urls: Sequence[str], target: Path, md5: str, told: Told) -> bool:
     try:
         if target.is_file():
             _check(target, md5, target)
-            return False
+            return
         target.parent.mkdir(parents=True, exist_ok=True)
         with part.open("ab") as file:
             _lock(file, part)
             if target.is_file():  # another process has just been here
-                return False
+                return
             _fetch(urls, part, file, bool(md5), told)
             file.flush()
             os.fsync(file.fileno())
@@ -72,16 +72,17 @@ def download(urls: Sequence[str], target: Path, md5: str, told: Told) -> bool:
             _forget(part)
     except OSError as error:
         raise DownloadFailed(f"{error.filename or part} cannot be written ({error.strerror or error})") from error
-    return True
 
 
 def unpack(archive: Path, members: Sequence[str], told: Told) -> None:
     """Put the files of a tar archive that have one of these names beside it. Raises DownloadFailed."""
     wanted = {name for name in members if not (archive.parent / name).is_file()}
+    if not wanted:
+        return
     try:
         with archive.open("rb") as raw, tarfile.open(fileobj=raw) as opened:
             size = archive.stat().st_size
-            for member in opened if wanted else ():
+            for member in opened:
                 name = PurePosixPath(member.name).name
                 content = opened.extractfile(member) if name in wanted else None
                 if content is not None:

@@ -94,22 +94,17 @@ def data_sets(found: Sequence[DataSet], settings: Settings) -> str:
     rows = [("data set", "objectives", "licence and source", "prepared", "size", "state")]
     for one in found:
         paths = ", ".join(path.rpartition(".")[2] for path in one.objectives)
-        size = shown_size(one.n_bytes) if one.files else "-"
-        rows.append(
-            (one.name, paths, one.rights or "-", "yes" if one.prepared else "no", size, one.stands(settings.data))
-        )
+        size, prepared = shown_size(one.n_bytes) if one.files else "-", "yes" if one.prepared else "no"
+        rows.append((one.name, paths, one.rights or "-", prepared, size, one.stands(settings.data)))
     return aligned(rows)
 
 
 def prepared_data(name: str, prepared: Any, before: int, peak: int) -> str:
     """Return what a preparation made. before, peak: the process's memory in bytes, before it and at most."""
     rows = [("data set", name)]
-    rows += [
-        ("arrays", str(getattr(prepared, "directory", "none"))),
-        ("sha256", str(getattr(prepared, "sha256", "none"))),
-    ]
+    rows += [(what, str(getattr(prepared, what))) for what in ("directory", "sha256") if hasattr(prepared, what)]
     rows += [(key.replace("_", " "), f"{value:,}") for key, value in getattr(prepared, "summary", {}).items()]
-    rows += [("peak memory", f"{shown_size(peak)}, {shown_size(before)} of it Python and torch")]
+    rows += [("peak memory", f"{shown_size(peak)}, {shown_size(before)} of it before")]
     return aligned(rows)
 
 
