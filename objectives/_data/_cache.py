@@ -68,10 +68,10 @@ def files_sha256(files: Mapping[str, Path], cache: Path, progress: Progress) -> 
     names = sorted(files)
     path = Path()
     try:
-        states = {}
+        states: dict[str, tuple[str, list[int]]] = {}
         for name in names:
             path = files[name]
-            states[name] = [str(path.absolute()), _state(path)]
+            states[name] = (str(path.absolute()), _state(path))
         key = f"files {fingerprint(states)}"
         known = _read_json(cache / REMEMBERED).get(key)
         if isinstance(known, str):
