@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from objectives._contract import Objective, Progress, silent
 from objectives._data.titles import DATASETS, ORIGINS, Rows, Titles, load_titles, raw_files
+from objectives._dropout import Dropout
 from objectives._fit import Fit, Optimizer, make_optimizer, seeded
 from objectives._metrics import classification, confusion_matrix
 from objectives._rows import RowEmbedding, RowOptimizer
@@ -163,6 +164,6 @@ def head(
     """Return [Linear, activation, dropout] for each hidden layer, then Linear to logits: no sigmoid before the loss."""
     layers: list[nn.Module] = []
     for n_hidden in hidden_layers:
-        layers += [nn.Linear(width, n_hidden), ACTIVATIONS[activation](), nn.Dropout(dropout)]
+        layers += [nn.Linear(width, n_hidden), ACTIVATIONS[activation](), Dropout(dropout)]
         width = n_hidden
     return nn.Sequential(*layers, nn.Linear(width, n_classes))

@@ -69,7 +69,10 @@ class Mlp(TitleClassifier):
 
     def forward(self, words: Tensor, lengths: Tensor) -> Tensor:
         """See the class. Padding adds nothing to the sum and does not count in the mean."""
-        rows, place = self.embedding(words)  # [n_distinct, width], [n, longest]
+        if self.training and not self.embedding.frozen:
+            rows, place = self.embedding(words)  # [n_distinct, width], [n, longest]
+        else:
+            rows, place = self.embedding.weight, words  # the same sums, and nothing to be updated
         pooled = F.embedding_bag(place, rows, mode="sum")  # [n, width]
         if self.pooling == "mean":
             pooled = pooled / lengths[:, None]
