@@ -11,6 +11,7 @@ The map, in the order data flows:
     trial       one trial's life: suggest, train, report, outcome; `checkpoint` is what it goes on from,
                 `evidence` what is kept beside its value
     objective   reaching an objective by the dotted path in a spec
+    datasets    objectives' data sets: where they are, what is missing; `download` gets a file
     storage     the shared PostgreSQL: the embedded server, the fast Optuna storage, who works on what
     report      storage -> plain dataclasses -> a page; `view` and `tables` show it in a terminal
     exporters   report -> files

@@ -88,6 +88,10 @@ class SpaceRefused(ObjectiveRefused):
     """{reason}"""
 
 
+class NotFetched(StudiesError):
+    """{name} was not fetched: {reason}; {todo}."""
+
+
 class WrongStorageUrl(WrongInput):
     """The storage {url!r} is not usable: {reason}; expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE in
     STUDIES_STORAGE or --storage, or neither for the embedded server."""
