@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from studies import spec as specs
-from studies.checkpoint import used_bytes
 from studies.errors import StudyNotStarted
 
 if TYPE_CHECKING:
@@ -79,9 +78,18 @@ def status(settings: Settings, name: str | None) -> str:
             console.print(line_of(progress), soft_wrap=True, markup=False)
             if progress.workers:
                 console.print(workers_table(progress))
-    used = used_bytes(settings.home / "checkpoints")
-    kept = f"\nCheckpoints on this machine: {used / 2**20:.1f} MiB." if used else ""
-    return capture.get().rstrip() + kept
+    return capture.get().rstrip() + _space_used(settings)
+
+
+def _space_used(settings: Settings) -> str:
+    from studies.artifacts import open_store
+
+    where = "on this machine" if settings.artifacts is None else f"in {settings.artifacts}"
+    try:
+        used = sum(open_store(settings, "checkpoints").sizes().values())
+    except OSError as error:
+        return f"\nCheckpoints {where}: unknown ({error})."
+    return f"\nCheckpoints {where}: {used / 2**20:.1f} MiB." if used else ""
 
 
 def best(report: StudyReport) -> str:

@@ -6,20 +6,21 @@ A trial ends in one of these ways; the words are the same in the storage (`reaso
     PRUNED                worse than others at the same epoch
     FAIL  nan             the metric or the training loss stopped being a number
     FAIL  out_of_memory   the device's memory did not hold it
-    FAIL  exception       the objective raised
+    FAIL  exception       the objective raised, and would again
+    FAIL  connection      a connection of the objective's own broke; a continuation is queued, up to max_retries of them
     FAIL  stopped         a person or a limit asked the worker to leave; a continuation is queued
     FAIL  lost            its worker died; a continuation is queued, up to max_retries of them
 
-A worker that stalled for longer than its lease finds its trial taken over at its next write, and drops it.
+A worker that stalled, or was cut off, for longer than its lease finds its trial taken over at its next write, and drops
+it. What ran out of memory is told to the sampler, too (`studies.sampling`).
 """
 
 from __future__ import annotations
 
 import math
 import time
-import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -27,26 +28,15 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
+from studies import failures, retention
 from studies.checkpoint import Checkpoint, Checkpoints
 from studies.errors import StudiesError
 from studies.names import CONTINUES
 from studies.objective import FunctionObjective, LoadedObjective
+from studies.outcome import Outcome
 from studies.sampling import seed_of
 from studies.space import Choice, Range, Space, encoded
 from studies.spec import StudySpec
-
-TRACEBACK_CHARACTERS = 4000
-
-
-@dataclass
-class Outcome:
-    """How a trial ended. attributes: what is kept beside the value."""
-
-    state: TrialState
-    value: float | None = None
-    reason: str | None = None
-    detail: str | None = None
-    attributes: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,10 +73,8 @@ def run_trial(trial: optuna.Trial, course: Course) -> Outcome:
     except UpdateFinishedTrialError:
         outcome = Outcome(TrialState.FAIL, reason="taken over")
     except Exception as error:
-        outcome = _failure(error)
+        outcome = failures.outcome_of(error)
     outcome.attributes["seconds"] = round(time.monotonic() - started, 3)
-    if outcome.reason != "stopped":
-        course.checkpoints.delete(trial.number)
     return outcome
 
 
@@ -99,7 +87,8 @@ class _Run:
         self.params = course.space.suggest(partial(_suggest, trial))
         self.training = course.objective.start(self.params, course.data, seed=seed, device=course.device)
         self.history: list[dict[str, float]] = []
-        self._go_on_from(trial.user_attrs.get(CONTINUES))
+        if CONTINUES in trial.user_attrs:
+            self._go_on()
 
     def run(self) -> Outcome:
         try:
@@ -134,14 +123,16 @@ class _Run:
         checkpoint = Checkpoint(self.training.state_dict(), self.history)
         self.course.checkpoints.save(self.trial.number, checkpoint, must=must)
 
-    def _go_on_from(self, number: int | None) -> None:
-        """Start where the trial that this one continues had its last checkpoint, if that can be found."""
-        checkpoint = None if number is None else self.course.checkpoints.load(number)
-        if checkpoint is not None:
-            self.training.load_state_dict(checkpoint.state)
-            self.history = checkpoint.history
-            for epoch, metrics in enumerate(self.history, start=1):
-                self.trial.report(metrics[self.course.spec.metric], epoch)
+    def _go_on(self) -> None:
+        """Start where the trial that this one continues had its last checkpoint, or the one before that, if any had."""
+        for number in retention.sources(self.trial.number, self.trial.study.get_trials(deepcopy=False)):
+            checkpoint = self.course.checkpoints.load(number)
+            if checkpoint is not None:
+                self.training.load_state_dict(checkpoint.state)
+                self.history = checkpoint.history
+                for epoch, metrics in enumerate(self.history, start=1):
+                    self.trial.report(metrics[self.course.spec.metric], epoch)
+                return
 
     def _not_a_number(self, metrics: Mapping[str, float]) -> str | None:
         if self.course.spec.metric not in metrics:
@@ -156,6 +147,9 @@ class _Run:
             outcome.attributes = {"epoch": best, "metrics": self.history[best - 1], "history": self.history}
             if state == TrialState.COMPLETE:
                 outcome.value = self.history[best - 1][self.course.spec.metric]
+                complete = self.trial.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+                if retention.is_among_best(outcome.value, complete, self.course.spec.direction):
+                    self._checkpoint(must=True)
         return outcome
 
     def _best_epoch(self) -> int:
@@ -199,16 +193,3 @@ def _watched(trial: optuna.Trial, check: Callable[[], None]) -> optuna.Trial:
 
     trial.report = report_then_check  # type: ignore[method-assign]
     return trial
-
-
-def _failure(error: Exception) -> Outcome:
-    # torch.OutOfMemoryError by name: this package imports no torch. A RuntimeError says it on the CPU.
-    out_of_memory = type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError)
-    out_of_memory = out_of_memory or "can't allocate memory" in str(error)
-    trace = "".join(traceback.format_exception(error))[-TRACEBACK_CHARACTERS:]
-    return Outcome(
-        TrialState.FAIL,
-        reason="out_of_memory" if out_of_memory else "exception",
-        detail=f"{type(error).__name__}: {error}",
-        attributes={"traceback": trace},
-    )

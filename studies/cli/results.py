@@ -69,15 +69,18 @@ def dashboard(
     storage: StorageUrl = None,
 ) -> None:
     """Serve optuna-dashboard on the storage, for this machine alone unless --host says otherwise."""
+    from studies.artifacts import artifact_store
     from studies.storage import open_storage
     from studies.web.dashboard import serve
 
+    settings = settings_of(storage)
     with (
-        open_storage(settings_of(storage)) as opened,
+        open_storage(settings) as opened,
         suppress(KeyboardInterrupt),
     ):
         serve(
             opened,
+            artifact_store(settings),
             host,
             port,
             lambda url: typer.echo(f"The dashboard is at {url} ; Ctrl-C ends it.", err=True),

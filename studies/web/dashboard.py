@@ -9,10 +9,11 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 from studies.errors import WrongInput
 
 if TYPE_CHECKING:
+    from studies.artifacts import Store
     from studies.storage import Storage
 
 
-def serve(storage: Storage, host: str, port: int, ready: Callable[[str], None]) -> None:
+def serve(storage: Storage, artifacts: Store, host: str, port: int, ready: Callable[[str], None]) -> None:
     """Serve the dashboard until interrupted; `ready` is told its address. Raises WrongInput for a taken port."""
     import optuna_dashboard
 
@@ -20,7 +21,7 @@ def serve(storage: Storage, host: str, port: int, ready: Callable[[str], None]) 
         def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
             """Log nothing: the page asks every few seconds."""
 
-    application = optuna_dashboard.wsgi(storage.optuna)
+    application = optuna_dashboard.wsgi(storage.optuna, artifact_store=artifacts)
     try:
         server = make_server(host, port, application, handler_class=Quiet)
     except (OSError, OverflowError) as error:
