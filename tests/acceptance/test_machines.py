@@ -24,10 +24,10 @@ from studies.storage import open_storage
 
 from ..conftest import TcpServer, execute
 from .conftest import Studies
-from .test_study import counted, report, wait_for
+from .test_study import report, wait_for
 
 # Every epoch that is trained is written down on the machine that trains it.
-OBJECTIVE = '''
+OBJECTIVE = """
 import os, time
 from pathlib import Path
 
@@ -70,7 +70,7 @@ class Counted:
 
     def start(self, params, data, *, seed, device):
         return Training(params)
-'''
+"""
 STUDY = """
 name: counted
 objective: counted:Counted

@@ -89,13 +89,12 @@ def test_an_error_that_is_its_own_cause() -> None:
 
 
 def test_a_hidden_context_does_not_count() -> None:
-    try:
+    with pytest.raises(ValueError, match="no header") as raised:
         try:
             raise ConnectionResetError
         except ConnectionResetError:
             raise ValueError("the file has no header") from None
-    except ValueError as error:
-        assert reason_of(error) == "exception"
+    assert reason_of(raised.value) == "exception"
 
 
 def test_a_traceback_is_bounded() -> None:
