@@ -152,7 +152,7 @@ class Disk:
                 while True:
                     filler.write(bytes(4096))
         else:
-            self._limit(pids, 1)
+            self._limit(pids, 4096)  # less than a checkpoint; the logs go on for a while
 
     def clear(self, pids: list[int]) -> None:
         """Make room again."""
@@ -332,10 +332,11 @@ def main() -> None:
         n_kept = len(list(hurt.disk.place.rglob("*.safetensors*")))
         assert n_kept <= 3 + arguments.workers * N_HOSTS, f"{n_kept} checkpoints are left"
         logs = "".join(log.read_text() for log in Path(name).rglob("worker-*.log"))
-    network, disk = type(hurt.network).__name__.lower(), "its own" if hurt.disk.mounted else "limited by file size"
+    network = type(hurt.network).__name__.lower()
+    disk = "a small disk of its own" if hurt.disk.mounted else "a disk that refuses large files when it is full"
     n_starts = sum(launch.n_starts for launch in hurt.launches)
     print(f"{sum(faults.counts.values())} faults survived: {dict(faults.counts)}.")
-    print(f"{N_HOSTS} hosts on {network}, the store on a disk of {disk}; {n_starts} launches.")
+    print(f"{N_HOSTS} hosts on {network}, the store on {disk}; {n_starts} launches.")
     print(f"{n_trials} trials asked for, {n_trials} counted, lost: 0. How all of them ended: {dict(ends)}.")
     print(
         f"Trials dropped by a worker that found them taken over: {logs.count('failed (taken over)')}; checkpoints that "

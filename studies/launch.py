@@ -153,6 +153,8 @@ class _Launch:
                 logs=self.launcher.logs,
                 **count,
             )
+        else:  # each worker was asked to leave, one by one
+            raise Interrupted(**count)
 
     def _last_failure(self) -> str:
         rows = self.storage.ledger.read(

@@ -11,6 +11,12 @@ A trial ends in one of these ways; the words are the same in the storage (`reaso
     FAIL  stopped         a person or a limit asked the worker to leave; a continuation is queued
     FAIL  lost            its worker died; a continuation is queued, up to max_retries of them
 
+Its state, in Optuna's words, goes one way; what has ended never changes:
+
+    WAITING -> RUNNING    a worker claimed it
+    RUNNING -> COMPLETE, RUNNING -> PRUNED, RUNNING -> FAIL    it ended, as above; where a continuation is queued, that
+        one starts WAITING in the same transaction, and this one no longer counts
+
 A worker that stalled, or was cut off, for longer than its lease finds its trial taken over at its next write, and drops
 it. What ran out of memory is told to the sampler, too (`studies.sampling`).
 """

@@ -88,12 +88,16 @@ def test_an_error_that_is_its_own_cause() -> None:
     assert reason_of(first) == "exception"
 
 
+def raise_with_a_hidden_context() -> None:
+    try:
+        raise ConnectionResetError
+    except ConnectionResetError:
+        raise ValueError("the file has no header") from None
+
+
 def test_a_hidden_context_does_not_count() -> None:
     with pytest.raises(ValueError, match="no header") as raised:
-        try:
-            raise ConnectionResetError
-        except ConnectionResetError:
-            raise ValueError("the file has no header") from None
+        raise_with_a_hidden_context()
     assert reason_of(raised.value) == "exception"
 
 
