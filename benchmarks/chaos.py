@@ -5,7 +5,7 @@
 Two people launch the same study at the same time on two hosts with a network each (`networks.py`), one PostgreSQL
 server and one artifact store. Faults, in random order, every few seconds: SIGKILL to a worker; SIGSTOP to a worker for
 longer than its lease; SIGKILL to the server; SIGKILL to a launcher, which is then started again; a host cut off for
-less, or for more, than a lease, its packets vanishing; connections reset; the store's disk filled.
+less, or for more, than a lease, its packets vanishing; connections reset; the store's disk filled, or the server's.
 
 Afterwards a checker reads the storage: exactly n trials count, none runs, numbers are unique, every trial is continued
 at most once, and that linked both ways; parameters and seeds are those of an undisturbed study; and every curve is,
@@ -34,7 +34,7 @@ import optuna
 from networks import Network, TeamServer, free_port, make_network
 
 from studies import spec as specs
-from studies.errors import StudiesError
+from studies.errors import EmbeddedServerFailed, StudiesError
 from studies.names import REASONS
 from studies.report.summary import StudyReport, Trial, read_report
 from studies.sampling import make_sampler, seed_of
@@ -46,7 +46,7 @@ N_HOSTS = 2
 N_EPOCHS = 6
 LEASE_S = 4.0
 SEED = 1
-DISK_BYTES = 2**20
+STORE_BYTES, SERVER_BYTES = 2**20, 400 * 2**20
 
 OBJECTIVE = '''
 import random, time
@@ -134,23 +134,25 @@ class Launch:
 
 
 class Disk:
-    """The artifact store's disk: a small one of its own where it may be mounted.
+    """A small disk of its own at a place, where it may be mounted.
 
     Elsewhere a full disk is a limit on the size of the workers' files: the kernel refuses the same write.
     """
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, n_bytes: int) -> None:
         self.place = place
         place.mkdir()
-        mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "none", str(place)]
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={n_bytes},mode=755", "none", str(place)]
         self.mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
 
     def fill(self, pids: list[int]) -> None:
         """Leave no byte on it."""
         if self.mounted:
             with suppress(OSError), (self.place / "filler").open("wb", buffering=0) as filler:
-                while True:
-                    filler.write(bytes(4096))
+                for n_bytes in (2**20, 4096):
+                    with suppress(OSError):
+                        while filler.write(bytes(n_bytes)):
+                            pass
         else:
             self._limit(pids, 4096)  # less than a checkpoint; the logs go on for a while
 
@@ -177,14 +179,18 @@ class Scene:
 
     network: Network
     server: TeamServer
-    disk: Disk
+    store_disk: Disk
+    server_disk: Disk
     launches: list[Launch]
     storage: Storage
     study_id: int
 
     def pids(self) -> list[int]:
-        """Return the processes of the workers that were heard of lately."""
-        return [worker.pid for worker in self.storage.ledger.workers(self.study_id) if worker.alive]
+        """Return the processes of the workers that were heard of lately; none while the server is away."""
+        try:
+            return [worker.pid for worker in self.storage.ledger.workers(self.study_id) if worker.alive]
+        except StudiesError:
+            return []
 
 
 class Faults:
@@ -192,7 +198,8 @@ class Faults:
 
     KINDS = (
         "kill a worker", "kill a worker", "stop a worker", "kill the server", "kill a launcher",
-        "cut a host off briefly", "cut a host off past its lease", "reset connections", "fill the disk",
+        "cut a host off briefly", "cut a host off past its lease", "reset connections", "fill the store's disk",
+        "fill the server's disk",
     )  # fmt: skip
 
     def __init__(self, scene: Scene, seed: int) -> None:
@@ -205,7 +212,8 @@ class Faults:
     def strike(self) -> None:
         """Do one thing; every kind comes once before any comes again."""
         if not self._deck:
-            self._deck = self.draw.sample(self.KINDS, len(self.KINDS))
+            may = [kind for kind in self.KINDS if "server's disk" not in kind or self.scene.server_disk.mounted]
+            self._deck = self.draw.sample(may, len(may))
         fault = self._deck.pop()
         host = self.draw.randrange(N_HOSTS)
         try:
@@ -230,9 +238,12 @@ class Faults:
         elif fault == "reset connections":
             scene.network.reset(host)
             self._later(1.0, "network", host)
-        elif fault == "fill the disk":
-            scene.disk.fill(scene.pids())
-            self._later(LEASE_S, "disk", 0)
+        elif fault == "fill the store's disk":
+            scene.store_disk.fill(scene.pids())
+            self._later(LEASE_S, "store", 0)
+        elif fault == "fill the server's disk":
+            scene.server_disk.fill([])
+            self._later(LEASE_S, "server", 0)
         else:
             scene.network.cut(host)
             self._later(LEASE_S * (2 if "past" in fault else 0.5), "network", host)
@@ -242,7 +253,8 @@ class Faults:
 
     def relent(self, all_of_them: bool = False) -> None:
         """Take back what has lasted long enough, and let the server's keeper start it again."""
-        self.scene.server.revive()
+        with suppress(EmbeddedServerFailed):  # its disk is full
+            self.scene.server.revive()
         for until, what, which in list(self._passing):
             if not all_of_them and time.monotonic() < until:
                 continue
@@ -252,8 +264,10 @@ class Faults:
                     os.kill(which, signal.SIGCONT)
             elif what == "network":
                 self.scene.network.heal(which)
+            elif what == "store":
+                self.scene.store_disk.clear(self.scene.pids())
             else:
-                self.scene.disk.clear(self.scene.pids())
+                self.scene.server_disk.clear([])
 
 
 class Undisturbed:
@@ -329,11 +343,11 @@ def main() -> None:
             time.sleep(0.5)
             faults.relent(all_of_them=time.monotonic() >= until)
         ends = check(read_report(hurt.storage, "chaos"), n_trials, hurt.storage)
-        n_kept = len(list(hurt.disk.place.rglob("*.safetensors*")))
+        n_kept = len(list(hurt.store_disk.place.rglob("*.safetensors*")))
         assert n_kept <= 3 + arguments.workers * N_HOSTS, f"{n_kept} checkpoints are left"
         logs = "".join(log.read_text() for log in Path(name).rglob("worker-*.log"))
     network = type(hurt.network).__name__.lower()
-    disk = "a small disk of its own" if hurt.disk.mounted else "a disk that refuses large files when it is full"
+    disk = "a small disk of its own" if hurt.store_disk.mounted else "a disk that refuses large files when it is full"
     n_starts = sum(launch.n_starts for launch in hurt.launches)
     print(f"{sum(faults.counts.values())} faults survived: {dict(faults.counts)}.")
     print(f"{N_HOSTS} hosts on {network}, the store on {disk}; {n_starts} launches.")
@@ -350,7 +364,7 @@ def scene(directory: Path, arguments: argparse.Namespace, n_trials: int) -> Iter
     directory.chmod(0o755)
     port = free_port()
     settings = Settings(None, directory / "server", directory / "data", lease_s=LEASE_S)
-    disk = Disk(directory / "artifacts")
+    store_disk, server_disk = Disk(directory / "artifacts", STORE_BYTES), Disk(settings.home, SERVER_BYTES)
     launches: list[Launch] = []
     command = [
         sys.executable, "-m", "studies", "launch", "./chaos.yaml", "--trials", str(n_trials),
@@ -360,16 +374,17 @@ def scene(directory: Path, arguments: argparse.Namespace, n_trials: int) -> Iter
         with make_network(N_HOSTS, port) as network, TeamServer(settings, port, network.listen_addresses) as server:
             for host in range(N_HOSTS):
                 url = server.team_url(network.address(host))
-                environment = {"STUDIES_STORAGE": url, "STUDIES_ARTIFACTS": str(disk.place)}
+                environment = {"STUDIES_STORAGE": url, "STUDIES_ARTIFACTS": str(store_disk.place)}
                 environment["STUDIES_LEASE_S"] = str(LEASE_S)
                 launches.append(Launch(network.command(host, command), directory / f"host-{host}", environment))
-            with open_storage(replace(settings, storage=server.url)) as storage:
-                yield Scene(network, server, disk, launches, storage, wait_for_study(storage))
+            with open_storage(replace(settings, storage=server.url, storage_wait_s=5)) as storage:
+                yield Scene(network, server, store_disk, server_disk, launches, storage, wait_for_study(storage))
     finally:
         for launch in launches:
             launch.process.kill()
             launch.process.wait()
-        disk.close()
+        for disk in (store_disk, server_disk):
+            disk.close()
 
 
 def wait_for_study(storage: Storage) -> int:

@@ -8,8 +8,10 @@ The map, in the order data flows:
     launch      a launch from beginning to end; `launchers/` start its workers, `limits` says when it stops early
     study       a study in the storage; `sampling` has its samplers and pruners, `names` its attributes
     worker      one worker's life: claim, run, heartbeat, stop
-    trial       one trial's life: suggest, train, report, outcome; `checkpoint` is what it goes on from
+    trial       one trial's life: suggest, train, report, `outcome`; `failures` reads an objective's exceptions;
+                `checkpoint` is what it goes on from, `retention` says which of them are kept
     objective   reaching an objective by the dotted path in a spec
+    artifacts   where checkpoints and the dashboard's files are: a directory or a bucket
     storage     the shared PostgreSQL: the embedded server, the fast Optuna storage, who works on what
     report      storage -> plain dataclasses -> a page; `view` and `tables` show it in a terminal
     exporters   report -> files

@@ -87,7 +87,7 @@ def check(settings: Settings) -> None:
             store.write(probe, io.BytesIO(b"studies"))
             store.remove(probe)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = error.strerror.lower() if error.strerror else str(error)
         raise ArtifactsNotUsable(where=masked(settings.artifacts), reason=reason) from None
 
 

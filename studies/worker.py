@@ -174,6 +174,8 @@ class _Worker:
     def _tidy_up(self) -> None:
         """Remove the checkpoints that no trial needs any more, of this worker's trials and of all others'."""
         stored = self.checkpoints.numbers()
+        if not stored:
+            return
         trials = self.study.get_trials(deepcopy=False)
         for number in stored - retention.needed(stored, trials, self.spec.direction):
             self.checkpoints.delete(number)
