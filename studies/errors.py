@@ -118,6 +118,11 @@ class HomeNotWritable(WrongInput):
     """Cannot write to {path} ({reason}); set STUDIES_HOME to a directory that this user can write to."""
 
 
+class ArtifactsNotUsable(WrongInput):
+    """The artifact store {where!r} is not usable: {reason}; expected a directory that this user can write to, or
+    s3://BUCKET/PREFIX with what boto3 needs in its own variables, in STUDIES_ARTIFACTS."""
+
+
 class WorkersDied(StudiesError):
     """{n_died} of {n_workers} workers died and the study is unfinished ({done} of {n_trials} trials): {reason}; the
     logs are in {logs}; `studies launch {name}` goes on from here."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from studies import datasets
 from studies import spec as specs
-from studies.checkpoint import used_bytes
 from studies.errors import StudyNotStarted
 
 if TYPE_CHECKING:
@@ -90,9 +89,18 @@ def status(settings: Settings, name: str | None) -> str:
                 console.print(f"  verdicts: {words}", soft_wrap=True, markup=False)
             if progress.workers:
                 console.print(workers_table(progress))
-    used = used_bytes(settings.home / "checkpoints")
-    kept = f"\nCheckpoints on this machine: {used / 2**20:.1f} MiB." if used else ""
-    return capture.get().rstrip() + kept
+    return capture.get().rstrip() + _space_used(settings)
+
+
+def _space_used(settings: Settings) -> str:
+    from studies.artifacts import open_store
+
+    where = "on this machine" if settings.artifacts is None else f"in {settings.artifacts}"
+    try:
+        used = sum(open_store(settings, "checkpoints").sizes().values())
+    except OSError as error:
+        return f"\nCheckpoints {where}: unknown ({error})."
+    return f"\nCheckpoints {where}: {used / 2**20:.1f} MiB." if used else ""
 
 
 def data_sets(found: Sequence[DataSet], settings: Settings) -> str:

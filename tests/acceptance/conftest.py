@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -86,9 +86,10 @@ class Studies:
     def settings(self) -> Settings:
         return Settings.from_environment(self.environment)
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, before: Sequence[str] = ()) -> subprocess.Popen[str]:
+        """Start the command. before: another that it is given to, such as `unshare`."""
         process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "studies", *arguments],
+            [*before, sys.executable, "-W", "error", "-m", "studies", *arguments],
             cwd=self.directory,
             env=self.environment,
             stdin=subprocess.DEVNULL,

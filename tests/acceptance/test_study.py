@@ -46,14 +46,17 @@ def counted(studies: Studies) -> int:
 
 
 def assert_continued_values(studies: Studies) -> None:
-    """Every completed trial has the curve of one that nothing happened to, and no checkpoint is left."""
+    """Every completed trial has the curve of one that nothing happened to; only the best keep their checkpoints."""
     for trial in report(studies).trials:
         if trial.state == "complete":
             expected = [(trial.params["x"] - 2) ** 2 + 1 / epoch for epoch in range(1, 6)]
             assert trial.curve == dict(enumerate(expected, start=1))
             assert [metrics["loss"] for metrics in trial.attributes["history"]] == expected
             assert trial.attributes["evidence"] == {"epoch": 5}
-    assert not list((studies.directory / "home" / "checkpoints").rglob("*.safetensors"))
+    complete = [trial for trial in report(studies).trials if trial.state == "complete"]
+    best = sorted((trial.value, trial.number) for trial in complete)[:3]
+    left = (studies.directory / "home" / "checkpoints").rglob("*.safetensors*")
+    assert {path.name for path in left} == {f"{number}.safetensors" for _, number in best}
 
 
 @pytest.mark.parametrize("name", ["plain", "with space, 'quotes' and ünïcode %s $HOME"])
@@ -174,7 +177,7 @@ def test_an_exception_is_kept_with_its_traceback(studies: Studies) -> None:
     failed = studies("launch", "./parabola.yaml", *broken, expect=1)
     assert "RuntimeError: the objective broke" in failed.stderr
     first = report(studies).trials[0]
-    assert (first.state, first.reason) == ("fail", "exception")
+    assert (first.state, first.reason, first.continued_by) == ("fail", "exception", None)
     assert 'raise RuntimeError("the objective broke")' in first.attributes["traceback"]
 
 

@@ -13,8 +13,9 @@ from wsgiref.simple_server import make_server
 import optuna
 import optuna_dashboard
 import pytest
-from optuna.artifacts import FileSystemArtifactStore, download_artifact, get_all_artifact_meta
+from optuna.artifacts import download_artifact, get_all_artifact_meta
 
+from studies.artifacts import DirectoryStore
 from studies.report.diagnose import diagnose
 from studies.report.sections import document
 from studies.report.verdicts import counts, read_judged
@@ -97,7 +98,7 @@ def test_a_verdict_that_changes_is_written_again_and_nothing_else(storage: Stora
 @pytest.fixture
 def dashboard(storage: Storage, tmp_path: Path) -> Iterator[str]:
     (tmp_path / "artifacts").mkdir()
-    store = FileSystemArtifactStore(tmp_path / "artifacts")
+    store = DirectoryStore(tmp_path / "artifacts")
     with make_server("127.0.0.1", 0, optuna_dashboard.wsgi(storage.optuna, artifact_store=store)) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -113,7 +114,7 @@ def asked(url: str) -> bytes:
 
 def test_the_dashboard_has_the_figures_and_the_answer(storage: Storage, dashboard: str, tmp_path: Path) -> None:
     study_id = fill(storage, 12)
-    store = FileSystemArtifactStore(tmp_path / "artifacts")
+    store = DirectoryStore(tmp_path / "artifacts")
     assert publish(storage, store, study_id, "made-up", 12)
     shown = json.loads(asked(f"{dashboard}/api/studies/{study_id}"))
     n_figures = sum(len(section.figures) for section in document(read_judged(storage, "made-up")).sections)
@@ -131,7 +132,7 @@ def test_the_dashboard_has_the_figures_and_the_answer(storage: Storage, dashboar
 
 def test_publishing_again_replaces_the_figures_and_leaves_a_persons_note(storage: Storage, tmp_path: Path) -> None:
     study_id = fill(storage, 12)
-    store = FileSystemArtifactStore(tmp_path)
+    store = DirectoryStore(tmp_path)
     study = get(storage, "made-up")
     assert publish(storage, store, study_id, "made-up", 12)
     first = study.user_attrs[GALLERY]
@@ -151,10 +152,11 @@ def test_publishing_again_replaces_the_figures_and_leaves_a_persons_note(storage
 def test_the_figures_come_in_the_background_and_what_fails_is_said(storage: Storage, tmp_path: Path) -> None:
     fill(storage, 3)
     said: list[str] = []
-    with keep_up_to_date(storage, FileSystemArtifactStore(tmp_path / "missing"), said.append):
+    (tmp_path / "a file").touch()
+    with keep_up_to_date(storage, DirectoryStore(tmp_path / "a file"), said.append):
         _wait_for(lambda: bool(said))
-    assert said[0].startswith("Cannot draw the figures of made-up: FileNotFoundError")
-    with keep_up_to_date(storage, FileSystemArtifactStore(tmp_path), said.append):
+    assert said[0].startswith("Cannot draw the figures of made-up: FileExistsError")
+    with keep_up_to_date(storage, DirectoryStore(tmp_path), said.append):
         _wait_for(lambda: GALLERY in get(storage, "made-up").user_attrs)
     assert len(said) == 1
 
