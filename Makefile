@@ -17,9 +17,10 @@ test: install-test
 test-browser: install-test
 	$(BIN)/python -m pytest tests/browser
 
-# A study is hurt for five minutes; nothing may be lost. `make test` has a short form of it.
+# A study on two hosts is hurt for five minutes; nothing may be lost. As root with real networks and a real full disk.
+# `make test` has a short form of it.
 chaos: install
-	$(BIN)/python benchmarks/chaos.py --minutes 5 --workers 4
+	$(BIN)/python benchmarks/chaos.py --minutes 5 --workers 2
 
 lint: install-test
 	$(BIN)/ruff check .

@@ -1,21 +1,26 @@
-"""How fast, and in how much memory, titles in the course's form are prepared.
+"""How fast, and in how much memory, titles in the course's form are prepared and trained on.
 
-    python benchmarks/titles_prepare.py [ROWS]
+    python benchmarks/titles_prepare.py [ROWS] [--workers 4]
 
 Generates ROWS rows (300,000 unless given) of the course's JSON lines in a temporary directory: 632 classes,
 words of a Zipf-like frequency, about 4.5 a title, 80/19/1 % train, validation, test. Prints seconds and peak
-memory.
+memory. With --workers, so many processes are forked from one that has imported the objective, as the launcher does,
+train the title perceptron on the same arrays, and say what memory of theirs no other process shares (USS).
 """
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import json
+import multiprocessing
+import os
 import resource
-import sys
 import tempfile
 import time
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -51,26 +56,67 @@ def generate(directory: Path, n_rows: int) -> None:
                 file.write(json.dumps(record) + "\n")
 
 
+def train(data: str, cache: str, n_batches: int, barrier: Any, answers: Any) -> None:
+    """Be one worker: train on some batches and score, then say one's memory while the others still have theirs."""
+    import itertools
+
+    import psutil
+    import torch
+
+    from objectives.meli_mlp import objective
+    from studies.space import Space
+
+    torch.set_num_threads(1)
+    titles = objective.prepare(data, Path(data), Path(cache))
+    params = Space.declared(objective.space).completed({"batch_size": 256})
+    training: Any = objective.start(params, titles, seed=os.getpid(), device="cpu")
+    batches = training._batches
+    training._batches = lambda order: itertools.islice(batches(order), n_batches)
+    training.epoch()
+    barrier.wait()
+    memory = psutil.Process().memory_full_info()
+    barrier.wait()
+    answers.put((memory.uss, memory.pss, memory.rss))
+
+
+def share(data: str, cache: str, n_workers: int) -> None:
+    """Print what each of the workers needs for itself."""
+    context: ForkServerContext = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["objectives.meli_mlp", "studies.worker"])
+    barrier, answers = context.Barrier(n_workers), context.Queue()
+    workers = [context.Process(target=train, args=(data, cache, 200, barrier, answers)) for _ in range(n_workers)]
+    for worker in workers:
+        worker.start()
+    found = [answers.get(timeout=600) for _ in workers]
+    for worker in workers:
+        worker.join()
+    for kind, values in zip(("USS", "PSS", "RSS"), zip(*found, strict=True), strict=True):
+        print(f"{n_workers} workers, {kind} in MiB: {', '.join(f'{value / 2**20:.0f}' for value in sorted(values))}")
+
+
 def main() -> None:
     """Generate in a child, so that the peak is the preparation's own, then prepare."""
-    import multiprocessing
-
-    n_rows = int(sys.argv[1]) if len(sys.argv) > 1 else 300_000
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows", type=int, nargs="?", default=300_000)
+    parser.add_argument("--workers", type=int, default=0)
+    given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
-        child = multiprocessing.get_context("spawn").Process(target=generate, args=(place, n_rows))
+        child = multiprocessing.get_context("spawn").Process(target=generate, args=(place, given.rows))
         child.start()
         child.join()
         started = time.perf_counter()
         titles = load_titles(str(place), place, place / "cache")
         seconds = time.perf_counter() - started
+        peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         started = time.perf_counter()
         load_titles(str(place), place, place / "cache")
         again = time.perf_counter() - started
-    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    per_million = seconds / n_rows * 1e6
-    print(f"{n_rows:,} rows: {seconds:.1f} s, {per_million:.1f} s per million, peak {peak_mib:.0f} MiB")
-    print(f"opened again in {again * 1e3:.1f} ms; {dict(titles.summary)}")
+        per_million = seconds / given.rows * 1e6
+        print(f"{given.rows:,} rows: {seconds:.1f} s, {per_million:.1f} s per million, peak {peak_mib:.0f} MiB")
+        print(f"opened again in {again * 1e3:.1f} ms; {dict(titles.summary)}", flush=True)
+        if given.workers:
+            share(str(place), str(place / "cache"), given.workers)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,11 @@ It declares, as plain data in the language of a study file:
   `low` and `high` are), `{"choices": [64, 128], "default": 128}` a choice; `"when": {"optimizer": ["sgd"]}` makes a
   parameter exist only then. A study file narrows or fixes them.
 - `datasets`: the names of its data sets, each with one sentence; a path to a file is welcome in place of a name.
+- `origins`: for each of those, its licence and where files that do not ship may be had (`Origin`, `Download`).
 
-and it does two things:
+and it does three things:
 
+- `files(dataset, data)` says where the raw files are, or which one is missing.
 - `prepare(dataset, data, cache, progress)` turns raw files into arrays, once a machine, and returns them memory-mapped.
 - `start(params, data, seed, device)` returns a `Training`: `epoch()` trains one epoch and returns its metrics,
   `state_dict()` and `load_state_dict()` carry it over to another process, bit for bit.
@@ -43,7 +45,9 @@ scored and saved, but answers nothing:
 from objectives._contract import (
     Answer,
     DataError,
+    Download,
     Objective,
+    Origin,
     PredictingObjective,
     Predictor,
     Prepared,
@@ -56,7 +60,9 @@ from objectives._contract import (
 __all__ = [
     "Answer",
     "DataError",
+    "Download",
     "Objective",
+    "Origin",
     "PredictingObjective",
     "Predictor",
     "Prepared",

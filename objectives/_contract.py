@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Protocol
 
@@ -26,16 +28,52 @@ def silent(what: str, fraction: float) -> None:
     """Progress that tells nobody."""
 
 
+@dataclass(frozen=True)
+class Download:
+    """A raw file that does not ship, and where it may be had.
+
+    path: where it belongs, below the directory of full data sets. urls: addresses of the same content, tried in turn;
+    none where only a person may get it. md5: as published, "" where none is. members: the files to take out of an
+    archive, by their own names; they go where the archive is. page: where a person finds it. needed: whether the data
+    set is not whole without it.
+    """
+
+    path: str
+    urls: Sequence[str] = ()
+    md5: str = ""
+    members: Sequence[str] = ()
+    page: str = ""
+    needed: bool = True
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a data set comes from. rights: its licence and publisher, in a few words."""
+
+    rights: str
+    downloads: Sequence[Download] = ()
+
+
+class NotPrepared(Exception):
+    """A data set was to be opened, and would have had to be prepared."""
+
+
+# Set while data are to be opened as they are: whoever would read a raw file or build arrays raises NotPrepared.
+opening_only: ContextVar[bool] = ContextVar("opening_only", default=False)
+
+
 class Prepared(Protocol):
     """A data set ready to train on.
 
     name: as the study file gives it. sha256: of the raw content and of how it was prepared, so that two studies with
-    the same value trained on the same numbers. summary: counts worth showing, such as rows and classes.
+    the same value trained on the same numbers. summary: counts worth showing, such as rows and classes. directory:
+    where its arrays are.
     """
 
     name: str
     sha256: str
     summary: Mapping[str, int]
+    directory: Path
 
 
 class Training(Protocol):
@@ -78,6 +116,7 @@ class Objective(ABC):
     metrics: ClassVar[Mapping[str, str]]
     space: ClassVar[Mapping[str, Mapping[str, Any]]]
     datasets: ClassVar[Mapping[str, str]]
+    origins: ClassVar[Mapping[str, Origin]] = {}
 
     @abstractmethod
     def prepare(self, dataset: str, data: Path, cache: Path, progress: Progress = silent) -> Prepared:
@@ -87,6 +126,32 @@ class Objective(ABC):
         name that follows from the content, and is whole whenever it is there.
         Raises DataError.
         """
+
+    def files(self, dataset: str, data: Path) -> Sequence[Path]:
+        """Return the raw files of `dataset`, one of `datasets` or a path; none when it is generated.
+
+        Raises DataError that says which file to put where when one is missing.
+        """
+        if dataset not in self.origins:
+            return [Path(dataset).expanduser()]
+        wanted = [data / download.path for download in self.origins[dataset].downloads]
+        for path in wanted:
+            if not path.is_file():
+                raise DataError(f"the data set {dataset} is not there: put {path.name} into {path.parent}")
+        return wanted
+
+    def opened(self, dataset: str, data: Path, cache: Path) -> Prepared | None:
+        """Return what `prepare` would, if it is prepared and its raw files have not changed since; build nothing.
+
+        Quick: no large file is read. Raises DataError when a raw file is missing.
+        """
+        token = opening_only.set(True)
+        try:
+            return self.prepare(dataset, data, cache, silent)
+        except NotPrepared:
+            return None
+        finally:
+            opening_only.reset(token)
 
     @abstractmethod
     def start(self, params: Mapping[str, Any], data: Any, *, seed: int, device: str) -> Training:

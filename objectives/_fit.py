@@ -157,8 +157,8 @@ def _cuda(device: str) -> list[str]:
 
 
 def make_optimizer(parameters: Iterator[nn.Parameter], params: Mapping[str, Any]) -> torch.optim.Optimizer:
-    """Return the optimizer that `optimizer`, `learning_rate`, `weight_decay` and, for sgd, `momentum` describe."""
-    rate, decay = params["learning_rate"], params["weight_decay"]
+    """Return the optimizer that `optimizer`, `learning_rate`, `weight_decay`, if any, and for sgd `momentum` say."""
+    rate, decay = params["learning_rate"], params.get("weight_decay", 0.0)
     if params["optimizer"] == "adam":
         return torch.optim.Adam(parameters, lr=rate, weight_decay=decay, fused=True)
     if params["optimizer"] == "rmsprop":

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from objectives._dropout import Dropout, scaled_mask
 from objectives._fit import Fit
 
 POOL_ROWS = 8192
@@ -83,7 +84,7 @@ class Perceptron(nn.Sequential):
     def __init__(self, n_inputs: int, widths: Sequence[int], activation: str, dropout: float = 0.0) -> None:
         layers: list[nn.Module] = []
         for width in widths:
-            layers += [nn.Linear(n_inputs, width), ACTIVATIONS[activation](), nn.Dropout(dropout)]
+            layers += [nn.Linear(n_inputs, width), ACTIVATIONS[activation](), Dropout(dropout)]
             n_inputs = width
         # [n, 1] against a target of [n] would broadcast to [n, n] in a loss without a word.
         super().__init__(*layers, nn.Linear(n_inputs, 1), nn.Flatten(0))
@@ -136,8 +137,8 @@ class Gradients:
             hidden = torch.addmm(self._biases[layer], given[-1], self._transposed[layer])
             active.append(hidden.relu_() if self._relu else hidden.sigmoid_())
             if self._dropout:
-                hidden, mask = torch.native_dropout(hidden, self._dropout, True)
-                masks.append(mask)
+                masks.append(scaled_mask(hidden, self._dropout))
+                hidden = hidden * masks[-1]
             given.append(hidden)
         answers = torch.addmm(self._biases[last], given[-1], self._transposed[last]).squeeze_(1)
         gradient = self._loss.gradient(answers, target).unsqueeze_(1)
@@ -147,7 +148,7 @@ class Gradients:
             if layer:
                 gradient = gradient @ self._weights[layer]
                 if self._dropout:
-                    gradient.mul_(masks[layer - 1]).div_(1 - self._dropout)
+                    gradient.mul_(masks[layer - 1])
                 before = active[layer - 1]
                 gradient = (
                     torch.ops.aten.threshold_backward(gradient, before, 0)

@@ -16,15 +16,16 @@ from torch.nn import functional as F
 
 from objectives._contract import DataError, PredictingObjective, Progress, Source, silent
 from objectives._data.lines import shown
-from objectives._data.titles import DATASETS, Rows, Titles, encoder, load_titles
+from objectives._data.titles import DATASETS, ORIGINS, Rows, Titles, encoder, load_titles, raw_files
 from objectives._data.titles_readers import records_of
 from objectives._data.tokens import Recipe
+from objectives._dropout import Dropout
 from objectives._evidence import Scores, score_classes
 from objectives._fit import Fit, Optimizer, make_optimizer, seeded
 from objectives._predict import batches, file_in, is_named, likeliest, open_lines, restored
 from objectives._rows import RowEmbedding, RowOptimizer
 
-EMBEDDING_WIDTH = 300  # that of the Spanish Billion Words vectors, which the published models start from
+EMBEDDING_WIDTH = 300  # unless the data have vectors; that of those which the published models start from
 POOL_BATCHES = 50
 SCORE_BATCH = 1024
 PREDICT_WORDS = 64 * SCORE_BATCH  # of a batch, padding included
@@ -33,7 +34,9 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU}
 
 SHARED_SPACE: dict[str, dict[str, Any]] = {
     "learning_rate": {"low": 1e-5, "high": 1e-1, "log": True, "default": 1e-3},
-    "weight_decay": {"low": 1e-7, "high": 1e-3, "log": True, "default": 1e-5},
+    # A range of its logarithm cannot hold the 0 of no decay at all.
+    "decay_weights": {"choices": [True, False], "default": True},
+    "weight_decay": {"low": 1e-7, "high": 1e-3, "log": True, "default": 1e-5, "when": {"decay_weights": [True]}},
     "batch_size": {"choices": [64, 128, 256, 512, 1024], "default": 128},
     "dropout": {"low": 0.0, "high": 0.7, "default": 0.3},
     "freeze_embeddings": {"choices": [True, False], "default": False},
@@ -57,14 +60,24 @@ class TitleObjective(PredictingObjective):
         "pr_auc": "maximize",
     }
     datasets: ClassVar[Mapping[str, str]] = DATASETS
+    origins = ORIGINS
 
     @abstractmethod
-    def build(self, params: Mapping[str, Any], n_words: int, n_classes: int) -> TitleClassifier:
-        """Return the model, with weights drawn from torch's generator."""
+    def build(
+        self, params: Mapping[str, Any], n_words: int, n_classes: int, vectors: Tensor | None = None
+    ) -> TitleClassifier:
+        """Return the model, with weights drawn from torch's generator.
+
+        vectors: the embedding's first weight [n_words, width], the model's own from here on; None for random rows.
+        """
 
     def shortest(self, params: Mapping[str, Any]) -> int:
         """Return the length to which shorter titles are padded."""
         return 1
+
+    def files(self, dataset: str, data: Path) -> Sequence[Path]:
+        """See Objective."""
+        return raw_files(dataset, data)
 
     def prepare(self, dataset: str, data: Path, cache: Path, progress: Progress = silent) -> Titles:
         """See Objective."""
@@ -72,8 +85,10 @@ class TitleObjective(PredictingObjective):
 
     def start(self, params: Mapping[str, Any], data: Titles, *, seed: int, device: str) -> Fit:
         """See Objective."""
+        vectors = data.vectors()
+        first = None if vectors is None else torch.from_numpy(vectors)
         with seeded(seed, device):
-            model = self.build(params, len(data.vocabulary), len(data.classes)).to(device)
+            model = self.build(params, len(data.vocabulary), len(data.classes), first).to(device)
         optimizers: list[Optimizer] = [make_optimizer(model.parameters(), params)]
         if not params["freeze_embeddings"]:
             optimizers.append(RowOptimizer(model.embedding, params))
@@ -106,7 +121,9 @@ class TitleObjective(PredictingObjective):
     ) -> TitlePredictor:
         """See PredictingObjective."""
         vocabulary, classes = fitted["vocabulary"], fitted["classes"]
-        model = restored(self.build(params, len(vocabulary), len(classes)), weights, device)
+        table = weights.get("embedding.weight")  # as wide as the vectors that the training began with
+        shape = None if table is None else torch.empty(len(vocabulary), table.shape[1])
+        model = restored(self.build(params, len(vocabulary), len(classes), shape), weights, device)
         encode = encoder(Recipe(**fitted["recipe"]), vocabulary)
         return TitlePredictor(model, classes, encode, self.shortest(params), device)
 
@@ -228,6 +245,6 @@ def head(
     """Return [Linear, activation, dropout] for each hidden layer, then Linear to logits: no sigmoid before the loss."""
     layers: list[nn.Module] = []
     for n_hidden in hidden_layers:
-        layers += [nn.Linear(width, n_hidden), ACTIVATIONS[activation](), nn.Dropout(dropout)]
+        layers += [nn.Linear(width, n_hidden), ACTIVATIONS[activation](), Dropout(dropout)]
         width = n_hidden
     return nn.Sequential(*layers, nn.Linear(width, n_classes))

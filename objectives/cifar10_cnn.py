@@ -40,7 +40,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from objectives._contract import PredictingObjective, Progress, Source, silent
-from objectives._data.images import DATASETS, Images, Rows, load_images
+from objectives._data.images import DATASETS, ORIGINS, Images, Rows, load_images, raw_files
 from objectives._data.images_readers import decoded
 from objectives._evidence import Scores, score_classes
 from objectives._fit import Fit, Optimizer, seeded
@@ -63,6 +63,7 @@ class Cifar10Cnn(PredictingObjective):
         "pr_auc": "maximize",
     }
     datasets = DATASETS
+    origins = ORIGINS
     space: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "learning_rate": {"low": 1e-4, "high": 1e-2, "log": True, "default": 5e-3},
         "batch_size": {"choices": [128, 256, 512, 1024], "default": 512},
@@ -74,6 +75,10 @@ class Cifar10Cnn(PredictingObjective):
         # A cycle has to know its end. After it the rate stays at its lowest, so fix this at the study's max_epochs.
         "epochs": {"low": 1, "high": 200, "log": True, "default": 10, "when": {"schedule": ["one_cycle"]}},
     }
+
+    def files(self, dataset: str, data: Path) -> Sequence[Path]:
+        """See Objective."""
+        return raw_files(dataset, data)
 
     def prepare(self, dataset: str, data: Path, cache: Path, progress: Progress = silent) -> Images:
         """See Objective."""

@@ -35,7 +35,7 @@ studies launch lyrics-lstm --trials 1 --set max_epochs=7 --set 'start_with=[{bpt
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -47,7 +47,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from objectives._contract import DataError, PredictingObjective, Progress, Source, silent
-from objectives._data.lyrics import DATASETS, END, UNKNOWN, Lyrics, Stream, Tokens, Vocabulary, load_lyrics
+from objectives._data.lyrics import (
+    DATASETS,
+    END,
+    ORIGINS,
+    UNKNOWN,
+    Lyrics,
+    Stream,
+    Tokens,
+    Vocabulary,
+    load_lyrics,
+    locate,
+)
 from objectives._fit import Fit, seeded
 from objectives._predict import file_in, open_lines, restored
 
@@ -70,6 +81,7 @@ class LyricsLstm(PredictingObjective):
         "bits_per_character": "minimize",
     }
     datasets = DATASETS
+    origins = ORIGINS
     space: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "tokens": {"choices": ["word", "character"], "default": "word"},
         "n_layers": {"choices": [1, 2, 3, 10], "default": 1},
@@ -88,6 +100,10 @@ class LyricsLstm(PredictingObjective):
         "batch_size": {"choices": [5, 10, 20], "default": 10},
         "clip": {"choices": [0.25, 1.0], "default": 0.25},
     }  # fmt: skip
+
+    def files(self, dataset: str, data: Path) -> Sequence[Path]:
+        """See Objective."""
+        return [locate(dataset, data)]
 
     def prepare(self, dataset: str, data: Path, cache: Path, progress: Progress = silent) -> Lyrics:
         """See Objective."""

@@ -5,11 +5,13 @@ Data      `pricerunner` ships with the package; MercadoLibre Data Challenge 2019
 Metric    balanced accuracy on validation titles, none of which is a training title
 Model     words -> embedding of 300 -> for each filter length L: n_filters convolutions over L words, maximum over the
           title, ReLU -> concatenated -> hidden layers -> one logit a category (Kim, "Convolutional neural networks
-          for sentence classification", EMNLP 2014; as trained in the DiploDatos course)
+          for sentence classification", EMNLP 2014; as trained in the DiploDatos course). The embedding starts from
+          word vectors, as in meli_mlp, where the data have some
 
 Parameter            Space                                          Default
 learning_rate        1e-5 .. 1e-1, log                              1e-3
-weight_decay         1e-7 .. 1e-3, log                              1e-5
+decay_weights        true, false                                    true
+weight_decay         1e-7 .. 1e-3, log, with decay_weights; else 0  1e-5
 batch_size           64, 128, 256, 512, 1024                        128
 dropout              0 .. 0.7, after each hidden layer              0.3
 freeze_embeddings    true, false                                    false
@@ -52,9 +54,11 @@ class MeliCnn(TitleObjective):
         "hidden_layers": {"choices": [[128], [1024], [256, 128]], "default": [128]},
     }  # fmt: skip
 
-    def build(self, params: Mapping[str, Any], n_words: int, n_classes: int) -> TitleClassifier:
+    def build(
+        self, params: Mapping[str, Any], n_words: int, n_classes: int, vectors: Tensor | None = None
+    ) -> TitleClassifier:
         """See TitleObjective."""
-        return Cnn(params, n_words, n_classes, PAD)
+        return Cnn(params, n_words, n_classes, PAD, vectors)
 
     def shortest(self, params: Mapping[str, Any]) -> int:
         """Return the longest filter's length: a shorter title is padded to it."""
@@ -64,11 +68,14 @@ class MeliCnn(TitleObjective):
 class Cnn(TitleClassifier):
     """Words [n, longest] and lengths [n] to logits [n, n_classes]."""
 
-    def __init__(self, params: Mapping[str, Any], n_words: int, n_classes: int, pad: int) -> None:
+    def __init__(
+        self, params: Mapping[str, Any], n_words: int, n_classes: int, pad: int, weight: Tensor | None = None
+    ) -> None:
         super().__init__()
         self.filter_lengths: list[int] = params["filter_lengths"]
-        self.embedding = RowEmbedding(n_words, EMBEDDING_WIDTH, pad=pad, frozen=params["freeze_embeddings"])
-        convolutions = [nn.Conv1d(EMBEDDING_WIDTH, params["n_filters"], length) for length in self.filter_lengths]
+        width = EMBEDDING_WIDTH if weight is None else weight.shape[1]
+        self.embedding = RowEmbedding(n_words, width, pad=pad, frozen=params["freeze_embeddings"], weight=weight)
+        convolutions = [nn.Conv1d(width, params["n_filters"], length) for length in self.filter_lengths]
         # The filters as [width, length, n_filters]: what a word adds to a window when it stands at each place of it.
         self.filters = nn.ParameterList(layer.weight.detach().permute(1, 2, 0).contiguous() for layer in convolutions)
         self.biases = nn.ParameterList(layer.bias for layer in convolutions)

@@ -4,11 +4,14 @@ Task      a product title (3 to 20 words) to one of 10 (PriceRunner) or 632 (Mer
 Data      `pricerunner` ships with the package; MercadoLibre Data Challenge 2019 in the form of the DiploDatos course
 Metric    balanced accuracy on validation titles, none of which is a training title
 Model     words -> embedding of 300 -> mean or sum over the title's own words -> hidden layers -> one logit a category
-          (the DiploDatos course's baseline; Iyyer et al., "Deep unordered composition", ACL 2015)
+          (the DiploDatos course's baseline; Iyyer et al., "Deep unordered composition", ACL 2015). The embedding
+          starts from word vectors, and is as wide as they are, where the data have some: a file vectors.txt beside
+          them, for MercadoLibre's Spanish titles the one its authors used. With freeze_embeddings it stays so
 
 Parameter            Space                                          Default
 learning_rate        1e-5 .. 1e-1, log                              1e-3
-weight_decay         1e-7 .. 1e-3, log                              1e-5
+decay_weights        true, false                                    true
+weight_decay         1e-7 .. 1e-3, log, with decay_weights; else 0  1e-5
 batch_size           64, 128, 256, 512, 1024                        128
 dropout              0 .. 0.7, after each hidden layer              0.3
 freeze_embeddings    true, false                                    false
@@ -52,25 +55,31 @@ class MeliMlp(TitleObjective):
         "activation": {"choices": ["relu", "gelu"], "default": "relu"},
     }  # fmt: skip
 
-    def build(self, params: Mapping[str, Any], n_words: int, n_classes: int) -> TitleClassifier:
+    def build(
+        self, params: Mapping[str, Any], n_words: int, n_classes: int, vectors: Tensor | None = None
+    ) -> TitleClassifier:
         """See TitleObjective."""
-        return Mlp(params, n_words, n_classes, PAD)
+        return Mlp(params, n_words, n_classes, PAD, vectors)
 
 
 class Mlp(TitleClassifier):
     """Words [n, longest] and lengths [n] to logits [n, n_classes]."""
 
-    def __init__(self, params: Mapping[str, Any], n_words: int, n_classes: int, pad: int) -> None:
+    def __init__(
+        self, params: Mapping[str, Any], n_words: int, n_classes: int, pad: int, weight: Tensor | None = None
+    ) -> None:
         super().__init__()
         self.pooling = params["pooling"]
-        self.embedding = RowEmbedding(n_words, EMBEDDING_WIDTH, pad=pad, frozen=params["freeze_embeddings"])
-        self.head = head(
-            EMBEDDING_WIDTH, params["hidden_layers"], params["dropout"], n_classes, activation=params["activation"]
-        )
+        width = EMBEDDING_WIDTH if weight is None else weight.shape[1]
+        self.embedding = RowEmbedding(n_words, width, pad=pad, frozen=params["freeze_embeddings"], weight=weight)
+        self.head = head(width, params["hidden_layers"], params["dropout"], n_classes, activation=params["activation"])
 
     def forward(self, words: Tensor, lengths: Tensor) -> Tensor:
         """See the class. Padding adds nothing to the sum and does not count in the mean."""
-        rows, place = self.embedding(words)  # [n_distinct, width], [n, longest]
+        if self.training and not self.embedding.frozen:
+            rows, place = self.embedding(words)  # [n_distinct, width], [n, longest]
+        else:
+            rows, place = self.embedding.weight, words  # the same sums, and nothing to be updated
         pooled = F.embedding_bag(place, rows, mode="sum")  # [n, width]
         if self.pooling == "mean":
             pooled = pooled / lengths[:, None]

@@ -27,7 +27,7 @@ Result    mnist-5k (target 5), defaults, 30 epochs, 5 seeds: balanced accuracy 0
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -40,7 +40,17 @@ from torch.nn import functional as F
 
 from objectives._contract import PredictingObjective, Progress, Source, silent
 from objectives._data.images_readers import decoded
-from objectives._data.mnist import DATASETS, N_PIXELS, ROLES, Digits, load_mnist, read_pictures, read_pixels
+from objectives._data.mnist import (
+    DATASETS,
+    N_PIXELS,
+    ORIGINS,
+    ROLES,
+    Digits,
+    load_mnist,
+    raw_files,
+    read_pictures,
+    read_pixels,
+)
 from objectives._evidence import Scores, confused
 from objectives._fit import seeded
 from objectives._metrics import binary, confusion_matrix
@@ -63,6 +73,7 @@ class MnistTarget(PredictingObjective):
         "accuracy": "maximize",
     }
     datasets: ClassVar[Mapping[str, str]] = DATASETS
+    origins = ORIGINS
     space: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "learning_rate": {"low": 5e-5, "high": 0.5, "log": True, "default": 0.03},
         "batch_size": {"choices": [10, 20, 50, 75, 100, 200, 500, 750, 1000], "default": 50},
@@ -77,6 +88,10 @@ class MnistTarget(PredictingObjective):
         "activation": {"choices": ["sigmoid", "relu"], "default": "relu"},
         "positive_weight": {"low": 1.0, "high": 20.0, "log": True, "default": 5.0},
     }
+
+    def files(self, dataset: str, data: Path) -> Sequence[Path]:
+        """See Objective."""
+        return raw_files(dataset, data)
 
     def prepare(self, dataset: str, data: Path, cache: Path, progress: Progress = silent) -> Digits:
         """See Objective."""

@@ -47,7 +47,7 @@ from torch import Tensor
 
 from objectives._contract import DataError, PredictingObjective, Progress, Source, silent
 from objectives._data.lines import TextLines, shown
-from objectives._data.motor import COLUMNS, DATASETS, ROLES, SESSION, Motor, averaged, load_motor
+from objectives._data.motor import COLUMNS, DATASETS, ORIGINS, ROLES, SESSION, Motor, averaged, load_motor, raw_files
 from objectives._data.tables import LARGEST, header_of
 from objectives._evidence import Scores
 from objectives._fit import seeded
@@ -76,6 +76,7 @@ class PmsmTemperature(PredictingObjective):
 
     metrics: ClassVar[Mapping[str, str]] = {"r2": "maximize", "rmse": "minimize"}
     datasets: ClassVar[Mapping[str, str]] = DATASETS
+    origins = ORIGINS
     space: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "optimizer": {"choices": ["adam", "sgd"], "default": "adam"},
         "learning_rate": {"low": 1e-4, "high": 0.5, "log": True, "default": 3e-4},
@@ -87,6 +88,10 @@ class PmsmTemperature(PredictingObjective):
         "scaling": {"choices": ["none", "minmax", "standard"], "default": "standard"},
         "ewma_spans": {"choices": [[], [60], [60, 300, 1200]], "default": [60, 300, 1200]},
     }
+
+    def files(self, dataset: str, data: Path) -> Sequence[Path]:
+        """See Objective."""
+        return raw_files(dataset, data)
 
     def prepare(self, dataset: str, data: Path, cache: Path, progress: Progress = silent) -> Motor:
         """See Objective."""

@@ -8,9 +8,12 @@ The map, in the order data flows:
     launch      a launch from beginning to end; `launchers/` start its workers, `limits` says when it stops early
     study       a study in the storage; `sampling` has its samplers and pruners, `names` its attributes
     worker      one worker's life: claim, run, heartbeat, stop
-    trial       one trial's life: suggest, train, report, outcome; `checkpoint` is what it goes on from,
-                `evidence` what is kept beside its value
+    trial       one trial's life: suggest, train, report, `outcome`; `failures` reads an objective's exceptions;
+                `checkpoint` is what it goes on from, `retention` says which of them are kept, `evidence` is what
+                is kept beside its value
     objective   reaching an objective by the dotted path in a spec
+    datasets    objectives' data sets: where they are, what is missing; `download` gets a file
+    artifacts   where checkpoints and the dashboard's files are: a directory or a bucket
     storage     the shared PostgreSQL: the embedded server, the fast Optuna storage, who works on what
     report      storage -> plain dataclasses -> a page; `view` and `tables` show it in a terminal
     exporters   report -> files

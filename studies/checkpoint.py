@@ -1,24 +1,32 @@
-"""Checkpoints: what a trial needs to go on elsewhere, bit for bit, in a file that is whole whenever it is there.
+"""Checkpoints: what a trial needs to go on elsewhere, bit for bit, or not at all.
 
-A file is safetensors: the tensors as they are, and everything else (numbers, texts, lists, mappings) as JSON in its
-header. Nothing is pickled, so a checkpoint from a stranger can be read without running their code. torch is used only
-where the objective has loaded it.
+A checkpoint is safetensors: the tensors as they are, and everything else (numbers, texts, lists, mappings) as JSON in
+its header. Nothing is pickled, so one from a stranger can be read without running their code. A digest of the whole is
+in the header too: what a full disk, a dying machine or a bad cable left of one is never taken for it. torch is used
+only where the objective has loaded it.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
-import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from optuna.artifacts.exceptions import ArtifactNotFound
+
+from studies.artifacts import Store, write_whole
+
 MAX_SHARE = 0.1  # of a trial's time goes into writing checkpoints
 SUFFIX = ".safetensors"
+
+_NO_DIGEST = "0" * 64  # in the digest's place while the digest is taken
+_DIGEST_KEY = b'"sha256":"'  # in the header; inside a JSON text it would have backslashes
 
 
 @dataclass(frozen=True)
@@ -32,12 +40,12 @@ class Checkpoint:
 
 @dataclass
 class Checkpoints:
-    """The checkpoints of one study's trials, in one directory, by trial number.
+    """The checkpoints of one study's trials, by trial number.
 
-    say: told when one cannot be written or read; a trial goes on without it.
+    say: told when one cannot be written, read or removed; a trial goes on without it.
     """
 
-    directory: Path
+    store: Store
     say: Callable[[str], None]
     _pause_until: float = field(default=0.0, repr=False)
 
@@ -47,8 +55,7 @@ class Checkpoints:
         if not must and started < self._pause_until:
             return
         try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            write(self._path(number), vars(checkpoint))
+            self.store.write(_name(number), io.BytesIO(encoded(vars(checkpoint))))
         except OSError as error:
             self.say(f"trial {number} goes on without a checkpoint: {error}")
         ended = time.monotonic()
@@ -56,22 +63,31 @@ class Checkpoints:
 
     def load(self, number: int) -> Checkpoint | None:
         """Return the last checkpoint of a trial, or None when there is none that is whole."""
-        path = self._path(number)
-        if not path.exists():
-            return None
         try:
-            content = read(path)
-            return Checkpoint(**content)
-        except Exception as error:  # whatever is wrong with it, the trial can start over
-            self.say(f"the checkpoint {path} cannot be used, so its trial starts over: {error}")
+            with self.store.open_reader(_name(number)) as file:
+                return Checkpoint(**decoded(file.read()))
+        except ArtifactNotFound:
             return None
+        except Exception as error:  # whatever is wrong with it, the trial can start over
+            self.say(f"the checkpoint of trial {number} cannot be used: {error}")
+            return None
+
+    def numbers(self) -> set[int]:
+        """Return the numbers of the trials that have a checkpoint, a half-written one included."""
+        try:
+            names = self.store.sizes()
+        except OSError as error:
+            self.say(f"the checkpoints cannot be listed: {error}")
+            return set()
+        stems = {name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX)}
+        return {int(stem) for stem in stems if stem.isdecimal()}
 
     def delete(self, number: int) -> None:
         """Remove the checkpoint of a trial, if there is one."""
-        self._path(number).unlink(missing_ok=True)
-
-    def _path(self, number: int) -> Path:
-        return self.directory / f"{number}{SUFFIX}"
+        try:
+            self.store.remove(_name(number))
+        except OSError as error:
+            self.say(f"the checkpoint of trial {number} cannot be removed: {error}")
 
 
 def write(path: Path, content: dict[str, Any]) -> None:
@@ -79,33 +95,54 @@ def write(path: Path, content: dict[str, Any]) -> None:
 
     Raises OSError, and TypeError for a value of another kind.
     """
-    tensors: dict[str, Any] = {}
-    tree = _without_tensors(content, tensors)
-    descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(serialised(tensors, {"tree": json.dumps(tree)}))
-            file.flush()
-            os.fsync(file.fileno())
-        Path(partial).replace(path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
+    write_whole(path, encoded(content))
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Return what `write` was given; raises for a file that is not whole."""
-    from safetensors import safe_open
+    """Return what `write` was given. Raises OSError, and ValueError for a file that is not whole."""
+    return decoded(path.read_bytes())
 
-    with safe_open(path, framework="pt" if "torch" in sys.modules else "np") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-        content: dict[str, Any] = _with_tensors(json.loads(file.metadata()["tree"]), tensors)
+
+def encoded(content: dict[str, Any]) -> bytes:
+    """Return nested mappings, lists, scalars and tensors as safetensors; TypeError for a value of another kind."""
+    tensors: dict[str, Any] = {}
+    tree = _without_tensors(content, tensors)
+    data = bytearray(serialised(tensors, {"tree": json.dumps(tree), "sha256": _NO_DIGEST}))
+    place = _digest_place(data)
+    data[place] = hashlib.sha256(data).hexdigest().encode()
+    return bytes(data)
+
+
+def decoded(data: bytes) -> dict[str, Any]:
+    """Return what `encoded` was given; ValueError for anything but the whole of it."""
+    try:
+        place = _digest_place(data)
+        parts = (memoryview(data)[: place.start], _NO_DIGEST.encode(), memoryview(data)[place.stop :])
+        digest = hashlib.sha256()
+        for part in parts:
+            digest.update(part)
+        whole = digest.hexdigest().encode() == data[place]
+        header = json.loads(data[8 : _header_end(data)]) if whole else {}
+    except ValueError:
+        whole = False
+    if not whole:
+        raise ValueError("it is not whole")
+    content: dict[str, Any] = _with_tensors(json.loads(header["__metadata__"]["tree"]), _deserialised(data))
     return content
 
 
-def used_bytes(directory: Path) -> int:
-    """Return how much disk the checkpoints below a directory take."""
-    return sum(path.stat().st_size for path in directory.rglob(f"*{SUFFIX}"))
+def _name(number: int) -> str:
+    return f"{number}{SUFFIX}"
+
+
+def _header_end(data: bytes | bytearray) -> int:
+    return 8 + int.from_bytes(data[:8], "little")
+
+
+def _digest_place(data: bytes | bytearray) -> slice:
+    """Return where the digest is; ValueError when there is none."""
+    start = data.index(_DIGEST_KEY, 8, _header_end(data)) + len(_DIGEST_KEY)
+    return slice(start, start + len(_NO_DIGEST))
 
 
 def serialised(tensors: dict[str, Any], metadata: dict[str, str]) -> bytes:
@@ -118,6 +155,16 @@ def serialised(tensors: dict[str, Any], metadata: dict[str, str]) -> bytes:
     import safetensors.numpy
 
     return safetensors.numpy.save(tensors, metadata)
+
+
+def _deserialised(data: bytes) -> dict[str, Any]:
+    if "torch" in sys.modules:
+        import safetensors.torch
+
+        return safetensors.torch.load(data)
+    import safetensors.numpy
+
+    return safetensors.numpy.load(data)
 
 
 def _without_tensors(value: Any, tensors: dict[str, Any]) -> Any:

@@ -88,6 +88,10 @@ class SpaceRefused(ObjectiveRefused):
     """{reason}"""
 
 
+class NotFetched(StudiesError):
+    """{name} was not fetched: {reason}; {todo}."""
+
+
 class WrongStorageUrl(WrongInput):
     """The storage {url!r} is not usable: {reason}; expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE in
     STUDIES_STORAGE or --storage, or neither for the embedded server."""
@@ -112,6 +116,11 @@ class EmbeddedServerFailed(StudiesError):
 
 class HomeNotWritable(WrongInput):
     """Cannot write to {path} ({reason}); set STUDIES_HOME to a directory that this user can write to."""
+
+
+class ArtifactsNotUsable(WrongInput):
+    """The artifact store {where!r} is not usable: {reason}; expected a directory that this user can write to, or
+    s3://BUCKET/PREFIX with what boto3 needs in its own variables, in STUDIES_ARTIFACTS."""
 
 
 class WorkersDied(StudiesError):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from studies import limits
+from studies import artifacts, limits
 from studies.errors import Interrupted, TooManyFailures, WorkersDied
 from studies.launchers import Exit, Launcher, make_launcher
 from studies.report.progress import Progress, read_progress
@@ -53,6 +53,7 @@ def launch(
     Raises ObjectiveRefused, SpecChanged, the storage's errors, and how an unfinished study ended: Interrupted,
     TooManyFailures, WorkersDied.
     """
+    artifacts.check(settings)
     launcher = make_launcher(kind, spec, settings, n_workers)
     try:
         described = launcher.describe(view.preparing)
@@ -152,6 +153,8 @@ class _Launch:
                 logs=self.launcher.logs,
                 **count,
             )
+        else:  # each worker was asked to leave, one by one
+            raise Interrupted(**count)
 
     def _last_failure(self) -> str:
         rows = self.storage.ledger.read(

@@ -77,7 +77,7 @@ def load_objective(spec: StudySpec) -> LoadedObjective:
 
 
 def import_objective(path: str) -> Any:
-    """Return what a dotted path names, an instance where it names a class; ObjectiveRefused where there is none."""
+    """Import what a dotted path names, from the working directory too; ObjectiveRefused when it is not there."""
     module_name, _, attribute = path.partition(":")
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))

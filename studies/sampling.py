@@ -1,9 +1,16 @@
-"""Samplers and pruners by their names in a study file."""
+"""Samplers and pruners by their names in a study file.
+
+What ran out of memory teaches, too. Optuna's TPE learns from trials that are complete or pruned, and a trial that ran
+out of memory has failed, so left to itself it suggests such settings again and again. Here such a trial carries a
+violated constraint (OUT_OF_MEMORY), as every Optuna program can read, and TPE is shown it as one it does learn from:
+worse than any feasible trial. In the storage it stays failed, and counts as what it is.
+"""
 
 from __future__ import annotations
 
+import copy
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -14,9 +21,11 @@ from studies.space import Choice, Space, encoded
 from studies.spec import Pruner, StudySpec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from optuna import Study
+
+OUT_OF_MEMORY = "out_of_memory"  # the name of the constraint that such a trial violates
 
 
 def seed_of(seed: int, number: int) -> int:
@@ -79,13 +88,13 @@ class SeededSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """See BaseSampler."""
-        return self._of(trial).sample_relative(study, trial, search_space)
+        return self._of(trial).sample_relative(_shown(study), trial, search_space)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """See BaseSampler."""
-        return self._of(trial).sample_independent(study, trial, param_name, param_distribution)
+        return self._of(trial).sample_independent(_shown(study), trial, param_name, param_distribution)
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """See BaseSampler."""
@@ -97,3 +106,33 @@ class SeededSampler(BaseSampler):
             kind = optuna.samplers.TPESampler if self._name == "tpe" else optuna.samplers.RandomSampler
             self._current = trial.number, kind(seed=seed)
         return self._current[1]
+
+
+def _shown(study: Study) -> Study:
+    """Return the study as a sampler is to see it. Not for its search space: a failed trial may lack parameters."""
+    return cast("Study", _WithOutOfMemory(study))
+
+
+class _WithOutOfMemory:
+    """A study whose trials that ran out of memory look pruned."""
+
+    def __init__(self, study: Study) -> None:
+        self._shown = study
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._shown, name)
+
+    def _get_trials(
+        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
+    ) -> list[FrozenTrial]:
+        trials = self._shown._get_trials(deepcopy=deepcopy, states=states, use_cache=use_cache)
+        if states is None or TrialState.PRUNED not in states:
+            return trials
+        failed = self._shown._get_trials(deepcopy=False, states=(TrialState.FAIL,), use_cache=True)
+        return trials + [_as_pruned(trial) for trial in failed if trial.constraints.get(OUT_OF_MEMORY, 0.0) > 0]
+
+
+def _as_pruned(trial: FrozenTrial) -> FrozenTrial:
+    shown = copy.copy(trial)
+    shown.state = TrialState.PRUNED
+    return shown

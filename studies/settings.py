@@ -18,6 +18,8 @@ class Settings:
     storage: URL of a PostgreSQL server (STUDIES_STORAGE), or None for the embedded one.
     home: where the embedded server, logs and prepared data live (STUDIES_HOME).
     data: where the user puts full data sets (STUDIES_DATA).
+    artifacts: where checkpoints and what the dashboard shows beside a trial are kept (STUDIES_ARTIFACTS): a directory,
+        or s3://BUCKET/PREFIX; None is the home.
     lease_s: a worker that is silent for longer is dead, and its trial is taken over (STUDIES_LEASE_S): long enough for
         a machine that stalls, short enough for a night.
     storage_wait_s: how long a worker waits for a server that went away (STUDIES_STORAGE_WAIT_S).
@@ -28,6 +30,7 @@ class Settings:
     data: Path
     lease_s: float = 60.0
     storage_wait_s: float = 600.0
+    artifacts: str | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -37,7 +40,8 @@ class Settings:
         data = Path(environment.get("STUDIES_DATA") or home / "data").expanduser().absolute()
         lease_s = _seconds(environment, "STUDIES_LEASE_S", cls.lease_s)
         storage_wait_s = _seconds(environment, "STUDIES_STORAGE_WAIT_S", cls.storage_wait_s)
-        return cls(environment.get("STUDIES_STORAGE") or None, home, data, lease_s, storage_wait_s)
+        storage, artifacts = environment.get("STUDIES_STORAGE") or None, environment.get("STUDIES_ARTIFACTS") or None
+        return cls(storage, home, data, lease_s, storage_wait_s, artifacts)
 
     def with_storage(self, url: str | None) -> Settings:
         """Return the same settings with --storage taking the place of STUDIES_STORAGE."""

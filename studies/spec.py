@@ -53,7 +53,8 @@ class Limits(Part):
     """Where a study stops by itself. None is no limit.
 
     trial_minutes: one trial's; it ends with its best value. gpu_hours: of all trials together, CPU trials included.
-    patience: trials since the best one. max_failures: in a row. max_retries: of a trial whose worker was lost.
+    patience: trials since the best one. max_failures: in a row. max_retries: of a trial whose worker was lost, or whose
+    objective lost a connection.
     """
 
     trial_minutes: float | None = Field(default=None, gt=0)

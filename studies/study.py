@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import optuna
 
 from studies.errors import SpecChanged, StudyNotStarted
-from studies.names import CONTINUES, DATA, DECLARED, RETRIES, SPEC
+from studies.names import CONTINUES, DATA, DECLARED, RETRIED, RETRIES, SPEC, UID
 from studies.sampling import make_pruner, make_sampler
 from studies.space import Fixed, Space, encoded
 from studies.spec import StudySpec
@@ -29,6 +30,8 @@ def create_or_join(storage: Storage, spec: StudySpec, declared: Mapping[str, Any
         study = optuna.create_study(
             storage=storage.optuna, study_name=spec.name, direction=spec.direction, load_if_exists=True
         )
+        if UID not in study.user_attrs:
+            study.set_user_attr(UID, uuid.uuid4().hex[:12])
         stored = study.user_attrs.get(SPEC)
         if stored is not None:
             _refuse_another(StudySpec.model_validate(stored), spec, study.user_attrs.get(DATA, {}), data)
@@ -83,10 +86,10 @@ def open_for_trials(storage: Storage, name: str) -> optuna.Study:
 def continue_trial(storage: Storage, study: optuna.Study, trial_id: int, reason: str, max_retries: int) -> bool:
     """Fail a running trial and queue its continuation with the same parameters and seed.
 
-    One that was lost max_retries times is not queued again. Returns False when the trial was not running any more.
+    One that was retried max_retries times is not queued again. Returns False when the trial was not running any more.
     """
     trial = study._storage.get_trial(trial_id)
-    retries = trial.user_attrs.get(RETRIES, 0) + (reason == "lost")
+    retries = trial.user_attrs.get(RETRIES, 0) + (reason in RETRIED)
     kept = {CONTINUES: trial.number, RETRIES: retries}
     kept |= {key: trial.user_attrs[key] for key in ("seed", "start_with") if key in trial.user_attrs}
     return storage.ledger.end_and_continue(

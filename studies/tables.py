@@ -6,13 +6,14 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from studies import datasets
 from studies import spec as specs
-from studies.checkpoint import used_bytes
 from studies.errors import StudyNotStarted
 
 if TYPE_CHECKING:
+    from studies.datasets import DataSet
     from studies.report.progress import Progress
     from studies.report.summary import StudyReport
     from studies.result import Result
@@ -31,8 +32,11 @@ def catalog(settings: Settings) -> str:
         trials = f"{progress.budget.done}/{progress.budget.n_trials}" if progress else "-"
         best = f"{progress.best:.4f}" if progress and progress.best is not None else "-"
         known = shipped.get(name)
-        dataset, description = (known.dataset, known.description) if known else ("-", "(not in the catalog)")
-        rows.append((name, dataset, _data_state(settings, dataset), trials, best, description))
+        if known is None:
+            rows.append((name, "-", "-", trials, best, "(not in the catalog)"))
+            continue
+        state = datasets.state_of(known.objective, known.dataset, settings)
+        rows.append((name, known.dataset, state, trials, best, known.description))
     return aligned(rows)
 
 
@@ -49,7 +53,7 @@ def study(spec: StudySpec, settings: Settings) -> str:
         ("study", spec.name),
         ("", spec.description),
         ("objective", spec.objective),
-        ("data set", f"{spec.dataset} ({_data_state(settings, spec.dataset)})"),
+        ("data set", f"{spec.dataset} ({datasets.state_of(spec.objective, spec.dataset, settings)})"),
         ("metric", f"{spec.metric}, to {spec.direction}"),
         ("budget", f"{spec.n_trials} trials of at most {spec.max_epochs} epochs"),
         ("sampler", f"{spec.sampler.name}, seed {spec.sampler.seed}"),
@@ -85,9 +89,47 @@ def status(settings: Settings, name: str | None) -> str:
                 console.print(f"  verdicts: {words}", soft_wrap=True, markup=False)
             if progress.workers:
                 console.print(workers_table(progress))
-    used = used_bytes(settings.home / "checkpoints")
-    kept = f"\nCheckpoints on this machine: {used / 2**20:.1f} MiB." if used else ""
-    return capture.get().rstrip() + kept
+    return capture.get().rstrip() + _space_used(settings)
+
+
+def _space_used(settings: Settings) -> str:
+    from studies.artifacts import open_store
+
+    where = "on this machine" if settings.artifacts is None else f"in {settings.artifacts}"
+    try:
+        used = sum(open_store(settings, "checkpoints").sizes().values())
+    except OSError as error:
+        return f"\nCheckpoints {where}: unknown ({error})."
+    return f"\nCheckpoints {where}: {used / 2**20:.1f} MiB." if used else ""
+
+
+def data_sets(found: Sequence[DataSet], settings: Settings) -> str:
+    """Return every data set: whose it is, its licence, where it is, its size, and whether it is prepared."""
+    rows = [("data set", "objectives", "licence and source", "prepared", "size", "state")]
+    for one in found:
+        paths = ", ".join(path.rpartition(".")[2] for path in one.objectives)
+        size, prepared = shown_size(one.n_bytes) if one.files else "-", "yes" if one.prepared else "no"
+        rows.append((one.name, paths, one.rights or "-", prepared, size, one.stands(settings.data)))
+    return aligned(rows)
+
+
+def prepared_data(name: str, prepared: Any, before: int, peak: int) -> str:
+    """Return what a preparation made. before, peak: the process's memory in bytes, before it and at most."""
+    rows = [("data set", name)]
+    rows += [(what, str(getattr(prepared, what))) for what in ("directory", "sha256") if hasattr(prepared, what)]
+    rows += [(key.replace("_", " "), f"{value:,}") for key, value in getattr(prepared, "summary", {}).items()]
+    rows += [("peak memory", f"{shown_size(peak)}, {shown_size(before)} of it before")]
+    return aligned(rows)
+
+
+def shown_size(n_bytes: int) -> str:
+    """Return a number of bytes for a person."""
+    size, unit = float(n_bytes), "B"
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            break
+        size /= 1000
+    return f"{size:.0f} {unit}" if unit in ("B", "kB") else f"{size:.1f} {unit}"
 
 
 def best(report: StudyReport) -> str:
@@ -161,10 +203,3 @@ def _progress_of_all(storage: Storage) -> list[Progress]:
         replace(read_progress(storage.ledger, key, name, direction.lower()), verdicts=counts(storage.ledger, key))
         for key, name, direction in studies
     ]
-
-
-def _data_state(settings: Settings, dataset: str) -> str:
-    for manifest in sorted(settings.home.glob("prepared/*/manifest.json")):
-        if json.loads(manifest.read_text(encoding="utf-8")).get("name") == dataset:
-            return "prepared"
-    return "not prepared yet"

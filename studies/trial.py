@@ -6,20 +6,27 @@ A trial ends in one of these ways; the words are the same in the storage (`reaso
     PRUNED                worse than others at the same epoch
     FAIL  nan             the metric or the training loss stopped being a number
     FAIL  out_of_memory   the device's memory did not hold it
-    FAIL  exception       the objective raised
+    FAIL  exception       the objective raised, and would again
+    FAIL  connection      a connection of the objective's own broke; a continuation is queued, up to max_retries of them
     FAIL  stopped         a person or a limit asked the worker to leave; a continuation is queued
     FAIL  lost            its worker died; a continuation is queued, up to max_retries of them
 
-A worker that stalled for longer than its lease finds its trial taken over at its next write, and drops it.
+Its state, in Optuna's words, goes one way; what has ended never changes:
+
+    WAITING -> RUNNING    a worker claimed it
+    RUNNING -> COMPLETE, RUNNING -> PRUNED, RUNNING -> FAIL    it ended, as above; where a continuation is queued, that
+        one starts WAITING in the same transaction, and this one no longer counts
+
+A worker that stalled, or was cut off, for longer than its lease finds its trial taken over at its next write, and drops
+it. What ran out of memory is told to the sampler, too (`studies.sampling`).
 """
 
 from __future__ import annotations
 
 import math
 import time
-import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -27,27 +34,16 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
+from studies import failures, retention
 from studies.checkpoint import Checkpoint, Checkpoints
 from studies.errors import StudiesError
 from studies.evidence import evidence_of, peak_memory_mib, reset_peak_memory
 from studies.names import CONTINUES
 from studies.objective import FunctionObjective, LoadedObjective
+from studies.outcome import Outcome
 from studies.sampling import seed_of
 from studies.space import Choice, Range, Space, encoded
 from studies.spec import StudySpec
-
-TRACEBACK_CHARACTERS = 4000
-
-
-@dataclass
-class Outcome:
-    """How a trial ended. attributes: what is kept beside the value."""
-
-    state: TrialState
-    value: float | None = None
-    reason: str | None = None
-    detail: str | None = None
-    attributes: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -85,11 +81,9 @@ def run_trial(trial: optuna.Trial, course: Course) -> Outcome:
     except UpdateFinishedTrialError:
         outcome = Outcome(TrialState.FAIL, reason="taken over")
     except Exception as error:
-        outcome = _failure(error)
+        outcome = failures.outcome_of(error)
     outcome.attributes["seconds"] = round(time.monotonic() - started, 3)
     outcome.attributes["peak_memory_mib"] = peak_memory_mib(course.device)
-    if outcome.reason != "stopped":
-        course.checkpoints.delete(trial.number)
     return outcome
 
 
@@ -103,7 +97,8 @@ class _Run:
         self.training = course.objective.start(self.params, course.data, seed=seed, device=course.device)
         self.history: list[dict[str, float]] = []
         self.evidence: dict[str, Any] = {}  # of the best epoch so far
-        self._go_on_from(trial.user_attrs.get(CONTINUES))
+        if CONTINUES in trial.user_attrs:
+            self._go_on()
 
     def run(self) -> Outcome:
         try:
@@ -146,14 +141,16 @@ class _Run:
         checkpoint = Checkpoint(self.training.state_dict(), self.history, self.evidence)
         self.course.checkpoints.save(self.trial.number, checkpoint, must=must)
 
-    def _go_on_from(self, number: int | None) -> None:
-        """Start where the trial that this one continues had its last checkpoint, if that can be found."""
-        checkpoint = None if number is None else self.course.checkpoints.load(number)
-        if checkpoint is not None:
-            self.training.load_state_dict(checkpoint.state)
-            self.history, self.evidence = checkpoint.history, checkpoint.evidence
-            for epoch, metrics in enumerate(self.history, start=1):
-                self.trial.report(metrics[self.course.spec.metric], epoch)
+    def _go_on(self) -> None:
+        """Start where the trial that this one continues had its last checkpoint, or the one before that, if any had."""
+        for number in retention.sources(self.trial.number, self.trial.study.get_trials(deepcopy=False)):
+            checkpoint = self.course.checkpoints.load(number)
+            if checkpoint is not None:
+                self.training.load_state_dict(checkpoint.state)
+                self.history, self.evidence = checkpoint.history, checkpoint.evidence
+                for epoch, metrics in enumerate(self.history, start=1):
+                    self.trial.report(metrics[self.course.spec.metric], epoch)
+                return
 
     def _not_a_number(self, metrics: Mapping[str, float]) -> str | None:
         if self.course.spec.metric not in metrics:
@@ -169,6 +166,9 @@ class _Run:
             outcome.attributes |= {"evidence": self.evidence} if self.evidence else {}
             if state == TrialState.COMPLETE:
                 outcome.value = self.history[best - 1][self.course.spec.metric]
+                complete = self.trial.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+                if retention.is_among_best(outcome.value, complete, self.course.spec.direction):
+                    self._checkpoint(must=True)
         return outcome
 
     def _best_epoch(self) -> int:
@@ -212,16 +212,3 @@ def _watched(trial: optuna.Trial, check: Callable[[], None]) -> optuna.Trial:
 
     trial.report = report_then_check  # type: ignore[method-assign]
     return trial
-
-
-def _failure(error: Exception) -> Outcome:
-    # torch.OutOfMemoryError by name: this package imports no torch. A RuntimeError says it on the CPU.
-    out_of_memory = type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError)
-    out_of_memory = out_of_memory or "can't allocate memory" in str(error)
-    trace = "".join(traceback.format_exception(error))[-TRACEBACK_CHARACTERS:]
-    return Outcome(
-        TrialState.FAIL,
-        reason="out_of_memory" if out_of_memory else "exception",
-        detail=f"{type(error).__name__}: {error}",
-        attributes={"traceback": trace},
-    )

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,17 +15,20 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from studies import limits, provenance
+from studies import limits, provenance, retention
+from studies.artifacts import artifact_store, attach, open_store
 from studies.checkpoint import Checkpoints
 from studies.errors import StudiesError
-from studies.names import CONTINUES, REASON
+from studies.names import CONTINUED, REASON, UID
 from studies.objective import load_objective
+from studies.outcome import Outcome
 from studies.report.verdicts import first_attributes
+from studies.sampling import OUT_OF_MEMORY
 from studies.settings import Settings
 from studies.storage import Storage, open_storage
 from studies.storage.ledger import Budget
 from studies.study import continue_trial, open_for_trials, space_of, spec_of
-from studies.trial import Course, Outcome, run_trial
+from studies.trial import Course, run_trial
 
 WAIT_FOR_OTHERS_S = 1.0
 HEARTBEATS_PER_LEASE = 12
@@ -78,7 +80,10 @@ class _Worker:
         self.device = device
         objective = load_objective(self.spec)
         data = objective.prepare(self.spec.dataset, settings.data, settings.directory("prepared"), _quiet)
-        self.checkpoints = Checkpoints(settings.home / "checkpoints" / name, say)
+        # Studies of one name in two storages may share a store.
+        place = f"{name}-{self.study.user_attrs[UID]}"
+        self.checkpoints = Checkpoints(open_store(settings, "checkpoints", place), say)
+        self.artifacts = artifact_store(settings)
         self.course = Course(self.spec, space_of(self.study), objective, data, device, stop, self.checkpoints)
         self.data_facts = {"summary": getattr(data, "summary", None)}
         self.provenance = provenance.of_this_process(device) | {"data": getattr(data, "sha256", None)}
@@ -142,23 +147,42 @@ class _Worker:
             # This worker was silent for longer than its lease, and another continues the trial.
             outcome = Outcome(TrialState.FAIL, reason="taken over", attributes=outcome.attributes)
         self.storage.ledger.works_on(self.worker_id, None)
+        self._tidy_up()
         self.say(_line(trial.number, outcome))
 
     def _write(self, trial: optuna.Trial, outcome: Outcome) -> None:
-        for key, value in (outcome.attributes | {"provenance": self.provenance}).items():
-            trial.set_user_attr(key, value)
-        if outcome.reason == "stopped":
+        if outcome.traceback is not None:
+            self._keep_traceback(trial, outcome.traceback)
+        for key, value in (outcome.attributes | {"provenance": self.provenance, "detail": outcome.detail}).items():
+            if value is not None:
+                trial.set_user_attr(key, value)
+        if outcome.reason == "out_of_memory":
+            trial.set_constraint(OUT_OF_MEMORY, 1.0)
+        if outcome.reason in CONTINUED:
             self.storage.optuna.flush()
-            continue_trial(self.storage, self.study, trial._trial_id, "stopped", self.spec.limits.max_retries)
+            retries = self.spec.limits.max_retries
+            continue_trial(self.storage, self.study, trial._trial_id, outcome.reason, retries)
             return
-        for key, text in ((REASON, outcome.reason), ("detail", outcome.detail)):
-            if text is not None:
-                trial.set_user_attr(key, text)
+        if outcome.reason is not None:
+            trial.set_user_attr(REASON, outcome.reason)
         for key, text in self._verdict(trial, outcome).items():
             trial.set_user_attr(key, text)
         self.study.tell(trial, outcome.value, outcome.state)
-        if CONTINUES in trial.user_attrs:
-            self.checkpoints.delete(trial.user_attrs[CONTINUES])
+
+    def _keep_traceback(self, trial: optuna.Trial, text: str) -> None:
+        try:
+            attach(self.artifacts, trial, "traceback.txt", text.encode())
+        except OSError as error:
+            self.say(f"the traceback of trial {trial.number} is not kept as an artifact: {error}")
+
+    def _tidy_up(self) -> None:
+        """Remove the checkpoints that no trial needs any more, of this worker's trials and of all others'."""
+        stored = self.checkpoints.numbers()
+        if not stored:
+            return
+        trials = self.study.get_trials(deepcopy=False)
+        for number in stored - retention.needed(stored, trials, self.spec.direction):
+            self.checkpoints.delete(number)
 
     def _verdict(self, trial: optuna.Trial, outcome: Outcome) -> dict[str, str]:
         return first_attributes(
@@ -206,4 +230,6 @@ def _quiet(what: str, fraction: float) -> None:
 
 def say_to_stderr(line: str) -> None:
     """Print one line of a worker's log, with the time."""
-    print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
+    # Not through sys.stderr: what it cannot write to a full disk it keeps, and raises for again at the end.
+    with suppress(OSError):
+        os.write(2, f"{time.strftime('%H:%M:%S')} {line}\n".encode())

@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from objectives._contract import DataError, Progress, silent
+from objectives._contract import DataError, Download, Origin, Progress, silent
 from objectives._data._cache import MANIFEST, file_sha256, files_sha256, fingerprint, prepared, write_json
 from objectives._data.carve import ROLES, carve, content_key
 from objectives._data.images_readers import CIFAR_BATCHES, READERS, SIDE, directory_files
 from objectives._data.shapes import DRAWING_VERSION
 
-__all__ = ["DATASETS", "Images", "Rows", "load_images"]
+__all__ = ["DATASETS", "ORIGINS", "Images", "Rows", "load_images", "raw_files"]
 
 PREPARER_VERSION = 1  # raise it whenever the same source would give other arrays
 HELD_OUT = 0.1  # of each class, for validation; again for test where the source has none
@@ -35,6 +35,14 @@ DATASETS: Mapping[str, str] = {
     "cifar10": "CIFAR-10, 60,000 photographs of ten kinds of thing (A. Krizhevsky, 2009), as torchvision downloads it.",
 }
 CIFAR_ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
+CIFAR_MD5 = "c58f30108f718f92721af3b95e74349a"  # as torchvision has it
+ORIGINS: Mapping[str, Origin] = {
+    "cifar10-shapes": Origin("free of rights, synthetic"),
+    "cifar10": Origin(
+        "no licence stated; A. Krizhevsky, University of Toronto",
+        [Download("cifar10/cifar-10-python.tar.gz", [CIFAR_ADDRESS], CIFAR_MD5)],
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,7 @@ class Images:
     validation: Rows
     test: Rows
     classes: list[str]
+    directory: Path
 
     def with_validation(self) -> Images:
         """The same, where the validation pictures are trained on, too."""
@@ -118,7 +127,12 @@ def load_images(dataset: str, data: Path, cache: Path, progress: Progress = sile
         return Rows(*(np.load(directory / f"{role}.{part}.npy", "c") for part in ("pixels", "labels")))
 
     train, validation, test = map(rows, ROLES)
-    return Images(dataset, sha256, counts, train, validation, test, classes)
+    return Images(dataset, sha256, counts, train, validation, test, classes, directory)
+
+
+def raw_files(dataset: str, data: Path) -> Sequence[Path]:
+    """Return the files of `dataset`, none when it is drawn. Raises DataError."""
+    return locate(dataset, data).files
 
 
 def locate(dataset: str, data: Path) -> Source:

@@ -21,12 +21,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from objectives._contract import DataError, Progress, silent
+from objectives._contract import DataError, Download, Origin, Progress, silent
 from objectives._data._cache import MANIFEST, file_sha256, fingerprint, prepared, write_json
 from objectives._data.carve import ROLES, carve, content_key
 from objectives._data.lyrics_readers import reader
 
-__all__ = ["DATASETS", "END", "UNKNOWN", "Lyrics", "Stream", "Tokens", "load_lyrics", "split_words"]
+__all__ = [
+    "DATASETS",
+    "END",
+    "ORIGINS",
+    "UNKNOWN",
+    "Lyrics",
+    "Stream",
+    "Tokens",
+    "load_lyrics",
+    "locate",
+    "split_words",
+]
 
 PREPARER_VERSION = 1  # raise it whenever the same source would give other arrays
 HELD_OUT = 0.15  # of the documents, for validation and again for test
@@ -43,6 +54,15 @@ DATASETS: Mapping[str, str] = {
     "sonnets": "Shakespeare's 154 sonnets, 94,000 characters; ships with the package (public domain).",
     "tinyshakespeare": "A million characters of his plays; ships with the package (public domain).",
     "songdata": "Kaggle's 57,650 song lyrics (songdata.csv), or any file of that form put in its place.",
+}
+KAGGLE = "https://www.kaggle.com/datasets/mousehead/songlyrics"
+ORIGINS: Mapping[str, Origin] = {
+    "sonnets": Origin("public domain"),
+    "tinyshakespeare": Origin("public domain"),
+    "songdata": Origin(
+        "the songs' owners have the rights; Kaggle",
+        [Download("lyrics/songdata.csv", page=f"{KAGGLE} (an account is needed)")],
+    ),
 }
 
 
@@ -107,6 +127,7 @@ class Lyrics:
     sha256: str
     summary: Mapping[str, int]
     tokens: Mapping[str, Tokens]
+    directory: Path
 
     def with_validation(self) -> Lyrics:
         """The same, where the validation documents are trained on, too. Vocabularies stay those of the train ones.
@@ -156,7 +177,8 @@ def load_lyrics(dataset: str, data: Path, cache: Path, progress: Progress = sile
 
     directory = prepared(cache, f"lyrics-{sha256[:32]}", build, progress)
     manifest = json.loads((directory / MANIFEST).read_text(encoding="ascii"))
-    return Lyrics(dataset, sha256, manifest["counts"], {kind: _open(directory, kind, manifest) for kind in KINDS})
+    tokens = {kind: _open(directory, kind, manifest) for kind in KINDS}
+    return Lyrics(dataset, sha256, manifest["counts"], tokens, directory)
 
 
 def locate(dataset: str, data: Path) -> Path:

@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from objectives._contract import DataError, Progress, silent
+from objectives._contract import DataError, Download, Origin, Progress, silent
 from objectives._data._cache import MANIFEST, file_sha256, fingerprint, prepared, write_json
 from objectives._data.lines import GZIP_MAGIC, TextLines
 from objectives._data.tables import numbers
@@ -50,6 +50,21 @@ DATASETS: Mapping[str, str] = {
         for digit in range(N_DIGITS)
     },
 }
+# The addresses and checksums are torchvision's.
+MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/")
+MD5 = {
+    "train-images-idx3-ubyte": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+    "train-labels-idx1-ubyte": "d53e105ee54ea40749a09fcbcd1e9432",
+    "t10k-images-idx3-ubyte": "9fb629c4189551a2d022fa330f9573f3",
+    "t10k-labels-idx1-ubyte": "ec29112dd5afa0611ce80d1b7f02629c",
+}
+RIGHTS = "CC BY-SA 3.0 (not confirmed); LeCun, Cortes and Burges"
+DOWNLOADS = [
+    Download(f"mnist/{name}.gz", [f"{mirror}{name}.gz" for mirror in MIRRORS], md5) for name, md5 in MD5.items()
+]
+ORIGINS: Mapping[str, Origin] = {
+    name: Origin(RIGHTS, [] if name.startswith("mnist-5k") else DOWNLOADS) for name in DATASETS
+}
 
 
 @dataclass(frozen=True)
@@ -79,6 +94,7 @@ class Digits:
     train: Images
     validation: Images
     test: Images
+    directory: Path
 
     def with_validation(self) -> Digits:
         """The same, where the validation images are trained on, too."""
@@ -115,6 +131,11 @@ def load_mnist(dataset: str, data: Path, cache: Path, progress: Progress = silen
     directory = prepared(cache, f"mnist-{content[:32]}", build, progress)
     sha256 = fingerprint({"images": content, "target": target})
     return _open(dataset, sha256, target, directory)
+
+
+def raw_files(dataset: str, data: Path) -> Sequence[Path]:
+    """Return the files of `dataset`. Raises DataError when one is missing."""
+    return list(_locate(_target_of(dataset)[0], data).values())
 
 
 def split(digits: NDArray[np.uint8], roles: tuple[str, ...]) -> NDArray[np.uint8]:
@@ -256,4 +277,4 @@ def _open(name: str, sha256: str, target: int, directory: Path) -> Digits:
         roles[role] = Images(pixels, np.load(directory / f"{role}.digits.npy") == target)
     summary = {role: len(images) for role, images in roles.items()}
     summary |= {f"{role}_targets": int(images.is_target.sum()) for role, images in roles.items()}
-    return Digits(name, sha256, summary, target, **roles)
+    return Digits(name, sha256, summary, target, directory=directory, **roles)

@@ -11,7 +11,7 @@ role of its session.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from objectives._contract import DataError, Progress, silent
+from objectives._contract import DataError, Download, Origin, Progress, silent
 from objectives._data._cache import MANIFEST, file_sha256, fingerprint, prepared, write_json
 from objectives._data.lines import TextLines, shown
 from objectives._data.motor_simulated import N_SESSIONS, SAMPLES, SEED, VERSION, simulate
@@ -44,6 +44,17 @@ DATASETS: Mapping[str, str] = {
     "pmsm-v1": "The measurements' first release, 998,070 standardised rows; you put it into the data directory.",
     "pmsm-v2": "The second release, 1,330,816 rows in physical units; you put it into the data directory.",
 }
+KAGGLE = "https://www.kaggle.com/datasets/wkirgsn/electric-motor-temperature"
+ORIGINS: Mapping[str, Origin] = {
+    "simulated": Origin("free of rights, simulated"),
+    **{
+        name: Origin(
+            "CC BY-SA 4.0 (not confirmed); Paderborn University, Kaggle",
+            [Download(f"pmsm/{file}", page=f"{KAGGLE} (an account is needed)")],
+        )
+        for name, file in FILES.items()
+    },
+}
 
 
 @dataclass
@@ -63,6 +74,7 @@ class Motor:
     sessions: NDArray[np.int64]
     offsets: NDArray[np.int64]
     roles: NDArray[np.uint8]
+    directory: Path
     trains_on: tuple[str, ...] = ("train",)
 
     def rows(self, role: str) -> NDArray[np.int64]:
@@ -87,7 +99,7 @@ def load_motor(dataset: str, data: Path, cache: Path, progress: Progress = silen
     dataset: a key of DATASETS, or a path to a CSV file with a header that has COLUMNS and SESSION, in any order and
     among others. data: the directory of full data sets. cache: where prepared ones are kept. Raises DataError.
     """
-    path = None if dataset == "simulated" else _locate(dataset, data)
+    path = next(iter(raw_files(dataset, data)), None)
     source: dict[str, object] = {"simulation": VERSION, "seed": SEED, "sessions": N_SESSIONS, "samples": SAMPLES}
     if path is not None:
         source = {"file": file_sha256(path, cache, progress)}
@@ -154,11 +166,14 @@ def averaged(
     return means
 
 
-def _locate(dataset: str, data: Path) -> Path:
+def raw_files(dataset: str, data: Path) -> Sequence[Path]:
+    """Return the file of `dataset`, none when it is simulated. Raises DataError when it is missing."""
+    if dataset == "simulated":
+        return []
     if dataset in FILES:
         path = data / "pmsm" / FILES[dataset]
         if path.is_file():
-            return path
+            return [path]
         raise DataError(
             f"the data set {dataset} is not there: put {path.name} of Kaggle's wkirgsn/electric-motor-temperature into "
             f"{path.parent}, or use the data set simulated"
@@ -166,7 +181,7 @@ def _locate(dataset: str, data: Path) -> Path:
     path = Path(dataset).expanduser()
     if not path.is_file():
         raise DataError(f"there is no data set or file {dataset!r}; give a path or one of {', '.join(DATASETS)}")
-    return path
+    return [path]
 
 
 def _read(path: Path, progress: Progress) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -197,4 +212,4 @@ def _open(name: str, sha256: str, directory: Path) -> Motor:
     )
     n_of_role = np.bincount(roles, minlength=len(ROLES)).tolist()
     summary = {"rows": len(values)} | {f"{role}_sessions": n for role, n in zip(ROLES, n_of_role, strict=True)}
-    return Motor(name, sha256, summary, values, sessions, offsets, roles)
+    return Motor(name, sha256, summary, values, sessions, offsets, roles, directory)

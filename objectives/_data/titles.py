@@ -4,7 +4,8 @@
     first = titles.train.tokens[titles.train.offsets[0] : titles.train.offsets[1]]
 
 The source is read once (titles_spool), its rows get roles (titles_split) unless the source gives them, the
-vocabulary is built on the train rows alone, and the arrays are written (here).
+vocabulary is built on the train rows alone, and the arrays are written (here). Where a file of word vectors lies beside
+the source, the vocabulary's are cut out of it, too, and belong to the data set.
 """
 
 from __future__ import annotations
@@ -21,15 +22,30 @@ from numpy.typing import NDArray
 
 from objectives._contract import DataError, Progress, silent
 from objectives._data._cache import MANIFEST, file_sha256, fingerprint, prepared, write_json
-from objectives._data.titles_sources import DATASETS, Source, locate
+from objectives._data.titles_sources import DATASETS, ORIGINS, Source, locate, raw_files
 from objectives._data.titles_split import HELD_OUT, LEFT_OUT, ROLES, SPLIT_SEED, missing_role, split
 from objectives._data.titles_spool import NO_WORD, Spool, spool, tokens_of
 from objectives._data.tokens import Recipe, tokenizer
+from objectives._data.vectors import PAD, load_vectors
 
-__all__ = ["DATASETS", "PAD", "UNK", "Rows", "Titles", "encoder", "load_titles", "locate", "roles_of"]
+__all__ = [
+    "DATASETS",
+    "ORIGINS",
+    "PAD",
+    "UNK",
+    "Rows",
+    "Titles",
+    "encoder",
+    "load_titles",
+    "locate",
+    "raw_files",
+    "roles_of",
+]
 
 PREPARER_VERSION = 1  # raise it whenever the same source would give other arrays
-PAD, UNK = 0, 1
+UNK = PAD + 1
+VECTORS_VERSION = 1  # raise it whenever the same file would give other vectors
+VECTORS_SEED = 2019  # of the rows of words that the file does not have
 SPECIAL_WORDS = ("<pad>", "<unk>")  # no cleaned title holds such a word
 MAX_WORDS = 50_000
 MIN_COUNT = 2
@@ -67,9 +83,9 @@ class Titles:
     """A prepared data set of titles; fulfils `Prepared`.
 
     summary: rows, rows of each role, classes, words in the vocabulary, longest title in tokens, and how many
-    rows to score have a title that was trained on (0 unless the source came with its split). classes: sorted
-    names. directory: where the arrays are. pad and unk: the numbers of padding and of a word outside the
-    vocabulary.
+    rows to score have a title that was trained on (0 unless the source came with its split); with vectors, how many
+    words have one and how wide they are. classes: sorted names. directory: where the arrays are. vectors_file: where
+    the words' vectors are, None without any. pad and unk: the numbers of padding and of a word outside the vocabulary.
     """
 
     name: str
@@ -81,6 +97,7 @@ class Titles:
     classes: list[str]
     recipe: Recipe
     directory: Path
+    vectors_file: Path | None = None
     pad: int = PAD
     unk: int = UNK
 
@@ -89,6 +106,14 @@ class Titles:
         """The words by number, padding and the unknown word first."""
         words: list[str] = json.loads((self.directory / "vocabulary.json").read_text(encoding="ascii"))
         return words
+
+    def vectors(self) -> NDArray[np.float32] | None:
+        """The words' vectors to start from, float32 (words, width); None without any.
+
+        Mapped copy-on-write and anew at each call: torch wraps it without a copy, a row takes memory of one's own only
+        once one has trained it, and nobody trains another's.
+        """
+        return None if self.vectors_file is None else np.load(self.vectors_file, "c")
 
     @cached_property
     def encode(self) -> Callable[[str], list[int]]:
@@ -142,7 +167,30 @@ def load_titles(dataset: str, data: Path, cache: Path, progress: Progress = sile
         write_json(directory / MANIFEST, manifest)
 
     directory = prepared(cache, f"titles-{sha256[:32]}", build, progress)
-    return _open(dataset, sha256, source.recipe, directory)
+    titles = _open(dataset, sha256, source.recipe, directory)
+    return titles if source.vectors is None else _with_vectors(titles, source.vectors, cache, progress)
+
+
+def _with_vectors(titles: Titles, path: Path, cache: Path, progress: Progress) -> Titles:
+    """Return the titles with their words' vectors from the file at `path`, which makes them another data set."""
+    content = file_sha256(path, cache, progress)
+    options = {"preparer": f"vectors {VECTORS_VERSION}", "seed": VECTORS_SEED}
+    sha256 = fingerprint({"titles": titles.sha256, "vectors": content, "options": options})
+
+    def build(directory: Path) -> None:
+        vectors, n_found = load_vectors(path, titles.vocabulary, seed=VECTORS_SEED, progress=progress)
+        if file_sha256(path, cache, progress) != content:
+            raise DataError(f"{path} changed while it was read; wait until it is written and start again")
+        np.save(directory / "vectors.npy", vectors)
+        counts = {"words_with_vector": n_found, "vector_width": vectors.shape[1]}
+        source = {"name": path.name, "sha256": content}
+        write_json(
+            directory / MANIFEST, {"titles": titles.sha256, "sha256": sha256, "counts": counts, "source": source}
+        )
+
+    directory = prepared(cache, f"vectors-{sha256[:32]}", build, progress)
+    counts = json.loads((directory / MANIFEST).read_text(encoding="ascii"))["counts"]
+    return replace(titles, sha256=sha256, summary={**titles.summary, **counts}, vectors_file=directory / "vectors.npy")
 
 
 def _options(source: Source) -> dict[str, Any]:

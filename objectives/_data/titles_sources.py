@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from objectives._contract import DataError
+from objectives._contract import DataError, Download, Origin
 from objectives._data.titles_readers import PRICERUNNER_COLUMNS, recognise
 from objectives._data.titles_split import ROLES
 from objectives._data.tokens import MODEL_NUMBERS, STOP_WORDS, Recipe, course
@@ -31,6 +31,31 @@ PRICERUNNER_RIGHTS = (
 MERCADOLIBRE_RIGHTS = "MercadoLibre Data Challenge 2019; no licence is stated, do not redistribute"
 UNKNOWN_RIGHTS = "a file of the user's own"
 
+# The addresses are those of the course's and of several participants' own scripts; nobody publishes checksums.
+COURSE_ADDRESS = "https://cs.famaf.unc.edu.ar/~ccardellino/resources/diplodatos/"
+CHALLENGE_ADDRESS = "https://meli-data-challenge.s3.amazonaws.com/"
+SBW = "SBW-vectors-300-min5.txt"  # Spanish Billion Words, C. Cardellino, CC BY-SA 4.0: what the published models read
+
+
+def _course_files(language: str) -> Download:
+    members = [f"{language}.{role}.jsonl.gz" for role in ROLES]
+    archive = "meli-challenge-2019.tar.bz2"
+    return Download(f"mercadolibre/{archive}", [COURSE_ADDRESS + archive], members=members)
+
+
+CHALLENGE_FILE = Download("mercadolibre/train.csv.gz", [CHALLENGE_ADDRESS + "train.csv.gz"])
+SPANISH_VECTORS = Download(f"mercadolibre/{SBW}.gz", [f"{COURSE_ADDRESS}{SBW}.gz"], needed=False)
+MERCADOLIBRE = "no licence stated; MercadoLibre Data Challenge 2019"
+ORIGINS: Mapping[str, Origin] = {
+    "pricerunner": Origin("CC BY 4.0; L. Akritidis, UCI 837"),
+    "pricerunner-clusters": Origin("CC BY 4.0; L. Akritidis, UCI 837"),
+    "mercadolibre-spanish": Origin(MERCADOLIBRE, [_course_files("spanish"), SPANISH_VECTORS]),
+    "mercadolibre-portuguese": Origin(MERCADOLIBRE, [_course_files("portuguese")]),
+    "mercadolibre-challenge": Origin(MERCADOLIBRE, [CHALLENGE_FILE]),
+    "mercadolibre-challenge-spanish": Origin(MERCADOLIBRE, [CHALLENGE_FILE, SPANISH_VECTORS]),
+    "mercadolibre-challenge-portuguese": Origin(MERCADOLIBRE, [CHALLENGE_FILE]),
+}
+
 
 @dataclass(frozen=True)
 class Source:
@@ -38,7 +63,8 @@ class Source:
 
     files: one file to split, under the key "", or one for each of ROLES. form: a key of
     titles_readers.READERS. argument: what that reader is told, the class's column or the language to keep.
-    min_rows: smaller classes are left out. rights: licence and attribution.
+    min_rows: smaller classes are left out. rights: licence and attribution. vectors: pre-trained word vectors to
+    start from, when such a file lies beside the others.
     """
 
     files: Mapping[str, Path]
@@ -47,6 +73,7 @@ class Source:
     recipe: Recipe
     rights: str
     min_rows: int = 1
+    vectors: Path | None = None
 
 
 def locate(dataset: str, data: Path, language: str = "") -> Source:
@@ -59,13 +86,27 @@ def locate(dataset: str, data: Path, language: str = "") -> Source:
     if language not in ("", *LANGUAGES):
         raise DataError(f"the language {language!r} is unknown; known are {', '.join(LANGUAGES)}")
     if dataset in DATASETS:
-        return _named(dataset, data / "mercadolibre")
-    path = Path(dataset).expanduser()
-    if path.is_dir():
-        return _directory(path, language)
-    if not path.exists():
-        raise DataError(f"there is no data set or file {dataset!r}; give a path or one of {', '.join(DATASETS)}")
-    return _file(path, language)
+        place = data / dataset.partition("-")[0]
+        source = _named(dataset, place)
+    else:
+        path = Path(dataset).expanduser()
+        if not path.exists():
+            raise DataError(f"there is no data set or file {dataset!r}; give a path or one of {', '.join(DATASETS)}")
+        place = path if path.is_dir() else path.parent
+        source = _directory(path, language) if path.is_dir() else _file(path, language)
+    return replace(source, vectors=_vectors_beside(place, source.recipe.stop_words))
+
+
+def raw_files(dataset: str, data: Path) -> Sequence[Path]:
+    """Return the files of `dataset`, that of word vectors the last if there is one. Raises DataError."""
+    source = locate(dataset, data)
+    return [*source.files.values(), *([source.vectors] if source.vectors else [])]
+
+
+def _vectors_beside(place: Path, language: str) -> Path | None:
+    """Word vectors for titles in `language`: LANGUAGE.vectors.txt, the course's own, or vectors.txt, gzip or not."""
+    names = [f"{language}.vectors.txt", *([SBW] if language == "spanish" else []), "vectors.txt"]
+    return next((path for path in (_either(place, name) for name in names) if path), None)
 
 
 def _named(dataset: str, place: Path) -> Source:

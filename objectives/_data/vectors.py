@@ -8,17 +8,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from objectives._contract import DataError
+from objectives._contract import DataError, Progress, silent
 from objectives._data.lines import TextLines, shown
-from objectives._data.titles import PAD
+
+PAD = 0  # the number of padding in every vocabulary
+TELL_EVERY = 1 << 14  # lines
 
 
-def load_vectors(path: Path, vocabulary: Sequence[str], *, seed: int) -> NDArray[np.float32]:
-    """The vectors of `vocabulary`'s words, float32 (len(vocabulary), width); the width is the file's.
+def load_vectors(
+    path: Path, vocabulary: Sequence[str], *, seed: int, progress: Progress = silent
+) -> tuple[NDArray[np.float32], int]:
+    """The vectors of `vocabulary`'s words, float32 (len(vocabulary), width), and how many the file has.
 
-    A word that is not in the file gets a random row, as spread out as the rows that were found; padding gets
-    zeros. A word counts as in the file in any letter case, its own case before others. The same seed gives
-    the same rows.
+    The width is the file's. A word that is not in the file gets a random row, as spread out as the rows that were
+    found; padding gets zeros. A word counts as in the file in any letter case, its own case before others. The same
+    seed gives the same rows.
     Raises DataError that names the file and the line: a line of another width, a value that is no number,
     bytes that are not UTF-8 (latin-1), a truncated file, a file with none of the words.
     """
@@ -28,6 +32,8 @@ def load_vectors(path: Path, vocabulary: Sequence[str], *, seed: int) -> NDArray
     width = 0
     with TextLines(path) as lines:
         for word, values, width in _entries(lines):  # noqa: B007
+            if not lines.number % TELL_EVERY:
+                progress(f"reading {path.name}", lines.fraction)
             number = number_of.get(word)
             is_exact = number is not None
             if number is None:
@@ -45,7 +51,7 @@ def load_vectors(path: Path, vocabulary: Sequence[str], *, seed: int) -> NDArray
     vectors *= rows.std()
     vectors[numbers] = rows
     vectors[PAD] = 0
-    return vectors
+    return vectors, len(found)
 
 
 def _entries(lines: TextLines) -> Iterator[tuple[str, str, int]]:

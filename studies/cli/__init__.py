@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from studies import __version__
-from studies.cli import catalog, model, progress, results, storage, trials
+from studies.cli import catalog, data, model, progress, results, storage, trials
 from studies.errors import EXIT_CODES, INTERRUPTED, WRONG_INPUT, StudiesError
 from studies.settings import masked
 
@@ -31,6 +31,7 @@ app = typer.Typer(
 for commands in (catalog, trials, progress, results, model):
     app.add_typer(commands.app)
 app.add_typer(storage.app, name="storage")
+app.add_typer(data.app, name="data")
 
 
 def _version(shown: bool) -> None:

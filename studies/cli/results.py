@@ -96,9 +96,9 @@ def dashboard(
 
     Each study's note and artifacts hold the figures of its report, a minute after trials have ended at the latest.
     """
+    from studies.artifacts import artifact_store
     from studies.storage import open_storage
     from studies.web.dashboard import serve
-    from studies.web.gallery import artifact_store
 
     settings = settings_of(storage)
     with (

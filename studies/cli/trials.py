@@ -127,12 +127,15 @@ def worker(
         raise WrongInput(reason=f"--gpu is {gpu}; this machine has {', '.join(gpus) or 'no GPU'}.")
     if gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(gpu) if gpu is not None else gpus[0]
+    from studies import artifacts
     from studies.worker import Stop, listen_to_signals, say_to_stderr, work
 
+    settings = settings_of(storage)
+    artifacts.check(settings)
     stop = Stop()
     listen_to_signals(stop)
     device = "cuda" if gpus else "cpu"
-    why = work(name, settings_of(storage), device, stop, say_to_stderr)
+    why = work(name, settings, device, stop, say_to_stderr)
     say_to_stderr(f"left: {why}")
     if why.endswith("received"):
         sys.exit(INTERRUPTED)

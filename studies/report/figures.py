@@ -107,7 +107,7 @@ def parameter(report: StudyReport, name: str, importance: float | None) -> Figur
     elif isinstance(domain, Range) and domain.log:
         axis = {"type": "log", "dtick": 1, "exponentformat": "e"}
     values_axis = _metric_axis(report, (trial.value for trial in trials))
-    layout = {"xaxis": axis | {"title": {"text": _plain(name)}}, "yaxis": values_axis, "showlegend": False}
+    layout = {"xaxis": axis | {"title": {"text": _short_name(name)}}, "yaxis": values_axis, "showlegend": False}
     return Figure(name + share, data, layout, half=True)
 
 
@@ -155,8 +155,8 @@ def interaction(report: StudyReport, found: Interaction, values: npt.NDArray[np.
     rounded = [[_rounded(value) for value in row] for row in medians]
     title = f"{found.first.name} and {found.second.name}: median {report.spec.metric.replace('_', ' ')} (trials)"
     figure = _heat_map(title, rounded, texts, found.second.labels, found.first.labels)
-    figure.layout["xaxis"]["title"] = {"text": _plain(found.second.name)}
-    figure.layout["yaxis"]["title"] = {"text": _plain(found.first.name)}
+    figure.layout["xaxis"]["title"] = {"text": _short_name(found.second.name)}
+    figure.layout["yaxis"]["title"] = {"text": _short_name(found.first.name)}
     figure.data[0]["reversescale"] = report.sign < 0
     return replace(figure, half=True)
 
@@ -315,8 +315,8 @@ def _short_name(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return text that plotly shows as it is. It knows no entity of a quotation mark, and needs none."""
-    return html.escape(text, quote=False)
+    """Return text that plotly shows as it is: it reads HTML, and a formula between dollars."""
+    return html.escape(text, quote=False).replace("$", "&#36;")  # it knows no entity of a quotation mark
 
 
 def _rounded(value: float | None) -> float | None:

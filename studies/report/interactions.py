@@ -1,11 +1,12 @@
 """Which pairs of parameters interact: the variance of the metric that a pair explains beyond what each does alone.
 
-A functional ANOVA (Hutter, Hoos and Leyton-Brown, "An efficient approach for assessing hyperparameter importance", ICML
-2014) on the trials themselves rather than on a forest fitted to them: every parameter is cut into a few levels with as
-many trials each (choices are levels already, and a parameter that does not exist under others is at a level of its
-own), and the metric is fitted by least squares, first by the levels of all parameters, then with one pair's cells as
-well. What the cells add, less what as many meaningless columns would add, is the pair's share of the variance. The
-metric's worst tenth counts as its tenth percentile: one divergence would outweigh everything else.
+A functional ANOVA (Hutter, Hoos and Leyton-Brown, "An efficient approach for assessing hyperparameter importance",
+ICML 2014) on the trials themselves rather than on a forest fitted to them: every parameter is cut into a few levels
+with as many trials each (choices are levels already, and where a parameter does not exist is a level of its own), and
+the metric is fitted by least squares, first by the levels of all parameters, then with one pair's cells as well.
+Whether a parameter exists is up to another, the one that interacts if that is all there is to it, and does not count.
+What the cells add, less what as many meaningless columns would add, is the pair's share of the variance. The metric's
+worst tenth counts as its tenth percentile: one divergence would outweigh everything else.
 
 A share is established when chance does not give it. The residuals of the fit without interactions are shuffled
 (Freedman and Lane, "A nonstochastic interpretation of reported significance levels", 1983) and the largest of all
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from studies.report.summary import StudyReport, Trial
-    from studies.space import Value
 
 MIN_TRIALS = 40
 MIN_SPARE = 20  # residual degrees of freedom, or nothing can be told from noise
@@ -40,18 +40,19 @@ N_SHUFFLES = 400
 SIGNIFICANT = 0.05
 NOTICEABLE = 0.01  # a smaller share is of no use, and thousands of trials make any share significant
 SHARED_LEVEL = "the others"
-ABSENT = "absent"
+ABSENT = "(absent)"
 
 Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Levels:
-    """A parameter's levels: which one each trial is at [n], and what they are called."""
+    """A parameter's levels: which one each trial is at [n], what they are called, and the trials that have it [n]."""
 
     name: str
     at: NDArray[np.int64]
     labels: Sequence[str]
+    exists: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,12 @@ def interactions(trials: Sequence[Trial], report: StudyReport, names: Sequence[s
     total = float(((values - values.mean()) ** 2).sum())
     pairs, bases = [], []
     for first, second in combinations(levels, 2):
-        basis = _basis(_without(_cells(first, second), alone))
+        known = [alone] + [
+            one.exists[:, None] * _indicators(other)
+            for one, other in ((first, second), (second, first))
+            if not one.exists.all()
+        ]
+        basis = _basis(_without(_cells(first, second), _basis(np.column_stack(known))))
         if basis.shape[1] and len(values) - alone.shape[1] - basis.shape[1] >= MIN_SPARE:
             pairs.append((first, second))
             bases.append(basis)
@@ -127,23 +133,27 @@ def winsorised(values: Matrix, sign: int) -> Matrix:
 def levels_of(name: str, trials: Sequence[Trial], n_levels: int = N_LEVELS) -> Levels:
     """Return a parameter's levels among these trials, n_levels of a range."""
     given = [trial.params.get(name) for trial in trials]
+    exists = np.array([value is not None for value in given])
     numbers = [float(value) for value in given if isinstance(value, (int, float)) and not isinstance(value, bool)]
     if len(numbers) == sum(value is not None for value in given) and len(set(numbers)) > MAX_CHOICES:
-        return _of_numbers(name, given, np.array(numbers), n_levels)
+        return _of_numbers(name, np.array([np.nan if value is None else value for value in given], float), n_levels)
     texts = [ABSENT if value is None else value if isinstance(value, str) else json.dumps(value) for value in given]
     frequent = sorted(set(texts), key=lambda text: (-texts.count(text), text))
     kept = frequent if len(frequent) <= MAX_CHOICES else frequent[: MAX_CHOICES - 1]
     labels = [*sorted(kept, key=_by_size)] + ([SHARED_LEVEL] if len(kept) < len(frequent) else [])
     place = {text: index for index, text in enumerate(labels)}
-    return Levels(name, np.array([place.get(text, len(labels) - 1) for text in texts]), labels)
+    return Levels(name, np.array([place.get(text, len(labels) - 1) for text in texts]), labels, exists)
 
 
-def _of_numbers(name: str, given: Sequence[Value | None], numbers: Matrix, n_levels: int) -> Levels:
+def _of_numbers(name: str, given: Matrix, n_levels: int) -> Levels:
+    """Return the levels of numbers [n]; NaN where there is none."""
+    exists = ~np.isnan(given)
+    numbers = given[exists]
     edges = np.unique(np.quantile(numbers, np.linspace(0, 1, n_levels + 1)[1:-1]))
     ends = [float(numbers.min()), *edges.tolist(), float(numbers.max())]
     labels = [f"{low:.3g} to {high:.3g}" for low, high in pairwise(ends)]
-    at = np.array([len(labels) if value is None else np.searchsorted(edges, float(str(value))) for value in given])
-    return Levels(name, at, [*labels, ABSENT] if len(numbers) < len(given) else labels)
+    at = np.where(exists, np.searchsorted(edges, given), len(labels))
+    return Levels(name, at, labels if exists.all() else [*labels, ABSENT], exists)
 
 
 def _by_size(text: str) -> tuple[bool, float, str]:

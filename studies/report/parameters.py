@@ -70,7 +70,8 @@ def interplay(report: StudyReport) -> Section | None:
         return Section(INTERPLAY, [text])
     established = [one for one in found if one.established]
     if established:
-        text = f"{plural(len(established), 'pair')} of {len(found)} interact: what one does depends on the other."
+        verb = "interacts" if len(established) == 1 else "interact"
+        text = f"{len(established)} of {plural(len(found), 'pair')} {verb}: what one does depends on the other."
     else:
         text = (
             f"None of {plural(len(found), 'pair')} stands out: what two do together, chance does, or it is too little."

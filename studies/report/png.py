@@ -37,6 +37,7 @@ SETTINGS: Any = {
     "text.usetex": False,
 }
 MAX_SLUG = 60
+MAX_TITLE = 80
 CROWDED = 45  # characters below an axis; more of them are turned
 DARK = 0.6  # of the way to the darkest shade; text on it is white
 
@@ -68,7 +69,7 @@ def picture(figure: Figure) -> bytes:
             DRAW[trace["type"]](axes, trace)
         _axis(axes, "x", figure.layout.get("xaxis", {}))
         _axis(axes, "y", figure.layout.get("yaxis", {}))
-        axes.set_title(figure.title, loc="left", wrap=True)
+        axes.set_title(_cut(figure.title), loc="left")
         if figure.layout.get("showlegend", len(figure.data) > 1):
             axes.legend(loc="best", fontsize=8)
         file = io.BytesIO()
@@ -131,6 +132,11 @@ def _heat_map(axes: Axes, trace: dict[str, Any]) -> None:
 DRAW = {"scatter": _scatter, "bar": _bar, "heatmap": _heat_map}
 
 
+def _cut(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= MAX_TITLE else line[: MAX_TITLE - 1] + "…"
+
+
 def _axis(axes: Axes, which: str, given: dict[str, Any]) -> None:
     """Give an axis what plotly's layout says of it."""
     axis = axes.xaxis if which == "x" else axes.yaxis
@@ -139,7 +145,7 @@ def _axis(axes: Axes, which: str, given: dict[str, Any]) -> None:
         getattr(axes, f"set_{which}scale")("log")
         axis.set_major_formatter("{x:g}")
     if "title" in given:
-        getattr(axes, f"set_{which}label")(html.unescape(given["title"]["text"]))
+        getattr(axes, f"set_{which}label")(_cut(html.unescape(given["title"]["text"])))
     if "tickvals" in given:
         labels = [html.unescape(text) for text in given["ticktext"]]
         axis.set_ticks(given["tickvals"], labels)

@@ -20,11 +20,22 @@ from optuna.exceptions import StorageInternalError
 from studies.errors import StorageUnreachable
 from studies.settings import masked
 
-# Unless the URL says otherwise: notice within a minute that the other side is gone without a word.
-_DEFAULTS = {"connect_timeout": "10", "keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3"}
+# Unless the URL says otherwise: notice within half a minute, and so within a lease, that the other side is gone without
+# a word. Keepalives do so while an answer is awaited, the user timeout while packets are not acknowledged.
+_DEFAULTS = {
+    "connect_timeout": "10",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "4",
+    "tcp_user_timeout": "30000",
+}
+# The same for the server, whose defaults are hours: so long a client that was cut off would keep a lock it held.
+_SERVER_NOTICES = """
+SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 4;
+SET tcp_user_timeout = 30000"""
 
-# What passes by itself although the connection stands: others were in the way.
-_PASSING = {"40001", "40P01"}
+# What passes by itself although the connection stands: others were in the way, or the server's disk is full.
+_PASSING = {"40001", "40P01", "53100"}
 # What the server says before it closes the connection. When it says nothing, the driver raises its general errors.
 _LEAVING = {"57P01", "57P02", "57P03"}
 _GENERAL = (psycopg2.DatabaseError, psycopg2.OperationalError, psycopg2.InterfaceError)
@@ -70,8 +81,7 @@ class Connections:
                 return self._run_once(*(statement() if callable(statement) else (statement, parameters or {})))
             except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
                 if time.monotonic() >= deadline:
-                    reason = masked((str(error).strip() or "no reason given").splitlines()[0])
-                    raise StorageUnreachable(url=masked(self.url), reason=reason) from error
+                    raise self.unreachable(error) from error
             self._while_waiting()
             time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads workers, guards nothing
             pause, again = min(2 * pause, _LONGEST_PAUSE_S), True
@@ -113,7 +123,17 @@ class Connections:
         """Open a connection of the caller's own."""
         given = psycopg2.extensions.parse_dsn(self.url)
         connection: psycopg2.extensions.connection = psycopg2.connect(**{**_DEFAULTS, **given})
+        if not connection.info.host.startswith("/"):  # a Unix socket is never cut
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(_SERVER_NOTICES)
+            connection.autocommit = False
         return connection
+
+    def unreachable(self, error: psycopg2.Error) -> StorageUnreachable:
+        """Return what to raise when the server is gone."""
+        reason = masked((str(error).strip() or "no reason given").splitlines()[0])
+        return StorageUnreachable(url=masked(self.url), reason=reason)
 
     def close(self) -> None:
         """Close the connections that nobody is using; the next statement opens one."""

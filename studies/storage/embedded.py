@@ -248,15 +248,17 @@ class EmbeddedServer:
             )
 
     def _forget_dead_server(self) -> None:
-        """Remove the pid file of a killed server whose pid now belongs to some other program.
+        """Remove the pid file of a killed server whose pid now belongs to some other program, or to its own remains.
 
-        PostgreSQL itself gives up in that case, which is common in containers, where pids are small.
+        PostgreSQL itself gives up in both cases, which are common in containers: pids are small there, and process 1,
+        whose children orphans become, may be a program that waits for none of them.
         """
         import psutil
 
         pid_file = self.data / "postmaster.pid"
         with suppress(OSError, ValueError, psutil.NoSuchProcess):
-            if psutil.Process(int(pid_file.read_text().split()[0])).name() != "postgres":
+            found = psutil.Process(int(pid_file.read_text().split()[0]))
+            if found.name() != "postgres" or found.status() == psutil.STATUS_ZOMBIE:
                 pid_file.unlink()
 
     def _may_start_soon(self) -> bool:

@@ -16,6 +16,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg2
+
 from studies.names import CONTINUED_BY, REASON
 from studies.storage.connections import Connections
 
@@ -189,11 +191,15 @@ class Ledger:
     def alone(self, what: str) -> Iterator[None]:
         """Hold a lock that only one process at a time holds for `what`, on a connection of its own.
 
-        The lock belongs to a transaction, so it goes with the connection and works behind a pooler too.
+        The lock belongs to a transaction, so it goes with the connection and works behind a pooler too. Raises
+        StorageUnreachable when the connection breaks meanwhile, and the lock with it.
         """
-        with closing(self._connections.connect()) as connection, connection, connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('studies'), hashtext(%s))", (what,))
-            yield
+        try:
+            with closing(self._connections.connect()) as connection, connection, connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_xact_lock(hashtext('studies'), hashtext(%s))", (what,))
+                yield
+        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+            raise self._connections.unreachable(error) from error
 
     def annotate(self, study_id: int, attributes: Mapping[int, Mapping[str, str]]) -> None:
         """Set user attributes of trials, ended ones too, given by number and name; what is the same is not written."""

@@ -10,14 +10,11 @@ from studies.errors import WrongInput
 from studies.web.gallery import keep_up_to_date
 
 if TYPE_CHECKING:
-    from optuna.artifacts import FileSystemArtifactStore
-
+    from studies.artifacts import Store
     from studies.storage import Storage
 
 
-def serve(
-    storage: Storage, host: str, port: int, artifacts: FileSystemArtifactStore, say: Callable[[str], None]
-) -> None:
+def serve(storage: Storage, host: str, port: int, artifacts: Store, say: Callable[[str], None]) -> None:
     """Serve the dashboard until interrupted; `say` is told its address. Raises WrongInput for a taken port."""
     import optuna_dashboard
 

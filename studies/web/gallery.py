@@ -18,10 +18,9 @@ from studies.names import SPEC
 
 if TYPE_CHECKING:
     import optuna
-    from optuna.artifacts import FileSystemArtifactStore
 
+    from studies.artifacts import Store
     from studies.report.document import Document
-    from studies.settings import Settings
     from studies.storage import Storage
 
 EVERY_S = 60.0
@@ -30,15 +29,8 @@ SECTIONS = ("Answer", "Theirs against ours", "Predictions of the best trial", "I
 MAX_NOTE = 20_000  # characters; the dashboard keeps a note in pieces of 2,045
 
 
-def artifact_store(settings: Settings) -> FileSystemArtifactStore:
-    """Return where artifacts are kept on this machine."""
-    from optuna.artifacts import FileSystemArtifactStore
-
-    return FileSystemArtifactStore(settings.directory("artifacts"))
-
-
 @contextmanager
-def keep_up_to_date(storage: Storage, artifacts: FileSystemArtifactStore, say: Callable[[str], None]) -> Iterator[None]:
+def keep_up_to_date(storage: Storage, artifacts: Store, say: Callable[[str], None]) -> Iterator[None]:
     """Publish every study in the background, and again within EVERY_S of the end of a trial. say: told what fails."""
     ended = threading.Event()
     thread = threading.Thread(target=_keep, args=(storage, artifacts, say, ended), name="gallery", daemon=True)
@@ -50,9 +42,7 @@ def keep_up_to_date(storage: Storage, artifacts: FileSystemArtifactStore, say: C
         thread.join()
 
 
-def _keep(
-    storage: Storage, artifacts: FileSystemArtifactStore, say: Callable[[str], None], ended: threading.Event
-) -> None:
+def _keep(storage: Storage, artifacts: Store, say: Callable[[str], None], ended: threading.Event) -> None:
     said: set[str] = set()
 
     def tried(what: str, task: Callable[[], Any]) -> Any:
@@ -86,7 +76,7 @@ def _studies(storage: Storage) -> list[tuple[int, str, int]]:
 
 def publish(
     storage: Storage,
-    artifacts: FileSystemArtifactStore,
+    artifacts: Store,
     study_id: int,
     name: str,
     n_ended: int,
@@ -119,7 +109,7 @@ def publish(
     return True
 
 
-def _upload(study: optuna.Study, artifacts: FileSystemArtifactStore, file: str, content: bytes, taken: set[str]) -> str:
+def _upload(study: optuna.Study, artifacts: Store, file: str, content: bytes, taken: set[str]) -> str:
     """Keep a figure under an id that follows from what it shows, in the place of the one before it."""
     import optuna.artifacts._upload as optuna_upload
 
@@ -135,7 +125,7 @@ def _upload(study: optuna.Study, artifacts: FileSystemArtifactStore, file: str, 
     return artifact_id
 
 
-def _is_there(artifacts: FileSystemArtifactStore, artifact_id: str) -> bool:
+def _is_there(artifacts: Store, artifact_id: str) -> bool:
     from optuna.artifacts.exceptions import ArtifactNotFound
 
     try:
@@ -145,7 +135,7 @@ def _is_there(artifacts: FileSystemArtifactStore, artifact_id: str) -> bool:
     return True
 
 
-def _forget(storage: Storage, study_id: int, artifacts: FileSystemArtifactStore, gone: set[str]) -> None:
+def _forget(storage: Storage, study_id: int, artifacts: Store, gone: set[str]) -> None:
     import optuna.artifacts._upload as optuna_upload
     from optuna.artifacts.exceptions import ArtifactNotFound
 

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -29,6 +29,9 @@ class Training:
             raise RuntimeError("the objective broke")
         loss = float("nan") if self.params["mood"] == "nan" else (self.params["x"] - 2) ** 2 + 1 / self.n
         return {"loss": loss, "train_loss": loss}
+
+    def evidence(self):
+        return {"epoch": self.n}
 
     def state_dict(self):
         return {"n": self.n}
@@ -83,9 +86,10 @@ class Studies:
     def settings(self) -> Settings:
         return Settings.from_environment(self.environment)
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, before: Sequence[str] = ()) -> subprocess.Popen[str]:
+        """Start the command. before: another that it is given to, such as `unshare`."""
         process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "studies", *arguments],
+            [*before, sys.executable, "-W", "error", "-m", "studies", *arguments],
             cwd=self.directory,
             env=self.environment,
             stdin=subprocess.DEVNULL,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -45,13 +46,17 @@ def counted(studies: Studies) -> int:
 
 
 def assert_continued_values(studies: Studies) -> None:
-    """Every completed trial has the curve of one that nothing happened to, and no checkpoint is left."""
+    """Every completed trial has the curve of one that nothing happened to; only the best keep their checkpoints."""
     for trial in report(studies).trials:
         if trial.state == "complete":
             expected = [(trial.params["x"] - 2) ** 2 + 1 / epoch for epoch in range(1, 6)]
             assert trial.curve == dict(enumerate(expected, start=1))
             assert [metrics["loss"] for metrics in trial.attributes["history"]] == expected
-    assert not list((studies.directory / "home" / "checkpoints").rglob("*.safetensors"))
+            assert trial.attributes["evidence"] == {"epoch": 5}
+    complete = [trial for trial in report(studies).trials if trial.state == "complete"]
+    best = sorted((trial.value, trial.number) for trial in complete)[:3]
+    left = (studies.directory / "home" / "checkpoints").rglob("*.safetensors*")
+    assert {path.name for path in left} == {f"{number}.safetensors" for _, number in best}
 
 
 @pytest.mark.parametrize("name", ["plain", "with space, 'quotes' and ünïcode %s $HOME"])
@@ -94,6 +99,25 @@ def test_report_and_every_trial_of_a_real_study(studies: Studies) -> None:
     studies("export", "parabola", "--format", "parquet", "-o", "trials.parquet")
     frame = pd.read_parquet(studies.directory / "trials.parquet")
     assert list(frame["params_x"]) == [trial.params["x"] for trial in found.trials]
+    curves = pd.read_csv(io.StringIO(studies("export", "parabola", "--format", "csv", "--curves").stdout))
+    assert list(curves["loss"]) == [value for trial in found.trials for value in trial.curve.values()]
+    assert "is for --format csv and parquet" in studies("export", "parabola", "--curves", expect=2).stderr
+
+
+def test_a_directory_for_a_paper_and_verdicts_in_status(studies: Studies) -> None:
+    studies("launch", "./parabola.yaml", "--workers", "2")
+    assert "verdicts: " in studies("status", "parabola").stdout
+    studies("report", "parabola", "-o", "paper/")
+    files = {file.name: file for file in (studies.directory / "paper").iterdir()}
+    assert {"parabola.report.html", "parabola.report.md", "01-values-in-the-order-of-the-trials.png"} <= set(files)
+    for file in files.values():
+        assert file.suffix != ".png" or file.read_bytes().startswith(b"\x89PNG")
+    with open_storage(studies.settings) as storage:
+        for trial in study.get(storage, "parabola").trials:
+            assert trial.user_attrs["verdict"]
+            assert trial.user_attrs["peak_memory_mib"] > 0
+    (studies.directory / "file").touch()
+    assert "Cannot make the directory file" in studies("report", "parabola", "-o", "file/", expect=2).stderr
 
 
 def test_a_finished_study_runs_nothing_and_a_larger_one_goes_on(studies: Studies) -> None:
@@ -153,7 +177,7 @@ def test_an_exception_is_kept_with_its_traceback(studies: Studies) -> None:
     failed = studies("launch", "./parabola.yaml", *broken, expect=1)
     assert "RuntimeError: the objective broke" in failed.stderr
     first = report(studies).trials[0]
-    assert (first.state, first.reason) == ("fail", "exception")
+    assert (first.state, first.reason, first.continued_by) == ("fail", "exception", None)
     assert 'raise RuntimeError("the objective broke")' in first.attributes["traceback"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ from studies.report.page import render
 from studies.report.sections import document
 from studies.report.summary import StudyReport
 
-from ..reports import HOSTILE, make_report, make_study, make_trial
+from ..reports import HOSTILE, make_evidence, make_report, make_study, make_trial
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic",
@@ -55,15 +56,39 @@ def n_figures(report: StudyReport) -> int:
 
 
 def hostile() -> StudyReport:
-    declared = {HOSTILE: {"choices": [HOSTILE, "<b>bold</b>"], "default": HOSTILE}}
-    trials = [make_trial(n, [0.3, 0.4 + n / 100], params={HOSTILE: [HOSTILE, "<b>bold</b>"][n % 2]}) for n in range(12)]
+    """Return a study whose parameters, choices and classes are markup, with an interaction to be drawn."""
+    texts = [HOSTILE, "<b>bold</b>"]
+    declared = {name: {"choices": texts, "default": HOSTILE} for name in texts}
+    evidence = make_evidence(random.Random(0), 0.7, [*texts, "<svg onload=alert(3)>", "$x$ &amp; \u202e"])
+    trials = [
+        make_trial(
+            n,
+            [0.3, 0.5 + 0.3 * (n % 2 == n // 2 % 2) + n / 1000],
+            params={texts[0]: texts[n % 2], texts[1]: texts[n // 2 % 2]},
+            attributes={"evidence": evidence},
+        )
+        for n in range(60)
+    ]
     return make_report(trials, declared)
+
+
+def grouped() -> StudyReport:
+    """Return a study of a regression by sessions, whose names are markup."""
+    groups = {"by": HOSTILE, "metric": "<i>r2</i>", "values": [[HOSTILE, 0.5], ["<b>2</b>", -0.5]]}
+    return make_report([make_trial(0, [0.5, 0.6], attributes={"evidence": {"groups": groups}})])
 
 
 @pytest.mark.parametrize(
     "report",
-    [make_study(40), make_study(5000, max_epochs=20), hostile(), make_report([make_trial(0, [0.5])]), make_report([])],
-    ids=["usual", "large", "hostile", "single", "empty"],
+    [
+        make_study(60),
+        make_study(5000, max_epochs=20),
+        hostile(),
+        grouped(),
+        make_report([make_trial(0, [0.5])]),
+        make_report([]),
+    ],
+    ids=["usual", "large", "hostile", "grouped", "single", "empty"],
 )
 def test_in_a_browser(report: StudyReport, tmp_path: Path) -> None:
     opened = open_page(render(report, "html"), tmp_path)
@@ -75,7 +100,15 @@ def test_in_a_browser(report: StudyReport, tmp_path: Path) -> None:
     pieces = re.split(r'id="figure-\d+"', opened.dom[: opened.dom.index("</main>")])[1:]
     for piece in pieces:
         assert 'class="main-svg"' in piece
-        assert re.search(r'class="(point|js-line)\b', piece)
+        assert re.search(r'class="(point|js-line|hm)\b', piece)
+    page = opened.dom[opened.dom.index("<main>") : opened.dom.index("</main>")]
+    assert not re.search(r"<img|<b>|<i>|<svg onload|font-weight: bold|font-style: italic", page)
+
+
+def test_the_hostile_study_has_every_kind_of_figure() -> None:
+    figures = [figure for section in document(hostile()).sections for figure in section.figures]
+    assert {trace["type"] for figure in figures for trace in figure.data} == {"scatter", "bar", "heatmap"}
+    assert sum(trace["type"] == "heatmap" for figure in figures for trace in figure.data) == 2
 
 
 def test_a_page_that_asks_for_something_or_fails_would_be_noticed(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 import pkgutil
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 import objectives
-from objectives import Objective, Training
+from objectives import DataError, Objective, Training
 from studies.space import Choice, Parameter, Range, Space
 
 from .tiny import TINY
@@ -125,6 +126,32 @@ def test_preparing_again_gives_the_same_data(subject: Subject) -> None:
     again = subject.objective.prepare(subject.dataset, subject.directory, subject.directory / "cache")
     elsewhere = subject.objective.prepare(subject.dataset, subject.directory, subject.directory / "other cache")
     assert again.sha256 == elsewhere.sha256 == subject.data.sha256
+
+
+def test_every_data_set_says_where_it_comes_from(subject: Subject, tmp_path: Path) -> None:
+    objective = subject.objective
+    assert set(objective.origins) == set(objective.datasets)
+    for name, origin in objective.origins.items():
+        assert origin.rights, name
+        needed = [tmp_path / one.path for one in origin.downloads if one.needed]
+        if not needed:
+            assert all(path.is_file() for path in objective.files(name, tmp_path))
+            continue
+        assert all(one.urls or one.page for one in origin.downloads)
+        with pytest.raises(DataError, match=re.escape(str(needed[0].parent))):
+            objective.files(name, tmp_path)
+        with pytest.raises(DataError):
+            objective.opened(name, tmp_path, tmp_path / "cache")
+
+
+def test_opening_finds_what_is_prepared_and_prepares_nothing(subject: Subject, tmp_path: Path) -> None:
+    opened = subject.objective.opened(subject.dataset, subject.directory, subject.directory / "cache")
+    assert opened is not None
+    assert (opened.sha256, opened.summary) == (subject.data.sha256, subject.data.summary)
+    assert opened.directory == subject.data.directory
+    assert list(opened.directory.iterdir())
+    assert subject.objective.opened(subject.dataset, subject.directory, tmp_path / "cache") is None
+    assert not [path for path in (tmp_path / "cache").glob("*") if path.is_dir()]
 
 
 def another(parameter: Parameter, value: Any) -> Any:

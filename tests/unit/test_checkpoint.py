@@ -11,7 +11,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from studies.checkpoint import Checkpoint, Checkpoints, read, write
+from studies.artifacts import DirectoryStore
+from studies.checkpoint import Checkpoint, Checkpoints, decoded, encoded, read, write
 
 scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text())
 trees = st.recursive(
@@ -53,23 +54,40 @@ def test_an_optimizer_goes_on_from_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize("length", [0, 5, 100, -1])
 def test_a_truncated_file_is_never_read_as_whole(tmp_path: Path, length: int) -> None:
     said: list[str] = []
-    checkpoints = Checkpoints(tmp_path, said.append)
+    checkpoints = Checkpoints(DirectoryStore(tmp_path), said.append)
     checkpoints.save(3, Checkpoint({"weight": torch.ones(100)}, [{"loss": 1.0}]))
     path = tmp_path / "3.safetensors"
     os.truncate(path, length if length >= 0 else path.stat().st_size - 1)
     assert checkpoints.load(3) is None
-    assert "starts over" in said[0]
+    assert "cannot be used: it is not whole" in said[0]
+
+
+CONTENT = encoded({"weights": torch.arange(40), 'a "sha256":"': "0" * 64})
+
+
+@given(st.integers(0, len(CONTENT) - 1), st.integers(1, 255))
+def test_one_changed_byte_is_noticed_wherever_it_is(place: int, change: int) -> None:
+    changed = bytearray(CONTENT)
+    changed[place] ^= change
+    with pytest.raises(ValueError, match="not whole"):
+        decoded(bytes(changed))
+
+
+@given(st.binary(max_size=200))
+def test_what_is_no_checkpoint_is_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match="not whole"):
+        decoded(data)
 
 
 def test_a_directory_that_cannot_be_written_is_said_and_survived(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     said: list[str] = []
-    Checkpoints(tmp_path / "file" / "below", said.append).save(3, Checkpoint({}, []))
+    Checkpoints(DirectoryStore(tmp_path / "file" / "below"), said.append).save(3, Checkpoint({}, []))
     assert said[0].startswith("trial 3 goes on without a checkpoint")
 
 
 def test_writing_is_skipped_when_it_would_take_too_long(tmp_path: Path) -> None:
-    checkpoints = Checkpoints(tmp_path, print)
+    checkpoints = Checkpoints(DirectoryStore(tmp_path), print)
     checkpoints.save(1, Checkpoint({"n": 1}, []))
     checkpoints.save(1, Checkpoint({"n": 2}, []))  # at once: within the pause
     first = checkpoints.load(1)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from studies.report.diagnose import Verdict, diagnose
+from studies.report.diagnose import Verdict, diagnose, first_verdict
 from studies.report.summary import Trial
 
 from ..reports import make_report, make_trial
@@ -98,3 +98,41 @@ def test_losses_are_judged_like_accuracies_whatever_their_scale(scale: float) ->
     trials = [make_trial(0, bad), make_trial(1, good)]
     found = diagnose(make_report(trials, metric="loss", direction="minimize"))
     assert [found[0].word, found[1].word] == ["overfits after epoch 3", "ok"]
+
+
+def answering(confusion: list[list[int]], curve: list[float]) -> Trial:
+    names = [f"class {n}" for n in range(len(confusion))]
+    evidence = {"classes": names, "confusion": confusion}
+    history = [{"balanced_accuracy": value, "accuracy": 0.9, "train_loss": 0.3} for value in curve]
+    return make_trial(0, curve, attributes={"history": history, "evidence": evidence})
+
+
+def test_answers_one_class() -> None:
+    found = verdict(answering([[899, 1], [100, 0]], [0.5]))
+    assert found.word == "answers one class"
+    assert "99.9% of its answers are 'class 0', which 90.0% of the rows are" in found.evidence
+    assert "of the other class it finds 0.0%" in found.evidence
+    many = [[30 - (n % 5 == 0), 0, 0] for n in range(3)]
+    assert verdict(answering(many, [0.34, 0.34, 0.34])).word == "answers one class"
+
+
+def test_a_rare_class_that_is_found_is_not_one_class() -> None:
+    assert verdict(answering([[990, 0], [2, 8]], [0.8, 0.85, 0.9])).word != "answers one class"
+    assert verdict(answering([[900, 0], [80, 20]], [0.55, 0.6, 0.6])).word != "answers one class"
+
+
+def test_a_trials_own_baseline_counts() -> None:
+    history = [{"nats": 7.0, "train_loss": 7.0, "baseline_nats": 6.5} for _ in range(3)]
+    trial = make_trial(0, [7.0, 7.0, 7.0], attributes={"history": history})
+    found = diagnose(make_report([trial], metric="nats", direction="minimize"))[0]
+    assert found.word == "no better than the baseline"
+    assert "a trivial answer scores 6.5000" in found.evidence
+
+
+def test_a_first_verdict_is_that_of_a_study_of_one_unfinished_trial() -> None:
+    spec = make_report([]).spec
+    rising, useless = make_trial(0, [0.2, 0.3, 0.4, 0.5, 0.6, 0.7]), make_trial(0, [0.1, 0.1, 0.1], state="pruned")
+    data = {"summary": {"classes": 10}}
+    assert first_verdict(rising, spec, data).word == "still improving at max_epochs"
+    assert first_verdict(useless, spec, data).word == "no better than the baseline"
+    assert first_verdict(useless, spec, {"summary": None}).word == "ok"

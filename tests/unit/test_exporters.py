@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from studies.errors import NothingToExport, WrongInput
-from studies.exporters import EXPORTERS, export, write_whole
+from studies.exporters import CURVES, EXPORTERS, export, write_whole
 from studies.report.summary import StudyReport, Trial
 
 from ..reports import HOSTILE, make_report, make_study, make_trial
@@ -94,3 +94,18 @@ def test_files_are_whole_or_not_there(kind: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [file]
     with pytest.raises(WrongInput, match="Cannot write"):
         write_whole(tmp_path / "missing" / "trials", content)
+
+
+@pytest.mark.parametrize("kind", CURVES)
+def test_curves_have_every_epoch_with_its_exact_values(kind: str) -> None:
+    content = export(REPORT, kind, curves=True)
+    frame = pd.read_parquet(io.BytesIO(content)) if isinstance(content, bytes) else pd.read_csv(io.StringIO(content))
+    expected = [(t.number, t.state, epoch, value) for t in REPORT.trials for epoch, value in t.curve.items()]
+    found = zip(frame["number"], frame["state"], frame["epoch"], frame["balanced_accuracy"], strict=True)
+    assert list(found) == expected
+    losses = [metrics["train_loss"] for trial in REPORT.trials for metrics in trial.attributes["history"]]
+    assert list(frame["train_loss"]) == losses
+    joined = frame.merge(loaded(REPORT, kind), on="number")
+    assert len(joined) == len(frame)
+    empty = export(make_report([]), kind, curves=True)
+    assert b"epoch" in (empty if isinstance(empty, bytes) else empty.encode())

@@ -102,7 +102,7 @@ def test_the_scale_is_that_of_the_training_rows(scaling: str) -> None:
 
 def test_r2_of_a_session_is_over_its_own_rows() -> None:
     offsets, roles = np.array([0, 2, 5, 8]), np.array([1, 0, 1], dtype=np.uint8)
-    motor = Motor("", "", {}, np.zeros((8, 12), np.float32), np.array([4, 5, 6]), offsets, roles)
+    motor = Motor("", "", {}, np.zeros((8, 12), np.float32), np.array([4, 5, 6]), offsets, roles, Path())
     target = np.array([0, 1, 5, 5, 5], dtype=np.float32)
     found = score_sessions(np.array([0, 1, 5, 5, 6], dtype=np.float32), target, motor, "validation")
     assert found["r2_session_4"] == 1

@@ -235,7 +235,7 @@ def test_the_value_of_a_pruned_trial_is_none_of_its_batch_size() -> None:
     sizes = [{"batch_size": 64}, {"batch_size": 128}]
     trials = [make_trial(n, [0.5], params=params) for n, params in enumerate(sizes)]
     trials.append(make_trial(2, [0.1], params=sizes[0], state="pruned", value=0.1))  # Optuna's: its last report
-    assert [(one.n, one.value) for one in findings.speeds(make_report(trials))] == [(2, 0.5), (1, 0.5)]
+    assert [(one.n, one.value) for one in findings.speeds(make_report(trials))] == [(2, 0.5), (1, 0.5), (3, 0.5)]
 
 
 @pytest.mark.parametrize(

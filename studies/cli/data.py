@@ -1,0 +1,60 @@
+"""The data sets: `studies data list`, `fetch` and `prepare`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from studies.settings import Settings
+
+app = typer.Typer(help="The data sets: where they are, what is missing; get and prepare them.", no_args_is_help=True)
+
+Objective = Annotated[
+    str | None,
+    typer.Option(metavar="PATH", help="An objective, such as myproject.models:Mine; those of the catalog without it."),
+]
+DataName = Annotated[str, typer.Argument(metavar="NAME", help="A data set, as `studies data list` names it.")]
+
+
+@app.command("list")
+def list_data(objective: Objective = None) -> None:
+    """Show every data set: its licence, where it is or what is missing, its size, and whether it is prepared."""
+    from studies import datasets, tables
+
+    settings = Settings.from_environment()
+    paths = [objective] if objective else datasets.of_catalog()
+    typer.echo(tables.data_sets(datasets.survey(paths, settings), settings))
+
+
+@app.command()
+def fetch(name: DataName, objective: Objective = None) -> None:
+    """Download a data set into STUDIES_DATA, and check it; a download that was cut goes on where it ended."""
+    from studies import datasets
+    from studies.view import download_bars
+
+    settings = Settings.from_environment()
+    found = datasets.find(name, objective, settings)
+    if not found.downloads:
+        typer.echo(f"{name} is {found.stands(settings.data)}; there is nothing to fetch.", err=True)
+        return
+    with download_bars() as told:
+        new = datasets.fetch(found, settings.data, told)
+    for path in new:
+        typer.echo(f"Fetched: {path}", err=True)
+    whole = "" if new else "is there and as it should be; "
+    typer.echo(f"{name} {whole}`studies data prepare {name}` prepares it ahead of a launch.", err=True)
+
+
+@app.command()
+def prepare(name: DataName, objective: Objective = None) -> None:
+    """Prepare a data set ahead of a launch, which then starts at once; NAME may be a file of your own."""
+    from studies import datasets, tables
+    from studies.view import make_view
+
+    settings = Settings.from_environment()
+    found = datasets.find(name, objective, settings)
+    before = datasets.peak_bytes()
+    with make_view() as view:
+        prepared = datasets.prepare(found, settings, view.preparing)
+    typer.echo(tables.prepared_data(name, prepared, before, datasets.peak_bytes()))

@@ -1,0 +1,73 @@
+"""What an exception of an objective means for its trial: the reason, one of `studies.names.REASONS`."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import traceback
+from collections.abc import Iterator
+
+from optuna.trial import TrialState
+
+from studies.outcome import Outcome
+
+ATTRIBUTE_CHARACTERS = 4000  # of the traceback go into the storage, for those who cannot reach the artifacts
+ARTIFACT_CHARACTERS = 60_000  # at most are kept as an artifact; of a longer one, the end
+
+# By their words, for torch is not imported here and has one class or another for them.
+_NO_MEMORY = ("out of memory", "can't allocate memory", "_alloc_failed")
+
+_NETWORK = {
+    errno.ECONNRESET, errno.ECONNABORTED, errno.ECONNREFUSED, errno.EPIPE, errno.ETIMEDOUT, errno.ENETDOWN,
+    errno.ENETUNREACH, errno.ENETRESET, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ESTALE,
+}  # fmt: skip
+
+
+def outcome_of(error: Exception) -> Outcome:
+    """Return how a trial ends whose objective raised this."""
+    trace = "".join(traceback.format_exception(error))[-ARTIFACT_CHARACTERS:]
+    return Outcome(
+        TrialState.FAIL,
+        reason=reason_of(error),
+        detail=f"{type(error).__name__}: {error}",
+        attributes={"traceback": trace[-ATTRIBUTE_CHARACTERS:]},
+        traceback=trace,
+    )
+
+
+def reason_of(error: BaseException) -> str:
+    """Return `out_of_memory`, `connection` for what may pass by itself, or `exception` for what would come again."""
+    if any(_is_out_of_memory(found) for found in _with_causes(error)):
+        return "out_of_memory"
+    if any(_is_network(found) for found in _with_causes(error)):
+        return "connection"
+    return "exception"
+
+
+def _with_causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield the error and what it was raised because of: libraries wrap what the system says, some more than once."""
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
+        seen.append(error)
+        yield error
+        reason = getattr(error, "reason", None)  # urllib's URLError
+        if isinstance(reason, BaseException):
+            error = reason
+        else:
+            error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _NO_MEMORY)
+
+
+def _is_network(error: BaseException) -> bool:
+    if isinstance(error, socket.gaierror):
+        return error.errno == socket.EAI_AGAIN
+    return isinstance(error, (ConnectionError, TimeoutError)) or (
+        isinstance(error, OSError) and error.errno in _NETWORK
+    )

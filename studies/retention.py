@@ -1,0 +1,56 @@
+"""Which checkpoints are kept.
+
+A trial that ended needs its checkpoint no more, unless it is among the best, or its continuation has not got its own
+yet. Every worker tidies up after each of its trials, without a lock: what it finds unneeded stays so, because a trial
+that has ended stays ended, and one that has dropped out of the best never comes back. So the disk holds, for each
+study, at most those of the KEPT best trials and one for each trial that runs or waits to go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from optuna.trial import FrozenTrial, TrialState
+
+from studies.names import CONTINUES
+
+KEPT = 3
+
+
+def best(trials: Sequence[FrozenTrial], direction: str) -> list[FrozenTrial]:
+    """Return the best complete trials, at most KEPT; of equal ones the older first."""
+    sign = -1 if direction == "maximize" else 1
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    return sorted(complete, key=lambda trial: (sign * (trial.value or 0.0), trial.number))[:KEPT]
+
+
+def is_among_best(value: float, trials: Sequence[FrozenTrial], direction: str) -> bool:
+    """Whether a trial that ends with this value is, so far, one of the best."""
+    before = best(trials, direction)
+    last = before[-1].value if len(before) == KEPT else None
+    return last is None or (value > last if direction == "maximize" else value < last)
+
+
+def needed(stored: Collection[int], trials: Sequence[FrozenTrial], direction: str) -> set[int]:
+    """Return the numbers of the trials whose checkpoint may still be used.
+
+    stored: the numbers of those that have one, read before the trials were. trials: all of the study, by number.
+    """
+    kept = {trial.number for trial in best(trials, direction)}
+    for trial in trials:
+        if not trial.state.is_finished():
+            for number in (trial.number, *sources(trial.number, trials)):
+                kept.add(number)
+                if number in stored:
+                    break
+    return kept
+
+
+def sources(number: int, trials: Sequence[FrozenTrial]) -> list[int]:
+    """Return the number of the trial that this one continues, of the one that continued, and so on."""
+    found: list[int] = []
+    before = trials[number].user_attrs.get(CONTINUES)
+    while before is not None:
+        found.append(before)
+        before = trials[before].user_attrs.get(CONTINUES)
+    return found

@@ -1,0 +1,92 @@
+"""The words for how a trial ends, and the ways its state may go, are the same in code, database and documents."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from studies import trial
+from studies.names import CONTINUED, REASONS, RETRIED
+from studies.settings import Settings
+from studies.storage import open_storage
+
+from ..conftest import TcpServer, execute
+from .conftest import Studies
+
+README = Path(__file__).parents[2] / "README.md"
+DOCUMENT = trial.__doc__ or ""
+DOCUMENTED = re.findall(r"^    (COMPLETE|PRUNED|FAIL)  (\w*) +(.*)$", DOCUMENT, re.MULTILINE)
+
+# Each trial meets another fate, once.
+FATES = """
+import os, signal
+from pathlib import Path
+import optuna
+
+def first_time(trial):
+    flag = Path(f"met-{trial.number}")
+    return not flag.exists() and (flag.touch() or True)
+
+def fates(trial):
+    trial.suggest_float("x", 0, 1)
+    fate = trial.number if first_time(trial) else None
+    if fate == 1:
+        raise optuna.TrialPruned
+    if fate == 2:
+        return float("nan")
+    if fate == 3:
+        raise MemoryError
+    if fate == 4:
+        raise ValueError("it broke")
+    if fate == 5:
+        raise ConnectionResetError
+    if fate == 6:
+        os.kill(os.getpid(), signal.SIGTERM)
+    if fate == 7:
+        trial.report(1.0, 1)
+        os.kill(os.getpid(), signal.SIGKILL)
+    trial.report(0.5, 1)
+    return 0.5
+"""
+STUDY = "{name: fates, objective: 'fates:fates', direction: minimize, n_trials: 8}"
+
+WATCH = """
+CREATE TABLE seen (went text);
+CREATE FUNCTION watch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    INSERT INTO seen VALUES (CASE TG_OP WHEN 'UPDATE' THEN OLD.state || ' -> ' ELSE '' END || NEW.state);
+    RETURN NEW;
+END $$;
+CREATE TRIGGER watch AFTER INSERT OR UPDATE OF state ON trials FOR EACH ROW EXECUTE FUNCTION watch()
+"""
+
+
+def test_the_words_are_documented_in_the_order_of_the_code() -> None:
+    assert tuple(reason for state, reason, _ in DOCUMENTED if state == "FAIL") == REASONS
+    continued = [reason for _, reason, meaning in DOCUMENTED if "a continuation is queued" in meaning]
+    retried = [reason for _, reason, meaning in DOCUMENTED if "up to max_retries of them" in meaning]
+    assert (tuple(continued), tuple(retried)) == (CONTINUED, RETRIED)
+
+
+def test_the_readme_lists_the_same_words() -> None:
+    section = README.read_text(encoding="utf-8").partition("## How a trial ends")[2].partition("\n## ")[0]
+    listed = re.findall(r"^\| (COMPLETE|PRUNED|FAIL) \| `?(\w*)`? *\|", section, re.MULTILINE)
+    assert listed in ([], [(state, reason) for state, reason, _ in DOCUMENTED])
+
+
+def test_the_database_sees_these_states_and_words_and_no_others(studies: Studies, tcp_server: TcpServer) -> None:
+    execute(tcp_server.url, "CREATE DATABASE words")
+    studies.environment |= {"STUDIES_STORAGE": tcp_server.team_url(database="words"), "STUDIES_LEASE_S": "3"}
+    (studies.directory / "fates.py").write_text(FATES)
+    (studies.directory / "fates.yaml").write_text(STUDY)
+    with open_storage(Settings.from_environment(studies.environment)) as storage:
+        execute(tcp_server.team_url(database="words"), WATCH)
+        studies("launch", "./fates.yaml", "--workers", "2")
+        went = {row[0] for row in storage.ledger.read("SELECT DISTINCT went FROM seen")}
+        ends = storage.ledger.read(
+            """SELECT DISTINCT t.state::text, coalesce(a.value_json::json #>> '{}', '') FROM trials t
+                 LEFT JOIN trial_user_attributes a ON a.trial_id = t.trial_id AND a.key = 'reason'"""
+        )
+    execute(tcp_server.url, "DROP DATABASE words WITH (FORCE)")
+    documented = set(re.findall(r"[A-Z]+ -> [A-Z]+", DOCUMENT))
+    assert went == documented | {"RUNNING", "WAITING"}  # what a trial starts as
+    assert set(ends) == {(state, reason) for state, reason, _ in DOCUMENTED}

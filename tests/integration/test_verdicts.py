@@ -1,0 +1,169 @@
+"""Verdicts in the storage, and a study's figures in optuna-dashboard."""
+
+from __future__ import annotations
+
+import json
+import threading
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from wsgiref.simple_server import make_server
+
+import optuna
+import optuna_dashboard
+import pytest
+from optuna.artifacts import download_artifact, get_all_artifact_meta
+
+from studies.artifacts import DirectoryStore
+from studies.report.diagnose import diagnose
+from studies.report.sections import document
+from studies.report.verdicts import counts, read_judged
+from studies.settings import Settings
+from studies.storage import Storage
+from studies.study import create_or_join, get
+from studies.web.gallery import GALLERY, keep_up_to_date, publish
+
+from ..reports import DECLARED, make_study
+
+DATA = {"name": "none", "sha256": "0" * 64, "summary": {"classes": 10}}
+
+
+@pytest.fixture
+def storage(database_url: str, tmp_path: Path) -> Iterator[Storage]:
+    with Storage(database_url, Settings(None, tmp_path, tmp_path)) as storage:
+        yield storage
+
+
+def fill(storage: Storage, n: int) -> int:
+    """Put a made-up study into the storage; return its id."""
+    made = make_study(n)
+    study_id = create_or_join(storage, made.spec, DECLARED, DATA)
+    study = get(storage, made.spec.name)
+    states = {"complete": "COMPLETE", "pruned": "PRUNED", "fail": "FAIL"}
+    for trial in made.trials:
+        study.add_trial(
+            optuna.trial.create_trial(
+                state=optuna.trial.TrialState[states[trial.state]],
+                value=trial.value,
+                params={"x": 0.5},
+                distributions={"x": optuna.distributions.FloatDistribution(0, 1)},
+                user_attrs=trial.attributes,
+                intermediate_values=trial.curve,
+            )
+        )
+    return study_id
+
+
+def rows(storage: Storage) -> list[tuple[Any, ...]]:
+    return storage.ledger.read(
+        """SELECT t.number, a.key, a.value_json, a.xmin::text
+             FROM trial_user_attributes a JOIN trials t USING (trial_id)
+            WHERE a.key LIKE 'verdict%%' ORDER BY 1, 2""",
+        (),
+    )
+
+
+def test_every_verdict_is_kept_and_written_once(storage: Storage) -> None:
+    study_id = fill(storage, 30)
+    report = read_judged(storage, "made-up")
+    expected = diagnose(report)
+    kept = rows(storage)
+    assert len(kept) == 3 * len(report.trials)
+    assert {number: json.loads(value) for number, key, value, _ in kept if key == "verdict"} == {
+        number: verdict.word for number, verdict in expected.items()
+    }
+    assert read_judged(storage, "made-up").trials[0].attributes["verdict_advice"] == expected[0].advice
+    assert rows(storage) == kept  # by the same transactions: nothing was written again
+    seen = counts(storage.ledger, study_id)
+    assert sum(seen.values()) == len(report.trials)
+    assert list(seen.values()) == sorted(seen.values(), reverse=True)
+
+
+def test_a_verdict_that_changes_is_written_again_and_nothing_else(storage: Storage) -> None:
+    fill(storage, 12)
+    read_judged(storage, "made-up")
+    before = rows(storage)
+    storage.ledger.annotate(get(storage, "made-up")._study_id, {3: {"verdict": 'an "older" one'}})
+    optuna_sees = optuna.load_study(study_name="made-up", storage=type(storage.optuna)(storage.url))
+    assert optuna_sees.trials[3].user_attrs["verdict"] == 'an "older" one'
+    with Storage(storage.url, Settings(None, Path(), Path())) as fresh:
+        read_judged(fresh, "made-up")
+    after = rows(storage)
+    assert [row[:3] for row in after] == [row[:3] for row in before]
+    changed = [row[:2] for row, old in zip(after, before, strict=True) if row != old]
+    assert changed == [(3, "verdict")]
+
+
+@pytest.fixture
+def dashboard(storage: Storage, tmp_path: Path) -> Iterator[str]:
+    (tmp_path / "artifacts").mkdir()
+    store = DirectoryStore(tmp_path / "artifacts")
+    with make_server("127.0.0.1", 0, optuna_dashboard.wsgi(storage.optuna, artifact_store=store)) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def asked(url: str) -> bytes:
+    with urllib.request.urlopen(url) as response:
+        return bytes(response.read())
+
+
+def test_the_dashboard_has_the_figures_and_the_answer(storage: Storage, dashboard: str, tmp_path: Path) -> None:
+    study_id = fill(storage, 12)
+    store = DirectoryStore(tmp_path / "artifacts")
+    assert publish(storage, store, study_id, "made-up", 12)
+    shown = json.loads(asked(f"{dashboard}/api/studies/{study_id}"))
+    n_figures = sum(len(section.figures) for section in document(read_judged(storage, "made-up")).sections)
+    assert len(shown["artifacts"]) == n_figures
+    assert "## Answer" in shown["note"]["body"]
+    for artifact in shown["artifacts"]:
+        address = f"/artifacts/{study_id}/{artifact['artifact_id']}"
+        assert f"]({address})" in shown["note"]["body"]
+        assert asked(dashboard + address).startswith(b"\x89PNG")
+    study = get(storage, "made-up")
+    for meta in get_all_artifact_meta(study):  # and any Optuna program can fetch them
+        target = tmp_path / meta.filename
+        download_artifact(artifact_store=store, artifact_id=meta.artifact_id, file_path=str(target))
+
+
+def test_publishing_again_replaces_the_figures_and_leaves_a_persons_note(storage: Storage, tmp_path: Path) -> None:
+    study_id = fill(storage, 12)
+    store = DirectoryStore(tmp_path)
+    study = get(storage, "made-up")
+    assert publish(storage, store, study_id, "made-up", 12)
+    first = study.user_attrs[GALLERY]
+    assert not publish(storage, store, study_id, "made-up", 12)
+    study.set_user_attr(GALLERY, first | {"figures": [*first["figures"], "gone"]})
+    key = "artifacts:gone"
+    storage.optuna.set_study_system_attr(study_id, key, "{}")
+    assert publish(storage, store, study_id, "made-up", 13)
+    assert study.user_attrs[GALLERY]["figures"] == first["figures"]
+    assert key not in storage.optuna.get_study_system_attrs(study_id)
+    assert len(list(tmp_path.iterdir())) == len(first["figures"])
+    optuna_dashboard.save_note(study, "my own words")
+    assert publish(storage, store, study_id, "made-up", 14)
+    assert optuna_dashboard.get_note(study) == "my own words"
+
+
+def test_the_figures_come_in_the_background_and_what_fails_is_said(storage: Storage, tmp_path: Path) -> None:
+    fill(storage, 3)
+    said: list[str] = []
+    (tmp_path / "a file").touch()
+    with keep_up_to_date(storage, DirectoryStore(tmp_path / "a file"), said.append):
+        _wait_for(lambda: bool(said))
+    assert said[0].startswith("Cannot draw the figures of made-up: FileExistsError")
+    with keep_up_to_date(storage, DirectoryStore(tmp_path), said.append):
+        _wait_for(lambda: GALLERY in get(storage, "made-up").user_attrs)
+    assert len(said) == 1
+
+
+def _wait_for(condition: Any) -> None:
+    for _ in range(600):
+        if condition():
+            return
+        threading.Event().wait(0.05)
+    raise AssertionError("it did not happen in time")

@@ -1,0 +1,88 @@
+"""However the workers' tidying interleaves, no trial loses a checkpoint that it could go on from, and few are kept."""
+
+from __future__ import annotations
+
+import optuna
+from hypothesis import given
+from hypothesis import strategies as st
+from optuna.trial import FrozenTrial, TrialState
+
+from studies.names import CONTINUES
+from studies.retention import KEPT, best, is_among_best, needed, sources
+
+EVENTS = ("start", "save", "complete", "fail", "lose", "claim", "list", "judge", "delete")
+
+
+class History:
+    """A study and a store. `model` is the store that nobody tidies."""
+
+    def __init__(self) -> None:
+        self.trials: list[FrozenTrial] = []
+        self.stored: set[int] = set()
+        self.model: set[int] = set()
+        self.listings: list[set[int]] = []
+        self.doomed: list[set[int]] = []
+
+    def in_state(self, state: TrialState) -> list[int]:
+        return [trial.number for trial in self.trials if trial.state == state]
+
+    def add(self, state: TrialState, **attributes: int) -> None:
+        trial = optuna.trial.create_trial(state=TrialState.COMPLETE, value=0.0, user_attrs=attributes)
+        trial.state, trial.number = state, len(self.trials)
+        self.trials.append(trial)
+
+    def happen(self, event: str, choice: int, value: int) -> None:
+        running, waiting = self.in_state(TrialState.RUNNING), self.in_state(TrialState.WAITING)
+        if event == "start":
+            self.add(TrialState.RUNNING)
+        elif event == "claim" and waiting:
+            self.trials[waiting[0]].state = TrialState.RUNNING
+        elif event == "list":
+            self.listings.append(set(self.stored))
+        elif event == "judge" and self.listings:
+            stored = self.listings.pop(choice % len(self.listings))
+            self.doomed.append(stored - needed(stored, self.trials, "minimize"))
+        elif event == "delete" and self.doomed:
+            self.stored -= self.doomed.pop(choice % len(self.doomed))
+        elif event in ("save", "complete", "fail", "lose") and running:
+            self.hurt_or_end(event, running[choice % len(running)], float(value))
+
+    def hurt_or_end(self, event: str, number: int, value: float) -> None:
+        trial = self.trials[number]
+        if event == "save" or (event == "complete" and is_among_best(value, self.trials, "minimize")):
+            self.stored.add(number)
+            self.model.add(number)
+        if event == "complete":
+            trial.state, trial.value = TrialState.COMPLETE, value
+        elif event in ("fail", "lose"):
+            trial.state = TrialState.FAIL
+            if event == "lose":
+                self.add(TrialState.WAITING, **{CONTINUES: number})
+
+    def goes_on_from(self, number: int, store: set[int]) -> int | None:
+        return next((source for source in (number, *sources(number, self.trials)) if source in store), None)
+
+
+@given(st.lists(st.tuples(st.sampled_from(EVENTS), st.integers(0, 9), st.integers(0, 9)), max_size=120))
+def test_no_checkpoint_is_lost_and_few_are_kept(events: list[tuple[str, int, int]]) -> None:
+    history = History()
+    for event in events:
+        history.happen(*event)
+        unfinished = history.in_state(TrialState.RUNNING) + history.in_state(TrialState.WAITING)
+        for number in unfinished:
+            assert history.goes_on_from(number, history.stored) == history.goes_on_from(number, history.model)
+        assert {trial.number for trial in best(history.trials, "minimize")} & history.model <= history.stored
+    left = history.stored & needed(history.stored, history.trials, "minimize")
+    assert len(left) <= KEPT + len(unfinished) if events else not left
+
+
+def test_the_best_by_direction_and_age() -> None:
+    trials = [optuna.trial.create_trial(value=value) for value in (3.0, 1.0, 2.0, 1.0, 5.0)]
+    for number, trial in enumerate(trials):
+        trial.number = number
+    assert [trial.number for trial in best(trials, "minimize")] == [1, 3, 2]
+    assert [trial.number for trial in best(trials, "maximize")] == [4, 0, 2]
+    assert is_among_best(1.5, trials, "minimize")
+    assert not is_among_best(2.0, trials, "minimize")
+    assert is_among_best(2.5, trials, "maximize")
+    assert is_among_best(-9.0, trials[:2], "maximize")

@@ -1,0 +1,121 @@
+"""One trial's life in one process: what is kept beside its value, and that a continued one keeps the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import optuna
+import pytest
+
+from studies.checkpoint import Checkpoints
+from studies.names import CONTINUES
+from studies.space import Space
+from studies.trial import Course, Outcome, run_trial
+
+from ..reports import make_spec
+
+VALUES = [0.3, 0.6, 0.5, 0.4, 0.45]  # the second epoch is the best one
+
+
+class Training:
+    """Epochs of known values, whose evidence says which epoch it is of."""
+
+    def __init__(self, broken: str = "") -> None:
+        self.n = 0
+        self.broken = broken
+        self.asked: list[int] = []
+
+    def epoch(self) -> dict[str, float]:
+        self.n += 1
+        return {"balanced_accuracy": VALUES[self.n - 1]}
+
+    def evidence(self) -> dict[str, Any]:
+        self.asked.append(self.n)
+        if self.broken:
+            raise RuntimeError(self.broken)
+        return {"epoch": self.n}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"n": self.n}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.n = state["n"]
+
+
+class Objective:
+    metrics: ClassVar = {"balanced_accuracy": "maximize"}
+    space: ClassVar[dict[str, Any]] = {}
+    datasets: ClassVar = {"none": "none"}
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self.make = make
+        self.started: list[Any] = []
+
+    def prepare(self, *given: Any) -> None:
+        return None
+
+    def start(self, params: Any, data: Any, *, seed: int, device: str) -> Any:
+        self.started.append(self.make())
+        return self.started[-1]
+
+
+def course(directory: Path, objective: Any, should_stop: Callable[[], str | None] = lambda: None) -> Course:
+    spec = make_spec(max_epochs=len(VALUES), pruner={"name": "none"})
+    return Course(spec, Space({}), objective, None, "cpu", should_stop, Checkpoints(directory, print))
+
+
+def run(course: Course, **attributes: Any) -> Outcome:
+    study = optuna.create_study(direction="maximize", pruner=optuna.pruners.NopPruner())
+    trial = study.ask()
+    for key, value in attributes.items():
+        trial.set_user_attr(key, value)
+    return run_trial(trial, course)
+
+
+def test_the_evidence_is_that_of_the_best_epoch_and_asked_for_only_then(tmp_path: Path) -> None:
+    objective = Objective(Training)
+    found = run(course(tmp_path, objective)).attributes
+    assert (found["epoch"], found["evidence"]) == (2, {"epoch": 2})
+    assert objective.started[0].asked == [1, 2]
+    assert found["peak_memory_mib"] > 10
+    assert all(metrics["epoch_s"] >= 0 for metrics in found["history"])
+
+
+@pytest.mark.parametrize("after", [1, 2, 3, 4])
+def test_a_continued_trial_ends_with_the_same_evidence(tmp_path: Path, after: int) -> None:
+    objective = Objective(Training)
+    stopped = run(course(tmp_path, objective, lambda: "asked" if objective.started[0].n == after else None))
+    assert stopped.reason == "stopped"
+    continued = run(course(tmp_path, objective), **{CONTINUES: 0})
+    whole = run(course(tmp_path / "whole", Objective(Training)))
+    assert continued.value == whole.value
+    assert continued.attributes["evidence"] == whole.attributes["evidence"] == {"epoch": 2}
+    assert objective.started[1].asked == [n for n in (1, 2) if n > after]
+
+
+def test_a_checkpoint_of_a_release_without_evidence_is_gone_on_from(tmp_path: Path) -> None:
+    from studies.checkpoint import write
+
+    write(tmp_path / "0.safetensors", {"state": {"n": 3}, "history": [{"balanced_accuracy": v} for v in VALUES[:3]]})
+    found = run(course(tmp_path, Objective(Training)), **{CONTINUES: 0})
+    assert (found.value, len(found.attributes["history"]), "evidence" in found.attributes) == (0.6, 5, False)
+
+
+def test_evidence_that_fails_costs_the_trial_nothing(tmp_path: Path) -> None:
+    found = run(course(tmp_path, Objective(lambda: Training("no predictions"))))
+    assert found.value == 0.6
+    assert found.attributes["evidence"] == {"error": "RuntimeError: no predictions"}
+
+
+def test_an_objective_without_evidence_works_as_before(tmp_path: Path) -> None:
+    class Plain:
+        def __init__(self) -> None:
+            self.training = Training()
+            self.epoch = self.training.epoch
+            self.state_dict = self.training.state_dict
+
+    found = run(course(tmp_path, Objective(Plain)))
+    assert found.value == 0.6
+    assert "evidence" not in found.attributes
