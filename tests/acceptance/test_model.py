@@ -186,7 +186,7 @@ def test_what_else_is_wrong_gets_one_sentence(studies: Studies) -> None:
 def test_data_that_changed_are_told(studies: Studies) -> None:
     path = Path(titles(studies.directory))
     params = {
-        "learning_rate": 1e-3, "weight_decay": 1e-5, "batch_size": 64, "dropout": 0.3, "freeze_embeddings": False,
+        "learning_rate": 1e-3, "decay_weights": False, "batch_size": 64, "dropout": 0.3, "freeze_embeddings": False,
         "optimizer": "adam", "hidden_layers": [128, 128], "pooling": "mean", "activation": "relu",
     }  # fmt: skip
     best = write_best(

@@ -46,6 +46,14 @@ def titles() -> Any:
     return meli_mlp.predictor(params, fitted, weights, device="cpu")
 
 
+def test_a_model_that_began_with_vectors_is_as_wide_as_they_were() -> None:
+    params = defaults(meli_mlp, hidden_layers=[128, 128])
+    weights = meli_mlp.build(params, len(VOCABULARY), len(CLASSES), torch.ones(len(VOCABULARY), 50)).state_dict()
+    recipe = {"digits": True, "min_letters": 1, "stop_words": "none"}
+    fitted = {"classes": CLASSES, "recipe": recipe, "vocabulary": VOCABULARY}
+    assert list(meli_mlp.predictor(params, fitted, weights, device="cpu").predict("phone"))
+
+
 @pytest.fixture(scope="module")
 def pictures() -> Any:
     params = defaults(cifar10_cnn)
