@@ -14,7 +14,7 @@ The map, in the order data flows:
     storage     the shared PostgreSQL: the embedded server, the fast Optuna storage, who works on what
     report      storage -> plain dataclasses -> a page; `view` and `tables` show it in a terminal
     exporters   report -> files
-    web         optuna-dashboard on the storage
+    web         optuna-dashboard on the storage, with the report's figures in it
 """
 
 __version__ = "0.1.0"

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import optuna
@@ -21,6 +21,7 @@ from studies.checkpoint import Checkpoints
 from studies.errors import StudiesError
 from studies.names import CONTINUES, REASON
 from studies.objective import load_objective
+from studies.report.summary import trial_of
 from studies.report.verdicts import first_attributes
 from studies.settings import Settings
 from studies.storage import Storage, open_storage
@@ -161,13 +162,9 @@ class _Worker:
             self.checkpoints.delete(trial.user_attrs[CONTINUES])
 
     def _verdict(self, trial: optuna.Trial, outcome: Outcome) -> dict[str, str]:
-        return first_attributes(
-            self.spec,
-            self.data_facts,
-            state=outcome.state.name.lower(),
-            reason=outcome.reason,
-            attributes=trial.user_attrs,
-        )
+        ends = trial_of(self.storage.optuna.get_trial(trial._trial_id), self.course.space)
+        ends = replace(ends, state=outcome.state.name.lower(), reason=outcome.reason)
+        return first_attributes(self.spec, self.data_facts, ends)
 
     def _beat(self, ended: threading.Event) -> None:
         # A lost connection is no reason to die: the next beat opens another.
