@@ -284,12 +284,12 @@ def score_sessions(
     }
 
 
-def by_session(metrics: Mapping[str, float]) -> list[tuple[str, float]]:
-    """Return the R2 of each session among the metrics."""
+def by_session(metrics: Mapping[str, float]) -> list[list[Any]]:
+    """Return pairs of a session and its R2, from the metrics."""
     own = (
         (name.removeprefix(R2_OF_SESSION), value) for name, value in metrics.items() if name.startswith(R2_OF_SESSION)
     )
-    return [(session, round(value, 4)) for session, value in own]
+    return [[session, round(value, 4)] for session, value in own]
 
 
 objective = PmsmTemperature()

@@ -19,7 +19,7 @@ The map, in the order data flows:
     exporters   report -> files
     train       the winner again: `winner` is what, `result` what came of it, `model` its directory, `card` its README
     predict     asking a model
-    web         optuna-dashboard on the storage
+    web         optuna-dashboard on the storage, with the report's figures in it
     notebook    all of it from Python, beginning with `studies.load`
 """
 

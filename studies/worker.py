@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import optuna
@@ -22,6 +22,7 @@ from studies.errors import StudiesError
 from studies.names import CONTINUED, REASON, UID
 from studies.objective import load_objective
 from studies.outcome import Outcome
+from studies.report.summary import trial_of
 from studies.report.verdicts import first_attributes
 from studies.sampling import OUT_OF_MEMORY
 from studies.settings import Settings
@@ -185,13 +186,9 @@ class _Worker:
             self.checkpoints.delete(number)
 
     def _verdict(self, trial: optuna.Trial, outcome: Outcome) -> dict[str, str]:
-        return first_attributes(
-            self.spec,
-            self.data_facts,
-            state=outcome.state.name.lower(),
-            reason=outcome.reason,
-            attributes=trial.user_attrs,
-        )
+        ends = trial_of(self.storage.optuna.get_trial(trial._trial_id), self.course.space)
+        ends = replace(ends, state=outcome.state.name.lower(), reason=outcome.reason)
+        return first_attributes(self.spec, self.data_facts, ends)
 
     def _beat(self, ended: threading.Event) -> None:
         # A lost connection is no reason to die: the next beat opens another.

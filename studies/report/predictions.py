@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from studies.report.summary import StudyReport, Trial
 
 MAX_PAIRS = 10
+MAX_GROUPS = 40
 
 
 def predictions(report: StudyReport) -> Section | None:
@@ -69,7 +70,7 @@ def read_groups(evidence: dict[str, Any]) -> tuple[str, str, list[tuple[str, flo
     """Return what the rows are grouped by, the metric, and each group's value; None without them."""
     try:
         groups = evidence["groups"]
-        values = [(str(name), float(value)) for name, value in groups["values"]]
+        values = [(str(name), float(value)) for name, value in groups["values"] if value is not None]
         return (str(groups["by"]), str(groups["metric"]), values) if values else None
     except (KeyError, TypeError, ValueError):
         return None
@@ -82,5 +83,8 @@ def _of_groups(best: Trial, by: str, metric: str, values: list[tuple[str, float]
         f"The {metric} of trial {best.number} after epoch {best.epoch} lies between {number(low)} ({by} {worst}) and "
         f"{number(high)}, over {plural(len(values), by)}."
     )
-    table = Table((by, metric), [(name, number(value)) for name, value in ordered])
-    return Section(TITLE, [text], [table], [figures.bars(f"{metric} of each {by}", ordered)])
+    shown = ordered[:MAX_GROUPS]
+    if len(shown) < len(ordered):
+        text += f" Shown are the lowest {MAX_GROUPS}."
+    table = Table((by, metric), [(name, number(value)) for name, value in shown])
+    return Section(TITLE, [text], [table], [figures.bars(f"{metric} of each {by}", shown)])

@@ -106,7 +106,7 @@ def read_report(storage: Storage, name: str) -> StudyReport:
     study = get(storage, name)
     space = space_of(study)
     stored = study.get_trials(deepcopy=False)
-    trials = [_trial(frozen, space) for frozen in stored]
+    trials = [trial_of(frozen, space) for frozen in stored]
     searched = space if space.parameters else _suggested(stored)
     return StudyReport(spec_of(study), study.user_attrs[DATA], trials, searched)
 
@@ -124,7 +124,8 @@ def _domain(distribution: BaseDistribution) -> Domain:
     return Range(kept["low"], kept["high"], kept["log"], kept["step"])
 
 
-def _trial(frozen: FrozenTrial, space: Space) -> Trial:
+def trial_of(frozen: FrozenTrial, space: Space) -> Trial:
+    """Return a trial as Optuna has it in our words."""
     stored = frozen.params or {}
     try:
         params = space.values_of(stored)

@@ -29,7 +29,7 @@ def diagnoses(report: StudyReport, verdicts: dict[int, Verdict]) -> Section | No
         example = verdicts[numbers[0]]
         evidence = f"trial {numbers[0]}: {example.evidence}" if example.evidence else ""
         rows.append((word, f"{len(numbers):,}", evidence, example.advice))
-    text = "What each trial's curve says of it; the verdict of every trial is in the last table."
+    text = "What each trial's curve and predictions say of it; the verdict of every trial is in the last table."
     return Section("Diagnoses", [text], [Table(("verdict", "trials", "for example", "worth trying"), rows)])
 
 

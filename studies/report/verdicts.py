@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from studies.names import VERDICT
 from studies.report.diagnose import ENDED, Verdict, diagnose, first_verdict
-from studies.report.summary import StudyReport, Trial, read_report
+from studies.report.summary import StudyReport, read_report
 from studies.study import get
 
 if TYPE_CHECKING:
+    from studies.report.summary import Trial
     from studies.spec import StudySpec
     from studies.storage import Storage
     from studies.storage.ledger import Ledger
@@ -37,17 +38,9 @@ def read_judged(storage: Storage, name: str) -> StudyReport:
     return replace(report, trials=trials)
 
 
-def first_attributes(
-    spec: StudySpec, data: dict[str, Any], *, state: str, reason: str | None, attributes: dict[str, Any]
-) -> dict[str, str]:
-    """Return the first verdict of a trial that ends like this, as the user attributes to keep."""
-    history = attributes.get("history") or []
-    trial = Trial(
-        number=0, state=state, value=None, params={}, epoch=None, reason=reason, started=None, ended=None,
-        curve={epoch: metrics[spec.metric] for epoch, metrics in enumerate(history, start=1)},
-        continues=None, continued_by=None, attributes=attributes,
-    )  # fmt: skip
-    return attributes_of(first_verdict(trial, spec, data)) if state in ENDED else {}
+def first_attributes(spec: StudySpec, data: dict[str, Any], trial: Trial) -> dict[str, str]:
+    """Return the first verdict of a trial that ends, as the user attributes to keep. data: see StudyReport."""
+    return attributes_of(first_verdict(trial, spec, data)) if trial.state in ENDED else {}
 
 
 def attributes_of(verdict: Verdict) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import math
 import pkgutil
 import re
@@ -75,6 +76,27 @@ def test_defaults_train_to_finite_values(subject: Subject) -> None:
         assert all(math.isfinite(value) for value in metrics.values()), metrics
         assert set(subject.objective.metrics) <= set(metrics)
         assert "train_loss" in metrics
+
+
+def test_every_metric_has_its_baseline(subject: Subject) -> None:
+    metrics = subject.start().epoch()
+    for name in subject.objective.metrics:
+        assert math.isfinite(metrics[f"baseline_{name}"]), name
+
+
+def test_evidence_is_small_plain_json_about_the_last_validation(subject: Subject) -> None:
+    training = subject.start()
+    if not hasattr(training, "evidence"):
+        return
+    training.epoch()
+    found = training.evidence()
+    assert len(json.dumps(found, allow_nan=False)) < 64 * 1024
+    assert json.loads(json.dumps(found)) == found
+    training.test()
+    assert training.evidence() == found  # nothing of the test rows
+    again = subject.start()
+    again.epoch()
+    assert again.evidence() == found
 
 
 def test_the_same_seed_gives_the_same_values_and_another_does_not(subject: Subject) -> None:

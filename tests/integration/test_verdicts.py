@@ -17,6 +17,7 @@ from optuna.artifacts import download_artifact, get_all_artifact_meta
 
 from studies.artifacts import DirectoryStore
 from studies.report.diagnose import diagnose
+from studies.report.document import exact, number
 from studies.report.sections import document
 from studies.report.verdicts import counts, read_judged
 from studies.settings import Settings
@@ -78,6 +79,28 @@ def test_every_verdict_is_kept_and_written_once(storage: Storage) -> None:
     seen = counts(storage.ledger, study_id)
     assert sum(seen.values()) == len(report.trials)
     assert list(seen.values()) == sorted(seen.values(), reverse=True)
+
+
+def test_the_page_has_the_numbers_of_the_database(storage: Storage) -> None:
+    study_id = fill(storage, 40)
+    sections = {section.title: section for section in document(read_judged(storage, "made-up")).sections}
+    shown = {int(row[0]): row for row in sections["All trials"].tables[0].rows}
+    plain = optuna.load_study(study_name="made-up", storage=optuna.storages.RDBStorage(storage.url))
+    for trial in plain.trials:
+        value = trial.value if trial.state == optuna.trial.TrialState.COMPLETE else None
+        words = [number(value), exact(trial.user_attrs["epoch"]), str(len(trial.intermediate_values))]
+        assert list(shown[trial.number][2:5]) == words
+        assert shown[trial.number][6] == trial.user_attrs["verdict"]
+    kinds = {row[0]: int(row[1]) for row in sections["Diagnoses"].tables[0].rows}
+    assert kinds == counts(storage.ledger, study_id)
+    best = plain.best_trial
+    assert sections["Answer"].tables[0].rows[0][1] == exact(best.value)
+    table = {row[0]: row for row in sections["Predictions of the best trial"].tables[0].rows}
+    for name, counted in zip(
+        best.user_attrs["evidence"]["classes"], best.user_attrs["evidence"]["confusion"], strict=True
+    ):
+        assert table[name][1] == f"{sum(counted):,}"
+        assert table[name][2] == number(max(counted) / sum(counted))
 
 
 def test_a_verdict_that_changes_is_written_again_and_nothing_else(storage: Storage) -> None:

@@ -60,6 +60,15 @@ def test_peak_memory_is_that_of_the_trial_not_of_the_one_before() -> None:
     assert peak_memory_mib("cpu") < before + 100
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_peak_memory_of_a_gpu_is_torchs() -> None:
+    reset_peak_memory("cuda")
+    before = peak_memory_mib("cuda")
+    block = torch.ones(64 * 2**20, device="cuda")  # 256 MiB
+    del block
+    assert peak_memory_mib("cuda") == pytest.approx(before + 256, abs=2)
+
+
 @st.composite
 def scored(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
     n_classes = draw(st.integers(2, 5))

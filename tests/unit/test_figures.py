@@ -20,6 +20,7 @@ from studies.report.summary import StudyReport
 
 from ..reports import HOSTILE, make_evidence, make_report, make_study, make_trial
 
+TITLE = "Predictions of the best trial"
 FORMULA = r"$\frac{broken"
 
 
@@ -34,7 +35,7 @@ def section(report: StudyReport, title: str) -> Any:
 def test_the_matrix_and_its_numbers_are_those_of_the_evidence() -> None:
     counts = [[8, 2, 0], [1, 6, 3], [0, 0, 20]]
     report = with_evidence({"classes": ["a", "b", "c"], "confusion": counts, "pr_auc": [0.9, 0.7, 1.0]})
-    found = section(report, "Predictions of the best trial")
+    found = section(report, TITLE)
     assert found.text == [
         "Trial 0 answered 40 validation rows of 3 classes, 85.0% of them rightly, after epoch 2. "
         "The lowest recall is 0.6000, of b. The most frequent mistake takes b for c (3 times)."
@@ -56,9 +57,7 @@ def test_of_many_classes_the_worst_and_the_most_confused_are_shown() -> None:
     n = 632
     confusion = np.eye(n, dtype=np.int64) * 10
     confusion[5, 9] = 30
-    found = section(
-        with_evidence(confused(confusion, [f"CLASS {k}" for k in range(n)])), "Predictions of the best trial"
-    )
+    found = section(with_evidence(confused(confusion, [f"CLASS {k}" for k in range(n)])), TITLE)
     assert next(iter(found.tables[0].rows)) == ("CLASS 5", "40", "0.2500")
     assert list(found.tables[1].rows) == [("CLASS 5", "CLASS 9", "30")]
     assert "of 632 classes" in found.text[0]
@@ -66,14 +65,21 @@ def test_of_many_classes_the_worst_and_the_most_confused_are_shown() -> None:
 
 def test_groups_are_shown_worst_first() -> None:
     groups = {"by": "session", "metric": "r2", "values": [["17", 0.9], ["4", -0.2]]}
-    found = section(with_evidence({"groups": groups}), "Predictions of the best trial")
+    found = section(with_evidence({"groups": groups}), TITLE)
     assert list(found.tables[0].rows) == [("4", "-0.2000"), ("17", "0.9000")]
     assert "lies between -0.2000 (session 4) and 0.9000, over 2 sessions" in found.text[0]
 
 
+def test_of_many_groups_the_lowest_are_shown() -> None:
+    values = [[n, n / 1000] for n in range(3000)]
+    found = section(with_evidence({"groups": {"by": "day", "metric": "r2", "values": [*values, ["nan", None]]}}), TITLE)
+    assert len(found.tables[0].rows) == len(found.figures[0].data[0]["x"]) == 40
+    assert "over 3,000 days. Shown are the lowest 40." in found.text[0]
+
+
 @pytest.mark.parametrize("evidence", [None, 3, {}, {"groups": 3}, {"groups": {"by": 1, "metric": 2, "values": [[1]]}}])
 def test_without_evidence_that_is_known_there_is_no_section(evidence: Any) -> None:
-    assert section(with_evidence(evidence), "Predictions of the best trial") is None
+    assert section(with_evidence(evidence), TITLE) is None
 
 
 def test_evidence_that_was_not_kept_is_said() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-HEAVY = ("torch", "optuna", "pandas", "numpy", "plotly", "pyarrow", "sqlalchemy")
+HEAVY = ("torch", "optuna", "pandas", "numpy", "plotly", "matplotlib", "pyarrow", "sqlalchemy")
 
 
 def test_help_loads_nothing_heavy() -> None:
