@@ -266,7 +266,7 @@ def values(kinds: list[Kind], n_seeds: int, n_epochs: int) -> None:
         data = load_titles("pricerunner", directory, directory / "cache")
         lines = directory / "train.jsonl.gz"
         as_json_lines(data, lines)
-        for (objective, kind, given), frozen in itertools.product(kinds, (False, True)):
+        for (objective, kind, given), frozen in itertools.product(kinds, (True, False)):
             params = completed(objective, given, freeze_embeddings=frozen, batch_size=256)
             found: list[tuple[float, float]] = []
             for seed in range(n_seeds):
