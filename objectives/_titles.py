@@ -26,7 +26,6 @@ from objectives._predict import batches, file_in, is_named, likeliest, open_line
 from objectives._rows import RowEmbedding, RowOptimizer
 
 EMBEDDING_WIDTH = 300  # unless the data have vectors; that of those which the published models start from
-POOL_BATCHES = 50
 SCORE_BATCH = 1024
 PREDICT_WORDS = 64 * SCORE_BATCH  # of a batch, padding included
 
@@ -207,15 +206,13 @@ class TitleBatches:
     def shuffled(self, batch_size: int, order: torch.Generator) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield words [n, longest], lengths [n] and labels [n] of every title once, in random batches.
 
-        Titles of like length share a batch, which saves a third of the padding: a random pool of fifty batches is
-        sorted by length and cut, and the batches are shuffled again.
+        Titles of like length in a batch would save padding, and cost more than that: they are of like classes, too. On
+        the bundled titles the perceptron with frozen embeddings then reaches .60 in place of .78 after one epoch, .927
+        in place of .941 after three (batch 256, n = 3 seeds, sd .05 and .003).
         """
         shuffled = torch.randperm(len(self._lengths), generator=order).numpy()
-        for pool in np.array_split(shuffled, max(1, len(shuffled) // (batch_size * POOL_BATCHES))):
-            by_length = pool[np.argsort(self._lengths[pool], kind="stable")]
-            starts = torch.randperm(-(-len(pool) // batch_size), generator=order).numpy() * batch_size
-            for start in starts:
-                yield self._batch(by_length[start : start + batch_size])
+        for start in range(0, len(shuffled), batch_size):
+            yield self._batch(shuffled[start : start + batch_size])
 
     def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield the same, from the first title to the last."""
