@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import optuna
 import pytest
 
-from studies.names import CONTINUED_BY, CONTINUES, REASON
+from studies.names import CONTINUED_BY, CONTINUES, REASON, UID
 from studies.settings import Settings
+from studies.spec import StudySpec
 from studies.storage import Storage
-from studies.study import continue_trial
+from studies.study import continue_trial, create_or_join, get
 
 
 @pytest.fixture
@@ -72,11 +75,14 @@ def test_a_continuation_takes_the_place_of_its_trial(storage: Storage, study: op
     assert (again.number, again.params["x"]) == (1, x)
 
 
-def test_a_trial_lost_too_often_is_not_queued_again(storage: Storage, study: optuna.Study) -> None:
+def test_a_trial_is_retried_max_retries_times_and_a_stop_is_no_retry(storage: Storage, study: optuna.Study) -> None:
     worker = storage.ledger.enter(study._study_id, "cpu")
-    for _ in range(3):
-        assert continue_trial(storage, study, claim(storage, study, worker), "lost", max_retries=2)
-    assert len(study.get_trials()) == 3
+    reasons = ("lost", "stopped", "connection", "stopped", "lost")
+    for reason in reasons:
+        assert continue_trial(storage, study, claim(storage, study, worker), reason, max_retries=2)
+    trials = study.get_trials()
+    assert [trial.user_attrs[REASON] for trial in trials] == list(reasons)
+    assert [trial.user_attrs.get(CONTINUED_BY) for trial in trials] == [1, 2, 3, 4, None]
     assert storage.ledger.budget(study._study_id).counted == 1
 
 
@@ -99,3 +105,23 @@ def test_a_stop_reaches_the_heartbeat_and_is_forgotten_by_the_next_launch(
     assert storage.ledger.heartbeat(worker) == "enough"
     storage.ledger.open_study(study._study_id, n_trials=9)
     assert storage.ledger.heartbeat(worker) is None
+
+
+def test_people_who_launch_a_study_at_once_join_one(database_url: str, storage: Storage, tmp_path: Path) -> None:
+    given = {"name": "shared", "objective": "a.b", "direction": "minimize", "n_trials": 9}
+    spec = StudySpec.model_validate(given | {"start_with": [{"x": 1}, {"x": 2}]})
+    declared = {"x": {"low": 0.0, "high": 3.0, "default": 0.0}}
+
+    def launch(_: int) -> tuple[int, str]:
+        with Storage(database_url, Settings(None, tmp_path, tmp_path)) as own:
+            study_id = create_or_join(own, spec, declared, {"name": "none"})
+            return study_id, get(own, "shared").user_attrs[UID]
+
+    with ThreadPoolExecutor(6) as people:
+        joined = set(people.map(launch, range(6)))
+    assert len(joined) == 1
+    trials = get(storage, "shared").get_trials()
+    assert [trial.system_attrs["fixed_params"] for trial in trials] == [{"x": 1.0}, {"x": 2.0}]
+    assert storage.ledger.budget(joined.pop()[0]).n_trials == 9
+    create_or_join(storage, spec.model_copy(update={"name": "other"}), declared, {})
+    assert get(storage, "other").user_attrs[UID] != get(storage, "shared").user_attrs[UID]
