@@ -29,7 +29,7 @@ from studies.storage.sql import TRIAL_COLUMNS
 _PLANNED = "LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off"
 _NEW = "t.trial_id > _after AND t.trial_id < _end"
 
-_SOON = "PERFORM set_config('synchronous_commit', 'off', true)"
+_SOON = "SET LOCAL synchronous_commit = off"
 
 _NEXT_NUMBER = """coalesce((SELECT max(t.number) FROM trials t WHERE t.study_id = _study_id
             AND t.trial_id >= _after AND t.trial_id < _end), _last_number) + 1"""

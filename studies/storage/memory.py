@@ -8,7 +8,9 @@ their way to the server for a moment (`Pending`).
 from __future__ import annotations
 
 import json
+import math
 import threading
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -84,6 +86,7 @@ class OwnTrial:
         self.lock = threading.RLock()
         self.n_lost = n_lost  # connections, when it was last written to
         self.pending = Pending()
+        self.reported_at = -math.inf  # when a report was last sent, on the monotonic clock
         self._trial = trial
 
     @property
@@ -135,6 +138,14 @@ class OwnTrial:
             self.pending.system_attrs.update(texts)
             self._trial.system_attrs.update({key: json.loads(text) for key, text in texts.items()})
 
+    def set_report(self, step: int, value: float, texts: Mapping[str, str]) -> None:
+        """Report a value, with user attributes given as JSON."""
+        with self.lock:
+            self.pending.reports[step] = value
+            self._trial.intermediate_values[step] = value
+            if texts:
+                self.set_user_attrs(texts)
+
     def everything(self) -> Pending:
         """Return all that was ever written to the trial, to be written again."""
         distributions = self._trial.distributions
@@ -149,12 +160,13 @@ class OwnTrial:
         )
 
     def wrote(self, writes: Pending) -> None:
-        """Take in writes that reached the database, and all that lingered with them."""
-        if self.pending:
-            self.pending = Pending()
+        """Take in writes that reached the database, with all that lingered."""
+        self.pending = Pending()
         if writes.user_attrs:
             self._trial.user_attrs.update({key: json.loads(text) for key, text in writes.user_attrs.items()})
-        self._trial.intermediate_values.update(writes.reports)
+        if writes.reports:
+            self._trial.intermediate_values.update(writes.reports)
+            self.reported_at = time.monotonic()
         if writes.finals:
             self._trial.values = writes.finals
 

@@ -6,8 +6,10 @@ study at the same time. `studies` and `trials` beside this file hold its other p
 What a worker may rely on:
 
 - Reports, states and values are in the database when the call returns, for all to see, and everything set on the trial
-  before is there with them. Parameters and attributes set on a trial that this process runs travel with its next
-  report or end, or by themselves after LINGER_S, whichever comes first; this process sees them at once.
+  before is there with them.
+- On a trial that this process runs, parameters, attributes, and reports that follow the one before within LINGER_S
+  travel together: with the trial's next report or end, or by themselves after LINGER_S, whichever comes first. This
+  process sees them at once. Epochs that take longer than LINGER_S never linger.
 - A trial's creation waits for the server's disk, and so for the end of the trial before it. Reports and ends do not
   wait themselves: a server that crashes may forget the last fraction of a second of a running or just ended trial. Its
   worker still has it in memory, and writes it again when it is connected again.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 from collections.abc import Iterable, Sequence
@@ -94,10 +93,7 @@ def running_trial(trial_id: int, number: int, start: datetime) -> FrozenTrial:
 
 def detached(trial: FrozenTrial) -> FrozenTrial:
     """Return a copy that later writes to this trial do not reach; Optuna's `Trial` writes into what it is given."""
-    twin = copy.copy(trial)
-    twin.params = dict(trial.params)
-    twin.distributions = dict(trial.distributions)
-    twin.user_attrs = dict(trial.user_attrs)
-    twin.system_attrs = dict(trial.system_attrs)
-    twin.intermediate_values = dict(trial.intermediate_values)
+    twin = FrozenTrial.__new__(FrozenTrial)  # copy.copy goes through pickle's protocol and takes twice as long
+    for name, value in vars(trial).items():
+        vars(twin)[name] = dict(value) if type(value) is dict else value
     return twin

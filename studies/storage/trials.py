@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from optuna.distributions import BaseDistribution, check_distribution_compatibility
@@ -28,9 +30,9 @@ Parameters = Mapping[str, tuple[float, BaseDistribution]]
 
 @dataclass(frozen=True, eq=False)
 class Ended:
-    """A trial that ended here, and how to end it again. n_lost: connections, when it ended."""
+    """A trial that ended here. again: how to end it again. n_lost: connections, when it ended."""
 
-    again: Statement
+    again: Callable[[], Statement]
     n_lost: int
 
 
@@ -159,9 +161,17 @@ class TrialStore(StudyStore):
         self.record_epoch(trial_id, step, intermediate_value, {})
 
     def record_epoch(self, trial_id: int, step: int, value: float, user_attrs: Mapping[str, Any]) -> None:
-        """Report a value and set user attributes, in one statement with all that was set before."""
-        writes = Pending(user_attrs=_texts(user_attrs), reports={int(step): float(value)})
-        self._write(trial_id, self._own(trial_id), writes)
+        """Report a value and set user attributes, in one statement with all that was set before.
+
+        Reports that follow each other faster than LINGER_S linger, and so travel together.
+        """
+        step, value, texts = int(step), float(value), _texts(user_attrs)
+        own = self._own(trial_id)
+        if own is None or time.monotonic() > own.reported_at + LINGER_S:
+            self._write(trial_id, own, Pending(user_attrs=texts, reports={step: value}))
+        else:
+            own.set_report(step, value, texts)
+            self._linger()
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
         """Change a trial's state and set its values; False when it should start but runs already."""
@@ -193,8 +203,7 @@ class TrialStore(StudyStore):
         ending = {"ending": state.name, "complete": utc(complete)}
         self._write(trial_id, own, writes, ending)
         if own is not None:
-            again = _statement(trial_id, own.everything().with_more(writes), ending, soon=False, start=own.start)
-            self._unsettled.append(Ended(again, own.n_lost))
+            self._unsettled.append(Ended(partial(_again, own, writes, ending), own.n_lost))
             own.study.add_ended(own.finished(state, writes.finals, complete))
 
     def flush(self, *, wait_s: float | None = None) -> None:
@@ -249,7 +258,7 @@ class TrialStore(StudyStore):
         sent = self._send(own.id, statement, ending, wait_s)
         if sent:
             own.n_lost = self._connections.n_lost
-            own.wrote(writes)
+            own.wrote(together)
         return sent
 
     def _send(
@@ -327,7 +336,7 @@ class TrialStore(StudyStore):
         """After a connection was lost, end what a crashed server may have forgotten the end of."""
         for ended in list(self._unsettled):
             if ended.n_lost != self._connections.n_lost:
-                self._connections.run(*ended.again)
+                self._connections.run(ended.again)
 
     def _read_changes(self, study: StudyMemory) -> None:
         """Read what is new in a study since the last time."""
@@ -372,6 +381,10 @@ def _statement(
     if start is not None:
         given["start"] = utc(start)
     return functions.call_write(given), given | {"trial_id": trial_id}
+
+
+def _again(own: OwnTrial, writes: Pending, ending: Mapping[str, Any]) -> Statement:
+    return _statement(own.id, own.everything().with_more(writes), ending, soon=False, start=own.start)
 
 
 def _texts(attrs: Mapping[str, Any]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 import time
@@ -162,26 +163,35 @@ def test_what_lingers_arrives_with_the_report_and_by_itself(storage: PostgresSto
     assert seen.params == {"x": 0.5, "kind": "b"}
     assert (seen.intermediate_values, seen.user_attrs) == ({1: 0.25}, {"seconds": 3})
     storage.set_trial_user_attr(trial_id, "note", "late")
+    storage.record_epoch(trial_id, 2, 0.75, {})
     deadline = time.monotonic() + 20
-    while "note" not in rdb.get_trial(trial_id).user_attrs:
+    while "note" not in rdb.get_trial(trial_id).user_attrs or len(rdb.get_trial(trial_id).intermediate_values) < 2:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     storage.finish_trial(trial_id, TrialState.COMPLETE, [0.5], {"reason": "done"})
     assert rdb.get_trial(trial_id) == storage.get_trial(trial_id)
 
 
-def test_own_trial_ended_by_somebody_else(storage: PostgresStorage, other: PostgresStorage) -> None:
+def test_own_trial_ended_by_somebody_else(
+    storage: PostgresStorage, other: PostgresStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("studies.storage.trials.LINGER_S", 60)
     study_id = storage.create_new_study(MINIMIZE)
-    first, second, third = (storage.create_new_trial(study_id) for _ in range(3))
-    for trial_id in (first, second, third):
+    first, second, third, fourth = (storage.create_new_trial(study_id) for _ in range(4))
+    storage.set_trial_intermediate_value(fourth, 0, 1.0)
+    for trial_id in (first, second, third, fourth):
         other.set_trial_state_values(trial_id, TrialState.FAIL)
     with pytest.raises(UpdateFinishedTrialError):
         storage.set_trial_intermediate_value(first, 0, 1.0)
     storage.record_heartbeat(second)
     assert storage.get_trial(second).state == TrialState.FAIL
-    assert [trial.state for trial in storage.get_all_trials(study_id)] == [TrialState.FAIL] * 3
+    storage.set_trial_intermediate_value(fourth, 1, 1.0)  # lingers
+    with pytest.raises(UpdateFinishedTrialError):
+        storage.set_trial_state_values(fourth, TrialState.COMPLETE, [1.0])
+    assert [trial.state for trial in storage.get_all_trials(study_id)] == [TrialState.FAIL] * 4
     with pytest.raises(UpdateFinishedTrialError):
         storage.set_trial_state_values(third, TrialState.COMPLETE, [1.0])
+    storage._timer.cancel()  # type: ignore[union-attr]
 
 
 # --- heartbeats -------------------------------------------------------------------------------------------------------
@@ -303,12 +313,31 @@ def test_statements_of_a_trial(storage: PostgresStorage, monkeypatch: pytest.Mon
     trial.suggest_categorical("kind", ["a", "b"])
     assert len(sent) == 2  # is anything waiting; create
     for step in range(3):
+        storage._own(trial._trial_id).reported_at = -math.inf  # type: ignore[union-attr]  # long ago
         trial.set_user_attr(f"seconds_{step}", 1.5)
         trial.report(0.5, step)
         assert not trial.should_prune()  # between rungs
     assert len(sent) == 2 + 3
     study.tell(trial, 0.5)
     assert len(sent) == 2 + 3 + 1
+    storage._timer.cancel()  # type: ignore[union-attr]
+
+
+def test_reports_faster_than_a_statement_travel_together(
+    storage: PostgresStorage, rdb: RDBStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study_id = storage.create_new_study(MINIMIZE)
+    storage.get_study_directions(study_id)
+    sent = _count(storage, monkeypatch)
+    trial_id = storage.create_new_trial(study_id)
+    for step in range(100):
+        storage.record_epoch(trial_id, step, float(step), {"last": step})
+    assert storage.get_trial(trial_id).intermediate_values == {step: float(step) for step in range(100)}
+    assert (rdb.get_trial(trial_id).intermediate_values, rdb.get_trial(trial_id).user_attrs) == ({0: 0.0}, {"last": 0})
+    storage.finish_trial(trial_id, TrialState.COMPLETE, [0.5])
+    assert len(sent) == 3  # create, the first report, everything else
+    assert rdb.get_trial(trial_id) == storage.get_trial(trial_id)
+    assert rdb.get_trial(trial_id).user_attrs == {"last": 99}
     storage._timer.cancel()  # type: ignore[union-attr]
 
 
