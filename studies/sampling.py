@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,12 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
+from studies.pruning import Hyperband, SuccessiveHalving
 from studies.space import Choice, Space, encoded
 from studies.spec import Pruner, StudySpec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from optuna import Study
 
@@ -39,13 +41,11 @@ def make_sampler(spec: StudySpec, space: Space) -> BaseSampler:
 def make_pruner(pruner: Pruner, max_epochs: int) -> optuna.pruners.BasePruner:
     """Return the pruner of a study whose trials report after each of at most max_epochs epochs."""
     if pruner.name == "hyperband":
-        return optuna.pruners.HyperbandPruner(
+        return Hyperband(
             min_resource=pruner.min_epochs, max_resource=max_epochs, reduction_factor=pruner.reduction_factor
         )
     if pruner.name == "successive_halving":
-        return optuna.pruners.SuccessiveHalvingPruner(
-            min_resource=pruner.min_epochs, reduction_factor=pruner.reduction_factor
-        )
+        return SuccessiveHalving(min_resource=pruner.min_epochs, reduction_factor=pruner.reduction_factor)
     if pruner.name == "median":
         return optuna.pruners.MedianPruner(n_warmup_steps=pruner.min_epochs)
     return optuna.pruners.NopPruner()
@@ -56,6 +56,27 @@ class _Grid(optuna.samplers.GridSampler):
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """See BaseSampler."""
+
+
+class _OneReading:
+    """A study whose trials are read once, when they are first asked for. TPE asks two times and more for each trial."""
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+        self._trials: list[FrozenTrial] | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._study, name)
+
+    def _get_trials(
+        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
+    ) -> list[FrozenTrial]:
+        if self._trials is None:
+            self._trials = self._study._storage.get_all_trials(self._study._study_id, deepcopy=False)
+        found = [trial for trial in self._trials if states is None or trial.state in states]
+        return copy.deepcopy(found) if deepcopy else found
+
+    get_trials = _get_trials
 
 
 class SeededSampler(BaseSampler):
@@ -70,22 +91,23 @@ class SeededSampler(BaseSampler):
         self._name = name
         self._seed = seed
         self._current: tuple[int, BaseSampler] | None = None
+        self._reading: tuple[int, _OneReading] | None = None
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """See BaseSampler."""
-        return self._of(trial).infer_relative_search_space(study, trial)
+        return self._of(trial).infer_relative_search_space(self._seen(study, trial), trial)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """See BaseSampler."""
-        return self._of(trial).sample_relative(study, trial, search_space)
+        return self._of(trial).sample_relative(self._seen(study, trial), trial, search_space)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """See BaseSampler."""
-        return self._of(trial).sample_independent(study, trial, param_name, param_distribution)
+        return self._of(trial).sample_independent(self._seen(study, trial), trial, param_name, param_distribution)
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """See BaseSampler."""
@@ -97,3 +119,8 @@ class SeededSampler(BaseSampler):
             kind = optuna.samplers.TPESampler if self._name == "tpe" else optuna.samplers.RandomSampler
             self._current = trial.number, kind(seed=seed)
         return self._current[1]
+
+    def _seen(self, study: Study, trial: FrozenTrial) -> Study:
+        if self._reading is None or self._reading[0] != trial.number:
+            self._reading = trial.number, _OneReading(study)
+        return self._reading[1]  # type: ignore[return-value]

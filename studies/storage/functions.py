@@ -44,7 +44,8 @@ _SIGNATURE = "t.xmin::text::bigint" + "".join(
 )  # fmt: skip
 
 # What changed in a study since the last time. A trial that this process runs itself (`_own`) is news only when somebody
-# else ended it, and is watched without a signature. A row of nulls says that nothing changed; no row, that there is no
+# else ended it, and is watched without a signature. With a signature of 0 a trial is news when it has ended, which is
+# all that a question about finished trials needs to know. A row of nulls says that nothing changed; no row, that there is no
 # such study.
 CHANGES = f"""
 FUNCTION studies.changes_VERSION(
@@ -67,7 +68,9 @@ BEGIN
         SELECT t.trial_id FROM unnest(_watched, _signatures) w (trial_id, signature)
             JOIN trials t ON t.trial_id = w.trial_id
         WHERE t.trial_id <= _after AND t.study_id = _study_id
-            AND CASE WHEN w.signature IS NULL THEN t.state <> 'RUNNING' ELSE w.signature <> {_SIGNATURE} END) r;
+            AND CASE WHEN w.signature IS NULL THEN t.state <> 'RUNNING'
+                WHEN w.signature = 0 THEN t.state NOT IN ('RUNNING', 'WAITING')
+                ELSE w.signature <> {_SIGNATURE} END) r;
     IF _changed IS NOT NULL THEN
         RETURN QUERY SELECT {TRIAL_COLUMNS.replace("t.state,", "t.state::text,")},
             ({_SIGNATURE})::bigint
@@ -76,6 +79,41 @@ BEGIN
         RETURN QUERY SELECT NULL::int, NULL::int, NULL, NULL::timestamp, NULL::timestamp, NULL, NULL, NULL, NULL, NULL,
             NULL::bigint FROM studies WHERE study_id = _study_id;
     END IF;
+END $$"""
+
+# What trials reported at the rungs of successive halving: the attributes `completed_rung_*`, which Optuna's own pruners
+# write and read too. Theirs read every trial whole to get at them, ours asks for these alone, and for new ones only.
+# `_taken` is what the write returned that comes with the question; false goes straight back.
+#
+# An attribute of a transaction that was open when others were read may have an older id than theirs: `_after` stays where
+# it is until no transaction from then is open any more. For that, each row comes with the newest id, the oldest open
+# transaction, and the newest one, which is the one that reads: it has written.
+RUNGS = f"""
+FUNCTION studies.rungs_VERSION(_study_id int, _after_attribute int, _taken bool) RETURNS TABLE (
+    taken bool, newest int, oldest_open bigint, reading bigint, number int, key text, value text
+) {_PLANNED} AS $$
+#variable_conflict use_column
+BEGIN
+    IF NOT _taken THEN
+        RETURN QUERY SELECT false, NULL::int, NULL::bigint, NULL::bigint, NULL::int, NULL, NULL;
+        RETURN;
+    END IF;
+    RETURN QUERY
+        WITH now AS (
+            SELECT coalesce(max(a.trial_system_attribute_id), 0) AS newest,
+                pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest_open,
+                pg_current_xact_id()::text::bigint AS reading
+            FROM trial_system_attributes a)
+        SELECT true, now.newest, now.oldest_open, now.reading, r.number, r.key::text, r.value_json::text
+        FROM now LEFT JOIN (
+            SELECT t.number, a.key, a.value_json
+            FROM trials t JOIN trial_system_attributes a ON a.trial_id = t.trial_id
+            WHERE _after_attribute < 0 AND t.study_id = _study_id AND starts_with(a.key, 'completed_rung_')
+            UNION ALL
+            SELECT t.number, a.key, a.value_json
+            FROM trial_system_attributes a JOIN trials t ON t.trial_id = a.trial_id
+            WHERE _after_attribute >= 0 AND a.trial_system_attribute_id > _after_attribute
+                AND t.study_id = _study_id AND starts_with(a.key, 'completed_rung_')) r ON true;
 END $$"""
 
 # The queue alone, which `Study.ask` looks at before each trial: whether anything waits, or null if there is no study.
@@ -224,7 +262,7 @@ BEGIN
     RETURN true;
 END $$"""
 
-_ALL = (CHANGES, IS_WAITING, CREATE, CLAIM, REPORT, WRITE)
+_ALL = (CHANGES, RUNGS, IS_WAITING, CREATE, CLAIM, REPORT, WRITE)
 
 VERSION = hashlib.sha256("".join(_ALL).encode()).hexdigest()[:8]
 
@@ -257,6 +295,11 @@ CALL_REPORT = f"SELECT studies.report_{VERSION}(%(trial_id)s, %(step)s, %(value)
 def call_write(given: Iterable[str]) -> str:
     """Return the call that writes to a trial the arguments of these names."""
     return f"SELECT studies.write_trial_{VERSION}(%(trial_id)s, {_named(tuple(given))})"
+
+
+def call_rungs(write: str) -> str:
+    """Return the call that carries out a write and then reads the rungs."""
+    return f"SELECT * FROM studies.rungs_{VERSION}(%(study_id)s, %(after_attribute)s, ({write}))"
 
 
 def call_create_from(given: Iterable[str]) -> str:

@@ -179,6 +179,31 @@ class OwnTrial:
         return trial
 
 
+class Rungs:
+    """What a study's trials reported at each rung of successive halving, each read once.
+
+    entries: for each attribute `completed_rung_*` the trials' numbers and values, as they were read; only added to.
+    """
+
+    def __init__(self) -> None:
+        self.entries: dict[str, list[tuple[int, float]]] = {}
+        self.after = -1  # the id of an attribute before which all have been read
+        self._lock = threading.Lock()
+        self._known: dict[str, set[int]] = {}
+        self._newest, self._reading = -1, 0  # at an earlier reading: the newest attribute, and its own transaction
+
+    def add_read(self, rows: Sequence[Sequence[Any]]) -> None:
+        """Take in the rows that `functions.RUNGS` returned."""
+        with self._lock:
+            _, newest, oldest_open, reading = rows[0][:4]
+            if oldest_open > self._reading:
+                self.after, self._newest, self._reading = self._newest, newest, reading
+            for *_, number, key, text in rows:
+                if key is not None and number not in self._known.setdefault(key, set()):
+                    self._known[key].add(number)
+                    self.entries.setdefault(key, []).append((number, json.loads(text)))
+
+
 class StudyMemory:
     """What this process has read of one study. `lock` is held while it is being read or changed."""
 
@@ -194,6 +219,7 @@ class StudyMemory:
     def forget_read(self, n_lost: int) -> None:
         """Start reading anew: a server that crashed may have taken back what was seen, and given its ids again."""
         self.n_lost = n_lost  # connections, until now
+        self.rungs = Rungs()
         self.distributions: dict[str, BaseDistribution] = {}
         self._by_number: list[FrozenTrial | None] = []
         self._n_placed = 0  # trials in it
@@ -208,17 +234,22 @@ class StudyMemory:
         for own in self.own.values():
             self._place(own.trial)
 
-    def seen(self) -> dict[str, Any]:
-        """Return what statements need to know that ask for changes or count the trials."""
+    def seen(self, ended_only: bool = False) -> dict[str, Any]:
+        """Return what statements need to know that ask for changes or count the trials.
+
+        ended_only: trials that run or wait are of no interest.
+        """
         with self.lock:
             own = list(self.own)
+            known = {} if ended_only else self._signatures
+            unknown = 0 if ended_only else -1
             return {
                 "study_id": self.study_id,
                 "after": self._after,
                 "last_number": self._last_number,
                 "watched": [*self._unfinished, *own],
                 "signatures": [
-                    *(self._signatures.get(trial_id, -1) for trial_id in self._unfinished),
+                    *(known.get(trial_id, unknown) for trial_id in self._unfinished),
                     *[None] * len(own),
                 ],
                 "known": list(self._ended_here),

@@ -33,6 +33,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from studies.storage import functions, sql
 from studies.storage.connections import Connections
+from studies.storage.memory import UNFINISHED
 from studies.storage.rows import trial_from
 from studies.storage.tables import ensure_tables
 from studies.storage.trials import TrialStore
@@ -130,7 +131,7 @@ class PostgresStorage(TrialStore, BaseHeartbeat):
                 raise self._gone(study_id)
             if not waiting:
                 return []
-        self._read_changes(study)
+        self._read_changes(study, ended_only=wanted is not None and wanted.isdisjoint(UNFINISHED))
         trials = study.trials(wanted)
         return copy.deepcopy(trials) if deepcopy else trials
 
@@ -145,7 +146,7 @@ class PostgresStorage(TrialStore, BaseHeartbeat):
         study = self._study(study_id)
         if len(study.directions) > 1:
             raise RuntimeError("Best trial can be obtained only for single-objective optimization.")
-        self._read_changes(study)
+        self._read_changes(study, ended_only=True)
         best = study.best(study.directions[0])
         if best is None:
             raise ValueError("No trials are completed yet.")

@@ -173,6 +173,28 @@ class TrialStore(StudyStore):
             own.set_report(step, value, texts)
             self._linger()
 
+    def complete_rung(self, trial_id: int, rung: str, value: float) -> list[tuple[int, float]]:
+        """Set a `completed_rung_*` attribute; return the numbers and values of all trials that have it, this one too.
+
+        One statement, which returns what is new since the last; the list only grows, or is replaced by another.
+        """
+        own = self._own(trial_id)
+        study = self._study(self._unfinished_study_id(trial_id)) if own is None else own.study
+        texts = _texts({rung: value})
+        if own is not None:
+            own.set_system_attrs(texts)
+
+        self._forget_lost(study)
+        rungs = study.rungs
+
+        def then_read(write: Statement) -> Statement:
+            more = {"study_id": study.study_id, "after_attribute": rungs.after}
+            return functions.call_rungs(write[0]), {**write[1], **more}
+
+        writes = Pending(system_attrs=texts) if own is None else Pending()
+        rungs.add_read(self._write(trial_id, own, writes, then=then_read))
+        return rungs.entries[rung]
+
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
         """Change a trial's state and set its values; False when it should start but runs already."""
         if state.is_finished():
@@ -230,36 +252,48 @@ class TrialStore(StudyStore):
         writes: Pending,
         ending: Mapping[str, Any] | None = None,
         wait_s: float | None = None,
-    ) -> None:
-        """Send writes to a trial, with what lingers of an own one; say why when it takes none."""
+        then: Callable[[Statement], Statement] = lambda write: write,
+    ) -> Rows:
+        """Send writes to a trial, with what lingers of an own one; say why when it takes none.
+
+        then: puts a question around the write, whose rows are returned.
+        """
         if own is None:
-            sent = self._send(trial_id, lambda: _statement(trial_id, writes, ending, soon=False), ending, wait_s)
+            rows = self._send(trial_id, lambda: then(_statement(trial_id, writes, ending, soon=False)), ending, wait_s)
         else:
             with own.lock:
-                sent = self._send_own(own, writes, ending, wait_s)
-        if not sent:
+                rows = self._send_own(own, writes, ending, wait_s, then)
+        if rows and rows[0][0] is False:
             self._disown(trial_id)
             self._unfinished_study_id(trial_id)
             raise UpdateFinishedTrialError(f"The trial with id {trial_id} was taken from this process.")
+        return rows
 
-    def _send_own(self, own: OwnTrial, writes: Pending, ending: Mapping[str, Any] | None, wait_s: float | None) -> bool:
+    def _send_own(
+        self,
+        own: OwnTrial,
+        writes: Pending,
+        ending: Mapping[str, Any] | None,
+        wait_s: float | None,
+        then: Callable[[Statement], Statement],
+    ) -> Rows:
         together = own.pending.with_more(writes) if own.pending else writes
         if not (together or ending):
-            return True
+            return []
 
         def statement() -> Statement:
             if own.n_lost == self._connections.n_lost:
-                return _statement(own.id, together, ending, soon=True)
+                return then(_statement(own.id, together, ending, soon=True))
             # A server that crashed may have lost what it did not wait for the disk for, even the trial. What was
             # written to the trial is all here; `start` tells whether it is still this one.
             everything = own.everything().with_more(together)
-            return _statement(own.id, everything, ending, soon=False, start=own.start)
+            return then(_statement(own.id, everything, ending, soon=False, start=own.start))
 
-        sent = self._send(own.id, statement, ending, wait_s)
-        if sent:
+        rows = self._send(own.id, statement, ending, wait_s)
+        if rows[0][0] is not False:
             own.n_lost = self._connections.n_lost
             own.wrote(together)
-        return sent
+        return rows
 
     def _send(
         self,
@@ -267,12 +301,12 @@ class TrialStore(StudyStore):
         statement: Callable[[], Statement],
         ending: Mapping[str, Any] | None,
         wait_s: float | None,
-    ) -> bool:
+    ) -> Rows:
         def ended() -> Rows:
             rows = self._connections.run(sql.READ_STATE, {"trial_id": trial_id})
             return [row for row in rows if ending and (row[1], row[4]) == (ending["ending"], ending["complete"])]
 
-        return self._connections.run(statement, recover=ended, wait_s=wait_s)[0][0] is not False
+        return self._connections.run(statement, recover=ended, wait_s=wait_s)
 
     def _unfinished_study_id(self, trial_id: int) -> int:
         """Return the study of a trial that may be written to; otherwise raise what Optuna prescribes."""
@@ -309,12 +343,17 @@ class TrialStore(StudyStore):
         for study in list(self._studies.values()):
             study.disown(trial_id)
 
-    def _seen(self, study: StudyMemory) -> dict[str, Any]:
+    def _seen(self, study: StudyMemory, ended_only: bool = False) -> dict[str, Any]:
+        with study.lock:
+            self._forget_lost(study)
+            return study.seen(ended_only)
+
+    def _forget_lost(self, study: StudyMemory) -> None:
+        """After a connection was lost, start reading anew."""
         with study.lock:
             if study.n_lost != self._connections.n_lost:
                 self._end_again()
                 study.forget_read(self._connections.n_lost)
-            return study.seen()
 
     @contextmanager
     def _settling(self) -> Iterator[None]:
@@ -338,13 +377,13 @@ class TrialStore(StudyStore):
             if ended.n_lost != self._connections.n_lost:
                 self._connections.run(ended.again)
 
-    def _read_changes(self, study: StudyMemory) -> None:
-        """Read what is new in a study since the last time."""
+    def _read_changes(self, study: StudyMemory, ended_only: bool = False) -> None:
+        """Read what is new in a study since the last time; with `ended_only`, what has ended or is new."""
         with study.lock:
             seen: dict[str, Any] = {}
 
             def statement() -> Statement:
-                seen.update(self._seen(study))
+                seen.update(self._seen(study, ended_only))
                 return functions.CALL_CHANGES, seen
 
             rows = self._connections.run(statement)

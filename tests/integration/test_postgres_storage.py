@@ -299,6 +299,9 @@ def _count(storage: PostgresStorage, monkeypatch: pytest.MonkeyPatch) -> list[st
     storage._connections.close()
     monkeypatch.setattr(Connections, "connect", connect)
     monkeypatch.setattr("studies.storage.trials.LINGER_S", 60)
+    if storage._timer is not None:  # what started before must not send in between
+        storage._timer.cancel()
+        storage._timer = None
     Counting.sent.clear()
     return Counting.sent
 
@@ -425,6 +428,8 @@ def test_functions_read_no_table_through(storage: PostgresStorage, many_trials: 
             cursor.execute(functions.CALL_CHANGES, given)
             assert len(cursor.fetchall()) == 1 + number - 3000
             cursor.execute(functions.CALL_IS_WAITING, given)
+            for after in (-1, 10):
+                cursor.execute(functions.call_rungs("true"), given | {"after_attribute": after})
             cursor.execute(functions.CALL_CREATE, given)
             cursor.execute("DELETE FROM trials WHERE trial_id = %s", cursor.fetchall()[0][:1])
         cursor.execute(
