@@ -64,9 +64,7 @@ class SuccessiveHalving(SuccessiveHalvingPruner):
             rung += 1
         return False
 
-    def _competing(
-        self, key: str, entries: list[tuple[int, float]], competes: Callable[[int], bool]
-    ) -> list[float]:
+    def _competing(self, key: str, entries: list[tuple[int, float]], competes: Callable[[int], bool]) -> list[float]:
         """Return the rivals' values at a rung, sorted; only entries that are new since the last time are looked at."""
         before, n_taken, values = self._sorted.get(key, (entries, 0, []))
         if before is not entries:
@@ -93,9 +91,7 @@ class Hyperband(HyperbandPruner):
         bracket = self._bracket(study, trial.number)
         pruner = self._pruners[bracket]
         assert isinstance(pruner, SuccessiveHalving)
-        return pruner.is_pruned(
-            study, study._storage, trial, lambda number: self._bracket(study, number) == bracket
-        )
+        return pruner.is_pruned(study, study._storage, trial, lambda number: self._bracket(study, number) == bracket)
 
     def _bracket(self, study: optuna.Study, number: int) -> int:
         return self._get_bracket_id(study, SimpleNamespace(number=number))  # type: ignore[arg-type]

@@ -9,8 +9,8 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 import psycopg2
@@ -108,6 +108,23 @@ class Connections:
             self.close()
         else:
             self._free.append(connection)
+
+    @contextmanager
+    def alone(self, what: str) -> Iterator[psycopg2.extensions.cursor]:
+        """Hold a lock that only one process at a time holds for `what`; yield its transaction's cursor.
+
+        The lock goes with the transaction, so it works behind a pooler. Who waits asks again and again, each time in a
+        transaction of its own: waiting inside one would keep one of the pooler's connections from whoever has the lock.
+        """
+        with closing(self.connect()) as connection, connection.cursor() as cursor:
+            while True:
+                cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext('studies'), hashtext(%s))", (what,))
+                if cursor.fetchone() == (True,):
+                    break
+                connection.rollback()
+                time.sleep(_FIRST_PAUSE_S * random.uniform(0.5, 1))  # noqa: S311 - spreads workers, guards nothing
+            yield cursor
+            connection.commit()
 
     def connect(self) -> psycopg2.extensions.connection:
         """Open a connection of the caller's own."""

@@ -45,8 +45,8 @@ _SIGNATURE = "t.xmin::text::bigint" + "".join(
 
 # What changed in a study since the last time. A trial that this process runs itself (`_own`) is news only when somebody
 # else ended it, and is watched without a signature. With a signature of 0 a trial is news when it has ended, which is
-# all that a question about finished trials needs to know. A row of nulls says that nothing changed; no row, that there is no
-# such study.
+# all that a question about finished trials needs to know. A row of nulls says that nothing changed; no row, that there
+# is no such study.
 CHANGES = f"""
 FUNCTION studies.changes_VERSION(
     _study_id int, _after int, _watched int[], _signatures bigint[], _known int[], _own int[],
@@ -73,7 +73,7 @@ BEGIN
                 ELSE w.signature <> {_SIGNATURE} END) r;
     IF _changed IS NOT NULL THEN
         RETURN QUERY SELECT {TRIAL_COLUMNS.replace("t.state,", "t.state::text,")},
-            ({_SIGNATURE})::bigint
+            CASE WHEN t.state IN ('RUNNING', 'WAITING') THEN ({_SIGNATURE})::bigint END
             FROM trials t WHERE t.trial_id = ANY(_changed);
     ELSE
         RETURN QUERY SELECT NULL::int, NULL::int, NULL, NULL::timestamp, NULL::timestamp, NULL, NULL, NULL, NULL, NULL,
@@ -85,9 +85,9 @@ END $$"""
 # write and read too. Theirs read every trial whole to get at them, ours asks for these alone, and for new ones only.
 # `_taken` is what the write returned that comes with the question; false goes straight back.
 #
-# An attribute of a transaction that was open when others were read may have an older id than theirs: `_after` stays where
-# it is until no transaction from then is open any more. For that, each row comes with the newest id, the oldest open
-# transaction, and the newest one, which is the one that reads: it has written.
+# An attribute of a transaction that was open when others were read may have an older id than theirs: `_after_attribute`
+# stays where it is until no transaction from then is open any more. For that, each row comes with the newest id, the
+# oldest open transaction, and the one that reads, which by its own write is the newest.
 RUNGS = f"""
 FUNCTION studies.rungs_VERSION(_study_id int, _after_attribute int, _taken bool) RETURNS TABLE (
     taken bool, newest int, oldest_open bigint, reading bigint, number int, key text, value text

@@ -11,7 +11,7 @@ import json
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -177,12 +177,8 @@ class Ledger:
 
     @contextmanager
     def alone(self, what: str) -> Iterator[None]:
-        """Hold a lock that only one process at a time holds for `what`, on a connection of its own.
-
-        The lock belongs to a transaction, so it goes with the connection and works behind a pooler too.
-        """
-        with closing(self._connections.connect()) as connection, connection, connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('studies'), hashtext(%s))", (what,))
+        """Hold a lock that only one process at a time holds for `what`."""
+        with self._connections.alone(what):
             yield
 
     # --- workers --------------------------------------------------------------------------------------------------

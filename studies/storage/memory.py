@@ -225,7 +225,7 @@ class StudyMemory:
         self._n_placed = 0  # trials in it
         self._finished: dict[int, FrozenTrial] = {}
         self._unfinished: dict[int, FrozenTrial] = {}  # others', as last read
-        self._signatures: dict[int, int] = {}  # theirs, as last read
+        self._signatures: dict[int, int | None] = {}  # theirs, as last read
         self._ended_here: set[int] = set()  # by this process, and newer than what was read
         self._after, self._last_number = -1, -1  # the newest trial that was read: its id and number
         self._n_by_state = dict.fromkeys(TrialState, 0)
@@ -264,7 +264,7 @@ class StudyMemory:
         """Whether so much was missed that a statement about what is new would look at many trials."""
         return self._after < 0 or self._newest_own - self._last_number > MANY_MISSED
 
-    def add_read(self, read: Collection[tuple[FrozenTrial, int]], seen: Mapping[str, Any]) -> None:
+    def add_read(self, read: Collection[tuple[FrozenTrial, int | None]], seen: Mapping[str, Any]) -> None:
         """Take in what came back when the changes since `seen` were asked for, all the time under the lock."""
         for trial, signature in read:
             if trial.state.is_finished():

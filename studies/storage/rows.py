@@ -33,6 +33,11 @@ def _number(value: float | str) -> float:
     return float(value)
 
 
+def _reports(text: str) -> dict[int, float]:
+    steps, values = text[1:-1].split("}{")
+    return dict(zip(map(int, steps.split(",")), map(float, values.split(",")), strict=True))
+
+
 def utc(moment: datetime | None) -> datetime | None:
     """Return a local time as Optuna stores it: UTC, without saying so."""
     return None if moment is None else moment.astimezone(UTC).replace(tzinfo=None)
@@ -78,7 +83,7 @@ def trial_from(row: Row) -> FrozenTrial:
         distributions=distributions,
         user_attrs=attrs_from(json.loads(user_attrs)) if user_attrs else {},
         system_attrs=attrs_from(json.loads(system_attrs)) if system_attrs else {},
-        intermediate_values={step: _number(value) for step, value in json.loads(reports)} if reports else {},
+        intermediate_values=_reports(reports) if reports else {},
         trial_id=trial_id,
     )
 

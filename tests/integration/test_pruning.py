@@ -67,7 +67,9 @@ def test_two_workers_with_two_pruners_see_each_others_rungs(database_url: str) -
     optuna.create_study(storage=storages[0], study_name="together", direction="maximize")
     ours, theirs = (
         optuna.load_study(study_name="together", storage=storage, pruner=pruner)
-        for storage, pruner in zip(storages, (SuccessiveHalving(**HALVING), SuccessiveHalvingPruner(**HALVING)))
+        for storage, pruner in zip(
+            storages, (SuccessiveHalving(**HALVING), SuccessiveHalvingPruner(**HALVING)), strict=True
+        )
     )
     for study, value, pruned in ((ours, 1.0, False), (theirs, 0.5, True), (theirs, 2.0, False), (ours, 1.5, False),
                                  (ours, 1.4, True), (theirs, 1.6, False), (ours, 1.55, False)):  # fmt: skip
