@@ -143,51 +143,65 @@ BEGIN
 END $$"""
 
 # The next trial to run, within the budget: the oldest waiting one, or else a new one. What counts is running, finished,
-# or failed without a continuation (`continued_by`). `_n_done` were seen complete or pruned, for ever; `_failed`
-# were seen failed, and may have been continued since; the rest is counted here. No row: the budget is spent. A row of
-# nulls: there is no such study. Who pops on RDBStorage does not lock the study, hence SKIP LOCKED.
+# or failed without a continuation (`continued_by`). No row: the budget is spent. A row of nulls: there is no such study.
+# Who pops on RDBStorage does not lock the study, hence SKIP LOCKED.
+#
+# It counts on from the census that it returned last time: `_n_done` trials complete or pruned, for ever; `_unfinished`;
+# `_failed`, which may have been continued since; all with an id up to `_after` and a number up to `_last_number`. Before
+# the first, `_after` is -1.
 CLAIM = f"""
 FUNCTION studies.claim_trial_VERSION(
-    _study_id int, _after int, _last_number int, _watched int[], _known int[], _failed int[], _n_done int,
-    _n_trials int, _start timestamp, _end int DEFAULT 2147483647
-) RETURNS TABLE (trial_id int, number int, popped bool) {_PLANNED} AS $$
+    _study_id int, _after int, _last_number int, _n_done int, _unfinished int[], _failed int[], _n_trials int,
+    _start timestamp, _end int DEFAULT 2147483647
+) RETURNS TABLE (
+    trial_id int, number int, popped bool, after int, last_number int, n_done int, unfinished text, failed text
+) {_PLANNED} AS $$
 #variable_conflict use_column
 DECLARE
-    _n_counted int;
     _waiting int[];
+    _trial_id int;
+    _number int;
 BEGIN
     PERFORM FROM studies WHERE study_id = _study_id FOR NO KEY UPDATE;
     IF NOT FOUND THEN
-        RETURN QUERY SELECT NULL::int, NULL::int, NULL::bool;
+        RETURN QUERY SELECT NULL::int, NULL::int, NULL::bool, NULL::int, NULL::int, NULL::int, NULL, NULL;
         RETURN;
     END IF;
-    SELECT count(*) FILTER (WHERE r.state IN ('RUNNING', 'COMPLETE', 'PRUNED')),
-           array_agg(r.trial_id) FILTER (WHERE r.state = 'WAITING'),
+    SELECT greatest(_after, max(r.trial_id)), greatest(_last_number, max(r.number)),
+           _n_done + count(*) FILTER (WHERE r.state IN ('COMPLETE', 'PRUNED')),
+           coalesce(array_agg(r.trial_id) FILTER (WHERE r.state IN ('RUNNING', 'WAITING')), '{{}}'),
+           coalesce(array_agg(r.trial_id) FILTER (WHERE r.state = 'WAITING'), '{{}}'),
            _failed || coalesce(array_agg(r.trial_id) FILTER (WHERE r.state = 'FAIL'), '{{}}')
-        INTO _n_counted, _waiting, _failed
-        FROM (SELECT * FROM trials t WHERE {_NEW}
+        INTO _after, _last_number, _n_done, _unfinished, _waiting, _failed
+        FROM (SELECT * FROM trials t WHERE _after < 0 AND t.study_id = _study_id
               UNION ALL
-              SELECT * FROM trials t WHERE t.trial_id = ANY(_watched) AND t.trial_id <= _after) r
-        WHERE r.study_id = _study_id AND r.trial_id <> ALL(_known);
+              SELECT * FROM trials t WHERE _after >= 0 AND {_NEW} AND t.study_id = _study_id
+              UNION ALL
+              SELECT * FROM trials t WHERE t.trial_id = ANY(_unfinished)) r;
     IF cardinality(_failed) > 0 THEN
-        _n_counted := _n_counted + cardinality(_failed) - (
-            SELECT count(*) FROM trial_user_attributes a
-            WHERE a.trial_id = ANY(_failed) AND a.key = 'continued_by');
+        SELECT coalesce(array_agg(f.trial_id), '{{}}') INTO _failed FROM unnest(_failed) f (trial_id)
+            WHERE NOT EXISTS (
+                SELECT FROM trial_user_attributes a WHERE a.trial_id = f.trial_id AND a.key = 'continued_by');
     END IF;
-    IF _n_done + _n_counted >= _n_trials THEN
+    IF _n_done + cardinality(_failed) + cardinality(_unfinished) - cardinality(_waiting) >= _n_trials THEN
         RETURN;
     END IF;
-    IF _waiting IS NOT NULL THEN
-        RETURN QUERY UPDATE trials SET state = 'RUNNING', datetime_start = _start
+    IF cardinality(_waiting) > 0 THEN
+        UPDATE trials SET state = 'RUNNING', datetime_start = _start
             WHERE trial_id = (SELECT t.trial_id FROM trials t WHERE t.trial_id = ANY(_waiting) AND t.state = 'WAITING'
                               ORDER BY t.trial_id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED)
-            RETURNING trial_id, number, true;
+            RETURNING trial_id, number INTO _trial_id, _number;
         IF FOUND THEN
+            RETURN QUERY SELECT _trial_id, _number, true, _after, _last_number, _n_done, _unfinished::text,
+                _failed::text;
             RETURN;
         END IF;
     END IF;
-    RETURN QUERY INSERT INTO trials (study_id, number, state, datetime_start)
-        VALUES (_study_id, {_NEXT_NUMBER}, 'RUNNING', _start) RETURNING trial_id, number, false;
+    _last_number := _last_number + 1;
+    INSERT INTO trials (study_id, number, state, datetime_start) VALUES (_study_id, _last_number, 'RUNNING', _start)
+        RETURNING trial_id INTO _after;
+    RETURN QUERY SELECT _after, _last_number, false, _after, _last_number, _n_done, (_unfinished || _after)::text,
+        _failed::text;
 END $$"""
 
 # One report of an own trial and nothing else, which is most of what is ever written. False: the trial takes none.
@@ -286,8 +300,8 @@ FROM studies.create_trial_{VERSION}(%(study_id)s, %(after)s, %(last_number)s, %(
 
 CALL_CLAIM = f"""
 SELECT * FROM studies.claim_trial_{VERSION}(
-    %(study_id)s, %(after)s, %(last_number)s, %(watched)s::int[], %(known)s::int[], %(failed)s::int[], %(n_done)s,
-    %(n_trials)s, %(start)s)"""
+    %(study_id)s, %(after)s, %(last_number)s, %(n_done)s, %(unfinished)s::int[], %(failed)s::int[], %(n_trials)s,
+    %(start)s)"""
 
 CALL_REPORT = f"SELECT studies.report_{VERSION}(%(trial_id)s, %(step)s, %(value)s, %(value_type)s)"
 

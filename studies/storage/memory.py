@@ -179,6 +179,20 @@ class OwnTrial:
         return trial
 
 
+@dataclass(frozen=True)
+class Census:
+    """How many trials a study has, as a claim counts them; see `functions.CLAIM`, whose arguments these are.
+
+    Enough for a worker whose sampler looks at no other trials: it need not read any.
+    """
+
+    after: int = -1
+    last_number: int = -1
+    n_done: int = 0
+    unfinished: str = "{}"  # PostgreSQL's array, which only goes back to it
+    failed: str = "{}"
+
+
 class Rungs:
     """What a study's trials reported at each rung of successive halving, each read once.
 
@@ -220,6 +234,7 @@ class StudyMemory:
         """Start reading anew: a server that crashed may have taken back what was seen, and given its ids again."""
         self.n_lost = n_lost  # connections, until now
         self.rungs = Rungs()
+        self.census = Census()
         self.distributions: dict[str, BaseDistribution] = {}
         self._by_number: list[FrozenTrial | None] = []
         self._n_placed = 0  # trials in it
@@ -229,13 +244,12 @@ class StudyMemory:
         self._ended_here: set[int] = set()  # by this process, and newer than what was read
         self._after, self._last_number = -1, -1  # the newest trial that was read: its id and number
         self._n_by_state = dict.fromkeys(TrialState, 0)
-        self._failed: set[int] = set()
         self._best: dict[StudyDirection, FrozenTrial] = {}
         for own in self.own.values():
             self._place(own.trial)
 
     def seen(self, ended_only: bool = False) -> dict[str, Any]:
-        """Return what statements need to know that ask for changes or count the trials.
+        """Return what statements need to know that ask for changes.
 
         ended_only: trials that run or wait are of no interest.
         """
@@ -255,8 +269,6 @@ class StudyMemory:
                 "known": list(self._ended_here),
                 "own": own,
                 "newest_own": self._newest_own,
-                "n_done": self._n_by_state[TrialState.COMPLETE] + self._n_by_state[TrialState.PRUNED],
-                "failed": list(self._failed),
             }
 
     @property
@@ -349,8 +361,6 @@ class StudyMemory:
         self._finished[trial._trial_id] = trial
         self._place(trial)
         self._n_by_state[trial.state] += 1
-        if trial.state == TrialState.FAIL and "continued_by" not in trial.user_attrs:
-            self._failed.add(trial._trial_id)
         if trial.state == TrialState.COMPLETE and trial.values:
             self._compare(trial)
 

@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 from studies.errors import StudiesError
 from studies.storage import functions, sql
 from studies.storage.connections import Rows, Statement
-from studies.storage.memory import OwnTrial, Pending, StudyMemory
+from studies.storage.memory import Census, OwnTrial, Pending, StudyMemory
 from studies.storage.rows import distribution_from, distribution_text, running_trial, trial_from, utc
 from studies.storage.studies import StudyStore
 
@@ -65,20 +65,23 @@ class TrialStore(StudyStore):
         failed one that another continues (user attribute `continued_by`). It is kept exactly, whoever else claims.
         """
         study = self._study(study_id)
-        if study.is_behind:
-            self._read_changes(study)
         start = datetime.now()
-        more = {"n_trials": n_trials, "start": utc(start)}
+        more = {"study_id": study_id, "n_trials": n_trials, "start": utc(start)}
+
+        def statement() -> Statement:
+            self._forget_lost(study)
+            return functions.CALL_CLAIM, vars(study.census) | more
+
         with self._settling():
-            rows = self._connections.run(
-                lambda: (functions.CALL_CLAIM, self._seen(study) | more), recover=self._started(study, start)
-            )
+            rows = self._connections.run(statement, recover=self._started(study, start))
         if not rows:
             self._settle()
             return None
-        trial_id, number, popped = rows[0]
+        trial_id, number, popped, *census = rows[0]
         if trial_id is None:
             raise self._gone(study_id)
+        if census:
+            study.census = Census(*census)
         if popped:
             self._adopt_popped(trial_id)
         else:

@@ -23,6 +23,7 @@ from optuna.trial import TrialState, create_trial
 from studies.errors import StorageUnreachable
 from studies.storage import functions, sql, tables
 from studies.storage.connections import Connections
+from studies.storage.memory import Census
 from studies.storage.postgres import PostgresStorage
 
 MINIMIZE = [StudyDirection.MINIMIZE]
@@ -419,10 +420,12 @@ def test_functions_read_no_table_through(storage: PostgresStorage, many_trials: 
     connection = psycopg2.connect(database_url)
     with connection, connection.cursor() as cursor:
         given = study.seen() | {"n_trials": 10**6, "start": datetime.now(), "state": "RUNNING"}
+        census = vars(study.census)
         writes = {"user_keys": ["a"], "user_values": ["1"], "steps": [1], "reported": [0.5], "reported_types": ["NAN"]}
         for _ in range(8):  # a plan is kept after the fifth call
-            cursor.execute(functions.CALL_CLAIM, given)
-            [(trial_id, number, _)] = cursor.fetchall()
+            cursor.execute(functions.CALL_CLAIM, given | census)
+            [(trial_id, number, _, *counted)] = cursor.fetchall()
+            census = vars(Census(*counted))
             cursor.execute(functions.CALL_REPORT, {"trial_id": trial_id, "step": 0, "value": 1, "value_type": "FINITE"})
             cursor.execute(functions.call_write(writes), writes | {"trial_id": trial_id})
             cursor.execute(functions.CALL_CHANGES, given)
