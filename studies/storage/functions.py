@@ -90,12 +90,12 @@ END $$"""
 # oldest open transaction, and the one that reads, which by its own write is the newest.
 RUNGS = f"""
 FUNCTION studies.rungs_VERSION(_study_id int, _after_attribute int, _taken bool) RETURNS TABLE (
-    taken bool, newest int, oldest_open bigint, reading bigint, number int, key text, value text
+    taken bool, newest int, oldest_open bigint, reading bigint, key text, numbers text, reported text
 ) {_PLANNED} AS $$
 #variable_conflict use_column
 BEGIN
     IF NOT _taken THEN
-        RETURN QUERY SELECT false, NULL::int, NULL::bigint, NULL::bigint, NULL::int, NULL, NULL;
+        RETURN QUERY SELECT false, NULL::int, NULL::bigint, NULL::bigint, NULL, NULL, NULL;
         RETURN;
     END IF;
     RETURN QUERY
@@ -103,9 +103,8 @@ BEGIN
             SELECT coalesce(max(a.trial_system_attribute_id), 0) AS newest,
                 pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest_open,
                 pg_current_xact_id()::text::bigint AS reading
-            FROM trial_system_attributes a)
-        SELECT true, now.newest, now.oldest_open, now.reading, r.number, r.key::text, r.value_json::text
-        FROM now LEFT JOIN (
+            FROM trial_system_attributes a),
+        rungs AS (
             SELECT t.number, a.key, a.value_json
             FROM trials t JOIN trial_system_attributes a ON a.trial_id = t.trial_id
             WHERE _after_attribute < 0 AND t.study_id = _study_id AND starts_with(a.key, 'completed_rung_')
@@ -113,7 +112,11 @@ BEGIN
             SELECT t.number, a.key, a.value_json
             FROM trial_system_attributes a JOIN trials t ON t.trial_id = a.trial_id
             WHERE _after_attribute >= 0 AND a.trial_system_attribute_id > _after_attribute
-                AND t.study_id = _study_id AND starts_with(a.key, 'completed_rung_')) r ON true;
+                AND t.study_id = _study_id AND starts_with(a.key, 'completed_rung_'))
+        SELECT true, now.newest, now.oldest_open, now.reading, r.key::text, r.numbers, r.reported
+        FROM now LEFT JOIN (
+            SELECT key, array_agg(number)::text AS numbers, string_agg(value_json, ',') AS reported
+            FROM rungs GROUP BY key) r ON true;
 END $$"""
 
 # The queue alone, which `Study.ask` looks at before each trial: whether anything waits, or null if there is no study.

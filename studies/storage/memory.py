@@ -212,10 +212,13 @@ class Rungs:
             _, newest, oldest_open, reading = rows[0][:4]
             if oldest_open > self._reading:
                 self.after, self._newest, self._reading = self._newest, newest, reading
-            for *_, number, key, text in rows:
-                if key is not None and number not in self._known.setdefault(key, set()):
-                    self._known[key].add(number)
-                    self.entries.setdefault(key, []).append((number, json.loads(text)))
+            for *_, key, numbers, values in rows:
+                if key is not None:
+                    known = self._known.setdefault(key, set())
+                    read = zip(map(int, numbers[1:-1].split(",")), json.loads(f"[{values}]"), strict=True)
+                    new = [(number, value) for number, value in read if number not in known]
+                    self.entries.setdefault(key, []).extend(new)
+                    known.update(number for number, _ in new)
 
 
 class StudyMemory:
