@@ -146,12 +146,12 @@ BEGIN
 END $$"""
 
 # The next trial to run, within the budget: the oldest waiting one, or else a new one. What counts is running, finished,
-# or failed without a continuation (`continued_by`). No row: the budget is spent. A row of nulls: there is no such study.
-# Who pops on RDBStorage does not lock the study, hence SKIP LOCKED.
+# or failed without a continuation (`continued_by`). No row: the budget is spent. A row of nulls: there is no such
+# study. Who pops on RDBStorage does not lock the study, hence SKIP LOCKED.
 #
 # It counts on from the census that it returned last time: `_n_done` trials complete or pruned, for ever; `_unfinished`;
-# `_failed`, which may have been continued since; all with an id up to `_after` and a number up to `_last_number`. Before
-# the first, `_after` is -1.
+# `_failed`, which may have been continued since; all with an id up to `_after` and a number up to `_last_number`.
+# Before the first, `_after` is -1.
 CLAIM = f"""
 FUNCTION studies.claim_trial_VERSION(
     _study_id int, _after int, _last_number int, _n_done int, _unfinished int[], _failed int[], _n_trials int,
