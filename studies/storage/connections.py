@@ -1,7 +1,7 @@
 """Connections to the server: as many as are in use at once, which is one in a worker; renewed when they break.
 
 Nothing is kept on a connection between two statements, so any statement may use any of them, and a pooler in between
-may do as it likes.
+may do as it likes. Behind one, a connection outlives a crash of the server.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class Connections:
         self.url = re.sub(r"^postgres(ql)?(\+psycopg2)?://", "postgresql://", url)
         self.wait_s = wait_s
         self.n_lost = 0  # connections; what was last written on one may be lost with a crashed server
+        self.pooled: bool | None = None  # whether a pooler is in between, once connected
         self._free: list[psycopg2.extensions.connection] = []  # a list's append and pop are safe between threads
 
     def run(
@@ -99,6 +100,11 @@ class Connections:
         except IndexError:
             connection = self.connect()
             connection.autocommit = True
+            if self.pooled is None:
+                # A pooler makes up the process id that it announces.
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT pg_backend_pid()")
+                    self.pooled = cursor.fetchone() != (connection.info.backend_pid,)
             return connection
 
     def _give_back(self, connection: psycopg2.extensions.connection) -> None:

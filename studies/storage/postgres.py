@@ -12,7 +12,8 @@ What a worker may rely on:
   process sees them at once. Epochs that take longer than LINGER_S never linger.
 - A trial's creation waits for the server's disk, and so for the end of the trial before it. Reports and ends do not
   wait themselves: a server that crashes may forget the last fraction of a second of a running or just ended trial. Its
-  worker still has it in memory, and writes it again when it is connected again.
+  worker still has it in memory, and writes it again when it is connected again. Behind a pooler, where it would not
+  notice, every write waits for the disk.
 - A trial that this process created or popped is its own: it is read from memory until it ends. If somebody else ended
   it, the next write says so (UpdateFinishedTrialError), as do the next heartbeat and the next reading of all trials.
 - When the server goes away, a statement waits for it for up to `wait_s` seconds, and then raises StorageUnreachable.

@@ -286,7 +286,7 @@ class TrialStore(StudyStore):
 
         def statement() -> Statement:
             if own.n_lost == self._connections.n_lost:
-                return then(_statement(own.id, together, ending, soon=True))
+                return then(_statement(own.id, together, ending, soon=not self._connections.pooled))
             # A server that crashed may have lost what it did not wait for the disk for, even the trial. What was
             # written to the trial is all here; `start` tells whether it is still this one.
             everything = own.everything().with_more(together)

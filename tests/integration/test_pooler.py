@@ -29,7 +29,7 @@ from studies.storage.embedded import EmbeddedServer
 from studies.storage.postgres import PostgresStorage
 
 from ..conftest import execute
-from .test_postgres_storage_together import _claim_all, _processes
+from .test_postgres_storage_together import _claim_all, _crash, _processes
 
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 N_SERVER_CONNECTIONS, POOL = 12, 6
@@ -156,6 +156,32 @@ def test_processes_and_optunas_own_storage_behind_the_pooler(pooled: str, bounce
     storage.remove_session()
     rdb.remove_session()
     rdb.engine.dispose()
+
+
+def test_a_crash_that_nobody_notices_behind_the_pooler_takes_nothing_back(
+    small_server: EmbeddedServer, pooled: str, bouncer: Bouncer
+) -> None:
+    url = f"postgresql://studies@127.0.0.1:{bouncer(server_login_retry='1')}/{pooled}"
+    storage, direct = PostgresStorage(url), PostgresStorage(small_server.url)
+    assert storage._connections.pooled
+    assert direct._connections.pooled is False
+    direct.remove_session()
+    study_id = storage.create_new_study([StudyDirection.MINIMIZE])
+    ended, running = (storage.claim_trial(study_id) for _ in range(2))
+    assert ended is not None
+    assert running is not None
+    storage.record_epoch(running, 1, 0.25, {"seconds": 1})
+    storage.finish_trial(ended, TrialState.COMPLETE, [0.5])
+    _crash(small_server)
+    again = storage.claim_trial(study_id)
+    storage.finish_trial(running, TrialState.COMPLETE, [0.25])
+    reader = PostgresStorage(url)
+    trials = reader.get_all_trials(study_id)
+    assert [trial._trial_id for trial in trials] == [ended, running, again]
+    assert [trial.values for trial in trials] == [[0.5], [0.25], None]
+    assert trials[1].intermediate_values == {1: 0.25}
+    storage.remove_session()
+    reader.remove_session()
 
 
 def test_opening_at_once_does_not_lock_itself_out(pooled: str, bouncer: Bouncer) -> None:
