@@ -114,18 +114,18 @@ def find(name: str, path: str | None, settings: Settings) -> DataSet:
 
     Raises WrongInput for a name that none has, and ObjectiveRefused.
     """
-    known: list[str] = []
+    known: dict[str, None] = {}
     for each in [path] if path else of_catalog():
         datasets = getattr(import_objective(each), "datasets", {})
         if name in datasets or (path and Path(name).expanduser().exists()):
             return look(each, name, settings)
-        known += datasets
+        known |= dict.fromkeys(one for one in datasets if ":" not in one)
     if Path(name).expanduser().exists():
         raise WrongInput(
             reason=f"{name} is a file of your own; --objective says whose form it has, such as --objective "
             f"{of_catalog()[0]}."
         )
-    raise WrongInput(reason=f"There is no data set {name!r}{near(name, [each for each in known if ':' not in each])}")
+    raise WrongInput(reason=f"There is no data set {name!r}{near(name, known)}")
 
 
 def fetch(found: DataSet, data: Path, told: Callable[[str, int, int | None], None]) -> list[Path]:
@@ -170,7 +170,9 @@ def prepare(found: DataSet, settings: Settings, progress: Callable[[str, float],
     try:
         return objective.prepare(found.name, settings.data, settings.directory("prepared"), progress)
     except ValueError as error:  # the objectives' DataError among them
-        raise ObjectiveRefused(reason=str(error)) from None
+        fetchable = found.state == MISSING and all(one.urls for one in found.downloads if one.needed)
+        hint = f"; `studies data fetch {found.name}` gets what is missing" if fetchable else ""
+        raise ObjectiveRefused(reason=f"{error}{hint}") from None
 
 
 def peak_bytes() -> int:

@@ -64,6 +64,9 @@ def main() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(0)
     except Exception as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # `studies data` alone asks what there is
+            typer.echo(str(error), err=True)
+            sys.exit(WRONG_INPUT)
         if hasattr(error, "format_message"):  # what Typer says of a wrong option or command
             _fail(error, " ".join(error.format_message().split()), WRONG_INPUT)
         _fail(error, f"{type(error).__name__}: {error}; --debug shows where", 1)

@@ -77,7 +77,8 @@ def row(studies: Studies, name: str) -> list[str]:
 def test_from_missing_to_prepared(mine: Studies, site: Site) -> None:
     target = mine.directory / "home" / "data" / "mine" / "table.csv"
     assert row(mine, "table")[3:] == ["no", "-", "missing: `studies data fetch table`"]
-    assert f"put table.csv into {target.parent}" in sentence(mine, "data", "prepare", "table", *OWN)
+    told = sentence(mine, "data", "prepare", "table", *OWN)
+    assert f"put table.csv into {target.parent}; `studies data fetch table` gets what is missing" in told
     fetched = mine("data", "fetch", "table", *OWN)
     assert f"Fetched: {target}" in fetched.stderr
     assert fetched.stdout == ""
@@ -138,6 +139,7 @@ def test_one_s_own_file_is_prepared_ahead(mine: Studies) -> None:
 def test_the_shipped_ones(studies: Studies) -> None:
     """Without a network: what ships is there, what does not is told."""
     studies.environment |= {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+    assert "\n  fetch " in studies("data", expect=2).stderr
     listed = studies("data", "list").stdout
     assert re.search(r"^pricerunner +meli_cnn, meli_mlp +CC BY 4.0; .* no +\d+ kB +bundled$", listed, re.M)
     assert re.search(r"^simulated .* generated$", listed, re.M)
