@@ -87,9 +87,12 @@ END $$"""
 #
 # An attribute of a transaction that was open when others were read may have an older id than theirs: `_after_attribute`
 # stays where it is until no transaction from then is open any more. For that, each row comes with the newest id, the
-# oldest open transaction, and the one that reads, which by its own write is the newest.
+# oldest open transaction, and the one that reads, which by its own write is the newest. OFFSET 0 keeps the planner from
+# reading all trials of the study for a join, as it would for attributes whose number it guesses.
 RUNGS = f"""
-FUNCTION studies.rungs_VERSION(_study_id int, _after_attribute int, _taken bool) RETURNS TABLE (
+FUNCTION studies.rungs_VERSION(
+    _study_id int, _after_attribute int, _taken bool, _end int DEFAULT 2147483647
+) RETURNS TABLE (
     taken bool, newest int, oldest_open bigint, reading bigint, key text, numbers text, reported text
 ) {_PLANNED} AS $$
 #variable_conflict use_column
@@ -110,9 +113,10 @@ BEGIN
             WHERE _after_attribute < 0 AND t.study_id = _study_id AND starts_with(a.key, 'completed_rung_')
             UNION ALL
             SELECT t.number, a.key, a.value_json
-            FROM trial_system_attributes a JOIN trials t ON t.trial_id = a.trial_id
-            WHERE _after_attribute >= 0 AND a.trial_system_attribute_id > _after_attribute
-                AND t.study_id = _study_id AND starts_with(a.key, 'completed_rung_'))
+            FROM trial_system_attributes a, LATERAL (
+                SELECT number FROM trials WHERE trial_id = a.trial_id AND study_id = _study_id OFFSET 0) t
+            WHERE _after_attribute >= 0 AND starts_with(a.key, 'completed_rung_')
+                AND a.trial_system_attribute_id > _after_attribute AND a.trial_system_attribute_id < _end)
         SELECT true, now.newest, now.oldest_open, now.reading, r.key::text, r.numbers, r.reported
         FROM now LEFT JOIN (
             SELECT key, array_agg(number)::text AS numbers, string_agg(value_json, ',') AS reported

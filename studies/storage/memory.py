@@ -12,7 +12,7 @@ import math
 import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -20,62 +20,11 @@ from optuna.distributions import BaseDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from studies.storage.rows import detached, distribution_from, distribution_text, stored_number
+from studies.storage.rows import detached, distribution_from, distribution_text
+from studies.storage.writes import Pending
 
 MANY_MISSED = 100  # trials
 UNFINISHED = frozenset({TrialState.RUNNING, TrialState.WAITING})
-
-
-@dataclass
-class Pending:
-    """Writes to one trial, gathered until they travel together."""
-
-    params: dict[str, tuple[float, str]] = field(default_factory=dict)
-    user_attrs: dict[str, str] = field(default_factory=dict)
-    system_attrs: dict[str, str] = field(default_factory=dict)
-    reports: dict[int, float] = field(default_factory=dict)
-    finals: Sequence[float] | None = None
-
-    def __bool__(self) -> bool:
-        return bool(self.params or self.user_attrs or self.system_attrs or self.reports or self.finals)
-
-    def with_more(self, more: Pending) -> Pending:
-        """Return these writes and later ones together."""
-        return Pending(
-            self.params | more.params,
-            self.user_attrs | more.user_attrs,
-            self.system_attrs | more.system_attrs,
-            self.reports | more.reports,
-            more.finals,
-        )
-
-    def only_report(self) -> dict[str, Any] | None:
-        """Return the arguments of `functions.REPORT`, if one report is all there is."""
-        if len(self.reports) != 1 or self.params or self.user_attrs or self.system_attrs or self.finals:
-            return None
-        [(step, reported)] = self.reports.items()
-        value, kind = stored_number(reported, nan=True)
-        return {"step": step, "value": value, "value_type": kind}
-
-    def arguments(self) -> dict[str, Any]:
-        """Return this as arguments of `functions.WRITE`."""
-        given: dict[str, Any] = {}
-        if self.params:
-            given["param_names"] = list(self.params)
-            given["param_values"] = [value for value, _ in self.params.values()]
-            given["param_distributions"] = [text for _, text in self.params.values()]
-        if self.user_attrs:
-            given |= {"user_keys": list(self.user_attrs), "user_values": list(self.user_attrs.values())}
-        if self.system_attrs:
-            given |= {"system_keys": list(self.system_attrs), "system_values": list(self.system_attrs.values())}
-        if self.reports:
-            stored = [stored_number(value, nan=True) for value in self.reports.values()]
-            given["steps"] = list(self.reports)
-            given["reported"], given["reported_types"] = ([*column] for column in zip(*stored, strict=True))
-        if self.finals:
-            stored = [stored_number(value, nan=False) for value in self.finals]
-            given["finals"], given["final_types"] = ([*column] for column in zip(*stored, strict=True))
-        return given
 
 
 class OwnTrial:
@@ -164,6 +113,8 @@ class OwnTrial:
         self.pending = Pending()
         if writes.user_attrs:
             self._trial.user_attrs.update({key: json.loads(text) for key, text in writes.user_attrs.items()})
+        if writes.system_attrs:
+            self._trial.system_attrs.update({key: json.loads(text) for key, text in writes.system_attrs.items()})
         if writes.reports:
             self._trial.intermediate_values.update(writes.reports)
             self.reported_at = time.monotonic()

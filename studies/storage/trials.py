@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,13 +18,12 @@ from optuna.trial import FrozenTrial, TrialState
 from studies.errors import StudiesError
 from studies.storage import functions, sql
 from studies.storage.connections import Rows, Statement
-from studies.storage.memory import Census, OwnTrial, Pending, StudyMemory
-from studies.storage.rows import distribution_from, distribution_text, running_trial, trial_from, utc
+from studies.storage.memory import Census, OwnTrial, StudyMemory
+from studies.storage.rows import distribution_from, running_trial, trial_from, utc
 from studies.storage.studies import StudyStore
+from studies.storage.writes import Parameters, Pending, floats_of, param_texts_of, statement_of, texts_of
 
 LINGER_S = 0.05
-
-Parameters = Mapping[str, tuple[float, BaseDistribution]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,11 +93,11 @@ class TrialStore(StudyStore):
         }
         self._check_compatible(study, params)
         given = Pending(
-            params=_param_texts(params),
-            user_attrs=_texts(template.user_attrs),
-            system_attrs=_texts(template.system_attrs),
+            params=param_texts_of(params),
+            user_attrs=texts_of(template.user_attrs),
+            system_attrs=texts_of(template.system_attrs),
             reports={step: float(value) for step, value in template.intermediate_values.items()},
-            finals=_floats(template.values),
+            finals=floats_of(template.values),
         ).arguments()
         # It takes writes until it is ended.
         ended = template.state.is_finished()
@@ -133,7 +131,7 @@ class TrialStore(StudyStore):
         own = self._own(trial_id)
         if own is None:
             self._check_compatible(self._study(self._unfinished_study_id(trial_id)), params)
-            self._write(trial_id, None, Pending(params=_param_texts(params)))
+            self._write(trial_id, None, Pending(params=param_texts_of(params)))
         else:
             self._check_compatible(own.study, params)
             own.set_params(params)
@@ -141,7 +139,7 @@ class TrialStore(StudyStore):
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
         """Set a user attribute of a trial."""
-        texts = _texts({key: value})
+        texts = texts_of({key: value})
         own = self._own(trial_id)
         if own is None:
             self._write(trial_id, None, Pending(user_attrs=texts))
@@ -151,7 +149,7 @@ class TrialStore(StudyStore):
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
         """Set an attribute that Optuna itself keeps on a trial."""
-        texts = _texts({key: value})
+        texts = texts_of({key: value})
         own = self._own(trial_id)
         if own is None:
             self._write(trial_id, None, Pending(system_attrs=texts))
@@ -168,7 +166,7 @@ class TrialStore(StudyStore):
 
         Reports that follow each other faster than LINGER_S linger, and so travel together.
         """
-        step, value, texts = int(step), float(value), _texts(user_attrs)
+        step, value, texts = int(step), float(value), texts_of(user_attrs)
         own = self._own(trial_id)
         if own is None or time.monotonic() > own.reported_at + LINGER_S:
             self._write(trial_id, own, Pending(user_attrs=texts, reports={step: value}))
@@ -183,10 +181,6 @@ class TrialStore(StudyStore):
         """
         own = self._own(trial_id)
         study = self._study(self._unfinished_study_id(trial_id)) if own is None else own.study
-        texts = _texts({rung: value})
-        if own is not None:
-            own.set_system_attrs(texts)
-
         self._forget_lost(study)
         rungs = study.rungs
 
@@ -194,8 +188,7 @@ class TrialStore(StudyStore):
             more = {"study_id": study.study_id, "after_attribute": rungs.after}
             return functions.call_rungs(write[0]), {**write[1], **more}
 
-        writes = Pending(system_attrs=texts) if own is None else Pending()
-        rungs.add_read(self._write(trial_id, own, writes, then=then_read))
+        rungs.add_read(self._write(trial_id, own, Pending(system_attrs=texts_of({rung: value})), then=then_read))
         return rungs.entries[rung]
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
@@ -205,7 +198,7 @@ class TrialStore(StudyStore):
             return True
         own = self._own(trial_id)
         if own is not None or values:
-            self._write(trial_id, own, Pending(finals=_floats(values)))
+            self._write(trial_id, own, Pending(finals=floats_of(values)))
         given = {"trial_id": trial_id, "start": utc(datetime.now())}
         if state == TrialState.RUNNING:
             return self._start(given)
@@ -224,7 +217,7 @@ class TrialStore(StudyStore):
         """End a trial: state, values and last user attributes, in one statement with all that was set before."""
         complete = datetime.now()
         own = self._own(trial_id)
-        writes = Pending(user_attrs=_texts(user_attrs or {}), finals=_floats(values))
+        writes = Pending(user_attrs=texts_of(user_attrs or {}), finals=floats_of(values))
         ending = {"ending": state.name, "complete": utc(complete)}
         self._write(trial_id, own, writes, ending)
         if own is not None:
@@ -262,7 +255,9 @@ class TrialStore(StudyStore):
         then: puts a question around the write, whose rows are returned.
         """
         if own is None:
-            rows = self._send(trial_id, lambda: then(_statement(trial_id, writes, ending, soon=False)), ending, wait_s)
+            rows = self._send(
+                trial_id, lambda: then(statement_of(trial_id, writes, ending, soon=False)), ending, wait_s
+            )
         else:
             with own.lock:
                 rows = self._send_own(own, writes, ending, wait_s, then)
@@ -286,11 +281,11 @@ class TrialStore(StudyStore):
 
         def statement() -> Statement:
             if own.n_lost == self._connections.n_lost:
-                return then(_statement(own.id, together, ending, soon=not self._connections.pooled))
+                return then(statement_of(own.id, together, ending, soon=not self._connections.pooled))
             # A server that crashed may have lost what it did not wait for the disk for, even the trial. What was
             # written to the trial is all here; `start` tells whether it is still this one.
             everything = own.everything().with_more(together)
-            return then(_statement(own.id, everything, ending, soon=False, start=own.start))
+            return then(statement_of(own.id, everything, ending, soon=False, start=own.start))
 
         rows = self._send(own.id, statement, ending, wait_s)
         if rows[0][0] is not False:
@@ -409,33 +404,5 @@ class TrialStore(StudyStore):
             self.flush(wait_s=0)
 
 
-def _statement(
-    trial_id: int,
-    writes: Pending,
-    ending: Mapping[str, Any] | None,
-    *,
-    soon: bool,
-    start: datetime | None = None,
-) -> Statement:
-    if ending is None and soon and (report := writes.only_report()) is not None:
-        return functions.CALL_REPORT, report | {"trial_id": trial_id}
-    given = writes.arguments() | {"soon": soon} | dict(ending or {})
-    if start is not None:
-        given["start"] = utc(start)
-    return functions.call_write(given), given | {"trial_id": trial_id}
-
-
 def _again(own: OwnTrial, writes: Pending, ending: Mapping[str, Any]) -> Statement:
-    return _statement(own.id, own.everything().with_more(writes), ending, soon=False, start=own.start)
-
-
-def _texts(attrs: Mapping[str, Any]) -> dict[str, str]:
-    return {key: json.dumps(value) for key, value in attrs.items()}
-
-
-def _param_texts(params: Parameters) -> dict[str, tuple[float, str]]:
-    return {name: (value, distribution_text(distribution)) for name, (value, distribution) in params.items()}
-
-
-def _floats(values: Sequence[float] | None) -> list[float] | None:
-    return None if values is None else [float(value) for value in values]
+    return statement_of(own.id, own.everything().with_more(writes), ending, soon=False, start=own.start)

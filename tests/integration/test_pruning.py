@@ -131,3 +131,29 @@ def test_what_is_known_is_not_read_again(database_url: str) -> None:
     assert [row[-1] for row in rows] == ["2.0"]
     for each in (storage, other):
         each.remove_session()
+
+
+def test_new_values_are_found_without_a_look_at_old_trials(database_url: str) -> None:
+    storage = PostgresStorage(database_url)
+    study_id = optuna.create_study(storage=storage)._study_id
+    for statement in (
+        """INSERT INTO trials (study_id, number, state, datetime_start)
+           SELECT %(study)s, n, 'COMPLETE', localtimestamp FROM generate_series(0, 4999) n""",
+        """INSERT INTO trial_system_attributes (trial_id, key, value_json)
+           SELECT trial_id, 'completed_rung_0', '0.5' FROM trials""",
+        "ANALYZE",
+    ):
+        storage._connections.run(statement, {"study": study_id})
+    connection = psycopg2.connect(database_url)
+    with connection, connection.cursor() as cursor:
+        cursor.execute("SELECT max(trial_system_attribute_id) - 3 FROM trial_system_attributes")
+        [(after,)] = cursor.fetchall()
+        for _ in range(8):  # a plan is kept after the fifth call
+            cursor.execute(functions.call_rungs("true"), {"study_id": study_id, "after_attribute": after})
+            assert cursor.fetchall()[0][-1] == "0.5,0.5,0.5"
+        cursor.execute("SELECT seq_scan, idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'trials'")
+        [(n_scans, n_fetched)] = cursor.fetchall()
+        assert n_scans == 0
+        assert 8 * 3 <= n_fetched < 100
+    connection.close()
+    storage.remove_session()
