@@ -160,7 +160,7 @@ def _one_class(classes: Classes | None) -> Verdict | None:
         "answers one class",
         f"{percent(top.share)} of its answers are {top.name!r}, which {percent(top.share_of_rows)} of the rows are; "
         f"of {rest} it finds {percent(classes.others)}",
-        "a lower learning_rate or more epochs; where classes are rare, a weight for them in the loss",
+        "another learning_rate, more epochs; where classes are rare, a weight for them in the loss",
     )
 
 
