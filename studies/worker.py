@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -81,7 +81,8 @@ class _Worker:
         data = objective.prepare(self.spec.dataset, settings.data, settings.directory("prepared"), _quiet)
         self.checkpoints = Checkpoints(settings.home / "checkpoints" / name, say)
         self.course = Course(self.spec, space_of(self.study), objective, data, device, stop, self.checkpoints)
-        self.data_facts = {"summary": getattr(data, "summary", None)}
+        summary = getattr(data, "summary", None)
+        self.data_facts = {"summary": dict(summary) if isinstance(summary, Mapping) else {}}
         self.provenance = provenance.of_this_process(device) | {"data": getattr(data, "sha256", None)}
 
     @contextmanager

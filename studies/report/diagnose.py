@@ -240,6 +240,8 @@ def _still_improving(trial: Trial, study: _Study) -> Verdict | None:
     if _best_epoch(trial.curve, study.sign) != last:
         return None
     earlier = [value for epoch, value in trial.curve.items() if epoch <= last - max(1, last // 4)]
+    if not earlier:
+        return None  # a plain function's steps need not begin at 1
     before = max(study.sign * value for value in earlier) * study.sign
     gained = study.sign * (trial.curve[last] - before)
     if gained <= NOTICEABLE * study.gain:
