@@ -1,0 +1,157 @@
+"""Does every parameter change the training, and does every value of it train?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from studies.check.checks.randomness import speeds
+from studies.check.checks.training import fails
+from studies.check.findings import Finding, NotChecked, Told
+from studies.check.observe import Observation
+from studies.check.subject import Subject
+from studies.space import Choice, Fixed, Parameter, Range, Space
+
+TITLE = "the parameters"
+NEEDS_TRAINING = True
+
+RESERVE = 0.15  # of all the time, for the checks after this one
+MOST_CONTEXTS = 8
+
+
+def check(subject: Subject) -> Iterator[Told]:
+    """Change one parameter at a time, and compare the trainings step by step."""
+    queue = [parameter for parameter in subject.space.parameters.values() if subject.space.possible(parameter)]
+    queue = [parameter for parameter in queue if not isinstance(parameter.domain, Fixed)]
+    late = []
+    while queue:
+        parameter = queue.pop(0)
+        if not _time_left(subject):
+            late.append(parameter.name)
+            continue
+        yield from _one(subject, parameter)
+    if late:
+        yield NotChecked(TITLE, f"there was no time for {', '.join(late)}")
+
+
+def _time_left(subject: Subject) -> bool:
+    return subject.left_s() > RESERVE * subject.seconds
+
+
+def _one(subject: Subject, parameter: Parameter) -> Iterator[Told]:
+    before_params = _with(subject, parameter)
+    before = subject.few_steps(before_params)
+    if before.failure:
+        yield from _failed(before, before_params, parameter)
+        return
+    subject.tried.append((parameter, before_params.get(parameter.name), before))
+    changed, compared = False, 0
+    for value in others(parameter, before_params.get(parameter.name)):
+        if compared and not _time_left(subject):
+            break
+        after = subject.few_steps(before_params | {parameter.name: value})
+        subject.tried.append((parameter, value, after))
+        if after.failure:
+            yield from _failed(after, after.params, parameter, value)
+        else:
+            compared += 1
+            changed = changed or _differ(before, after)
+    if compared and not changed:
+        yield from _look_longer(subject, parameter, before_params)
+
+
+def _with(subject: Subject, parameter: Parameter) -> dict[str, Any]:
+    """Return the defaults under which the parameter exists."""
+    if subject.is_function:
+        return dict(subject.first.params)
+    return subject.defaults({name: allowed[0] for name, allowed in parameter.when.items()})
+
+
+def others(parameter: Parameter, value: Any) -> list[Any]:
+    """Return the values to try beside this one: every other choice, or both ends of a range."""
+    domain = parameter.domain
+    if isinstance(domain, Choice):
+        return [choice for choice in domain.choices if choice != value or isinstance(choice, bool) != isinstance(value, bool)]
+    return [end for end in (domain.high, domain.low) if end != value] if isinstance(domain, Range) else []
+
+
+def _look_longer(subject: Subject, parameter: Parameter, params: dict[str, Any]) -> Iterator[Told]:
+    """Compare whole epochs, which tell what acts only in an evaluation or between epochs; then elsewhere in the space."""
+    candidates = others(parameter, params.get(parameter.name))
+    before = subject.whole_epochs(params)
+    compared = 0
+    for value in candidates[:2]:
+        after = subject.whole_epochs(params | {parameter.name: value})
+        if _differ(before, after):
+            return
+        compared += bool(before.trajectory.epochs and after.trajectory.epochs)
+    if not compared:
+        yield NotChecked(f"the parameter {parameter.name}", "the first steps are the same without it, and an epoch takes too long")
+        return
+    if (context := _acts_elsewhere(subject, parameter, params, candidates[0])) is not None:
+        yield _conditional(subject, parameter, *context)
+        return
+    where = subject.first.read.get(parameter.name) or before.read.get(parameter.name)
+    read = "it is never read" if where is None else f"it is read at {where}"
+    if subject.is_function:
+        read = "what was suggested is not used"
+    yield Finding(
+        "ghost-parameter",
+        "error",
+        f"{parameter.name} changes nothing: {read}, and {len(before.trajectory.epochs)} epochs with "
+        f"{params.get(parameter.name)!r} and with {candidates[0]!r} are the same to the last digit",
+        "the search spends trials on it, and its importance and best value mean nothing",
+        "hand it to what it is meant for, or take it out of the space",
+        where if subject.is_function else subject.source.of_parameter(parameter.name),
+    )
+
+
+def _acts_elsewhere(
+    subject: Subject, parameter: Parameter, params: Mapping[str, Any], value: Any
+) -> tuple[str, Any] | None:
+    """Return another parameter, and a value of it under which this one acts; None where none was found."""
+    n_tried = 0
+    for other in subject.space.parameters.values():
+        if other.name == parameter.name or other.name in parameter.when or not isinstance(other.domain, Choice):
+            continue
+        for choice in others(other, params.get(other.name)):
+            n_tried += 1
+            if n_tried > MOST_CONTEXTS or not _time_left(subject):
+                return None
+            there = dict(params) | {other.name: choice}
+            if not subject.is_function:
+                there = subject.defaults(there)
+            before, after = subject.few_steps(there), subject.few_steps(there | {parameter.name: value})
+            if not before.failure and not after.failure and _differ(before, after):
+                return other.name, choice
+    return None
+
+
+def _conditional(subject: Subject, parameter: Parameter, other: str, choice: Any) -> Finding:
+    return Finding(
+        "conditional-parameter",
+        "warning",
+        f"{parameter.name} changes nothing at the defaults, and does with {other} {choice!r}",
+        "where it does nothing the sampler varies it all the same, and learns from that noise",
+        f"declare it with when: {{{other!r}: [{choice!r}]}}"
+        if not subject.is_function
+        else f"suggest it only where {other} is {choice!r}",
+        subject.source.of_parameter(parameter.name) if not subject.is_function else subject.first.read.get(parameter.name),
+    )
+
+
+def _differ(before: Observation, after: Observation) -> bool:
+    return before.trajectory.differs(after.trajectory, speeds(before, after))
+
+
+def _failed(seen: Observation, params: Mapping[str, Any], parameter: Parameter, value: Any = None) -> Iterator[Told]:
+    assert seen.failure is not None
+    if any(not has_default for _, has_default in seen.missing.values()):
+        return  # which asked_for tells better
+    if seen.failure.kind == "hung" and seen.trajectory:
+        return
+    if value is None:
+        given = ", ".join(f"{name} {params.get(name)!r}" for name in parameter.when) or "the defaults"
+        yield fails(seen.failure, f"with {given}")
+    else:
+        yield fails(seen.failure, f"with {parameter.name} {value!r}")

@@ -1,0 +1,97 @@
+"""The study under examination: what the checks ask, and what they have learnt so far.
+
+Every training that a check wants to see happens in a process of its own, forked from one and the same state: what one
+does to globals, generators or memory is no part of the next.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property, partial
+from typing import Any
+
+from studies.check.asked import middle
+from studies.check.isolate import Failure, isolated
+from studies.check.observe import Observation, Plan, observe
+from studies.check.source import Source
+from studies.check.watch import Limits
+from studies.objective import FunctionObjective, LoadedObjective
+from studies.space import Fixed, Parameter, Space
+from studies.spec import StudySpec
+
+FIRST_SHARE = 0.3  # of all the time, for the first epoch, which is looked at from every side
+FEW = Limits(steps=6, batches=8)  # enough to show momentum, decay and clipping
+FEW_S = 2.0
+SLACK_S = 3.0  # for what cannot be interrupted at once
+
+
+class Subject:
+    """See the module. deadline: when the checks should be over, by time.monotonic."""
+
+    def __init__(
+        self, spec: StudySpec, objective: LoadedObjective, data: Any, source: Source, seconds: float
+    ) -> None:
+        self.spec, self.objective, self.data, self.source = spec, objective, data, source
+        self.seconds = seconds
+        self.deadline = time.monotonic() + seconds
+        self.is_function = isinstance(objective, FunctionObjective)
+        self.tried: list[tuple[Parameter, Any, Observation]] = []
+        self._known: dict[str, Observation] = {}
+
+    @cached_property
+    def space(self) -> Space:
+        """The space that is searched; a plain function's is what it suggests at first."""
+        return self.first.suggested if self.is_function else self.spec.resolve(self.objective.space)
+
+    @cached_property
+    def first(self) -> Observation:
+        """One whole epoch at the defaults, with dropout on, looked at from every side."""
+        seconds = self.seconds * FIRST_SHARE
+        plan = Plan(seconds=seconds, limits=Limits(seconds=seconds / 3), look=True)
+        return self.observe({} if self.is_function else self.defaults(), plan)
+
+    @property
+    def without_steps(self) -> bool:
+        """Whether it trains without torch's backward, so that whole epochs are all that can be compared."""
+        return not self.first.n_steps
+
+    def defaults(self, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return these values with every missing one at its default, or in the middle; no dropout is left at zero."""
+        values: dict[str, Any] = {}
+        for name, parameter in self.space.parameters.items():
+            if not parameter.exists(values):
+                continue
+            default = parameter.default if parameter.default in parameter.domain else middle(parameter.domain)
+            if "dropout" in name and default == 0:
+                default = middle(parameter.domain)
+            values[name] = default if isinstance(parameter.domain, Fixed) else (given or {}).get(name, default)
+        return values
+
+    def left_s(self) -> float:
+        """Return how much time there is."""
+        return self.deadline - time.monotonic()
+
+    def observe(self, params: Mapping[str, Any], plan: Plan) -> Observation:
+        """Return what a training of these parameters does; the same plan is not done twice."""
+        key = json.dumps([dict(params), repr(plan)], default=str, sort_keys=True)
+        if key not in self._known:
+            call = partial(observe, self.objective, self.data, self.spec, self.source, params, plan)
+            seen = isolated(call, self.source, plan.n_trainings * plan.seconds + SLACK_S)
+            self._known[key] = Observation(dict(params), failure=seen) if isinstance(seen, Failure) else seen
+        return self._known[key]
+
+    def few_steps(self, params: Mapping[str, Any], **changes: Any) -> Observation:
+        """Return what the first steps of a training look like, or its first epoch if it has no steps to be seen."""
+        plan = Plan(n_epochs=3, seconds=FEW_S, limits=FEW)
+        if self.without_steps:
+            plan = Plan(seconds=max(FEW_S, 3 * sum(self.first.epoch_s)), limits=Limits(batches=FEW.batches))
+        return self.observe(params, replace(plan, **changes))
+
+    def whole_epochs(self, params: Mapping[str, Any], n_epochs: int = 2, **changes: Any) -> Observation:
+        """Return what whole epochs of a training look like; loaders are cut after the same few batches each time."""
+        seconds = min(self.seconds / 6, SLACK_S + n_epochs * 3 * sum(self.first.epoch_s[:1]))
+        plan = Plan(n_epochs=n_epochs, seconds=seconds, limits=Limits(batches=FEW.batches))
+        return self.observe(params, replace(plan, **changes))
