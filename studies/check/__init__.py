@@ -42,10 +42,12 @@ def check(
     settings: Settings,
     progress: Callable[[str, float], None] = lambda what, fraction: None,
     seconds: float = SECONDS,
+    memory_bytes: float | None = None,
 ) -> Result:
     """Check a study for `seconds` at most, not counting what it takes to import it and to prepare its data.
 
-    progress: told what is being done, and which share of it is behind. Raises ObjectiveRefused and SpaceRefused where
+    progress: told what is being done, and which share of it is behind. memory_bytes: the most that one training may
+    have, most of what is free without it. Raises ObjectiveRefused and SpaceRefused where
     the study and its objective do not fit together, as launching it would.
     """
     from studies.check.inside import examine
@@ -57,9 +59,9 @@ def check(
     # One thread: numbers then repeat exactly, and the process may be forked after it has computed.
     os.environ["OMP_NUM_THREADS"] = "1"
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([preload.__name__])
+    context.set_forkserver_preload([preload.__name__, "torch._dynamo"])
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=examine, args=(spec, settings, seconds, sender, log, Path.cwd()))
+    process = context.Process(target=examine, args=(spec, settings, seconds, memory_bytes, sender, log, Path.cwd()))
     process.start()
     sender.close()
     try:

@@ -58,10 +58,10 @@ def _with_fewer_rows(call: ModelCall, whole: Tensor, found: EvaluationAgain) -> 
     n_rows = len(whole)
     values = [value for value in (*call.args, *call.kwargs.values()) if _is_tensor(value)]
     if whole.dim() > 2 or any(value.dim() == 0 or list(value.shape).count(n_rows) != 1 for value in values):
-        found.reasons["mates"] = f"which dimension of what {type(call.module).__name__} is given is the batch is unclear"
+        found.reasons["mates"] = f"it is unclear which dimension of {type(call.module).__name__}'s inputs is the batch"
         return
     if any(len(value) != n_rows for value in values):
-        found.reasons["mates"] = f"the batch is not the first dimension of all that {type(call.module).__name__} is given"
+        found.reasons["mates"] = f"the batch is not the first dimension of all of {type(call.module).__name__}'s inputs"
         return
     half = max(1, n_rows // 2)
     args = [value[:half] if _is_tensor(value) else value for value in call.args]

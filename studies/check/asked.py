@@ -13,7 +13,10 @@ from studies.space import Choice, Domain, Parameter, Range, Space
 
 
 class Asked:
-    """What was asked for. read: name -> first place. missing: name -> first place, and whether a default was at hand."""
+    """What was asked for, by name.
+
+    read: the first place that did. missing: the first place that asked in vain, and whether it had a default at hand.
+    """
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -111,7 +114,7 @@ class AskedTrial(FixedTrial):
 def domain_of(distribution: BaseDistribution) -> Domain:
     """Return an Optuna distribution in this package's own words."""
     if isinstance(distribution, CategoricalDistribution):
-        return Choice(tuple(distribution.choices))  # type: ignore[arg-type]
+        return Choice(tuple(distribution.choices))
     given: Any = distribution
     return Range(given.low, given.high, given.log, given.step)
 

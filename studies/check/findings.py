@@ -56,7 +56,12 @@ class Result:
 
     def add(self, told: Told) -> None:
         """Put it where it belongs."""
-        place: list[Any] = {Finding: self.findings, Fact: self.facts, NotChecked: self.not_checked}[type(told)]
+        places: dict[type, list[Any]] = {
+            Finding: self.findings,
+            Fact: self.facts,
+            NotChecked: self.not_checked,
+        }
+        place = places[type(told)]
         if told not in place:
             place.append(told)
 

@@ -36,15 +36,15 @@ class Initialisers:
                         self._count_in(kind)
 
     def unused(self, models: list[nn.Module]) -> list[tuple[str, str | None]]:
-        """Return name and place of those that were not called and belong to these models' classes, or to their files."""
+        """Return name and place of those that were not called, of these models' classes and of their files."""
         kinds = {kind for model in models for part in model.modules() for kind in type(part).__mro__}
-        modules = {kind.__module__ for kind in kinds}
+        modules, names = {kind.__module__ for kind in kinds}, {kind.__qualname__ for kind in kinds} | {""}
         return [
             (function.__qualname__, self._source.of(function))
             for function in self._counting
             if function not in self._called
             and function.__module__ in modules
-            and ("." not in function.__qualname__ or any(function.__name__ in vars(kind) for kind in kinds))
+            and function.__qualname__.rpartition(".")[0] in names
         ]
 
     def _count_in(self, owner: Any) -> None:

@@ -16,7 +16,7 @@ from studies.check.isolate import Failure, failure_of
 from studies.check.source import Source
 from studies.check.subject import Subject
 from studies.errors import ObjectiveRefused, StudiesError
-from studies.objective import FunctionObjective, load_objective
+from studies.objective import FunctionObjective, LoadedObjective, load_objective
 
 if TYPE_CHECKING:
     from studies.settings import Settings
@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 
 
 def examine(
-    spec: StudySpec, settings: Settings, seconds: float, sender: Connection, log: Path, directory: Path
+    spec: StudySpec,
+    settings: Settings,
+    seconds: float,
+    memory_bytes: float | None,
+    sender: Connection,
+    log: Path,
+    directory: Path,
 ) -> None:
     """Tell the sender everything about the study; what the objective prints goes to the log."""
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -35,9 +41,9 @@ def examine(
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.chdir(directory)
     try:
-        subject = _subject(spec, settings, seconds, sender)
-        if subject is not None:
-            _go_through(subject, sender)
+        prepared = _prepared(spec, settings, sender)
+        if prepared is not None:
+            _go_through(Subject(spec, *prepared, seconds, memory_bytes), sender)
         sender.send(("done", None))
     except StudiesError as error:
         sender.send(("error", error))
@@ -45,16 +51,14 @@ def examine(
         pass  # nobody listens any more
 
 
-def _subject(spec: StudySpec, settings: Settings, seconds: float, sender: Connection) -> Subject | None:
+def _prepared(spec: StudySpec, settings: Settings, sender: Connection) -> tuple[LoadedObjective, Any, Source] | None:
     """Import and prepare; None when that failed in a way that is the objective's own fault, which is then told."""
     module = spec.objective.partition(":")[0]
     stage = "importing the objective"
     sender.send(("progress", (stage, 0.0)))
     try:
         objective = load_objective(spec)
-        import torch
-
-        torch.set_num_threads(1)
+        _warm_up()
         found = objective.function if isinstance(objective, FunctionObjective) else objective
         source = Source(module, found)
         stage = "preparing the data"
@@ -72,7 +76,15 @@ def _subject(spec: StudySpec, settings: Settings, seconds: float, sender: Connec
             raise ObjectiveRefused(reason=str(error)) from None
         sender.send(("told", _failed(stage, failure_of(error, Source(module)))))
         return None
-    return Subject(spec, objective, data, source, seconds)
+    return objective, data, source
+
+
+def _warm_up() -> None:
+    """Import now what each of the many processes to be forked would import again: a first optimizer takes seconds."""
+    import torch
+
+    torch.set_num_threads(1)
+    torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
 
 
 def _failed(stage: str, failure: Failure) -> Finding:

@@ -6,9 +6,12 @@ prepared, and no trace of what an earlier call did. What it prints goes where th
 
 from __future__ import annotations
 
+import faulthandler
 import multiprocessing
 import os
+import re
 import signal
+import tempfile
 import time
 import traceback
 from collections.abc import Callable
@@ -17,13 +20,14 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import psutil
 
-from studies.check.source import Source
+from studies.check.source import Source, place
 
 POLL_S = 0.02
+FRAME = re.compile(r'File "(.+)", line (\d+) in ')  # as faulthandler writes it, innermost first
 GRACE_S = 2.0  # between asking a process to end and ending it
 SHARE_OF_MEMORY = 0.8  # of what is free: the rest of the machine goes on working
 
@@ -50,23 +54,27 @@ def isolated(call: Callable[[], Any], source: Source, timeout_s: float, memory_b
     limit = memory_bytes or free_bytes() * SHARE_OF_MEMORY + psutil.Process().memory_info().rss
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(call, source, sender, timeout_s))
-    process.start()
-    sender.close()
-    deadline = time.monotonic() + timeout_s + GRACE_S
-    try:
-        while not receiver.poll(POLL_S):
-            if (size := _resident(process.pid)) > limit:
-                return Failure("out of memory", f"it was ended at {size / 2**30:.1f} GiB of memory")
-            if time.monotonic() > deadline:
-                return Failure("hung", f"it did not end within {timeout_s:.0f} s, and did not listen to being asked to")
-        return receiver.recv()
-    except EOFError:
-        process.join()
-        return Failure("crashed", f"its process died: {_death(process.exitcode)}")
-    finally:
-        _end(process)
-        receiver.close()
+    with tempfile.TemporaryFile() as stack:
+        process = context.Process(target=_child, args=(call, source, sender, timeout_s, stack))
+        process.start()
+        sender.close()
+        deadline = time.monotonic() + timeout_s + GRACE_S
+        try:
+            while not receiver.poll(POLL_S):
+                if (size := _resident(process.pid)) > limit:
+                    where = _where_now(process, stack, source)
+                    return Failure("out of memory", f"it was ended at {size / 2**30:.1f} GiB of memory", where)
+                if time.monotonic() > deadline:
+                    where = _where_now(process, stack, source)
+                    return Failure("hung", f"it did not end within {timeout_s:.0f} s, nor when it was asked to", where)
+            return receiver.recv()
+        except EOFError:
+            process.join()
+            where = _innermost(stack, source)
+            return Failure("crashed", f"its process died: {_death(process.exitcode)}", where)
+        finally:
+            _end(process)
+            receiver.close()
 
 
 def free_bytes() -> float:
@@ -79,7 +87,9 @@ def free_bytes() -> float:
     return max(free, 0.0)
 
 
-def _child(call: Callable[[], Any], source: Source, sender: Connection, timeout_s: float) -> None:
+def _child(call: Callable[[], Any], source: Source, sender: Connection, timeout_s: float, stack: IO[bytes]) -> None:
+    faulthandler.enable(stack, all_threads=False)
+    faulthandler.register(signal.SIGUSR1, stack, all_threads=False)
     os.setpgrp()  # so that whatever it starts can be ended with it
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")  # should memory run out, this process goes first
@@ -126,6 +136,23 @@ def _resident(pid: int | None) -> int:
         return sum(each.memory_info().rss for each in [process, *process.children(recursive=True)])
     except psutil.Error:
         return 0
+
+
+def _where_now(process: Any, stack: IO[bytes], source: Source) -> str | None:
+    """Return where a process is that may not listen to Python's signals any more."""
+    with suppress(OSError):
+        os.kill(process.pid, signal.SIGUSR1)
+        time.sleep(10 * POLL_S)
+    return _innermost(stack, source)
+
+
+def _innermost(stack: IO[bytes], source: Source) -> str | None:
+    """Return the innermost place of the user's code in the stack that faulthandler wrote."""
+    stack.seek(0)
+    for file, line in FRAME.findall(stack.read().decode(errors="replace")):
+        if source.is_own(file):
+            return place(file, int(line))
+    return None
 
 
 def _death(code: int | None) -> str:

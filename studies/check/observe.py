@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import resource
 import sys
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -24,10 +26,18 @@ from studies.space import Space
 from studies.spec import StudySpec
 
 SEED = 7
-NUMPY_DRAWS = (
-    "rand", "randn", "randint", "random", "random_sample", "choice", "shuffle", "permutation", "normal", "uniform",
+NO_LIMITS = Limits()
+DRAWS: tuple[tuple[str, ModuleType, tuple[str, ...]], ...] = (
+    ("numpy", np.random, (
+        "rand", "randn", "randint", "random", "random_sample", "choice", "shuffle", "permutation", "normal", "uniform",
+    )),
+    ("random", random, (
+        "random", "randint", "randrange", "choice", "choices", "sample", "shuffle", "uniform", "gauss",
+    )),
+    ("system", np.random, ("default_rng",)),
+    ("system", random, ("_urandom",)),
+    ("system", os, ("urandom",)),
 )  # fmt: skip
-PYTHON_DRAWS = ("random", "randint", "randrange", "choice", "choices", "sample", "shuffle", "uniform", "gauss")
 
 
 @dataclass(frozen=True)
@@ -40,7 +50,7 @@ class Plan:
 
     n_epochs: int = 1
     seconds: float = 5.0
-    limits: Limits = Limits()
+    limits: Limits = NO_LIMITS
     n_trainings: int = 1
     seed: int = SEED
     noise: Mapping[str, int] = field(default_factory=dict)
@@ -59,13 +69,17 @@ class Trajectory:
 
     def differs(self, other: Trajectory, ignored: frozenset[str] = frozenset()) -> bool:
         """Whether they part, as far as both go. ignored: metrics that never repeat, such as speeds."""
-        if any(_apart(a, b) for a, b in zip(self.losses, other.losses, strict=False)):
+        if self.parts_at_a_loss(other):
             return True
         return any(
             _apart(before.get(name), after.get(name))
             for before, after in zip(self.epochs, other.epochs, strict=False)
             for name in (before.keys() | after.keys()) - ignored
         )
+
+    def parts_at_a_loss(self, other: Trajectory) -> bool:
+        """Whether they differ in training already, not only in what was scored."""
+        return any(_apart(a, b) for a, b in zip(self.losses, other.losses, strict=False))
 
 
 @dataclass
@@ -74,7 +88,8 @@ class Observation:
 
     whole: it came to the end of its epochs. failure: what the objective did wrong itself. start_s, epoch_s: durations;
     an epoch's as long as it would have been without cutting loaders short. peak_bytes: what it took beyond the process
-    it was forked from. unused: initialisers of the model's that nobody called, with their places.
+    it was forked from. unused: initialisers of the model's that nobody called, with their places. holders: globals
+    that hold a model or an optimizer after several trainings.
     """
 
     params: dict[str, Any] = field(default_factory=dict)
@@ -98,6 +113,7 @@ class Observation:
     both_sides: tuple[int, int, int, int] = (0, 0, 0, 0)
     again: EvaluationAgain | None = None
     unused: list[tuple[str, str | None]] = field(default_factory=list)
+    holders: list[tuple[str, str | None]] = field(default_factory=list)
     tested_twice: tuple[dict[str, float], dict[str, float]] | None = None
 
     @property
@@ -133,13 +149,16 @@ def observe(
         except Enough:
             pass
         except TimeUp as error:
-            found.failure = Failure("hung", f"it did not come to an end within {plan.seconds:.0f} s", source.of_error(error))
+            detail = f"it did not come to an end within {plan.seconds:.0f} s"
+            found.failure = Failure("hung", detail, source.of_error(error))
         except BaseException as error:
             found.failure = failure_of(error, source)
         found.read |= asked.read
         found.missing |= asked.missing
         if found.failure:
             break
+    if plan.n_trainings > 1:
+        found.holders = list(_holders(objective, source))
     found.peak_bytes = max(0, _most_resident() - began)
     _read_watch(found, watch)
     if plan.look:
@@ -241,7 +260,7 @@ def seed_generators(noise: Mapping[str, int]) -> None:
     import torch
 
     torch.manual_seed(noise.get("torch", 0))
-    np.random.seed(noise.get("numpy", 0))  # noqa: NPY002 - the one that users draw from
+    np.random.seed(noise.get("numpy", 0))
     random.seed(noise.get("random", 0))
 
 
@@ -251,17 +270,34 @@ def counted_draws(draws: dict[str, str | None], source: Source) -> Iterator[None
 
     def noting(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def draw(*args: Any, **kwargs: Any) -> Any:
-            if name not in draws and (where := source.here()):
+            seeded = function.__name__ == "default_rng" and (args or kwargs)
+            if not seeded and name not in draws and (where := source.here()):
                 draws[name] = where
             return function(*args, **kwargs)
 
         return draw
 
     with ExitStack() as stack:
-        for name, module, functions in (("numpy", np.random, NUMPY_DRAWS), ("random", random, PYTHON_DRAWS)):
+        for name, module, functions in DRAWS:
             for function in functions:
                 stack.enter_context(replaced(module, function, noting(name, getattr(module, function))))
         yield
+
+
+def _holders(objective: Any, source: Source) -> Iterator[tuple[str, str | None]]:
+    """Yield what outlives a training and holds a model or an optimizer, with its place."""
+    from torch import nn, optim
+
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if not file or not source.is_own(file):
+            continue
+        for key, value in vars(module).items():
+            if isinstance(value, (nn.Module, optim.Optimizer)):
+                yield f"{name}.{key} is a global {type(value).__name__}", source.of_global(file, key)
+    for key, value in vars(objective).items():
+        if isinstance(value, (nn.Module, optim.Optimizer)):
+            yield f"the objective keeps a {type(value).__name__} in {key}", source.of(type(objective))
 
 
 def _apart(left: float | None, right: float | None) -> bool:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 TRAIN = {"train", "training"}
 SCORED = {"validation", "valid", "val", "dev"}
 GROUPS = {
-    "session", "profile", "document", "doc", "patient", "subject", "user", "speaker", "song", "artist", "group", "author",
-    "customer", "store", "device", "participant",
+    "session", "profile", "document", "doc", "patient", "subject", "user", "speaker", "song", "artist", "group",
+    "author", "customer", "store", "device", "participant",
 }  # fmt: skip
 MOST_ROWS = 300_000
 DEEPEST = 3
@@ -23,17 +23,17 @@ DEEPEST = 3
 
 @dataclass
 class Side:
-    """The rows of one role. hashes: of each row, uint64 (n,), None if unclear. groups: name -> value of each row (n,)."""
+    """The rows of one role. hashes: uint64 (n,), None if unclear. groups: by name, the group of each row (n,)."""
 
     hashes: NDArray[np.uint64] | None = None
     groups: dict[str, NDArray[Any]] = field(default_factory=dict)
 
 
-def sides(data: Any) -> tuple[Side | None, Side | None]:
+def sides(data: Any, depth: int = 0) -> tuple[Side | None, Side | None]:
     """Return the rows to train on and the rows to score; None where the data do not show them.
 
     Understood: attributes, keys or fields named for a role, each with arrays, tensors, data frames or torch data sets;
-    the same in a pair; indices into other arrays; a method `rows(role)` that gives indices.
+    the same in a pair, or one level deeper; indices into other arrays; a method `rows(role)` that gives indices.
     """
     named = _named(data)
     train, scored = _of_role(named, TRAIN), _of_role(named, SCORED) or _of_role(named, {"test"})
@@ -45,7 +45,8 @@ def sides(data: Any) -> tuple[Side | None, Side | None]:
         except Exception:
             return None, None
     if not train or not scored:
-        return None, None
+        deeper = (sides(value, depth + 1) for value in named.values()) if depth < DEEPEST else ()
+        return next((found for found in deeper if found[0] is not None), (None, None))
     rest = {name: value for name, value in named.items() if not _role(name)}
     return _side(train, rest), _side(scored, rest)
 
@@ -71,6 +72,8 @@ def _side(parts: Mapping[str, Any], rest: Mapping[str, Any]) -> Side:
 def _named(data: Any) -> dict[str, Any]:
     if isinstance(data, Mapping):
         return {str(name): value for name, value in data.items()}
+    if isinstance(data, (str, bytes, int, float, np.ndarray)) or _is_tensor(data):
+        return {}
     if is_dataclass(data) and not isinstance(data, type):
         return {each.name: getattr(data, each.name) for each in fields(data)}
     if hasattr(data, "_asdict"):
@@ -136,7 +139,7 @@ def _indices(column: NDArray[Any], rest: Mapping[str, Any]) -> NDArray[Any] | No
         return None
     if column.dtype == bool and len(column) == n_rows:
         return np.flatnonzero(column)
-    inside = column.dtype.kind in "iu" and len(column) and 0 <= column.min() and column.max() < n_rows
+    inside = column.dtype.kind in "iu" and len(column) and column.min() >= 0 and column.max() < n_rows
     return column if inside and len(np.unique(column)) == len(column) else None
 
 

@@ -7,6 +7,7 @@ does to globals, generators or memory is no part of the next.
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -23,7 +24,7 @@ from studies.space import Fixed, Parameter, Space
 from studies.spec import StudySpec
 
 FIRST_SHARE = 0.3  # of all the time, for the first epoch, which is looked at from every side
-FEW = Limits(steps=6, batches=8)  # enough to show momentum, decay and clipping
+FEW = Limits(steps=4, batches=6)  # enough to show momentum, decay and clipping
 FEW_S = 2.0
 SLACK_S = 3.0  # for what cannot be interrupted at once
 
@@ -32,10 +33,17 @@ class Subject:
     """See the module. deadline: when the checks should be over, by time.monotonic."""
 
     def __init__(
-        self, spec: StudySpec, objective: LoadedObjective, data: Any, source: Source, seconds: float
+        self,
+        spec: StudySpec,
+        objective: LoadedObjective,
+        data: Any,
+        source: Source,
+        seconds: float,
+        memory_bytes: float | None = None,
     ) -> None:
         self.spec, self.objective, self.data, self.source = spec, objective, data, source
         self.seconds = seconds
+        self.memory_bytes = memory_bytes
         self.deadline = time.monotonic() + seconds
         self.is_function = isinstance(objective, FunctionObjective)
         self.tried: list[tuple[Parameter, Any, Observation]] = []
@@ -49,9 +57,16 @@ class Subject:
     @cached_property
     def first(self) -> Observation:
         """One whole epoch at the defaults, with dropout on, looked at from every side."""
-        seconds = self.seconds * FIRST_SHARE
-        plan = Plan(seconds=seconds, limits=Limits(seconds=seconds / 3), look=True)
-        return self.observe({} if self.is_function else self.defaults(), plan)
+        # Of a function's epochs nothing is known but what it reports: it is called to its end.
+        plan = Plan(seconds=self.first_s, limits=Limits(seconds=self.first_s / 3), look=True)
+        if self.is_function:
+            return self.observe({}, replace(plan, n_epochs=sys.maxsize))
+        return self.observe(self.defaults(), plan)
+
+    @property
+    def first_s(self) -> float:
+        """How long the first epoch may take."""
+        return self.seconds * FIRST_SHARE
 
     @property
     def without_steps(self) -> bool:
@@ -70,6 +85,11 @@ class Subject:
             values[name] = default if isinstance(parameter.domain, Fixed) else (given or {}).get(name, default)
         return values
 
+    def changed(self, params: Mapping[str, Any], name: str, value: Any) -> dict[str, Any]:
+        """Return these values with another one, and with the parameters that exist under it."""
+        changed = dict(params) | {name: value}
+        return changed if self.is_function else self.defaults(changed)
+
     def left_s(self) -> float:
         """Return how much time there is."""
         return self.deadline - time.monotonic()
@@ -78,16 +98,19 @@ class Subject:
         """Return what a training of these parameters does; the same plan is not done twice."""
         key = json.dumps([dict(params), repr(plan)], default=str, sort_keys=True)
         if key not in self._known:
+            started = time.monotonic()
             call = partial(observe, self.objective, self.data, self.spec, self.source, params, plan)
-            seen = isolated(call, self.source, plan.n_trainings * plan.seconds + SLACK_S)
-            self._known[key] = Observation(dict(params), failure=seen) if isinstance(seen, Failure) else seen
+            seen = isolated(call, self.source, plan.n_trainings * plan.seconds + SLACK_S, self.memory_bytes)
+            seen = Observation(dict(params), failure=seen) if isinstance(seen, Failure) else seen
+            self._known[key] = seen
+            _log(params, plan, seen, time.monotonic() - started)
         return self._known[key]
 
     def few_steps(self, params: Mapping[str, Any], **changes: Any) -> Observation:
         """Return what the first steps of a training look like, or its first epoch if it has no steps to be seen."""
         plan = Plan(n_epochs=3, seconds=FEW_S, limits=FEW)
         if self.without_steps:
-            plan = Plan(seconds=max(FEW_S, 3 * sum(self.first.epoch_s)), limits=Limits(batches=FEW.batches))
+            plan = Plan(seconds=max(FEW_S, 3 * sum(self.first.epoch_s[:1])), limits=Limits(batches=FEW.batches))
         return self.observe(params, replace(plan, **changes))
 
     def whole_epochs(self, params: Mapping[str, Any], n_epochs: int = 2, **changes: Any) -> Observation:
@@ -95,3 +118,11 @@ class Subject:
         seconds = min(self.seconds / 6, SLACK_S + n_epochs * 3 * sum(self.first.epoch_s[:1]))
         plan = Plan(n_epochs=n_epochs, seconds=seconds, limits=Limits(batches=FEW.batches))
         return self.observe(params, replace(plan, **changes))
+
+
+def _log(params: Mapping[str, Any], plan: Plan, seen: Observation, seconds: float) -> None:
+    """Say on stdout, which is the check's log, what was trained and how it ended."""
+    end = f"{seen.failure.kind}: {seen.failure.detail}" if seen.failure else "whole" if seen.whole else "in part"
+    print(f"{seconds:6.2f} s, {seen.n_steps} steps, {end}: {dict(params)}; {plan}", flush=True)
+    if seen.failure is not None and seen.failure.trace:
+        print(seen.failure.trace, flush=True)

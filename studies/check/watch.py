@@ -7,6 +7,7 @@ to its evaluation in time.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -174,9 +175,9 @@ class Watch:
     def _backward(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if self._limits.steps is not None and len(self.losses) >= self._limits.steps:
             raise Enough
-        root = args[0] if args else kwargs.get("tensors")
+        root: Any = args[0] if args else kwargs.get("tensors")
         roots = root if isinstance(root, (list, tuple)) else [root]
-        self.losses.append(sum(float(each.detach().sum()) for each in roots))
+        self.losses.append(sum((float(each.detach().sum()) for each in roots), 0.0))
         now = time.monotonic()
         if self._stepped_at:  # the first step also warms up
             self.stepped_s += now - self._stepped_at
@@ -200,7 +201,14 @@ class Watch:
             self._class_labels(answer, target)
             sums_to_one = bool(((answer.detach().sum(dim=min(1, answer.dim() - 1)) - 1).abs() < 1e-3).all())
             if sums_to_one and bool((answer.detach() >= 0).all()) and answer.dim() > 1 and answer.shape[1] > 1:
-                self._note("bounded-logits", self._source.here(), activation="softmax", loss=name, n=answer.shape[1])
+                self._note(
+                    "bounded-logits",
+                    self._source.here(),
+                    activation="softmax",
+                    loss=name,
+                    n=answer.shape[1],
+                    trained_on=answer.requires_grad,
+                )
                 return
         elif target.dim() and target.numel() == len(target):
             self._keep_labels(target.flatten(), answer.requires_grad, 2)
@@ -212,6 +220,7 @@ class Watch:
                 activation=activation,
                 made=self._activations.get(activation),
                 loss=name,
+                trained_on=answer.requires_grad,
                 n=answer.shape[1] if name in CLASS_LOSSES and answer.dim() > 1 else 2,
                 positives=float(target.float().mean()) if name in BINARY_LOSSES else None,
             )
@@ -266,7 +275,7 @@ class Watch:
     def _dropout(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         share = args[1] if len(args) > 1 else kwargs.get("p", 0.5)
         on = args[2] if len(args) > 2 else kwargs.get("training", kwargs.get("train", True))
-        if on and 0 < share:
+        if on and share > 0:
             self._random_layers.append(Seen("dropout-in-evaluation", self._source.here(), {"share": float(share)}))
 
     def _batch_norm(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -391,7 +400,7 @@ def rows_of(values: list[Any]) -> list[bytes]:
 
 def _pair(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
     named = [kwargs.get("input"), kwargs.get("target")]
-    return (*args[:2], *named[len(args[:2]) :])  # type: ignore[return-value]
+    return (*args[:2], *named[len(args[:2]) :])
 
 
 def _is_tensor(value: Any) -> bool:
@@ -401,12 +410,10 @@ def _is_tensor(value: Any) -> bool:
 
 
 def _broadcasts(left: Tensor, right: Tensor) -> bool:
-    import torch
-
     if left.shape == right.shape:
         return False
     try:
-        together = torch.broadcast_shapes(left.shape, right.shape)
-    except RuntimeError:
+        together = np.broadcast_shapes(tuple(left.shape), tuple(right.shape))
+    except ValueError:
         return False
-    return together.numel() > max(left.numel(), right.numel())
+    return math.prod(together) > max(left.numel(), right.numel())

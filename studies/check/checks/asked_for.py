@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from studies.check.findings import Finding, Told
 from studies.check.subject import Subject
@@ -24,29 +25,30 @@ def check(subject: Subject) -> Iterator[Told]:
     for name, (where, has_default) in missing.items():
         if name in declared:
             if not has_default:
-                yield _not_then(name, dict(declared[name].when), where)
+                yield _not_then(name, declared[name].when, where)
         elif not has_default:
-            yield _not_declared(name, "the trial ends with KeyError", where, subject)
+            yield _not_declared(name, "every trial ends with KeyError", where, subject)
         elif subject.source.is_in_objective(where):
             # A default for what this objective has not is right in code that several share, and odd in its own.
-            yield _not_declared(name, "no trial ever gives it, so the default in the code always counts", where, subject)
+            why = "no trial gives it, so the code's default always counts; once edited, equal trials train differently"
+            yield _not_declared(name, why, where, subject)
 
 
-def _not_declared(name: str, then: str, where: str | None, subject: Subject) -> Finding:
+def _not_declared(name: str, why: str, where: str | None, subject: Subject) -> Finding:
     meant = difflib.get_close_matches(name, subject.space.parameters, n=1)
-    fatal = "KeyError" in then or bool(meant)
+    fatal = "KeyError" in why or bool(meant)
     hint = f"; did you mean {meant[0]}?" if meant else ""
     return Finding(
         "undeclared-parameter",
         "error" if fatal else "warning",
         f"{name} is read, and the space does not declare it{hint}",
-        f"{then}: two trials with equal parameters may mean different trainings once somebody edits it",
+        why,
         f"declare {name} in the space (a study file can fix it), or make it a constant",
         where,
     )
 
 
-def _not_then(name: str, when: dict[str, list[object]], where: str | None) -> Finding:
+def _not_then(name: str, when: Mapping[str, list[Any]], where: str | None) -> Finding:
     under = " and ".join(f"{other} is {' or '.join(map(repr, values))}" for other, values in when.items())
     return Finding(
         "undeclared-parameter",
@@ -68,7 +70,7 @@ def _suggested_otherwise(subject: Subject) -> Iterator[Told]:
                     "undeclared-parameter",
                     "error",
                     f"{name} is suggested from {parameter.domain} in one trial and from {later.domain} in another",
-                    "a sampler has one space for a name: choices that change are refused, ranges that change mislead it",
+                    "a sampler has one space for a name: changing choices are refused, changing ranges mislead it",
                     "give each of the two its own name",
                     seen.read.get(name),
                 )

@@ -20,6 +20,7 @@ NEEDS_TRAINING = True
 
 GIB = 2**30
 EXTREME_S = 4.0
+NOISE = 1.3  # a ratio of two short durations that means nothing
 
 
 def check(subject: Subject) -> Iterator[Told]:
@@ -37,7 +38,7 @@ def _memory(subject: Subject) -> Iterator[Told]:
             continue
         plan = Plan(seconds=EXTREME_S, limits=FEW)
         seen = subject.observe(params, plan)
-        given = ", ".join(f"{key} {value}" for key, value in params.items() if params[key] != _usual(subject).get(key))
+        given = ", ".join(f"{key} {value}" for key, value in params.items() if value != subject.first.params.get(key))
         if seen.failure is not None and seen.failure.kind == "out of memory":
             yield Finding(
                 "memory",
@@ -47,32 +48,29 @@ def _memory(subject: Subject) -> Iterator[Told]:
                 "narrow what makes it large in the study file's `space`, or use a machine with more memory",
                 seen.failure.where,
             )
+        elif seen.failure is not None and seen.failure.kind == "hung":
+            yield NotChecked(f"the {name} trial", f"{given or 'the defaults'}: {seen.failure.detail}")
         elif seen.failure is not None:
-            if seen.failure.kind != "hung":
-                yield fails(seen.failure, f"with {given or 'the defaults'}")
+            yield fails(seen.failure, f"with {given or 'the defaults'}")
         else:
             share = seen.peak_bytes / max(1.0, free_bytes() * SHARE_OF_MEMORY)
-            fits = "it fits" if share < 1 else "it does not fit"
-            yield Fact(f"{name} trial", f"{seen.peak_bytes / GIB:.2f} GiB of memory ({fits}): {given or 'the defaults'}")
+            size = f"{seen.peak_bytes / GIB:.2f} GiB of memory ({'it fits' if share < 1 else 'it does not fit'})"
+            yield Fact(f"{name} trial", f"{size}: {given or 'the defaults'}")
     if visible_gpus() and subject.spec.resources.gpus_per_worker:
         yield NotChecked("the GPU's memory", "everything was measured on the CPU")
 
 
-def _usual(subject: Subject) -> dict[str, Any]:
-    return subject.first.params
-
-
 def _extreme(subject: Subject, most: Any) -> dict[str, Any]:
-    """Return the values that take the most memory each, together, or the least. Where none does, those of the defaults."""
-    params = dict(_usual(subject))
-    by_name: dict[str, list[tuple[int, Any]]] = {}
+    """Return the values that take the most memory each, or the least; the default where it makes no difference."""
+    params = dict(subject.first.params)
+    by_name: dict[str, list[tuple[float, Any]]] = {}
     for parameter, value, seen in subject.tried:
         if not parameter.when and (seen.failure is None or seen.failure.kind == "out of memory"):
             size = math.inf if seen.failure else seen.peak_bytes
             by_name.setdefault(parameter.name, []).append((size, value))
     for name, sizes in by_name.items():
         low, high = min(size for size, _ in sizes), max(size for size, _ in sizes)
-        if high > low + GIB / 100:  # less is the noise of an allocator
+        if high > 1.1 * low + GIB / 50:  # less is the noise of an allocator
             params[name] = most(sizes, key=lambda pair: pair[0])[1]
     if subject.is_function:
         return params
@@ -80,36 +78,39 @@ def _extreme(subject: Subject, most: Any) -> dict[str, Any]:
 
 
 def _cost(subject: Subject) -> Iterator[Told]:
-    first, spec = subject.first, subject.spec
-    epoch_s, how = _epoch_s(subject)
-    if epoch_s is None:
-        yield NotChecked("the cost", f"one epoch did not end within {subject.seconds * 0.3:.0f} s, nor its length be told")
+    spec = subject.spec
+    trial_s, how = _trial_s(subject)
+    if trial_s is None:
+        yield NotChecked("the cost", how)
         return
     factor = _average_factor(subject)
-    yield Fact("one epoch", f"{_time(epoch_s)} at the defaults, on one CPU thread{how}; x {factor:.1f} on average in the space")
-    trial_s = first.start_s + epoch_s * factor * spec.max_epochs
-    hours = trial_s * spec.n_trials / 3600
-    share = typical_share(spec.pruner, spec.max_epochs)
-    unit = "calls" if subject.is_function and not _reports(first) else "epochs"
-    cost = f"{spec.n_trials} trials x {spec.max_epochs} {unit}: {_time(hours * 3600)} with pruning off"
+    average = f"; {factor:.1f} times that on average over the space" if factor != 1 else ""
+    yield Fact("one trial" if subject.is_function else "one epoch", f"{how}, on one CPU thread{average}")
+    hours = trial_s * factor * spec.n_trials / 3600
+    length = "" if subject.is_function else f" x {spec.max_epochs} epochs"
+    cost = f"{spec.n_trials} trials{length}: {_time(hours * 3600)} with pruning off"
+    share = 1.0 if subject.is_function else typical_share(spec.pruner, spec.max_epochs)
     if share < 1:
-        cost += f"; about {_time(hours * share * 3600)} with {spec.pruner.name}, were it to keep what it typically does ({share:.0%})"
+        typical = f"were it to leave the {share:.0%} of the epochs that it typically does"
+        cost += f"; about {_time(hours * share * 3600)} with {spec.pruner.name}, {typical}"
     yield Fact("the study", f"{cost}; one worker, one CPU thread")
-    yield from _limits(spec, hours * share, trial_s)
+    yield from _limits(spec, hours * share, trial_s * factor)
 
 
-def _epoch_s(subject: Subject) -> tuple[float | None, str]:
-    first = subject.first
+def _trial_s(subject: Subject) -> tuple[float | None, str]:
+    """Return how long a trial at the defaults takes, and what was measured of it; or None, and why not."""
+    first, n_epochs = subject.first, subject.spec.max_epochs
+    if subject.is_function:
+        trial_s = sum(first.epoch_s)
+        return (trial_s, f"{_time(trial_s)} at the middle") if first.whole else (None, "one call takes too long here")
     if first.epoch_s:
-        return first.epoch_s[0], ""
+        return first.start_s + n_epochs * first.epoch_s[0], f"{_time(first.epoch_s[0])} at the defaults"
     rows = (getattr(subject.data, "summary", None) or {}).get("train")
     if not rows or not first.n_rows:
-        return None, ""
-    return subject.seconds * 0.3 * rows / first.n_rows, f", told from its first {first.n_rows} rows of {rows}"
-
-
-def _reports(first: Observation) -> bool:
-    return any("value" in epoch for epoch in first.trajectory.epochs)
+        return None, f"one epoch takes more than {subject.first_s:.0f} s, and how much more is unclear"
+    epoch_s = rows * first.stepped_s / first.n_rows
+    told = f"{_time(epoch_s)} of training at the defaults, told from {first.n_rows} of {rows} rows"
+    return first.start_s + n_epochs * epoch_s, told
 
 
 def _average_factor(subject: Subject) -> float:
@@ -119,7 +120,8 @@ def _average_factor(subject: Subject) -> float:
         if (speed := _seconds_per_row(seen)) is not None:
             by_name.setdefault(parameter.name, []).append(speed)
     # The first that was tried of each is the default.
-    return math.prod(mean(speeds) / speeds[0] for speeds in by_name.values() if speeds[0] > 0)
+    factors = [mean(speeds) / speeds[0] for speeds in by_name.values() if speeds[0] > 0]
+    return math.prod(factor for factor in factors if not 1 / NOISE < factor < NOISE)
 
 
 def _seconds_per_row(seen: Observation) -> float | None:
@@ -134,32 +136,31 @@ def _seconds_per_row(seen: Observation) -> float | None:
 def typical_share(pruner: Pruner, max_epochs: int) -> float:
     """Return the share of all epochs that are trained when each rung keeps the best 1 / reduction_factor of its trials.
 
-    That is what successive halving does with its trials in step (Li et al., "A system for massively parallel
-    hyperparameter tuning", MLSys 2020); Hyperband runs brackets that begin at each of the rungs, of which the average is
-    taken. A median pruner stops half of the trials at its first epoch, were the curves never to cross.
+    That is what successive halving does with trials in step (Li et al., "A system for massively parallel
+    hyperparameter tuning", MLSys 2020); Hyperband has brackets that begin at later and later rungs. A median pruner
+    stops half of the trials at its first epoch, were no curves to cross.
     """
     if pruner.name == "none":
         return 1.0
     if pruner.name == "median":
         first = min(pruner.min_epochs + 1, max_epochs)
         return (first + 0.5 * (max_epochs - first)) / max_epochs
-    rungs = []
-    rung = pruner.min_epochs
-    while rung < max_epochs:
-        rungs.append(rung)
-        rung *= pruner.reduction_factor
+    eta = pruner.reduction_factor
 
     def of_bracket(skipped: int) -> float:
-        ends = [*rungs[skipped:], max_epochs]
-        kept, spent, before = 1.0, 0.0, 0
-        for end in ends:
-            spent += kept * (end - before)
-            kept, before = kept / pruner.reduction_factor, end
+        kept, spent, before, rung = 1.0, 0.0, 0, pruner.min_epochs * eta**skipped
+        while before < max_epochs:
+            end = min(rung, max_epochs)
+            spent, kept, before, rung = spent + kept * (end - before), kept / eta, end, rung * eta
         return spent / max_epochs
 
     if pruner.name == "successive_halving":
         return of_bracket(0)
-    return mean(of_bracket(skipped) for skipped in range(len(rungs) + 1))
+    n_brackets = max(0, math.floor(math.log(max_epochs / pruner.min_epochs, eta) + 1e-9)) + 1
+    # As many trials for each bracket as Optuna's HyperbandPruner gives it.
+    weights = [math.ceil(n_brackets * eta**left / (left + 1)) for left in reversed(range(n_brackets))]
+    spent = sum(weight * of_bracket(skipped) for skipped, weight in enumerate(weights))
+    return float(spent / sum(weights))
 
 
 def _limits(spec: StudySpec, hours: float, trial_s: float) -> Iterator[Told]:
@@ -169,7 +170,7 @@ def _limits(spec: StudySpec, hours: float, trial_s: float) -> Iterator[Told]:
             "over-its-limit",
             "warning",
             f"the study needs about {hours:.1f} h on this CPU and stops at its limit of {limits.gpu_hours:g} gpu_hours",
-            f"it ends after about {spec.n_trials * limits.gpu_hours / hours:.0f} of {spec.n_trials} trials, unless a GPU is faster",
+            f"here it ends after some {spec.n_trials * limits.gpu_hours / hours:.0f} of {spec.n_trials} trials",
             "raise limits.gpu_hours, or lower n_trials or max_epochs",
         )
     if limits.trial_minutes is not None and trial_s > limits.trial_minutes * 60:

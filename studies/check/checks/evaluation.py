@@ -36,11 +36,10 @@ def check(subject: Subject) -> Iterator[Told]:
             "call model.eval() before evaluating, and draw nothing at random there",
             where,
         )
-    if again.mates is not None and again.mates > CLOSE and not causes & {"batch-norm-in-evaluation"}:
-        if "dropout-in-evaluation" not in causes and not _is_random(first):
-            yield _mates(f"the answers to half of a batch differ by {again.mates:.0%} from those within the whole", where)
-    if again.padding is not None and again.padding > CLOSE:
-        if "dropout-in-evaluation" not in causes:
+    if not causes & {"dropout-in-evaluation", "batch-norm-in-evaluation"} and not _is_random(first):
+        if again.mates is not None and again.mates > CLOSE:
+            yield _mates(f"the answers to half of a batch differ by {again.mates:.0%} from those in the whole", where)
+        if again.padding is not None and again.padding > CLOSE:
             yield _mates(f"a few more columns of padding change the answers by {again.padding:.0%}", where)
     if first.tested_twice is not None and again.random is None and not _is_random(first):
         again.reasons.pop("random", None)

@@ -30,7 +30,7 @@ def check(subject: Subject) -> Iterator[Told]:
     yield from _balance(subject.spec.metric, share)
     value = _baseline(subject, share, counted)
     if value is None:
-        yield NotChecked("the baseline", f"what a constant answer has for {subject.spec.metric} does not follow from it")
+        yield NotChecked("the baseline", f"what a constant answer scores does not follow from {subject.spec.metric}")
     else:
         yield Fact("baseline", f"a constant answer has {subject.spec.metric} {value:.4f}")
 

@@ -20,10 +20,12 @@ NEEDS_TRAINING = True
 def check(subject: Subject) -> Iterator[Told]:
     """Look at every loss of the first epoch."""
     first = subject.first
+    bounded = [seen for seen in first.seen if seen.name == "bounded-logits"]
+    # What is trained on says it; the same model's evaluation need not say it again.
+    for seen in [seen for seen in bounded if seen.facts["trained_on"]] or bounded:
+        yield _bounded_logits(seen)
     for seen in first.seen:
-        if seen.name == "bounded-logits":
-            yield _bounded_logits(seen)
-        elif seen.name == "loss-broadcasts":
+        if seen.name == "loss-broadcasts":
             yield _broadcasts(seen)
         elif seen.name == "bounded-output" and seen.facts["outside"]:
             yield _bounded_output(seen, first)
@@ -48,15 +50,17 @@ def _bounded_logits(seen: Seen) -> Finding:
     activation, loss = facts["activation"], facts["loss"]
     made = f" (made at {facts['made']})" if facts.get("made") and facts["made"] != seen.where else ""
     if loss == "nll_loss":
-        why = "it expects logarithms: of probabilities it makes a loss that is bounded and hardly punishes a wrong answer"
+        why = "it expects logarithms: made of probabilities, the loss hardly punishes a wrong answer"
         mend = "give it log_softmax of the raw outputs, or the raw outputs to cross_entropy"
     else:
         floor = lowest(activation, facts["n"], facts.get("positives"))
-        formula = f"ln(1 + {facts['n'] - 1} exp({BOUNDS[activation][0] - BOUNDS[activation][1]:g}))"
-        floor_is = f"{floor:.3f}" + (f" = {formula}" if facts.get("positives") is None else " with this share of positives")
+        formula = f"= ln(1 + {facts['n'] - 1} exp({BOUNDS[activation][0] - BOUNDS[activation][1]:g}))"
+        if facts.get("positives") is not None:
+            formula = f"with {facts['positives']:.0%} of positives"
+        floor_is = f"{floor:.3f} {formula}"
         guess = math.log(facts["n"])
         why = f"the loss cannot fall below {floor_is}, where knowing nothing gives {guess:.3f}, and its gradient fades"
-        mend = f"take the {activation} out: {loss} applies its own to raw outputs; apply one where a probability is shown"
+        mend = f"take the {activation} out: {loss} applies its own; apply one where a probability is shown"
     what = f"{loss} is given the output of a {activation}{made}; it expects raw outputs (logits)"
     if loss == "nll_loss":
         what = f"nll_loss is given the output of a {activation}{made}; it expects log-probabilities"

@@ -10,7 +10,7 @@ from studies.check.checks.training import fails
 from studies.check.findings import Finding, NotChecked, Told
 from studies.check.observe import Observation
 from studies.check.subject import Subject
-from studies.space import Choice, Fixed, Parameter, Range, Space
+from studies.space import Choice, Fixed, Parameter, Range
 
 TITLE = "the parameters"
 NEEDS_TRAINING = True
@@ -49,7 +49,7 @@ def _one(subject: Subject, parameter: Parameter) -> Iterator[Told]:
     for value in others(parameter, before_params.get(parameter.name)):
         if compared and not _time_left(subject):
             break
-        after = subject.few_steps(before_params | {parameter.name: value})
+        after = subject.few_steps(subject.changed(before_params, parameter.name, value))
         subject.tried.append((parameter, value, after))
         if after.failure:
             yield from _failed(after, after.params, parameter, value)
@@ -71,22 +71,27 @@ def others(parameter: Parameter, value: Any) -> list[Any]:
     """Return the values to try beside this one: every other choice, or both ends of a range."""
     domain = parameter.domain
     if isinstance(domain, Choice):
-        return [choice for choice in domain.choices if choice != value or isinstance(choice, bool) != isinstance(value, bool)]
+        return [
+            choice
+            for choice in domain.choices
+            if choice != value or isinstance(choice, bool) != isinstance(value, bool)
+        ]
     return [end for end in (domain.high, domain.low) if end != value] if isinstance(domain, Range) else []
 
 
 def _look_longer(subject: Subject, parameter: Parameter, params: dict[str, Any]) -> Iterator[Told]:
-    """Compare whole epochs, which tell what acts only in an evaluation or between epochs; then elsewhere in the space."""
+    """Compare whole epochs, for what acts in evaluations or between epochs alone; then elsewhere in the space."""
     candidates = others(parameter, params.get(parameter.name))
     before = subject.whole_epochs(params)
     compared = 0
     for value in candidates[:2]:
-        after = subject.whole_epochs(params | {parameter.name: value})
+        after = subject.whole_epochs(subject.changed(params, parameter.name, value))
         if _differ(before, after):
             return
         compared += bool(before.trajectory.epochs and after.trajectory.epochs)
     if not compared:
-        yield NotChecked(f"the parameter {parameter.name}", "the first steps are the same without it, and an epoch takes too long")
+        reason = "the first steps are the same without it, and an epoch takes too long"
+        yield NotChecked(f"the parameter {parameter.name}", reason)
         return
     if (context := _acts_elsewhere(subject, parameter, params, candidates[0])) is not None:
         yield _conditional(subject, parameter, *context)
@@ -102,7 +107,7 @@ def _look_longer(subject: Subject, parameter: Parameter, params: dict[str, Any])
         f"{params.get(parameter.name)!r} and with {candidates[0]!r} are the same to the last digit",
         "the search spends trials on it, and its importance and best value mean nothing",
         "hand it to what it is meant for, or take it out of the space",
-        where if subject.is_function else subject.source.of_parameter(parameter.name),
+        _declared_at(subject, parameter),
     )
 
 
@@ -118,10 +123,9 @@ def _acts_elsewhere(
             n_tried += 1
             if n_tried > MOST_CONTEXTS or not _time_left(subject):
                 return None
-            there = dict(params) | {other.name: choice}
-            if not subject.is_function:
-                there = subject.defaults(there)
-            before, after = subject.few_steps(there), subject.few_steps(there | {parameter.name: value})
+            there = subject.changed(params, other.name, choice)
+            before = subject.few_steps(there)
+            after = subject.few_steps(subject.changed(there, parameter.name, value))
             if not before.failure and not after.failure and _differ(before, after):
                 return other.name, choice
     return None
@@ -136,8 +140,15 @@ def _conditional(subject: Subject, parameter: Parameter, other: str, choice: Any
         f"declare it with when: {{{other!r}: [{choice!r}]}}"
         if not subject.is_function
         else f"suggest it only where {other} is {choice!r}",
-        subject.source.of_parameter(parameter.name) if not subject.is_function else subject.first.read.get(parameter.name),
+        _declared_at(subject, parameter),
     )
+
+
+def _declared_at(subject: Subject, parameter: Parameter) -> str | None:
+    """Return where a parameter is declared, or suggested by a plain function."""
+    if subject.is_function:
+        return subject.first.read.get(parameter.name)
+    return subject.source.of_parameter(parameter.name)
 
 
 def _differ(before: Observation, after: Observation) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -28,7 +27,8 @@ def check(subject: Subject) -> Iterator[Told]:
     """Train again: with the process's generators in other states, and a second time in one process."""
     before = _train(subject, {})
     if not before.trajectory or before.failure:
-        yield NotChecked(TITLE, "no step and no epoch ended in time")
+        why = before.failure.detail if before.failure else "no step and no epoch ended in time"
+        yield NotChecked(TITLE, why)
         return
     yield from _unseeded(subject, before)
     yield from _kept(subject, before)
@@ -37,7 +37,7 @@ def check(subject: Subject) -> Iterator[Told]:
 def _train(subject: Subject, noise: Mapping[str, int], n_trainings: int = 1) -> Observation:
     """Train a whole epoch and its evaluation where that is quick, else a few steps."""
     params = subject.first.params
-    quick = subject.first.whole and sum(subject.first.epoch_s) * 6 < subject.seconds / 6
+    quick = subject.first.whole and sum(subject.first.epoch_s[:1]) * 6 < subject.seconds / 6
     if quick:
         return subject.whole_epochs(params, 1, noise=noise, n_trainings=n_trainings)
     return subject.few_steps(params, noise=noise, n_trainings=n_trainings)
@@ -48,13 +48,17 @@ def _differ(one: Observation, other: Observation) -> bool:
 
 
 def _unseeded(subject: Subject, before: Observation) -> Iterator[Told]:
-    noise = dict.fromkeys(GENERATORS, 1)
-    after = _train(subject, noise)
+    after = _train(subject, dict.fromkeys(GENERATORS, 1))
     if after.failure or not _differ(before, after):
         return
-    guilty = [name for name in GENERATORS if _differ(before, _train(subject, {name: 1}))]
+    only_scores = not before.trajectory.parts_at_a_loss(after.trajectory)
+    if only_scores and any(seen.name == "dropout-in-evaluation" for seen in subject.first.seen):
+        return  # told already
+    guilty = ["system"]
+    if not _differ(before, _train(subject, {"again": 1})):
+        guilty = [name for name in GENERATORS if _differ(before, _train(subject, {name: 1}))]
     where = next((before.draws[name] for name in guilty if before.draws.get(name)), None)
-    from_where = " and ".join(GENERATORS[name] for name in guilty) or "the system's randomness, or the clock"
+    from_where = " and ".join(GENERATORS.get(name, "the system's randomness, or the clock") for name in guilty)
     values = _values(before, after)
     yield Finding(
         "unseeded",
@@ -76,35 +80,18 @@ def _kept(subject: Subject, before: Observation) -> Iterator[Told]:
     one, other = twice.trajectories
     if before.trajectory.differs(one, speeds(before)) or not one.differs(other, speeds(twice)):
         return
-    holder, where = _holder(subject)
+    start = getattr(subject.objective, "function", None) or type(subject.objective).start
+    holder, where = next(iter(twice.holders), ("", subject.source.of(start)))
+    kept_by = f" ({holder})" if holder else ""
     first, second = _first_value(one), _first_value(other)
     yield Finding(
         "state-kept-between-trials",
         "error",
-        f"a second training with the same seed in the same process goes another way: {first} and then {second}{holder}",
+        f"a second training with the same seed in one process gives {second}, not {first}{kept_by}",
         "each trial continues what earlier ones trained: the order of the trials decides, not their parameters",
         "build the model, the optimizer and the data's order inside `start`, and keep nothing in globals",
         where,
     )
-
-
-def _holder(subject: Subject) -> tuple[str, str | None]:
-    """Return which global holds a model, and where trainings start."""
-    from torch import nn, optim
-
-    objective: Any = subject.objective
-    start = getattr(objective, "function", None) or type(objective).start
-    for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None)
-        if not file or not subject.source.is_own(file):
-            continue
-        for key, value in vars(module).items():
-            if isinstance(value, (nn.Module, optim.Optimizer)):
-                return f" ({name}.{key} is a global {type(value).__name__})", subject.source.of_global(file, key)
-    for key, value in vars(objective).items():
-        if isinstance(value, (nn.Module, optim.Optimizer)):
-            return f" (the objective's {key} is a {type(value).__name__})", subject.source.of(start)
-    return "", subject.source.of(start)
 
 
 def _values(one: Observation, other: Observation) -> str:
@@ -114,12 +101,12 @@ def _values(one: Observation, other: Observation) -> str:
 def _first_value(trajectory: Any, other: Any = None) -> str:
     """Return the first loss or metric in which a trajectory differs from another one, or its first."""
     for step, loss in enumerate(trajectory.losses):
-        if other is None or step < len(other.losses) and loss != other.losses[step]:
+        if other is None or (step < len(other.losses) and loss != other.losses[step]):
             return f"a loss of {loss:.6g} at step {step + 1}"
     for number, epoch in enumerate(trajectory.epochs):
         for name, value in epoch.items():
             if SPEEDS.match(name):
                 continue
-            if other is None or number < len(other.epochs) and other.epochs[number].get(name) != value:
+            if other is None or (number < len(other.epochs) and other.epochs[number].get(name) != value):
                 return f"{name} {value:.6g} in epoch {number + 1}"
     return "nothing"

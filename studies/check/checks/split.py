@@ -32,13 +32,12 @@ def check(subject: Subject) -> Iterator[Told]:
     for name in sorted(names):
         yield from _groups(name, train, scored, subject)
     if not names:
-        yield NotChecked(
-            "groups on both sides", f"no column of the data is named as groups are ({', '.join(sorted(GROUPS)[:4])}, ...)"
-        )
+        reason = f"no column of the data is named as groups are ({', '.join(sorted(GROUPS)[:4])}, ...)"
+        yield NotChecked("groups on both sides", reason)
 
 
 def _in_both(train: Side, scored: Side) -> tuple[int, int, bool] | None:
-    """Return how many scored rows are trained on, of how many, and whether train rows repeat; None if it cannot be told."""
+    """Return how many scored rows are trained on, of how many, and whether train rows repeat; None if unclear."""
     if train.hashes is None or scored.hashes is None or not len(scored.hashes):
         return None
     repeats = len(np.unique(train.hashes)) < 0.9 * len(train.hashes)
@@ -77,7 +76,7 @@ def _groups(name: str, train: Side, scored: Side, subject: Subject) -> Iterator[
         yield Finding(
             "groups-on-both-sides",
             "error",
-            f"{len(both)} of the {len(present)} values of {name!r} in the validation rows are also in the training rows",
+            f"{len(both)} of the {len(present)} values of {name!r} in validation rows are in training rows, too",
             "rows of one group resemble each other: the score says how well groups are remembered, not new ones met",
             f"split by {name}: each of its values is whole in train, validation or test",
             subject.source.of(type(subject.objective).prepare) if not subject.is_function else None,

@@ -28,9 +28,8 @@ def check(subject: Subject) -> Iterator[Told]:
             yield fails(first.failure, "with its defaults")
         return
     if not first.whole:
-        yield NotChecked(
-            "what needs a whole epoch", f"one epoch at the defaults takes more than {subject.seconds * 0.3:.0f} s here"
-        )
+        reason = f"one at the defaults takes more than {subject.first_s:.0f} s here"
+        yield NotChecked("what needs a whole epoch", reason)
     for number, metrics in enumerate(first.trajectory.epochs, start=1):
         for name in (subject.spec.metric, "train_loss"):
             if not math.isfinite(metrics.get(name, 0.0)):
