@@ -56,13 +56,16 @@ class Source:
 
     def of_parameter(self, name: str) -> str | None:
         """Return where a parameter is declared: the key of that name, with a mapping for its value."""
-        for file in self._files():
-            for node in ast.walk(_parsed(file)):
-                if not isinstance(node, ast.Dict):
-                    continue
-                for key, value in zip(node.keys, node.values, strict=True):
-                    if isinstance(key, ast.Constant) and key.value == name and isinstance(value, ast.Dict):
-                        return place(file, key.lineno)
+        for kind in getattr(self._found, "__mro__", []):
+            with suppress(OSError, TypeError):
+                lines, first = inspect.getsourcelines(kind)
+                file = inspect.getsourcefile(kind) or ""
+                found = [line for line in _keys(file, name) if first <= line < first + len(lines)]
+                if self.is_own(file) and found:
+                    return place(file, found[-1])
+        for file in self._files():  # a space that is put together outside of the class
+            if found := _keys(file, name):
+                return place(file, found[-1])
         return self.of(self._found)
 
     def of(self, thing: Any) -> str | None:
@@ -99,6 +102,17 @@ def place(file: str, line: int | None) -> str:
     with suppress(ValueError, OSError):
         path = path.relative_to(Path.cwd())
     return f"{path}:{line}"
+
+
+def _keys(file: str, name: str) -> list[int]:
+    """Return the lines with a key of this name that has a mapping for its value."""
+    return [
+        key.lineno
+        for node in ast.walk(_parsed(file))
+        if isinstance(node, ast.Dict)
+        for key, value in zip(node.keys, node.values, strict=True)
+        if isinstance(key, ast.Constant) and key.value == name and isinstance(value, ast.Dict)
+    ]
 
 
 def _parsed(file: str) -> ast.AST:

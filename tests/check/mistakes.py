@@ -260,7 +260,7 @@ class Careless(nn.Module):
         self.share = params["dropout"]
 
     def forward(self, inputs: Tensor) -> Tensor:
-        hidden = F.dropout(self.inner(inputs).relu(), self.share)  # <- dropout-in-evaluation
+        hidden = F.dropout(self.inner(inputs).relu(), self.share)  # <- DropoutStaysOn:dropout-in-evaluation
         return self.outer(hidden)
 
 
@@ -273,7 +273,7 @@ class NoEval(Sound):
             return {"accuracy": (answers.argmax(1) == labels).float().mean().item()}
 
 
-class Noisy(nn.Module):
+class Noisy(nn.Module):  # <- NoiseInEvaluation:evaluation-random
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
         self.inner = inner
@@ -293,7 +293,7 @@ class NoiseInEvaluation(Sound):
                 return super().evaluate()
 
 
-class MeanOverBatch(nn.Module):
+class MeanOverBatch(nn.Module):  # <- CentredOnBatch:evaluation-depends-on-batch
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
         self.inner = inner
@@ -345,7 +345,7 @@ class Titles(Sound):
     space: ClassVar[dict[str, Any]] = {key: Sound.space[key] for key in ("learning_rate", "momentum")}
 
 
-class MeanOfWords(nn.Module):
+class MeanOfWords(nn.Module):  # <- MeanOverPadding:evaluation-depends-on-batch
     def __init__(self, masked: bool) -> None:
         super().__init__()
         self.words, self.outer = nn.Embedding(40 * (N_CLASSES + 1), 8), nn.Linear(8, N_CLASSES)
@@ -510,7 +510,7 @@ class NeverInitialised(nn.Module):
         self.inner, self.outer = nn.Linear(N_FEATURES, params["width"]), nn.Linear(params["width"], N_CLASSES)
         self.dropout = nn.Dropout(params["dropout"])
 
-    def init_weights(self) -> None:  # <- initialisation-unused
+    def init_weights(self) -> None:  # <- InitialisationForgotten:initialisation-unused
         nn.init.xavier_uniform_(self.inner.weight)
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -562,6 +562,17 @@ class NotANumber(Sound):
             return super().evaluate() | {"accuracy": float("nan")}
 
 
+class WithoutItsMetric(Sound):
+    class training(Training):  # noqa: N801
+        def evaluate(self) -> dict[str, float]:
+            return {"validation_loss": super().evaluate()["validation_loss"]}
+
+
+class ExitsAtOnce(Sound):
+    def prepare(self, dataset: str, data: Any, cache: Any, progress: Any) -> Any:
+        raise SystemExit(0)  # <- does-not-train
+
+
 # plain functions
 
 
@@ -578,6 +589,17 @@ def ghost_function(trial: Trial) -> float:
     return _train(width, rate, trial)
 
 
+def unseeded_function(trial: Trial) -> float:
+    rate = trial.suggest_float("learning_rate", 1e-3, 0.5, log=True)
+    return rate + random.random()  # <- unseeded
+
+
+def function_with_changing_choices(trial: Trial) -> float:
+    deep = trial.suggest_categorical("deep", [False, True])
+    width = trial.suggest_categorical("width", [8, 16] if deep else [32, 64])  # <- undeclared-parameter
+    return _train(width, 0.1, trial)
+
+
 def function_with_a_sigmoid(trial: Trial) -> float:
     return _train(trial.suggest_categorical("width", [8, 16]), 0.1, trial, lambda answers: answers.sigmoid())
 
@@ -591,7 +613,9 @@ def _train(width: int, rate: float, trial: Trial, last: Any = lambda answers: an
     for epoch in range(3):
         for rows in torch.randperm(len(labels)).split(20):
             optimizer.zero_grad()
-            F.cross_entropy(last(model(inputs[rows])), labels[rows]).backward()  # <- function:bounded-logits
+            F.cross_entropy(
+                last(model(inputs[rows])), labels[rows]
+            ).backward()  # <- function_with_a_sigmoid:bounded-logits
             optimizer.step()
         with torch.no_grad():
             loss = F.cross_entropy(last(model(held_out)), truth).item()
