@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SECONDS", "Fact", "Finding", "NotChecked", "Result", "check"]
 
-SECONDS = 50.0  # for all trainings together; with importing torch it stays under a minute
+SECONDS = 45.0  # for all trainings together; with importing torch it stays under a minute
 SILENCE_S = 60.0  # importing, and preparing without a word of progress, may take so long
 POLL_S = 0.05
 
@@ -59,7 +59,7 @@ def check(
     # One thread: numbers then repeat exactly, and the process may be forked after it has computed.
     os.environ["OMP_NUM_THREADS"] = "1"
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([preload.__name__, "torch._dynamo"])
+    context.set_forkserver_preload([preload.__name__, "studies.check.preload"])
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=examine, args=(spec, settings, seconds, memory_bytes, sender, log, Path.cwd()))
     process.start()

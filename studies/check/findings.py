@@ -94,4 +94,6 @@ class Result:
             yield f"  mend  {finding.mend}"
         if self.not_checked:
             yield ""
-            yield from (f"not checked: {left.name}: {left.reason}" for left in self.not_checked)
+            for reason in dict.fromkeys(left.reason for left in self.not_checked):
+                names = "; ".join(left.name for left in self.not_checked if left.reason == reason)
+                yield f"not checked: {names}: {reason}"

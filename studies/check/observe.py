@@ -86,15 +86,17 @@ class Trajectory:
 class Observation:
     """What was seen of a training, or of several in one process.
 
-    whole: it came to the end of its epochs. failure: what the objective did wrong itself. start_s, epoch_s: durations;
-    an epoch's as long as it would have been without cutting loaders short. peak_bytes: what it took beyond the process
-    it was forked from. unused: initialisers of the model's that nobody called, with their places. holders: globals
-    that hold a model or an optimizer after several trainings.
+    whole: it came to the end of its epochs. evaluated: it came to the end of an evaluation. failure: what the objective
+    did wrong itself. start_s, epoch_s: durations; an epoch's as long as it would have been without cutting loaders
+    short. stepped_s: from the first backward to the last; n_rows: of the losses between them. peak_bytes: what it took
+    beyond the process it was forked from. unused: initialisers of the model's that nobody called, with their places.
+    holders: globals that hold a model or an optimizer after several trainings.
     """
 
     params: dict[str, Any] = field(default_factory=dict)
     trajectories: list[Trajectory] = field(default_factory=list)
     whole: bool = False
+    evaluated: bool = False
     failure: Failure | None = None
     start_s: float = 0.0
     epoch_s: list[float] = field(default_factory=list)
@@ -197,8 +199,12 @@ class _One:
             self.found.start_s = time.monotonic() - self.began
         for _ in range(self.plan.n_epochs):
             self.began = time.monotonic()
-            with self.watch:
-                metrics = training.epoch()
+            try:
+                with self.watch:
+                    metrics = training.epoch()
+            except Enough:
+                self._look_at_test(training)
+                raise
             self._epoch({name: float(value) for name, value in metrics.items()})
             if self.spec.metric not in metrics:
                 raise KeyError(f"epoch() reports {sorted(metrics)}, not the study's metric {self.spec.metric!r}")
@@ -232,11 +238,25 @@ class _One:
         self.found.epoch_s.append(time.monotonic() - self.began + self.watch.cut_s)
         self.watch.cut_s = 0.0
         self.trajectory.epochs.append(metrics)
-        self.watch.epoch_ended()
+        self.found.evaluated = True
         if self.plan.look and len(self.trajectory.epochs) == 1:
-            with self.watch.paused():
-                self.found.again = evaluate_again(self.watch.evaluation, self.watch.widths)
+            self._look_again()
+        else:
+            self.watch.epoch_ended()
         self.began = time.monotonic()
+
+    def _look_at_test(self, training: Any) -> None:
+        """See an evaluation though the epoch was too long to come to one: that of the test rows."""
+        if self.plan.look and not self.trajectory.epochs and callable(getattr(training, "test", None)):
+            self.watch.go_on(self.plan.seconds / 2)
+            self._tested(training)
+            self.found.evaluated = True
+            self._look_again()
+
+    def _look_again(self) -> None:
+        self.watch.epoch_ended()
+        with self.watch.paused():
+            self.found.again = evaluate_again(self.watch.evaluation, self.watch.widths)
 
     def _tested(self, training: Any) -> dict[str, float]:
         with self.watch:

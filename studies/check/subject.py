@@ -24,8 +24,10 @@ from studies.space import Fixed, Parameter, Space
 from studies.spec import StudySpec
 
 FIRST_SHARE = 0.3  # of all the time, for the first epoch, which is looked at from every side
-FEW = Limits(steps=4, batches=6)  # enough to show momentum, decay and clipping
-FEW_S = 2.0
+FEW_STEPS = 3  # momentum is first seen in the third loss, every other setting before
+FEW = Limits(steps=FEW_STEPS, batches=2 * FEW_STEPS)
+FEW_S, MOST_FEW_S = 2.0, 8.0
+LEAST_S = 1.0  # that a training gets, though there be no time left
 SLACK_S = 3.0  # for what cannot be interrupted at once
 
 
@@ -99,6 +101,7 @@ class Subject:
         key = json.dumps([dict(params), repr(plan)], default=str, sort_keys=True)
         if key not in self._known:
             started = time.monotonic()
+            plan = replace(plan, seconds=min(plan.seconds, max(LEAST_S, self.left_s())))
             call = partial(observe, self.objective, self.data, self.spec, self.source, params, plan)
             seen = isolated(call, self.source, plan.n_trainings * plan.seconds + SLACK_S, self.memory_bytes)
             seen = Observation(dict(params), failure=seen) if isinstance(seen, Failure) else seen
@@ -108,9 +111,12 @@ class Subject:
 
     def few_steps(self, params: Mapping[str, Any], **changes: Any) -> Observation:
         """Return what the first steps of a training look like, or its first epoch if it has no steps to be seen."""
-        plan = Plan(n_epochs=3, seconds=FEW_S, limits=FEW)
+        first = self.first
+        step_s = first.stepped_s / max(1, first.n_steps - 1)
+        seconds = min(MOST_FEW_S, max(FEW_S, 2 * (first.start_s + FEW_STEPS * step_s)))
+        plan = Plan(n_epochs=3, seconds=seconds, limits=FEW)
         if self.without_steps:
-            plan = Plan(seconds=max(FEW_S, 3 * sum(self.first.epoch_s[:1])), limits=Limits(batches=FEW.batches))
+            plan = Plan(seconds=max(FEW_S, 3 * sum(first.epoch_s[:1])), limits=Limits(batches=FEW.batches))
         return self.observe(params, replace(plan, **changes))
 
     def whole_epochs(self, params: Mapping[str, Any], n_epochs: int = 2, **changes: Any) -> Observation:

@@ -47,7 +47,7 @@ class Enough(BaseException):
 
 @dataclass(frozen=True)
 class Limits:
-    """steps: raise Enough at the backward after so many. batches, seconds: a loader ends early after so many."""
+    """steps: raise Enough at the backward of this number. batches, seconds: a loader ends early after so many."""
 
     steps: int | None = None
     batches: int | None = None
@@ -138,6 +138,10 @@ class Watch:
         yield
         self._paused = False
 
+    def go_on(self, seconds: float) -> None:
+        """Give more time."""
+        self._stop_at = time.monotonic() + seconds
+
     def epoch_ended(self) -> None:
         """Settle what only the end of an epoch can tell: what came after the last backward was evaluation."""
         if self.losses:
@@ -173,8 +177,6 @@ class Watch:
         return result
 
     def _backward(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if self._limits.steps is not None and len(self.losses) >= self._limits.steps:
-            raise Enough
         root: Any = args[0] if args else kwargs.get("tensors")
         roots = root if isinstance(root, (list, tuple)) else [root]
         self.losses.append(sum((float(each.detach().sum()) for each in roots), 0.0))
@@ -187,6 +189,8 @@ class Watch:
         self.evaluation.clear()
         self._random_layers.clear()
         self._rows_were(trained_on=True)
+        if len(self.losses) == self._limits.steps:
+            raise Enough
 
     def _loss(self, name: str, answer: Any, target: Any) -> None:
         if not _is_tensor(answer) or not _is_tensor(target):

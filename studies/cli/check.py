@@ -20,22 +20,23 @@ def check(
     dataset: Dataset = None,
     overrides: Overrides = None,
     timeout: Annotated[
-        float, typer.Option(metavar="MINUTES", help="How long the trainings may take that are watched.")
-    ] = 0.8,
+        float | None, typer.Option(metavar="MINUTES", help="How long it may train; three quarters of one without it.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Write it as JSON.")] = False,
 ) -> None:
     """Say whether a study is sound before it is launched; leaves with 1 where there is an error, warnings are none."""
     from studies import check as checks
     from studies import spec
 
-    if timeout <= 0:
+    if timeout is not None and timeout <= 0:
         raise WrongInput(reason=f"--timeout is {timeout:g}; expected minutes above 0, such as --timeout 5.")
     changes = list(overrides or ())
     changes += [] if dataset is None else [f"dataset={text.dumps(dataset)}"]
     file = spec.SpecFile.find(name)
     chosen = file.spec(changes)
     try:
-        result = checks.check(chosen, Settings.from_environment(), _say, timeout * 60)
+        seconds = checks.SECONDS if timeout is None else timeout * 60
+        result = checks.check(chosen, Settings.from_environment(), _say, seconds)
     except SpaceRefused as error:
         raise file.error(error.given["reason"], *error.given["path"]) from None
     typer.echo(text.dumps(result.as_data(), indent=1) if json else "\n".join(result.lines()))

@@ -613,11 +613,10 @@ def _train(width: int, rate: float, trial: Trial, last: Any = lambda answers: an
     for epoch in range(3):
         for rows in torch.randperm(len(labels)).split(20):
             optimizer.zero_grad()
-            F.cross_entropy(
-                last(model(inputs[rows])), labels[rows]
-            ).backward()  # <- function_with_a_sigmoid:bounded-logits
+            loss = F.cross_entropy(last(model(inputs[rows])), labels[rows])  # <- function_with_a_sigmoid:bounded-logits
+            loss.backward()
             optimizer.step()
         with torch.no_grad():
-            loss = F.cross_entropy(last(model(held_out)), truth).item()
-        trial.report(loss, epoch)
-    return loss
+            value = F.cross_entropy(last(model(held_out)), truth).item()
+        trial.report(value, epoch)
+    return value

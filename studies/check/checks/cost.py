@@ -32,7 +32,7 @@ def check(subject: Subject) -> Iterator[Told]:
 def _memory(subject: Subject) -> Iterator[Told]:
     largest = _extreme(subject, max)
     smallest = _extreme(subject, min)
-    for name, params in (("smallest", smallest), ("largest", largest)):
+    for name, params in (("largest", largest), ("smallest", smallest)):
         if subject.left_s() < 0:
             yield NotChecked(f"the {name} trial", "there was no time left")
             continue
@@ -91,8 +91,7 @@ def _cost(subject: Subject) -> Iterator[Told]:
     cost = f"{spec.n_trials} trials{length}: {_time(hours * 3600)} with pruning off"
     share = 1.0 if subject.is_function else typical_share(spec.pruner, spec.max_epochs)
     if share < 1:
-        typical = f"were it to leave the {share:.0%} of the epochs that it typically does"
-        cost += f"; about {_time(hours * share * 3600)} with {spec.pruner.name}, {typical}"
+        cost += f"; about {_time(hours * share * 3600)} with {spec.pruner.name}, typically {share:.0%} of the epochs"
     yield Fact("the study", f"{cost}; one worker, one CPU thread")
     yield from _limits(spec, hours * share, trial_s * factor)
 

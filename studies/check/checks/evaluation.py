@@ -21,7 +21,7 @@ def check(subject: Subject) -> Iterator[Told]:
         yield from _dropout(first)
     if "batch-norm-in-evaluation" in causes:
         yield from _batch_norm(first)
-    if not first.whole:
+    if not first.evaluated:
         yield NotChecked(TITLE, "the first epoch did not come to it in time")
         return
     again = first.again
