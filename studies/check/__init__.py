@@ -55,6 +55,7 @@ def check(
     started = time.monotonic()
     result = Result(spec.name)
     log = settings.directory("logs", spec.name) / f"check-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+    result.log = str(log)
     os.environ[preload.OBJECTIVE] = spec.objective.partition(":")[0]
     # One thread: numbers then repeat exactly, and the process may be forked after it has computed.
     os.environ["OMP_NUM_THREADS"] = "1"

@@ -45,10 +45,12 @@ Told = Finding | NotChecked | Fact
 
 @dataclass
 class Result:
-    """Everything that was told of a study. checked: the names of the checks that ran."""
+    """Everything that was told of a study. checked: the names of the checks that ran. log: what the objective printed,
+    every training that was watched, and tracebacks."""
 
     study: str
     seconds: float = 0.0
+    log: str | None = None
     checked: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
@@ -97,3 +99,5 @@ class Result:
             for reason in dict.fromkeys(left.reason for left in self.not_checked):
                 names = "; ".join(left.name for left in self.not_checked if left.reason == reason)
                 yield f"not checked: {names}: {reason}"
+        if self.errors and self.log:
+            yield f"\nlog: {self.log}"

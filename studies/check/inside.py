@@ -86,6 +86,9 @@ def _warm_up() -> None:
 
     torch.set_num_threads(1)
     torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    from torch._dynamo import config
+
+    config.disable = True  # compiling takes minutes, and hides what is watched
 
 
 def _failed(stage: str, failure: Failure) -> Finding:

@@ -20,12 +20,13 @@ from studies.check.asked import Asked, AskedParams, AskedTrial
 from studies.check.initialisers import Initialisers
 from studies.check.isolate import Failure, TimeUp, failure_of
 from studies.check.source import Source
-from studies.check.watch import Enough, Limits, Seen, Watch, replaced
+from studies.check.watch import Enough, Limits, Seen, Watch, in_torch, replaced
 from studies.objective import FunctionObjective, LoadedObjective
 from studies.space import Space
 from studies.spec import StudySpec
 
 SEED = 7
+SILENT_S = 3.0
 NO_LIMITS = Limits()
 DRAWS: tuple[tuple[str, ModuleType, tuple[str, ...]], ...] = (
     ("numpy", np.random, (
@@ -124,6 +125,12 @@ class Observation:
         return self.trajectories[0] if self.trajectories else Trajectory()
 
     @property
+    def misses_a_parameter(self) -> bool:
+        """Whether it failed for want of a parameter."""
+        wanted = any(not has_default for _, has_default in self.missing.values())
+        return wanted and self.failure is not None and self.failure.detail.startswith("KeyError")
+
+    @property
     def n_steps(self) -> int:
         """How many backwards it did."""
         return len(self.trajectory.losses)
@@ -151,8 +158,9 @@ def observe(
         except Enough:
             pass
         except TimeUp as error:
-            detail = f"it did not come to an end within {plan.seconds:.0f} s"
-            found.failure = Failure("hung", detail, source.of_error(error))
+            if time.monotonic() - watch.alive_at > SILENT_S and not in_torch(error):  # else it is slow
+                detail = f"it did nothing that could be seen for {SILENT_S:.0f} s, and did not end"
+                found.failure = Failure("hung", detail, source.of_error(error))
         except BaseException as error:
             found.failure = failure_of(error, source)
         found.read |= asked.read

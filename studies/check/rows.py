@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 TRAIN = {"train", "training"}
 SCORED = {"validation", "valid", "val", "dev"}
 GROUPS = {
-    "session", "profile", "document", "doc", "patient", "subject", "user", "speaker", "song", "artist", "group",
-    "author", "customer", "store", "device", "participant",
+    "session", "profile", "document", "doc", "patient", "subject", "participant", "speaker", "song", "recording",
+    "group",
 }  # fmt: skip
 MOST_ROWS = 300_000
 DEEPEST = 3

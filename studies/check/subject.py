@@ -7,6 +7,7 @@ does to globals, generators or memory is no part of the next.
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Mapping
@@ -27,8 +28,9 @@ FIRST_SHARE = 0.3  # of all the time, for the first epoch, which is looked at fr
 FEW_STEPS = 3  # momentum is first seen in the third loss, every other setting before
 FEW = Limits(steps=FEW_STEPS, batches=2 * FEW_STEPS)
 FEW_S, MOST_FEW_S = 2.0, 8.0
+SPEEDS = re.compile(r".*(_per_s|_s|_ms|_mib|_mb|seconds|duration|elapsed|(^|_)time)$")
 LEAST_S = 1.0  # that a training gets, though there be no time left
-SLACK_S = 3.0  # for what cannot be interrupted at once
+SLACK_S = 4.0  # for what cannot be interrupted at once
 
 
 class Subject:
@@ -102,8 +104,10 @@ class Subject:
         if key not in self._known:
             started = time.monotonic()
             plan = replace(plan, seconds=min(plan.seconds, max(LEAST_S, self.left_s())))
+            # Half of the time again for looking at the test rows, when no epoch ended.
+            timeout_s = plan.seconds * (1.5 if plan.look else plan.n_trainings) + SLACK_S
             call = partial(observe, self.objective, self.data, self.spec, self.source, params, plan)
-            seen = isolated(call, self.source, plan.n_trainings * plan.seconds + SLACK_S, self.memory_bytes)
+            seen = isolated(call, self.source, timeout_s, self.memory_bytes)
             seen = Observation(dict(params), failure=seen) if isinstance(seen, Failure) else seen
             self._known[key] = seen
             _log(params, plan, seen, time.monotonic() - started)
@@ -118,6 +122,28 @@ class Subject:
         if self.without_steps:
             plan = Plan(seconds=max(FEW_S, 3 * sum(first.epoch_s[:1])), limits=Limits(batches=FEW.batches))
         return self.observe(params, replace(plan, **changes))
+
+    def quick(self, noise: Mapping[str, int], n_trainings: int = 1) -> Observation:
+        """Return a whole epoch and its evaluation where that does not take long, else a few steps, at the defaults."""
+        params, epoch_s = self.first.params, sum(self.first.epoch_s[:1])
+        if self.first.whole and epoch_s < self.seconds / 36:
+            return self.whole_epochs(params, 1, noise=noise, n_trainings=n_trainings)
+        return self.few_steps(params, noise=noise, n_trainings=n_trainings)
+
+    @cached_property
+    def unstable(self) -> frozenset[str]:
+        """Metrics that never repeat and need not: those named as speeds are, and what differs though nothing does."""
+        one, other = self.quick({}).trajectory, self.quick({"again": 1}).trajectory
+        names = {name for epoch in self.first.trajectory.epochs for name in epoch}
+        speeds = {name for name in names if SPEEDS.match(name)}
+        if one.parts_at_a_loss(other):
+            return frozenset(speeds)
+        differ = {name for name in names if one.differs(other, frozenset(names - {name}))}
+        return frozenset(speeds | differ - {self.spec.metric, "value", "result", "train_loss", "validation_loss"})
+
+    def differ(self, one: Observation, other: Observation) -> bool:
+        """Whether two trainings go different ways, as far as both go."""
+        return one.trajectory.differs(other.trajectory, self.unstable)
 
     def whole_epochs(self, params: Mapping[str, Any], n_epochs: int = 2, **changes: Any) -> Observation:
         """Return what whole epochs of a training look like; loaders are cut after the same few batches each time."""

@@ -8,7 +8,9 @@ to its evaluation in time.
 from __future__ import annotations
 
 import math
+import os
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -79,9 +81,10 @@ class ModelCall:
 class Watch:
     """What was seen of one training. Enter it, train, leave it; then read.
 
-    losses: the loss at each backward. seen: mistakes by name and place. n_rows: that losses with a gradient were over.
-    labels, targets: of rows that were trained on, and of rows that were only scored. draws: places that drew from the
-    process's own generators. evaluation: the first and the last call of a model since the last backward.
+    losses: the loss at each backward. seen: mistakes by name and place. n_rows: of losses between the first backward
+    and the last, which are stepped_s apart. alive_at: when torch was last asked for something. labels, targets: of rows
+    that were trained on, and of rows that were only scored. draws: places that drew from the process's own generators.
+    evaluation: the first and the last call of a model since the last backward.
     """
 
     def __init__(self, source: Source, stop_at: float, limits: Limits, look: bool) -> None:
@@ -98,6 +101,7 @@ class Watch:
         self.rows: dict[bool, set[bytes]] = {True: set(), False: set()}
         self.n_row_calls = {True: 0, False: 0}
         self.cut_s = 0.0
+        self.alive_at = 0.0
         self.loss_at: str | None = None
         self.stepped_s = 0.0
         self._stepped_at = 0.0
@@ -114,6 +118,7 @@ class Watch:
         self._pending_rows: list[bytes] = []
         self._stack = ExitStack()
         self._paused = False
+        self._pid = os.getpid()
 
     def __enter__(self) -> Watch:
         from torch.nn.modules import module
@@ -152,9 +157,10 @@ class Watch:
     # what torch is asked to do
 
     def _called(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if self._paused:
+        if self._paused or os.getpid() != self._pid:  # a loader's own process inherits the mode
             return function(*args, **kwargs)
-        if time.monotonic() > self._stop_at:
+        self.alive_at = time.monotonic()
+        if self.alive_at > self._stop_at:
             raise Enough
         name = getattr(function, "__name__", "")
         if name == "backward":
@@ -371,6 +377,13 @@ def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
         yield
     finally:
         setattr(owner, name, before)
+
+
+def in_torch(error: BaseException) -> bool:
+    """Whether an error that came from outside hit torch at work, and not the user's code."""
+    frames = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+    interrupted = next((file for file in reversed(frames) if not file.endswith("isolate.py")), "")
+    return interrupted == __file__ or "/torch/" in interrupted
 
 
 def bounded_by(answer: Tensor) -> str | None:

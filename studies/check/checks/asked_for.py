@@ -18,9 +18,12 @@ def check(subject: Subject) -> Iterator[Told]:
     if subject.is_function:
         yield from _suggested_otherwise(subject)
         return
-    missing = dict(subject.first.missing)
-    for _, _, seen in subject.tried:
-        missing |= {name: found for name, found in seen.missing.items() if name not in missing or not found[1]}
+    missing: dict[str, tuple[str | None, bool]] = {}
+    for seen in [subject.first, *(seen for _, _, seen in subject.tried)]:
+        for name, (where, has_default) in seen.missing.items():
+            survived = has_default or not seen.misses_a_parameter
+            if name not in missing or not survived:
+                missing[name] = where, survived
     declared = subject.space.parameters
     for name, (where, has_default) in missing.items():
         if name in declared:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from studies.check.checks.randomness import speeds
 from studies.check.checks.training import fails
 from studies.check.findings import Finding, NotChecked, Told
 from studies.check.observe import Observation
@@ -21,15 +20,20 @@ MOST_CONTEXTS = 8
 
 def check(subject: Subject) -> Iterator[Told]:
     """Change one parameter at a time, and compare the trainings step by step."""
-    queue = [parameter for parameter in subject.space.parameters.values() if subject.space.possible(parameter)]
-    queue = [parameter for parameter in queue if not isinstance(parameter.domain, Fixed)]
-    late = []
+    free = [each for each in subject.space.parameters.values() if not isinstance(each.domain, Fixed)]
+    queue = [(each, _with(subject, each)) for each in free if subject.space.possible(each)]
+    known, late = set(subject.space.parameters), []
     while queue:
-        parameter = queue.pop(0)
+        parameter, params = queue.pop(0)
         if not _time_left(subject):
             late.append(parameter.name)
             continue
-        yield from _one(subject, parameter)
+        yield from _one(subject, parameter, params)
+        for _, _, seen in subject.tried:  # a function may suggest some parameters only beside certain values of others
+            for name, found in seen.suggested.parameters.items():
+                if name not in known:
+                    known.add(name)
+                    queue.append((found, dict(seen.params)))
     if late:
         yield NotChecked(TITLE, f"there was no time for {', '.join(late)}")
 
@@ -38,8 +42,7 @@ def _time_left(subject: Subject) -> bool:
     return subject.left_s() > RESERVE * subject.seconds
 
 
-def _one(subject: Subject, parameter: Parameter) -> Iterator[Told]:
-    before_params = _with(subject, parameter)
+def _one(subject: Subject, parameter: Parameter, before_params: dict[str, Any]) -> Iterator[Told]:
     before = subject.few_steps(before_params)
     if before.failure:
         yield from _failed(before, before_params, parameter)
@@ -55,7 +58,7 @@ def _one(subject: Subject, parameter: Parameter) -> Iterator[Told]:
             yield from _failed(after, after.params, parameter, value)
         else:
             compared += 1
-            changed = changed or _differ(before, after)
+            changed = changed or subject.differ(before, after)
     if compared and not changed and before.n_steps == 1:
         yield NotChecked(f"the parameter {parameter.name}", "a few steps take too long here")
     elif compared and not changed:
@@ -88,7 +91,7 @@ def _look_longer(subject: Subject, parameter: Parameter, params: dict[str, Any])
     compared = 0
     for value in candidates[:2]:
         after = subject.whole_epochs(subject.changed(params, parameter.name, value))
-        if _differ(before, after):
+        if subject.differ(before, after):
             return
         compared += bool(before.trajectory.epochs and after.trajectory.epochs)
     if not compared:
@@ -133,7 +136,7 @@ def _acts_elsewhere(
             there = subject.changed(params, other.name, choice)
             before = subject.few_steps(there)
             after = subject.few_steps(subject.changed(there, parameter.name, value))
-            if not before.failure and not after.failure and _differ(before, after):
+            if not before.failure and not after.failure and subject.differ(before, after):
                 return other.name, choice
     return None
 
@@ -158,16 +161,10 @@ def _declared_at(subject: Subject, parameter: Parameter) -> str | None:
     return subject.source.of_parameter(parameter.name)
 
 
-def _differ(before: Observation, after: Observation) -> bool:
-    return before.trajectory.differs(after.trajectory, speeds(before, after))
-
-
 def _failed(seen: Observation, params: Mapping[str, Any], parameter: Parameter, value: Any = None) -> Iterator[Told]:
     assert seen.failure is not None
-    if any(not has_default for _, has_default in seen.missing.values()):
+    if seen.misses_a_parameter:
         return  # which asked_for tells better
-    if seen.failure.kind == "hung" and seen.trajectory:
-        return
     if value is None:
         given = ", ".join(f"{name} {params.get(name)!r}" for name in parameter.when) or "the defaults"
         yield fails(seen.failure, f"with {given}")

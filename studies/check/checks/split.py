@@ -62,7 +62,7 @@ def _rows(n_both: int, n_scored: int, repeats: bool, subject: Subject) -> Iterat
     yield Finding(
         "rows-on-both-sides",
         "error" if share >= MUCH else "warning",
-        f"{n_both} of {n_scored} validation rows ({share:.0%}) are also trained on",
+        f"{n_both} of {n_scored} rows that are scored ({share:.0%}) are also trained on",
         f"up to {share:.0%} of the score is memory: it says nothing about new rows, and favours large models",
         "drop duplicates before splitting, and split once, in `prepare`",
         subject.source.of(type(subject.objective).prepare) if not subject.is_function else None,

@@ -24,7 +24,7 @@ def check(subject: Subject) -> Iterator[Told]:
     """Look at the first epoch."""
     first = subject.first
     if first.failure is not None:
-        if not any(not has_default for _, has_default in first.missing.values()):  # which asked_for tells better
+        if not first.misses_a_parameter:  # which asked_for tells better
             yield fails(first.failure, "with its defaults")
         return
     if not first.whole:
@@ -49,6 +49,8 @@ def fails(failure: Failure, how: str) -> Finding:
         "error",
         f"{how}, the training {ENDS[failure.kind]} {failure.detail}",
         "every trial with these parameters fails, and ten in a row end the study",
-        "mend the line, or take these values out of the space",
+        "mend the line, or take these values out of the space"
+        if failure.kind != "hung"
+        else "mend the line; where it is only slow, --timeout MINUTES gives it more time",
         failure.where,
     )
