@@ -89,9 +89,10 @@ class Observation:
 
     whole: it came to the end of its epochs. evaluated: it came to the end of an evaluation. failure: what the objective
     did wrong itself. start_s, epoch_s: durations; an epoch's as long as it would have been without cutting loaders
-    short. stepped_s: from the first backward to the last; n_rows: of the losses between them. peak_bytes: what it took
-    beyond the process it was forked from. unused: initialisers of the model's that nobody called, with their places.
-    holders: globals that hold a model or an optimizer after several trainings.
+    short. stepped_s, stepped_cpu_s: from the first backward to the last, by the clock and of the CPU; n_rows: of the
+    losses between them. cpu_s: of the CPU in all. peak_bytes: what it took beyond the process it was forked from.
+    unused: initialisers of the model's that nobody called, with their places. holders: globals that hold a model or an
+    optimizer after several trainings.
     """
 
     params: dict[str, Any] = field(default_factory=dict)
@@ -102,6 +103,8 @@ class Observation:
     start_s: float = 0.0
     epoch_s: list[float] = field(default_factory=list)
     stepped_s: float = 0.0
+    stepped_cpu_s: float = 0.0
+    cpu_s: float = 0.0
     peak_bytes: int = 0
     read: dict[str, str | None] = field(default_factory=dict)
     missing: dict[str, tuple[str | None, bool]] = field(default_factory=dict)
@@ -144,7 +147,7 @@ def observe(
     To be called in a process of its own: it reseeds the process's generators and may leave trainings half done.
     """
     found = Observation(dict(params))
-    began = _most_resident()
+    began, cpu_began = _most_resident(), time.process_time()
     initialisers = Initialisers(source) if plan.look else None
     for _ in range(plan.n_trainings):
         seed_generators(plan.noise)
@@ -169,6 +172,7 @@ def observe(
             break
     if plan.n_trainings > 1:
         found.holders = list(_holders(objective, source))
+    found.cpu_s = time.process_time() - cpu_began
     found.peak_bytes = max(0, _most_resident() - began)
     _read_watch(found, watch)
     if plan.look:
@@ -275,7 +279,8 @@ def _read_watch(found: Observation, watch: Watch) -> None:
     """Take from a watch what can travel to another process."""
     found.seen = list(watch.seen.values())
     found.draws = watch.draws
-    found.loss_at, found.stepped_s = watch.loss_at, watch.stepped_s
+    found.loss_at = watch.loss_at
+    found.stepped_s, found.stepped_cpu_s = watch.stepped_s, watch.stepped_cpu_s
     found.n_rows, found.n_classes = watch.n_rows, watch.n_classes
     found.labels = {key: np.concatenate(parts) for key, parts in watch.labels.items() if parts}
     found.targets = {key: np.concatenate(parts) for key, parts in watch.targets.items() if parts}

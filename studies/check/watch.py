@@ -103,8 +103,8 @@ class Watch:
         self.cut_s = 0.0
         self.alive_at = 0.0
         self.loss_at: str | None = None
-        self.stepped_s = 0.0
-        self._stepped_at = 0.0
+        self.stepped_s = self.stepped_cpu_s = 0.0
+        self._stepped_at = (0.0, 0.0)
         self._source = source
         self._stop_at = stop_at
         self._limits = limits
@@ -186,9 +186,10 @@ class Watch:
         root: Any = args[0] if args else kwargs.get("tensors")
         roots = root if isinstance(root, (list, tuple)) else [root]
         self.losses.append(sum((float(each.detach().sum()) for each in roots), 0.0))
-        now = time.monotonic()
-        if self._stepped_at:  # the first step also warms up
-            self.stepped_s += now - self._stepped_at
+        now = time.monotonic(), time.process_time()
+        if self._stepped_at[0]:  # the first step also warms up
+            self.stepped_s += now[0] - self._stepped_at[0]
+            self.stepped_cpu_s += now[1] - self._stepped_at[1]
             self.n_rows += self._last_rows
         self._stepped_at = now
         self._last_rows = 0

@@ -124,12 +124,15 @@ def _average_factor(subject: Subject) -> float:
 
 
 def _seconds_per_row(seen: Observation) -> float | None:
-    """Return the time of a step per row, or of a whole epoch where no steps were seen."""
+    """Return a step's time per row, or that of whole epochs where no steps were seen.
+
+    Of the CPU, not by the clock: on a busy machine two short durations by the clock have no ratio.
+    """
     if seen.failure is not None:
         return None
     if seen.n_rows:
-        return seen.stepped_s / seen.n_rows
-    return mean(seen.epoch_s) if seen.epoch_s and not seen.n_steps else None
+        return seen.stepped_cpu_s / seen.n_rows
+    return seen.cpu_s / len(seen.epoch_s) if seen.epoch_s and not seen.n_steps else None
 
 
 def typical_share(pruner: Pruner, max_epochs: int) -> float:
