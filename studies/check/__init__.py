@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING
 import psutil
 
 from studies.check.findings import Fact, Finding, NotChecked, Result
-from studies.check.isolate import SHARE_OF_MEMORY, free_bytes
+from studies.check.isolate import SHARE_OF_MEMORY, death, free_bytes, innermost, where_now
+from studies.check.source import Source
 from studies.errors import StudiesError
-from studies.launchers import preload
 
 if TYPE_CHECKING:
     from studies.settings import Settings
@@ -34,6 +34,7 @@ __all__ = ["SECONDS", "Fact", "Finding", "NotChecked", "Result", "check"]
 
 SECONDS = 45.0  # for all trainings together; with importing torch it stays under a minute
 SILENCE_S = 60.0  # importing, and preparing without a word of progress, may take so long
+PATIENCE_S = 5.0
 POLL_S = 0.05
 
 
@@ -56,21 +57,24 @@ def check(
     result = Result(spec.name)
     log = settings.directory("logs", spec.name) / f"check-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     result.log = str(log)
-    os.environ[preload.OBJECTIVE] = spec.objective.partition(":")[0]
     # One thread: numbers then repeat exactly, and the process may be forked after it has computed.
     os.environ["OMP_NUM_THREADS"] = "1"
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([preload.__name__, "studies.check.preload"])
+    # Not the objective, which may hang or die while it is imported, and would take the fork server along. torch's
+    # compiler is what its first optimizer would import, for seconds, in each process.
+    context.set_forkserver_preload(["torch._dynamo", "studies.check.inside"])
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=examine, args=(spec, settings, seconds, memory_bytes, sender, log, Path.cwd()))
     process.start()
     sender.close()
     try:
-        _listen(receiver, process, result, progress, log, seconds + SILENCE_S)
+        _listen(receiver, process, result, progress, log, seconds)
     finally:
         receiver.close()
         process.terminate()  # it takes its own children along
-        process.join(SILENCE_S)
+        process.join(PATIENCE_S)
+        process.kill()
+        process.join()
     result.seconds = round(time.monotonic() - started, 1)
     return result
 
@@ -81,23 +85,26 @@ def _listen(
     result: Result,
     progress: Callable[[str, float], None],
     log: Path,
-    silence_s: float,
+    seconds: float,
 ) -> None:
     """Put what the process says into the result, until it has said everything or cannot go on."""
     stage, heard_at = "importing the objective", time.monotonic()
-    limit = free_bytes() * SHARE_OF_MEMORY
+    limit, silence_s = free_bytes() * SHARE_OF_MEMORY, max(SILENCE_S, seconds)
     while True:
         if not receiver.poll(POLL_S):
             if time.monotonic() - heard_at > silence_s:
-                return result.add(_broken(stage, f"did not end within {silence_s:.0f} s"))
+                where = where_now(process.pid, log, Source())
+                return result.add(_broken(stage, f"did not end within {silence_s:.0f} s", where))
             if _resident(process.pid) > limit:
-                return result.add(_broken(stage, f"took more than {limit / 2**30:.1f} GiB of memory, and was ended"))
+                where = where_now(process.pid, log, Source())
+                how = f"took more than {limit / 2**30:.1f} GiB of memory, and was ended"
+                return result.add(_broken(stage, how, where))
             continue
         try:
             kind, content = receiver.recv()
         except EOFError:
             process.join()
-            return result.add(_broken(stage, f"ended its process ({_last_words(log)})"))
+            return result.add(_broken(stage, f"ended its process: {death(process.exitcode)}", innermost(log, Source())))
         heard_at = time.monotonic()
         if kind == "error":
             error: StudiesError = content
@@ -110,16 +117,18 @@ def _listen(
             return None
         else:
             stage = content[0]
+            silence_s = max(SILENCE_S, seconds) + (seconds if stage.startswith("checking") else 0)
             progress(*content)
 
 
-def _broken(stage: str, how: str) -> Finding:
+def _broken(stage: str, how: str, where: str | None) -> Finding:
     return Finding(
         "does-not-train",
         "error",
         f"{stage} {how}",
         "no trial of this study can begin, and nothing else could be checked",
-        "mend what is named here; `python -c 'import ...'` of the module shows the same",
+        "mend the line; importing the module by hand shows the same, and the log has what it said",
+        where,
     )
 
 
@@ -128,8 +137,3 @@ def _resident(pid: int | None) -> int:
         return int(psutil.Process(pid).memory_info().rss)
     except psutil.Error:
         return 0
-
-
-def _last_words(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").split("\n") if log.exists() else []
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import sys
@@ -37,6 +38,8 @@ def examine(
     for standard in (1, 2):
         os.dup2(descriptor, standard)
     os.close(descriptor)
+    faulthandler.enable(2)
+    faulthandler.register(signal.SIGUSR1, 2, all_threads=False)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # and so through every `finally`
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.chdir(directory)

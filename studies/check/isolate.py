@@ -28,6 +28,7 @@ from studies.check.source import Source, place
 
 POLL_S = 0.02
 FRAME = re.compile(r'File "(.+)", line (\d+) in ')  # as faulthandler writes it, innermost first
+STACK = "most recent call first"
 GRACE_S = 2.0  # between asking a process to end and ending it
 SHARE_OF_MEMORY = 0.8  # of what is free: the rest of the machine goes on working
 
@@ -54,24 +55,25 @@ def isolated(call: Callable[[], Any], source: Source, timeout_s: float, memory_b
     limit = memory_bytes or free_bytes() * SHARE_OF_MEMORY + psutil.Process().memory_info().rss
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
-    with tempfile.TemporaryFile() as stack:
-        process = context.Process(target=_child, args=(call, source, sender, timeout_s, stack))
+    with tempfile.NamedTemporaryFile() as file:
+        stack = Path(file.name)
+        process = context.Process(target=_child, args=(call, source, sender, timeout_s, file))
         process.start()
         sender.close()
         deadline = time.monotonic() + timeout_s + GRACE_S
         try:
             while not receiver.poll(POLL_S):
                 if (size := _resident(process.pid)) > limit:
-                    where = _where_now(process, stack, source)
+                    where = where_now(process.pid, stack, source)
                     return Failure("out of memory", f"it was ended at {size / 2**30:.1f} GiB of memory", where)
                 if time.monotonic() > deadline:
-                    where = _where_now(process, stack, source)
+                    where = where_now(process.pid, stack, source)
                     return Failure("hung", f"it did not end within {timeout_s:.0f} s, nor when it was asked to", where)
             return receiver.recv()
         except EOFError:
             process.join()
-            where = _innermost(stack, source)
-            return Failure("crashed", f"its process died: {_death(process.exitcode)}", where)
+            where = innermost(stack, source)
+            return Failure("crashed", f"its process died: {death(process.exitcode)}", where)
         finally:
             _end(process)
             receiver.close()
@@ -138,24 +140,24 @@ def _resident(pid: int | None) -> int:
         return 0
 
 
-def _where_now(process: Any, stack: IO[bytes], source: Source) -> str | None:
-    """Return where a process is that may not listen to Python's signals any more."""
+def where_now(pid: int | None, stack: Path, source: Source) -> str | None:
+    """Return where a process is that may not listen to Python's signals any more, but has set up faulthandler."""
     with suppress(OSError):
-        os.kill(process.pid, signal.SIGUSR1)
+        if pid is not None:
+            os.kill(pid, signal.SIGUSR1)
         time.sleep(10 * POLL_S)
-    return _innermost(stack, source)
+    return innermost(stack, source)
 
 
-def _innermost(stack: IO[bytes], source: Source) -> str | None:
-    """Return the innermost place of the user's code in the stack that faulthandler wrote."""
-    stack.seek(0)
-    for file, line in FRAME.findall(stack.read().decode(errors="replace")):
-        if source.is_own(file):
-            return place(file, int(line))
-    return None
+def innermost(stack: Path, source: Source) -> str | None:
+    """Return the innermost place of the user's code in the last stack that faulthandler wrote to a file."""
+    written = re.split(STACK, stack.read_text(encoding="utf-8", errors="replace"))[-1]
+    frames = ((file, int(line)) for file, line in FRAME.findall(written))
+    return next((place(file, line) for file, line in frames if source.is_own(file)), None)
 
 
-def _death(code: int | None) -> str:
+def death(code: int | None) -> str:
+    """Return how a process ended, as part of a sentence."""
     if code is not None and code < 0:
         return f"killed by {signal.Signals(-code).name}"
     return f"it left with exit code {code}"

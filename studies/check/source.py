@@ -21,7 +21,7 @@ LIBRARIES = (
 class Source:
     """The code of an objective: its own package wherever that is installed, and whatever else is not a library."""
 
-    def __init__(self, module: str, found: Any = None) -> None:
+    def __init__(self, module: str = "", found: Any = None) -> None:
         """module: of the objective, as its study file names it. found: the class, instance or function in it."""
         self._found = found if inspect.isroutine(found) or isinstance(found, type) else type(found)
         package = sys.modules.get(module.partition(".")[0])

@@ -123,12 +123,26 @@ def test_what_could_not_be_checked_is_said(checked: Check) -> None:
     assert {"the evaluation", "randomness", "the parameters", "memory and cost"} <= left
 
 
-@pytest.mark.parametrize("name", ["Raises", "Crashes", "ExitsAtOnce", "tests.check.broken"])
+@pytest.mark.parametrize("name", ["Raises", "Crashes", "ExitsAtOnce"])
 def test_an_objective_that_does_not_train(checked: Check, name: str) -> None:
     finding = only(checked(name).findings)
     assert finding.name == "does-not-train"
-    file = "tests/check/broken.py" if name == "tests.check.broken" else "tests/check/mistakes.py"
-    assert finding.where == (f"{file}:5" if name == "tests.check.broken" else place_of("does-not-train", name))
+    assert finding.where == place_of("does-not-train", name)
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [("broken", "raised ValueError"), ("aborts", "killed by SIGABRT"), ("sleeps", "did not end within")],
+)
+def test_an_objective_that_does_not_import(
+    checked: Check, name: str, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked("Raises")  # so that torch is imported, which takes long
+    monkeypatch.setattr("studies.check.SILENCE_S", 3.0)
+    finding = only(checked(f"tests.check.{name}", seconds=3.0).findings)
+    assert finding.name == "does-not-train"
+    assert how in finding.what
+    assert finding.where == f"tests/check/{name}.py:5"
 
 
 def test_one_that_hangs_is_ended_in_time(checked: Check) -> None:
