@@ -171,7 +171,7 @@ def _limits(spec: StudySpec, hours: float, trial_s: float) -> Iterator[Told]:
         yield Finding(
             "over-its-limit",
             "warning",
-            f"the study needs about {_time(hours * 3600)} here and stops at its limit of {limits.gpu_hours:g} gpu_hours",
+            f"it needs about {_time(hours * 3600)} here and stops at its limit of {limits.gpu_hours:g} gpu_hours",
             f"here it ends after some {spec.n_trials * limits.gpu_hours / hours:.0f} of {spec.n_trials} trials",
             "raise limits.gpu_hours, or lower n_trials or max_epochs",
         )
