@@ -60,9 +60,7 @@ def check(
     # One thread: numbers then repeat exactly, and the process may be forked after it has computed.
     os.environ["OMP_NUM_THREADS"] = "1"
     context = multiprocessing.get_context("forkserver")
-    # Not the objective, which may hang or die while it is imported, and would take the fork server along. torch's
-    # compiler is what its first optimizer would import, for seconds, in each process.
-    context.set_forkserver_preload(["torch._dynamo", "studies.check.inside"])
+    context.set_forkserver_preload(["studies.check.preload"])
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=examine, args=(spec, settings, seconds, memory_bytes, sender, log, Path.cwd()))
     process.start()
