@@ -48,8 +48,8 @@ def check(
     """Check a study for `seconds` at most, not counting what it takes to import it and to prepare its data.
 
     progress: told what is being done, and which share of it is behind. memory_bytes: the most that one training may
-    have, most of what is free without it. Raises ObjectiveRefused and SpaceRefused where
-    the study and its objective do not fit together, as launching it would.
+    have, most of what is free without it. Raises ObjectiveRefused and SpaceRefused where the study and its objective
+    do not fit together, as launching it would.
     """
     from studies.check.inside import examine
 
@@ -57,8 +57,6 @@ def check(
     result = Result(spec.name)
     log = settings.directory("logs", spec.name) / f"check-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     result.log = str(log)
-    # One thread: numbers then repeat exactly, and the process may be forked after it has computed.
-    os.environ["OMP_NUM_THREADS"] = "1"
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["studies.check.preload"])
     receiver, sender = context.Pipe(duplex=False)

@@ -84,7 +84,8 @@ class Result:
     def lines(self) -> Iterator[str]:
         """Yield it as text, for a person."""
         n_warnings = len(self.findings) - len(self.errors)
-        counts = f"{len(self.errors)} errors, {n_warnings} warnings, {len(self.not_checked)} not checked"
+        counts = f"{_plural(len(self.errors), 'error')}, {_plural(n_warnings, 'warning')}"
+        counts += f", {len(self.not_checked)} not checked"
         yield f"{self.study}: {'sound' if self.sound else 'NOT SOUND'} ({counts}; {self.seconds:.0f} s)"
         width = max((len(fact.name) for fact in self.facts), default=0)
         yield from (f"  {fact.name:{width}}  {fact.text}" for fact in self.facts)
@@ -101,3 +102,7 @@ class Result:
                 yield f"not checked: {names}: {reason}"
         if self.errors and self.log:
             yield f"\nlog: {self.log}"
+
+
+def _plural(n: int, word: str) -> str:
+    return f"{n} {word}" if n == 1 else f"{n} {word}s"

@@ -87,7 +87,7 @@ def _warm_up() -> None:
     """Import now what each of the many processes to be forked would import again: a first optimizer takes seconds."""
     import torch
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(1)  # numbers then repeat exactly, and a process may be forked after it has computed
     torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     from torch._dynamo import config
 

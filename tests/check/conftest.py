@@ -22,9 +22,8 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 
 @pytest.fixture
-def checked(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Check:
+def checked(settings: Settings) -> Check:
     """Check `tests.check.mistakes:NAME`, or any other objective, with keys of a study file."""
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # which the check sets for its own processes
 
     def check_one(name: str, seconds: float = 30.0, memory_bytes: float | None = None, **keys: Any) -> Result:
         objective = name if "." in name else f"tests.check.mistakes:{name}"

@@ -83,7 +83,7 @@ def test_an_error_is_told_with_its_line_and_exit_code(check: Check) -> None:
     stdout, stderr = process.communicate()
     line = next(number for number, text in enumerate(MODULE.split("\n"), start=1) if '"ghost"' in text)
     assert process.returncode == 1, stderr
-    assert stdout.startswith("parabola: NOT SOUND (1 errors, 0 warnings")
+    assert stdout.startswith("parabola: NOT SOUND (1 error, 0 warnings")
     assert f"error: ghost-parameter at mine.py:{line}" in stdout
     assert "a word of the objective's own" not in stdout + stderr
     assert "checking randomness" in stderr

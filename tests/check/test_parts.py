@@ -193,7 +193,7 @@ def test_a_result_reads_the_same_for_people_and_machines() -> None:
     result.add(NotChecked("one", "no time"))
     result.add(NotChecked("another", "no time"))
     assert list(result.lines()) == [
-        "mine: NOT SOUND (1 errors, 0 warnings, 2 not checked; 3 s)",
+        "mine: NOT SOUND (1 error, 0 warnings, 2 not checked; 3 s)",
         "",
         "error: ghost-parameter at mine.py:3",
         "  what  x changes nothing",

@@ -171,7 +171,7 @@ def _limits(spec: StudySpec, hours: float, trial_s: float) -> Iterator[Told]:
         yield Finding(
             "over-its-limit",
             "warning",
-            f"it needs about {_time(hours * 3600)} here and stops at its limit of {limits.gpu_hours:g} gpu_hours",
+            f"the study needs about {_time(hours * 3600)} here and stops at {limits.gpu_hours:g} gpu_hours",
             f"here it ends after some {spec.n_trials * limits.gpu_hours / hours:.0f} of {spec.n_trials} trials",
             "raise limits.gpu_hours, or lower n_trials or max_epochs",
         )
@@ -179,7 +179,7 @@ def _limits(spec: StudySpec, hours: float, trial_s: float) -> Iterator[Told]:
         yield Finding(
             "over-its-limit",
             "warning",
-            f"a trial needs about {_time(trial_s)} here and ends at its limit of {limits.trial_minutes:g} min",
+            f"a trial needs about {_time(trial_s)} here and ends at {limits.trial_minutes:g} minutes",
             "its value is that of the epochs it had, which are fewer for slow settings",
             "raise limits.trial_minutes, or lower max_epochs",
         )
