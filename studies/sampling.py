@@ -6,15 +6,15 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 import optuna
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from studies.space import Choice, Space, encoded
+from studies.space import Choice, Range, Space, encoded
 from studies.spec import Pruner, StudySpec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from optuna import Study
 
@@ -24,10 +24,19 @@ def seed_of(seed: int, number: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}:{number}".encode()).digest()[:4], "little")
 
 
-def make_sampler(spec: StudySpec, space: Space) -> BaseSampler:
-    """Return the sampler of a study."""
+def distribution_of(domain: Range | Choice) -> BaseDistribution:
+    """Return the domain as Optuna has it."""
+    if isinstance(domain, Choice):
+        return CategoricalDistribution([encoded(choice) for choice in domain.choices])
+    if domain.whole:
+        return IntDistribution(int(domain.low), int(domain.high), log=domain.log, step=int(domain.step or 1))
+    return FloatDistribution(domain.low, domain.high, log=domain.log, step=domain.step)
+
+
+def make_sampler(spec: StudySpec, space: Space, known: Sequence[FrozenTrial] = ()) -> BaseSampler:
+    """Return the sampler of a study. known: finished trials of other studies, as if they were its own first ones."""
     if spec.sampler.name != "grid":
-        return SeededSampler(spec.sampler.name, spec.sampler.seed)
+        return SeededSampler(spec.sampler.name, spec.sampler.seed, known)
     grid = {
         name: [encoded(choice) for choice in parameter.domain.choices]
         for name, parameter in space.parameters.items()
@@ -66,30 +75,34 @@ class SeededSampler(BaseSampler):
     number and on the finished trials alone.
     """
 
-    def __init__(self, name: str, seed: int) -> None:
+    def __init__(self, name: str, seed: int, known: Sequence[FrozenTrial] = ()) -> None:
         self._name = name
         self._seed = seed
+        self._known = known
         self._current: tuple[int, BaseSampler] | None = None
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """See BaseSampler."""
-        return self._of(trial).infer_relative_search_space(study, trial)
+        return self._of(trial).infer_relative_search_space(self._informed(study), trial)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """See BaseSampler."""
-        return self._of(trial).sample_relative(study, trial, search_space)
+        return self._of(trial).sample_relative(self._informed(study), trial, search_space)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """See BaseSampler."""
-        return self._of(trial).sample_independent(study, trial, param_name, param_distribution)
+        return self._of(trial).sample_independent(self._informed(study), trial, param_name, param_distribution)
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """See BaseSampler."""
         self._of(trial).after_trial(study, trial, state, values)
+
+    def _informed(self, study: Study) -> Study:
+        return _Informed(study, self._known) if self._known else study  # type: ignore[return-value]
 
     def _of(self, trial: FrozenTrial) -> BaseSampler:
         if self._current is None or self._current[0] != trial.number:
@@ -97,3 +110,23 @@ class SeededSampler(BaseSampler):
             kind = optuna.samplers.TPESampler if self._name == "tpe" else optuna.samplers.RandomSampler
             self._current = trial.number, kind(seed=seed)
         return self._current[1]
+
+
+class _Informed:
+    """A study whose trials begin with those of others, for a sampler to read; whoever counts sees its own alone."""
+
+    def __init__(self, study: Study, known: Sequence[FrozenTrial]) -> None:
+        self._study = study
+        self._known = known
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._study, name)
+
+    def get_trials(self, deepcopy: bool = True, states: Container[TrialState] | None = None) -> list[FrozenTrial]:
+        return self._get_trials(deepcopy, states)
+
+    def _get_trials(
+        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
+    ) -> list[FrozenTrial]:
+        known = [trial for trial in self._known if states is None or trial.state in states]
+        return known + self._study._get_trials(deepcopy, states, use_cache)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from studies import names
 from studies.errors import UnknownStudy, WrongSpec
 from studies.space import Range, Space, SpaceError, near
 
@@ -63,7 +64,9 @@ class Limits(Part):
 class StudySpec(Part):
     """A written study. `space` and `start_with` are checked against the objective when it is at hand (`resolve`)."""
 
-    name: str = Field(pattern=f"^{NAME.pattern}$", max_length=100)
+    name: str = Field(
+        pattern=rf"^{NAME.pattern}(@\d+(-confirm)?)?$", max_length=100
+    )  # with a version once it is in the storage
     description: str = ""
     objective: str = Field(pattern=r"^[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?$")
     dataset: str = ""
@@ -116,16 +119,22 @@ def catalog() -> dict[str, Path]:
 class SpecFile:
     """A study file with the line of every key, so that an error can point at it."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path | str, stored: dict[str, Any] | None = None) -> None:
+        """Read a file, or take the spec of a study in the storage, of which `path` is then the name."""
+        self.path = Path(path)
+        self._changed: set[tuple[str, ...]] = set()
+        self._lines: dict[tuple[Any, ...], int] = {}
+        self._stored = stored is not None
+        if stored is not None:
+            self.data = stored
+            return
         try:
-            text = path.read_text(encoding="utf-8")
+            text = self.path.read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
             raise WrongSpec(where=path, reason=f"it is not UTF-8 text (byte {error.start})") from None
         except OSError as error:
             raise WrongSpec(where=path, reason=f"it cannot be read ({error.strerror})") from None
         self.data, self._lines = self._parse(text)
-        self._changed: set[tuple[str, ...]] = set()
 
     @classmethod
     def find(cls, name: str) -> SpecFile:
@@ -146,11 +155,15 @@ class SpecFile:
             data, path = _override(data, override)
             self._changed.add(path)
         try:
-            return StudySpec.model_validate(data)
+            spec = StudySpec.model_validate(data)
         except ValidationError as error:
             # A misspelt key is also a missing one: the misspelling is what helps.
             first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
             raise self.error(_reason(first), *first["loc"]) from None
+        if not self._stored and (names.parts(spec.name)[1] is not None or names.confirmed(spec.name) is not None):
+            reason = f"name is {spec.name!r}, as `studies` itself names versions and confirmations; choose another"
+            raise self.error(reason, "name")
+        return spec
 
     def error(self, reason: str, *path: str | int) -> WrongSpec:
         """Return the error that points at a place of the file, or at the --set that replaced it."""

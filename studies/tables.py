@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from studies import names
 from studies import spec as specs
 from studies.checkpoint import used_bytes
 from studies.errors import StudyNotStarted
@@ -27,8 +28,10 @@ def catalog(settings: Settings) -> str:
         progress = started.get(name)
         trials = f"{progress.budget.done}/{progress.budget.n_trials}" if progress else "-"
         best = f"{progress.best:.4f}" if progress and progress.best is not None else "-"
-        known = shipped.get(name)
+        study = names.confirmed(name)
+        known = shipped.get(names.parts(study or name)[0])
         dataset, description = (known.dataset, known.description) if known else ("-", "(not in the catalog)")
+        description = f"the best of {study} under fresh seeds" if study else description
         rows.append((name, dataset, _data_state(settings, dataset), trials, best, description))
     return aligned(rows)
 
@@ -68,9 +71,12 @@ def status(settings: Settings, name: str | None) -> str:
 
     from studies.view import line_of, workers_table
 
-    found = [progress for progress in _started(settings) if name in (None, progress.name)]
-    if name is not None and not found:
-        raise StudyNotStarted(name=name)
+    found = _started(settings)
+    if name is not None:
+        meant = names.newest(name, [progress.name for progress in found])
+        if meant is None:
+            raise StudyNotStarted(name=name)
+        found = [progress for progress in found if progress.name in (meant, names.confirmation(meant))]
     if not found:
         return "No study has been launched in this storage; `studies list` shows what there is to launch."
     console = Console(width=120, highlight=False, color_system=None)
@@ -98,6 +104,14 @@ def best(report: StudyReport) -> str:
     )
 
 
+def confirmation(report: StudyReport) -> str:
+    """Return how the contenders stand under fresh seeds, and what follows."""
+    from studies.report import confirmed
+
+    found = confirmed.table(report)
+    return aligned([found.header, *found.rows]) + "\n\n" + "\n".join(confirmed.sentences(report))
+
+
 def aligned(rows: Iterable[Sequence[str]]) -> str:
     """Return rows of text in columns two spaces apart."""
     rows = [list(row) for row in rows]
@@ -118,14 +132,13 @@ def _started(settings: Settings) -> list[Progress]:
 
 
 def _progress_of_all(storage: Storage) -> list[Progress]:
-    from studies.names import SPEC
     from studies.report.progress import read_progress
 
     studies = storage.ledger.read(
         """SELECT s.study_id, s.study_name, d.direction::text
              FROM studies s JOIN study_directions d USING (study_id)
              JOIN study_user_attributes a ON a.study_id = s.study_id AND a.key = %s ORDER BY s.study_id""",
-        (SPEC,),
+        (names.SPEC,),
     )
     return [read_progress(storage.ledger, key, name, direction.lower()) for key, name, direction in studies]
 

@@ -29,7 +29,7 @@ from optuna.trial import TrialState
 
 from studies.checkpoint import Checkpoint, Checkpoints
 from studies.errors import StudiesError
-from studies.names import CONTINUES
+from studies.names import CONTINUES, SEED
 from studies.objective import FunctionObjective, LoadedObjective
 from studies.sampling import seed_of
 from studies.space import Choice, Range, Space, encoded
@@ -68,13 +68,15 @@ class _Stopped(BaseException):
 
 def run_trial(trial: optuna.Trial, course: Course) -> Outcome:
     """Run a claimed trial to its outcome; never raises for what the objective does."""
-    seed = trial.user_attrs.get("seed")
+    seed = trial.user_attrs.get(SEED)
     if seed is None:
         seed = seed_of(course.spec.sampler.seed, trial.number)
-        trial.set_user_attr("seed", seed)
+        trial.set_user_attr(SEED, seed)
     started = time.monotonic()
     try:
-        if isinstance(course.objective, FunctionObjective):
+        if trial.should_prune():  # in a confirmation that is known before the first epoch
+            outcome = Outcome(TrialState.PRUNED)
+        elif isinstance(course.objective, FunctionObjective):
             outcome = _run_function(trial, course, course.objective)
         else:
             outcome = _Run(trial, course, seed).run()

@@ -77,7 +77,7 @@ class _Worker:
         self.device = device
         objective = load_objective(self.spec)
         data = objective.prepare(self.spec.dataset, settings.data, settings.directory("prepared"), _quiet)
-        self.checkpoints = Checkpoints(settings.home / "checkpoints" / name, say)
+        self.checkpoints = Checkpoints(settings.home / "checkpoints" / self.study.study_name, say)
         self.course = Course(self.spec, space_of(self.study), objective, data, device, stop, self.checkpoints)
         self.provenance = provenance.of_this_process(device) | {"data": getattr(data, "sha256", None)}
 

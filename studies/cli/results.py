@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
+from studies import names
 from studies.cli.options import StorageUrl, StudyName, read, settings_of
-from studies.errors import WrongInput
+from studies.errors import IsConfirmation, WrongInput
 
 app = typer.Typer()
 
@@ -53,7 +54,10 @@ def report(
     kind = format or ("md" if output is not None and output.suffix == ".md" else "html")
     if kind not in FORMATS:
         raise WrongInput(reason=f"--format is {kind!r}; expected one of {', '.join(FORMATS)}.")
-    page = render(read(name, settings_of(storage)), kind)
+    found = read(name, settings_of(storage))
+    if (study := names.confirmed(found.spec.name)) is not None:
+        raise IsConfirmation(name=found.spec.name, study=study, command=f"report {study}")
+    page = render(found, kind)
     if output is None and kind == "md":
         typer.echo(page, nl=False)
         return

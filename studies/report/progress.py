@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from studies import names
 from studies.storage.ledger import Budget, Ledger, Worker
 
 
 @dataclass(frozen=True)
 class Progress:
-    """A study at one moment. states: trials by Optuna's state, and FAIL split by reason. epochs: reported so far."""
+    """A study at one moment. states: trials by Optuna's state, and FAIL split by reason. epochs: reported so far.
+
+    best: None of a confirmation, too, of which one seed's value says nothing.
+    """
 
     name: str
     budget: Budget
@@ -39,6 +43,6 @@ def read_progress(ledger: Ledger, study_id: int, name: str, direction: str) -> P
              ORDER BY v.value {order}, t.number LIMIT 1""",  # noqa: S608 - order is one of two constants
         (study_id,),
     )
-    value, number = best[0] if best else (None, None)
+    value, number = best[0] if best and names.confirmed(name) is None else (None, None)
     workers = ledger.workers(study_id)
     return Progress(name, ledger.budget(study_id), dict(states), epochs[0][0], value, number, workers)

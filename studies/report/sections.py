@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from studies.report import figures, findings
+from studies.report import confirmed, figures, findings
 from studies.report.diagnose import ENDED, NOTICEABLE, Verdict, baseline, diagnose
 from studies.report.document import Document, Section, Table, duration, exact, number, plural, short
 
@@ -24,6 +24,7 @@ def document(report: StudyReport) -> Document:
     found = findings.importances(report)
     sections = [
         answer(report, verdicts),
+        confirmed.section(report),
         theirs_against_ours(report),
         learning_curves(report),
         parameters(report, found),
@@ -80,6 +81,8 @@ def _sentence(report: StudyReport, best: Trial) -> str:
 def _certainty(report: StudyReport) -> str:
     repeats = findings.repeats_of_best(report)
     spread = findings.spread_of(repeats)
+    if report.confirmed is not None:
+        return confirmed.sentences(report)[0]
     if spread is None:
         return (
             "This is one seed, the best of many, and so flattered by luck: the order among the best trials is not "
