@@ -12,9 +12,9 @@ number, which the same parameters and seed give again.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import optuna
@@ -28,6 +28,7 @@ from studies.launchers import Description
 from studies.names import CONFIRMS, CONTENDER, CONTINUED_BY, REASON, SEED
 from studies.race import contenders, last_trials
 from studies.report.summary import StudyReport, Trial, read_report
+from studies.sampling import seed_of
 from studies.spec import Pruner, Sampler, StudySpec
 from studies.storage import Storage, open_storage
 from studies.study import changed, create_or_join, get
@@ -48,7 +49,7 @@ def confirm(
     """
     with open_storage(settings) as storage:
         report = read_report(storage, name)
-        if (study := names.confirmed(report.spec.name)) is not None:
+        if (study := names.confirmed(name)) is not None:
             raise IsConfirmation(name=report.spec.name, study=study, command=f"confirm {study}")
         chosen = choose(report, n_top)
         if not chosen:
@@ -67,7 +68,7 @@ def confirm(
 
 def choose(report: StudyReport, n_top: int) -> list[Trial]:
     """Return the contenders: the best settings, and the best of the published ones if it is not among them."""
-    chosen = best_settings(report, n_top)
+    chosen = list(islice(best_settings(report), n_top))
     published = published_contender(report)
     if published is not None and all(trial.params != published.params for trial in chosen):
         chosen.append(published)
@@ -99,7 +100,7 @@ def fresh_seeds(seed: int, used: Iterable[int], n: int) -> list[int]:
     found: list[int] = []
     index = 0
     while len(found) < n:
-        fresh = int.from_bytes(hashlib.sha256(f"{seed}:confirm:{index}".encode()).digest()[:4], "little")
+        fresh = seed_of(seed, f"confirm {index}")
         if fresh not in taken:
             taken.add(fresh)
             found.append(fresh)

@@ -63,6 +63,10 @@ class StudyNotStarted(WrongInput):
     """Study {name!r} has no trial in this storage yet; `studies launch {name}` starts it."""
 
 
+class NoSuchVersion(StudyNotStarted):
+    """Study {name!r} has no version {number} in this storage; the newest is {newest!r}, `studies list` shows all."""
+
+
 class NotConfirmed(StudyNotStarted):
     """Study {name!r} has no confirmation in this storage yet; `studies confirm {name}` starts it."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import optuna
@@ -15,27 +16,31 @@ if TYPE_CHECKING:
     from studies.report.summary import StudyReport, Trial
 
 
-def best_settings(report: StudyReport, most: int) -> list[Trial]:
-    """Return the best completed trials with parameters that differ from each other, at most this many."""
-    distinct: list[Trial] = []
+def best_settings(report: StudyReport) -> Iterator[Trial]:
+    """Yield the completed trials with parameters that differ from each other, the best first."""
+    seen: set[str] = set()
     for trial in report.ranked:
-        if len(distinct) == most:
-            break
-        if all(trial.params != other.params for other in distinct):
-            distinct.append(trial)
-    return distinct
+        settings = json.dumps(trial.params, sort_keys=True)
+        if settings not in seen:
+            seen.add(settings)
+            yield trial
 
 
 def fitted(space: Space, params: Mapping[str, Value]) -> dict[str, Value] | None:
-    """Return these parameters as a trial of the space: a value outside it is left out, a missing one is its default.
+    """Return these parameters as a trial of the space: what it fixes is as it says, a missing one is its default.
 
-    A default that the space excludes is left to the sampler. None when no value that could be chosen is left.
+    A default that the space excludes is left to the sampler. None when a value lies outside the space, for it would be
+    another setting, and when nothing is left that could be chosen.
     """
-    known = space.parameters
-    kept = {name: value for name, value in params.items() if name in known and value in known[name].domain}
-    values = space.completed(kept)
-    chosen = [name for name in kept if name in values and not isinstance(known[name].domain, Fixed)]
-    return values if chosen else None
+    chosen = {
+        name: value
+        for name, value in params.items()
+        if name in space.parameters and not isinstance(space.parameters[name].domain, Fixed)
+    }
+    if any(value not in space.parameters[name].domain for name, value in chosen.items()):
+        return None
+    values = space.completed(chosen)
+    return values if chosen.keys() & values.keys() else None
 
 
 def queued(space: Space, values: Mapping[str, Value]) -> dict[str, Any]:

@@ -19,8 +19,11 @@ if TYPE_CHECKING:
     from optuna import Study
 
 
-def seed_of(seed: int, number: int) -> int:
-    """Return the seed of a study's trial: 32 bits that look unrelated from one trial to the next."""
+def seed_of(seed: int, number: int | str) -> int:
+    """Return the seed of a study's trial: 32 bits that look unrelated from one trial to the next.
+
+    number: the trial's, or a text, for a seed that is not of this row.
+    """
     return int.from_bytes(hashlib.sha256(f"{seed}:{number}".encode()).digest()[:4], "little")
 
 

@@ -2,7 +2,8 @@
 
 Trials that run first are waiting trials of the study, so they count as every other, once, however often a launch is
 killed and typed again. In this order: the study file's `start_with`; `--start-with`, an exported file, under its seed,
-so that the same data gives the same value; and from `--from OTHER` its best N_FROM settings, under fresh seeds.
+so that the same data gives the same value; and from `--from OTHER` its best N_FROM settings that lie in this study's
+space and are not queued yet, under fresh seeds.
 
 `--from` also tells the sampler of OTHER's completed trials, when a value means the same in both studies: the same
 objective, metric, direction, max_epochs and data, and of those the trials that lie in this study's space. They are not
@@ -21,16 +22,17 @@ import optuna
 import yaml
 
 from studies import names
-from studies.errors import NothingToStartFrom, StudyNotStarted, WrongInput
+from studies.errors import NothingToStartFrom, WrongInput
 from studies.knowledge import best_settings, fitted, observation, queued
 from studies.launchers import Description
 from studies.names import FROM, SEED, START_WITH, WARM_START
 from studies.report.document import plural
 from studies.report.summary import StudyReport, read_report
+from studies.sampling import seed_of
 from studies.space import Space, SpaceError
 from studies.spec import StudySpec
 from studies.storage import Storage
-from studies.study import create_or_join, started, version_for
+from studies.study import create_or_join, not_started, started, version_for
 
 N_FROM = 5
 
@@ -109,15 +111,26 @@ class _Queue:
     def __init__(self, study: optuna.Study, space: Space) -> None:
         self._study = study
         self._space = space
-        self._there = [trial.user_attrs for trial in study.get_trials(deepcopy=False)]
+        trials = study.get_trials(deepcopy=False)
+        self._attributes = [trial.user_attrs for trial in trials]
+        self._settings = [trial.system_attrs.get("fixed_params") for trial in trials]
 
-    def add(self, values: Mapping[str, Any], attributes: dict[str, Any], key: str) -> bool:
+    def has(self, values: Mapping[str, Any]) -> bool:
+        """Whether a trial with these parameters was queued."""
+        return queued(self._space, values) in self._settings
+
+    def n_from(self, study: str) -> int:
+        """Return how many trials have parameters of that study: a launch may have been killed in the middle."""
+        return sum(there.get(FROM, {}).get("study") == study for there in self._attributes)
+
+    def add(self, values: Mapping[str, Any], attributes: dict[str, Any], key: str) -> None:
         """Queue a trial with these attributes, of which the one under `key` is its identity."""
-        if any(there.get(key) == attributes[key] for there in self._there):
-            return False
-        self._study.enqueue_trial(queued(self._space, values), user_attrs=attributes, skip_if_exists=False)
-        self._there.append(attributes)
-        return True
+        if any(there.get(key) == attributes[key] for there in self._attributes):
+            return
+        settings = queued(self._space, values)
+        self._study.enqueue_trial(settings, user_attrs=attributes, skip_if_exists=False)
+        self._attributes.append(attributes)
+        self._settings.append(settings)
 
 
 def _given(exported: Exported, space: Space) -> dict[str, Any]:
@@ -139,7 +152,7 @@ def _source(storage: Storage, typed: str, name: str) -> str:
     if found == name or (found is None and typed == base):
         raise WrongInput(reason=f"--from {typed} is the study itself; expected another study or an earlier version.")
     if found is None:
-        raise StudyNotStarted(name=typed)
+        raise not_started(typed, started(storage))
     return names.exact(found)
 
 
@@ -157,13 +170,16 @@ def _learn(
     notes: list[dict[str, Any]] = study.user_attrs.get(WARM_START, [])
     if any(note["study"] == name for note in notes):
         return
-    n_queued = 0
-    seen: list[Any] = []
-    for trial in best_settings(source, N_FROM):
+    n_queued = queue.n_from(name)
+    for trial in best_settings(source):
+        if n_queued >= N_FROM:
+            break
         values = dict(trial.params) if not space.parameters else fitted(space, trial.params)
-        if values is not None and values not in seen:
-            seen.append(values)
-            n_queued += queue.add(values, {FROM: {"study": name, "trial": trial.number, "value": trial.value}}, FROM)
+        if values is not None and not queue.has(values):
+            origin = {"study": name, "trial": trial.number, "value": trial.value}
+            seed = seed_of(spec.sampler.seed, f"from {name} {trial.number}")
+            queue.add(values, {FROM: origin, SEED: seed}, FROM)
+            n_queued += 1
     why = _incomparable(spec, source, data)
     known = [] if why else [t.number for t in source.ranked if observation(space, t.params, t.value or 0.0)]
     study.set_user_attr(WARM_START, [*notes, {"study": name, "trials": known}])

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial
 
 from studies import names
-from studies.errors import NotConfirmed, SpecChanged, StudyNotStarted
+from studies.errors import NoSuchVersion, NotConfirmed, SpecChanged, StudyNotStarted
 from studies.knowledge import observations
 from studies.names import CONFIRMS, CONTINUES, DATA, DECLARED, INHERITED, RETRIES, SPEC, WARM_START
 from studies.race import Race
@@ -71,7 +71,7 @@ def version_for(storage: Storage, spec: StudySpec, data: Mapping[str, Any], new_
     name = names.newest(spec.name, started(storage))
     if name is None:
         if names.parts(spec.name)[1] is not None:
-            raise StudyNotStarted(name=spec.name)
+            raise not_started(spec.name, started(storage))
         name = spec.name
     elif new_version and changed(get(storage, names.exact(name)), spec, data):
         name = _next(storage, name)
@@ -107,13 +107,22 @@ def get(storage: Storage, name: str) -> optuna.Study:
 
     Raises StudyNotStarted when the storage has none, or one that is not ours.
     """
-    found = names.newest(name, started(storage))
+    known = started(storage)
+    found = names.newest(name, known)
     study = None if found is None else find(storage, found)
     if study is None:
-        if (confirmed := names.confirmed(name)) is not None:
-            raise NotConfirmed(name=confirmed)
-        raise StudyNotStarted(name=name)
+        raise not_started(name, known)
     return study
+
+
+def not_started(name: str, known: Collection[str]) -> StudyNotStarted:
+    """Return the error of a name that none of the known studies has."""
+    if (confirmed := names.confirmed(name)) is not None:
+        return NotConfirmed(name=names.newest(confirmed, known) or confirmed)
+    base, number = names.parts(name)
+    if number is not None and (newest := names.newest(base, known)) is not None:
+        return NoSuchVersion(name=base, number=number, newest=newest)
+    return StudyNotStarted(name=base)
 
 
 def spec_of(study: optuna.Study) -> StudySpec:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from studies import names
 from studies import spec as specs
 from studies.checkpoint import used_bytes
-from studies.errors import StudyNotStarted
 
 if TYPE_CHECKING:
     from studies.report.progress import Progress
@@ -69,13 +68,15 @@ def status(settings: Settings, name: str | None) -> str:
     """Return how one study stands, or all; StudyNotStarted for one that the storage does not have."""
     from rich.console import Console
 
+    from studies.study import not_started
     from studies.view import line_of, workers_table
 
     found = _started(settings)
     if name is not None:
-        meant = names.newest(name, [progress.name for progress in found])
+        known = [progress.name for progress in found]
+        meant = names.newest(name, known)
         if meant is None:
-            raise StudyNotStarted(name=name)
+            raise not_started(name, known)
         found = [progress for progress in found if progress.name in (meant, names.confirmation(meant))]
     if not found:
         return "No study has been launched in this storage; `studies list` shows what there is to launch."
@@ -91,17 +92,17 @@ def status(settings: Settings, name: str | None) -> str:
 
 
 def best(report: StudyReport) -> str:
-    """Return the best trial's value and parameters."""
+    """Return the best trial's value and parameters; after a confirmation, the winner's."""
     counts = ", ".join(f"{n} {state}" for state, n in report.counts.items())
-    found = report.best
+    found = report.chosen
     if found is None:
         return f"{report.spec.name}: no trial was completed ({counts})."
     rows = [(f"  {name}", json.dumps(value)) for name, value in found.params.items()]
     epoch = f", epoch {found.epoch}" if found.epoch else ""
-    return (
-        f"{report.spec.name}: best {report.spec.metric} {found.value:.4f} (trial {found.number}{epoch}; {counts})\n"
-        + aligned(rows)
-    )
+    fresh = report.confirmed
+    mean = f"; mean {fresh.mean:.4f} under {len(fresh.values)} fresh seeds" if fresh else ""
+    facts = f"(trial {found.number}{epoch}{mean}; {counts})"
+    return f"{report.spec.name}: best {report.spec.metric} {found.value:.4f} {facts}\n{aligned(rows)}"
 
 
 def confirmation(report: StudyReport) -> str:

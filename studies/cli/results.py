@@ -55,7 +55,7 @@ def report(
     if kind not in FORMATS:
         raise WrongInput(reason=f"--format is {kind!r}; expected one of {', '.join(FORMATS)}.")
     found = read(name, settings_of(storage))
-    if (study := names.confirmed(found.spec.name)) is not None:
+    if (study := names.confirmed(name)) is not None:
         raise IsConfirmation(name=found.spec.name, study=study, command=f"report {study}")
     page = render(found, kind)
     if output is None and kind == "md":

@@ -83,7 +83,7 @@ def launch(
     if not ran:
         typer.echo(
             f"{stored} has all its {chosen.n_trials} trials; nothing was run. "
-            f"`studies launch {name} --trials {2 * chosen.n_trials}` goes on with it.",
+            f"`studies launch {stored} --trials {2 * chosen.n_trials}` goes on with it.",
             err=True,
         )
     _show_best(names.exact(stored), settings)
@@ -96,31 +96,25 @@ def _spec_file(name: str, settings: Settings) -> SpecFile:
     if names.parts(name)[1] is None:
         try:
             return SpecFile.find(name)
-        except UnknownStudy:
-            stored = _stored_spec(name, settings)
-            if stored is None:
-                raise
-            return stored
-    stored = _stored_spec(name, settings)
-    if stored is None:
-        raise StudyNotStarted(name=names.parts(name)[0])
-    return stored
+        except UnknownStudy as error:
+            try:
+                return _stored_spec(name, settings)
+            except StudyNotStarted:
+                raise error from None
+    return _stored_spec(name, settings)
 
 
-def _stored_spec(name: str, settings: Settings) -> SpecFile | None:
+def _stored_spec(name: str, settings: Settings) -> SpecFile:
     from studies.spec import SpecFile
     from studies.storage import open_storage
     from studies.storage.embedded import EmbeddedServer
     from studies.study import get, spec_of
 
     if settings.storage is None and not EmbeddedServer(settings).exists:
-        return None
+        raise StudyNotStarted(name=names.parts(name)[0])
     with open_storage(settings) as opened:
-        try:
-            spec = spec_of(get(opened, name))
-        except StudyNotStarted:
-            return None
-    if (study := names.confirmed(spec.name)) is not None:
+        spec = spec_of(get(opened, name))
+    if (study := names.confirmed(name)) is not None:
         raise IsConfirmation(name=spec.name, study=study, command=f"confirm {study}")
     return SpecFile(name, spec.model_dump() | {"name": names.exact(spec.name)})
 
