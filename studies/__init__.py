@@ -6,7 +6,9 @@ The map, in the order data flows:
     settings    the STUDIES_* variables
     spec        a study file, validated; `space` is the part about parameters; `catalog/` holds the shipped ones
     launch      a launch from beginning to end; `launchers/` start its workers, `limits` says when it stops early
-    study       a study in the storage; `sampling` has its samplers and pruners, `names` its attributes
+    start       how a launch joins its study: which version, what runs first, what it knows of others (`knowledge`)
+    confirm     the best few again under fresh seeds; `race` says who is out and who won, by `paired` differences
+    study       a study in the storage; `sampling` has its samplers and pruners, `names` its names and attributes
     worker      one worker's life: claim, run, heartbeat, stop
     trial       one trial's life: suggest, train, report, outcome; `checkpoint` is what it goes on from
     objective   reaching an objective by the dotted path in a spec

@@ -16,6 +16,7 @@ from studies.launchers import Description, Exit, Launcher, make_launcher
 from studies.report.progress import Progress, read_progress
 from studies.settings import Settings
 from studies.storage import Storage, open_storage
+from studies.study import typed
 
 if TYPE_CHECKING:
     from studies.spec import StudySpec
@@ -146,7 +147,7 @@ class _Launch:
     def _conclude(self) -> None:
         """Raise when the study is unfinished, with why."""
         budget = self.storage.ledger.budget(self.study_id)
-        command = names.command(self.spec.name)
+        command = names.command(typed(self.storage, self.spec.name))
         count: dict[str, Any] = {"command": command, "done": budget.done, "n_trials": budget.n_trials}
         if self.interrupts or (budget.stop and budget.done < budget.n_trials):
             raise Interrupted(**count)

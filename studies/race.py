@@ -28,7 +28,7 @@ from studies.paired import Difference, difference, is_larger
 ERROR = 0.05
 MIN_PAIRS = 3  # of two the t-test says hardly anything
 
-BEST, NO_DIFFERENCE, WORSE, STOPPED, UNFINISHED = "best", "no difference", "worse", "worse, stopped early", "unfinished"
+BEST, NO_DIFFERENCE, WORSE, STOPPED, UNFINISHED = "best", "no difference", "worse", "stopped early", "unfinished"
 
 
 @dataclass
@@ -147,6 +147,8 @@ def stand(field: Sequence[Contender], sign: int, n_seeds: int) -> Confirmation:
         if verdict == UNFINISHED:
             worse = _is_beaten(one, best, sign, n_seeds, len(field) - 1)
             verdict = WORSE if worse else NO_DIFFERENCE
+        elif verdict == STOPPED:
+            verdict = _why_stopped(one, [best, *others], sign, n_seeds)
         level = _level(len(one.values), n_seeds, len(field) - 1)
         standings.append(_standing(one, difference(one.values, best.values, level), verdict))
     return Confirmation(n_seeds, standings)
@@ -156,6 +158,14 @@ def _end(one: Contender) -> str:
     if one.failure is not None:
         return f"failed ({one.failure})"
     return STOPPED if one.stopped else UNFINISHED
+
+
+def _why_stopped(own: Contender, field: Sequence[Contender], sign: int, n_seeds: int) -> str:
+    """Return who ended its race, the best contender or, as it may be, one with a steadier difference to it."""
+    for rival in field:
+        if rival is not own and _is_beaten(own, rival, sign, n_seeds, len(field) - 1):
+            return f"{WORSE} than trial {rival.trial}, {STOPPED}"
+    return STOPPED
 
 
 def _by_mean(field: Sequence[Contender], sign: int) -> list[Contender]:

@@ -22,7 +22,7 @@ import optuna
 import yaml
 
 from studies import names
-from studies.errors import NothingToStartFrom, WrongInput
+from studies.errors import IsConfirmation, NothingToStartFrom, WrongInput
 from studies.knowledge import best_settings, fitted, observation, queued
 from studies.launchers import Description
 from studies.names import FROM, SEED, START_WITH, WARM_START
@@ -72,7 +72,9 @@ def read_exported(path: Path) -> Exported:
     seed = provenance.get("seed") if isinstance(provenance, dict) else None
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32):
         raise WrongInput(reason=f"--start-with {path} has the seed {seed!r}; expected a whole number below 2**32.")
-    return Exported(path, content["params"], seed, {key: content.get(key) for key in ("study", "trial", "value")})
+    origin = {key: content.get(key) for key in ("study", "trial", "value")}
+    origin = {key: value if isinstance(value, (str, int, float)) else None for key, value in origin.items()}
+    return Exported(path, {str(name): value for name, value in content["params"].items()}, seed, origin)
 
 
 def join(
@@ -124,10 +126,15 @@ class _Queue:
         return sum(there.get(FROM, {}).get("study") == study for there in self._attributes)
 
     def add(self, values: Mapping[str, Any], attributes: dict[str, Any], key: str) -> None:
-        """Queue a trial with these attributes, of which the one under `key` is its identity."""
-        if any(there.get(key) == attributes[key] for there in self._attributes):
-            return
+        """Queue a trial with these attributes, unless there is one with the same one under `key`.
+
+        A place in `start_with` is the same whatever has been written there since; from a file or another study, the
+        parameters must be the same too.
+        """
         settings = queued(self._space, values)
+        for there, theirs in zip(self._attributes, self._settings, strict=True):
+            if there.get(key) == attributes[key] and (key == START_WITH or theirs == settings):
+                return
         self._study.enqueue_trial(settings, user_attrs=attributes, skip_if_exists=False)
         self._attributes.append(attributes)
         self._settings.append(settings)
@@ -153,6 +160,8 @@ def _source(storage: Storage, typed: str, name: str) -> str:
         raise WrongInput(reason=f"--from {typed} is the study itself; expected another study or an earlier version.")
     if found is None:
         raise not_started(typed, started(storage))
+    if (confirmed := names.confirmed(found)) is not None:
+        raise IsConfirmation(name=found, study=confirmed, command=f"launch {name} --from {confirmed}")
     return names.exact(found)
 
 
@@ -180,7 +189,7 @@ def _learn(
             seed = seed_of(spec.sampler.seed, f"from {name} {trial.number}")
             queue.add(values, {FROM: origin, SEED: seed}, FROM)
             n_queued += 1
-    why = _incomparable(spec, source, data)
+    why = _incomparable(spec, source, data) if space.parameters else "a plain function tells its space when it runs"
     known = [] if why else [t.number for t in source.ranked if observation(space, t.params, t.value or 0.0)]
     study.set_user_attr(WARM_START, [*notes, {"study": name, "trials": known}])
     told = f"its sampler knows {len(known)} of {plural(len(source.ranked), 'completed trial')}"

@@ -115,6 +115,11 @@ def get(storage: Storage, name: str) -> optuna.Study:
     return study
 
 
+def typed(storage: Storage, name: str) -> str:
+    """Return what a person types to mean this stored study: its name, with @1 for a first version that has a second."""
+    return name if names.newest(name, started(storage)) == name else names.exact(name)
+
+
 def not_started(name: str, known: Collection[str]) -> StudyNotStarted:
     """Return the error of a name that none of the known studies has."""
     if (confirmed := names.confirmed(name)) is not None:

@@ -86,7 +86,7 @@ def launch(
             f"`studies launch {stored} --trials {2 * chosen.n_trials}` goes on with it.",
             err=True,
         )
-    _show_best(names.exact(stored), settings)
+    _show_best(names.exact(stored) if names.parts(name)[1] else stored, settings)
 
 
 def _spec_file(name: str, settings: Settings) -> SpecFile:
@@ -151,10 +151,9 @@ def _show_best(name: str, settings: Settings) -> None:
     from studies.exporters import write_whole
 
     report = read(name, settings)
-    name = report.spec.name
     typer.echo(tables.best(report), err=True)
     if report.best is not None:
-        file = Path(f"{name}.best.yaml")
+        file = Path(f"{report.spec.name}.best.yaml")
         write_whole(file, rendered(report, "yaml"))
         typer.echo(
             f"Written: {file}. Next: `studies confirm {name}` repeats the best few under fresh seeds, `studies report "
@@ -196,15 +195,15 @@ def worker(
 def stop(name: StudyName, storage: StorageUrl = None) -> None:
     """Ask every worker of a study, on every machine, to leave after its current epoch."""
     from studies.storage import open_storage
-    from studies.study import get
+    from studies.study import get, typed
 
     with open_storage(settings_of(storage)) as opened:
         study = get(opened, name)
         study_id = study._study_id
+        command = names.command(typed(opened, study.study_name))
         opened.ledger.request_stop(study_id, "`studies stop` was typed")
         alive = [worker for worker in opened.ledger.workers(study_id) if worker.alive]
     typer.echo(
-        f"{study.study_name}: {len(alive)} workers leave after their epoch; `studies "
-        f"{names.command(study.study_name)}` goes on from there.",
+        f"{study.study_name}: {len(alive)} workers leave after their epoch; `studies {command}` goes on from there.",
         err=True,
     )

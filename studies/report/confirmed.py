@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from studies.paired import SAME
 from studies.race import ERROR, NO_DIFFERENCE, UNFINISHED
 from studies.report.document import Figure, Section, Table, number, plural
 from studies.report.figures import BLUE, ORANGE
@@ -104,6 +105,8 @@ def _difference(one: Standing) -> str:
     if one.difference is None:
         return "-"
     mean, low, high = one.difference.mean, one.difference.low, one.difference.high
+    if high - low <= SAME * abs(mean):
+        return f"{_signed(mean)} under every seed"
     return f"{_signed(mean)} ({_signed(low)} to {_signed(high)})"
 
 

@@ -55,6 +55,7 @@ def answer(report: StudyReport, verdicts: dict[int, Verdict]) -> Section:
     if verdict is not None and verdict.evidence:
         advice = f" Worth trying: {verdict.advice}." if verdict.advice else ""
         texts.append(f"The best trial's own curve says: {verdict.word} ({verdict.evidence}).{advice}")
+    best = report.chosen or best
     facts = [(name, exact(value)) for name, value in best.params.items()]
     exactly = [(report.spec.metric, exact(best.value)), ("trial", str(best.number)), ("epoch", exact(best.epoch))]
     return Section(

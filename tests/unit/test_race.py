@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from studies.exporters import export
-from studies.race import BEST, ERROR, NO_DIFFERENCE, STOPPED, WORSE, Contender, is_out, stand
+from studies.race import BEST, ERROR, NO_DIFFERENCE, WORSE, Contender, is_out, stand
 from studies.report import confirmed
 from studies.report.page import render
 
@@ -81,12 +81,13 @@ def test_the_verdicts_and_their_order() -> None:
         contender(3, 0.80, 0.82, 0.81, 0.79, 0.80, published=True),
         contender(7, 0.90, 0.93, 0.91, 0.92, 0.94),
         contender(9, 0.95, 0.88, 0.92, 0.90, 0.92),
-        contender(4, 0.5, 0.51, 0.5, stopped=True),
+        contender(4, 0.5, 0.52, 0.51, stopped=True),
         contender(5, 0.99, failure="nan"),
     ]
     found = stand(field, 1, 5)
     assert [(one.trial, one.verdict) for one in found.standings] == [
-        (7, BEST), (9, NO_DIFFERENCE), (3, WORSE), (5, "failed (nan)"), (4, STOPPED),
+        (7, BEST), (9, NO_DIFFERENCE), (3, WORSE), (5, "failed (nan)"),
+        (4, "worse than trial 7, stopped early"),
     ]  # fmt: skip
     assert found.winner is found.standings[0]
     assert found.winner.mean == pytest.approx(0.92)
@@ -137,6 +138,7 @@ def test_the_winner_is_what_is_exported_and_reported() -> None:
     assert "No difference between the first 2 of 3 contenders is shown" in said
     assert "the published settings (trial 0) have a mean of 0.8040, -0.1160 (" in said
     page = render(report, "md")
+    assert "| learning_rate | 0.3 |" in page
     assert "## Under fresh seeds" in page
     assert "| trial 0, published | 5 | 0.8040 |" in page
     assert "Each contender under each fresh seed" in render(report, "html")
