@@ -124,11 +124,13 @@ def last_trials(trials: Iterable[FrozenTrial]) -> dict[tuple[int, int], FrozenTr
 
 
 def is_out(own: Contender, field: Sequence[Contender], sign: int, n_seeds: int) -> bool:
-    """Whether a contender can no longer win. sign: 1 when larger is better, -1 when smaller is."""
+    """Whether a contender can no longer win; once out, always out. sign: 1 when larger is better, else -1."""
     if own.published:
         return False
-    return own.failure is not None or any(
-        _is_beaten(own, rival, sign, n_seeds, len(field) - 1) for rival in field if rival is not own
+    return (
+        own.stopped
+        or own.failure is not None
+        or any(_is_beaten(own, rival, sign, n_seeds, len(field) - 1) for rival in field if rival is not own)
     )
 
 

@@ -15,6 +15,7 @@ from studies.errors import UnknownStudy, WrongSpec
 from studies.space import Range, Space, SpaceError, near
 
 CATALOG = Path(__file__).parent / "catalog"
+MAX_NAME = 100  # characters, in a file
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -64,9 +65,8 @@ class Limits(Part):
 class StudySpec(Part):
     """A written study. `space` and `start_with` are checked against the objective when it is at hand (`resolve`)."""
 
-    name: str = Field(
-        pattern=rf"^{NAME.pattern}(@\d+(-confirm)?)?$", max_length=100
-    )  # with a version once it is in the storage
+    # A file's name is shorter and has no version: that is added for the storage.
+    name: str = Field(pattern=rf"^{NAME.pattern}(@\d+(-confirm)?)?$", max_length=MAX_NAME + 20)
     description: str = ""
     objective: str = Field(pattern=r"^[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?$")
     dataset: str = ""
@@ -160,10 +160,16 @@ class SpecFile:
             # A misspelt key is also a missing one: the misspelling is what helps.
             first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
             raise self.error(_reason(first), *first["loc"]) from None
-        if not self._stored and (names.parts(spec.name)[1] is not None or names.confirmed(spec.name) is not None):
-            reason = f"name is {spec.name!r}, as `studies` itself names versions and confirmations; choose another"
-            raise self.error(reason, "name")
+        if not self._stored:
+            self._check_name(spec.name)
         return spec
+
+    def _check_name(self, name: str) -> None:
+        if names.parts(name)[1] is not None or names.confirmed(name) is not None:
+            reason = f"name is {name!r}, as `studies` itself names versions and confirmations; choose another"
+            raise self.error(reason, "name")
+        if len(name) > MAX_NAME:
+            raise self.error(f"name is {name!r}: it should have at most {MAX_NAME} characters", "name")
 
     def error(self, reason: str, *path: str | int) -> WrongSpec:
         """Return the error that points at a place of the file, or at the --set that replaced it."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from studies.names import CONTENDER, confirmed
+
 if TYPE_CHECKING:
     from studies.report.summary import StudyReport, Trial
 
@@ -36,6 +38,8 @@ def trials_frame(report: StudyReport) -> pd.DataFrame:
         "continues": [trial.continues for trial in trials],
         "continued_by": [trial.continued_by for trial in trials],
     }
+    if confirmed(report.spec.name) is not None:
+        columns["contender"] = [trial.attributes.get(CONTENDER) for trial in trials]
     for name in report.parameters:
         columns[f"params_{name}"] = _of_one_kind([trial.params.get(name) for trial in trials])
     for name in metric_names(trials):

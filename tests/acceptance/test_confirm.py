@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 from collections import Counter
 from statistics import mean, stdev
 
+import pandas as pd
 import pytest
 import yaml
 from optuna.trial import FrozenTrial
@@ -102,6 +104,8 @@ def test_the_best_few_under_fresh_seeds(noisy_studies: Studies) -> None:
     assert "noisy: 8/8 trials" in status
     assert "noisy-confirm: 28/28 trials" in status
     assert "the best of noisy under fresh seeds" in studies("list").stdout
+    table = pd.read_csv(io.StringIO(studies("export", "noisy-confirm", "--format", "csv").stdout))
+    assert set(zip(table["contender"], table["seed"], strict=True)) >= set(more)
     for command in ("export", "report", "confirm", "launch"):
         refused = studies(command, "noisy-confirm", expect=2).stderr
         assert "'noisy-confirm' is the confirmation of study 'noisy'" in refused

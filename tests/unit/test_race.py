@@ -102,6 +102,7 @@ def test_the_verdicts_and_their_order() -> None:
 def test_what_the_authors_published_is_never_stopped() -> None:
     field = [contender(0, 0.1, 0.2, 0.1), contender(1, 9.1, 9.4, 9.2)]
     assert is_out(field[0], field, 1, 5)
+    assert is_out(contender(2, 9.9, 9.8, 9.9, stopped=True), field, 1, 9)  # whatever the level is by now
     field[0].published = True
     assert not is_out(field[0], field, 1, 5)
 
