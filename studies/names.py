@@ -65,7 +65,7 @@ def newest(typed: str, known: Iterable[str]) -> str | None:
     else:
         base, number = parts(typed)
         versions = [parts(name)[1] or 1 for name in known if parts(name)[0] == base]
-        found = version(base, number or max(versions, default=1))
+        found = version(base, max(versions, default=1) if number is None else number)
     return found if found in known else None
 
 
