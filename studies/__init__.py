@@ -7,7 +7,9 @@ The map, in the order data flows:
     spec        a study file, validated; `space` is the part about parameters; `catalog/` holds the shipped ones
     check       whether a study is sound, before it costs anything; `check/checks/` holds what is looked for
     launch      a launch from beginning to end; `launchers/` start its workers, `limits` says when it stops early
-    study       a study in the storage; `sampling` and `pruning` decide for it, `names` has its attributes
+    start       how a launch joins its study: which version, what runs first, what it knows of others (`knowledge`)
+    confirm     the best few again under fresh seeds; `race` says who is out and who won, by `paired` differences
+    study       a study in the storage; `sampling` and `pruning` decide for it, `names` its names and attributes
     worker      one worker's life: claim, run, heartbeat, stop
     trial       one trial's life: suggest, train, report, `outcome`; `failures` reads an objective's exceptions;
                 `checkpoint` is what it goes on from, `retention` says which of them are kept, `evidence` is what

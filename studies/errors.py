@@ -55,12 +55,42 @@ class WrongSpec(WrongInput):
 
 
 class SpecChanged(WrongInput):
-    """Study {name!r} is already in the storage with another {what}; put it back, or give the file a new `name:`
-    ({difference})."""
+    """Study {name!r} is already in the storage with another {what} ({difference}); put it back, or add --new-version
+    to the same command, which begins {next}."""
 
 
 class StudyNotStarted(WrongInput):
     """Study {name!r} has no trial in this storage yet; `studies launch {name}` starts it."""
+
+
+class NoSuchVersion(StudyNotStarted):
+    """Study {name!r} has no version {number} in this storage; the newest is {newest!r}, `studies list` shows all."""
+
+
+class NotConfirmed(StudyNotStarted):
+    """Study {name!r} has no confirmation in this storage yet; `studies confirm {name}` starts it."""
+
+
+class IsConfirmation(WrongInput):
+    """{name!r} is the confirmation of study {study!r}, not a study of its own; `studies {command}` is what you want."""
+
+
+class NothingToConfirm(WrongInput):
+    """Study {name!r} has no completed trial to confirm yet ({states}); `studies status {name}` shows its trials."""
+
+
+class NothingToStartFrom(WrongInput):
+    """Study {name!r} has no completed trial to start from ({states}); `studies status {name}` shows its trials."""
+
+
+class DataChanged(WrongInput):
+    """Study {name!r} was trained on other data than is there now ({difference}); put the data back, then type
+    `studies confirm {name}` again."""
+
+
+class NobodyCameThrough(StudiesError):
+    """No contender of study {name!r} came through all seeds ({reason}); mend it, then `studies confirm {name}` goes
+    on."""
 
 
 class NothingToExport(WrongInput):
@@ -125,14 +155,14 @@ class ArtifactsNotUsable(WrongInput):
 
 class WorkersDied(StudiesError):
     """{n_died} of {n_workers} workers died and the study is unfinished ({done} of {n_trials} trials): {reason}; the
-    logs are in {logs}; `studies launch {name}` goes on from here."""
+    logs are in {logs}; `studies {command}` goes on from here."""
 
     exit_code = UNFINISHED
 
 
 class TooManyFailures(StudiesError):
     """{n_failures} trials failed in a row, so the study stopped; the last one said: {reason}. Mend it, then
-    `studies launch {name}` goes on."""
+    `studies {command}` goes on."""
 
 
 class CommandFailed(StudiesError):
@@ -151,6 +181,6 @@ class TrainingInterrupted(StudiesError):
 
 
 class Interrupted(StudiesError):
-    """Stopped after {done} of {n_trials} trials; `studies launch {name}` goes on from here."""
+    """Stopped after {done} of {n_trials} trials; `studies {command}` goes on from here."""
 
     exit_code = INTERRUPTED

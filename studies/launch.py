@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from studies import artifacts, limits
+from studies import artifacts, limits, names
 from studies.errors import Interrupted, TooManyFailures, WorkersDied
-from studies.launchers import Exit, Launcher, make_launcher
+from studies.launchers import Description, Exit, Launcher, make_launcher
 from studies.report.progress import Progress, read_progress
 from studies.settings import Settings
 from studies.storage import Storage, open_storage
-from studies.study import create_or_join
+from studies.study import typed
 
 if TYPE_CHECKING:
     from studies.spec import StudySpec
@@ -44,13 +45,24 @@ class View(Protocol):
     ) -> None: ...
 
 
+# Creates the study in the storage or joins it; returns its id, and its spec under the name that it has there. Told how
+# the objective describes itself, and whom to tell what a person should know.
+Join = Callable[[Storage, Description, Callable[[str], None]], "tuple[int, StudySpec]"]
+
+
 def launch(
-    spec: StudySpec, settings: Settings, n_workers: int, kind: str, view: View, timeout_s: float = math.inf
-) -> bool:
-    """Run the study to its end; return False when it had all its trials already.
+    spec: StudySpec,
+    settings: Settings,
+    n_workers: int,
+    kind: str,
+    view: View,
+    join: Join,
+    timeout_s: float = math.inf,
+) -> tuple[str, bool]:
+    """Run the study to its end; return its name in the storage, and False when it had all its trials already.
 
     timeout_s: after that, workers leave after their epoch.
-    Raises ObjectiveRefused, SpecChanged, the storage's errors, and how an unfinished study ended: Interrupted,
+    Raises what `join` does, ObjectiveRefused, the storage's errors, and how an unfinished study ended: Interrupted,
     TooManyFailures, WorkersDied.
     """
     artifacts.check(settings)
@@ -58,13 +70,14 @@ def launch(
     try:
         described = launcher.describe(view.preparing)
         with open_storage(settings) as storage:
-            study_id = create_or_join(storage, spec, described.space, described.data)
-            left = spec.n_trials - storage.ledger.budget(study_id).done
+            study_id, spec = join(storage, described, view.say)
+            budget = storage.ledger.budget(study_id)
+            left = budget.n_trials - budget.done
             if left <= 0:
-                return False
+                return spec.name, False
             deadline = time.monotonic() + timeout_s
             _Launch(storage, study_id, spec, launcher, view, deadline).run(min(n_workers, left))
-            return True
+            return spec.name, True
     finally:
         launcher.close()
 
@@ -89,7 +102,7 @@ class _Launch:
         before = {number: signal.signal(number, self._interrupted) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             for _ in range(n_workers):
-                self.launcher.start()
+                self.launcher.start(names.exact(self.spec.name))
             while self.launcher.running():
                 for ended in self.launcher.reap():
                     self._ended(ended)
@@ -125,7 +138,7 @@ class _Launch:
         next_step = "another takes its place" if restarts else "no more are started"
         self.view.say(f"Worker {ended.pid} died ({ended.error}); {next_step}.")
         if restarts:
-            self.launcher.start()
+            self.launcher.start(names.exact(self.spec.name))
 
     def _show(self) -> None:
         if time.monotonic() - self._shown_at >= REFRESH_S:
@@ -135,11 +148,13 @@ class _Launch:
     def _conclude(self) -> None:
         """Raise when the study is unfinished, with why."""
         budget = self.storage.ledger.budget(self.study_id)
-        count: dict[str, Any] = {"name": self.spec.name, "done": budget.done, "n_trials": budget.n_trials}
+        command = names.command(typed(self.storage, self.spec.name))
+        count: dict[str, Any] = {"command": command, "done": budget.done, "n_trials": budget.n_trials}
         if self.interrupts or (budget.stop and budget.done < budget.n_trials):
             raise Interrupted(**count)
         if limits.too_many_failures(self.spec.limits, budget):
-            raise TooManyFailures(name=self.spec.name, n_failures=budget.failures_in_a_row, reason=self._last_failure())
+            reason = self._last_failure()
+            raise TooManyFailures(command=command, n_failures=budget.failures_in_a_row, reason=reason)
         if budget.done >= budget.n_trials:
             return
         if self.timed_out or (why := limits.reached(self.spec.limits, budget)):

@@ -1,17 +1,82 @@
-"""The names of the user attributes that more than one module reads or writes, and the words for why a trial fails."""
+"""Names in the storage: of studies, of the attributes that more than one module reads or writes, and of failures.
 
-# of a study
+A study's versions are `NAME`, `NAME@2`, `NAME@3`; the confirmation of one is `NAME-confirm`, `NAME@2-confirm`. What a
+person types means the newest version, and `NAME@1` the first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+# attributes of a study
 SPEC, DECLARED, DATA = "spec", "declared_space", "data"
 UID = "uid"  # tells it from every other study of its name, in other storages too
+CONFIRMS = "confirms"  # of a confirmation: the study, its published trial if any, and the fresh seeds
+WARM_START = "warm_start"  # other studies' trials that the sampler knows: a list of {study, trials}
 
-# of a trial
+# attributes of a trial
 CONTINUES = "continues"  # the number of the trial that this one continues
 CONTINUED_BY = "continued_by"  # the number of the trial that continues this one, which no longer counts
 REASON = "reason"  # why it failed, one of REASONS
 VERDICT = "verdict"  # in the words of `studies.report.diagnose`; beside it, `verdict_evidence` and `verdict_advice`
 RETRIES = "retries"  # how often it has been continued for one of the reasons RETRIED
+SEED = "seed"  # what everything random in it draws from
+START_WITH = "start_with"  # which entry of the study file's `start_with` it is
+FROM = "from"  # the study, trial and value its parameters were taken from
+CONTENDER = "contender"  # in a confirmation: the number of the trial whose parameters it repeats
+INHERITED = (SEED, START_WITH, FROM, CONTENDER)  # by the trial that continues it
 
 # Why a trial fails; `studies.trial` says what each means.
 REASONS = ("nan", "out_of_memory", "exception", "connection", "stopped", "lost")
 CONTINUED = ("connection", "stopped", "lost")  # another trial goes on where it was
 RETRIED = ("connection", "lost")  # at most max_retries times
+
+CONFIRMATION = "-confirm"
+
+
+def version(base: str, number: int) -> str:
+    """Return the name in the storage of a study's version; the first has none."""
+    return base if number == 1 else f"{base}@{number}"
+
+
+def parts(name: str) -> tuple[str, int | None]:
+    """Return name and version of what was typed or is stored; None where it says no version."""
+    found = re.fullmatch(r"(.+)@(\d{1,9})", name)
+    return (found[1], int(found[2])) if found else (name, None)
+
+
+def confirmation(name: str) -> str:
+    """Return the name of a study's confirmation."""
+    return name + CONFIRMATION
+
+
+def confirmed(name: str) -> str | None:
+    """Return the study that a confirmation belongs to, or None for any other study."""
+    return name.removesuffix(CONFIRMATION) if name.endswith(CONFIRMATION) else None
+
+
+def exact(name: str) -> str:
+    """Return how a person types the name of a stored study so that it means no other version, now or later."""
+    if (study := confirmed(name)) is not None:
+        return confirmation(exact(study))
+    return name if parts(name)[1] is not None else f"{name}@1"
+
+
+def newest(typed: str, known: Iterable[str]) -> str | None:
+    """Return which of the known studies a person means, or None."""
+    known = set(known)
+    if (study := confirmed(typed)) is not None:
+        study = newest(study, known)
+        found = None if study is None else confirmation(study)
+    else:
+        base, number = parts(typed)
+        versions = [parts(name)[1] or 1 for name in known if parts(name)[0] == base]
+        found = version(base, max(versions, default=1) if number is None else number)
+    return found if found in known else None
+
+
+def command(name: str) -> str:
+    """Return what to type to go on with a study."""
+    study = confirmed(name)
+    return f"launch {name}" if study is None else f"confirm {study}"

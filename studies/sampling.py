@@ -13,12 +13,12 @@ import hashlib
 from typing import TYPE_CHECKING, Any, cast
 
 import optuna
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from studies.pruning import Hyperband, SuccessiveHalving
-from studies.space import Choice, Space, encoded
+from studies.space import Choice, Range, Space, encoded
 from studies.spec import Pruner, StudySpec
 
 if TYPE_CHECKING:
@@ -29,15 +29,27 @@ if TYPE_CHECKING:
 OUT_OF_MEMORY = "out_of_memory"  # the name of the constraint that such a trial violates
 
 
-def seed_of(seed: int, number: int) -> int:
-    """Return the seed of a study's trial: 32 bits that look unrelated from one trial to the next."""
+def seed_of(seed: int, number: int | str) -> int:
+    """Return the seed of a study's trial: 32 bits that look unrelated from one trial to the next.
+
+    number: the trial's, or a text, for a seed that is not of this row.
+    """
     return int.from_bytes(hashlib.sha256(f"{seed}:{number}".encode()).digest()[:4], "little")
 
 
-def make_sampler(spec: StudySpec, space: Space) -> BaseSampler:
-    """Return the sampler of a study."""
+def distribution_of(domain: Range | Choice) -> BaseDistribution:
+    """Return the domain as Optuna has it."""
+    if isinstance(domain, Choice):
+        return CategoricalDistribution([encoded(choice) for choice in domain.choices])
+    if domain.whole:
+        return IntDistribution(int(domain.low), int(domain.high), log=domain.log, step=int(domain.step or 1))
+    return FloatDistribution(domain.low, domain.high, log=domain.log, step=domain.step)
+
+
+def make_sampler(spec: StudySpec, space: Space, known: Sequence[FrozenTrial] = ()) -> BaseSampler:
+    """Return the sampler of a study. known: finished trials of other studies, as if they were its own first ones."""
     if spec.sampler.name != "grid":
-        return SeededSampler(spec.sampler.name, spec.sampler.seed)
+        return SeededSampler(spec.sampler.name, spec.sampler.seed, known)
     grid = {
         name: [encoded(choice) for choice in parameter.domain.choices]
         for name, parameter in space.parameters.items()
@@ -66,11 +78,16 @@ class _Grid(optuna.samplers.GridSampler):
         """See BaseSampler."""
 
 
-class _OneReading:
-    """A study whose trials are read once, when they are first asked for. TPE asks two times and more for each trial."""
+class _Reading:
+    """A study as a sampler reads it for one trial; whoever counts sees the study itself.
 
-    def __init__(self, study: Study) -> None:
+    Its trials are read once, when they are first asked for: TPE asks two times and more for each trial. They begin with
+    those that are known of other studies.
+    """
+
+    def __init__(self, study: Study, known: Sequence[FrozenTrial]) -> None:
         self._study = study
+        self._known = known
         self._trials: list[FrozenTrial] | None = None
 
     def __getattr__(self, name: str) -> Any:
@@ -80,7 +97,8 @@ class _OneReading:
         self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
     ) -> list[FrozenTrial]:
         if self._trials is None:
-            self._trials = self._study._storage.get_all_trials(self._study._study_id, deepcopy=False)
+            own = self._study._storage.get_all_trials(self._study._study_id, deepcopy=False)
+            self._trials = [*self._known, *own]
         found = [trial for trial in self._trials if states is None or trial.state in states]
         return copy.deepcopy(found) if deepcopy else found
 
@@ -95,11 +113,12 @@ class SeededSampler(BaseSampler):
     number and on the finished trials alone.
     """
 
-    def __init__(self, name: str, seed: int) -> None:
+    def __init__(self, name: str, seed: int, known: Sequence[FrozenTrial] = ()) -> None:
         self._name = name
         self._seed = seed
+        self._known = known
         self._current: tuple[int, BaseSampler] | None = None
-        self._reading: tuple[int, _OneReading] | None = None
+        self._reading: tuple[int, _Reading] | None = None
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """See BaseSampler."""
@@ -135,7 +154,7 @@ class SeededSampler(BaseSampler):
 
     def _seen(self, study: Study, trial: FrozenTrial) -> Study:
         if self._reading is None or self._reading[0] != trial.number:
-            self._reading = trial.number, _OneReading(study)
+            self._reading = trial.number, _Reading(study, self._known)
         return cast("Study", self._reading[1])
 
 

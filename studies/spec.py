@@ -10,10 +10,12 @@ from typing import Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from studies import names
 from studies.errors import UnknownStudy, WrongSpec
 from studies.space import Range, Space, SpaceError, near
 
 CATALOG = Path(__file__).parent / "catalog"
+MAX_NAME = 100  # characters, in a file
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 OBJECTIVE = r"^[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?$"
 
@@ -67,7 +69,8 @@ class Limits(Part):
 class StudySpec(Part):
     """A written study. `space` and `start_with` are checked against the objective when it is at hand (`resolve`)."""
 
-    name: str = Field(pattern=f"^{NAME.pattern}$", max_length=100)
+    # A file's name is shorter and has no version: that is added for the storage.
+    name: str = Field(pattern=rf"^{NAME.pattern}(@\d+(-confirm)?)?$", max_length=MAX_NAME + 20)
     description: str = ""
     objective: str = Field(pattern=OBJECTIVE)
     dataset: str = ""
@@ -120,16 +123,22 @@ def catalog() -> dict[str, Path]:
 class SpecFile:
     """A study file with the line of every key, so that an error can point at it."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path | str, stored: dict[str, Any] | None = None) -> None:
+        """Read a file, or take the spec of a study in the storage, of which `path` is then the name."""
+        self.path = Path(path)
+        self._changed: set[tuple[str, ...]] = set()
+        self._lines: dict[tuple[Any, ...], int] = {}
+        self._stored = stored is not None
+        if stored is not None:
+            self.data = stored
+            return
         try:
-            text = path.read_text(encoding="utf-8")
+            text = self.path.read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
             raise WrongSpec(where=path, reason=f"it is not UTF-8 text (byte {error.start})") from None
         except OSError as error:
             raise WrongSpec(where=path, reason=f"it cannot be read ({error.strerror})") from None
         self.data, self._lines = self._parse(text)
-        self._changed: set[tuple[str, ...]] = set()
 
     @classmethod
     def find(cls, name: str) -> SpecFile:
@@ -149,7 +158,10 @@ class SpecFile:
         for override in overrides:
             data, path = _override(data, override)
             self._changed.add(path)
-        return self._validated(StudySpec, data)
+        spec = self._validated(StudySpec, data)
+        if not self._stored:
+            self._check_name(spec.name)
+        return spec
 
     def read(self, kind: type[Content]) -> Content:
         """Return what a file of another kind holds, told apart and validated in the same way."""
@@ -162,6 +174,13 @@ class SpecFile:
             # A misspelt key is also a missing one: the misspelling is what helps.
             first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
             raise self.error(_reason(first), *first["loc"]) from None
+
+    def _check_name(self, name: str) -> None:
+        if names.parts(name)[1] is not None or names.confirmed(name) is not None:
+            reason = f"name is {name!r}, as `studies` itself names versions and confirmations; choose another"
+            raise self.error(reason, "name")
+        if len(name) > MAX_NAME:
+            raise self.error(f"name is {name!r}: it should have at most {MAX_NAME} characters", "name")
 
     def error(self, reason: str, *path: str | int) -> WrongSpec:
         """Return the error that points at a place of the file, or at the --set that replaced it."""

@@ -5,26 +5,50 @@ from __future__ import annotations
 import json
 import uuid
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import optuna
+from optuna.trial import FrozenTrial
 
-from studies.errors import SpecChanged, StudyNotStarted
-from studies.names import CONTINUES, DATA, DECLARED, RETRIED, RETRIES, SPEC, UID
+from studies import names
+from studies.errors import NoSuchVersion, NotConfirmed, SpecChanged, StudyNotStarted
+from studies.knowledge import observations
+from studies.names import (
+    CONFIRMS,
+    CONTINUES,
+    DATA,
+    DECLARED,
+    INHERITED,
+    RETRIED,
+    RETRIES,
+    SEED,
+    SPEC,
+    UID,
+    WARM_START,
+)
+from studies.race import Race
 from studies.sampling import make_pruner, make_sampler
-from studies.space import Fixed, Space, encoded
+from studies.space import Space
 from studies.spec import StudySpec
 from studies.storage import Storage
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # what it would say, the view and the logs do
 
 
-def create_or_join(storage: Storage, spec: StudySpec, declared: Mapping[str, Any], data: Mapping[str, Any]) -> int:
+def create_or_join(
+    storage: Storage,
+    spec: StudySpec,
+    declared: Mapping[str, Any],
+    data: Mapping[str, Any],
+    queue: Callable[[optuna.Study, bool], int],
+) -> int:
     """Create the study, or join the one of this name when it means the same; return its id in the storage.
 
     declared: the objective's space. data: name, sha256 and summary of the prepared data set.
-    Whoever comes first also queues `start_with`. Raises SpecChanged.
+    queue: called with the study and whether it is new; queues what shall run first and returns n_trials. A launch that
+    was killed in the middle calls it again, and so does every later launch.
+    Raises SpecChanged.
     """
     with storage.ledger.alone(f"study {spec.name}"):
         study = optuna.create_study(
@@ -34,7 +58,13 @@ def create_or_join(storage: Storage, spec: StudySpec, declared: Mapping[str, Any
             study.set_user_attr(UID, uuid.uuid4().hex[:12])
         stored = study.user_attrs.get(SPEC)
         if stored is not None:
-            _refuse_another(StudySpec.model_validate(stored), spec, study.user_attrs.get(DATA, {}), data)
+            if changes := changed(study, spec, data):
+                raise SpecChanged(
+                    name=spec.name,
+                    what=" and ".join(changes),
+                    difference="; ".join(changes.values()),
+                    next=_next(storage, spec.name),
+                )
         else:
             # The spec comes last: a study that has one is whole.
             with warnings.catch_warnings():
@@ -42,10 +72,41 @@ def create_or_join(storage: Storage, spec: StudySpec, declared: Mapping[str, Any
                 study.set_metric_names([spec.metric])
             study.set_user_attr(DECLARED, declared)
             study.set_user_attr(DATA, data)
-            _queue_start_with(study, spec, spec.resolve(declared))
-        study.set_user_attr(SPEC, spec.model_dump())
-        storage.ledger.open_study(study._study_id, spec.n_trials)
+        n_trials = queue(study, stored is None)
+        study.set_user_attr(SPEC, spec.model_copy(update={"n_trials": n_trials}).model_dump())
+        storage.ledger.open_study(study._study_id, n_trials)
     return study._study_id
+
+
+def version_for(storage: Storage, spec: StudySpec, data: Mapping[str, Any], new_version: bool) -> StudySpec:
+    """Return the spec under the name of the version it belongs to: the newest, unless its name says which.
+
+    new_version: where the spec or the data differ from that version's, the next free one.
+    """
+    name = names.newest(spec.name, started(storage))
+    if name is None:
+        if names.parts(spec.name)[1] is not None:
+            raise not_started(spec.name, started(storage))
+        name = spec.name
+    elif new_version and changed(get(storage, names.exact(name)), spec, data):
+        name = _next(storage, name)
+    return spec.model_copy(update={"name": name})
+
+
+def _next(storage: Storage, name: str) -> str:
+    base = names.parts(name)[0]
+    newest = names.newest(base, started(storage)) or base
+    return names.version(base, (names.parts(newest)[1] or 1) + 1)
+
+
+def started(storage: Storage) -> list[str]:
+    """Return the names of the studies that are whole, the oldest first."""
+    rows = storage.ledger.read(
+        """SELECT s.study_name FROM studies s
+             JOIN study_user_attributes a ON a.study_id = s.study_id AND a.key = %s ORDER BY s.study_id""",
+        (SPEC,),
+    )
+    return [name for (name,) in rows]
 
 
 def find(storage: Storage, name: str) -> optuna.Study | None:
@@ -57,11 +118,31 @@ def find(storage: Storage, name: str) -> optuna.Study | None:
 
 
 def get(storage: Storage, name: str) -> optuna.Study:
-    """Return the study of this name; StudyNotStarted when the storage has none, or one that is not ours."""
-    study = find(storage, name)
-    if study is None or SPEC not in study.user_attrs:
-        raise StudyNotStarted(name=name)
+    """Return the study that a person means by this name: the newest version unless it says which.
+
+    Raises StudyNotStarted when the storage has none, or one that is not ours.
+    """
+    known = started(storage)
+    found = names.newest(name, known)
+    study = None if found is None else find(storage, found)
+    if study is None:
+        raise not_started(name, known)
     return study
+
+
+def typed(storage: Storage, name: str) -> str:
+    """Return what a person types to mean this stored study: its name, with @1 for a first version that has a second."""
+    return name if names.newest(name, started(storage)) == name else names.exact(name)
+
+
+def not_started(name: str, known: Collection[str]) -> StudyNotStarted:
+    """Return the error of a name that none of the known studies has."""
+    if (confirmed := names.confirmed(name)) is not None:
+        return NotConfirmed(name=names.newest(confirmed, known) or confirmed)
+    base, number = names.parts(name)
+    if number is not None and (newest := names.newest(base, known)) is not None:
+        return NoSuchVersion(name=base, number=number, newest=newest)
+    return StudyNotStarted(name=base)
 
 
 def spec_of(study: optuna.Study) -> StudySpec:
@@ -78,9 +159,22 @@ def open_for_trials(storage: Storage, name: str) -> optuna.Study:
     """Return the study with its own sampler and pruner, ready to ask."""
     study = get(storage, name)
     spec = spec_of(study)
-    study.sampler = make_sampler(spec, space_of(study))
-    study.pruner = make_pruner(spec.pruner, spec.max_epochs)
+    space = space_of(study)
+    study.sampler = make_sampler(spec, space, _known_trials(storage, study, space))
+    study.pruner = Race() if CONFIRMS in study.user_attrs else make_pruner(spec.pruner, spec.max_epochs)
     return study
+
+
+def _known_trials(storage: Storage, study: optuna.Study, space: Space) -> list[FrozenTrial]:
+    """Return the trials of other studies that this one's sampler shall know; a study that was deleted has none."""
+    known: list[FrozenTrial] = []
+    for note in study.user_attrs.get(WARM_START, []):
+        if (other := find(storage, note["study"])) is not None:
+            theirs = space_of(other)
+            chosen = set(note["trials"])
+            trials = [trial for trial in other.get_trials(deepcopy=False) if trial.number in chosen]
+            known += observations(space, [(theirs.values_of(trial.params), trial.value or 0.0) for trial in trials])
+    return known
 
 
 def continue_trial(storage: Storage, study: optuna.Study, trial_id: int, reason: str, max_retries: int) -> bool:
@@ -91,37 +185,26 @@ def continue_trial(storage: Storage, study: optuna.Study, trial_id: int, reason:
     trial = study._storage.get_trial(trial_id)
     retries = trial.user_attrs.get(RETRIES, 0) + (reason in RETRIED)
     kept = {CONTINUES: trial.number, RETRIES: retries}
+    params = trial.params or trial.system_attrs.get("fixed_params", {})
     # One that was lost before it had parameters has nothing to go on with: its continuation draws all of its own.
-    carried = ("seed", "start_with") if trial.params else ("start_with",)
-    kept |= {key: trial.user_attrs[key] for key in carried if key in trial.user_attrs}
+    inherited = [key for key in INHERITED if key in trial.user_attrs and (params or key != SEED)]
+    kept |= {key: trial.user_attrs[key] for key in inherited}
     return storage.ledger.end_and_continue(
         study._study_id,
         trial_id,
         reason,
-        params=trial.params or trial.system_attrs.get("fixed_params", {}),
+        params=params,
         attributes=kept,
         again=retries <= max_retries,
     )
 
 
-def _queue_start_with(study: optuna.Study, spec: StudySpec, space: Space) -> None:
-    free = {name for name, parameter in space.parameters.items() if not isinstance(parameter.domain, Fixed)}
-    # A launch that was killed in the middle of this has queued some already.
-    queued = {trial.user_attrs.get("start_with") for trial in study.get_trials(deepcopy=False)}
-    for index, given in enumerate(spec.start_with):
-        if index in queued:
-            continue
-        values = space.completed(given, "start_with", index)
-        params = {name: encoded(value) for name, value in values.items() if name in free}
-        study.enqueue_trial(params, user_attrs={"start_with": index}, skip_if_exists=False)
-
-
-def _refuse_another(stored: StudySpec, given: StudySpec, old_data: Mapping[str, Any], data: Mapping[str, Any]) -> None:
-    before, now = stored.identity(), given.identity()
-    before["data"], now["data"] = old_data.get("sha256"), data.get("sha256")
-    changed = [key for key in now if json.dumps(before[key], sort_keys=True) != json.dumps(now[key], sort_keys=True)]
-    if changed:
-        difference = "; ".join(
-            f"{key}: stored {json.dumps(before[key])}, given {json.dumps(now[key])}" for key in changed
-        )
-        raise SpecChanged(name=given.name, what=" and ".join(changed), difference=difference)
+def changed(study: optuna.Study, spec: StudySpec, data: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a spec and its data mean otherwise than a study in the storage: key -> a sentence's part."""
+    before, now = spec_of(study).identity(), spec.identity()
+    before["data"], now["data"] = study.user_attrs.get(DATA, {}).get("sha256"), data.get("sha256")
+    return {
+        key: f"{key}: stored {json.dumps(before[key])}, given {json.dumps(now[key])}"
+        for key in now
+        if json.dumps(before[key], sort_keys=True) != json.dumps(now[key], sort_keys=True)
+    }

@@ -8,9 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studies import datasets
+from studies import datasets, names
 from studies import spec as specs
-from studies.errors import StudyNotStarted
 
 if TYPE_CHECKING:
     from studies.datasets import DataSet
@@ -31,12 +30,14 @@ def catalog(settings: Settings) -> str:
         progress = started.get(name)
         trials = f"{progress.budget.done}/{progress.budget.n_trials}" if progress else "-"
         best = f"{progress.best:.4f}" if progress and progress.best is not None else "-"
-        known = shipped.get(name)
-        if known is None:
-            rows.append((name, "-", "-", trials, best, "(not in the catalog)"))
-            continue
-        state = datasets.state_of(known.objective, known.dataset, settings)
-        rows.append((name, known.dataset, state, trials, best, known.description))
+        study = names.confirmed(name)
+        known = shipped.get(names.parts(study or name)[0])
+        dataset, state, description = "-", "-", "(not in the catalog)"
+        if known is not None:
+            dataset, description = known.dataset, known.description
+            state = datasets.state_of(known.objective, dataset, settings)
+        description = f"the best of {study} under fresh seeds" if study else description
+        rows.append((name, dataset, state, trials, best, description))
     return aligned(rows)
 
 
@@ -73,11 +74,16 @@ def status(settings: Settings, name: str | None) -> str:
     """Return how one study stands, or all; StudyNotStarted for one that the storage does not have."""
     from rich.console import Console
 
+    from studies.study import not_started
     from studies.view import line_of, workers_table
 
-    found = [progress for progress in _started(settings) if name in (None, progress.name)]
-    if name is not None and not found:
-        raise StudyNotStarted(name=name)
+    found = _started(settings)
+    if name is not None:
+        known = [progress.name for progress in found]
+        meant = names.newest(name, known)
+        if meant is None:
+            raise not_started(name, known)
+        found = [progress for progress in found if progress.name in (meant, names.confirmation(meant))]
     if not found:
         return "No study has been launched in this storage; `studies list` shows what there is to launch."
     console = Console(width=120, highlight=False, color_system=None)
@@ -133,17 +139,25 @@ def shown_size(n_bytes: int) -> str:
 
 
 def best(report: StudyReport) -> str:
-    """Return the best trial's value and parameters."""
+    """Return the best trial's value and parameters; after a confirmation, the winner's."""
     counts = ", ".join(f"{n} {state}" for state, n in report.counts.items())
-    found = report.best
+    found = report.chosen
     if found is None:
         return f"{report.spec.name}: no trial was completed ({counts})."
     rows = [(f"  {name}", json.dumps(value)) for name, value in found.params.items()]
     epoch = f", epoch {found.epoch}" if found.epoch else ""
-    return (
-        f"{report.spec.name}: best {report.spec.metric} {found.value:.4f} (trial {found.number}{epoch}; {counts})\n"
-        + aligned(rows)
-    )
+    fresh = report.confirmed
+    mean = f"; mean {fresh.mean:.4f} under {len(fresh.values)} fresh seeds" if fresh else ""
+    facts = f"(trial {found.number}{epoch}{mean}; {counts})"
+    return f"{report.spec.name}: best {report.spec.metric} {found.value:.4f} {facts}\n{aligned(rows)}"
+
+
+def confirmation(report: StudyReport) -> str:
+    """Return how the contenders stand under fresh seeds, and what follows."""
+    from studies.report import confirmed
+
+    found = confirmed.table(report)
+    return aligned([found.header, *found.rows]) + "\n\n" + "\n".join(confirmed.sentences(report))
 
 
 def trained(result: Result, directory: Path) -> str:
@@ -189,7 +203,6 @@ def _started(settings: Settings) -> list[Progress]:
 
 
 def _progress_of_all(storage: Storage) -> list[Progress]:
-    from studies.names import SPEC
     from studies.report.progress import read_progress
     from studies.report.verdicts import counts
 
@@ -197,7 +210,7 @@ def _progress_of_all(storage: Storage) -> list[Progress]:
         """SELECT s.study_id, s.study_name, d.direction::text
              FROM studies s JOIN study_directions d USING (study_id)
              JOIN study_user_attributes a ON a.study_id = s.study_id AND a.key = %s ORDER BY s.study_id""",
-        (SPEC,),
+        (names.SPEC,),
     )
     return [
         replace(read_progress(storage.ledger, key, name, direction.lower()), verdicts=counts(storage.ledger, key))

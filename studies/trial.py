@@ -38,7 +38,7 @@ from studies import failures, retention
 from studies.checkpoint import Checkpoint, Checkpoints
 from studies.errors import StudiesError
 from studies.evidence import evidence_of, peak_memory_mib, reset_peak_memory
-from studies.names import CONTINUES
+from studies.names import CONTINUES, SEED
 from studies.objective import FunctionObjective, LoadedObjective
 from studies.outcome import Outcome
 from studies.sampling import seed_of
@@ -65,14 +65,16 @@ class _Stopped(BaseException):
 
 def run_trial(trial: optuna.Trial, course: Course) -> Outcome:
     """Run a claimed trial to its outcome; never raises for what the objective does."""
-    seed = trial.user_attrs.get("seed")
+    seed = trial.user_attrs.get(SEED)
     if seed is None:
         seed = seed_of(course.spec.sampler.seed, trial.number)
-        trial.set_user_attr("seed", seed)
+        trial.set_user_attr(SEED, seed)
     started = time.monotonic()
     reset_peak_memory(course.device)
     try:
-        if isinstance(course.objective, FunctionObjective):
+        if trial.should_prune():  # in a confirmation that is known before the first epoch
+            outcome = Outcome(TrialState.PRUNED)
+        elif isinstance(course.objective, FunctionObjective):
             outcome = _run_function(trial, course, course.objective)
         else:
             outcome = _Run(trial, course, seed).run()

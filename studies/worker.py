@@ -82,7 +82,7 @@ class _Worker:
         objective = load_objective(self.spec)
         data = objective.prepare(self.spec.dataset, settings.data, settings.directory("prepared"), _quiet)
         # Studies of one name in two storages may share a store.
-        place = f"{name}-{self.study.user_attrs[UID]}"
+        place = f"{self.study.study_name}-{self.study.user_attrs[UID]}"
         self.checkpoints = Checkpoints(open_store(settings, "checkpoints", place), say)
         self.artifacts = artifact_store(settings)
         self.course = Course(self.spec, space_of(self.study), objective, data, device, stop, self.checkpoints)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from studies import names
 from studies.cli.options import StorageUrl, StudyName, settings_of
 
 app = typer.Typer()
@@ -35,9 +36,13 @@ def watch(name: StudyName, storage: StorageUrl = None) -> None:
         study = get(opened, name)
         direction = spec_of(study).direction
         while True:
-            progress = read_progress(opened.ledger, study._study_id, name, direction)
+            progress = read_progress(opened.ledger, study._study_id, study.study_name, direction)
             view.update(progress)
             if progress.budget.done >= progress.budget.n_trials:
                 break
             time.sleep(1)
-    typer.echo(f"{name} is done; `studies export {name}` writes its best parameters.", err=True)
+    confirmed = names.confirmed(study.study_name)
+    next_step = (
+        f"export {name}` writes its best parameters" if confirmed is None else f"confirm {confirmed}` tells who won"
+    )
+    typer.echo(f"{study.study_name} is done; `studies {next_step}.", err=True)

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
+from studies import names
 from studies.cli.options import StorageUrl, StudyName, read, settings_of
-from studies.errors import WrongInput
+from studies.errors import IsConfirmation, WrongInput
 
 app = typer.Typer()
 
@@ -73,6 +74,8 @@ def report_page(
     if kind not in FORMATS:
         raise WrongInput(reason=f"--format is {kind!r}; expected one of {', '.join(FORMATS)}.")
     found = read(name, settings_of(storage))
+    if (study := names.confirmed(name)) is not None:
+        raise IsConfirmation(name=found.spec.name, study=study, command=f"report {study}")
     if output is not None and (output.endswith("/") or Path(output).is_dir()):
         n_files = write_all(Path(output), files(found))
         typer.echo(f"Written: {n_files} files in {output}", err=True)

@@ -7,14 +7,30 @@ import math
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from studies.cli.options import Dataset, Name, Overrides, StorageUrl, StudyName, read, settings_of
-from studies.errors import INTERRUPTED, SpaceRefused, WrongInput
+from studies import names
+from studies.cli.options import (
+    Dataset,
+    Name,
+    Overrides,
+    StorageUrl,
+    StudyName,
+    Where,
+    Workers,
+    check_workers,
+    read,
+    settings_of,
+)
+from studies.errors import INTERRUPTED, IsConfirmation, SpaceRefused, StudyNotStarted, UnknownStudy, WrongInput
 from studies.settings import Settings
+
+if TYPE_CHECKING:
+    from studies.spec import SpecFile
 
 app = typer.Typer()
 
@@ -22,48 +38,85 @@ app = typer.Typer()
 @app.command()
 def launch(
     name: Name,
-    workers: Annotated[int, typer.Option(help="How many trials train at a time.")] = 1,
+    workers: Workers = 1,
     trials: Annotated[int | None, typer.Option(help="How many trials the study has in the end.")] = None,
     dataset: Dataset = None,
     overrides: Overrides = None,
-    on: Annotated[str, typer.Option("--on", help="Where the workers run: local.")] = "local",
+    source: Annotated[
+        str | None, typer.Option("--from", metavar="OTHER", help="Start from what another study or version has found.")
+    ] = None,
+    start_with: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Run the parameters of an exported file first.")
+    ] = None,
+    new_version: Annotated[
+        bool, typer.Option("--new-version", help="Where the study has changed, begin NAME@2 and so on.")
+    ] = False,
+    on: Where = "local",
     timeout: Annotated[float | None, typer.Option(metavar="MINUTES", help="Stop the study after this long.")] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Return at once; the study goes on.")] = False,
     storage: StorageUrl = None,
 ) -> None:
     """Create or resume a study and run it to its end, with a live view; the best parameters go to NAME.best.yaml."""
-    from studies import spec
     from studies.launch import launch as run
-    from studies.launchers import LAUNCHERS
+    from studies.start import Start, join, read_exported
     from studies.view import make_view
 
     settings = settings_of(storage)
-    if workers < 1:
-        raise WrongInput(reason=f"--workers is {workers}; expected 1 or more, such as --workers 4.")
-    if on not in LAUNCHERS:
-        raise WrongInput(reason=f"--on is {on!r}; expected one of {', '.join(LAUNCHERS)}.")
+    check_workers(workers, on)
     if timeout is not None and timeout <= 0:
         raise WrongInput(reason=f"--timeout is {timeout:g}; expected minutes above 0, such as --timeout 30.")
     changes = list(overrides or ())
     changes += [] if trials is None else [f"n_trials={trials}"]
     changes += [] if dataset is None else [f"dataset={json.dumps(dataset)}"]
-    file = spec.SpecFile.find(name)
+    file = _spec_file(name, settings)
     chosen = file.spec(changes)
+    start = Start(new_version, source, None if start_with is None else read_exported(start_with))
     if detach:
         _detach(chosen.name, settings)
         return
+    timeout_s = math.inf if timeout is None else timeout * 60
     try:
         with make_view() as view:
-            ran = run(chosen, settings, workers, on, view, math.inf if timeout is None else timeout * 60)
+            stored, ran = run(chosen, settings, workers, on, view, partial(join, chosen, start), timeout_s)
     except SpaceRefused as error:
         raise file.error(error.given["reason"], *error.given["path"]) from None
     if not ran:
         typer.echo(
-            f"{chosen.name} has all its {chosen.n_trials} trials; nothing was run. "
-            f"`studies launch {name} --trials {2 * chosen.n_trials}` goes on with it.",
+            f"{stored} has all its {chosen.n_trials} trials; nothing was run. "
+            f"`studies launch {stored} --trials {2 * chosen.n_trials}` goes on with it.",
             err=True,
         )
-    _show_best(chosen.name, settings)
+    _show_best(names.exact(stored) if names.parts(name)[1] else stored, settings)
+
+
+def _spec_file(name: str, settings: Settings) -> SpecFile:
+    """Return the file that a name means, or the spec in the storage: of a version, or of a study without a file."""
+    from studies.spec import SpecFile
+
+    if names.parts(name)[1] is None:
+        try:
+            return SpecFile.find(name)
+        except UnknownStudy as error:
+            try:
+                return _stored_spec(name, settings)
+            except StudyNotStarted:
+                raise error from None
+    return _stored_spec(name, settings)
+
+
+def _stored_spec(name: str, settings: Settings) -> SpecFile:
+    from studies.spec import SpecFile
+    from studies.storage import open_storage
+    from studies.storage.embedded import EmbeddedServer
+    from studies.study import get, spec_of
+
+    if settings.storage is None and not EmbeddedServer(settings).exists:
+        raise StudyNotStarted(name=names.parts(name)[0])
+    with open_storage(settings) as opened:
+        spec = spec_of(get(opened, name))
+    if (study := names.confirmed(name)) is not None:
+        raise IsConfirmation(name=spec.name, study=study, command=f"confirm {study}")
+    return SpecFile(name, spec.model_dump() | {"name": names.exact(spec.name)})
 
 
 def _detach(name: str, settings: Settings) -> None:
@@ -100,12 +153,12 @@ def _show_best(name: str, settings: Settings) -> None:
     report = read(name, settings)
     typer.echo(tables.best(report), err=True)
     if report.best is not None:
-        file = Path(f"{name}.best.yaml")
+        file = Path(f"{report.spec.name}.best.yaml")
         write_whole(file, rendered(report, "yaml"))
         typer.echo(
-            f"Written: {file}. Next: `studies report {name}` writes a page about it, `studies dashboard` shows every "
-            f"trial, `studies train {name}` trains and saves the model, "
-            f"`studies launch {name} --trials {2 * report.spec.n_trials}` searches on.",
+            f"Written: {file}. Next: `studies report {name}` writes a page about it, `studies confirm {name}` repeats "
+            f"the best few under fresh seeds, `studies train {name}` trains and saves the model, `studies dashboard` "
+            f"shows every trial, `studies launch {name} --trials {2 * report.spec.n_trials}` searches on.",
             err=True,
         )
 
@@ -145,13 +198,15 @@ def worker(
 def stop(name: StudyName, storage: StorageUrl = None) -> None:
     """Ask every worker of a study, on every machine, to leave after its current epoch."""
     from studies.storage import open_storage
-    from studies.study import get
+    from studies.study import get, typed
 
     with open_storage(settings_of(storage)) as opened:
-        study_id = get(opened, name)._study_id
+        study = get(opened, name)
+        study_id = study._study_id
+        command = names.command(typed(opened, study.study_name))
         opened.ledger.request_stop(study_id, "`studies stop` was typed")
         alive = [worker for worker in opened.ledger.workers(study_id) if worker.alive]
     typer.echo(
-        f"{name}: {len(alive)} workers leave after their epoch; `studies launch {name}` goes on from there.",
+        f"{study.study_name}: {len(alive)} workers leave after their epoch; `studies {command}` goes on from there.",
         err=True,
     )

@@ -1,4 +1,4 @@
-"""The best trial as YAML: plain scalars and lists, in the order in which a person reads them."""
+"""The trial to use as YAML: plain scalars and lists, in the order in which a person reads them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from studies.errors import NothingToExport
+from studies import names
+from studies.errors import IsConfirmation, NothingToExport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,18 +16,23 @@ if TYPE_CHECKING:
 
 
 def render(report: StudyReport) -> str:
-    """Return the best parameters with where they come from. Raises NothingToExport."""
+    """Return the best parameters with where they come from; after a confirmation, the winner's with its mean.
+
+    Raises NothingToExport, IsConfirmation.
+    """
     return dumped(content_of(report))
 
 
 def content_of(report: StudyReport) -> dict[str, Any]:
-    """Return the same as plain data, which `studies.winner.Winner` reads. Raises NothingToExport."""
-    best = report.best
+    """Return the same as plain data, which `studies.winner.Winner` reads. Raises NothingToExport, IsConfirmation."""
+    if (study := names.confirmed(report.spec.name)) is not None:
+        raise IsConfirmation(name=report.spec.name, study=study, command=f"export {study}")
+    best = report.chosen
     if best is None:
         states = ", ".join(f"{n} {state}" for state, n in report.counts.items())
         raise NothingToExport(name=report.spec.name, states=states)
     provenance = best.attributes.get("provenance", {})
-    return {
+    content: dict[str, Any] = {
         "study": report.spec.name,
         "objective": report.spec.objective,
         "dataset": {"name": report.data["name"], "sha256": report.data["sha256"]},
@@ -40,6 +46,16 @@ def content_of(report: StudyReport) -> dict[str, Any]:
         "provenance": {key: provenance.get(key) for key in ("commit", "dirty", "torch", "device", "threads")}
         | {"seed": best.attributes.get("seed")},
     }
+    if report.confirmation is not None and (winner := report.confirmed) is not None:
+        tied = [s.trial for s in report.confirmation.standings if s.may_be_best and s.trial != winner.trial]
+        content["confirmed"] = {
+            "value_mean": winner.mean,
+            "value_sd": winner.sd,
+            "n_seeds": report.confirmation.n_seeds,
+            "n_contenders": len(report.confirmation.standings),
+            "no_different_from": tied,
+        }
+    return content
 
 
 def dumped(content: Mapping[str, Any]) -> str:

@@ -42,8 +42,8 @@ class Launcher(Protocol):
     def describe(self, progress: Callable[[str, float], None] | None) -> Description:
         """Import the objective, check the spec against it and, with progress to tell, prepare its data."""
 
-    def start(self) -> None:
-        """Start one worker."""
+    def start(self, study: str) -> None:
+        """Start one worker on the study of this name, which is the one that a worker takes (`names.exact`)."""
 
     def running(self) -> int:
         """Return how many workers have not ended."""

@@ -71,12 +71,12 @@ class LocalLauncher:
                 process.terminate()
             process.join()
 
-    def start(self) -> None:
+    def start(self, study: str) -> None:
         """See `Launcher`."""
         slot = next(slot for slot in range(len(self._workers) + 1) if slot not in self._workers)
         gpu = self._gpus[slot // self._spec.resources.workers_per_gpu % len(self._gpus)] if self._gpus else None
         process = self._context.Process(
-            target=_work, args=(self._spec.name, self._settings, gpu, self._log(slot)), name=f"worker-{slot}"
+            target=_work, args=(study, self._settings, gpu, self._log(slot)), name=f"worker-{slot}"
         )
         process.start()
         self._workers[slot] = process

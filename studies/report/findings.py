@@ -118,14 +118,10 @@ def importances(report: StudyReport) -> dict[str, float]:
 
 
 def _distribution(domain: Domain) -> BaseDistribution | None:
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+    from studies.sampling import distribution_of
 
-    if isinstance(domain, Choice):
-        return CategoricalDistribution([encoded(choice) for choice in domain.choices])
-    if isinstance(domain, Range) and domain.low < domain.high:
-        if domain.whole:
-            return IntDistribution(int(domain.low), int(domain.high), log=domain.log, step=int(domain.step or 1))
-        return FloatDistribution(domain.low, domain.high, log=domain.log, step=domain.step)
+    if isinstance(domain, Choice) or (isinstance(domain, Range) and domain.low < domain.high):
+        return distribution_of(domain)
     return None
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from studies.names import VERDICT
+from studies.names import CONTENDER, VERDICT, confirmed
 
 if TYPE_CHECKING:
     from studies.report.summary import StudyReport, Trial
@@ -41,6 +41,8 @@ def trials_frame(report: StudyReport) -> pd.DataFrame:
         "peak_memory_mib": [trial.attributes.get("peak_memory_mib") for trial in trials],
         **{name: [trial.attributes.get(name) for trial in trials] for name in VERDICTS},
     }
+    if confirmed(report.spec.name) is not None:
+        columns["contender"] = [trial.attributes.get(CONTENDER) for trial in trials]
     for name in report.parameters:
         columns[f"params_{name}"] = _of_one_kind([trial.params.get(name) for trial in trials])
     for name in metric_names(trials):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from studies import names
 from studies.storage.ledger import Budget, Ledger, Worker
 
 
@@ -11,7 +12,8 @@ from studies.storage.ledger import Budget, Ledger, Worker
 class Progress:
     """A study at one moment. states: trials by Optuna's state, and FAIL split by reason. epochs: reported so far.
 
-    verdicts: trials by verdict, where somebody asked for them.
+    best: None of a confirmation, too, of which one seed's value says nothing. verdicts: trials by verdict, where
+    somebody asked for them.
     """
 
     name: str
@@ -43,6 +45,6 @@ def read_progress(ledger: Ledger, study_id: int, name: str, direction: str) -> P
              ORDER BY v.value {order}, t.number LIMIT 1""",  # noqa: S608 - order is one of two constants
         (study_id,),
     )
-    value, number = best[0] if best else (None, None)
+    value, number = best[0] if best and names.confirmed(name) is None else (None, None)
     workers = ledger.workers(study_id)
     return Progress(name, ledger.budget(study_id), dict(states), epochs[0][0], value, number, workers)

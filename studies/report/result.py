@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from studies.report import figures, findings
+from studies.report import confirmed, figures, findings
 from studies.report.diagnose import Verdict, baseline, n_classes_of
 from studies.report.document import Section, Table, duration, exact, number, plural, short
 
@@ -26,6 +26,7 @@ def answer(report: StudyReport, verdicts: dict[int, Verdict]) -> Section:
     if verdict is not None and verdict.evidence:
         advice = f" Worth trying: {verdict.advice}." if verdict.advice else ""
         texts.append(f"The best trial's own verdict: {verdict.word} ({verdict.evidence}).{advice}")
+    best = report.chosen or best
     facts = [(name, exact(value)) for name, value in best.params.items()]
     exactly = [(report.spec.metric, exact(best.value)), ("trial", str(best.number)), ("epoch", exact(best.epoch))]
     return Section(
@@ -52,6 +53,8 @@ def _sentence(report: StudyReport, best: Trial) -> str:
 def _certainty(report: StudyReport) -> str:
     repeats = findings.repeats_of_best(report)
     spread = findings.spread_of(repeats)
+    if report.confirmed is not None:
+        return confirmed.sentences(report)[0]
     if spread is None:
         return (
             "This is one seed, the best of many, and so flattered by luck: the order among the best trials is not "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from studies.report import findings
+from studies.report import confirmed, findings
 from studies.report.diagnose import diagnose
 from studies.report.document import Document
 from studies.report.parameters import interplay, parameters
@@ -23,6 +23,7 @@ def document(report: StudyReport) -> Document:
     found = findings.importances(report)
     sections = [
         answer(report, verdicts),
+        confirmed.section(report),
         theirs_against_ours(report),
         learning_curves(report),
         predictions(report),

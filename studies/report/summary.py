@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from studies.names import CONTINUED_BY, CONTINUES, DATA, REASON
+from studies.names import CONFIRMS, CONTINUED_BY, CONTINUES, DATA, REASON, SPEC, START_WITH, confirmation
+from studies.race import Confirmation, Standing, contenders, stand
 from studies.space import Choice, Domain, Parameter, Range, Space, decoded
-from studies.study import get, space_of, spec_of
+from studies.study import find, get, space_of, spec_of
 
 if TYPE_CHECKING:
+    from optuna import Study
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
@@ -46,7 +48,7 @@ class Trial:
     @property
     def published(self) -> int | None:
         """Which entry of `start_with` it is, the settings that the model's authors published; None for any other."""
-        return self.attributes.get("start_with")
+        return self.attributes.get(START_WITH)
 
     def epochs(self, metric: str) -> dict[int, dict[str, float]]:
         """Every epoch with all its metrics; of a trial that did not end by itself, with the study's metric alone."""
@@ -59,13 +61,15 @@ class Trial:
 class StudyReport:
     """A study as it stands in the storage. data: name, sha256 and summary of its data set.
 
-    space: what is searched; of a plain function, what its trials suggested.
+    space: what is searched; of a plain function, what its trials suggested. confirmation: the best few under fresh
+    seeds, as far as `studies confirm` has come.
     """
 
     spec: StudySpec
     data: dict[str, Any]
     trials: list[Trial]
     space: Space = field(default_factory=lambda: Space({}))
+    confirmation: Confirmation | None = None
 
     @property
     def sign(self) -> int:
@@ -76,6 +80,23 @@ class StudyReport:
     def best(self) -> Trial | None:
         """The completed trial with the best value; the earlier of two equal ones."""
         return next(iter(self.ranked), None)
+
+    @property
+    def confirmed(self) -> Standing | None:
+        """The winner under fresh seeds, once it is known, and unless the best trial was not among the contenders."""
+        found, best = self.confirmation, self.best
+        if found is None or best is None:
+            return None
+        contenders = {standing.trial for standing in found.standings}
+        settings = [trial.params for trial in self.trials if trial.number in contenders]
+        return found.winner if best.params in settings else None
+
+    @property
+    def chosen(self) -> Trial | None:
+        """The trial to use: the winner under fresh seeds if there is one, else the best."""
+        if (winner := self.confirmed) is None:
+            return self.best
+        return next(trial for trial in self.trials if trial.number == winner.trial)
 
     @property
     def ranked(self) -> list[Trial]:
@@ -108,7 +129,16 @@ def read_report(storage: Storage, name: str) -> StudyReport:
     stored = study.get_trials(deepcopy=False)
     trials = [trial_of(frozen, space) for frozen in stored]
     searched = space if space.parameters else _suggested(stored)
-    return StudyReport(spec_of(study), study.user_attrs[DATA], trials, searched)
+    return StudyReport(spec_of(study), study.user_attrs[DATA], trials, searched, _confirmation(storage, study))
+
+
+def _confirmation(storage: Storage, study: Study) -> Confirmation | None:
+    found = find(storage, confirmation(study.study_name))
+    if found is None or SPEC not in found.user_attrs:
+        return None
+    race = found.user_attrs[CONFIRMS]
+    sign = 1 if spec_of(found).direction == "maximize" else -1
+    return stand(contenders(found.get_trials(deepcopy=False), race["published"]), sign, len(race["seeds"]))
 
 
 def _suggested(trials: list[FrozenTrial]) -> Space:

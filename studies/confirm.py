@@ -1,0 +1,163 @@
+"""A confirmation: the best few of a study again under fresh seeds, by the same workers, as exact as any study.
+
+Its trials live in a study of their own, `NAME-confirm`, so NAME's trials, sampler and limits are untouched. They are
+all queued at the beginning, each with its parameters and its seed, in the order of the seeds; what `race` rules out is
+pruned before it trains. Every contender gets the same seeds, none of which any trial of NAME had: the value for which
+a contender was chosen, the best of many, is not among those that are averaged.
+
+Typed again, it goes on: with the same arguments to the same end; with more seeds or a larger top, or after NAME has
+found something better, with what is missing. A training that failed is tried again, but not one whose loss was not a
+number, which the same parameters and seed give again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from studies import names
+from studies.errors import DataChanged, IsConfirmation, NobodyCameThrough, NothingToConfirm
+from studies.knowledge import best_settings, queued
+from studies.launch import launch
+from studies.launchers import Description
+from studies.names import CONFIRMS, CONTENDER, CONTINUED_BY, REASON, SEED
+from studies.race import contenders, last_trials
+from studies.report.summary import StudyReport, Trial, read_report
+from studies.sampling import seed_of
+from studies.spec import Pruner, Sampler, StudySpec
+from studies.storage import Storage, open_storage
+from studies.study import changed, create_or_join, get
+
+if TYPE_CHECKING:
+    from studies.launch import View
+    from studies.settings import Settings
+
+ENDED_WITHOUT = (TrialState.FAIL, TrialState.PRUNED)  # a value
+
+
+def confirm(
+    name: str, settings: Settings, n_workers: int, kind: str, view: View, n_top: int, n_seeds: int
+) -> StudyReport:
+    """Run the best n_top settings, and the published one, under n_seeds fresh seeds; return the study with the result.
+
+    Raises StudyNotStarted, IsConfirmation, NothingToConfirm, DataChanged, NobodyCameThrough, and what `launch` does.
+    """
+    with open_storage(settings) as storage:
+        report = read_report(storage, name)
+        if (study := names.confirmed(name)) is not None:
+            raise IsConfirmation(name=report.spec.name, study=study, command=f"confirm {study}")
+        chosen = choose(report, n_top)
+        if not chosen:
+            states = ", ".join(f"{n} {state}" for state, n in report.counts.items())
+            raise NothingToConfirm(name=report.spec.name, states=states)
+        spec = spec_for(report.spec)
+        join = partial(_join, report, spec, chosen, n_seeds)
+        launch(spec, settings, n_workers, kind, view, join)
+        report = read_report(storage, names.exact(report.spec.name))
+    found = report.confirmation
+    if found is not None and found.finished and found.winner is None:
+        reasons = ", ".join(f"trial {standing.trial} {standing.verdict}" for standing in found.standings)
+        raise NobodyCameThrough(name=report.spec.name, reason=reasons)
+    return report
+
+
+def choose(report: StudyReport, n_top: int) -> list[Trial]:
+    """Return the contenders: the best settings, and the best of the published ones if it is not among them."""
+    chosen = list(islice(best_settings(report), n_top))
+    published = published_contender(report)
+    if published is not None and all(trial.params != published.params for trial in chosen):
+        chosen.append(published)
+    return chosen
+
+
+def published_contender(report: StudyReport) -> Trial | None:
+    """Return the best completed trial with published settings, or None."""
+    return next((trial for trial in report.ranked if trial.published is not None), None)
+
+
+def spec_for(spec: StudySpec) -> StudySpec:
+    """Return the spec of a study's confirmation: what makes values comparable stays, what searches and stops goes."""
+    limits = spec.limits.model_copy(update={"gpu_hours": None, "patience": None})
+    return spec.model_copy(
+        update={
+            "name": names.confirmation(spec.name),
+            "sampler": Sampler(name="random", seed=spec.sampler.seed),
+            "pruner": Pruner(name="none"),
+            "start_with": [],
+            "limits": limits,
+        }
+    )
+
+
+def fresh_seeds(seed: int, used: Iterable[int], n: int) -> list[int]:
+    """Return n seeds that are none of those used; of the same study always the same, in the same order."""
+    taken = set(used)
+    found: list[int] = []
+    index = 0
+    while len(found) < n:
+        fresh = seed_of(seed, f"confirm {index}")
+        if fresh not in taken:
+            taken.add(fresh)
+            found.append(fresh)
+        index += 1
+    return found
+
+
+def _join(
+    report: StudyReport,
+    spec: StudySpec,
+    chosen: Sequence[Trial],
+    n_seeds: int,
+    storage: Storage,
+    described: Description,
+    say: Callable[[str], None],
+) -> tuple[int, StudySpec]:
+    original = get(storage, names.exact(report.spec.name))
+    if difference := changed(original, report.spec, described.data):
+        raise DataChanged(name=report.spec.name, difference="; ".join(difference.values()))
+    queue = partial(_queue, report, spec, chosen, n_seeds)
+    return create_or_join(storage, spec, described.space, described.data, queue), spec
+
+
+def _queue(
+    report: StudyReport, spec: StudySpec, chosen: Sequence[Trial], n_seeds: int, study: optuna.Study, new: bool
+) -> int:
+    """Queue every contender under every seed that it lacks; return how many trials there are then."""
+    there = study.get_trials(deepcopy=False)
+    race = study.user_attrs.get(CONFIRMS, {"study": report.spec.name, "published": None, "seeds": []})
+    used = [trial.attributes[SEED] for trial in report.trials if SEED in trial.attributes]
+    more = fresh_seeds(spec.sampler.seed, [*used, *race["seeds"]], max(0, n_seeds - len(race["seeds"])))
+    trials = {trial.number: trial for trial in report.trials}
+    field = {one.trial: trials[one.trial] for one in contenders(there, None)}
+    for trial in chosen:
+        if all(trial.params != other.params for other in field.values()):
+            field[trial.number] = trial
+    published = next((number for number, trial in field.items() if _is_published(report, trial)), race["published"])
+    study.set_user_attr(CONFIRMS, race | {"published": published, "seeds": race["seeds"] + more})
+    missing = _missing(there, list(field), race["seeds"] + more)
+    for number, seed in missing:
+        params = queued(report.space, field[number].params)
+        study.enqueue_trial(params, user_attrs={CONTENDER: number, SEED: seed}, skip_if_exists=False)
+    return len(missing) + sum(CONTINUED_BY not in trial.user_attrs for trial in there)
+
+
+def _is_published(report: StudyReport, trial: Trial) -> bool:
+    published = published_contender(report)
+    return published is not None and trial.params == published.params
+
+
+def _missing(there: Iterable[FrozenTrial], numbers: Sequence[int], seeds: Sequence[int]) -> list[tuple[int, int]]:
+    """Return what has not been queued yet, or failed in a way that may not happen again, the first seed first."""
+    last = last_trials(there)
+    mended = {number for (number, _), trial in last.items() if _may_be_mended(trial)}
+    pairs = [(number, seed) for seed in seeds for number in numbers]
+    return [pair for pair in pairs if pair not in last or (pair[0] in mended and last[pair].state in ENDED_WITHOUT)]
+
+
+def _may_be_mended(trial: FrozenTrial) -> bool:
+    return trial.state == TrialState.FAIL and trial.user_attrs.get(REASON) != "nan"

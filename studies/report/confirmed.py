@@ -1,0 +1,129 @@
+"""The best few under fresh seeds: which is best, and how sure that is, as sentences, a table and a drawing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from studies.paired import SAME
+from studies.race import ERROR, NO_DIFFERENCE, UNFINISHED
+from studies.report.document import Figure, Section, Table, number, plural
+from studies.report.figures import BLUE, ORANGE
+
+if TYPE_CHECKING:
+    from studies.race import Standing
+    from studies.report.summary import StudyReport
+
+SURE = f"{1 - ERROR:.0%} confidence"
+
+
+def section(report: StudyReport) -> Section | None:
+    """Return the contenders' results; None before `studies confirm`."""
+    if report.confirmation is None:
+        return None
+    note = (
+        "Every contender trained under the same seeds, none of which it was chosen by; differences are between values "
+        f"of one seed, and their intervals hold together with {SURE} where the differences are about normal."
+    )
+    return Section("Under fresh seeds", sentences(report), [table(report)], [_values(report)], [note])
+
+
+def table(report: StudyReport) -> Table:
+    """Return one contender a row, the best first."""
+    found = report.confirmation
+    assert found is not None
+    searched = {trial.number: trial.value for trial in report.trials}
+    rows = [
+        (
+            _name(one),
+            str(len(one.values)),
+            number(one.mean),
+            number(one.sd),
+            _difference(one),
+            one.verdict,
+            number(searched.get(one.trial)),
+        )
+        for one in found.standings
+    ]
+    header = ("contender", "seeds", f"mean {report.spec.metric}", "sd", "to the best", "verdict", "in the search")
+    return Table(header, rows, frozenset([0] if found.winner else []))
+
+
+def sentences(report: StudyReport) -> list[str]:
+    """Return who won and how sure that is, and theirs against ours."""
+    found = report.confirmation
+    assert found is not None
+    winner = found.winner
+    if not found.finished:
+        left = sum(one.verdict == UNFINISHED for one in found.standings)
+        return [f"{plural(left, 'contender')} not done yet; `studies confirm {report.spec.name}` goes on."]
+    if winner is None:
+        return [f"No contender came through all {found.n_seeds} seeds."]
+    texts = [_verdict(found.standings, winner, found.n_seeds, report), *_theirs(found.standings, winner)]
+    if report.confirmed is None:
+        texts.append(f"The search has found something better since; `studies confirm {report.spec.name}` takes it in.")
+    return texts
+
+
+def _verdict(standings: list[Standing], winner: Standing, n_seeds: int, report: StudyReport) -> str:
+    mean = f"a mean {report.spec.metric} of {number(winner.mean)} (sd {number(winner.sd)}, {n_seeds} fresh seeds)"
+    if len(standings) == 1:
+        return f"Trial {winner.trial}, the only contender, has {mean}."
+    tied = [one for one in standings if one.may_be_best]
+    if len(tied) == 1:
+        return f"Trial {winner.trial} is the best of {len(standings)} with {SURE}: {mean}."
+    if len(tied) == len(standings):
+        among = f"the {len(tied)} contenders"
+    elif tied == standings[: len(tied)]:
+        among = f"the first {len(tied)} of {len(standings)} contenders"
+    else:
+        among = "trials " + ", ".join(str(one.trial) for one in tied)
+    return f"No difference between {among} is shown: any of them may be the best. Trial {winner.trial} has {mean}."
+
+
+def _theirs(standings: list[Standing], winner: Standing) -> list[str]:
+    theirs = next((one for one in standings if one.published), None)
+    if theirs is None or theirs.mean is None:
+        return []
+    if theirs is winner:
+        return [
+            f"The best contender is the published settings (trial {theirs.trial}): the search found nothing better."
+        ]
+    if theirs.difference is None:
+        return []
+    shown = "that is no difference that could be shown" if theirs.verdict == NO_DIFFERENCE else "ours is better"
+    return [
+        f"Theirs, ours: the published settings (trial {theirs.trial}) have a mean of {number(theirs.mean)}, "
+        f"{_difference(theirs)} to trial {winner.trial} over the same {plural(theirs.difference.n, 'seed')}: {shown}."
+    ]
+
+
+def _name(one: Standing) -> str:
+    return f"trial {one.trial}" + (", published" if one.published else "")
+
+
+def _difference(one: Standing) -> str:
+    if one.difference is None:
+        return "-"
+    mean, low, high = one.difference.mean, one.difference.low, one.difference.high
+    if high - low <= SAME * abs(mean):
+        return f"{_signed(mean)} under every seed"
+    return f"{_signed(mean)} ({_signed(low)} to {_signed(high)})"
+
+
+def _signed(value: float) -> str:
+    return ("+" if value > 0 else "") + number(value)
+
+
+def _values(report: StudyReport) -> Figure:
+    assert report.confirmation is not None
+    standings = [one for one in report.confirmation.standings if one.values]
+    names = [_name(one) for one in standings]
+    points = [(name, value) for name, one in zip(names, standings, strict=True) for value in one.values.values()]
+    data: list[dict[str, Any]] = [
+        {"type": "scatter", "mode": "markers", "name": "one seed", "x": [x for x, _ in points],
+         "y": [y for _, y in points], "marker": {"color": BLUE, "size": 6, "opacity": 0.65}},
+        {"type": "scatter", "mode": "markers", "name": "mean", "x": names, "y": [one.mean for one in standings],
+         "marker": {"color": ORANGE, "size": 16, "symbol": "line-ew-open", "line": {"width": 3}}},
+    ]  # fmt: skip
+    layout = {"xaxis": {"type": "category"}, "yaxis": {"title": {"text": report.spec.metric.replace("_", " ")}}}
+    return Figure("Each contender under each fresh seed", data, layout)

@@ -1,0 +1,209 @@
+"""How a launch joins its study: under which version, with which trials first, and knowing what of other studies.
+
+Trials that run first are waiting trials of the study, so they count as every other, once, however often a launch is
+killed and typed again. In this order: the study file's `start_with`; `--start-with`, an exported file, under its seed,
+so that the same data gives the same value; and from `--from OTHER` its best N_FROM settings that lie in this study's
+space and are not queued yet, under fresh seeds.
+
+`--from` also tells the sampler of OTHER's completed trials, when a value means the same in both studies: the same
+objective, metric, direction, max_epochs and data, and of those the trials that lie in this study's space. They are not
+copied: no trial of OTHER is in this study's table, counts against n_trials, or can be its best. Which trials they are
+is written down with the study, so what completes in OTHER later changes nothing here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+import yaml
+
+from studies import names
+from studies.errors import IsConfirmation, NothingToStartFrom, WrongInput
+from studies.knowledge import best_settings, fitted, observation, queued
+from studies.launchers import Description
+from studies.names import FROM, SEED, START_WITH, WARM_START
+from studies.report.document import plural
+from studies.report.summary import StudyReport, read_report
+from studies.sampling import seed_of
+from studies.space import Space, SpaceError
+from studies.spec import StudySpec
+from studies.storage import Storage
+from studies.study import create_or_join, not_started, started, version_for
+
+N_FROM = 5
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What `studies export` wrote of a study's best trial."""
+
+    path: Path
+    params: dict[str, Any]
+    seed: int | None
+    origin: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a person asked of a launch beside the spec. source: another study, `--from`."""
+
+    new_version: bool = False
+    source: str | None = None
+    exported: Exported | None = None
+
+
+def read_exported(path: Path) -> Exported:
+    """Return the trial in a file that `studies export` wrote. Raises WrongInput."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise WrongInput(reason=f"--start-with {path} cannot be read ({error.strerror}).") from None
+    except (yaml.YAMLError, UnicodeDecodeError):
+        content = None
+    if not isinstance(content, dict) or not isinstance(content.get("params"), dict):
+        raise WrongInput(
+            reason=f"--start-with {path} has no `params:`; expected a file that `studies export NAME -o FILE` wrote."
+        )
+    provenance = content.get("provenance")
+    seed = provenance.get("seed") if isinstance(provenance, dict) else None
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32):
+        raise WrongInput(reason=f"--start-with {path} has the seed {seed!r}; expected a whole number below 2**32.")
+    origin = {key: content.get(key) for key in ("study", "trial", "value")}
+    origin = {key: value if isinstance(value, (str, int, float)) else None for key, value in origin.items()}
+    return Exported(path, {str(name): value for name, value in content["params"].items()}, seed, origin)
+
+
+def join(
+    spec: StudySpec, start: Start, storage: Storage, described: Description, say: Callable[[str], None]
+) -> tuple[int, StudySpec]:
+    """Create or join the study; return its id and its spec, under the name of its version.
+
+    Raises SpecChanged, StudyNotStarted, NothingToStartFrom, WrongInput.
+    """
+    spec = version_for(storage, spec, described.data, start.new_version)
+    space = spec.resolve(described.space)
+    source = None if start.source is None else read_report(storage, _source(storage, start.source, spec.name))
+    if source is not None and source.best is None:
+        states = ", ".join(f"{n} {state}" for state, n in source.counts.items())
+        raise NothingToStartFrom(name=source.spec.name, states=states)
+    given = None if start.exported is None else _given(start.exported, space)
+
+    def queue(study: optuna.Study, new: bool) -> int:
+        queue = _Queue(study, space)
+        if new:
+            for index, entry in enumerate(spec.start_with):
+                queue.add(space.completed(entry, "start_with", index), {START_WITH: index}, START_WITH)
+        if start.exported is not None and given is not None:
+            seeded = {} if start.exported.seed is None else {SEED: start.exported.seed}
+            queue.add(given, {FROM: start.exported.origin} | seeded, FROM)
+        if source is not None:
+            _learn(study, spec, space, source, described.data, queue, say)
+        return spec.n_trials
+
+    return create_or_join(storage, spec, described.space, described.data, queue), spec
+
+
+class _Queue:
+    """The trials that a study runs first. One that is there already is not queued again."""
+
+    def __init__(self, study: optuna.Study, space: Space) -> None:
+        self._study = study
+        self._space = space
+        trials = study.get_trials(deepcopy=False)
+        self._attributes = [trial.user_attrs for trial in trials]
+        self._settings = [trial.system_attrs.get("fixed_params") for trial in trials]
+
+    def has(self, values: Mapping[str, Any]) -> bool:
+        """Whether a trial with these parameters was queued."""
+        return queued(self._space, values) in self._settings
+
+    def n_from(self, study: str) -> int:
+        """Return how many trials have parameters of that study: a launch may have been killed in the middle."""
+        return sum(there.get(FROM, {}).get("study") == study for there in self._attributes)
+
+    def add(self, values: Mapping[str, Any], attributes: dict[str, Any], key: str) -> None:
+        """Queue a trial with these attributes, unless there is one with the same one under `key`.
+
+        A place in `start_with` is the same whatever has been written there since; from a file or another study, the
+        parameters must be the same too.
+        """
+        settings = queued(self._space, values)
+        for there, theirs in zip(self._attributes, self._settings, strict=True):
+            if there.get(key) == attributes[key] and (key == START_WITH or theirs == settings):
+                return
+        self._study.enqueue_trial(settings, user_attrs=attributes, skip_if_exists=False)
+        self._attributes.append(attributes)
+        self._settings.append(settings)
+
+
+def _given(exported: Exported, space: Space) -> dict[str, Any]:
+    if not space.parameters:  # a plain function's space is known to itself alone
+        return exported.params
+    try:
+        return space.completed(exported.params, "params")
+    except SpaceError as error:
+        raise WrongInput(reason=f"--start-with {exported.path}: {error}.") from None
+
+
+def _source(storage: Storage, typed: str, name: str) -> str:
+    """Return which study `--from` means for a launch of `name`: of its own versions, the newest one before it."""
+    known = started(storage)
+    base, own = names.parts(name)
+    if typed == base:
+        known = [other for other in known if (names.parts(other)[1] or 1) < (own or 1)]
+    found = names.newest(typed, known)
+    if found == name or (found is None and typed == base):
+        raise WrongInput(reason=f"--from {typed} is the study itself; expected another study or an earlier version.")
+    if found is None:
+        raise not_started(typed, started(storage))
+    if (confirmed := names.confirmed(found)) is not None:
+        raise IsConfirmation(name=found, study=confirmed, command=f"launch {name} --from {confirmed}")
+    return names.exact(found)
+
+
+def _learn(
+    study: optuna.Study,
+    spec: StudySpec,
+    space: Space,
+    source: StudyReport,
+    data: Mapping[str, Any],
+    queue: _Queue,
+    say: Callable[[str], None],
+) -> None:
+    """Queue the other study's best settings, and note which of its trials the sampler shall know."""
+    name = source.spec.name
+    notes: list[dict[str, Any]] = study.user_attrs.get(WARM_START, [])
+    if any(note["study"] == name for note in notes):
+        return
+    n_queued = queue.n_from(name)
+    for trial in best_settings(source):
+        if n_queued >= N_FROM:
+            break
+        values = dict(trial.params) if not space.parameters else fitted(space, trial.params)
+        if values is not None and not queue.has(values):
+            origin = {"study": name, "trial": trial.number, "value": trial.value}
+            seed = seed_of(spec.sampler.seed, f"from {name} {trial.number}")
+            queue.add(values, {FROM: origin, SEED: seed}, FROM)
+            n_queued += 1
+    why = _incomparable(spec, source, data) if space.parameters else "a plain function tells its space when it runs"
+    known = [] if why else [t.number for t in source.ranked if observation(space, t.params, t.value or 0.0)]
+    study.set_user_attr(WARM_START, [*notes, {"study": name, "trials": known}])
+    told = f"its sampler knows {len(known)} of {plural(len(source.ranked), 'completed trial')}"
+    told = f"its sampler knows none of its values: {why}" if why else told
+    say(f"{study.study_name} starts from {name}: {plural(n_queued, 'setting')} queued; {told}.")
+
+
+def _incomparable(spec: StudySpec, source: StudyReport, data: Mapping[str, Any]) -> str | None:
+    """Return why a value of the one study says nothing of the other's, or None."""
+    for key in ("objective", "metric", "direction", "max_epochs"):
+        before, now = getattr(source.spec, key), getattr(spec, key)
+        if before != now:
+            return f"{key} was {before}, and is {now}"
+    before, now = source.data.get("sha256"), data.get("sha256")
+    if before != now or (now is None and source.spec.dataset != spec.dataset):
+        return "the data are others"
+    return None

@@ -1,0 +1,129 @@
+"""Joining a study: what a launch killed in the middle has queued is not queued again, and nothing is missing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import optuna
+import pytest
+
+from studies import confirm, study
+from studies.errors import DataChanged, SpecChanged
+from studies.launchers import Description
+from studies.names import CONTENDER, FROM, SEED, START_WITH, WARM_START
+from studies.report.summary import read_report
+from studies.settings import Settings
+from studies.spec import StudySpec
+from studies.start import Start, join
+from studies.storage import Storage
+
+DESCRIBED = Description(
+    {"x": {"low": 0.0, "high": 1.0, "default": 0.5}}, {"name": "none", "sha256": "1" * 64, "summary": {}}
+)
+OTHER_DATA = Description(DESCRIBED.space, DESCRIBED.data | {"sha256": "2" * 64})
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.fixture
+def storage(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
+    home = tmp_path_factory.mktemp("home")
+    with Storage(database_url, Settings(None, home, home)) as storage:
+        yield storage
+
+
+def spec(name: str, **given: Any) -> StudySpec:
+    known = {"name": name, "objective": "a.b", "direction": "maximize", "n_trials": 6, "pruner": {"name": "none"}}
+    return StudySpec.model_validate(known | given)
+
+
+def launched(storage: Storage, spec: StudySpec, start: Start = Start(), described: Description = DESCRIBED) -> str:  # noqa: B008
+    """Join as a launch does, run every trial that is left in this process, and return the study's name."""
+    study_id, spec = join(spec, start, storage, described, lambda line: None)
+    opened = study.open_for_trials(storage, spec.name)
+    while (trial_id := storage.optuna.claim_trial(study_id, n_trials=spec.n_trials)) is not None:
+        trial = optuna.Trial(opened, trial_id)
+        trial.set_user_attr(SEED, trial.user_attrs.get(SEED, 1000 + trial.number))
+        opened.tell(trial, trial.suggest_float("x", 0.0, 1.0))
+    return spec.name
+
+
+def die_after(monkeypatch: pytest.MonkeyPatch, n: int) -> None:
+    """Let `enqueue_trial` work n times more."""
+    enqueue, left = optuna.Study.enqueue_trial, iter(range(n))
+
+    def enqueue_or_die(self: optuna.Study, *arguments: Any, **given: Any) -> None:
+        if next(left, None) is None:
+            raise Killed
+        enqueue(self, *arguments, **given)
+
+    monkeypatch.setattr(optuna.Study, "enqueue_trial", enqueue_or_die)
+
+
+def test_a_launch_killed_while_it_queues(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    launched(storage, spec("other", n_trials=8))
+    second = spec("second", n_trials=10, start_with=[{"x": 0.1}, {"x": 0.2}])
+    for n in (1, 1, 2):
+        with monkeypatch.context() as patched:
+            die_after(patched, n)
+            with pytest.raises(Killed):
+                launched(storage, second, Start(source="other"))
+        assert study.started(storage) == ["other"]
+    launched(storage, second, Start(source="other"))
+    launched(storage, second, Start(source="other"))
+    trials = read_report(storage, "second").trials
+    assert len(trials) == 10
+    assert [trial.attributes.get(START_WITH) for trial in trials[:3]] == [0, 1, None]
+    best = [trial.number for trial in read_report(storage, "other").ranked[:5]]
+    assert [trial.attributes[FROM]["trial"] for trial in trials[2:7]] == best
+    assert sum(FROM in trial.attributes for trial in trials) == 5
+    (note,) = study.get(storage, "second").user_attrs[WARM_START]
+    assert sorted(note["trials"]) == list(range(8))
+
+
+def test_a_confirmation_killed_while_it_queues(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    launched(storage, spec("one", start_with=[{"x": 0.01}]))
+    report = read_report(storage, "one")
+    wanted = confirm.spec_for(report.spec)
+    chosen = confirm.choose(report, 2)
+    assert [trial.published for trial in chosen] == [None, None, 0]
+    say = list[str]().append
+    joining = partial(confirm._join, report, wanted, chosen, 4, storage, DESCRIBED, say)
+    with monkeypatch.context() as patched:
+        die_after(patched, 5)
+        with pytest.raises(Killed):
+            joining()
+    assert study.started(storage) == ["one"]
+    assert read_report(storage, "one").confirmation is None
+    for _ in range(2):
+        study_id, _ = joining()
+        assert storage.ledger.budget(study_id).n_trials == 12
+    pairs = Counter(
+        (trial.user_attrs[CONTENDER], trial.user_attrs[SEED])
+        for trial in study.get(storage, "one-confirm").get_trials(deepcopy=False)
+    )
+    assert set(pairs.values()) == {1}
+    assert len(pairs) == 12
+    assert not {seed for _, seed in pairs} & {trial.attributes[SEED] for trial in report.trials}
+    with pytest.raises(DataChanged, match="data: stored"):
+        confirm._join(report, wanted, chosen, 4, storage, OTHER_DATA, say)
+
+
+def test_other_data_are_another_version(storage: Storage) -> None:
+    launched(storage, spec("one"))
+    with pytest.raises(SpecChanged, match="which begins one@2"):
+        launched(storage, spec("one"), described=OTHER_DATA)
+    assert launched(storage, spec("one"), Start(new_version=True), OTHER_DATA) == "one@2"
+    assert launched(storage, spec("one"), Start(new_version=True), OTHER_DATA) == "one@2"
+    assert launched(storage, spec("one"), Start(new_version=True), DESCRIBED) == "one@3"
+    assert launched(storage, spec("one@1"), Start(new_version=True), DESCRIBED) == "one"
+    assert launched(storage, spec("new"), Start(new_version=True)) == "new"
+    # Values on other data say nothing of these.
+    launched(storage, spec("after"), Start(source="one@2"))
+    (note,) = study.get(storage, "after").user_attrs[WARM_START]
+    assert note == {"study": "one@2", "trials": []}

@@ -1,0 +1,37 @@
+"""What a person means by a study's name."""
+
+from __future__ import annotations
+
+import pytest
+
+from studies import names
+
+KNOWN = ["one", "one-confirm", "two", "two@2", "two@10", "two@2-confirm", "two-confirm"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("one", "one"),
+        ("one@1", "one"),
+        ("one@2", None),
+        ("two", "two@10"),
+        ("two@1", "two"),
+        ("two@2", "two@2"),
+        ("two@0", None),
+        ("three", None),
+        ("one-confirm", "one-confirm"),
+        ("two-confirm", None),  # the newest version's, which has none
+        ("two@1-confirm", "two-confirm"),
+        ("two@2-confirm", "two@2-confirm"),
+        ("", None),
+        ("@", None),
+    ],
+)
+def test_the_newest_version_is_meant(typed: str, meant: str | None) -> None:
+    assert names.newest(typed, KNOWN) == meant
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_every_stored_study_can_be_named_exactly(name: str) -> None:
+    assert names.newest(names.exact(name), KNOWN) == name
