@@ -12,7 +12,7 @@ WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY studies studies
 COPY objectives objectives
-RUN pip install --no-cache-dir --constraint constraints.txt .
+RUN pip install --no-cache-dir --constraint constraints.txt '.[s3]'
 
 # PostgreSQL and training alike run as this user: nothing needs root.
 USER studies

@@ -11,7 +11,8 @@ halving; it goes on whatever the answer, so that all trials are equally long) an
 
 Each figure is the median of the repetitions, of which each runs the ways one after the other, on a study of its own.
 Statements are what the driver executes; RDBStorage's BEGIN and COMMIT are round trips too but are not counted.
-`besides` is statements a trial beyond one a report. `waiting` is the share of a worker's time spent in the driver.
+`besides` is statements a trial beyond one a report; below zero, quick reports travelled together. `waiting` is the
+share of a worker's time spent in the driver, `tpe_share` what part of a trial's overhead is the storage with TPE.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ import psycopg2
 import psycopg2.extensions
 from optuna.trial import TrialState
 
+from studies.pruning import SuccessiveHalving
+from studies.sampling import SeededSampler
 from studies.settings import Settings
 from studies.storage.embedded import EmbeddedServer
 from studies.storage.postgres import PostgresStorage
@@ -55,9 +58,9 @@ class Case:
     latency_ms: float = 0
 
 
-QUICK = [Case(1), Case(4)]
+QUICK = [Case(1), Case(8)]
 FULL = [
-    *(Case(workers) for workers in (1, 4, 8, 16)),
+    *(Case(workers) for workers in (1, 2, 4, 8, 16)),
     *(Case(workers, reports=reports) for reports in (1, 100) for workers in (1, 8)),
     *(Case(workers, sampler="tpe") for workers in (1, 8)),
     *(Case(1, earlier=earlier) for earlier in (1_000, 10_000)),
@@ -272,6 +275,12 @@ def growth(url: str) -> dict[str, dict[int, float]]:
     """Median milliseconds of each operation on a study of 1,000 and of 100,000 finished trials, taking turns."""
     sizes = (1_000, 100_000)
     opened = {n: (PostgresStorage(url), add_study(url, f"grown-{n}-{time.time_ns()}", n, 3)) for n in sizes}
+    for storage, study_id in opened.values():
+        storage._connections.run(
+            """INSERT INTO trial_system_attributes (trial_id, key, value_json)
+               SELECT trial_id, 'completed_rung_0', random()::text FROM trials WHERE study_id = %(study)s""",
+            {"study": study_id},
+        )
     times: dict[str, dict[int, list[float]]] = {}
     for turn in range(-20, 300):
         for n, (storage, study_id) in opened.items():
@@ -296,6 +305,7 @@ def time_operations(storage: PostgresStorage, study_id: int) -> dict[str, float]
 
     trial_id = timed("claim", lambda: storage.claim_trial(study_id, n_trials=10**6))
     timed("report", storage.record_epoch, trial_id, 0, 0.5, {"seconds": 1})
+    timed("rung", storage.complete_rung, trial_id, "completed_rung_0", 0.5)
     timed("read new", storage.get_n_trials, study_id)
     timed("finish", storage.finish_trial, trial_id, TrialState.COMPLETE, [0.5])
     timed("best", storage.get_best_trial, study_id)
@@ -303,13 +313,71 @@ def time_operations(storage: PostgresStorage, study_id: int) -> dict[str, float]
     return times
 
 
+def tpe_share(url: str) -> list[dict[str, Any]]:
+    """What part of a trial without training passes in the storage when TPE samples, by the trials there are already.
+
+    `optuna` is an Optuna program with its own sampler and pruner; `service` is what `studies worker` does.
+    """
+    found = []
+    for earlier, n_trials in ((0, 200), (1_000, 100), (10_000, 20)):
+        for who in ("optuna", "service"):
+            name = f"tpe-{time.time_ns()}"
+            add_study(url, name, earlier, 10)
+            storage = PostgresStorage(url)
+            study = optuna.load_study(study_name=name, storage=storage)
+            study.sampler = SeededSampler("tpe", 0) if who == "service" else optuna.samplers.TPESampler(seed=0)
+            halving = SuccessiveHalving if who == "service" else optuna.pruners.SuccessiveHalvingPruner
+            study.pruner = halving(min_resource=1, reduction_factor=4)
+            way = "claimed" if who == "service" else "fast"
+            for _ in range(15):  # its first ten are random
+                run_trial(study, way, 10)
+            spent = time_methods(storage)
+            began, cpu_began = time.perf_counter(), time.process_time()
+            for _ in range(n_trials):
+                run_trial(study, way, 10)
+            took, cpu = time.perf_counter() - began, time.process_time() - cpu_began
+            found.append({
+                "who": who, "earlier": earlier, "trial_ms": round(1000 * took / n_trials, 2),
+                "storage_ms": round(1000 * spent[0] / n_trials, 2), "share": round(spent[0] / took, 3),
+                "cpu_share": round(spent[1] / cpu, 3),
+            })  # fmt: skip
+            storage.remove_session()
+    return found
+
+
+def time_methods(storage: PostgresStorage) -> list[float]:
+    """Return the seconds that will have been spent in a storage's methods: of the clock, and of this process's CPU."""
+    spent, inside = [0.0, 0.0], [False]
+
+    def timed(method: Any) -> Any:
+        def call(*given: Any, **more: Any) -> Any:
+            if inside[0]:
+                return method(*given, **more)
+            inside[0], began, cpu_began = True, time.perf_counter(), time.process_time()
+            try:
+                return method(*given, **more)
+            finally:
+                spent[0] += time.perf_counter() - began
+                spent[1] += time.process_time() - cpu_began
+                inside[0] = False
+
+        return call
+
+    for name in ("get_all_trials", "get_trial", "get_trial_system_attrs", "create_new_trial", "claim_trial",
+                 "set_trial_param", "set_trial_system_attr", "set_trial_intermediate_value", "complete_rung",
+                 "set_trial_state_values", "finish_trial"):  # fmt: skip
+        setattr(storage, name, timed(getattr(storage, name)))
+    return spent
+
+
 def main() -> None:
     """Measure, print, and write what was measured."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="1 and 4 workers only, in under 45 seconds")
+    parser.add_argument("--quick", action="store_true", help="1 and 8 workers only, in under 45 seconds")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
     PROCESSES.set_forkserver_preload(["studies.storage.postgres", "optuna.storages._rdb.models"])
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     place = Path(tempfile.mkdtemp(prefix="studies-benchmark-"))
     place.chmod(0o755)
     found: dict[str, Any] = {"rows": []}
@@ -317,6 +385,7 @@ def main() -> None:
         with EmbeddedServer(Settings(None, place / "home", place / "data")) as server:
             if not options.quick:
                 found |= {"cold_start": cold_start(server.url), "growth_ms": growth(server.url)}
+                found |= {"tpe_share": tpe_share(server.url)}
                 print(json.dumps({key: value for key, value in found.items() if key != "rows"}), flush=True)
             for case in QUICK if options.quick else FULL:
                 row = measure(case, server.url, *((2, 1.5) if options.quick else (3, 1.5)), place)

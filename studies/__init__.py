@@ -5,8 +5,9 @@ The map, in the order data flows:
     cli         what users type: parses, calls one function, prints; one module for each noun
     settings    the STUDIES_* variables
     spec        a study file, validated; `space` is the part about parameters; `catalog/` holds the shipped ones
+    check       whether a study is sound, before it costs anything; `check/checks/` holds what is looked for
     launch      a launch from beginning to end; `launchers/` start its workers, `limits` says when it stops early
-    study       a study in the storage; `sampling` has its samplers and pruners, `names` its attributes
+    study       a study in the storage; `sampling` and `pruning` decide for it, `names` has its attributes
     worker      one worker's life: claim, run, heartbeat, stop
     trial       one trial's life: suggest, train, report, `outcome`; `failures` reads an objective's exceptions;
                 `checkpoint` is what it goes on from, `retention` says which of them are kept, `evidence` is what

@@ -17,6 +17,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
+from studies.pruning import Hyperband, SuccessiveHalving
 from studies.space import Choice, Space, encoded
 from studies.spec import Pruner, StudySpec
 
@@ -48,13 +49,11 @@ def make_sampler(spec: StudySpec, space: Space) -> BaseSampler:
 def make_pruner(pruner: Pruner, max_epochs: int) -> optuna.pruners.BasePruner:
     """Return the pruner of a study whose trials report after each of at most max_epochs epochs."""
     if pruner.name == "hyperband":
-        return optuna.pruners.HyperbandPruner(
+        return Hyperband(
             min_resource=pruner.min_epochs, max_resource=max_epochs, reduction_factor=pruner.reduction_factor
         )
     if pruner.name == "successive_halving":
-        return optuna.pruners.SuccessiveHalvingPruner(
-            min_resource=pruner.min_epochs, reduction_factor=pruner.reduction_factor
-        )
+        return SuccessiveHalving(min_resource=pruner.min_epochs, reduction_factor=pruner.reduction_factor)
     if pruner.name == "median":
         return optuna.pruners.MedianPruner(n_warmup_steps=pruner.min_epochs)
     return optuna.pruners.NopPruner()
@@ -65,6 +64,27 @@ class _Grid(optuna.samplers.GridSampler):
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """See BaseSampler."""
+
+
+class _OneReading:
+    """A study whose trials are read once, when they are first asked for. TPE asks two times and more for each trial."""
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+        self._trials: list[FrozenTrial] | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._study, name)
+
+    def _get_trials(
+        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
+    ) -> list[FrozenTrial]:
+        if self._trials is None:
+            self._trials = self._study._storage.get_all_trials(self._study._study_id, deepcopy=False)
+        found = [trial for trial in self._trials if states is None or trial.state in states]
+        return copy.deepcopy(found) if deepcopy else found
+
+    get_trials = _get_trials
 
 
 class SeededSampler(BaseSampler):
@@ -79,22 +99,24 @@ class SeededSampler(BaseSampler):
         self._name = name
         self._seed = seed
         self._current: tuple[int, BaseSampler] | None = None
+        self._reading: tuple[int, _OneReading] | None = None
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """See BaseSampler."""
-        return self._of(trial).infer_relative_search_space(study, trial)
+        return self._of(trial).infer_relative_search_space(self._seen(study, trial), trial)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """See BaseSampler."""
-        return self._of(trial).sample_relative(_shown(study), trial, search_space)
+        return self._of(trial).sample_relative(_shown(self._seen(study, trial)), trial, search_space)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """See BaseSampler."""
-        return self._of(trial).sample_independent(_shown(study), trial, param_name, param_distribution)
+        seen = _shown(self._seen(study, trial))
+        return self._of(trial).sample_independent(seen, trial, param_name, param_distribution)
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """See BaseSampler."""
@@ -104,8 +126,17 @@ class SeededSampler(BaseSampler):
         if self._current is None or self._current[0] != trial.number:
             seed = seed_of(self._seed, trial.number)
             kind = optuna.samplers.TPESampler if self._name == "tpe" else optuna.samplers.RandomSampler
-            self._current = trial.number, kind(seed=seed)
+            sampler = kind(seed=seed)
+            if self._current is not None and isinstance(sampler, optuna.samplers.TPESampler):
+                # What all finished trials have in common: looking at them all again is half of TPE's time.
+                sampler._search_space = self._current[1]._search_space  # type: ignore[attr-defined]
+            self._current = trial.number, sampler
         return self._current[1]
+
+    def _seen(self, study: Study, trial: FrozenTrial) -> Study:
+        if self._reading is None or self._reading[0] != trial.number:
+            self._reading = trial.number, _OneReading(study)
+        return cast("Study", self._reading[1])
 
 
 def _shown(study: Study) -> Study:

@@ -91,7 +91,9 @@ def continue_trial(storage: Storage, study: optuna.Study, trial_id: int, reason:
     trial = study._storage.get_trial(trial_id)
     retries = trial.user_attrs.get(RETRIES, 0) + (reason in RETRIED)
     kept = {CONTINUES: trial.number, RETRIES: retries}
-    kept |= {key: trial.user_attrs[key] for key in ("seed", "start_with") if key in trial.user_attrs}
+    # One that was lost before it had parameters has nothing to go on with: its continuation draws all of its own.
+    carried = ("seed", "start_with") if trial.params else ("start_with",)
+    kept |= {key: trial.user_attrs[key] for key in carried if key in trial.user_attrs}
     return storage.ledger.end_and_continue(
         study._study_id,
         trial_id,

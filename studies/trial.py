@@ -135,7 +135,7 @@ class _Run:
         """Train one epoch; return its metrics and how long it took, validation included."""
         started = time.monotonic()
         metrics = {name: float(value) for name, value in self.training.epoch().items()}
-        return metrics | {"epoch_s": round(time.monotonic() - started, 4)}
+        return {"epoch_s": round(time.monotonic() - started, 4)} | metrics
 
     def _checkpoint(self, must: bool) -> None:
         checkpoint = Checkpoint(self.training.state_dict(), self.history, self.evidence)

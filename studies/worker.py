@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -86,7 +86,8 @@ class _Worker:
         self.checkpoints = Checkpoints(open_store(settings, "checkpoints", place), say)
         self.artifacts = artifact_store(settings)
         self.course = Course(self.spec, space_of(self.study), objective, data, device, stop, self.checkpoints)
-        self.data_facts = {"summary": getattr(data, "summary", None)}
+        summary = getattr(data, "summary", None)
+        self.data_facts = {"summary": dict(summary) if isinstance(summary, Mapping) else {}}
         self.provenance = provenance.of_this_process(device) | {"data": getattr(data, "sha256", None)}
 
     @contextmanager

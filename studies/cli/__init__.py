@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from studies import __version__
-from studies.cli import catalog, data, model, progress, results, storage, trials
+from studies.cli import catalog, check, data, model, progress, results, storage, trials
 from studies.errors import EXIT_CODES, INTERRUPTED, WRONG_INPUT, StudiesError
 from studies.settings import masked
 
@@ -28,7 +28,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for commands in (catalog, trials, progress, results, model):
+for commands in (catalog, check, trials, progress, results, model):
     app.add_typer(commands.app)
 app.add_typer(storage.app, name="storage")
 app.add_typer(data.app, name="data")

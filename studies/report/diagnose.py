@@ -160,7 +160,7 @@ def _one_class(classes: Classes | None) -> Verdict | None:
         "answers one class",
         f"{percent(top.share)} of its answers are {top.name!r}, which {percent(top.share_of_rows)} of the rows are; "
         f"of {rest} it finds {percent(classes.others)}",
-        "a lower learning_rate or more epochs; where classes are rare, a weight for them in the loss",
+        "another learning_rate, more epochs; where classes are rare, a weight for them in the loss",
     )
 
 
@@ -240,6 +240,8 @@ def _still_improving(trial: Trial, study: _Study) -> Verdict | None:
     if _best_epoch(trial.curve, study.sign) != last:
         return None
     earlier = [value for epoch, value in trial.curve.items() if epoch <= last - max(1, last // 4)]
+    if not earlier:
+        return None  # a plain function's steps need not begin at 1
     before = max(study.sign * value for value in earlier) * study.sign
     gained = study.sign * (trial.curve[last] - before)
     if gained <= NOTICEABLE * study.gain:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -208,8 +209,8 @@ def sweep(report: StudyReport, points: Sequence[SweepPoint]) -> Figure:
     epochs = [point.epoch for point in points]
     line: dict[str, Any] = {"type": "scatter", "mode": "lines+markers", "x": epochs}
     data = [
-        line | {"name": "best of any trial so far", "y": [p.best for p in points], "line": {"color": ORANGE}},
-        line | {"name": "median of trials that ran to the end", "y": [p.typical for p in points],
+        line | {"name": "best of any trial so far", "y": [_rounded(p.best) for p in points], "line": {"color": ORANGE}},
+        line | {"name": "median of trials that ran to the end", "y": [_rounded(p.typical) for p in points],
                 "line": {"color": BLUE}},
     ]  # fmt: skip
     axis = _metric_axis(report, (point.typical for point in points))
@@ -294,7 +295,7 @@ def _position(trial: Trial, name: str, place: dict[str, int]) -> Any:
 def _metric_axis(report: StudyReport, drawn: Iterable[float | None]) -> dict[str, Any]:
     """Return the axis of the metric, without the far end of what went badly when that would flatten the rest."""
     axis: dict[str, Any] = {"title": {"text": _plain(report.spec.metric.replace("_", " "))}}
-    seen = sorted(report.sign * value for value in drawn if value is not None)
+    seen = sorted(report.sign * value for value in drawn if value is not None and math.isfinite(value))
     if len(seen) < 10:
         return axis
     low, usual, high = seen[0], seen[len(seen) // 20], seen[-1]
@@ -320,8 +321,8 @@ def _plain(text: str) -> str:
 
 
 def _rounded(value: float | None) -> float | None:
-    """Return it with six digits: more cannot be seen, and 5,000 trials have many."""
-    return None if value is None else float(f"{value:.6g}")
+    """Return it with six digits: more cannot be seen, and 5,000 trials have many. What is not finite has no place."""
+    return None if value is None or not math.isfinite(value) else float(f"{value:.6g}")
 
 
 def caption(report: StudyReport) -> str:

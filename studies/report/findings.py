@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from dataclasses import dataclass
 from statistics import mean, median, stdev
@@ -186,7 +187,9 @@ def _speed(size: int | None, trials: list[Trial]) -> Speed:
 
 def sweep(report: StudyReport) -> list[SweepPoint]:
     """Return what each number of epochs would have given, from the curves alone."""
-    curves = [trial.curve for trial in report.trials if trial.curve and trial.continued_by is None]
+    reported = [trial.curve for trial in report.trials if trial.continued_by is None]
+    known = [{epoch: value for epoch, value in curve.items() if not math.isnan(value)} for curve in reported]
+    curves = [curve for curve in known if curve]
     if not curves:
         return []
     epochs = sorted({epoch for curve in curves for epoch in curve})

@@ -1,4 +1,10 @@
-"""The shared PostgreSQL: opening it, wherever it is."""
+"""The shared PostgreSQL: opening it, wherever it is.
+
+A worker keeps up to three connections: the storage's, one more while a timer sends what lingers, and the ledger's. For
+more workers than the server has connections put PgBouncer in transaction mode in between, with `default_pool_size` of 4
+or more, and give STUDIES_STORAGE its address; nothing else changes. `sslmode`, `sslrootcert` and whatever else libpq
+knows belong into the URL.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Connections to the server: as many as are in use at once, which is one in a worker; renewed when they break.
 
 Nothing is kept on a connection between two statements, so any statement may use any of them, and a pooler in between
-may do as it likes.
+may do as it likes. Behind one, a connection outlives a crash of the server.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 import psycopg2
@@ -57,6 +57,7 @@ class Connections:
         self.url = re.sub(r"^postgres(ql)?(\+psycopg2)?://", "postgresql://", url)
         self.wait_s = wait_s
         self.n_lost = 0  # connections; what was last written on one may be lost with a crashed server
+        self.pooled: bool | None = None  # whether a pooler is in between, once connected
         self._free: list[psycopg2.extensions.connection] = []  # a list's append and pop are safe between threads
 
     def run(
@@ -109,6 +110,11 @@ class Connections:
         except IndexError:
             connection = self.connect()
             connection.autocommit = True
+            if self.pooled is None:
+                # A pooler makes up the process id that it announces.
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT pg_backend_pid()")
+                    self.pooled = cursor.fetchone() != (connection.info.backend_pid,)
             return connection
 
     def _give_back(self, connection: psycopg2.extensions.connection) -> None:
@@ -118,6 +124,23 @@ class Connections:
             self.close()
         else:
             self._free.append(connection)
+
+    @contextmanager
+    def alone(self, what: str) -> Iterator[psycopg2.extensions.cursor]:
+        """Hold a lock that only one process at a time holds for `what`; yield its transaction's cursor.
+
+        The lock goes with the transaction, so it works behind a pooler. Who waits asks again and again, each time in a
+        transaction of its own: waiting inside one would keep one of the pooler's connections from whoever has the lock.
+        """
+        with closing(self.connect()) as connection, connection.cursor() as cursor:
+            while True:
+                cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext('studies'), hashtext(%s))", (what,))
+                if cursor.fetchone() == (True,):
+                    break
+                connection.rollback()
+                time.sleep(_FIRST_PAUSE_S * random.uniform(0.5, 1))  # noqa: S311 - spreads workers, guards nothing
+            yield cursor
+            connection.commit()
 
     def connect(self) -> psycopg2.extensions.connection:
         """Open a connection of the caller's own."""

@@ -248,18 +248,18 @@ class EmbeddedServer:
             )
 
     def _forget_dead_server(self) -> None:
-        """Remove the pid file of a killed server whose pid now belongs to some other program, or to its own remains.
+        """Remove the lock files of a killed server whose pid now belongs to another program, or to its own remains.
 
         PostgreSQL itself gives up in both cases, which are common in containers: pids are small there, and process 1,
         whose children orphans become, may be a program that waits for none of them.
         """
         import psutil
 
-        pid_file = self.data / "postmaster.pid"
-        with suppress(OSError, ValueError, psutil.NoSuchProcess):
-            found = psutil.Process(int(pid_file.read_text().split()[0]))
-            if found.name() != "postgres" or found.status() == psutil.STATUS_ZOMBIE:
-                pid_file.unlink()
+        for lock in (self.data / "postmaster.pid", *self._sockets.glob(".s.PGSQL.*.lock")):
+            with suppress(OSError, ValueError, psutil.NoSuchProcess):
+                found = psutil.Process(int(lock.read_text().split()[0]))
+                if found.name() != "postgres" or found.status() == psutil.STATUS_ZOMBIE:
+                    lock.unlink()
 
     def _may_start_soon(self) -> bool:
         """After a SIGKILL the old server's children hold its shared memory for a moment longer."""

@@ -29,7 +29,7 @@ from studies.storage.sql import TRIAL_COLUMNS
 _PLANNED = "LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off"
 _NEW = "t.trial_id > _after AND t.trial_id < _end"
 
-_SOON = "PERFORM set_config('synchronous_commit', 'off', true)"
+_SOON = "SET LOCAL synchronous_commit = off"
 
 _NEXT_NUMBER = """coalesce((SELECT max(t.number) FROM trials t WHERE t.study_id = _study_id
             AND t.trial_id >= _after AND t.trial_id < _end), _last_number) + 1"""
@@ -44,8 +44,9 @@ _SIGNATURE = "t.xmin::text::bigint" + "".join(
 )  # fmt: skip
 
 # What changed in a study since the last time. A trial that this process runs itself (`_own`) is news only when somebody
-# else ended it, and is watched without a signature. A row of nulls says that nothing changed; no row, that there is no
-# such study.
+# else ended it, and is watched without a signature. With a signature of 0 a trial is news when it has ended, which is
+# all that a question about finished trials needs to know. A row of nulls says that nothing changed; no row, that there
+# is no such study.
 CHANGES = f"""
 FUNCTION studies.changes_VERSION(
     _study_id int, _after int, _watched int[], _signatures bigint[], _known int[], _own int[],
@@ -67,15 +68,59 @@ BEGIN
         SELECT t.trial_id FROM unnest(_watched, _signatures) w (trial_id, signature)
             JOIN trials t ON t.trial_id = w.trial_id
         WHERE t.trial_id <= _after AND t.study_id = _study_id
-            AND CASE WHEN w.signature IS NULL THEN t.state <> 'RUNNING' ELSE w.signature <> {_SIGNATURE} END) r;
+            AND CASE WHEN w.signature IS NULL THEN t.state <> 'RUNNING'
+                WHEN w.signature = 0 THEN t.state NOT IN ('RUNNING', 'WAITING')
+                ELSE w.signature <> {_SIGNATURE} END) r;
     IF _changed IS NOT NULL THEN
         RETURN QUERY SELECT {TRIAL_COLUMNS.replace("t.state,", "t.state::text,")},
-            ({_SIGNATURE})::bigint
+            CASE WHEN t.state IN ('RUNNING', 'WAITING') THEN ({_SIGNATURE})::bigint END
             FROM trials t WHERE t.trial_id = ANY(_changed);
     ELSE
         RETURN QUERY SELECT NULL::int, NULL::int, NULL, NULL::timestamp, NULL::timestamp, NULL, NULL, NULL, NULL, NULL,
             NULL::bigint FROM studies WHERE study_id = _study_id;
     END IF;
+END $$"""
+
+# What trials reported at the rungs of successive halving: the attributes `completed_rung_*`, which Optuna's own pruners
+# write and read too. Theirs read every trial whole to get at them, ours asks for these alone, and for new ones only.
+# `_taken` is what the write returned that comes with the question; false goes straight back.
+#
+# An attribute of a transaction that was open when others were read may have an older id than theirs: `_after_attribute`
+# stays where it is until no transaction from then is open any more. For that, each row comes with the newest id, the
+# oldest open transaction, and the one that reads, which by its own write is the newest. OFFSET 0 keeps the planner from
+# reading all trials of the study for a join, as it would for attributes whose number it guesses.
+RUNGS = f"""
+FUNCTION studies.rungs_VERSION(
+    _study_id int, _after_attribute int, _taken bool, _end int DEFAULT 2147483647
+) RETURNS TABLE (
+    taken bool, newest int, oldest_open bigint, reading bigint, key text, numbers text, reported text
+) {_PLANNED} AS $$
+#variable_conflict use_column
+BEGIN
+    IF NOT _taken THEN
+        RETURN QUERY SELECT false, NULL::int, NULL::bigint, NULL::bigint, NULL, NULL, NULL;
+        RETURN;
+    END IF;
+    RETURN QUERY
+        WITH now AS (
+            SELECT coalesce(max(a.trial_system_attribute_id), 0) AS newest,
+                pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest_open,
+                pg_current_xact_id()::text::bigint AS reading
+            FROM trial_system_attributes a),
+        rungs AS (
+            SELECT t.number, a.key, a.value_json
+            FROM trials t JOIN trial_system_attributes a ON a.trial_id = t.trial_id
+            WHERE _after_attribute < 0 AND t.study_id = _study_id AND starts_with(a.key, 'completed_rung_')
+            UNION ALL
+            SELECT t.number, a.key, a.value_json
+            FROM trial_system_attributes a, LATERAL (
+                SELECT number FROM trials WHERE trial_id = a.trial_id AND study_id = _study_id OFFSET 0) t
+            WHERE _after_attribute >= 0 AND starts_with(a.key, 'completed_rung_')
+                AND a.trial_system_attribute_id > _after_attribute AND a.trial_system_attribute_id < _end)
+        SELECT true, now.newest, now.oldest_open, now.reading, r.key::text, r.numbers, r.reported
+        FROM now LEFT JOIN (
+            SELECT key, array_agg(number)::text AS numbers, string_agg(value_json, ',') AS reported
+            FROM rungs GROUP BY key) r ON true;
 END $$"""
 
 # The queue alone, which `Study.ask` looks at before each trial: whether anything waits, or null if there is no study.
@@ -105,51 +150,65 @@ BEGIN
 END $$"""
 
 # The next trial to run, within the budget: the oldest waiting one, or else a new one. What counts is running, finished,
-# or failed without a continuation (`continued_by`). `_n_done` were seen complete or pruned, for ever; `_failed`
-# were seen failed, and may have been continued since; the rest is counted here. No row: the budget is spent. A row of
-# nulls: there is no such study. Who pops on RDBStorage does not lock the study, hence SKIP LOCKED.
+# or failed without a continuation (`continued_by`). No row: the budget is spent. A row of nulls: there is no such
+# study. Who pops on RDBStorage does not lock the study, hence SKIP LOCKED.
+#
+# It counts on from the census that it returned last time: `_n_done` trials complete or pruned, for ever; `_unfinished`;
+# `_failed`, which may have been continued since; all with an id up to `_after` and a number up to `_last_number`.
+# Before the first, `_after` is -1.
 CLAIM = f"""
 FUNCTION studies.claim_trial_VERSION(
-    _study_id int, _after int, _last_number int, _watched int[], _known int[], _failed int[], _n_done int,
-    _n_trials int, _start timestamp, _end int DEFAULT 2147483647
-) RETURNS TABLE (trial_id int, number int, popped bool) {_PLANNED} AS $$
+    _study_id int, _after int, _last_number int, _n_done int, _unfinished int[], _failed int[], _n_trials int,
+    _start timestamp, _end int DEFAULT 2147483647
+) RETURNS TABLE (
+    trial_id int, number int, popped bool, after int, last_number int, n_done int, unfinished text, failed text
+) {_PLANNED} AS $$
 #variable_conflict use_column
 DECLARE
-    _n_counted int;
     _waiting int[];
+    _trial_id int;
+    _number int;
 BEGIN
     PERFORM FROM studies WHERE study_id = _study_id FOR NO KEY UPDATE;
     IF NOT FOUND THEN
-        RETURN QUERY SELECT NULL::int, NULL::int, NULL::bool;
+        RETURN QUERY SELECT NULL::int, NULL::int, NULL::bool, NULL::int, NULL::int, NULL::int, NULL, NULL;
         RETURN;
     END IF;
-    SELECT count(*) FILTER (WHERE r.state IN ('RUNNING', 'COMPLETE', 'PRUNED')),
-           array_agg(r.trial_id) FILTER (WHERE r.state = 'WAITING'),
+    SELECT greatest(_after, max(r.trial_id)), greatest(_last_number, max(r.number)),
+           _n_done + count(*) FILTER (WHERE r.state IN ('COMPLETE', 'PRUNED')),
+           coalesce(array_agg(r.trial_id) FILTER (WHERE r.state IN ('RUNNING', 'WAITING')), '{{}}'),
+           coalesce(array_agg(r.trial_id) FILTER (WHERE r.state = 'WAITING'), '{{}}'),
            _failed || coalesce(array_agg(r.trial_id) FILTER (WHERE r.state = 'FAIL'), '{{}}')
-        INTO _n_counted, _waiting, _failed
-        FROM (SELECT * FROM trials t WHERE {_NEW}
+        INTO _after, _last_number, _n_done, _unfinished, _waiting, _failed
+        FROM (SELECT * FROM trials t WHERE _after < 0 AND t.study_id = _study_id
               UNION ALL
-              SELECT * FROM trials t WHERE t.trial_id = ANY(_watched) AND t.trial_id <= _after) r
-        WHERE r.study_id = _study_id AND r.trial_id <> ALL(_known);
+              SELECT * FROM trials t WHERE _after >= 0 AND {_NEW} AND t.study_id = _study_id
+              UNION ALL
+              SELECT * FROM trials t WHERE t.trial_id = ANY(_unfinished)) r;
     IF cardinality(_failed) > 0 THEN
-        _n_counted := _n_counted + cardinality(_failed) - (
-            SELECT count(*) FROM trial_user_attributes a
-            WHERE a.trial_id = ANY(_failed) AND a.key = 'continued_by');
+        SELECT coalesce(array_agg(f.trial_id), '{{}}') INTO _failed FROM unnest(_failed) f (trial_id)
+            WHERE NOT EXISTS (
+                SELECT FROM trial_user_attributes a WHERE a.trial_id = f.trial_id AND a.key = 'continued_by');
     END IF;
-    IF _n_done + _n_counted >= _n_trials THEN
+    IF _n_done + cardinality(_failed) + cardinality(_unfinished) - cardinality(_waiting) >= _n_trials THEN
         RETURN;
     END IF;
-    IF _waiting IS NOT NULL THEN
-        RETURN QUERY UPDATE trials SET state = 'RUNNING', datetime_start = _start
+    IF cardinality(_waiting) > 0 THEN
+        UPDATE trials SET state = 'RUNNING', datetime_start = _start
             WHERE trial_id = (SELECT t.trial_id FROM trials t WHERE t.trial_id = ANY(_waiting) AND t.state = 'WAITING'
                               ORDER BY t.trial_id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED)
-            RETURNING trial_id, number, true;
+            RETURNING trial_id, number INTO _trial_id, _number;
         IF FOUND THEN
+            RETURN QUERY SELECT _trial_id, _number, true, _after, _last_number, _n_done, _unfinished::text,
+                _failed::text;
             RETURN;
         END IF;
     END IF;
-    RETURN QUERY INSERT INTO trials (study_id, number, state, datetime_start)
-        VALUES (_study_id, {_NEXT_NUMBER}, 'RUNNING', _start) RETURNING trial_id, number, false;
+    _last_number := _last_number + 1;
+    INSERT INTO trials (study_id, number, state, datetime_start) VALUES (_study_id, _last_number, 'RUNNING', _start)
+        RETURNING trial_id INTO _after;
+    RETURN QUERY SELECT _after, _last_number, false, _after, _last_number, _n_done, (_unfinished || _after)::text,
+        _failed::text;
 END $$"""
 
 # One report of an own trial and nothing else, which is most of what is ever written. False: the trial takes none.
@@ -224,7 +283,7 @@ BEGIN
     RETURN true;
 END $$"""
 
-_ALL = (CHANGES, IS_WAITING, CREATE, CLAIM, REPORT, WRITE)
+_ALL = (CHANGES, RUNGS, IS_WAITING, CREATE, CLAIM, REPORT, WRITE)
 
 VERSION = hashlib.sha256("".join(_ALL).encode()).hexdigest()[:8]
 
@@ -248,8 +307,8 @@ FROM studies.create_trial_{VERSION}(%(study_id)s, %(after)s, %(last_number)s, %(
 
 CALL_CLAIM = f"""
 SELECT * FROM studies.claim_trial_{VERSION}(
-    %(study_id)s, %(after)s, %(last_number)s, %(watched)s::int[], %(known)s::int[], %(failed)s::int[], %(n_done)s,
-    %(n_trials)s, %(start)s)"""
+    %(study_id)s, %(after)s, %(last_number)s, %(n_done)s, %(unfinished)s::int[], %(failed)s::int[], %(n_trials)s,
+    %(start)s)"""
 
 CALL_REPORT = f"SELECT studies.report_{VERSION}(%(trial_id)s, %(step)s, %(value)s, %(value_type)s)"
 
@@ -257,6 +316,11 @@ CALL_REPORT = f"SELECT studies.report_{VERSION}(%(trial_id)s, %(step)s, %(value)
 def call_write(given: Iterable[str]) -> str:
     """Return the call that writes to a trial the arguments of these names."""
     return f"SELECT studies.write_trial_{VERSION}(%(trial_id)s, {_named(tuple(given))})"
+
+
+def call_rungs(write: str) -> str:
+    """Return the call that carries out a write and then reads the rungs."""
+    return f"SELECT * FROM studies.rungs_{VERSION}(%(study_id)s, %(after_attribute)s, ({write}))"
 
 
 def call_create_from(given: Iterable[str]) -> str:

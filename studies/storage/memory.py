@@ -8,9 +8,11 @@ their way to the server for a moment (`Pending`).
 from __future__ import annotations
 
 import json
+import math
 import threading
+import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -18,62 +20,11 @@ from optuna.distributions import BaseDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from studies.storage.rows import detached, distribution_from, distribution_text, stored_number
+from studies.storage.rows import detached, distribution_from, distribution_text
+from studies.storage.writes import Pending
 
 MANY_MISSED = 100  # trials
 UNFINISHED = frozenset({TrialState.RUNNING, TrialState.WAITING})
-
-
-@dataclass
-class Pending:
-    """Writes to one trial, gathered until they travel together."""
-
-    params: dict[str, tuple[float, str]] = field(default_factory=dict)
-    user_attrs: dict[str, str] = field(default_factory=dict)
-    system_attrs: dict[str, str] = field(default_factory=dict)
-    reports: dict[int, float] = field(default_factory=dict)
-    finals: Sequence[float] | None = None
-
-    def __bool__(self) -> bool:
-        return bool(self.params or self.user_attrs or self.system_attrs or self.reports or self.finals)
-
-    def with_more(self, more: Pending) -> Pending:
-        """Return these writes and later ones together."""
-        return Pending(
-            self.params | more.params,
-            self.user_attrs | more.user_attrs,
-            self.system_attrs | more.system_attrs,
-            self.reports | more.reports,
-            more.finals,
-        )
-
-    def only_report(self) -> dict[str, Any] | None:
-        """Return the arguments of `functions.REPORT`, if one report is all there is."""
-        if len(self.reports) != 1 or self.params or self.user_attrs or self.system_attrs or self.finals:
-            return None
-        [(step, reported)] = self.reports.items()
-        value, kind = stored_number(reported, nan=True)
-        return {"step": step, "value": value, "value_type": kind}
-
-    def arguments(self) -> dict[str, Any]:
-        """Return this as arguments of `functions.WRITE`."""
-        given: dict[str, Any] = {}
-        if self.params:
-            given["param_names"] = list(self.params)
-            given["param_values"] = [value for value, _ in self.params.values()]
-            given["param_distributions"] = [text for _, text in self.params.values()]
-        if self.user_attrs:
-            given |= {"user_keys": list(self.user_attrs), "user_values": list(self.user_attrs.values())}
-        if self.system_attrs:
-            given |= {"system_keys": list(self.system_attrs), "system_values": list(self.system_attrs.values())}
-        if self.reports:
-            stored = [stored_number(value, nan=True) for value in self.reports.values()]
-            given["steps"] = list(self.reports)
-            given["reported"], given["reported_types"] = ([*column] for column in zip(*stored, strict=True))
-        if self.finals:
-            stored = [stored_number(value, nan=False) for value in self.finals]
-            given["finals"], given["final_types"] = ([*column] for column in zip(*stored, strict=True))
-        return given
 
 
 class OwnTrial:
@@ -84,6 +35,7 @@ class OwnTrial:
         self.lock = threading.RLock()
         self.n_lost = n_lost  # connections, when it was last written to
         self.pending = Pending()
+        self.reported_at = -math.inf  # when a report was last sent, on the monotonic clock
         self._trial = trial
 
     @property
@@ -135,6 +87,14 @@ class OwnTrial:
             self.pending.system_attrs.update(texts)
             self._trial.system_attrs.update({key: json.loads(text) for key, text in texts.items()})
 
+    def set_report(self, step: int, value: float, texts: Mapping[str, str]) -> None:
+        """Report a value, with user attributes given as JSON."""
+        with self.lock:
+            self.pending.reports[step] = value
+            self._trial.intermediate_values[step] = value
+            if texts:
+                self.set_user_attrs(texts)
+
     def everything(self) -> Pending:
         """Return all that was ever written to the trial, to be written again."""
         distributions = self._trial.distributions
@@ -149,12 +109,15 @@ class OwnTrial:
         )
 
     def wrote(self, writes: Pending) -> None:
-        """Take in writes that reached the database, and all that lingered with them."""
-        if self.pending:
-            self.pending = Pending()
+        """Take in writes that reached the database, with all that lingered."""
+        self.pending = Pending()
         if writes.user_attrs:
             self._trial.user_attrs.update({key: json.loads(text) for key, text in writes.user_attrs.items()})
-        self._trial.intermediate_values.update(writes.reports)
+        if writes.system_attrs:
+            self._trial.system_attrs.update({key: json.loads(text) for key, text in writes.system_attrs.items()})
+        if writes.reports:
+            self._trial.intermediate_values.update(writes.reports)
+            self.reported_at = time.monotonic()
         if writes.finals:
             self._trial.values = writes.finals
 
@@ -165,6 +128,48 @@ class OwnTrial:
         trial.values = values or trial.values
         trial.datetime_complete = complete
         return trial
+
+
+@dataclass(frozen=True)
+class Census:
+    """How many trials a study has, as a claim counts them; see `functions.CLAIM`, whose arguments these are.
+
+    Enough for a worker whose sampler looks at no other trials: it need not read any.
+    """
+
+    after: int = -1
+    last_number: int = -1
+    n_done: int = 0
+    unfinished: str = "{}"  # PostgreSQL's array, which only goes back to it
+    failed: str = "{}"
+
+
+class Rungs:
+    """What a study's trials reported at each rung of successive halving, each read once.
+
+    entries: for each attribute `completed_rung_*` the trials' numbers and values, as they were read; only added to.
+    """
+
+    def __init__(self) -> None:
+        self.entries: dict[str, list[tuple[int, float]]] = {}
+        self.after = -1  # the id of an attribute before which all have been read
+        self._lock = threading.Lock()
+        self._known: dict[str, set[int]] = {}
+        self._newest, self._reading = -1, 0  # at an earlier reading: the newest attribute, and its own transaction
+
+    def add_read(self, rows: Sequence[Sequence[Any]]) -> None:
+        """Take in the rows that `functions.RUNGS` returned."""
+        with self._lock:
+            _, newest, oldest_open, reading = rows[0][:4]
+            if oldest_open > self._reading:
+                self.after, self._newest, self._reading = self._newest, newest, reading
+            for *_, key, numbers, values in rows:
+                if key is not None:
+                    known = self._known.setdefault(key, set())
+                    read = zip(map(int, numbers[1:-1].split(",")), json.loads(f"[{values}]"), strict=True)
+                    new = [(number, value) for number, value in read if number not in known]
+                    self.entries.setdefault(key, []).extend(new)
+                    known.update(number for number, _ in new)
 
 
 class StudyMemory:
@@ -182,38 +187,42 @@ class StudyMemory:
     def forget_read(self, n_lost: int) -> None:
         """Start reading anew: a server that crashed may have taken back what was seen, and given its ids again."""
         self.n_lost = n_lost  # connections, until now
+        self.rungs = Rungs()
+        self.census = Census()
         self.distributions: dict[str, BaseDistribution] = {}
         self._by_number: list[FrozenTrial | None] = []
         self._n_placed = 0  # trials in it
         self._finished: dict[int, FrozenTrial] = {}
         self._unfinished: dict[int, FrozenTrial] = {}  # others', as last read
-        self._signatures: dict[int, int] = {}  # theirs, as last read
+        self._signatures: dict[int, int | None] = {}  # theirs, as last read
         self._ended_here: set[int] = set()  # by this process, and newer than what was read
         self._after, self._last_number = -1, -1  # the newest trial that was read: its id and number
         self._n_by_state = dict.fromkeys(TrialState, 0)
-        self._failed: set[int] = set()
         self._best: dict[StudyDirection, FrozenTrial] = {}
         for own in self.own.values():
             self._place(own.trial)
 
-    def seen(self) -> dict[str, Any]:
-        """Return what statements need to know that ask for changes or count the trials."""
+    def seen(self, ended_only: bool = False) -> dict[str, Any]:
+        """Return what statements need to know that ask for changes.
+
+        ended_only: trials that run or wait are of no interest.
+        """
         with self.lock:
             own = list(self.own)
+            known = {} if ended_only else self._signatures
+            unknown = 0 if ended_only else -1
             return {
                 "study_id": self.study_id,
                 "after": self._after,
                 "last_number": self._last_number,
                 "watched": [*self._unfinished, *own],
                 "signatures": [
-                    *(self._signatures.get(trial_id, -1) for trial_id in self._unfinished),
+                    *(known.get(trial_id, unknown) for trial_id in self._unfinished),
                     *[None] * len(own),
                 ],
                 "known": list(self._ended_here),
                 "own": own,
                 "newest_own": self._newest_own,
-                "n_done": self._n_by_state[TrialState.COMPLETE] + self._n_by_state[TrialState.PRUNED],
-                "failed": list(self._failed),
             }
 
     @property
@@ -221,7 +230,7 @@ class StudyMemory:
         """Whether so much was missed that a statement about what is new would look at many trials."""
         return self._after < 0 or self._newest_own - self._last_number > MANY_MISSED
 
-    def add_read(self, read: Collection[tuple[FrozenTrial, int]], seen: Mapping[str, Any]) -> None:
+    def add_read(self, read: Collection[tuple[FrozenTrial, int | None]], seen: Mapping[str, Any]) -> None:
         """Take in what came back when the changes since `seen` were asked for, all the time under the lock."""
         for trial, signature in read:
             if trial.state.is_finished():
@@ -306,8 +315,6 @@ class StudyMemory:
         self._finished[trial._trial_id] = trial
         self._place(trial)
         self._n_by_state[trial.state] += 1
-        if trial.state == TrialState.FAIL and "continued_by" not in trial.user_attrs:
-            self._failed.add(trial._trial_id)
         if trial.state == TrialState.COMPLETE and trial.values:
             self._compare(trial)
 

@@ -6,11 +6,14 @@ study at the same time. `studies` and `trials` beside this file hold its other p
 What a worker may rely on:
 
 - Reports, states and values are in the database when the call returns, for all to see, and everything set on the trial
-  before is there with them. Parameters and attributes set on a trial that this process runs travel with its next
-  report or end, or by themselves after LINGER_S, whichever comes first; this process sees them at once.
+  before is there with them.
+- On a trial that this process runs, parameters, attributes, and reports that follow the one before within LINGER_S
+  travel together: with the trial's next report or end, or by themselves after LINGER_S, whichever comes first. This
+  process sees them at once. Epochs that take longer than LINGER_S never linger.
 - A trial's creation waits for the server's disk, and so for the end of the trial before it. Reports and ends do not
   wait themselves: a server that crashes may forget the last fraction of a second of a running or just ended trial. Its
-  worker still has it in memory, and writes it again when it is connected again.
+  worker still has it in memory, and writes it again when it is connected again. Behind a pooler, where it would not
+  notice, every write waits for the disk.
 - A trial that this process created or popped is its own: it is read from memory until it ends. If somebody else ended
   it, the next write says so (UpdateFinishedTrialError), as do the next heartbeat and the next reading of all trials.
 - When the server goes away, a statement waits for it for up to `wait_s` seconds, and then raises StorageUnreachable.
@@ -31,6 +34,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from studies.storage import functions, sql
 from studies.storage.connections import Connections
+from studies.storage.memory import UNFINISHED
 from studies.storage.rows import trial_from
 from studies.storage.tables import ensure_tables
 from studies.storage.trials import TrialStore
@@ -128,7 +132,7 @@ class PostgresStorage(TrialStore, BaseHeartbeat):
                 raise self._gone(study_id)
             if not waiting:
                 return []
-        self._read_changes(study)
+        self._read_changes(study, ended_only=wanted is not None and wanted.isdisjoint(UNFINISHED))
         trials = study.trials(wanted)
         return copy.deepcopy(trials) if deepcopy else trials
 
@@ -143,7 +147,7 @@ class PostgresStorage(TrialStore, BaseHeartbeat):
         study = self._study(study_id)
         if len(study.directions) > 1:
             raise RuntimeError("Best trial can be obtained only for single-objective optimization.")
-        self._read_changes(study)
+        self._read_changes(study, ended_only=True)
         best = study.best(study.directions[0])
         if best is None:
             raise ValueError("No trials are completed yet.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 from collections.abc import Iterable, Sequence
@@ -32,6 +31,11 @@ def _number(value: float | str) -> float:
     if isinstance(value, str):
         return _NOT_FINITE[value] if value in _NOT_FINITE else float(value)
     return float(value)
+
+
+def _reports(text: str) -> dict[int, float]:
+    steps, values = text[1:-1].split("}{")
+    return dict(zip(map(int, steps.split(",")), map(float, values.split(",")), strict=True))
 
 
 def utc(moment: datetime | None) -> datetime | None:
@@ -79,7 +83,7 @@ def trial_from(row: Row) -> FrozenTrial:
         distributions=distributions,
         user_attrs=attrs_from(json.loads(user_attrs)) if user_attrs else {},
         system_attrs=attrs_from(json.loads(system_attrs)) if system_attrs else {},
-        intermediate_values={step: _number(value) for step, value in json.loads(reports)} if reports else {},
+        intermediate_values=_reports(reports) if reports else {},
         trial_id=trial_id,
     )
 
@@ -94,10 +98,7 @@ def running_trial(trial_id: int, number: int, start: datetime) -> FrozenTrial:
 
 def detached(trial: FrozenTrial) -> FrozenTrial:
     """Return a copy that later writes to this trial do not reach; Optuna's `Trial` writes into what it is given."""
-    twin = copy.copy(trial)
-    twin.params = dict(trial.params)
-    twin.distributions = dict(trial.distributions)
-    twin.user_attrs = dict(trial.user_attrs)
-    twin.system_attrs = dict(trial.system_attrs)
-    twin.intermediate_values = dict(trial.intermediate_values)
+    twin = FrozenTrial.__new__(FrozenTrial)  # copy.copy goes through pickle's protocol and takes twice as long
+    for name, value in vars(trial).items():
+        vars(twin)[name] = dict(value) if type(value) is dict else value
     return twin

@@ -10,16 +10,18 @@ from __future__ import annotations
 # --- one trial with all that belongs to it ----------------------------------------------------------------------------
 
 # Rows as nested JSON arrays: one row a trial, and the parsing is json's, in C. What is not a finite number comes as the
-# name of its kind. Parameters keep the order in which they were suggested.
+# name of its kind. Parameters keep the order in which they were suggested. Reports, which are most of a study, come as
+# two arrays in PostgreSQL's form, {steps}{values}, at half of JSON's cost on either side.
 TRIAL_COLUMNS = """
     t.trial_id, t.number, t.state, t.datetime_start, t.datetime_complete,
     (SELECT json_agg(json_build_array(param_name, param_value, distribution_json) ORDER BY param_id)
      FROM trial_params c WHERE c.trial_id = t.trial_id)::text,
     (SELECT json_agg(CASE value_type WHEN 'FINITE' THEN to_json(value) ELSE to_json(value_type) END ORDER BY objective)
      FROM trial_values c WHERE c.trial_id = t.trial_id)::text,
-    (SELECT json_agg(json_build_array(step, CASE intermediate_value_type WHEN 'FINITE'
-                                            THEN to_json(intermediate_value) ELSE to_json(intermediate_value_type) END))
-     FROM trial_intermediate_values c WHERE c.trial_id = t.trial_id)::text,
+    (SELECT array_agg(step)::text || array_agg(CASE intermediate_value_type
+            WHEN 'FINITE' THEN intermediate_value WHEN 'NAN' THEN 'NaN'
+            WHEN 'INF_POS' THEN 'Infinity' ELSE '-Infinity' END)::text
+     FROM trial_intermediate_values c WHERE c.trial_id = t.trial_id),
     (SELECT json_agg(json_build_array(key, value_json))
      FROM trial_user_attributes c WHERE c.trial_id = t.trial_id)::text,
     (SELECT json_agg(json_build_array(key, value_json))
@@ -139,5 +141,3 @@ FROM studies s ORDER BY s.study_id"""
 HAS_TABLES = "SELECT to_regclass('alembic_version') IS NOT NULL"
 READ_SCHEMA_VERSION = "SELECT version_num FROM alembic_version"
 HAS_FUNCTIONS = "SELECT to_regproc(%(name)s) IS NOT NULL"
-# Held by whoever creates tables or functions, until its transaction ends; the ledger takes the same.
-LOCK_CREATION = "SELECT pg_advisory_xact_lock(hashtext('studies'), hashtext('ledger'))"

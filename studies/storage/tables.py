@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing
 
 import psycopg2
 from optuna.exceptions import StorageInternalError
@@ -23,13 +22,11 @@ def ensure_tables(connections: Connections) -> None:
     there = connections.run(sql.HAS_TABLES, {}, wait_s=0) == [(True,)]
     if there and connections.run(sql.READ_SCHEMA_VERSION, {}) == [(SCHEMA_VERSION,)] and _has_functions(connections):
         return
-    with closing(connections.connect()) as lock, lock.cursor() as cursor:
-        # PostgreSQL's CREATE ... IF NOT EXISTS fails when two run at once.
-        cursor.execute(sql.LOCK_CREATION)
+    # PostgreSQL's CREATE ... IF NOT EXISTS fails when two run at once. The ledger takes the same lock.
+    with connections.alone("ledger") as cursor:
         _create_tables(connections)
         if not _has_functions(connections):
             cursor.execute(functions.DEFINITIONS)
-        lock.commit()
 
 
 def _has_functions(connections: Connections) -> bool:

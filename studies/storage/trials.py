@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from optuna.distributions import BaseDistribution, check_distribution_compatibility
@@ -17,20 +18,19 @@ from optuna.trial import FrozenTrial, TrialState
 from studies.errors import StudiesError
 from studies.storage import functions, sql
 from studies.storage.connections import Rows, Statement
-from studies.storage.memory import OwnTrial, Pending, StudyMemory
-from studies.storage.rows import distribution_from, distribution_text, running_trial, trial_from, utc
+from studies.storage.memory import Census, OwnTrial, StudyMemory
+from studies.storage.rows import distribution_from, running_trial, trial_from, utc
 from studies.storage.studies import StudyStore
+from studies.storage.writes import Parameters, Pending, floats_of, param_texts_of, statement_of, texts_of
 
 LINGER_S = 0.05
-
-Parameters = Mapping[str, tuple[float, BaseDistribution]]
 
 
 @dataclass(frozen=True, eq=False)
 class Ended:
-    """A trial that ended here, and how to end it again. n_lost: connections, when it ended."""
+    """A trial that ended here. again: how to end it again. n_lost: connections, when it ended."""
 
-    again: Statement
+    again: Callable[[], Statement]
     n_lost: int
 
 
@@ -63,20 +63,23 @@ class TrialStore(StudyStore):
         failed one that another continues (user attribute `continued_by`). It is kept exactly, whoever else claims.
         """
         study = self._study(study_id)
-        if study.is_behind:
-            self._read_changes(study)
         start = datetime.now()
-        more = {"n_trials": n_trials, "start": utc(start)}
+        more = {"study_id": study_id, "n_trials": n_trials, "start": utc(start)}
+
+        def statement() -> Statement:
+            self._forget_lost(study)
+            return functions.CALL_CLAIM, vars(study.census) | more
+
         with self._settling():
-            rows = self._connections.run(
-                lambda: (functions.CALL_CLAIM, self._seen(study) | more), recover=self._started(study, start)
-            )
+            rows = self._connections.run(statement, recover=self._started(study, start))
         if not rows:
             self._settle()
             return None
-        trial_id, number, popped = rows[0]
+        trial_id, number, popped, *census = rows[0]
         if trial_id is None:
             raise self._gone(study_id)
+        if census:
+            study.census = Census(*census)
         if popped:
             self._adopt_popped(trial_id)
         else:
@@ -90,11 +93,11 @@ class TrialStore(StudyStore):
         }
         self._check_compatible(study, params)
         given = Pending(
-            params=_param_texts(params),
-            user_attrs=_texts(template.user_attrs),
-            system_attrs=_texts(template.system_attrs),
+            params=param_texts_of(params),
+            user_attrs=texts_of(template.user_attrs),
+            system_attrs=texts_of(template.system_attrs),
             reports={step: float(value) for step, value in template.intermediate_values.items()},
-            finals=_floats(template.values),
+            finals=floats_of(template.values),
         ).arguments()
         # It takes writes until it is ended.
         ended = template.state.is_finished()
@@ -128,7 +131,7 @@ class TrialStore(StudyStore):
         own = self._own(trial_id)
         if own is None:
             self._check_compatible(self._study(self._unfinished_study_id(trial_id)), params)
-            self._write(trial_id, None, Pending(params=_param_texts(params)))
+            self._write(trial_id, None, Pending(params=param_texts_of(params)))
         else:
             self._check_compatible(own.study, params)
             own.set_params(params)
@@ -136,7 +139,7 @@ class TrialStore(StudyStore):
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
         """Set a user attribute of a trial."""
-        texts = _texts({key: value})
+        texts = texts_of({key: value})
         own = self._own(trial_id)
         if own is None:
             self._write(trial_id, None, Pending(user_attrs=texts))
@@ -146,7 +149,7 @@ class TrialStore(StudyStore):
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
         """Set an attribute that Optuna itself keeps on a trial."""
-        texts = _texts({key: value})
+        texts = texts_of({key: value})
         own = self._own(trial_id)
         if own is None:
             self._write(trial_id, None, Pending(system_attrs=texts))
@@ -159,9 +162,34 @@ class TrialStore(StudyStore):
         self.record_epoch(trial_id, step, intermediate_value, {})
 
     def record_epoch(self, trial_id: int, step: int, value: float, user_attrs: Mapping[str, Any]) -> None:
-        """Report a value and set user attributes, in one statement with all that was set before."""
-        writes = Pending(user_attrs=_texts(user_attrs), reports={int(step): float(value)})
-        self._write(trial_id, self._own(trial_id), writes)
+        """Report a value and set user attributes, in one statement with all that was set before.
+
+        Reports that follow each other faster than LINGER_S linger, and so travel together.
+        """
+        step, value, texts = int(step), float(value), texts_of(user_attrs)
+        own = self._own(trial_id)
+        if own is None or time.monotonic() > own.reported_at + LINGER_S:
+            self._write(trial_id, own, Pending(user_attrs=texts, reports={step: value}))
+        else:
+            own.set_report(step, value, texts)
+            self._linger()
+
+    def complete_rung(self, trial_id: int, rung: str, value: float) -> list[tuple[int, float]]:
+        """Set a `completed_rung_*` attribute; return the numbers and values of all trials that have it, this one too.
+
+        One statement, which returns what is new since the last; the list only grows, or is replaced by another.
+        """
+        own = self._own(trial_id)
+        study = self._study(self._unfinished_study_id(trial_id)) if own is None else own.study
+        self._forget_lost(study)
+        rungs = study.rungs
+
+        def then_read(write: Statement) -> Statement:
+            more = {"study_id": study.study_id, "after_attribute": rungs.after}
+            return functions.call_rungs(write[0]), {**write[1], **more}
+
+        rungs.add_read(self._write(trial_id, own, Pending(system_attrs=texts_of({rung: value})), then=then_read))
+        return rungs.entries[rung]
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
         """Change a trial's state and set its values; False when it should start but runs already."""
@@ -170,7 +198,7 @@ class TrialStore(StudyStore):
             return True
         own = self._own(trial_id)
         if own is not None or values:
-            self._write(trial_id, own, Pending(finals=_floats(values)))
+            self._write(trial_id, own, Pending(finals=floats_of(values)))
         given = {"trial_id": trial_id, "start": utc(datetime.now())}
         if state == TrialState.RUNNING:
             return self._start(given)
@@ -189,12 +217,11 @@ class TrialStore(StudyStore):
         """End a trial: state, values and last user attributes, in one statement with all that was set before."""
         complete = datetime.now()
         own = self._own(trial_id)
-        writes = Pending(user_attrs=_texts(user_attrs or {}), finals=_floats(values))
+        writes = Pending(user_attrs=texts_of(user_attrs or {}), finals=floats_of(values))
         ending = {"ending": state.name, "complete": utc(complete)}
         self._write(trial_id, own, writes, ending)
         if own is not None:
-            again = _statement(trial_id, own.everything().with_more(writes), ending, soon=False, start=own.start)
-            self._unsettled.append(Ended(again, own.n_lost))
+            self._unsettled.append(Ended(partial(_again, own, writes, ending), own.n_lost))
             own.study.add_ended(own.finished(state, writes.finals, complete))
 
     def flush(self, *, wait_s: float | None = None) -> None:
@@ -221,36 +248,50 @@ class TrialStore(StudyStore):
         writes: Pending,
         ending: Mapping[str, Any] | None = None,
         wait_s: float | None = None,
-    ) -> None:
-        """Send writes to a trial, with what lingers of an own one; say why when it takes none."""
+        then: Callable[[Statement], Statement] = lambda write: write,
+    ) -> Rows:
+        """Send writes to a trial, with what lingers of an own one; say why when it takes none.
+
+        then: puts a question around the write, whose rows are returned.
+        """
         if own is None:
-            sent = self._send(trial_id, lambda: _statement(trial_id, writes, ending, soon=False), ending, wait_s)
+            rows = self._send(
+                trial_id, lambda: then(statement_of(trial_id, writes, ending, soon=False)), ending, wait_s
+            )
         else:
             with own.lock:
-                sent = self._send_own(own, writes, ending, wait_s)
-        if not sent:
+                rows = self._send_own(own, writes, ending, wait_s, then)
+        if rows and rows[0][0] is False:
             self._disown(trial_id)
             self._unfinished_study_id(trial_id)
             raise UpdateFinishedTrialError(f"The trial with id {trial_id} was taken from this process.")
+        return rows
 
-    def _send_own(self, own: OwnTrial, writes: Pending, ending: Mapping[str, Any] | None, wait_s: float | None) -> bool:
+    def _send_own(
+        self,
+        own: OwnTrial,
+        writes: Pending,
+        ending: Mapping[str, Any] | None,
+        wait_s: float | None,
+        then: Callable[[Statement], Statement],
+    ) -> Rows:
         together = own.pending.with_more(writes) if own.pending else writes
         if not (together or ending):
-            return True
+            return []
 
         def statement() -> Statement:
             if own.n_lost == self._connections.n_lost:
-                return _statement(own.id, together, ending, soon=True)
+                return then(statement_of(own.id, together, ending, soon=not self._connections.pooled))
             # A server that crashed may have lost what it did not wait for the disk for, even the trial. What was
             # written to the trial is all here; `start` tells whether it is still this one.
             everything = own.everything().with_more(together)
-            return _statement(own.id, everything, ending, soon=False, start=own.start)
+            return then(statement_of(own.id, everything, ending, soon=False, start=own.start))
 
-        sent = self._send(own.id, statement, ending, wait_s)
-        if sent:
+        rows = self._send(own.id, statement, ending, wait_s)
+        if rows[0][0] is not False:
             own.n_lost = self._connections.n_lost
-            own.wrote(writes)
-        return sent
+            own.wrote(together)
+        return rows
 
     def _send(
         self,
@@ -258,12 +299,12 @@ class TrialStore(StudyStore):
         statement: Callable[[], Statement],
         ending: Mapping[str, Any] | None,
         wait_s: float | None,
-    ) -> bool:
+    ) -> Rows:
         def ended() -> Rows:
             rows = self._connections.run(sql.READ_STATE, {"trial_id": trial_id})
             return [row for row in rows if ending and (row[1], row[4]) == (ending["ending"], ending["complete"])]
 
-        return self._connections.run(statement, recover=ended, wait_s=wait_s)[0][0] is not False
+        return self._connections.run(statement, recover=ended, wait_s=wait_s)
 
     def _unfinished_study_id(self, trial_id: int) -> int:
         """Return the study of a trial that may be written to; otherwise raise what Optuna prescribes."""
@@ -300,12 +341,17 @@ class TrialStore(StudyStore):
         for study in list(self._studies.values()):
             study.disown(trial_id)
 
-    def _seen(self, study: StudyMemory) -> dict[str, Any]:
+    def _seen(self, study: StudyMemory, ended_only: bool = False) -> dict[str, Any]:
+        with study.lock:
+            self._forget_lost(study)
+            return study.seen(ended_only)
+
+    def _forget_lost(self, study: StudyMemory) -> None:
+        """After a connection was lost, start reading anew."""
         with study.lock:
             if study.n_lost != self._connections.n_lost:
                 self._end_again()
                 study.forget_read(self._connections.n_lost)
-            return study.seen()
 
     @contextmanager
     def _settling(self) -> Iterator[None]:
@@ -327,15 +373,15 @@ class TrialStore(StudyStore):
         """After a connection was lost, end what a crashed server may have forgotten the end of."""
         for ended in list(self._unsettled):
             if ended.n_lost != self._connections.n_lost:
-                self._connections.run(*ended.again)
+                self._connections.run(ended.again)
 
-    def _read_changes(self, study: StudyMemory) -> None:
-        """Read what is new in a study since the last time."""
+    def _read_changes(self, study: StudyMemory, ended_only: bool = False) -> None:
+        """Read what is new in a study since the last time; with `ended_only`, what has ended or is new."""
         with study.lock:
             seen: dict[str, Any] = {}
 
             def statement() -> Statement:
-                seen.update(self._seen(study))
+                seen.update(self._seen(study, ended_only))
                 return functions.CALL_CHANGES, seen
 
             rows = self._connections.run(statement)
@@ -358,29 +404,5 @@ class TrialStore(StudyStore):
             self.flush(wait_s=0)
 
 
-def _statement(
-    trial_id: int,
-    writes: Pending,
-    ending: Mapping[str, Any] | None,
-    *,
-    soon: bool,
-    start: datetime | None = None,
-) -> Statement:
-    if ending is None and soon and (report := writes.only_report()) is not None:
-        return functions.CALL_REPORT, report | {"trial_id": trial_id}
-    given = writes.arguments() | {"soon": soon} | dict(ending or {})
-    if start is not None:
-        given["start"] = utc(start)
-    return functions.call_write(given), given | {"trial_id": trial_id}
-
-
-def _texts(attrs: Mapping[str, Any]) -> dict[str, str]:
-    return {key: json.dumps(value) for key, value in attrs.items()}
-
-
-def _param_texts(params: Parameters) -> dict[str, tuple[float, str]]:
-    return {name: (value, distribution_text(distribution)) for name, (value, distribution) in params.items()}
-
-
-def _floats(values: Sequence[float] | None) -> list[float] | None:
-    return None if values is None else [float(value) for value in values]
+def _again(own: OwnTrial, writes: Pending, ending: Mapping[str, Any]) -> Statement:
+    return statement_of(own.id, own.everything().with_more(writes), ending, soon=False, start=own.start)

@@ -103,13 +103,14 @@ def test_what_was_committed_survives_a_killed_server(settings: Settings) -> None
 def test_the_pid_of_a_killed_server_may_belong_to_another_program(settings: Settings) -> None:
     server = EmbeddedServer(settings)
     server.join()
-    pid_file = server.data / "postmaster.pid"
-    lines = pid_file.read_text().splitlines()
+    (socket_lock,) = server._sockets.glob(".s.PGSQL.*.lock")
+    locks = {lock: lock.read_text().splitlines() for lock in (server.data / "postmaster.pid", socket_lock)}
     os.kill(postmaster(server), signal.SIGKILL)
     time.sleep(0.5)
     bystander = subprocess.Popen(["sleep", "60"])
     try:
-        pid_file.write_text("\n".join([str(bystander.pid), *lines[1:]]) + "\n")
+        for lock, lines in locks.items():
+            lock.write_text("\n".join([str(bystander.pid), *lines[1:]]) + "\n")
         server.revive()
         assert server.answers()
         assert bystander.poll() is None

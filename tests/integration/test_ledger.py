@@ -75,6 +75,15 @@ def test_a_continuation_takes_the_place_of_its_trial(storage: Storage, study: op
     assert (again.number, again.params["x"]) == (1, x)
 
 
+def test_what_was_lost_before_it_had_parameters_leaves_no_seed(storage: Storage, study: optuna.Study) -> None:
+    trial_id = storage.optuna.claim_trial(study._study_id, n_trials=3)
+    assert trial_id is not None
+    optuna.Trial(study, trial_id).set_user_attr("seed", 5)
+    storage.optuna.flush()
+    continue_trial(storage, study, trial_id, "lost", max_retries=2)
+    assert study.get_trials()[1].user_attrs == {CONTINUES: 0, "retries": 1}
+
+
 def test_a_trial_is_retried_max_retries_times_and_a_stop_is_no_retry(storage: Storage, study: optuna.Study) -> None:
     worker = storage.ledger.enter(study._study_id, "cpu")
     reasons = ("lost", "stopped", "connection", "stopped", "lost")

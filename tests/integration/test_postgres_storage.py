@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 import time
@@ -22,6 +23,7 @@ from optuna.trial import TrialState, create_trial
 from studies.errors import StorageUnreachable
 from studies.storage import functions, sql, tables
 from studies.storage.connections import Connections
+from studies.storage.memory import Census
 from studies.storage.postgres import PostgresStorage
 
 MINIMIZE = [StudyDirection.MINIMIZE]
@@ -162,26 +164,35 @@ def test_what_lingers_arrives_with_the_report_and_by_itself(storage: PostgresSto
     assert seen.params == {"x": 0.5, "kind": "b"}
     assert (seen.intermediate_values, seen.user_attrs) == ({1: 0.25}, {"seconds": 3})
     storage.set_trial_user_attr(trial_id, "note", "late")
+    storage.record_epoch(trial_id, 2, 0.75, {})
     deadline = time.monotonic() + 20
-    while "note" not in rdb.get_trial(trial_id).user_attrs:
+    while "note" not in rdb.get_trial(trial_id).user_attrs or len(rdb.get_trial(trial_id).intermediate_values) < 2:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     storage.finish_trial(trial_id, TrialState.COMPLETE, [0.5], {"reason": "done"})
     assert rdb.get_trial(trial_id) == storage.get_trial(trial_id)
 
 
-def test_own_trial_ended_by_somebody_else(storage: PostgresStorage, other: PostgresStorage) -> None:
+def test_own_trial_ended_by_somebody_else(
+    storage: PostgresStorage, other: PostgresStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("studies.storage.trials.LINGER_S", 60)
     study_id = storage.create_new_study(MINIMIZE)
-    first, second, third = (storage.create_new_trial(study_id) for _ in range(3))
-    for trial_id in (first, second, third):
+    first, second, third, fourth = (storage.create_new_trial(study_id) for _ in range(4))
+    storage.set_trial_intermediate_value(fourth, 0, 1.0)
+    for trial_id in (first, second, third, fourth):
         other.set_trial_state_values(trial_id, TrialState.FAIL)
     with pytest.raises(UpdateFinishedTrialError):
         storage.set_trial_intermediate_value(first, 0, 1.0)
     storage.record_heartbeat(second)
     assert storage.get_trial(second).state == TrialState.FAIL
-    assert [trial.state for trial in storage.get_all_trials(study_id)] == [TrialState.FAIL] * 3
+    storage.set_trial_intermediate_value(fourth, 1, 1.0)  # lingers
+    with pytest.raises(UpdateFinishedTrialError):
+        storage.set_trial_state_values(fourth, TrialState.COMPLETE, [1.0])
+    assert [trial.state for trial in storage.get_all_trials(study_id)] == [TrialState.FAIL] * 4
     with pytest.raises(UpdateFinishedTrialError):
         storage.set_trial_state_values(third, TrialState.COMPLETE, [1.0])
+    storage._timer.cancel()  # type: ignore[union-attr]
 
 
 # --- heartbeats -------------------------------------------------------------------------------------------------------
@@ -289,6 +300,9 @@ def _count(storage: PostgresStorage, monkeypatch: pytest.MonkeyPatch) -> list[st
     storage._connections.close()
     monkeypatch.setattr(Connections, "connect", connect)
     monkeypatch.setattr("studies.storage.trials.LINGER_S", 60)
+    if storage._timer is not None:  # what started before must not send in between
+        storage._timer.cancel()
+        storage._timer = None
     Counting.sent.clear()
     return Counting.sent
 
@@ -303,12 +317,31 @@ def test_statements_of_a_trial(storage: PostgresStorage, monkeypatch: pytest.Mon
     trial.suggest_categorical("kind", ["a", "b"])
     assert len(sent) == 2  # is anything waiting; create
     for step in range(3):
+        storage._own(trial._trial_id).reported_at = -math.inf  # type: ignore[union-attr]  # long ago
         trial.set_user_attr(f"seconds_{step}", 1.5)
         trial.report(0.5, step)
         assert not trial.should_prune()  # between rungs
     assert len(sent) == 2 + 3
     study.tell(trial, 0.5)
     assert len(sent) == 2 + 3 + 1
+    storage._timer.cancel()  # type: ignore[union-attr]
+
+
+def test_reports_faster_than_a_statement_travel_together(
+    storage: PostgresStorage, rdb: RDBStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study_id = storage.create_new_study(MINIMIZE)
+    storage.get_study_directions(study_id)
+    sent = _count(storage, monkeypatch)
+    trial_id = storage.create_new_trial(study_id)
+    for step in range(100):
+        storage.record_epoch(trial_id, step, float(step), {"last": step})
+    assert storage.get_trial(trial_id).intermediate_values == {step: float(step) for step in range(100)}
+    assert (rdb.get_trial(trial_id).intermediate_values, rdb.get_trial(trial_id).user_attrs) == ({0: 0.0}, {"last": 0})
+    storage.finish_trial(trial_id, TrialState.COMPLETE, [0.5])
+    assert len(sent) == 3  # create, the first report, everything else
+    assert rdb.get_trial(trial_id) == storage.get_trial(trial_id)
+    assert rdb.get_trial(trial_id).user_attrs == {"last": 99}
     storage._timer.cancel()  # type: ignore[union-attr]
 
 
@@ -387,15 +420,19 @@ def test_functions_read_no_table_through(storage: PostgresStorage, many_trials: 
     connection = psycopg2.connect(database_url)
     with connection, connection.cursor() as cursor:
         given = study.seen() | {"n_trials": 10**6, "start": datetime.now(), "state": "RUNNING"}
+        census = vars(study.census)
         writes = {"user_keys": ["a"], "user_values": ["1"], "steps": [1], "reported": [0.5], "reported_types": ["NAN"]}
         for _ in range(8):  # a plan is kept after the fifth call
-            cursor.execute(functions.CALL_CLAIM, given)
-            [(trial_id, number, _)] = cursor.fetchall()
+            cursor.execute(functions.CALL_CLAIM, given | census)
+            [(trial_id, number, _, *counted)] = cursor.fetchall()
+            census = vars(Census(*counted))
             cursor.execute(functions.CALL_REPORT, {"trial_id": trial_id, "step": 0, "value": 1, "value_type": "FINITE"})
             cursor.execute(functions.call_write(writes), writes | {"trial_id": trial_id})
             cursor.execute(functions.CALL_CHANGES, given)
             assert len(cursor.fetchall()) == 1 + number - 3000
             cursor.execute(functions.CALL_IS_WAITING, given)
+            for after in (-1, 10):
+                cursor.execute(functions.call_rungs("true"), given | {"after_attribute": after})
             cursor.execute(functions.CALL_CREATE, given)
             cursor.execute("DELETE FROM trials WHERE trial_id = %s", cursor.fetchall()[0][:1])
         cursor.execute(

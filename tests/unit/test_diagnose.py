@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
-from studies.report.diagnose import Verdict, diagnose, first_verdict
+from studies.report.diagnose import ENDED, Verdict, diagnose, first_verdict
 from studies.report.summary import Trial
 
-from ..reports import make_report, make_trial
+from ..reports import make_report, make_spec, make_trial
 
 GOOD = [0.3, 0.5, 0.6, 0.65, 0.66, 0.66]
 
@@ -136,3 +139,32 @@ def test_a_first_verdict_is_that_of_a_study_of_one_unfinished_trial() -> None:
     assert first_verdict(rising, spec, data).word == "still improving at max_epochs"
     assert first_verdict(useless, spec, data).word == "no better than the baseline"
     assert first_verdict(useless, spec, {"summary": None}).word == "ok"
+
+
+numbers = st.floats(allow_nan=True, allow_infinity=True)
+metrics = st.dictionaries(
+    st.sampled_from(["value", "train_loss", "validation_loss", "accuracy", "baseline_value"]), numbers
+)
+
+
+@given(
+    curve=st.dictionaries(st.integers(0, 200), numbers, max_size=12),
+    history=st.lists(metrics, max_size=12),
+    state=st.sampled_from(ENDED),
+    max_epochs=st.integers(1, 12),
+    direction=st.sampled_from(["maximize", "minimize"]),
+    n_classes=st.sampled_from([None, 1, 2, 3, 632]),
+)
+@example({98: 0.1, 99: 0.2, 100: 0.3}, [], "complete", 1, "maximize", None)
+@settings(deadline=None)
+def test_a_verdict_of_any_curve(
+    curve: dict[int, float], history: Any, state: str, max_epochs: int, direction: str, n_classes: int | None
+) -> None:
+    """A worker judges a trial of a plain function, too, which may report anything at any step."""
+    trial = replace(
+        make_trial(0, [], state=state),
+        curve=dict(sorted(curve.items())),
+        attributes={"history": history, "metrics": history[-1] if history else None},
+    )
+    spec = make_spec(metric="value", direction=direction, max_epochs=max_epochs)
+    assert first_verdict(trial, spec, {"summary": {"classes": n_classes}}).word

@@ -244,3 +244,11 @@ def test_the_value_of_a_pruned_trial_is_none_of_its_batch_size() -> None:
 )
 def test_number(value: float | None, expected: str) -> None:
     assert number(value) == expected
+
+
+def test_a_plain_function_may_report_what_is_not_finite() -> None:
+    odd = [make_trial(n, [0.5, 0.6], state="pruned") for n in range(2)]
+    curves = [{1: float("nan"), 2: 0.5, 9: float("inf")}, {0: float("-inf"), 3: float("nan")}]
+    trials = [replace(trial, curve=curve) for trial, curve in zip(odd, curves, strict=True)]
+    page = render(make_report([*trials, make_trial(2, [0.4, 0.5])]), "html")
+    assert "Learning curves" in page

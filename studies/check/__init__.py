@@ -1,0 +1,135 @@
+"""Is a study sound? Found out before any hour is spent on it.
+
+    result = check(spec, settings, seconds=60)
+    result.sound, result.findings, result.facts, result.not_checked
+
+The objective is imported in a process of its own (`inside`), and every training is watched in yet another one
+(`isolate`, `observe`, `watch`), so that whatever it does is a finding and never the end of the check. What is looked
+for is in `checks/`: <- ADD A CHECK: one file there, and one line in its `CHECKS`.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+from studies.check.findings import Fact, Finding, NotChecked, Result
+from studies.check.isolate import SHARE_OF_MEMORY, death, free_bytes, innermost, where_now
+from studies.check.source import Source
+from studies.errors import StudiesError
+
+if TYPE_CHECKING:
+    from studies.settings import Settings
+    from studies.spec import StudySpec
+
+__all__ = ["SECONDS", "Fact", "Finding", "NotChecked", "Result", "check"]
+
+SECONDS = 45.0  # for all trainings together; with importing torch it stays under a minute
+SILENCE_S = 60.0  # importing, and preparing without a word of progress, may take so long
+PATIENCE_S = 5.0
+POLL_S = 0.05
+
+
+def check(
+    spec: StudySpec,
+    settings: Settings,
+    progress: Callable[[str, float], None] = lambda what, fraction: None,
+    seconds: float = SECONDS,
+    memory_bytes: float | None = None,
+) -> Result:
+    """Check a study for `seconds` at most, not counting what it takes to import it and to prepare its data.
+
+    progress: told what is being done, and which share of it is behind. memory_bytes: the most that one training may
+    have, most of what is free without it. Raises ObjectiveRefused and SpaceRefused where the study and its objective
+    do not fit together, as launching it would.
+    """
+    from studies.check.inside import examine
+
+    started = time.monotonic()
+    result = Result(spec.name)
+    log = settings.directory("logs", spec.name) / f"check-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+    result.log = str(log)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["studies.check.preload"])
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=examine, args=(spec, settings, seconds, memory_bytes, sender, log, Path.cwd()))
+    process.start()
+    sender.close()
+    try:
+        _listen(receiver, process, result, progress, log, seconds)
+    finally:
+        receiver.close()
+        process.terminate()  # it takes its own children along
+        process.join(PATIENCE_S)
+        process.kill()
+        process.join()
+    result.seconds = round(time.monotonic() - started, 1)
+    return result
+
+
+def _listen(
+    receiver: Connection,
+    process: ForkServerProcess,
+    result: Result,
+    progress: Callable[[str, float], None],
+    log: Path,
+    seconds: float,
+) -> None:
+    """Put what the process says into the result, until it has said everything or cannot go on."""
+    stage, heard_at = "importing the objective", time.monotonic()
+    limit, silence_s = free_bytes() * SHARE_OF_MEMORY, max(SILENCE_S, seconds)
+    while True:
+        if not receiver.poll(POLL_S):
+            if time.monotonic() - heard_at > silence_s:
+                where = where_now(process.pid, log, Source())
+                return result.add(_broken(stage, f"did not end within {silence_s:.0f} s", where))
+            if _resident(process.pid) > limit:
+                where = where_now(process.pid, log, Source())
+                how = f"took more than {limit / 2**30:.1f} GiB of memory, and was ended"
+                return result.add(_broken(stage, how, where))
+            continue
+        try:
+            kind, content = receiver.recv()
+        except EOFError:
+            process.join()
+            return result.add(_broken(stage, f"ended its process: {death(process.exitcode)}", innermost(log, Source())))
+        heard_at = time.monotonic()
+        if kind == "error":
+            error: StudiesError = content
+            raise error
+        if kind == "told":
+            result.add(content)
+        elif kind == "checked":
+            result.checked.append(content)
+        elif kind == "done":
+            return None
+        else:
+            stage = content[0]
+            silence_s = max(SILENCE_S, seconds) + (seconds if stage.startswith("checking") else 0)
+            progress(*content)
+
+
+def _broken(stage: str, how: str, where: str | None) -> Finding:
+    return Finding(
+        "does-not-train",
+        "error",
+        f"{stage} {how}",
+        "no trial of this study can begin, and nothing else could be checked",
+        "mend the line; importing the module by hand shows the same, and the log has what it said",
+        where,
+    )
+
+
+def _resident(pid: int | None) -> int:
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0

@@ -1,0 +1,80 @@
+"""Does the objective ask for parameters that the space does not have?"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from studies.check.findings import Finding, Told
+from studies.check.subject import Subject
+
+TITLE = "parameters that are not declared"
+NEEDS_TRAINING = False
+
+
+def check(subject: Subject) -> Iterator[Told]:
+    """Look at what was asked for in every training so far."""
+    if subject.is_function:
+        yield from _suggested_otherwise(subject)
+        return
+    missing: dict[str, tuple[str | None, bool]] = {}
+    for seen in [subject.first, *(seen for _, _, seen in subject.tried)]:
+        for name, (where, has_default) in seen.missing.items():
+            survived = has_default or not seen.misses_a_parameter
+            if name not in missing or not survived:
+                missing[name] = where, survived
+    declared = subject.space.parameters
+    for name, (where, has_default) in missing.items():
+        if name in declared:
+            if not has_default:
+                yield _not_then(name, declared[name].when, where)
+        elif not has_default:
+            yield _not_declared(name, "every trial ends with KeyError", where, subject)
+        elif subject.source.is_in_objective(where):
+            # A default for what this objective has not is right in code that several share, and odd in its own.
+            why = "no trial gives it, so the code's default always counts; once edited, equal trials train differently"
+            yield _not_declared(name, why, where, subject)
+
+
+def _not_declared(name: str, why: str, where: str | None, subject: Subject) -> Finding:
+    meant = difflib.get_close_matches(name, subject.space.parameters, n=1)
+    fatal = "KeyError" in why or bool(meant)
+    hint = f"; did you mean {meant[0]}?" if meant else ""
+    return Finding(
+        "undeclared-parameter",
+        "error" if fatal else "warning",
+        f"{name} is read, and the space does not declare it{hint}",
+        why,
+        f"declare {name} in the space (a study file can fix it), or make it a constant",
+        where,
+    )
+
+
+def _not_then(name: str, when: Mapping[str, list[Any]], where: str | None) -> Finding:
+    under = " and ".join(f"{other} is {' or '.join(map(repr, values))}" for other, values in when.items())
+    return Finding(
+        "undeclared-parameter",
+        "error",
+        f"{name} is read in a trial that does not have it: it is declared only when {under}",
+        "such a trial ends with KeyError",
+        f"read it only then, or params.get({name!r}, ...)",
+        where,
+    )
+
+
+def _suggested_otherwise(subject: Subject) -> Iterator[Told]:
+    """A name that is suggested from another set of values in another trial: Optuna refuses, or mixes the two up."""
+    for name, parameter in subject.space.parameters.items():
+        for _, _, seen in subject.tried:
+            later = seen.suggested.parameters.get(name)
+            if later is not None and later.domain != parameter.domain:
+                yield Finding(
+                    "undeclared-parameter",
+                    "error",
+                    f"{name} is suggested from {parameter.domain} in one trial and from {later.domain} in another",
+                    "a sampler has one space for a name: changing choices are refused, changing ranges mislead it",
+                    "give each of the two its own name",
+                    seen.read.get(name),
+                )
+                break

@@ -1,0 +1,191 @@
+"""What the study will cost, and whether its trials fit into memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from statistics import mean
+from typing import Any
+
+from studies.check.checks.training import fails
+from studies.check.findings import Fact, Finding, NotChecked, Told
+from studies.check.isolate import SHARE_OF_MEMORY, free_bytes
+from studies.check.observe import Observation, Plan
+from studies.check.subject import FEW, Subject
+from studies.launchers.local import visible_gpus
+from studies.spec import Pruner, StudySpec
+
+TITLE = "memory and cost"
+NEEDS_TRAINING = True
+
+GIB = 2**30
+EXTREME_S = 4.0
+NOISE = 1.3  # a ratio of two short durations that means nothing
+
+
+def check(subject: Subject) -> Iterator[Told]:
+    """Time the first epoch; train the smallest and the largest trial for a few steps."""
+    yield from _memory(subject)
+    yield from _cost(subject)
+
+
+def _memory(subject: Subject) -> Iterator[Told]:
+    largest = _extreme(subject, max)
+    smallest = _extreme(subject, min)
+    for name, params in (("largest", largest), ("smallest", smallest)):
+        if subject.left_s() < 0:
+            yield NotChecked(f"the {name} trial", "there was no time left")
+            continue
+        plan = Plan(seconds=EXTREME_S, limits=FEW)
+        seen = subject.observe(params, plan)
+        given = ", ".join(f"{key} {value}" for key, value in params.items() if value != subject.first.params.get(key))
+        if seen.failure is not None and seen.failure.kind == "out of memory":
+            yield Finding(
+                "memory",
+                "error",
+                f"the {name} trial ({given}) does not fit: {seen.failure.detail}",
+                f"{free_bytes() / GIB:.1f} GiB are free here; such trials fail, and samplers suggest them again",
+                "narrow what makes it large in the study file's `space`, or use a machine with more memory",
+                seen.failure.where,
+            )
+        elif seen.failure is not None and seen.failure.kind == "hung":
+            yield NotChecked(f"the {name} trial", f"{given or 'the defaults'}: {seen.failure.detail}")
+        elif seen.failure is not None:
+            yield fails(seen.failure, f"with {given or 'the defaults'}")
+        else:
+            share = seen.peak_bytes / max(1.0, free_bytes() * SHARE_OF_MEMORY)
+            size = f"{seen.peak_bytes / GIB:.2f} GiB of memory ({'it fits' if share < 1 else 'it does not fit'})"
+            yield Fact(f"{name} trial", f"{size}: {given or 'the defaults'}")
+    if visible_gpus() and subject.spec.resources.gpus_per_worker:
+        yield NotChecked("the GPU's memory", "everything was measured on the CPU")
+
+
+def _extreme(subject: Subject, most: Any) -> dict[str, Any]:
+    """Return the values that take the most memory each, or the least; the default where it makes no difference."""
+    params = dict(subject.first.params)
+    by_name: dict[str, list[tuple[float, Any]]] = {}
+    for parameter, value, seen in subject.tried:
+        if not parameter.when and (seen.failure is None or seen.failure.kind == "out of memory"):
+            size = math.inf if seen.failure else seen.peak_bytes
+            by_name.setdefault(parameter.name, []).append((size, value))
+    for name, sizes in by_name.items():
+        low, high = min(size for size, _ in sizes), max(size for size, _ in sizes)
+        if high > 1.1 * low + GIB / 50:  # less is the noise of an allocator
+            params[name] = most(sizes, key=lambda pair: pair[0])[1]
+    if subject.is_function:
+        return params
+    return subject.defaults(params)
+
+
+def _cost(subject: Subject) -> Iterator[Told]:
+    spec = subject.spec
+    trial_s, how = _trial_s(subject)
+    if trial_s is None:
+        yield NotChecked("the cost", how)
+        return
+    factor = _average_factor(subject)
+    average = f"; {factor:.1f} times that on average over the space" if factor != 1 else ""
+    yield Fact("one trial" if subject.is_function else "one epoch", f"{how}, on one CPU thread{average}")
+    hours = trial_s * factor * spec.n_trials / 3600
+    length = "" if subject.is_function else f" x {spec.max_epochs} epochs"
+    cost = f"{spec.n_trials} trials{length}: {_time(hours * 3600)} with pruning off"
+    share = 1.0 if subject.is_function else typical_share(spec.pruner, spec.max_epochs)
+    if share < 1:
+        cost += f"; about {_time(hours * share * 3600)} with {spec.pruner.name}, typically {share:.0%} of the epochs"
+    yield Fact("the study", f"{cost}; one worker, one CPU thread")
+    yield from _limits(spec, hours * share, trial_s * factor)
+
+
+def _trial_s(subject: Subject) -> tuple[float | None, str]:
+    """Return how long a trial at the defaults takes, and what was measured of it; or None, and why not."""
+    first, n_epochs = subject.first, subject.spec.max_epochs
+    if subject.is_function:
+        trial_s = sum(first.epoch_s)
+        return (trial_s, f"{_time(trial_s)} at the middle") if first.whole else (None, "one call takes too long here")
+    if first.epoch_s:
+        return first.start_s + n_epochs * first.epoch_s[0], f"{_time(first.epoch_s[0])} at the defaults"
+    rows = (getattr(subject.data, "summary", None) or {}).get("train")
+    if not rows or not first.n_rows:
+        return None, f"one epoch takes more than {subject.first_s:.0f} s, and how much more is unclear"
+    epoch_s = rows * first.stepped_s / first.n_rows
+    told = f"{_time(epoch_s)} of training at the defaults, told from {first.n_rows} of {rows} rows"
+    return first.start_s + n_epochs * epoch_s, told
+
+
+def _average_factor(subject: Subject) -> float:
+    """Return how much longer than the defaults a trial takes on average, taking its parameters to act independently."""
+    by_name: dict[str, list[float]] = {}
+    for parameter, _, seen in subject.tried:
+        if (speed := _seconds_per_row(seen)) is not None:
+            by_name.setdefault(parameter.name, []).append(speed)
+    # The first that was tried of each is the default.
+    factors = [mean(speeds) / speeds[0] for speeds in by_name.values() if speeds[0] > 0]
+    return math.prod(factor for factor in factors if not 1 / NOISE < factor < NOISE)
+
+
+def _seconds_per_row(seen: Observation) -> float | None:
+    """Return a step's time per row, or that of whole epochs where no steps were seen.
+
+    Of the CPU, not by the clock: on a busy machine two short durations by the clock have no ratio.
+    """
+    if seen.failure is not None:
+        return None
+    if seen.n_rows:
+        return seen.stepped_cpu_s / seen.n_rows
+    return seen.cpu_s / len(seen.epoch_s) if seen.epoch_s and not seen.n_steps else None
+
+
+def typical_share(pruner: Pruner, max_epochs: int) -> float:
+    """Return the share of all epochs that are trained when each rung keeps the best 1 / reduction_factor of its trials.
+
+    That is what successive halving does with trials in step (Li et al., "A system for massively parallel
+    hyperparameter tuning", MLSys 2020); Hyperband has brackets that begin at later and later rungs. A median pruner
+    stops half of the trials at its first epoch, were no curves to cross.
+    """
+    if pruner.name == "none":
+        return 1.0
+    if pruner.name == "median":
+        first = min(pruner.min_epochs + 1, max_epochs)
+        return (first + 0.5 * (max_epochs - first)) / max_epochs
+    eta = pruner.reduction_factor
+
+    def of_bracket(skipped: int) -> float:
+        kept, spent, before, rung = 1.0, 0.0, 0, pruner.min_epochs * eta**skipped
+        while before < max_epochs:
+            end = min(rung, max_epochs)
+            spent, kept, before, rung = spent + kept * (end - before), kept / eta, end, rung * eta
+        return spent / max_epochs
+
+    if pruner.name == "successive_halving":
+        return of_bracket(0)
+    n_brackets = max(0, math.floor(math.log(max_epochs / pruner.min_epochs, eta) + 1e-9)) + 1
+    # As many trials for each bracket as Optuna's HyperbandPruner gives it.
+    weights = [math.ceil(n_brackets * eta**left / (left + 1)) for left in reversed(range(n_brackets))]
+    spent = sum(weight * of_bracket(skipped) for skipped, weight in enumerate(weights))
+    return float(spent / sum(weights))
+
+
+def _limits(spec: StudySpec, hours: float, trial_s: float) -> Iterator[Told]:
+    limits = spec.limits
+    if limits.gpu_hours is not None and hours > limits.gpu_hours:
+        yield Finding(
+            "over-its-limit",
+            "warning",
+            f"the study needs about {_time(hours * 3600)} here and stops at {limits.gpu_hours:g} gpu_hours",
+            f"here it ends after some {spec.n_trials * limits.gpu_hours / hours:.0f} of {spec.n_trials} trials",
+            "raise limits.gpu_hours, or lower n_trials or max_epochs",
+        )
+    if limits.trial_minutes is not None and trial_s > limits.trial_minutes * 60:
+        yield Finding(
+            "over-its-limit",
+            "warning",
+            f"a trial needs about {_time(trial_s)} here and ends at {limits.trial_minutes:g} minutes",
+            "its value is that of the epochs it had, which are fewer for slow settings",
+            "raise limits.trial_minutes, or lower max_epochs",
+        )
+
+
+def _time(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,97 @@
+"""Does a row's score depend on the row alone?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from studies.check.again import CLOSE
+from studies.check.findings import Finding, NotChecked, Told
+from studies.check.observe import Observation
+from studies.check.subject import Subject
+
+TITLE = "the evaluation"
+NEEDS_TRAINING = True
+
+
+def check(subject: Subject) -> Iterator[Told]:
+    """Look at what came after the first epoch's last step, and at what it gives when made again."""
+    first = subject.first
+    causes = {seen.name for seen in first.seen}
+    if "dropout-in-evaluation" in causes:
+        yield from _dropout(first)
+    if "batch-norm-in-evaluation" in causes:
+        yield from _batch_norm(first)
+    if not first.evaluated:
+        yield NotChecked(TITLE, "the first epoch did not come to it in time")
+        return
+    again = first.again
+    assert again is not None
+    where = subject.source.of(again.model) if again.model else None
+    if "dropout-in-evaluation" not in causes and _is_random(first):
+        yield Finding(
+            "evaluation-random",
+            "error",
+            "two evaluations of one model on the same rows differ",
+            "a trial's value is partly chance: pruning and the choice of the best follow it",
+            "call model.eval() before evaluating, and draw nothing at random there",
+            where,
+        )
+    if not causes & {"dropout-in-evaluation", "batch-norm-in-evaluation"} and not _is_random(first):
+        if again.mates is not None and again.mates > CLOSE:
+            yield _mates(f"the answers to half of a batch differ by {again.mates:.0%} from those in the whole", where)
+        if again.padding is not None and again.padding > CLOSE:
+            yield _mates(f"a few more columns of padding change the answers by {again.padding:.0%}", where)
+    if first.tested_twice is not None and again.random is None and not _is_random(first):
+        again.reasons.pop("random", None)
+    for name, reason in again.reasons.items():
+        if name != "padding":
+            yield NotChecked(f"the evaluation, {WORDS[name]}", reason)
+
+
+WORDS = {"random": "made twice", "mates": "with other rows in the batch"}
+
+
+def _is_random(first: Observation) -> bool:
+    if first.again is not None and first.again.random is not None and first.again.random > CLOSE:
+        return True
+    if first.tested_twice is None:
+        return False
+    one, other = first.tested_twice
+    return any(abs(one[name] - other.get(name, one[name])) > CLOSE * abs(one[name]) for name in one if "_s" not in name)
+
+
+def _dropout(first: Observation) -> Iterator[Finding]:
+    for seen in first.seen:
+        if seen.name == "dropout-in-evaluation":
+            yield Finding(
+                "dropout-in-evaluation",
+                "error",
+                f"dropout is on after the last training step of an epoch, with {seen.facts['share']:g} of the inputs",
+                "the score is that of a damaged network, and another one each time",
+                "call model.eval() before evaluating; F.dropout needs training=self.training, for it is on by default",
+                seen.where,
+            )
+
+
+def _batch_norm(first: Observation) -> Iterator[Finding]:
+    for seen in first.seen:
+        if seen.name == "batch-norm-in-evaluation":
+            yield Finding(
+                "batch-norm-in-evaluation",
+                "error",
+                "batch normalisation uses the batch's own mean after the last training step of an epoch",
+                "a row's score depends on the rows beside it, and evaluation changes the model",
+                "call model.eval() before evaluating and model.train() after it",
+                seen.where,
+            )
+
+
+def _mates(what: str, where: str | None) -> Finding:
+    return Finding(
+        "evaluation-depends-on-batch",
+        "error",
+        what,
+        "a row's score depends on the rows beside it: another batch size or order gives another value",
+        "leave padding out of means and maxima, normalise along the features, and call model.eval()",
+        where,
+    )

@@ -1,0 +1,108 @@
+"""What the labels say: their order, their balance, and what a constant answer scores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from studies.check.findings import Fact, Finding, NotChecked, Told
+from studies.check.observe import Observation
+from studies.check.subject import Subject
+
+TITLE = "the labels"
+NEEDS_TRAINING = True
+
+ENOUGH = 64  # labels to judge an order by
+IN_ORDER = 0.5  # of the way from chance to all neighbours alike
+UNFIT = 0.8  # a majority from which on accuracy says little
+
+
+def check(subject: Subject) -> Iterator[Told]:
+    """Look at the labels that losses of the first epoch were given."""
+    first = subject.first
+    trained, scored = first.labels.get(True), first.labels.get(False)
+    yield from _order(trained, scored, first.loss_at)
+    counted = scored if scored is not None else trained
+    share = _majority(first, counted)
+    yield from _balance(subject.spec.metric, share)
+    value = _baseline(subject, share, counted)
+    if value is None:
+        yield NotChecked("the baseline", f"what a constant answer scores does not follow from {subject.spec.metric}")
+    else:
+        yield Fact("baseline", f"a constant answer has {subject.spec.metric} {value:.4f}")
+
+
+def _order(trained: Any, scored: Any, where: str | None) -> Iterator[Told]:
+    """Compare how often neighbours have one class with how often chance would have it."""
+    if trained is None or len(trained) < ENOUGH:
+        yield NotChecked("class order", "no class labels were seen in a loss with a gradient")
+        return
+    known = trained if scored is None else np.concatenate([trained, scored])
+    shares = np.unique(known, return_counts=True)[1] / len(known)
+    by_chance = float((shares**2).sum())
+    alike = float((trained[1:] == trained[:-1]).mean())
+    if len(shares) < 2 or alike - by_chance < IN_ORDER * (1 - by_chance):
+        return
+    yield Finding(
+        "class-order",
+        "error",
+        f"training rows come in the order of their classes: {alike:.0%} of neighbours are of one class, and "
+        f"{by_chance:.0%} would be by chance",
+        "each step forgets the other classes for the present one; the last class trained wins the evaluation",
+        "shuffle the training rows anew in each epoch, such as with DataLoader(..., shuffle=True)",
+        where,
+    )
+
+
+def _majority(first: Observation, labels: Any) -> float | None:
+    """Return the share of the most frequent class."""
+    reported = first.trajectory.epochs[0] if first.trajectory.epochs else {}
+    if "baseline_accuracy" in reported:
+        return reported["baseline_accuracy"]
+    if labels is None or len(labels) < ENOUGH:
+        return None
+    return float(np.unique(labels, return_counts=True)[1].max() / len(labels))
+
+
+def _balance(metric: str, share: float | None) -> Iterator[Told]:
+    if "accuracy" not in metric.lower() and metric.lower() not in ("acc", "val_acc"):
+        return
+    if "balanced" in metric.lower():
+        return
+    if share is None:
+        yield NotChecked("the balance of the classes", "no class labels were seen")
+    elif share >= UNFIT:
+        yield Finding(
+            "metric-unfit",
+            "error",
+            f"the metric is {metric}, and {share:.1%} of the rows are of one class",
+            f"answering that class for everything scores {share:.4f}; the search may well end there",
+            "optimise balanced_accuracy, PR-AUC or F1, and keep accuracy as a second number",
+        )
+
+
+def _baseline(subject: Subject, share: float | None, labels: Any) -> float | None:
+    """Return what a constant answer scores, as the objective reports it or as it follows from the metric."""
+    first, metric = subject.first, subject.spec.metric
+    reported = first.trajectory.epochs[0] if first.trajectory.epochs else {}
+    for name in (f"baseline_{metric}", f"unigram_{metric}"):
+        if name in reported:
+            return reported[name]
+    kind = metric.lower()
+    if "balanced_accuracy" in kind:
+        n_classes = first.n_classes or (getattr(subject.data, "summary", None) or {}).get("classes")
+        return 1 / n_classes if n_classes else None
+    if "accuracy" in kind:
+        return share
+    if kind.endswith("r2"):
+        return 0.0
+    if "loss" in kind and labels is not None and len(labels):
+        shares = np.unique(labels, return_counts=True)[1] / len(labels)
+        return -float((shares * np.log(shares)).sum())
+    targets = first.targets.get(False, first.targets.get(True))
+    if targets is not None and targets.size and ("mse" in kind or "loss" in kind or "rmse" in kind):
+        return math.sqrt(float(targets.var())) if "rmse" in kind else float(targets.var())
+    return None

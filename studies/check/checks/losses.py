@@ -1,0 +1,108 @@
+"""Is the loss given what it expects?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from studies.check.findings import Finding, NotChecked, Told
+from studies.check.observe import Observation
+from studies.check.subject import Subject
+from studies.check.watch import BOUNDS, Seen
+
+TITLE = "what the loss is given"
+NEEDS_TRAINING = True
+
+FEW = 0.01  # of the targets may be outliers
+
+
+def check(subject: Subject) -> Iterator[Told]:
+    """Look at every loss of the first epoch."""
+    first = subject.first
+    bounded = [seen for seen in first.seen if seen.name == "bounded-logits"]
+    # What is trained on says it; the same model's evaluation need not say it again.
+    for seen in [seen for seen in bounded if seen.facts["trained_on"]] or bounded:
+        yield _bounded_logits(seen)
+    for seen in first.seen:
+        if seen.name == "loss-broadcasts":
+            yield _broadcasts(seen)
+        elif seen.name == "bounded-output" and seen.facts["outside"] > FEW * seen.facts["of"]:
+            yield _bounded_output(seen, first)
+    if not first.n_rows:
+        yield NotChecked(TITLE, "no loss of torch with a gradient was seen: the training computes its own")
+
+
+def lowest(activation: str, n_classes: int, positives: float | None) -> float:
+    """Return the least mean cross entropy that a bounded output can reach, in nats.
+
+    With logits between a and b, the true class at b and all others at a: ln(1 + (K - 1) exp(a - b)). For one logit of
+    a binary loss, positives (their share) at b and the rest at a: ln(1 + exp(-b)) and ln(1 + exp(a)).
+    """
+    low, high = BOUNDS[activation]
+    if positives is None:
+        return math.log1p((n_classes - 1) * math.exp(low - high))
+    return positives * math.log1p(math.exp(-high)) + (1 - positives) * math.log1p(math.exp(low))
+
+
+def _bounded_logits(seen: Seen) -> Finding:
+    facts = seen.facts
+    activation, loss = facts["activation"], facts["loss"]
+    made = f" (made at {facts['made']})" if facts.get("made") and facts["made"] != seen.where else ""
+    if loss == "nll_loss":
+        why = "it expects logarithms: made of probabilities, the loss hardly punishes a wrong answer"
+        mend = "give it log_softmax of the raw outputs, or the raw outputs to cross_entropy"
+    else:
+        floor = lowest(activation, facts["n"], facts.get("positives"))
+        formula = f"= ln(1 + {facts['n'] - 1} exp({BOUNDS[activation][0] - BOUNDS[activation][1]:g}))"
+        if facts.get("positives") is not None:
+            formula = f"with {facts['positives']:.0%} of positives"
+        floor_is = f"{floor:.3f} {formula}"
+        guess = math.log(facts["n"])
+        why = f"the loss cannot fall below {floor_is}, where knowing nothing gives {guess:.3f}, and its gradient fades"
+        mend = f"take the {activation} out: {loss} applies its own; apply one where a probability is shown"
+    what = f"{loss} is given the output of a {activation}{made}; it expects raw outputs (logits)"
+    if loss == "nll_loss":
+        what = f"nll_loss is given the output of a {activation}{made}; it expects log-probabilities"
+    return Finding("bounded-logits", "error", what, why, mend, seen.where)
+
+
+def _broadcasts(seen: Seen) -> Finding:
+    answer, target = seen.facts["answer"], seen.facts["target"]
+    n = max(*answer, *target)
+    return Finding(
+        "loss-broadcasts",
+        "error",
+        f"the loss compares outputs of shape {list(answer)} with targets of shape {list(target)}",
+        f"they broadcast to {n} x {n}: every output is drawn to the mean of all targets, and R2 stays near 0",
+        "give both one shape, such as outputs.squeeze(1)",
+        seen.where,
+    )
+
+
+def _bounded_output(seen: Seen, first: Observation) -> Finding:
+    activation = seen.facts["activation"]
+    low, high = BOUNDS[activation]
+    share = seen.facts["outside"] / max(1, seen.facts["of"])
+    cost = f"{share:.0%} of the targets cannot be reached"
+    if (targets := first.targets.get(True)) is not None and targets.var() > 0:
+        missed = float(((targets - np.clip(targets, low, high)) ** 2).mean())
+        cost += f": the squared error stays above {missed:.3g}, and R2 below {1 - missed / float(targets.var()):.2f}"
+    return Finding(
+        "bounded-output",
+        "error",
+        f"the output of a {activation} ({_between(low, high)}) is compared with targets {_range(targets)}",
+        cost,
+        f"end the model with its linear layer, or scale the targets into {_between(low, high)}",
+        seen.where,
+    )
+
+
+def _between(low: float, high: float) -> str:
+    return f"above {low:g}" if math.isinf(high) else f"{low:g} to {high:g}"
+
+
+def _range(targets: Any) -> str:
+    return "outside of it" if targets is None else f"from {targets.min():.3g} to {targets.max():.3g}"

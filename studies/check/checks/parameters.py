@@ -1,0 +1,172 @@
+"""Does every parameter change the training, and does every value of it train?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from studies.check.checks.training import fails
+from studies.check.findings import Finding, NotChecked, Told
+from studies.check.observe import Observation
+from studies.check.subject import Subject
+from studies.space import Choice, Fixed, Parameter, Range
+
+TITLE = "the parameters"
+NEEDS_TRAINING = True
+
+RESERVE = 0.2  # of all the time, for the checks after this one
+MOST_CONTEXTS = 8
+
+
+def check(subject: Subject) -> Iterator[Told]:
+    """Change one parameter at a time, and compare the trainings step by step."""
+    free = [each for each in subject.space.parameters.values() if not isinstance(each.domain, Fixed)]
+    queue = [(each, _with(subject, each)) for each in free if subject.space.possible(each)]
+    known, late = set(subject.space.parameters), []
+    while queue:
+        parameter, params = queue.pop(0)
+        if not _time_left(subject):
+            late.append(parameter.name)
+            continue
+        yield from _one(subject, parameter, params)
+        for _, _, seen in subject.tried:  # a function may suggest some parameters only beside certain values of others
+            for name, found in seen.suggested.parameters.items():
+                if name not in known:
+                    known.add(name)
+                    queue.append((found, dict(seen.params)))
+    if late:
+        yield NotChecked(TITLE, f"there was no time for {', '.join(late)}")
+
+
+def _time_left(subject: Subject) -> bool:
+    return subject.left_s() > RESERVE * subject.seconds
+
+
+def _one(subject: Subject, parameter: Parameter, before_params: dict[str, Any]) -> Iterator[Told]:
+    before = subject.few_steps(before_params)
+    if before.failure:
+        yield from _failed(before, before_params, parameter)
+        return
+    subject.tried.append((parameter, before_params.get(parameter.name), before))
+    changed, compared = False, 0
+    for value in others(parameter, before_params.get(parameter.name)):
+        if compared and not _time_left(subject):
+            break
+        after = subject.few_steps(subject.changed(before_params, parameter.name, value))
+        subject.tried.append((parameter, value, after))
+        if after.failure:
+            yield from _failed(after, after.params, parameter, value)
+        else:
+            compared += 1
+            changed = changed or subject.differ(before, after)
+    if compared and not changed and before.n_steps == 1:
+        yield NotChecked(f"the parameter {parameter.name}", "a few steps take too long here")
+    elif compared and not changed:
+        yield from _look_longer(subject, parameter, before_params)
+
+
+def _with(subject: Subject, parameter: Parameter) -> dict[str, Any]:
+    """Return the defaults under which the parameter exists."""
+    if subject.is_function:
+        return dict(subject.first.params)
+    return subject.defaults({name: allowed[0] for name, allowed in parameter.when.items()})
+
+
+def others(parameter: Parameter, value: Any) -> list[Any]:
+    """Return the values to try beside this one: every other choice, or both ends of a range."""
+    domain = parameter.domain
+    if isinstance(domain, Choice):
+        return [
+            choice
+            for choice in domain.choices
+            if choice != value or isinstance(choice, bool) != isinstance(value, bool)
+        ]
+    return [end for end in (domain.high, domain.low) if end != value] if isinstance(domain, Range) else []
+
+
+def _look_longer(subject: Subject, parameter: Parameter, params: dict[str, Any]) -> Iterator[Told]:
+    """Compare whole epochs, for what acts in evaluations or between epochs alone; then elsewhere in the space."""
+    candidates = others(parameter, params.get(parameter.name))
+    before = subject.whole_epochs(params)
+    compared = 0
+    for value in candidates[:2]:
+        after = subject.whole_epochs(subject.changed(params, parameter.name, value))
+        if subject.differ(before, after):
+            return
+        compared += bool(before.trajectory.epochs and after.trajectory.epochs)
+    if not compared:
+        reason = "the first steps are the same without it, and an epoch takes too long"
+        yield NotChecked(f"the parameter {parameter.name}", reason)
+        return
+    if (context := _acts_elsewhere(subject, parameter, params, candidates[0])) is not None:
+        yield _conditional(subject, parameter, *context)
+        return
+    where = subject.first.read.get(parameter.name) or before.read.get(parameter.name)
+    read = "it is never read" if where is None else f"it is read at {where}"
+    if subject.is_function:
+        read = "what was suggested is not used"
+    yield Finding(
+        "ghost-parameter",
+        "error",
+        f"{parameter.name} changes nothing: {read}, and what trains with {params.get(parameter.name)!r} and with "
+        f"{candidates[0]!r} is the same to the last digit ({_length(before)})",
+        "the search spends trials on it, and its importance and best value mean nothing",
+        "hand it to what it is meant for, or take it out of the space",
+        _declared_at(subject, parameter),
+    )
+
+
+def _length(seen: Observation) -> str:
+    n_steps, n_epochs = seen.n_steps, len(seen.trajectory.epochs)
+    return f"{n_steps} steps, {n_epochs} evaluations" if n_steps else f"{n_epochs} values"
+
+
+def _acts_elsewhere(
+    subject: Subject, parameter: Parameter, params: Mapping[str, Any], value: Any
+) -> tuple[str, Any] | None:
+    """Return another parameter, and a value of it under which this one acts; None where none was found."""
+    n_tried = 0
+    for other in subject.space.parameters.values():
+        if other.name == parameter.name or other.name in parameter.when or not isinstance(other.domain, Choice):
+            continue
+        for choice in others(other, params.get(other.name)):
+            n_tried += 1
+            if n_tried > MOST_CONTEXTS or not _time_left(subject):
+                return None
+            there = subject.changed(params, other.name, choice)
+            before = subject.few_steps(there)
+            after = subject.few_steps(subject.changed(there, parameter.name, value))
+            if not before.failure and not after.failure and subject.differ(before, after):
+                return other.name, choice
+    return None
+
+
+def _conditional(subject: Subject, parameter: Parameter, other: str, choice: Any) -> Finding:
+    return Finding(
+        "conditional-parameter",
+        "warning",
+        f"{parameter.name} changes nothing at the defaults, and does with {other} {choice!r}",
+        "where it does nothing the sampler varies it all the same, and learns from that noise",
+        f"declare it with when: {{{other!r}: [{choice!r}]}}"
+        if not subject.is_function
+        else f"suggest it only where {other} is {choice!r}",
+        _declared_at(subject, parameter),
+    )
+
+
+def _declared_at(subject: Subject, parameter: Parameter) -> str | None:
+    """Return where a parameter is declared, or suggested by a plain function."""
+    if subject.is_function:
+        return subject.first.read.get(parameter.name)
+    return subject.source.of_parameter(parameter.name)
+
+
+def _failed(seen: Observation, params: Mapping[str, Any], parameter: Parameter, value: Any = None) -> Iterator[Told]:
+    assert seen.failure is not None
+    if seen.misses_a_parameter:
+        return  # which asked_for tells better
+    if value is None:
+        given = ", ".join(f"{name} {params.get(name)!r}" for name in parameter.when) or "the defaults"
+        yield fails(seen.failure, f"with {given}")
+    else:
+        yield fails(seen.failure, f"with {parameter.name} {value!r}")

@@ -1,0 +1,90 @@
+"""Does the same seed give the same values, whatever the process did before?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from studies.check.findings import Finding, NotChecked, Told
+from studies.check.observe import Observation, Trajectory
+from studies.check.subject import Subject
+
+TITLE = "randomness"
+NEEDS_TRAINING = True
+
+GENERATORS = {"torch": "torch's global generator", "numpy": "numpy.random", "random": "Python's random"}
+
+
+def check(subject: Subject) -> Iterator[Told]:
+    """Train again: with the process's generators in other states, and a second time in one process."""
+    before = subject.quick({})
+    if not before.trajectory or before.failure:
+        why = before.failure.detail if before.failure else "no step and no epoch ended in time"
+        yield NotChecked(TITLE, why)
+        return
+    yield from _unseeded(subject, before)
+    yield from _kept(subject, before)
+
+
+def _unseeded(subject: Subject, before: Observation) -> Iterator[Told]:
+    after = subject.quick(dict.fromkeys(GENERATORS, 1))
+    if after.failure or not subject.differ(before, after):
+        return
+    only_scores = not before.trajectory.parts_at_a_loss(after.trajectory)
+    if only_scores and any(seen.name == "dropout-in-evaluation" for seen in subject.first.seen):
+        return  # told already
+    guilty = ["system"]
+    if not subject.differ(before, subject.quick({"again": 1})):
+        guilty = [name for name in GENERATORS if subject.differ(before, subject.quick({name: 1}))]
+    where = next((before.draws[name] for name in guilty if before.draws.get(name)), None)
+    from_where = " and ".join(GENERATORS.get(name, "the system's randomness, or the clock") for name in guilty)
+    values = _values(before, after, subject.unstable)
+    yield Finding(
+        "unseeded",
+        "warning" if subject.is_function else "error",
+        f"the same parameters and seed gave {values}; the difference comes from {from_where}",
+        "a trial cannot be repeated or resumed, and part of any gain is luck",
+        "seed every generator from the seed that `start` is given, and draw from those alone"
+        if not subject.is_function
+        else "seed the generators from trial.user_attrs['seed']; a class with `start` is given its seed",
+        where,
+    )
+
+
+def _kept(subject: Subject, before: Observation) -> Iterator[Told]:
+    twice = subject.quick({}, n_trainings=2)
+    if len(twice.trajectories) < 2 or twice.failure:
+        yield NotChecked("state kept between trials", "a second training in one process did not come to a step in time")
+        return
+    one, other = twice.trajectories
+    if before.trajectory.differs(one, subject.unstable) or not one.differs(other, subject.unstable):
+        return
+    start = getattr(subject.objective, "function", None) or type(subject.objective).start
+    holder, where = next(iter(twice.holders), ("", subject.source.of(start)))
+    kept_by = f" ({holder})" if holder else ""
+    first = _first_value(one, other, subject.unstable)
+    second = _first_value(other, one, subject.unstable)
+    yield Finding(
+        "state-kept-between-trials",
+        "error",
+        f"a second training with the same seed in one process gives {second}, not {first}{kept_by}",
+        "each trial continues what earlier ones trained: the order of the trials decides, not their parameters",
+        "build the model, the optimizer and the data's order inside `start`, and keep nothing in globals",
+        where,
+    )
+
+
+def _values(one: Observation, other: Observation, ignored: frozenset[str]) -> str:
+    here, there = one.trajectory, other.trajectory
+    return f"{_first_value(here, there, ignored)} and {_first_value(there, here, ignored)}"
+
+
+def _first_value(trajectory: Trajectory, other: Trajectory, ignored: frozenset[str]) -> str:
+    """Return the first loss or metric in which a trajectory differs from another one."""
+    for step, (loss, theirs) in enumerate(zip(trajectory.losses, other.losses, strict=False), start=1):
+        if loss != theirs:
+            return f"a loss of {loss:.6g} at step {step}"
+    for number, (epoch, their) in enumerate(zip(trajectory.epochs, other.epochs, strict=False), start=1):
+        for name, value in epoch.items():
+            if name not in ignored and their.get(name) != value:
+                return f"{name} {value:.6g} in epoch {number}"
+    return "nothing"

@@ -1,0 +1,85 @@
+"""Are rows, or groups of rows that belong together, on both sides of the split?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from studies.check.findings import Finding, NotChecked, Told
+from studies.check.rows import GROUPS, MOST_ROWS, Side, sides
+from studies.check.subject import Subject
+
+TITLE = "the split"
+NEEDS_TRAINING = False
+
+MUCH, SOME = 0.10, 0.01  # of the rows that are scored
+
+
+def check(subject: Subject) -> Iterator[Told]:
+    """Look at the prepared data, and where they do not say who trains, at what the model was given."""
+    train, scored = sides(subject.data)
+    if train is None or scored is None:
+        yield from _as_given(subject)
+        yield NotChecked("groups on both sides", "train and validation cannot be told apart in the prepared data")
+        return
+    both = _in_both(train, scored)
+    if both is None:
+        yield from _as_given(subject)
+    else:
+        yield from _rows(*both, subject)
+        if both[1] == MOST_ROWS or (train.hashes is not None and len(train.hashes) == MOST_ROWS):
+            yield NotChecked("rows on both sides", f"only the first {MOST_ROWS:,} rows of each side were compared")
+    names = train.groups.keys() & scored.groups.keys()
+    for name in sorted(names):
+        yield from _groups(name, train, scored, subject)
+    if not names:
+        reason = f"no column of the data is named as groups are ({', '.join(sorted(GROUPS)[:4])}, ...)"
+        yield NotChecked("groups on both sides", reason)
+
+
+def _in_both(train: Side, scored: Side) -> tuple[int, int, bool] | None:
+    """Return how many scored rows are trained on, of how many, and whether train rows repeat; None if unclear."""
+    if train.hashes is None or scored.hashes is None or not len(scored.hashes):
+        return None
+    repeats = len(np.unique(train.hashes)) < 0.9 * len(train.hashes)
+    return int(np.isin(scored.hashes, train.hashes).sum()), len(scored.hashes), repeats
+
+
+def _as_given(subject: Subject) -> Iterator[Told]:
+    n_both, n_scored, n_different, n_trained = subject.first.both_sides
+    if not n_scored or not n_different:
+        yield NotChecked("rows on both sides", "neither the data nor the model's inputs show which rows are trained on")
+        return
+    yield from _rows(n_both, n_scored, n_different < 0.9 * n_trained, subject)
+
+
+def _rows(n_both: int, n_scored: int, repeats: bool, subject: Subject) -> Iterator[Told]:
+    share = n_both / n_scored
+    if share < SOME:
+        return
+    if repeats and share < 1:
+        yield NotChecked("rows on both sides", "rows repeat within the training data, so that equal ones prove nothing")
+        return
+    yield Finding(
+        "rows-on-both-sides",
+        "error" if share >= MUCH else "warning",
+        f"{n_both} of {n_scored} rows that are scored ({share:.0%}) are also trained on",
+        f"up to {share:.0%} of the score is memory: it says nothing about new rows, and favours large models",
+        "drop duplicates before splitting, and split once, in `prepare`",
+        subject.source.of(type(subject.objective).prepare) if not subject.is_function else None,
+    )
+
+
+def _groups(name: str, train: Side, scored: Side, subject: Subject) -> Iterator[Told]:
+    trained, present = np.unique(train.groups[name]), np.unique(scored.groups[name])
+    both = np.intersect1d(trained, present)
+    if len(both):
+        yield Finding(
+            "groups-on-both-sides",
+            "error",
+            f"{len(both)} of the {len(present)} values of {name!r} in validation rows are in training rows, too",
+            "rows of one group resemble each other: the score says how well groups are remembered, not new ones met",
+            f"split by {name}: each of its values is whole in train, validation or test",
+            subject.source.of(type(subject.objective).prepare) if not subject.is_function else None,
+        )

@@ -1,0 +1,108 @@
+"""What a check says: plain data, the same on the screen, as JSON and in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something wrong with a study.
+
+    name: of the mistake, the same wherever it occurs. severity: an error makes the study's numbers wrong, or its
+    trials fail; a warning does not. what: was found. why: it matters, with the number that it costs. mend: what to do.
+    where: file:line of the objective's own code, if it can be told.
+    """
+
+    name: str
+    severity: Literal["error", "warning"]
+    what: str
+    why: str
+    mend: str
+    where: str | None = None
+
+
+@dataclass(frozen=True)
+class NotChecked:
+    """A check, or a part of one, that could not be made, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A number worth knowing before the study is launched."""
+
+    name: str
+    text: str
+
+
+Told = Finding | NotChecked | Fact
+
+
+@dataclass
+class Result:
+    """Everything that was told of a study. checked: the names of the checks that ran. log: what the objective printed,
+    every training that was watched, and tracebacks."""
+
+    study: str
+    seconds: float = 0.0
+    log: str | None = None
+    checked: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    facts: list[Fact] = field(default_factory=list)
+    not_checked: list[NotChecked] = field(default_factory=list)
+
+    def add(self, told: Told) -> None:
+        """Put it where it belongs."""
+        places: dict[type, list[Any]] = {
+            Finding: self.findings,
+            Fact: self.facts,
+            NotChecked: self.not_checked,
+        }
+        place = places[type(told)]
+        if told not in place:
+            place.append(told)
+
+    @property
+    def errors(self) -> list[Finding]:
+        """The findings that make the study unsound."""
+        return [finding for finding in self.findings if finding.severity == "error"]
+
+    @property
+    def sound(self) -> bool:
+        """Whether no error was found. What was not checked does not count against a study."""
+        return not self.errors
+
+    def as_data(self) -> dict[str, Any]:
+        """Return it as plain data, for JSON."""
+        return {"study": self.study, "sound": self.sound, **{k: v for k, v in asdict(self).items() if k != "study"}}
+
+    def lines(self) -> Iterator[str]:
+        """Yield it as text, for a person."""
+        n_warnings = len(self.findings) - len(self.errors)
+        counts = f"{_plural(len(self.errors), 'error')}, {_plural(n_warnings, 'warning')}"
+        counts += f", {len(self.not_checked)} not checked"
+        yield f"{self.study}: {'sound' if self.sound else 'NOT SOUND'} ({counts}; {self.seconds:.0f} s)"
+        width = max((len(fact.name) for fact in self.facts), default=0)
+        yield from (f"  {fact.name:{width}}  {fact.text}" for fact in self.facts)
+        for finding in sorted(self.findings, key=lambda finding: finding.severity):
+            yield ""
+            yield f"{finding.severity}: {finding.name}" + (f" at {finding.where}" if finding.where else "")
+            yield f"  what  {finding.what}"
+            yield f"  why   {finding.why}"
+            yield f"  mend  {finding.mend}"
+        if self.not_checked:
+            yield ""
+            for reason in dict.fromkeys(left.reason for left in self.not_checked):
+                names = "; ".join(left.name for left in self.not_checked if left.reason == reason)
+                yield f"not checked: {names}: {reason}"
+        if self.errors and self.log:
+            yield f"\nlog: {self.log}"
+
+
+def _plural(n: int, word: str) -> str:
+    return f"{n} {word}" if n == 1 else f"{n} {word}s"

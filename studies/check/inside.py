@@ -1,0 +1,123 @@
+"""The process that has the objective: it imports it, prepares its data, and goes through the checks."""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import signal
+import sys
+import traceback
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from studies.check.checks import CHECKS
+from studies.check.findings import Finding, NotChecked, Told
+from studies.check.isolate import Failure, failure_of
+from studies.check.source import Source
+from studies.check.subject import Subject
+from studies.errors import ObjectiveRefused, StudiesError
+from studies.objective import FunctionObjective, LoadedObjective, load_objective
+
+if TYPE_CHECKING:
+    from studies.settings import Settings
+    from studies.spec import StudySpec
+
+
+def examine(
+    spec: StudySpec,
+    settings: Settings,
+    seconds: float,
+    memory_bytes: float | None,
+    sender: Connection,
+    log: Path,
+    directory: Path,
+) -> None:
+    """Tell the sender everything about the study; what the objective prints goes to the log."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for standard in (1, 2):
+        os.dup2(descriptor, standard)
+    os.close(descriptor)
+    faulthandler.enable(2)
+    faulthandler.register(signal.SIGUSR1, 2, all_threads=False)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # and so through every `finally`
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.chdir(directory)
+    try:
+        prepared = _prepared(spec, settings, sender)
+        if prepared is not None:
+            _go_through(Subject(spec, *prepared, seconds, memory_bytes), sender)
+        print(f"{sum(os.times()[:4]):.1f} s of CPU time in all", flush=True)
+        sender.send(("done", None))
+    except StudiesError as error:
+        sender.send(("error", error))
+    except BrokenPipeError:
+        pass  # nobody listens any more
+
+
+def _prepared(spec: StudySpec, settings: Settings, sender: Connection) -> tuple[LoadedObjective, Any, Source] | None:
+    """Import and prepare; None when that failed in a way that is the objective's own fault, which is then told."""
+    module = spec.objective.partition(":")[0]
+    stage = "importing the objective"
+    sender.send(("progress", (stage, 0.0)))
+    try:
+        objective = load_objective(spec)
+        _warm_up()
+        found = objective.function if isinstance(objective, FunctionObjective) else objective
+        source = Source(module, found)
+        stage = "preparing the data"
+        data = objective.prepare(
+            spec.dataset,
+            settings.data,
+            settings.directory("prepared"),
+            lambda what, fraction: sender.send(("progress", (f"preparing: {what}", fraction))),
+        )
+    except StudiesError:
+        raise
+    except BaseException as error:
+        traceback.print_exc()
+        if isinstance(error, ValueError) and stage == "preparing the data":  # the objectives' DataError among them
+            raise ObjectiveRefused(reason=str(error)) from None
+        sender.send(("told", _failed(stage, failure_of(error, Source(module)))))
+        return None
+    return objective, data, source
+
+
+def _warm_up() -> None:
+    """Import now what each of the many processes to be forked would import again: a first optimizer takes seconds."""
+    import torch
+
+    torch.set_num_threads(1)  # numbers then repeat exactly, and a process may be forked after it has computed
+    torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    from torch._dynamo import config
+
+    config.disable = True  # compiling takes minutes, and hides what is watched
+
+
+def _failed(stage: str, failure: Failure) -> Finding:
+    return Finding(
+        "does-not-train",
+        "error",
+        f"{stage} raised {failure.detail}",
+        "no trial of this study can begin, and nothing else could be checked",
+        "mend the line; the traceback is in the log",
+        failure.where,
+    )
+
+
+def _go_through(subject: Subject, sender: Connection) -> None:
+    for number, module in enumerate(CHECKS):
+        sender.send(("progress", (f"checking {module.TITLE}", number / len(CHECKS))))
+        for told in _told_by(module, subject):
+            sender.send(("told", told))
+        sender.send(("checked", module.TITLE))
+
+
+def _told_by(module: Any, subject: Subject) -> list[Told]:
+    if module.NEEDS_TRAINING and subject.first.failure:
+        return [NotChecked(module.TITLE, "it does not train with its defaults")]
+    try:
+        return list(module.check(subject))
+    except Exception as error:  # a fault of the check's own hides neither the others nor itself
+        traceback.print_exc()
+        return [NotChecked(module.TITLE, f"the check itself failed ({type(error).__name__}: {error})")]

@@ -1,0 +1,160 @@
+"""The study under examination: what the checks ask, and what they have learnt so far.
+
+Every training that a check wants to see happens in a process of its own, forked from one and the same state: what one
+does to globals, generators or memory is no part of the next.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property, partial
+from typing import Any
+
+from studies.check.asked import middle
+from studies.check.isolate import Failure, isolated
+from studies.check.observe import Observation, Plan, observe
+from studies.check.source import Source
+from studies.check.watch import Limits
+from studies.objective import FunctionObjective, LoadedObjective
+from studies.space import Fixed, Parameter, Space
+from studies.spec import StudySpec
+
+FIRST_SHARE = 0.3  # of all the time, for the first epoch, which is looked at from every side
+FEW_STEPS = 3  # momentum is first seen in the third loss, every other setting before
+FEW = Limits(steps=FEW_STEPS, batches=2 * FEW_STEPS)
+FEW_S, MOST_FEW_S = 2.0, 8.0
+SPEEDS = re.compile(r".*(_per_s|_s|_ms|_mib|_mb|seconds|duration|elapsed|(^|_)time)$")
+LEAST_S = 1.0  # that a training gets, though there be no time left
+SLACK_S = 4.0  # for what cannot be interrupted at once
+
+
+class Subject:
+    """See the module. deadline: when the checks should be over, by time.monotonic."""
+
+    def __init__(
+        self,
+        spec: StudySpec,
+        objective: LoadedObjective,
+        data: Any,
+        source: Source,
+        seconds: float,
+        memory_bytes: float | None = None,
+    ) -> None:
+        self.spec, self.objective, self.data, self.source = spec, objective, data, source
+        self.seconds = seconds
+        self.memory_bytes = memory_bytes
+        self.deadline = time.monotonic() + seconds
+        self.is_function = isinstance(objective, FunctionObjective)
+        self.tried: list[tuple[Parameter, Any, Observation]] = []
+        self._known: dict[str, Observation] = {}
+
+    @cached_property
+    def space(self) -> Space:
+        """The space that is searched; a plain function's is what it suggests at first."""
+        return self.first.suggested if self.is_function else self.spec.resolve(self.objective.space)
+
+    @cached_property
+    def first(self) -> Observation:
+        """One whole epoch at the defaults, with dropout on, looked at from every side."""
+        # Of a function's epochs nothing is known but what it reports: it is called to its end.
+        plan = Plan(seconds=self.first_s, limits=Limits(seconds=self.first_s / 3), look=True)
+        if self.is_function:
+            return self.observe({}, replace(plan, n_epochs=sys.maxsize))
+        return self.observe(self.defaults(), plan)
+
+    @property
+    def first_s(self) -> float:
+        """How long the first epoch may take."""
+        return self.seconds * FIRST_SHARE
+
+    @property
+    def without_steps(self) -> bool:
+        """Whether it trains without torch's backward, so that whole epochs are all that can be compared."""
+        return not self.first.n_steps
+
+    def defaults(self, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return these values with every missing one at its default, or in the middle; no dropout is left at zero."""
+        values: dict[str, Any] = {}
+        for name, parameter in self.space.parameters.items():
+            if not parameter.exists(values):
+                continue
+            default = parameter.default if parameter.default in parameter.domain else middle(parameter.domain)
+            if "dropout" in name and default == 0:
+                default = middle(parameter.domain)
+            values[name] = default if isinstance(parameter.domain, Fixed) else (given or {}).get(name, default)
+        return values
+
+    def changed(self, params: Mapping[str, Any], name: str, value: Any) -> dict[str, Any]:
+        """Return these values with another one, and with the parameters that exist under it."""
+        changed = dict(params) | {name: value}
+        return changed if self.is_function else self.defaults(changed)
+
+    def left_s(self) -> float:
+        """Return how much time there is."""
+        return self.deadline - time.monotonic()
+
+    def observe(self, params: Mapping[str, Any], plan: Plan) -> Observation:
+        """Return what a training of these parameters does; the same plan is not done twice."""
+        key = json.dumps([dict(params), repr(plan)], default=str, sort_keys=True)
+        if key not in self._known:
+            started = time.monotonic()
+            plan = replace(plan, seconds=min(plan.seconds, max(LEAST_S, self.left_s())))
+            # Half of the time again for looking at the test rows, when no epoch ended.
+            timeout_s = plan.seconds * (1.5 if plan.look else plan.n_trainings) + SLACK_S
+            call = partial(observe, self.objective, self.data, self.spec, self.source, params, plan)
+            seen = isolated(call, self.source, timeout_s, self.memory_bytes)
+            seen = Observation(dict(params), failure=seen) if isinstance(seen, Failure) else seen
+            self._known[key] = seen
+            _log(params, plan, seen, time.monotonic() - started)
+        return self._known[key]
+
+    def few_steps(self, params: Mapping[str, Any], **changes: Any) -> Observation:
+        """Return what the first steps of a training look like, or its first epoch if it has no steps to be seen."""
+        first = self.first
+        step_s = first.stepped_s / max(1, first.n_steps - 1)
+        seconds = min(MOST_FEW_S, max(FEW_S, 2 * (first.start_s + FEW_STEPS * step_s)))
+        plan = Plan(n_epochs=3, seconds=seconds, limits=FEW)
+        if self.without_steps:
+            plan = Plan(seconds=max(FEW_S, 3 * sum(first.epoch_s[:1])), limits=Limits(batches=FEW.batches))
+        return self.observe(params, replace(plan, **changes))
+
+    def quick(self, noise: Mapping[str, int], n_trainings: int = 1) -> Observation:
+        """Return a whole epoch and its evaluation where that does not take long, else a few steps, at the defaults."""
+        params, epoch_s = self.first.params, sum(self.first.epoch_s[:1])
+        if self.first.whole and epoch_s < self.seconds / 36:
+            return self.whole_epochs(params, 1, noise=noise, n_trainings=n_trainings)
+        return self.few_steps(params, noise=noise, n_trainings=n_trainings)
+
+    @cached_property
+    def unstable(self) -> frozenset[str]:
+        """Metrics that never repeat and need not: those named as speeds are, and what differs though nothing does."""
+        one, other = self.quick({}).trajectory, self.quick({"again": 1}).trajectory
+        names = {name for epoch in self.first.trajectory.epochs for name in epoch}
+        speeds = {name for name in names if SPEEDS.match(name)}
+        if one.parts_at_a_loss(other):
+            return frozenset(speeds)
+        differ = {name for name in names if one.differs(other, frozenset(names - {name}))}
+        return frozenset(speeds | differ - {self.spec.metric, "value", "result", "train_loss", "validation_loss"})
+
+    def differ(self, one: Observation, other: Observation) -> bool:
+        """Whether two trainings go different ways, as far as both go."""
+        return one.trajectory.differs(other.trajectory, self.unstable)
+
+    def whole_epochs(self, params: Mapping[str, Any], n_epochs: int = 2, **changes: Any) -> Observation:
+        """Return what whole epochs of a training look like; loaders are cut after the same few batches each time."""
+        seconds = min(self.seconds / 6, SLACK_S + n_epochs * 3 * sum(self.first.epoch_s[:1]))
+        plan = Plan(n_epochs=n_epochs, seconds=seconds, limits=Limits(batches=FEW.batches))
+        return self.observe(params, replace(plan, **changes))
+
+
+def _log(params: Mapping[str, Any], plan: Plan, seen: Observation, seconds: float) -> None:
+    """Say on stdout, which is the check's log, what was trained and how it ended."""
+    end = f"{seen.failure.kind}: {seen.failure.detail}" if seen.failure else "whole" if seen.whole else "in part"
+    print(f"{seconds:6.2f} s, {seen.n_steps} steps, {end}: {dict(params)}; {plan}", flush=True)
+    if seen.failure is not None and seen.failure.trace:
+        print(seen.failure.trace, flush=True)

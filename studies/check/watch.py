@@ -1,0 +1,437 @@
+"""What a training does with torch, seen from outside while it does it.
+
+A function mode sees every torch function that Python calls: losses, dropout, batch normalisation, backward. Hooks see
+the calls of whole models. Nothing of it changes a number; only a loader may be cut short, so that a long epoch comes
+to its evaluation in time.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from studies.check.source import Source
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+CLASS_LOSSES = {"cross_entropy", "nll_loss"}
+BINARY_LOSSES = {"binary_cross_entropy_with_logits"}
+DISTANCES = {"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"}
+DROPOUTS = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout"}
+DRAWS = {
+    "randperm", "rand", "randn", "randint", "rand_like", "randn_like", "randint_like", "bernoulli", "bernoulli_",
+    "multinomial", "normal", "normal_", "uniform_", "random_", "exponential_",
+}  # fmt: skip
+# What these give lies between two numbers, whatever they are given.
+BOUNDS = {"sigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "tanh": (-1.0, 1.0), "relu": (0.0, float("inf"))}
+ACTIVATION_OF_NODE = {"Sigmoid": "sigmoid", "Softmax": "softmax", "Tanh": "tanh", "Relu": "relu"}
+PASSES_ON = (
+    "View", "UnsafeView", "ReshapeAlias", "Squeeze", "Unsqueeze", "Transpose", "T", "Permute", "Clone", "ToCopy",
+    "Slice", "Select", "Alias", "Expand", "Index",
+)  # fmt: skip
+MOST_LABELS = 1_000_000
+MOST_ROWS = 200_000
+
+
+class Enough(BaseException):
+    """Raised inside a training once it has shown what was wanted; no `except Exception` of a user's hides it."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """steps: raise Enough at the backward of this number. batches, seconds: a loader ends early after so many."""
+
+    steps: int | None = None
+    batches: int | None = None
+    seconds: float = float("inf")
+
+
+@dataclass
+class Seen:
+    """One kind of mistake at one place. n: how often."""
+
+    name: str
+    where: str | None
+    facts: dict[str, Any] = field(default_factory=dict)
+    n: int = 1
+
+
+@dataclass
+class ModelCall:
+    """A call of a whole model, to be made again."""
+
+    module: nn.Module
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    output: Any
+    gradient: bool
+    training: dict[nn.Module, bool]
+
+
+class Watch:
+    """What was seen of one training. Enter it, train, leave it; then read.
+
+    losses: the loss at each backward. seen: mistakes by name and place. n_rows: of losses between the first backward
+    and the last, which are stepped_s apart. alive_at: when torch was last asked for something. labels, targets: of rows
+    that were trained on, and of rows that were only scored. draws: places that drew from the process's own generators.
+    evaluation: the first and the last call of a model since the last backward.
+    """
+
+    def __init__(self, source: Source, stop_at: float, limits: Limits, look: bool) -> None:
+        self.losses: list[float] = []
+        self.seen: dict[tuple[str, str | None], Seen] = {}
+        self.n_rows = 0
+        self.n_classes = 0
+        self.labels: dict[bool, list[Any]] = {True: [], False: []}
+        self.targets: dict[bool, list[Any]] = {True: [], False: []}
+        self.draws: dict[str, str | None] = {}
+        self.evaluation: list[ModelCall] = []
+        self.models: dict[int, nn.Module] = {}
+        self.widths: dict[int, set[int]] = {}
+        self.rows: dict[bool, set[bytes]] = {True: set(), False: set()}
+        self.n_row_calls = {True: 0, False: 0}
+        self.cut_s = 0.0
+        self.alive_at = 0.0
+        self.loss_at: str | None = None
+        self.stepped_s = self.stepped_cpu_s = 0.0
+        self._stepped_at = (0.0, 0.0)
+        self._source = source
+        self._stop_at = stop_at
+        self._limits = limits
+        self._look = look
+        self._depth = 0
+        self._last_rows = 0
+        self._n_labels = {True: 0, False: 0}
+        self._activations: dict[str, str | None] = {}
+        self._differences: deque[tuple[Tensor, Tensor, Tensor]] = deque(maxlen=4)
+        self._random_layers: list[Seen] = []
+        self._pending_rows: list[bytes] = []
+        self._stack = ExitStack()
+        self._paused = False
+        self._pid = os.getpid()
+
+    def __enter__(self) -> Watch:
+        from torch.nn.modules import module
+        from torch.utils.data import DataLoader
+
+        self._depth = 0
+        self._stack.enter_context(seeing(self._called))
+        before = module.register_module_forward_pre_hook(self._model_begins)
+        after = module.register_module_forward_hook(self._model_ended, with_kwargs=True, always_call=True)
+        self._stack.callback(before.remove)
+        self._stack.callback(after.remove)
+        self._stack.enter_context(replaced(DataLoader, "__iter__", self._shortened(DataLoader.__iter__)))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """See nothing inside."""
+        self._paused = True
+        yield
+        self._paused = False
+
+    def go_on(self, seconds: float) -> None:
+        """Give more time."""
+        self._stop_at = time.monotonic() + seconds
+
+    def epoch_ended(self) -> None:
+        """Settle what only the end of an epoch can tell: what came after the last backward was evaluation."""
+        if self.losses:
+            for seen in self._random_layers:
+                self._note(seen.name, seen.where, **seen.facts)
+        self._rows_were(trained_on=False)
+
+    # what torch is asked to do
+
+    def _called(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if self._paused or os.getpid() != self._pid:  # a loader's own process inherits the mode
+            return function(*args, **kwargs)
+        self.alive_at = time.monotonic()
+        if self.alive_at > self._stop_at:
+            raise Enough
+        name = getattr(function, "__name__", "")
+        if name == "backward":
+            self._backward(args, kwargs)
+        elif name in CLASS_LOSSES | BINARY_LOSSES | DISTANCES:
+            self._loss(name, *_pair(args, kwargs))
+        elif name in DROPOUTS:
+            self._dropout(args, kwargs)
+        elif name == "batch_norm":
+            self._batch_norm(args, kwargs)
+        if (name in DRAWS or name in DROPOUTS) and kwargs.get("generator") is None and "torch" not in self.draws:
+            self.draws["torch"] = self._source.here()
+        result = function(*args, **kwargs)
+        if name in BOUNDS and getattr(result, "requires_grad", False):
+            self._activations[name] = self._source.here()
+        elif name in ("sub", "rsub"):
+            self._difference(args, result)
+        elif name in ("pow", "square", "abs", "mul"):
+            self._distance(args)
+        return result
+
+    def _backward(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        root: Any = args[0] if args else kwargs.get("tensors")
+        roots = root if isinstance(root, (list, tuple)) else [root]
+        self.losses.append(sum((float(each.detach().sum()) for each in roots), 0.0))
+        now = time.monotonic(), time.process_time()
+        if self._stepped_at[0]:  # the first step also warms up
+            self.stepped_s += now[0] - self._stepped_at[0]
+            self.stepped_cpu_s += now[1] - self._stepped_at[1]
+            self.n_rows += self._last_rows
+        self._stepped_at = now
+        self._last_rows = 0
+        self.evaluation.clear()
+        self._random_layers.clear()
+        self._rows_were(trained_on=True)
+        if len(self.losses) == self._limits.steps:
+            raise Enough
+
+    def _loss(self, name: str, answer: Any, target: Any) -> None:
+        if not _is_tensor(answer) or not _is_tensor(target):
+            return
+        if answer.requires_grad:
+            self.loss_at = self.loss_at or self._source.here()
+            self._last_rows = max(self._last_rows, len(target) if target.dim() else 1)
+        if name in DISTANCES:
+            self._regression(answer, target)
+            return
+        if name in CLASS_LOSSES:
+            self._class_labels(answer, target)
+            sums_to_one = bool(((answer.detach().sum(dim=min(1, answer.dim() - 1)) - 1).abs() < 1e-3).all())
+            if sums_to_one and bool((answer.detach() >= 0).all()) and answer.dim() > 1 and answer.shape[1] > 1:
+                self._note(
+                    "bounded-logits",
+                    self._source.here(),
+                    activation="softmax",
+                    loss=name,
+                    n=answer.shape[1],
+                    trained_on=answer.requires_grad,
+                )
+                return
+        elif target.dim() and target.numel() == len(target):
+            self._keep_labels(target.flatten(), answer.requires_grad, 2)
+        activation = bounded_by(answer)
+        if activation in ("sigmoid", "softmax", "tanh") and not (name == "nll_loss" and activation == "tanh"):
+            self._note(
+                "bounded-logits",
+                self._source.here(),
+                activation=activation,
+                made=self._activations.get(activation),
+                loss=name,
+                trained_on=answer.requires_grad,
+                n=answer.shape[1] if name in CLASS_LOSSES and answer.dim() > 1 else 2,
+                positives=float(target.float().mean()) if name in BINARY_LOSSES else None,
+            )
+
+    def _class_labels(self, answer: Tensor, target: Tensor) -> None:
+        if target.dtype.is_floating_point or target.dim() != 1 or answer.dim() != 2:
+            return
+        self._keep_labels(target, answer.requires_grad, answer.shape[1])
+
+    def _keep_labels(self, target: Tensor, trained_on: bool, n_classes: int) -> None:
+        self.n_classes = max(self.n_classes, n_classes)
+        if self._n_labels[trained_on] < MOST_LABELS:
+            self._n_labels[trained_on] += target.numel()
+            self.labels[trained_on].append(target.detach().cpu().numpy().copy())
+
+    def _regression(self, answer: Tensor, target: Tensor) -> None:
+        where = self._source.here()
+        if _broadcasts(answer, target):
+            self._note("loss-broadcasts", where, answer=tuple(answer.shape), target=tuple(target.shape))
+            return
+        trained_on = answer.requires_grad
+        if len(self.targets[trained_on]) * max(1, target.numel()) < MOST_LABELS:
+            self.targets[trained_on].append(target.detach().cpu().float().flatten().numpy().copy())
+        activation = bounded_by(answer)
+        if activation is None:
+            return
+        low, high = BOUNDS[activation]
+        outside = int(((target < low) | (target > high)).sum())
+        seen = self._note("bounded-output", where, activation=activation, made=self._activations.get(activation))
+        seen.facts["outside"] = seen.facts.get("outside", 0) + outside
+        seen.facts["of"] = seen.facts.get("of", 0) + target.numel()
+
+    def _difference(self, args: tuple[Any, ...], result: Any) -> None:
+        """Keep a difference between something with a gradient and something without: the beginning of a loss."""
+        if len(args) < 2 or not all(_is_tensor(arg) and arg.dtype.is_floating_point for arg in args[:2]):
+            return
+        with_gradient, without = sorted(args[:2], key=lambda arg: not arg.requires_grad)
+        if with_gradient.requires_grad and not without.requires_grad and with_gradient.dim() and without.dim():
+            self._differences.append((result, with_gradient, without))
+
+    def _distance(self, args: tuple[Any, ...]) -> None:
+        """A squared or absolute difference is a loss written by hand."""
+        if len(args) > 1 and _is_tensor(args[1]) and args[1] is not args[0]:
+            return
+        for result, answer, target in self._differences:
+            one_per_row = {answer.dim(), target.dim()} == {1, 2} and answer.numel() == target.numel() == len(answer)
+            if result is args[0] and (answer.shape == target.shape or (one_per_row and answer.numel() > 1)):
+                self._last_rows = max(self._last_rows, len(target))
+                self._regression(answer, target)
+                return
+
+    def _dropout(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        share = args[1] if len(args) > 1 else kwargs.get("p", 0.5)
+        on = args[2] if len(args) > 2 else kwargs.get("training", kwargs.get("train", True))
+        if on and share > 0:
+            self._random_layers.append(Seen("dropout-in-evaluation", self._source.here(), {"share": float(share)}))
+
+    def _batch_norm(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if args[5] if len(args) > 5 else kwargs.get("training", False):
+            self._random_layers.append(Seen("batch-norm-in-evaluation", self._source.here()))
+
+    # models
+
+    def _model_begins(self, module: nn.Module, args: Any) -> None:
+        from torch import nn
+
+        if self._paused:
+            return
+        self._depth += 1
+        share = getattr(module, "dropout", 0.0)
+        inner = isinstance(module, (nn.RNNBase, nn.MultiheadAttention))  # whose dropout is no call of its own
+        if inner and module.training and isinstance(share, float) and share > 0:
+            self._random_layers.append(Seen("dropout-in-evaluation", self._source.here(), {"share": share}))
+
+    def _model_ended(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+        import torch
+
+        if self._paused:
+            return
+        self._depth = max(0, self._depth - 1)
+        if self._depth or not self._look or next(module.parameters(), None) is None:
+            return
+        self.models[id(module)] = module
+        for index, arg in enumerate(args):
+            if _is_tensor(arg) and arg.dim() == 2:
+                self.widths.setdefault(index, set()).add(arg.shape[1])
+        if len(self._pending_rows) < MOST_ROWS:
+            self._pending_rows.extend(rows_of([*args, *kwargs.values()]))
+        training = {part: part.training for part in module.modules()}
+        del self.evaluation[1:]
+        self.evaluation.append(ModelCall(module, args, kwargs, output, torch.is_grad_enabled(), training))
+
+    def _rows_were(self, trained_on: bool) -> None:
+        self.n_row_calls[trained_on] += len(self._pending_rows)
+        if len(self.rows[trained_on]) < MOST_ROWS:
+            self.rows[trained_on].update(self._pending_rows)
+        self._pending_rows.clear()
+
+    # data loaders
+
+    def _shortened(self, original: Callable[[Any], Iterator[Any]]) -> Callable[[Any], Iterator[Any]]:
+        """Let a loader end early, and note how much longer it would have taken."""
+
+        def batches(loader: Any) -> Iterator[Any]:
+            started = time.monotonic()
+            for number, batch in enumerate(original(loader), start=1):
+                yield batch
+                now = time.monotonic()
+                if number == self._limits.batches or (now - started > self._limits.seconds and number > 1):
+                    try:
+                        n_batches = len(loader)
+                    except TypeError:
+                        n_batches = number
+                    self.cut_s += (now - started) * max(0, n_batches - number) / number
+                    return
+
+        return batches
+
+    def _note(self, name: str, where: str | None, **facts: Any) -> Seen:
+        seen = self.seen.get((name, where))
+        if seen is None:
+            seen = self.seen[name, where] = Seen(name, where, facts, 0)
+        seen.n += 1
+        return seen
+
+
+def seeing(called: Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]) -> AbstractContextManager[Any]:
+    """Return a context in which every torch function goes through `called(function, args, kwargs)`."""
+    from torch.overrides import TorchFunctionMode
+
+    class Mode(TorchFunctionMode):
+        def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            return called(function, args, kwargs or {})
+
+    return Mode()
+
+
+@contextmanager
+def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """Give `owner` another attribute inside."""
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
+
+
+def in_torch(error: BaseException) -> bool:
+    """Whether an error that came from outside hit torch at work, and not the user's code."""
+    frames = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+    interrupted = next((file for file in reversed(frames) if not file.endswith("isolate.py")), "")
+    return interrupted == __file__ or "/torch/" in interrupted
+
+
+def bounded_by(answer: Tensor) -> str | None:
+    """Return the name of the bounded function that a tensor comes straight from, if it does."""
+    node: Any = answer.grad_fn
+    while node is not None:
+        name = node.name().rpartition("::")[2].split("Backward")[0]
+        if name in ACTIVATION_OF_NODE:
+            return ACTIVATION_OF_NODE[name]
+        if name not in PASSES_ON:
+            return None
+        node = node.next_functions[0][0] if node.next_functions else None
+    return None
+
+
+def rows_of(values: list[Any]) -> list[bytes]:
+    """Return each row of a model's inputs as bytes, [] when they are not rows; padding at the end of numbers is cut."""
+    tensors = [value for value in values if _is_tensor(value)]
+    if not tensors or any(tensor.dim() == 0 or len(tensor) != len(tensors[0]) for tensor in tensors):
+        return []
+    rows = [b""] * len(tensors[0])
+    for tensor in tensors:
+        table = tensor.detach().cpu()
+        table = (table.float() if table.dtype.is_floating_point else table).reshape(len(rows), -1).numpy()
+        ends = [table.shape[1]] * len(rows)
+        if tensor.dim() == 2 and table.dtype.kind in "iu":
+            ends = ((table != 0) * np.arange(1, table.shape[1] + 1)).max(axis=1, initial=0).tolist()
+        rows = [before + row[:end].tobytes() for before, row, end in zip(rows, table, ends, strict=True)]
+    return rows
+
+
+def _pair(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+    named = [kwargs.get("input"), kwargs.get("target")]
+    return (*args[:2], *named[len(args[:2]) :])
+
+
+def _is_tensor(value: Any) -> bool:
+    import torch
+
+    return isinstance(value, torch.Tensor)
+
+
+def _broadcasts(left: Tensor, right: Tensor) -> bool:
+    if left.shape == right.shape:
+        return False
+    try:
+        together = np.broadcast_shapes(tuple(left.shape), tuple(right.shape))
+    except ValueError:
+        return False
+    return math.prod(together) > max(left.numel(), right.numel())
