@@ -103,12 +103,15 @@ class Subject:
         key = json.dumps([dict(params), repr(plan)], default=str, sort_keys=True)
         if key not in self._known:
             started = time.monotonic()
-            plan = replace(plan, seconds=min(plan.seconds, max(LEAST_S, self.left_s())))
+            left_s = max(LEAST_S, self.left_s())
+            hurried, plan = plan.seconds > left_s, replace(plan, seconds=min(plan.seconds, left_s))
             # Half of the time again for looking at the test rows, when no epoch ended.
             timeout_s = plan.seconds * (1.5 if plan.look else plan.n_trainings) + SLACK_S
             call = partial(observe, self.objective, self.data, self.spec, self.source, params, plan)
             seen = isolated(call, self.source, timeout_s, self.memory_bytes)
             seen = Observation(dict(params), failure=seen) if isinstance(seen, Failure) else seen
+            if hurried and seen.failure is not None and seen.failure.kind == "hung":
+                seen.failure = None  # it had less time than it is entitled to
             self._known[key] = seen
             _log(params, plan, seen, time.monotonic() - started)
         return self._known[key]
@@ -117,7 +120,7 @@ class Subject:
         """Return what the first steps of a training look like, or its first epoch if it has no steps to be seen."""
         first = self.first
         step_s = first.stepped_s / max(1, first.n_steps - 1)
-        seconds = min(MOST_FEW_S, max(FEW_S, 2 * (first.start_s + FEW_STEPS * step_s)))
+        seconds = first.start_s + min(MOST_FEW_S, max(FEW_S, first.start_s + 2 * FEW_STEPS * step_s))
         plan = Plan(n_epochs=3, seconds=seconds, limits=FEW)
         if self.without_steps:
             plan = Plan(seconds=max(FEW_S, 3 * sum(first.epoch_s[:1])), limits=Limits(batches=FEW.batches))

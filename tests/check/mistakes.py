@@ -117,6 +117,32 @@ class GhostDropout(Sound):
     }
 
 
+class ReadAndForgotten(Sound):
+    space: ClassVar[dict[str, Any]] = Sound.space | {
+        "hidden_layers": {"choices": [[8], [8, 8]], "default": [8]},  # <- ghost-parameter
+    }
+
+    class training(Training):  # noqa: N801
+        def build(self) -> nn.Module:
+            self.hidden_layers = self.params["hidden_layers"]
+            return super().build()
+
+
+class ActsLate(Sound):
+    """Sound: what acts in the third epoch alone."""
+
+    space: ClassVar[dict[str, Any]] = Sound.space | {"halve_after": {"choices": [2, 10], "default": 2}}
+
+    class training(Training):  # noqa: N801
+        n = 0
+
+        def epoch(self) -> dict[str, float]:
+            if self.n == self.params["halve_after"]:
+                self.optimizer.param_groups[0]["lr"] /= 2
+            self.n += 1
+            return super().epoch()
+
+
 class Undeclared(Sound):
     class training(Training):  # noqa: N801
         def build(self) -> nn.Module:

@@ -22,11 +22,13 @@ SOUND: list[tuple[str, dict[str, Any]]] = [
     ("Titles", {}),
     ("SessionsWhole", R2 | FIXED),
     ("InitialisationApplied", FIXED),
+    ("ActsLate", FIXED),
     ("sound_function", FUNCTION),
 ]
 
 MISTAKES: list[tuple[str, str, dict[str, Any]]] = [
     ("GhostDropout", "ghost-parameter", {}),
+    ("ReadAndForgotten", "ghost-parameter", {}),
     ("Undeclared", "undeclared-parameter", {}),
     ("Misspelt", "undeclared-parameter", {}),
     ("OneValueFails", "does-not-train", {}),

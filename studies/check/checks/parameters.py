@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -48,21 +49,27 @@ def _one(subject: Subject, parameter: Parameter, before_params: dict[str, Any]) 
         yield from _failed(before, before_params, parameter)
         return
     subject.tried.append((parameter, before_params.get(parameter.name), before))
-    changed, compared = False, 0
+    changed = compared = tried = 0
     for value in others(parameter, before_params.get(parameter.name)):
-        if compared and not _time_left(subject):
+        if tried and not _time_left(subject):
             break
         after = subject.few_steps(subject.changed(before_params, parameter.name, value))
         subject.tried.append((parameter, value, after))
         if after.failure:
             yield from _failed(after, after.params, parameter, value)
         else:
-            compared += 1
-            changed = changed or subject.differ(before, after)
-    if compared and not changed and before.n_steps == 1:
+            tried += 1
+            compared += _went_on(before) and _went_on(after)
+            changed += subject.differ(before, after)
+    if tried and not compared:
         yield NotChecked(f"the parameter {parameter.name}", "a few steps take too long here")
     elif compared and not changed:
         yield from _look_longer(subject, parameter, before_params)
+
+
+def _went_on(seen: Observation) -> bool:
+    """Whether it went past the first step, whose loss says nothing of how it trains."""
+    return seen.n_steps > 1 or bool(seen.trajectory.epochs)
 
 
 def _with(subject: Subject, parameter: Parameter) -> dict[str, Any]:
@@ -87,13 +94,15 @@ def others(parameter: Parameter, value: Any) -> list[Any]:
 def _look_longer(subject: Subject, parameter: Parameter, params: dict[str, Any]) -> Iterator[Told]:
     """Compare whole epochs, for what acts in evaluations or between epochs alone; then elsewhere in the space."""
     candidates = others(parameter, params.get(parameter.name))
-    before = subject.whole_epochs(params)
-    compared = 0
+    n_epochs = sys.maxsize if subject.is_function else subject.spec.max_epochs
+    before = subject.whole_epochs(params, n_epochs)
+    compared, to_the_end = 0, before.whole
     for value in candidates[:2]:
-        after = subject.whole_epochs(subject.changed(params, parameter.name, value))
+        after = subject.whole_epochs(subject.changed(params, parameter.name, value), n_epochs)
         if subject.differ(before, after):
             return
         compared += bool(before.trajectory.epochs and after.trajectory.epochs)
+        to_the_end = to_the_end and after.whole
     if not compared:
         reason = "the first steps are the same without it, and an epoch takes too long"
         yield NotChecked(f"the parameter {parameter.name}", reason)
@@ -105,9 +114,12 @@ def _look_longer(subject: Subject, parameter: Parameter, params: dict[str, Any])
     read = "it is never read" if where is None else f"it is read at {where}"
     if subject.is_function:
         read = "what was suggested is not used"
+    may_act_later = not to_the_end and where is not None
+    if may_act_later:
+        read += " and may act later"
     yield Finding(
         "ghost-parameter",
-        "error",
+        "warning" if may_act_later else "error",
         f"{parameter.name} changes nothing: {read}, and what trains with {params.get(parameter.name)!r} and with "
         f"{candidates[0]!r} is the same to the last digit ({_length(before)})",
         "the search spends trials on it, and its importance and best value mean nothing",
