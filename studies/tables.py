@@ -25,6 +25,9 @@ def catalog(settings: Settings) -> str:
     """Return every study of the catalog, and those that only the storage knows."""
     shipped = {name: specs.load(name) for name in specs.catalog()}
     started = {progress.name: progress for progress in _started(settings)}
+    # From what lies there: asking the objectives, as `studies data list` does, would import torch.
+    manifests = settings.home.glob("prepared/*/manifest.json")
+    prepared = {json.loads(file.read_text(encoding="utf-8")).get("name") for file in manifests}
     rows = [("study", "data set", "state", "trials", "best", "what it tunes")]
     for name in [*shipped, *sorted(set(started) - set(shipped))]:
         progress = started.get(name)
@@ -35,7 +38,7 @@ def catalog(settings: Settings) -> str:
         dataset, state, description = "-", "-", "(not in the catalog)"
         if known is not None:
             dataset, description = known.dataset, known.description
-            state = datasets.state_of(known.objective, dataset, settings)
+            state = "prepared" if dataset in prepared else "not prepared yet"
         description = f"the best of {study} under fresh seeds" if study else description
         rows.append((name, dataset, state, trials, best, description))
     return aligned(rows)
