@@ -28,6 +28,6 @@ The map, in the order data flows:
 
 __version__ = "0.1.0"
 
-from studies.notebook import Page, Study, load
+from studies.notebook import Model, Page, Study, load, load_model
 
-__all__ = ["Page", "Study", "__version__", "load"]
+__all__ = ["Model", "Page", "Study", "__version__", "load", "load_model"]

@@ -3,10 +3,13 @@
     import studies
 
     study = studies.load("meli-cnn")
+    study.check().sound
     study.launch(workers=4, trials=20)
     study.best.params
     study.trials.sort_values("value")
+    study.confirm(top=3, seeds=5)
     study.report()
+    study.train("model").predict(["apple iphone 8 64gb"])
 
 Whatever is read comes from the storage at that moment, so a study that is still growing shows what it has. What runs
 trials is the command of the same name, in a process of its own: a notebook stays usable, and a script needs no
@@ -16,23 +19,26 @@ trials is the command of the same name, in a process of its own: a notebook stay
 from __future__ import annotations
 
 import html
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studies.errors import CommandFailed, UnknownStudy
+from studies.errors import DONE, FAILED, CommandFailed, UnknownStudy
 from studies.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from studies.check.findings import Result
+    from studies.race import Standing
     from studies.report.summary import StudyReport, Trial
 
 PAGE_HEIGHT = 800  # pixels of a report in a notebook
@@ -57,6 +63,14 @@ def load(name: str, *, storage: str | None = None) -> Study:
             if find(opened, name) is None:
                 raise
     return Study(name, known, settings)
+
+
+def load_model(directory: str | Path) -> Model:
+    """Return the model that `studies train` wrote.
+
+    Raises ModelRefused, and ObjectiveRefused where its objective answers nothing.
+    """
+    return Model(Path(directory))
 
 
 @dataclass(frozen=True)
@@ -127,6 +141,19 @@ class Study:
 
         return curves_frame(self.read())
 
+    @property
+    def confirmation(self) -> pd.DataFrame:
+        """How the best few settings stand under fresh seeds, the best first; empty before `confirm`.
+
+        trial: whose settings; n, mean, sd: of the seeds it trained under; difference, low, high: to the best one, with
+        its interval; verdict: in words.
+        """
+        import pandas as pd
+
+        found = self.read().confirmation
+        names = ["trial", "published", "n", "mean", "sd", "difference", "low", "high", "verdict"]
+        return pd.DataFrame([_standing(one) for one in found.standings] if found else [], columns=names)
+
     def report(self) -> Page:
         """Return the page that `studies report` writes."""
         from studies.report.page import render
@@ -148,11 +175,16 @@ class Study:
         trials: int | None = None,
         dataset: str | None = None,
         overrides: Mapping[str, Any] | None = None,
+        start_from: str | None = None,
+        start_with: str | Path | None = None,
+        new_version: bool = False,
         detach: bool = False,
     ) -> Study:
         """Create or resume the study and run it to its end; `detach` returns at once.
 
-        overrides: replaces keys of the study file, as `{"max_epochs": 3, "space.batch_size": [64]}`.
+        overrides: replaces keys of the study file, as `{"max_epochs": 3, "space.batch_size": [64]}`. start_from:
+        another study or version whose trials it begins with. start_with: an exported file whose parameters run
+        first. new_version: where the study has changed, begin NAME@2 and so on.
         Raises CommandFailed with what the command said.
         """
         words = ["launch", self._given, "--workers", str(workers)]
@@ -160,15 +192,52 @@ class Study:
         words += [] if dataset is None else ["--dataset", dataset]
         for key, value in (overrides or {}).items():
             words += ["--set", f"{key}={json.dumps(value)}"]
+        words += [] if start_from is None else ["--from", start_from]
+        words += [] if start_with is None else ["--start-with", str(start_with)]
+        words += ["--new-version"] if new_version else []
         self._command(*words, *(["--detach"] if detach else []))
         return self
+
+    def check(self) -> Result:
+        """Return whether the study is `sound`, and its `findings`; `print` it. Takes up to a minute."""
+        from studies.check.findings import Result
+
+        return Result.from_data(json.loads(self._command("check", self._given, "--json", fine=(DONE, FAILED))))
+
+    def confirm(self, top: int = 5, seeds: int = 5, workers: int = 1) -> pd.DataFrame:
+        """Run the best settings again under fresh seeds, and return `confirmation`."""
+        self._command("confirm", self.name, "--top", str(top), "--seeds", str(seeds), "--workers", str(workers))
+        return self.confirmation
+
+    def train(
+        self,
+        directory: str | Path,
+        *,
+        seed: int | None = None,
+        with_validation: bool = False,
+        epochs: int | None = None,
+        overwrite: bool = False,
+    ) -> Model:
+        """Train the winner again, score the test rows once, and return the model that is then in `directory`.
+
+        seed: the trial's own without it. epochs: those of the best value without it.
+        """
+        words = ["train", self.name, "--output", str(directory)]
+        words += [] if seed is None else ["--seed", str(seed)]
+        words += [] if epochs is None else ["--epochs", str(epochs)]
+        words += ["--with-validation"] if with_validation else []
+        self._command(*words, *(["--overwrite"] if overwrite else []))
+        return load_model(directory)
 
     def stop(self) -> None:
         """Ask every worker of the study, on every machine, to leave after its current epoch."""
         self._command("stop", self.name)
 
-    def _command(self, *words: str) -> str:
-        """Type a command: show its messages as they come, and return what it printed. Raises CommandFailed."""
+    def _command(self, *words: str, fine: Collection[int] = (DONE,)) -> str:
+        """Type a command: show its messages as they come, and return what it printed.
+
+        fine: exit codes that are no failure where something was printed. Raises CommandFailed.
+        """
         given = {"STUDIES_HOME": self._settings.home, "STUDIES_STORAGE": self._settings.storage}
         environment = os.environ | {key: str(value) for key, value in given.items() if value}
         last = ""
@@ -194,7 +263,49 @@ class Study:
                 code = process.wait()
                 if process.stderr is not None:
                     process.stderr.close()
-            if code:
-                raise CommandFailed(command=words[0], code=code, said=last.removeprefix("studies: "))
             printed.seek(0)
-            return printed.read()
+            answer = printed.read()
+            if code and not (code in fine and answer):
+                raise CommandFailed(command=words[0], code=code, said=last.removeprefix("studies: "))
+            return answer
+
+
+class Model:
+    """A trained model; `load_model` and `Study.train` return one."""
+
+    def __init__(self, directory: Path) -> None:
+        from studies.launchers.local import visible_gpus
+        from studies.predict import Asked
+
+        self.directory = directory
+        self._asked = Asked(directory, "cuda" if visible_gpus() else "cpu")
+
+    def __repr__(self) -> str:
+        return f"studies.load_model({str(self.directory)!r})"
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """What `studies train` measured: every epoch, and the test rows once."""
+        found: dict[str, Any] = json.loads((self.directory / "metrics.json").read_text(encoding="utf-8"))
+        return found
+
+    def predict(self, source: str | Path | Iterable[str], **options: Any) -> pd.DataFrame | str:
+        """Return an answer for each row, a row each; or the text that a model of texts writes.
+
+        source: as INPUT of `studies predict`: a file, a directory or a text; or several lines. options: such as
+        `temperature` and `seed` of a text. Raises WrongInput for what cannot be answered.
+        """
+        import pandas as pd
+
+        several = not isinstance(source, (str, Path))
+        lines = "".join(" ".join(line.split("\n")) + "\n" for line in source) if several else ""  # type: ignore[union-attr]
+        answers = list(self._asked.answers(io.BytesIO(lines.encode()) if several else str(source), options))
+        if answers and isinstance(answers[0], str):
+            return "".join(map(str, answers))
+        return pd.DataFrame(answers)
+
+
+def _standing(one: Standing) -> tuple[Any, ...]:
+    gap = one.difference
+    interval = (None, None, None) if gap is None else (gap.mean, gap.low, gap.high)
+    return one.trial, one.published, len(one.values), one.mean, one.sd, *interval, one.verdict

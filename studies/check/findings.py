@@ -81,6 +81,16 @@ class Result:
         """Return it as plain data, for JSON."""
         return {"study": self.study, "sound": self.sound, **{k: v for k, v in asdict(self).items() if k != "study"}}
 
+    @classmethod
+    def from_data(cls, data: dict[str, Any]) -> Result:
+        """Return what `as_data` was made of."""
+        told = {"findings": Finding, "facts": Fact, "not_checked": NotChecked}
+        parts = {name: [kind(**one) for one in data[name]] for name, kind in told.items()}
+        return cls(**{name: value for name, value in data.items() if name != "sound"} | parts)
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
     def lines(self) -> Iterator[str]:
         """Yield it as text, for a person."""
         n_warnings = len(self.findings) - len(self.errors)

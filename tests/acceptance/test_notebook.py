@@ -10,9 +10,20 @@ import pytest
 import yaml
 
 import studies
-from studies.errors import CommandFailed, StudyNotStarted, UnknownStudy
+from studies.errors import CommandFailed, StudyNotStarted, UnknownStudy, WrongInput
 
 from .conftest import Studies
+
+
+DIGITS = """
+name: digits
+objective: objectives.mnist_target
+dataset: mnist-5k
+metric: balanced_accuracy
+direction: maximize
+n_trials: 1
+max_epochs: 2
+"""
 
 
 @pytest.fixture
@@ -43,6 +54,37 @@ def test_a_study_from_launch_to_export(here: Path) -> None:
     # What the storage alone knows by now is found without its file, as by the command line.
     (here / "parabola.yaml").unlink()
     assert len(studies.load("parabola").trials) == 5
+
+
+def test_a_study_is_checked_confirmed_and_begun_anew(here: Path) -> None:
+    study = studies.load("./parabola.yaml")
+    sound = study.check()
+    assert sound.sound, str(sound)
+    study.launch(workers=2, trials=4)
+    standings = study.confirm(top=2, seeds=2, workers=2)
+    assert list(standings["n"]) == [2, 2]
+    assert standings["mean"].is_monotonic_increasing
+    study.launch(trials=2, overrides={"max_epochs": 2}, new_version=True, start_from="parabola")
+    assert study.best is not None
+    assert study.trials["n_epochs"].max() == 2  # a name means its newest version
+    assert len(studies.load("parabola@1").trials) == 4
+
+
+def test_a_winner_is_trained_and_asked(here: Path) -> None:
+    (here / "digits.yaml").write_text(DIGITS)
+    study = studies.load("./digits.yaml")
+    study.launch(trials=1)
+    model = study.train("digits.model")
+    assert study.best is not None
+    assert model.metrics["test"]
+    line = ",".join(["0"] * 784)
+    answers = model.predict([line, line])
+    assert len(answers) == 2
+    assert (answers.iloc[0] == answers.iloc[1]).all()
+    again = studies.load_model("digits.model").predict([line])
+    assert (again.iloc[0] == answers.iloc[0]).all()
+    with pytest.raises(WrongInput, match="line 2"):
+        model.predict([line, "1,2,3"])
 
 
 def test_what_a_command_says_is_the_error(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
