@@ -17,6 +17,8 @@ from studies.space import Range, Space, SpaceError, near
 CATALOG = Path(__file__).parent / "catalog"
 MAX_NAME = 100  # characters, in a file
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+# In the storage a name may have a version, and so be longer.
+STORED_NAME, MAX_STORED_NAME = rf"^{NAME.pattern}(@\d+(-confirm)?)?$", MAX_NAME + 20
 OBJECTIVE = r"^[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?$"
 
 Content = TypeVar("Content", bound=BaseModel)
@@ -69,8 +71,7 @@ class Limits(Part):
 class StudySpec(Part):
     """A written study. `space` and `start_with` are checked against the objective when it is at hand (`resolve`)."""
 
-    # A file's name is shorter and has no version: that is added for the storage.
-    name: str = Field(pattern=rf"^{NAME.pattern}(@\d+(-confirm)?)?$", max_length=MAX_NAME + 20)
+    name: str = Field(pattern=STORED_NAME, max_length=MAX_STORED_NAME)
     description: str = ""
     objective: str = Field(pattern=OBJECTIVE)
     dataset: str = ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from studies.exporters.yaml import content_of
-from studies.spec import NAME, OBJECTIVE, StudySpec
+from studies.spec import MAX_STORED_NAME, OBJECTIVE, STORED_NAME, StudySpec
 
 if TYPE_CHECKING:
     from studies.report.summary import StudyReport
@@ -41,7 +41,7 @@ class Winner(_Part):
     epochs: after which `value` was reached.
     """
 
-    study: str = Field(pattern=f"^{NAME.pattern}$", max_length=100)
+    study: str = Field(pattern=STORED_NAME, max_length=MAX_STORED_NAME)
     objective: str = Field(pattern=OBJECTIVE)
     dataset: Dataset
     metric: str

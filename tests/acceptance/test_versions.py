@@ -83,6 +83,8 @@ def test_a_changed_study_goes_on_as_a_new_version(noisy_studies: Studies) -> Non
     assert "noisy@2 is done" in studies("watch", "noisy@2").stderr
     assert "noisy@2: 0 workers" in studies("stop", "noisy").stderr
     assert "# noisy\n" in studies("report", "noisy@1", "--format", "md").stdout
+    studies("train", "noisy@2", "-o", "model")
+    assert (studies.directory / "model" / "README.md").exists()
     studies("confirm", "noisy@1", "--top", "1", "--seeds", "2")
     assert "noisy-confirm: 2/2" in studies("status", "noisy@1").stdout
     assert "no version 3 in this storage; the newest is 'noisy@2'" in studies("status", "noisy@3", expect=2).stderr
