@@ -58,9 +58,7 @@ def check(
     log = settings.directory("logs", spec.name) / f"check-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     result.log = str(log)
     context = multiprocessing.get_context("forkserver")
-    # Not the objective, which may hang or die while it is imported, and would take the fork server along. torch's
-    # compiler is what its first optimizer would import, for seconds, in each process.
-    context.set_forkserver_preload(["torch._dynamo", "studies.check.inside"])
+    context.set_forkserver_preload(["studies.check.preload"])
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=examine, args=(spec, settings, seconds, memory_bytes, sender, log, Path.cwd()))
     process.start()
