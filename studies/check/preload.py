@@ -1,4 +1,4 @@
-"""Imported once by the fork server of a check, so that the processes it forks start with everything imported.
+"""Imported once by the fork server: torch's compiler, which a first optimizer would import, for seconds, each time.
 
 Not the objective, which may hang or die while it is imported, and would take the fork server along.
 """
@@ -8,9 +8,16 @@ import importlib
 import os
 from contextlib import suppress
 
-importlib.import_module("studies.check.inside")
-with suppress(ImportError):  # an objective may do without torch
-    importlib.import_module("torch._dynamo")  # what torch's first optimizer would import, for seconds, in each process
+SERVER = os.getpid()
 
-# The compiler's libraries complain at an orderly end, on the terminal, of what they themselves leak.
-atexit.register(os._exit, 0)
+
+def _leave() -> None:
+    """End the fork server, not what was forked from it, before its libraries print what they think of its end."""
+    if os.getpid() == SERVER:
+        os._exit(0)
+
+
+with suppress(Exception):
+    importlib.import_module("torch._dynamo")
+    importlib.import_module("studies.check.inside")
+atexit.register(_leave)

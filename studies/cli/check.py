@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as text
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -36,7 +37,7 @@ def check(
     chosen = file.spec(changes)
     try:
         seconds = checks.SECONDS if timeout is None else timeout * 60
-        result = checks.check(chosen, Settings.from_environment(), _say, seconds)
+        result = checks.check(chosen, Settings.from_environment(), _told_once(), seconds)
     except SpaceRefused as error:
         raise file.error(error.given["reason"], *error.given["path"]) from None
     typer.echo(text.dumps(result.as_data(), indent=1) if json else "\n".join(result.lines()))
@@ -44,5 +45,15 @@ def check(
         raise typer.Exit(FAILED)
 
 
-def _say(what: str, fraction: float) -> None:
-    typer.echo(f"{what} ({fraction:.0%})", err=True)
+def _told_once() -> Callable[[str, float], None]:
+    """Return progress that says each line once: a preparation may tell the same many times."""
+    said = ""
+
+    def say(what: str, fraction: float) -> None:
+        nonlocal said
+        line = f"{what} ({fraction:.0%})"
+        if line != said:
+            said = line
+            typer.echo(line, err=True)
+
+    return say
