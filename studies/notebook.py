@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studies.errors import DONE, FAILED, CommandFailed, UnknownStudy
+from studies.errors import DONE, FAILED, CommandFailed, StudyNotStarted, UnknownStudy
 from studies.settings import Settings
 
 if TYPE_CHECKING:
@@ -52,16 +52,18 @@ def load(name: str, *, storage: str | None = None) -> Study:
     """
     from studies.spec import SpecFile
     from studies.storage import open_storage
-    from studies.study import find
+    from studies.study import get
 
     settings = Settings.from_environment().with_storage(storage)
     try:
         known = SpecFile.find(name).spec().name
-    except UnknownStudy:
+    except UnknownStudy as unknown:
         known = name
         with open_storage(settings) as opened:
-            if find(opened, name) is None:
-                raise
+            try:
+                get(opened, name)
+            except StudyNotStarted:
+                raise unknown from None
     return Study(name, known, settings)
 
 
@@ -299,7 +301,9 @@ class Model:
 
         several = not isinstance(source, (str, Path))
         lines = "".join(" ".join(line.split("\n")) + "\n" for line in source) if several else ""  # type: ignore[union-attr]
-        answers = list(self._asked.answers(io.BytesIO(lines.encode()) if several else str(source), options))
+        answers = list(
+            self._asked.answers(io.BufferedReader(io.BytesIO(lines.encode())) if several else str(source), options)
+        )
         if answers and isinstance(answers[0], str):
             return "".join(map(str, answers))
         return pd.DataFrame(answers)

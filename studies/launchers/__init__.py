@@ -13,6 +13,8 @@ from studies.settings import Settings
 if TYPE_CHECKING:
     from studies.spec import StudySpec
 
+PRELOADED = "STUDIES_PRELOAD"  # the variable that names the module of the objective to a fork server
+
 LAUNCHERS = {"local": "studies.launchers.local:LocalLauncher"}
 
 

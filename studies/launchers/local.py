@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studies.errors import FAILED, ObjectiveRefused, StudiesError
-from studies.launchers import Description, Exit, preload
+from studies.launchers import PRELOADED, Description, Exit
 from studies.settings import Settings
 
 if TYPE_CHECKING:
@@ -40,9 +40,9 @@ class LocalLauncher:
         # Read by OpenMP when torch is loaded, which happens in the fork server and nowhere else.
         threads = spec.resources.threads_per_worker or max(1, (os.cpu_count() or 1) // n_workers)
         os.environ.setdefault("OMP_NUM_THREADS", str(threads))
-        os.environ[preload.OBJECTIVE] = spec.objective.partition(":")[0]
+        os.environ[PRELOADED] = spec.objective.partition(":")[0]
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload([preload.__name__])
+        self._context.set_forkserver_preload(["studies.launchers.preload"])  # by name: it is for the fork server alone
 
     def describe(self, progress: Callable[[str, float], None] | None) -> Description:
         """See `Launcher`. Raises ObjectiveRefused."""

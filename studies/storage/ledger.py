@@ -41,6 +41,11 @@ CREATE TABLE IF NOT EXISTS studies.control (
     n_trials  integer NOT NULL,
     stop      text
 );
+ALTER TABLE studies.control ADD COLUMN IF NOT EXISTS forgiven integer NOT NULL DEFAULT -1;
+"""
+# The last column that was added: with it, the schema is whole.
+SCHEMA_IS_THERE = """
+SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('studies.control') AND attname = 'forgiven')
 """
 
 # A trial counts against the budget unless a continuation took its place. A waiting one counts once it runs.
@@ -106,8 +111,8 @@ class Worker:
 class Budget:
     """How far a study is.
 
-    counted: trials that count against n_trials, the running ones included. since_best: trials that ended and have a
-    higher number than the best one. device_hours: of all trials together.
+    counted: trials that count against n_trials, the running ones included. failures_in_a_row: since the last launch.
+    since_best: trials that ended and have a higher number than the best one. device_hours: of all trials together.
     """
 
     n_trials: int
@@ -135,7 +140,7 @@ class Ledger:
     ) -> None:
         self.lease_s = lease_s
         self._connections = Connections(url, wait_s, while_waiting)
-        if self.read("SELECT to_regclass('studies.control')") == [(None,)]:
+        if self.read(SCHEMA_IS_THERE) == [(False,)]:
             with self.alone("ledger"):
                 self.read(SCHEMA)
 
@@ -150,11 +155,14 @@ class Ledger:
     # --- the study ------------------------------------------------------------------------------------------------
 
     def open_study(self, study_id: int, n_trials: int) -> None:
-        """Set how many trials the study shall have, and forget an earlier stop."""
+        """Set how many trials the study shall have; forget an earlier stop and forgive the failures so far."""
         self.read(
-            """INSERT INTO studies.control (study_id, n_trials) VALUES (%s, %s)
-               ON CONFLICT (study_id) DO UPDATE SET n_trials = excluded.n_trials, stop = NULL""",
-            (study_id, n_trials),
+            """INSERT INTO studies.control (study_id, n_trials, forgiven)
+               VALUES (%(study)s, %(n)s, (SELECT coalesce(max(number), -1) FROM trials
+                                            WHERE study_id = %(study)s AND state = 'FAIL'))
+               ON CONFLICT (study_id) DO UPDATE
+               SET n_trials = excluded.n_trials, stop = NULL, forgiven = excluded.forgiven""",
+            {"study": study_id, "n": n_trials},
         )
 
     def request_stop(self, study_id: int, why: str) -> None:
@@ -169,7 +177,7 @@ class Ledger:
                        (SELECT count(*) FROM trials t WHERE t.study_id = %(study)s AND t.state = 'RUNNING'),
                        c.stop,
                        (SELECT count(*) FROM trials t
-                         WHERE {COUNTED} AND t.state = 'FAIL' AND t.number > coalesce((
+                         WHERE {COUNTED} AND t.state = 'FAIL' AND t.number > c.forgiven AND t.number > coalesce((
                             SELECT max(number) FROM trials
                              WHERE study_id = %(study)s AND state IN ('COMPLETE', 'PRUNED')), -1)),
                        (SELECT count(*) FROM trials t

@@ -170,6 +170,11 @@ def test_nan_ends_the_trial_with_a_reason_and_failures_end_the_study(studies: St
     assert "3 trials failed in a row" in nan.stderr
     assert {trial.reason for trial in report(studies).trials} == {"nan"}
     assert counted(studies) == 3
+    # Mended, it goes on: what failed before is forgiven.
+    module = studies.directory / "mine.py"
+    module.write_text(module.read_text().replace('float("nan") if', "1.0 if"))
+    studies("launch", "./parabola.yaml", "--set", "space.mood=nan", "--set", "limits.max_failures=3")
+    assert [trial.state for trial in report(studies).trials] == ["fail"] * 3 + ["complete"] * 5
 
 
 def test_an_exception_is_kept_with_its_traceback(studies: Studies) -> None:
