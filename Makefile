@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: study test test-browser chaos lint install install-test clean
+.PHONY: study test test-system chaos lint install install-test clean
 
 study: install
 	$(BIN)/studies launch meli-cnn --workers 4
@@ -13,9 +13,9 @@ study: install
 test: install-test
 	$(BIN)/python -m pytest
 
-# The report's page in a real Chromium, which no wheel brings.
-test-browser: install-test
-	$(BIN)/python -m pytest tests/browser
+# What no wheel brings: the report's page in a real Chromium, hundreds of workers behind a real PgBouncer.
+test-system: install-test
+	$(BIN)/python -m pytest tests/browser tests/pooler
 
 # A study on two hosts is hurt for five minutes; nothing may be lost. As root with real networks and a real full disk.
 # `make test` has a short form of it.

@@ -29,12 +29,10 @@ from studies.storage.embedded import EmbeddedServer
 from studies.storage.postgres import PostgresStorage
 
 from ..conftest import execute
-from .test_postgres_storage_together import _claim_all, _crash, _processes
+from ..integration.test_postgres_storage_together import _claim_all, _crash, _processes
 
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 N_SERVER_CONNECTIONS, POOL = 12, 6
-
-pytestmark = pytest.mark.skipif(PGBOUNCER is None, reason="pgbouncer is not installed: apt-get install pgbouncer")
 
 Bouncer = Callable[..., str]
 
@@ -43,6 +41,11 @@ class SmallServer(EmbeddedServer):
     """A server that takes far fewer connections than there are workers."""
 
     server_settings = EmbeddedServer.server_settings | {"max_connections": str(N_SERVER_CONNECTIONS)}  # type: ignore
+
+
+@pytest.fixture(scope="module", autouse=True)
+def installed() -> None:
+    assert PGBOUNCER, "the storage is tested behind a real pooler; on Debian: apt-get install pgbouncer"
 
 
 @pytest.fixture(scope="module")
