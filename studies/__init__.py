@@ -20,8 +20,8 @@ The map, in the order data flows:
     storage     the shared PostgreSQL: the embedded server, the fast Optuna storage, who works on what
     report      storage -> plain dataclasses -> a page; `view` and `tables` show it in a terminal
     exporters   report -> files
-    train       the winner again: `winner` is what, `result` what came of it, `model` its directory, `card` its README
-    predict     asking a model
+    model       the winner's directory: `model/` trains what is in it (`train`), says how it came out (`result`, `card`)
+                and asks it (`predict`)
     web         optuna-dashboard on the storage, with the report's figures in it
     notebook    all of it from Python, beginning with `studies.load`
 """

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from studies.check.findings import Result
-    from studies.race import Standing
+    from studies.confirm.race import Standing
     from studies.report.summary import StudyReport, Trial
 
 PAGE_HEIGHT = 800  # pixels of a report in a notebook
@@ -277,7 +277,7 @@ class Model:
 
     def __init__(self, directory: Path) -> None:
         from studies.launchers.local import visible_gpus
-        from studies.predict import Asked
+        from studies.model.predict import Asked
 
         self.directory = directory
         self._asked = Asked(directory, "cuda" if visible_gpus() else "cpu")

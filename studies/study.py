@@ -12,6 +12,7 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from studies import names
+from studies.confirm.race import Race
 from studies.errors import NoSuchVersion, NotConfirmed, SpecChanged, StudyNotStarted
 from studies.knowledge import observations
 from studies.names import (
@@ -27,7 +28,6 @@ from studies.names import (
     UID,
     WARM_START,
 )
-from studies.race import Race
 from studies.sampling import make_pruner, make_sampler
 from studies.space import Space
 from studies.spec import StudySpec

@@ -13,9 +13,9 @@ from studies import spec as specs
 
 if TYPE_CHECKING:
     from studies.datasets import DataSet
+    from studies.model.result import Result
     from studies.report.progress import Progress
     from studies.report.summary import StudyReport
-    from studies.result import Result
     from studies.settings import Settings
     from studies.spec import StudySpec
     from studies.storage import Storage
@@ -165,7 +165,7 @@ def confirmation(report: StudyReport) -> str:
 
 def trained(result: Result, directory: Path) -> str:
     """Return how a training came out: its numbers, the trial's, and what to do with it."""
-    from studies.result import compared, sections
+    from studies.model.result import compared, sections
 
     metric = result.winner.metric
     lines = []

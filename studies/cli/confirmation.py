@@ -24,7 +24,7 @@ def confirm(
 ) -> None:
     """Run the best few again under fresh seeds and tell which is best, and how sure; it goes to NAME.best.yaml."""
     from studies import tables
-    from studies.confirm import confirm as run
+    from studies.confirm.confirm import confirm as run
     from studies.exporters import export, write_whole
     from studies.view import make_view
 

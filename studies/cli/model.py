@@ -13,8 +13,8 @@ from studies.errors import SpaceRefused, WrongInput
 from studies.settings import Settings
 
 if TYPE_CHECKING:
+    from studies.model.winner import Winner
     from studies.spec import SpecFile
-    from studies.winner import Winner
 
 app = typer.Typer()
 
@@ -41,8 +41,8 @@ def train(
 ) -> None:
     """Train a study's winner again, score the test rows once, and save the model with its card."""
     from studies.launchers.local import visible_gpus
-    from studies.result import Request
-    from studies.train import train as run
+    from studies.model.result import Request
+    from studies.model.train import train as run
     from studies.view import PlainView, stderr_console
 
     settings = settings_of(storage)
@@ -74,7 +74,7 @@ def predict(
 ) -> None:
     """Ask a trained model: titles, pictures, measurements or the beginning of a text, as its card says."""
     from studies.launchers.local import visible_gpus
-    from studies.predict import Asked, lines
+    from studies.model.predict import Asked, lines
 
     model = Asked(directory, "cuda" if visible_gpus() else "cpu")
     if source is None and sys.stdin.isatty():
@@ -87,8 +87,8 @@ def predict(
 
 
 def _winner(name: str | None, params: Path | None, settings: Settings) -> tuple[Winner, SpecFile | None]:
+    from studies.model.winner import Winner
     from studies.spec import SpecFile
-    from studies.winner import Winner
 
     if params is not None:
         file = SpecFile(params)

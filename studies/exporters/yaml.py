@@ -24,7 +24,7 @@ def render(report: StudyReport) -> str:
 
 
 def content_of(report: StudyReport) -> dict[str, Any]:
-    """Return the same as plain data, which `studies.winner.Winner` reads. Raises NothingToExport, IsConfirmation."""
+    """Return the same as plain data, which `studies.model.winner` reads. Raises NothingToExport, IsConfirmation."""
     if (study := names.confirmed(report.spec.name)) is not None:
         raise IsConfirmation(name=report.spec.name, study=study, command=f"export {study}")
     best = report.chosen

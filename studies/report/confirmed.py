@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from studies.paired import SAME
-from studies.race import ERROR, NO_DIFFERENCE, UNFINISHED
+from studies.confirm.paired import SAME
+from studies.confirm.race import ERROR, NO_DIFFERENCE, UNFINISHED
 from studies.report.document import Figure, Section, Table, number, plural
 from studies.report.figures import BLUE, ORANGE
 
 if TYPE_CHECKING:
-    from studies.race import Standing
+    from studies.confirm.race import Standing
     from studies.report.summary import StudyReport
 
 SURE = f"{1 - ERROR:.0%} confidence"

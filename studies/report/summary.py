@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from studies.confirm.race import Confirmation, Standing, contenders, stand
 from studies.names import CONFIRMS, CONTINUED_BY, CONTINUES, DATA, REASON, SPEC, START_WITH, confirmation
-from studies.race import Confirmation, Standing, contenders, stand
 from studies.space import Choice, Domain, Parameter, Range, Space, decoded
 from studies.study import find, get, space_of, spec_of
 

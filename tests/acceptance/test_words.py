@@ -70,7 +70,7 @@ def test_the_words_are_documented_in_the_order_of_the_code() -> None:
 def test_the_readme_lists_the_same_words() -> None:
     section = README.read_text(encoding="utf-8").partition("## How a trial ends")[2].partition("\n## ")[0]
     listed = re.findall(r"^\| (COMPLETE|PRUNED|FAIL) \| `?(\w*)`? *\|", section, re.MULTILINE)
-    assert listed in ([], [(state, reason) for state, reason, _ in DOCUMENTED])
+    assert listed == [(state, reason) for state, reason, _ in DOCUMENTED]
 
 
 def test_the_database_sees_these_states_and_words_and_no_others(studies: Studies, tcp_server: TcpServer) -> None:

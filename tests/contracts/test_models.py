@@ -14,11 +14,11 @@ from objectives import PredictingObjective
 from studies.checkpoint import serialised
 from studies.errors import DirectoryTaken
 from studies.model import FILES
-from studies.predict import Asked
-from studies.result import Request, Result
+from studies.model.predict import Asked
+from studies.model.result import Request, Result
+from studies.model.train import train
+from studies.model.winner import Winner
 from studies.settings import Settings
-from studies.train import train
-from studies.winner import Winner
 
 from .test_objectives import Subject, subject, without_speed
 

@@ -10,7 +10,8 @@ from typing import Any
 import optuna
 import pytest
 
-from studies import confirm, study
+from studies import study
+from studies.confirm import confirm
 from studies.errors import DataChanged, SpecChanged
 from studies.launchers import Description
 from studies.names import CONTENDER, FROM, SEED, START_WITH, WARM_START

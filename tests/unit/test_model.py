@@ -13,11 +13,11 @@ import yaml
 
 from studies.errors import DirectoryTaken, ModelRefused, ObjectiveRefused, WrongInput
 from studies.model import FILES, new_directory, open_model
-from studies.predict import Asked, lines
-from studies.result import Request, Result
+from studies.model.predict import Asked, lines
+from studies.model.result import Request, Result
+from studies.model.train import train
+from studies.model.winner import Winner
 from studies.settings import Settings
-from studies.train import train
-from studies.winner import Winner
 
 VALUES = [0.4, 0.9, 0.6, 0.9, 0.5]  # after each epoch: the best is the second
 

@@ -10,8 +10,8 @@ from statistics import mean, stdev
 import pytest
 import yaml
 
+from studies.confirm.race import BEST, ERROR, NO_DIFFERENCE, WORSE, Contender, is_out, stand
 from studies.exporters import export
-from studies.race import BEST, ERROR, NO_DIFFERENCE, WORSE, Contender, is_out, stand
 from studies.report import confirmed
 from studies.report.page import render
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from studies.winner import Winner
+from studies.model.winner import Winner
 
 SPEEDS = ("_per_s", "_s", "_mib")
 

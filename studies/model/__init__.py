@@ -26,8 +26,8 @@ from pydantic import Field
 from studies.checkpoint import serialised, write
 from studies.errors import DirectoryTaken, ModelRefused, WrongSpec
 from studies.exporters.yaml import dumped
+from studies.model.winner import Winner
 from studies.spec import SpecFile
-from studies.winner import Winner
 
 WEIGHTS, FITTED, PARAMS, METRICS, CARD = "model.safetensors", "fitted.json", "params.yaml", "metrics.json", "README.md"
 FILES = {WEIGHTS, FITTED, PARAMS, METRICS, CARD}

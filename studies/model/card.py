@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from studies.model.result import Result, compared, sections
 from studies.report.document import plural
-from studies.result import Result, compared, sections
 
 
 def model_card(result: Result) -> str:

@@ -21,12 +21,12 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from studies import names
+from studies.confirm.race import contenders, last_trials
 from studies.errors import DataChanged, IsConfirmation, NobodyCameThrough, NothingToConfirm
 from studies.knowledge import best_settings, queued
 from studies.launch import launch
 from studies.launchers import Description
 from studies.names import CONFIRMS, CONTENDER, CONTINUED_BY, REASON, SEED
-from studies.race import contenders, last_trials
 from studies.report.summary import StudyReport, Trial, read_report
 from studies.sampling import seed_of
 from studies.spec import Pruner, Sampler, StudySpec
