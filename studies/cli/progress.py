@@ -15,7 +15,7 @@ app = typer.Typer()
 
 @app.command()
 def status(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A study; all of them without it.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="A study; all of them without it.")] = None,
     storage: StorageUrl = None,
 ) -> None:
     """Show trials by state, the workers and the best value so far."""
