@@ -50,7 +50,7 @@ def sources(number: int, trials: Sequence[FrozenTrial]) -> list[int]:
     """Return the number of the trial that this one continues, of the one that continued, and so on."""
     found: list[int] = []
     before = trials[number].user_attrs.get(CONTINUES)
-    while before is not None:
+    while before is not None and before < min(found, default=number):  # what is continued was there before
         found.append(before)
         before = trials[before].user_attrs.get(CONTINUES)
     return found

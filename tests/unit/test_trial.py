@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import optuna
 import pytest
 
+from studies.artifacts import DirectoryStore
 from studies.checkpoint import Checkpoints
 from studies.names import CONTINUES
 from studies.space import Space
@@ -63,11 +64,13 @@ class Objective:
 
 def course(directory: Path, objective: Any, should_stop: Callable[[], str | None] = lambda: None) -> Course:
     spec = make_spec(max_epochs=len(VALUES), pruner={"name": "none"})
-    return Course(spec, Space({}), objective, None, "cpu", should_stop, Checkpoints(directory, print))
+    return Course(spec, Space({}), objective, None, "cpu", should_stop, Checkpoints(DirectoryStore(directory), print))
 
 
 def run(course: Course, **attributes: Any) -> Outcome:
     study = optuna.create_study(direction="maximize", pruner=optuna.pruners.NopPruner())
+    if CONTINUES in attributes:
+        study.tell(study.ask(), state=optuna.trial.TrialState.FAIL)  # the one that is continued
     trial = study.ask()
     for key, value in attributes.items():
         trial.set_user_attr(key, value)
