@@ -10,11 +10,13 @@ from pathlib import Path
 import optuna
 import pytest
 
+from studies.launchers import Description
 from studies.names import CONTINUED_BY, CONTINUES, REASON, UID
 from studies.settings import Settings
 from studies.spec import StudySpec
+from studies.start import Start, join
 from studies.storage import Storage
-from studies.study import continue_trial, create_or_join, get
+from studies.study import continue_trial, get
 
 
 @pytest.fixture
@@ -123,7 +125,7 @@ def test_people_who_launch_a_study_at_once_join_one(database_url: str, storage: 
 
     def launch(_: int) -> tuple[int, str]:
         with Storage(database_url, Settings(None, tmp_path, tmp_path)) as own:
-            study_id = create_or_join(own, spec, declared, {"name": "none"})
+            study_id, _ = join(spec, Start(), own, Description(declared, {"name": "none"}), print)
             return study_id, get(own, "shared").user_attrs[UID]
 
     with ThreadPoolExecutor(6) as people:
@@ -132,5 +134,5 @@ def test_people_who_launch_a_study_at_once_join_one(database_url: str, storage: 
     trials = get(storage, "shared").get_trials()
     assert [trial.system_attrs["fixed_params"] for trial in trials] == [{"x": 1.0}, {"x": 2.0}]
     assert storage.ledger.budget(joined.pop()[0]).n_trials == 9
-    create_or_join(storage, spec.model_copy(update={"name": "other"}), declared, {})
+    join(spec.model_copy(update={"name": "other"}), Start(), storage, Description(declared, {}), print)
     assert get(storage, "other").user_attrs[UID] != get(storage, "shared").user_attrs[UID]

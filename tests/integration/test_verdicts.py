@@ -39,7 +39,7 @@ def storage(database_url: str, tmp_path: Path) -> Iterator[Storage]:
 def fill(storage: Storage, n: int) -> int:
     """Put a made-up study into the storage; return its id."""
     made = make_study(n)
-    study_id = create_or_join(storage, made.spec, DECLARED, DATA)
+    study_id = create_or_join(storage, made.spec, DECLARED, DATA, lambda study, new: n)
     study = get(storage, made.spec.name)
     states = {"complete": "COMPLETE", "pruned": "PRUNED", "fail": "FAIL"}
     for trial in made.trials:
