@@ -150,4 +150,4 @@ def test_the_shipped_ones(studies: Studies) -> None:
     studies("data", "prepare", "mnist-5k")
     listed = studies("list").stdout
     assert re.search(r"^mnist-target +mnist-5k +prepared ", listed, re.M)
-    assert re.search(r"^meli-cnn +pricerunner +bundled ", listed, re.M)
+    assert re.search(r"^meli-cnn +pricerunner +not prepared yet ", listed, re.M)
