@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from studies.storage import Storage
 
 EVERY_S = 60.0
+PATIENCE_S = 2.0
 GALLERY = "gallery"  # the study's user attribute: what was last put into the dashboard
 SECTIONS = ("Answer", "Theirs against ours", "Predictions of the best trial", "Interactions", "Diagnoses")
 MAX_NOTE = 20_000  # characters; the dashboard keeps a note in pieces of 2,045
@@ -39,7 +40,7 @@ def keep_up_to_date(storage: Storage, artifacts: Store, say: Callable[[str], Non
         yield
     finally:
         ended.set()
-        thread.join()
+        thread.join(PATIENCE_S)  # whoever leaves does not wait for a figure; the next dashboard draws it
 
 
 def _keep(storage: Storage, artifacts: Store, say: Callable[[str], None], ended: threading.Event) -> None:
@@ -51,7 +52,7 @@ def _keep(storage: Storage, artifacts: Store, say: Callable[[str], None], ended:
             return task()
         except Exception as error:
             line = f"{what}: {type(error).__name__}: {error}"
-            if line not in said:
+            if line not in said and not ended.is_set():
                 say(line)
             said.add(line)
 
