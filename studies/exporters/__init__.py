@@ -57,7 +57,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
-        Path(partial).chmod(0o666 & ~_umask())
+        Path(partial).chmod(0o666 & ~umask())
         Path(partial).replace(path)
     except OSError as error:
         if partial is not None:
@@ -65,7 +65,8 @@ def write_whole(path: Path, content: str | bytes) -> None:
         raise WrongInput(reason=f"Cannot write {path} ({error.strerror}); choose another file with -o.") from None
 
 
-def _umask() -> int:
-    umask = os.umask(0)
-    os.umask(umask)
-    return umask
+def umask() -> int:
+    """Return what this process takes from the rights of new files."""
+    taken = os.umask(0)
+    os.umask(taken)
+    return taken

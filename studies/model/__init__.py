@@ -25,6 +25,7 @@ from pydantic import Field
 
 from studies.checkpoint import serialised, write
 from studies.errors import DirectoryTaken, ModelRefused, WrongSpec
+from studies.exporters import umask
 from studies.exporters.yaml import dumped
 from studies.model.winner import Winner
 from studies.spec import SpecFile
@@ -60,7 +61,7 @@ def new_directory(path: Path, *, overwrite: bool) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.absolute().name}."))
     try:
-        partial.chmod(0o777 & ~_umask())
+        partial.chmod(0o777 & ~umask())
         yield partial
         _refuse_taken(path, overwrite)  # training takes long: somebody else may have been there meanwhile
         with _writing(path):
@@ -179,9 +180,3 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _umask() -> int:
-    umask = os.umask(0)
-    os.umask(umask)
-    return umask
