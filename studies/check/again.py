@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from studies.check.tensors import is_tensor
 from studies.check.watch import ModelCall
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def evaluate_again(calls: list[ModelCall], widths: dict[int, set[int]]) -> Evalu
 
 def _with_fewer_rows(call: ModelCall, whole: Tensor, found: EvaluationAgain) -> None:
     n_rows = len(whole)
-    values = [value for value in (*call.args, *call.kwargs.values()) if _is_tensor(value)]
+    values = [value for value in (*call.args, *call.kwargs.values()) if is_tensor(value)]
     if whole.dim() > 2 or any(value.dim() == 0 or list(value.shape).count(n_rows) != 1 for value in values):
         found.reasons["mates"] = f"it is unclear which dimension of {type(call.module).__name__}'s inputs is the batch"
         return
@@ -64,8 +65,8 @@ def _with_fewer_rows(call: ModelCall, whole: Tensor, found: EvaluationAgain) -> 
         found.reasons["mates"] = f"the batch is not the first dimension of all of {type(call.module).__name__}'s inputs"
         return
     half = max(1, n_rows // 2)
-    args = [value[:half] if _is_tensor(value) else value for value in call.args]
-    kwargs = {name: value[:half] if _is_tensor(value) else value for name, value in call.kwargs.items()}
+    args = [value[:half] if is_tensor(value) else value for value in call.args]
+    kwargs = {name: value[:half] if is_tensor(value) else value for name, value in call.kwargs.items()}
     part = _answer(call, args, kwargs, 1)
     if part is None or part.shape[1:] != whole.shape[1:] or len(part) != half:
         found.reasons["mates"] = f"{type(call.module).__name__} does not take half of a batch"
@@ -78,14 +79,14 @@ def _with_more_padding(call: ModelCall, whole: Tensor, widths: dict[int, set[int
     import torch
 
     for index, ids in enumerate(call.args):
-        if not _is_tensor(ids) or ids.dim() != 2 or ids.dtype.is_floating_point or ids.dtype == torch.bool:
+        if not is_tensor(ids) or ids.dim() != 2 or ids.dtype.is_floating_point or ids.dtype == torch.bool:
             continue
         shortest = _padded_row(ids)
         if len(widths.get(index, ())) < 2 or shortest is None:
             continue
 
         def wider(value: Any, like: Tensor = ids, row: int = shortest) -> Any:
-            if not _is_tensor(value) or value.dim() < 2 or value.shape[:2] != like.shape:
+            if not is_tensor(value) or value.dim() < 2 or value.shape[:2] != like.shape:
                 return value
             # A mask is extended by what it says of padding, numbers by the padding itself.
             more = value[row : row + 1, -1:].expand(len(value), MORE_PADDING, *value.shape[2:])
@@ -140,7 +141,7 @@ def _tensor_of(output: Any) -> Tensor | None:
         output = list(output.values())
     while isinstance(output, (tuple, list)) and output:
         output = output[0]
-    return output if _is_tensor(output) else None
+    return output if is_tensor(output) else None
 
 
 def _difference(left: Tensor, right: Tensor) -> float:
@@ -148,9 +149,3 @@ def _difference(left: Tensor, right: Tensor) -> float:
         return float("inf")
     largest = max(float(left.abs().max()), 1e-12)
     return float((left - right).abs().max()) / largest
-
-
-def _is_tensor(value: Any) -> bool:
-    import torch
-
-    return isinstance(value, torch.Tensor)

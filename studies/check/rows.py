@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from studies.check.tensors import is_tensor
+
 TRAIN = {"train", "training"}
 SCORED = {"validation", "valid", "val", "dev"}
 GROUPS = {
@@ -72,7 +74,7 @@ def _side(parts: Mapping[str, Any], rest: Mapping[str, Any]) -> Side:
 def _named(data: Any) -> dict[str, Any]:
     if isinstance(data, Mapping):
         return {str(name): value for name, value in data.items()}
-    if isinstance(data, (str, bytes, int, float, np.ndarray)) or _is_tensor(data):
+    if isinstance(data, (str, bytes, int, float, np.ndarray)) or is_tensor(data):
         return {}
     if is_dataclass(data) and not isinstance(data, type):
         return {each.name: getattr(data, each.name) for each in fields(data)}
@@ -96,12 +98,12 @@ def _of_role(named: Mapping[str, Any], words: set[str]) -> dict[str, Any]:
 
 
 def _is_part(value: Any) -> bool:
-    return not isinstance(value, np.ndarray) and not _is_tensor(value) and bool(_columns(value))
+    return not isinstance(value, np.ndarray) and not is_tensor(value) and bool(_columns(value))
 
 
 def _columns(part: Any, name: str = "", depth: int = 0) -> dict[str, NDArray[Any]]:
     """Return the arrays in a part of the data, by name; {} for what is not understood."""
-    if _is_tensor(part):
+    if is_tensor(part):
         part = part.detach().cpu().numpy()
     if isinstance(part, np.ndarray):
         return {name: part} if part.ndim else {}
@@ -172,7 +174,3 @@ def _ragged(columns: Mapping[str, NDArray[Any]], offsets: NDArray[Any]) -> NDArr
 
 def _hash(*parts: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(b"\0".join(parts), digest_size=8).digest(), "little")
-
-
-def _is_tensor(value: Any) -> bool:
-    return type(value).__module__.startswith("torch") and hasattr(value, "detach")

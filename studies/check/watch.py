@@ -7,7 +7,6 @@ to its evaluation in time.
 
 from __future__ import annotations
 
-import math
 import os
 import time
 import traceback
@@ -17,9 +16,8 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from studies.check.source import Source
+from studies.check.tensors import BOUNDS, bounded_by, broadcasts, is_tensor, rows_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -32,13 +30,6 @@ DRAWS = {
     "randperm", "rand", "randn", "randint", "rand_like", "randn_like", "randint_like", "bernoulli", "bernoulli_",
     "multinomial", "normal", "normal_", "uniform_", "random_", "exponential_",
 }  # fmt: skip
-# What these give lies between two numbers, whatever they are given.
-BOUNDS = {"sigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "tanh": (-1.0, 1.0), "relu": (0.0, float("inf"))}
-ACTIVATION_OF_NODE = {"Sigmoid": "sigmoid", "Softmax": "softmax", "Tanh": "tanh", "Relu": "relu"}
-PASSES_ON = (
-    "View", "UnsafeView", "ReshapeAlias", "Squeeze", "Unsqueeze", "Transpose", "T", "Permute", "Clone", "ToCopy",
-    "Slice", "Select", "Alias", "Expand", "Index",
-)  # fmt: skip
 MOST_LABELS = 1_000_000
 MOST_ROWS = 200_000
 
@@ -200,7 +191,7 @@ class Watch:
             raise Enough
 
     def _loss(self, name: str, answer: Any, target: Any) -> None:
-        if not _is_tensor(answer) or not _is_tensor(target):
+        if not is_tensor(answer) or not is_tensor(target):
             return
         if answer.requires_grad:
             self.loss_at = self.loss_at or self._source.here()
@@ -249,7 +240,7 @@ class Watch:
 
     def _regression(self, answer: Tensor, target: Tensor) -> None:
         where = self._source.here()
-        if _broadcasts(answer, target):
+        if broadcasts(answer, target):
             self._note("loss-broadcasts", where, answer=tuple(answer.shape), target=tuple(target.shape))
             return
         trained_on = answer.requires_grad
@@ -266,7 +257,7 @@ class Watch:
 
     def _difference(self, args: tuple[Any, ...], result: Any) -> None:
         """Keep a difference between something with a gradient and something without: the beginning of a loss."""
-        if len(args) < 2 or not all(_is_tensor(arg) and arg.dtype.is_floating_point for arg in args[:2]):
+        if len(args) < 2 or not all(is_tensor(arg) and arg.dtype.is_floating_point for arg in args[:2]):
             return
         with_gradient, without = sorted(args[:2], key=lambda arg: not arg.requires_grad)
         if with_gradient.requires_grad and not without.requires_grad and with_gradient.dim() and without.dim():
@@ -274,7 +265,7 @@ class Watch:
 
     def _distance(self, args: tuple[Any, ...]) -> None:
         """A squared or absolute difference is a loss written by hand."""
-        if len(args) > 1 and _is_tensor(args[1]) and args[1] is not args[0]:
+        if len(args) > 1 and is_tensor(args[1]) and args[1] is not args[0]:
             return
         for result, answer, target in self._differences:
             one_per_row = {answer.dim(), target.dim()} == {1, 2} and answer.numel() == target.numel() == len(answer)
@@ -316,7 +307,7 @@ class Watch:
             return
         self.models[id(module)] = module
         for index, arg in enumerate(args):
-            if _is_tensor(arg) and arg.dim() == 2:
+            if is_tensor(arg) and arg.dim() == 2:
                 self.widths.setdefault(index, set()).add(arg.shape[1])
         if len(self._pending_rows) < MOST_ROWS:
             self._pending_rows.extend(rows_of([*args, *kwargs.values()]))
@@ -387,51 +378,6 @@ def in_torch(error: BaseException) -> bool:
     return interrupted == __file__ or "/torch/" in interrupted
 
 
-def bounded_by(answer: Tensor) -> str | None:
-    """Return the name of the bounded function that a tensor comes straight from, if it does."""
-    node: Any = answer.grad_fn
-    while node is not None:
-        name = node.name().rpartition("::")[2].split("Backward")[0]
-        if name in ACTIVATION_OF_NODE:
-            return ACTIVATION_OF_NODE[name]
-        if name not in PASSES_ON:
-            return None
-        node = node.next_functions[0][0] if node.next_functions else None
-    return None
-
-
-def rows_of(values: list[Any]) -> list[bytes]:
-    """Return each row of a model's inputs as bytes, [] when they are not rows; padding at the end of numbers is cut."""
-    tensors = [value for value in values if _is_tensor(value)]
-    if not tensors or any(tensor.dim() == 0 or len(tensor) != len(tensors[0]) for tensor in tensors):
-        return []
-    rows = [b""] * len(tensors[0])
-    for tensor in tensors:
-        table = tensor.detach().cpu()
-        table = (table.float() if table.dtype.is_floating_point else table).reshape(len(rows), -1).numpy()
-        ends = [table.shape[1]] * len(rows)
-        if tensor.dim() == 2 and table.dtype.kind in "iu":
-            ends = ((table != 0) * np.arange(1, table.shape[1] + 1)).max(axis=1, initial=0).tolist()
-        rows = [before + row[:end].tobytes() for before, row, end in zip(rows, table, ends, strict=True)]
-    return rows
-
-
 def _pair(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
     named = [kwargs.get("input"), kwargs.get("target")]
     return (*args[:2], *named[len(args[:2]) :])
-
-
-def _is_tensor(value: Any) -> bool:
-    import torch
-
-    return isinstance(value, torch.Tensor)
-
-
-def _broadcasts(left: Tensor, right: Tensor) -> bool:
-    if left.shape == right.shape:
-        return False
-    try:
-        together = np.broadcast_shapes(tuple(left.shape), tuple(right.shape))
-    except ValueError:
-        return False
-    return math.prod(together) > max(left.numel(), right.numel())

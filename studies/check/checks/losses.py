@@ -11,7 +11,8 @@ import numpy as np
 from studies.check.findings import Finding, NotChecked, Told
 from studies.check.observe import Observation
 from studies.check.subject import Subject
-from studies.check.watch import BOUNDS, Seen
+from studies.check.tensors import BOUNDS
+from studies.check.watch import Seen
 
 TITLE = "what the loss is given"
 NEEDS_TRAINING = True
