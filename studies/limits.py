@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from studies.spec import Limits
-    from studies.storage.ledger import Budget
+    from studies.storage.budget import Budget
 
 
 def reached(limits: Limits, budget: Budget) -> str | None:

@@ -27,7 +27,7 @@ from studies.report.verdicts import first_attributes
 from studies.sampling import OUT_OF_MEMORY
 from studies.settings import Settings
 from studies.storage import Storage, open_storage
-from studies.storage.ledger import Budget
+from studies.storage.budget import Budget
 from studies.study import continue_trial, open_for_trials, space_of, spec_of
 from studies.trial import Course, run_trial
 

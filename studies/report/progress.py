@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from studies import names
-from studies.storage.ledger import Budget, Ledger, Worker
+from studies.storage.budget import Budget
+from studies.storage.ledger import Ledger, Worker
 
 
 @dataclass(frozen=True)

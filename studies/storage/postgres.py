@@ -34,6 +34,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from studies.storage import functions, sql
 from studies.storage.connections import Connections
+from studies.storage.ends import Ends
 from studies.storage.memory import UNFINISHED
 from studies.storage.rows import trial_from
 from studies.storage.tables import ensure_tables
@@ -92,13 +93,13 @@ class PostgresStorage(TrialStore, BaseHeartbeat):
         self._studies = {}
         self._ids = {}
         self._timer = None
-        self._unsettled = []
+        self._ends = Ends(self._connections)
         self._timer_lock = threading.Lock()
 
     def remove_session(self) -> None:
         """Send what lingers and close the connections; the next operation opens one."""
         self.flush()
-        self._settle()
+        self._ends.settle()
         self._connections.close()
 
     # --- reading trials -----------------------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
 # ruff: noqa: S608 - nothing but the constants of this file is put into a statement
-"""Every SQL statement of the fast storage that is not on the hot path, with its reason; `functions` has the others.
+"""Every SQL statement that is not on the hot path, with its reason; `functions` has the others.
 
 Each is complete in itself, one message to the server: no session state and no prepared statement, so that a pooler may
-give every message another connection (PgBouncer in transaction mode). The tables are Optuna's own.
+give every message another connection (PgBouncer in transaction mode). The tables are Optuna's own, but for those of the
+ledger, which are in the schema `studies`.
 """
 
 from __future__ import annotations
@@ -141,3 +142,136 @@ FROM studies s ORDER BY s.study_id"""
 HAS_TABLES = "SELECT to_regclass('alembic_version') IS NOT NULL"
 READ_SCHEMA_VERSION = "SELECT version_num FROM alembic_version"
 HAS_FUNCTIONS = "SELECT to_regproc(%(name)s) IS NOT NULL"
+
+# --- the ledger: its tables -------------------------------------------------------------------------------------------
+
+CREATE_LEDGER = """
+CREATE SCHEMA IF NOT EXISTS studies;
+CREATE TABLE IF NOT EXISTS studies.workers (
+    worker_id    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    study_id     integer NOT NULL,
+    host         text NOT NULL,
+    pid          integer NOT NULL,
+    device       text NOT NULL,
+    trial_id     integer,
+    started_at   timestamptz NOT NULL DEFAULT now(),
+    heartbeat_at timestamptz NOT NULL DEFAULT now(),
+    ended_at     timestamptz
+);
+CREATE INDEX IF NOT EXISTS workers_study ON studies.workers (study_id) WHERE ended_at IS NULL;
+CREATE INDEX IF NOT EXISTS workers_trial ON studies.workers (trial_id);
+CREATE TABLE IF NOT EXISTS studies.control (
+    study_id  integer PRIMARY KEY,
+    n_trials  integer NOT NULL,
+    stop      text
+);
+ALTER TABLE studies.control ADD COLUMN IF NOT EXISTS forgiven integer NOT NULL DEFAULT -1;
+"""
+
+# The last column that was added: with it, the tables are whole.
+HAS_LEDGER = """
+SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('studies.control') AND attname = 'forgiven')"""
+
+# --- the ledger: the study --------------------------------------------------------------------------------------------
+
+# What a launch does: a budget, no stop, and the failures until now forgiven.
+OPEN_STUDY = """
+INSERT INTO studies.control (study_id, n_trials, forgiven)
+VALUES (%(study)s, %(n)s,
+    (SELECT coalesce(max(number), -1) FROM trials WHERE study_id = %(study)s AND state = 'FAIL'))
+ON CONFLICT (study_id) DO UPDATE SET n_trials = excluded.n_trials, stop = NULL, forgiven = excluded.forgiven"""
+
+REQUEST_STOP = "UPDATE studies.control SET stop = coalesce(stop, %(why)s) WHERE study_id = %(study)s"
+
+# The study's trials after those that were seen to have ended, for `budget.budget_from`. Not EXISTS, for
+# which PostgreSQL would read the attributes of all trials.
+READ_BUDGET = """
+SELECT c.n_trials, c.stop, c.forgiven, r.trial_id, r.number, r.state, r.continued, r.seconds,
+    CASE d.direction WHEN 'MAXIMIZE' THEN -r.value ELSE r.value END
+FROM studies.control c
+    LEFT JOIN study_directions d ON d.study_id = c.study_id AND d.objective = 0
+    LEFT JOIN (
+        SELECT t.trial_id, t.study_id, t.number, t.state::text,
+            extract(epoch FROM coalesce(t.datetime_complete, now() AT TIME ZONE 'UTC') - t.datetime_start)::float8
+                AS seconds,
+            coalesce((SELECT true FROM trial_user_attributes a
+                      WHERE a.trial_id = t.trial_id AND a.key = 'continued_by'), false) AS continued,
+            (SELECT v.value FROM trial_values v WHERE v.trial_id = t.trial_id AND v.objective = 0) AS value
+        FROM trials t WHERE t.study_id = %(study)s AND t.trial_id > %(after)s) r ON r.study_id = c.study_id
+WHERE c.study_id = %(study)s
+ORDER BY r.trial_id"""
+
+# What is found out about trials after they ended; what is the same is not written.
+ANNOTATE = """
+INSERT INTO trial_user_attributes AS kept (trial_id, key, value_json)
+SELECT t.trial_id, given.key, given.value
+FROM trials t, unnest(%(numbers)s::int[], %(keys)s::text[], %(values)s::text[]) AS given (number, key, value)
+WHERE t.study_id = %(study)s AND t.number = given.number
+ON CONFLICT (trial_id, key) DO UPDATE SET value_json = excluded.value_json
+WHERE kept.value_json IS DISTINCT FROM excluded.value_json"""
+
+# --- the ledger: workers ----------------------------------------------------------------------------------------------
+
+ENTER = """
+INSERT INTO studies.workers (study_id, host, pid, device) VALUES (%(study)s, %(host)s, %(pid)s, %(device)s)
+RETURNING worker_id"""
+
+# It does not wait for the disk: of what a thousand workers send, a third are heartbeats.
+BEAT = """
+SET LOCAL synchronous_commit = off;
+UPDATE studies.workers w SET heartbeat_at = now() WHERE worker_id = %(worker)s
+RETURNING (SELECT stop FROM studies.control c WHERE c.study_id = w.study_id)"""
+
+WORKS_ON = "UPDATE studies.workers SET trial_id = %(trial)s, heartbeat_at = now() WHERE worker_id = %(worker)s"
+LEAVE = "UPDATE studies.workers SET ended_at = now(), trial_id = NULL WHERE worker_id = %(worker)s"
+DECLARE_DEAD = """
+UPDATE studies.workers SET ended_at = now()
+WHERE study_id = %(study)s AND host = %(host)s AND pid = %(pid)s AND ended_at IS NULL"""
+
+# With the last epoch that each reported, how long it has been silent, and whether its lease still runs.
+READ_WORKERS = """
+SELECT w.worker_id, w.host, w.pid, w.device, t.number,
+    (SELECT max(step) FROM trial_intermediate_values v WHERE v.trial_id = w.trial_id),
+    extract(epoch FROM now() - w.heartbeat_at)::float8,
+    w.heartbeat_at > now() - make_interval(secs => %(lease)s)
+FROM studies.workers w LEFT JOIN trials t ON t.trial_id = w.trial_id
+WHERE w.study_id = %(study)s AND w.ended_at IS NULL ORDER BY w.worker_id"""
+
+# --- the ledger: taking over ------------------------------------------------------------------------------------------
+
+# Running trials whose worker is dead. One without a worker is one whose worker died between creating it and saying so,
+# or one of another Optuna program; the second kind has parameters by the time a lease is over.
+READ_LOST = """
+SELECT t.trial_id FROM trials t
+WHERE t.study_id = %(study)s AND t.trial_id > %(after)s AND t.state = 'RUNNING' AND (
+    EXISTS (SELECT FROM studies.workers w WHERE w.trial_id = t.trial_id)
+    AND NOT EXISTS (SELECT FROM studies.workers w WHERE w.trial_id = t.trial_id
+        AND w.ended_at IS NULL AND w.heartbeat_at > now() - make_interval(secs => %(lease)s))
+    OR NOT EXISTS (SELECT FROM studies.workers w WHERE w.trial_id = t.trial_id)
+    AND NOT EXISTS (SELECT FROM trial_params p WHERE p.trial_id = t.trial_id)
+    AND t.datetime_start < (now() AT TIME ZONE 'UTC') - make_interval(secs => %(lease)s))"""
+
+# Ends a running trial and queues its continuation. The study's row is locked first, by a statement of its own, so that
+# the second one sees every number that was given out.
+CONTINUE = """
+SELECT FROM studies WHERE study_id = %(study)s FOR UPDATE;
+WITH ended AS (
+    UPDATE trials SET state = 'FAIL', datetime_complete = now() AT TIME ZONE 'UTC'
+    WHERE trial_id = %(trial)s AND state = 'RUNNING' RETURNING trial_id),
+reason AS (
+    INSERT INTO trial_user_attributes (trial_id, key, value_json) SELECT trial_id, %(reason_key)s, %(reason)s FROM ended
+    ON CONFLICT (trial_id, key) DO UPDATE SET value_json = excluded.value_json),
+queued AS (
+    INSERT INTO trials (number, study_id, state)
+    SELECT (SELECT max(number) + 1 FROM trials WHERE study_id = %(study)s), %(study)s, 'WAITING' FROM ended
+    WHERE %(again)s RETURNING trial_id, number),
+params AS (
+    INSERT INTO trial_system_attributes (trial_id, key, value_json)
+    SELECT trial_id, 'fixed_params', %(params)s FROM queued),
+attributes AS (
+    INSERT INTO trial_user_attributes (trial_id, key, value_json)
+    SELECT trial_id, key, value FROM queued, unnest(%(keys)s::text[], %(values)s::text[]) AS given (key, value)),
+link AS (
+    INSERT INTO trial_user_attributes (trial_id, key, value_json)
+    SELECT ended.trial_id, %(link_key)s, queued.number::text FROM ended, queued)
+SELECT (SELECT count(*) FROM ended), (SELECT number FROM queued)"""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -18,6 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from studies.errors import StudiesError
 from studies.storage import functions, sql
 from studies.storage.connections import Rows, Statement
+from studies.storage.ends import Ended, Ends
 from studies.storage.memory import Census, OwnTrial, StudyMemory
 from studies.storage.rows import distribution_from, running_trial, trial_from, utc
 from studies.storage.studies import StudyStore
@@ -26,20 +26,12 @@ from studies.storage.writes import Parameters, Pending, floats_of, param_texts_o
 LINGER_S = 0.05
 
 
-@dataclass(frozen=True, eq=False)
-class Ended:
-    """A trial that ended here. again: how to end it again. n_lost: connections, when it ended."""
-
-    again: Callable[[], Statement]
-    n_lost: int
-
-
 class TrialStore(StudyStore):
     """Creates trials, writes to them and ends them."""
 
     _timer: threading.Timer | None
     _timer_lock: threading.Lock
-    _unsettled: list[Ended]  # what ended here since the disk was last waited for
+    _ends: Ends
 
     # --- creating -----------------------------------------------------------------------------------------------------
 
@@ -50,7 +42,7 @@ class TrialStore(StudyStore):
             return self._create_from(study, template_trial)
         start = datetime.now()
         given = {"state": "RUNNING", "start": utc(start)}
-        with self._settling():
+        with self._ends.settling():
             rows = self._create(study, functions.CALL_CREATE, given, self._started(study, start))
         trial_id, number = rows[0][:2]
         study.adopt(running_trial(trial_id, number, start), self._connections.n_lost)
@@ -70,10 +62,10 @@ class TrialStore(StudyStore):
             self._forget_lost(study)
             return functions.CALL_CLAIM, vars(study.census) | more
 
-        with self._settling():
+        with self._ends.settling():
             rows = self._connections.run(statement, recover=self._started(study, start))
         if not rows:
-            self._settle()
+            self._ends.settle()
             return None
         trial_id, number, popped, *census = rows[0]
         if trial_id is None:
@@ -221,7 +213,7 @@ class TrialStore(StudyStore):
         ending = {"ending": state.name, "complete": utc(complete)}
         self._write(trial_id, own, writes, ending)
         if own is not None:
-            self._unsettled.append(Ended(partial(_again, own, writes, ending), own.n_lost))
+            self._ends.add(Ended(partial(_again, own, writes, ending), own.n_lost))
             own.study.add_ended(own.finished(state, writes.finals, complete))
 
     def flush(self, *, wait_s: float | None = None) -> None:
@@ -350,30 +342,8 @@ class TrialStore(StudyStore):
         """After a connection was lost, start reading anew."""
         with study.lock:
             if study.n_lost != self._connections.n_lost:
-                self._end_again()
+                self._ends.end_again()
                 study.forget_read(self._connections.n_lost)
-
-    @contextmanager
-    def _settling(self) -> Iterator[None]:
-        """Around a statement that waits for the disk, and so settles what ended before it."""
-        settled = list(self._unsettled)
-        yield
-        for ended in settled:
-            with suppress(ValueError):  # another thread was faster
-                self._unsettled.remove(ended)
-
-    def _settle(self) -> None:
-        """Wait for the disk, unless nothing ended since."""
-        if self._unsettled:
-            with self._settling():
-                self._connections.run(sql.SETTLE)
-            self._end_again()
-
-    def _end_again(self) -> None:
-        """After a connection was lost, end what a crashed server may have forgotten the end of."""
-        for ended in list(self._unsettled):
-            if ended.n_lost != self._connections.n_lost:
-                self._connections.run(ended.again)
 
     def _read_changes(self, study: StudyMemory, ended_only: bool = False) -> None:
         """Read what is new in a study since the last time; with `ended_only`, what has ended or is new."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,9 @@ from pathlib import Path
 
 import optuna
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from optuna.trial import TrialState
 
 from studies.launchers import Description
 from studies.names import CONTINUED_BY, CONTINUES, REASON, UID
@@ -16,6 +20,7 @@ from studies.settings import Settings
 from studies.spec import StudySpec
 from studies.start import Start, join
 from studies.storage import Storage
+from studies.storage.budget import Budget
 from studies.study import continue_trial, get
 
 
@@ -105,6 +110,61 @@ def test_the_budget_is_what_is_claimed(storage: Storage, study: optuna.Study) ->
     storage.optuna.flush()
     budget = storage.ledger.budget(study._study_id)
     assert (budget.counted, budget.running, budget.done) == (3, 0, 3)
+
+
+ENDS = st.sampled_from(["run", "wait", "complete", "prune", "fail", "continue"])
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    direction=st.sampled_from(["minimize", "maximize"]),
+    steps=st.lists(st.tuples(ENDS, st.integers(0, 5), st.booleans()), max_size=25),
+)
+def test_what_is_counted_on_is_what_is_counted_anew(
+    storage: Storage, direction: str, steps: list[tuple[str, int, bool]]
+) -> None:
+    """steps: what happens to a trial, which one or with which value, and whether the budget is asked then."""
+    study = optuna.create_study(storage=storage.optuna, direction=direction)
+    ledger, study_id = storage.ledger, study._study_id
+    ledger.open_study(study_id, n_trials=99)
+    for what, n, asked in steps:
+        running = [trial for trial in study.get_trials() if trial.state == TrialState.RUNNING]
+        if what == "wait":
+            study.enqueue_trial({"x": n / 5})
+        elif what == "run" or not running:
+            study.ask()
+        else:
+            trial_id, number = running[n % len(running)]._trial_id, running[n % len(running)].number
+            if what == "continue":
+                ledger.end_and_continue(study_id, trial_id, "lost", params={}, attributes={}, again=n < 4)
+            elif what == "complete":
+                study.tell(number, float(n))
+            else:
+                study.tell(number, state=TrialState.PRUNED if what == "prune" else TrialState.FAIL)
+        if asked:
+            ledger.budget(study_id)
+    now, hours = ledger.budget(study_id), "device_hours"
+    ledger._ended.clear()
+    anew = ledger.budget(study_id)
+    assert dataclasses.replace(now, **{hours: 0.0}) == dataclasses.replace(anew, **{hours: 0.0})
+    assert now.device_hours == pytest.approx(anew.device_hours, abs=1e-4)
+    assert dataclasses.replace(now, **{hours: 0.0}) == counted_by_hand(study)
+
+
+def counted_by_hand(study: optuna.Study) -> Budget:
+    trials = [trial for trial in study.get_trials() if trial.state != TrialState.WAITING]
+    counted = [trial for trial in trials if CONTINUED_BY not in trial.user_attrs]
+    good = [trial.number for trial in counted if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+    failed = [trial.number for trial in counted if trial.state == TrialState.FAIL]
+    complete = [trial for trial in counted if trial.state == TrialState.COMPLETE]
+    best = study.best_trial.number if complete else max(good, default=0)
+    return Budget(
+        n_trials=99,
+        counted=len(counted),
+        running=sum(trial.state == TrialState.RUNNING for trial in counted),
+        failures_in_a_row=sum(number > max(good, default=-1) for number in failed),
+        since_best=sum(number > best for number in good),
+    )
 
 
 def test_a_stop_reaches_the_heartbeat_and_is_forgotten_by_the_next_launch(
