@@ -18,8 +18,6 @@ share of a worker's time spent in the driver, `tpe_share` what part of a trial's
 from __future__ import annotations
 
 import argparse
-import asyncio
-import contextlib
 import json
 import multiprocessing
 import multiprocessing.synchronize
@@ -27,21 +25,21 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import optuna
 import psycopg2
 import psycopg2.extensions
+from latency import delayed
 from optuna.trial import TrialState
 
 from studies.pruning import SuccessiveHalving
 from studies.sampling import SeededSampler
 from studies.settings import Settings
 from studies.storage.embedded import EmbeddedServer
+from studies.storage.ledger import Ledger
 from studies.storage.postgres import PostgresStorage
 
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -58,7 +56,7 @@ class Case:
     latency_ms: float = 0
 
 
-QUICK = [Case(1), Case(8)]
+QUICK = [Case(1), Case(4)]
 FULL = [
     *(Case(workers) for workers in (1, 2, 4, 8, 16)),
     *(Case(workers, reports=reports) for reports in (1, 100) for workers in (1, 8)),
@@ -211,48 +209,6 @@ def add_study(url: str, name: str, n_trials: int, n_reports: int) -> int:
     return study_id
 
 
-# --- a network in between ---------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def delayed(url: str, latency_ms: float, place: Path) -> Iterator[str]:
-    """Yield the URL of a proxy that adds this to every round trip, or the URL itself."""
-    if not latency_ms:
-        yield url
-        return
-    directory = Path(tempfile.mkdtemp(dir=place))
-    proxy = PROCESSES.Process(target=run_proxy, args=(url, str(directory), latency_ms / 2000))
-    proxy.start()
-    while not (directory / ".s.PGSQL.5432").exists():
-        time.sleep(0.02)
-    try:
-        yield f"{url.split('?')[0]}?host={quote(str(directory), safe='/')}"
-    finally:
-        proxy.terminate()
-        proxy.join()
-
-
-def run_proxy(url: str, directory: str, delay_s: float) -> None:
-    """Forward connections, each way so much later."""
-    host = psycopg2.extensions.parse_dsn(url)["host"]
-
-    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        loop = asyncio.get_running_loop()
-        while chunk := await reader.read(1 << 16):
-            loop.call_later(delay_s, writer.write, chunk)
-        loop.call_later(delay_s, writer.close)
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        server_reader, server_writer = await asyncio.open_unix_connection(f"{host}/.s.PGSQL.5432")
-        await asyncio.gather(forward(reader, server_writer), forward(server_reader, writer), return_exceptions=True)
-
-    async def main() -> None:
-        server = await asyncio.start_unix_server(serve, f"{directory}/.s.PGSQL.5432")
-        await server.serve_forever()
-
-    asyncio.run(main())
-
-
 # --- what does not depend on workers ----------------------------------------------------------------------------------
 
 
@@ -275,7 +231,9 @@ def growth(url: str) -> dict[str, dict[int, float]]:
     """Median milliseconds of each operation on a study of 1,000 and of 100,000 finished trials, taking turns."""
     sizes = (1_000, 100_000)
     opened = {n: (PostgresStorage(url), add_study(url, f"grown-{n}-{time.time_ns()}", n, 3)) for n in sizes}
+    ledger = Ledger(url, lease_s=60, wait_s=60)
     for storage, study_id in opened.values():
+        ledger.open_study(study_id, 10**6)
         storage._connections.run(
             """INSERT INTO trial_system_attributes (trial_id, key, value_json)
                SELECT trial_id, 'completed_rung_0', random()::text FROM trials WHERE study_id = %(study)s""",
@@ -284,7 +242,7 @@ def growth(url: str) -> dict[str, dict[int, float]]:
     times: dict[str, dict[int, list[float]]] = {}
     for turn in range(-20, 300):
         for n, (storage, study_id) in opened.items():
-            for operation, seconds in time_operations(storage, study_id).items():
+            for operation, seconds in time_operations(storage, ledger, study_id).items():
                 if turn >= 0:
                     times.setdefault(operation, {size: [] for size in sizes})[n].append(seconds)
     return {
@@ -293,7 +251,7 @@ def growth(url: str) -> dict[str, dict[int, float]]:
     }
 
 
-def time_operations(storage: PostgresStorage, study_id: int) -> dict[str, float]:
+def time_operations(storage: PostgresStorage, ledger: Ledger, study_id: int) -> dict[str, float]:
     """Run a trial and time its operations."""
     times: dict[str, float] = {}
 
@@ -303,6 +261,8 @@ def time_operations(storage: PostgresStorage, study_id: int) -> dict[str, float]
         times[name] = time.perf_counter() - began
         return result
 
+    timed("lost trials", ledger.lost_trials, study_id)
+    timed("budget", ledger.budget, study_id)
     trial_id = timed("claim", lambda: storage.claim_trial(study_id, n_trials=10**6))
     timed("report", storage.record_epoch, trial_id, 0, 0.5, {"seconds": 1})
     timed("rung", storage.complete_rung, trial_id, "completed_rung_0", 0.5)
@@ -373,7 +333,7 @@ def time_methods(storage: PostgresStorage) -> list[float]:
 def main() -> None:
     """Measure, print, and write what was measured."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="1 and 8 workers only, in under 45 seconds")
+    parser.add_argument("--quick", action="store_true", help="1 and 4 workers only, in under 45 seconds")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
     PROCESSES.set_forkserver_preload(["studies.storage.postgres", "optuna.storages._rdb.models"])
