@@ -4,9 +4,9 @@
 
 Each process plays its share of the workers: it carries out their operations in the order of their virtual times, as
 fast as the server allows. A worker does what `studies worker` does in a study of Hyperband and a random sampler: it
-looks for lost trials, asks for the budget, claims a trial and notes it, sets three parameters, reports 20 epochs 3 s
-apart, asks the pruner after each (and goes on whatever the answer, so that all trials are equally long), sends a
-heartbeat every 5 s, and ends with three attributes. Each has a storage of its own, and so a memory of its own; those of
+asks for the budget and lost trials, claims a trial, sets three parameters, reports 20 epochs 3 s apart, asks the pruner
+after each (and goes on whatever the answer, so that all trials are equally long), sends a heartbeat every 5 s, and ends
+with three attributes. Each has a storage of its own, and so a memory of its own; those of
 a process take turns on its connections, as behind a pooler.
 
 `head_room` is virtual over real time: at 2, the machine had as much to spare as it used, the playing of the workers
@@ -61,11 +61,10 @@ class Worker:
     def begin(self, n_epochs_done: int) -> None:
         """Claim a trial and bring it to an epoch."""
         study_id = self.study._study_id
-        assert self.ledger.lost_trials(study_id) == []
         budget = self.ledger.budget(study_id)
-        trial_id = self.storage.claim_trial(study_id, n_trials=budget.n_trials)
+        assert not budget.lost
+        trial_id = self.storage.claim_trial(study_id, n_trials=budget.n_trials, worker_id=self.worker_id)
         assert trial_id is not None
-        self.ledger.works_on(self.worker_id, trial_id)
         self.trial = optuna.Trial(self.study, trial_id)
         for name in ("x", "y", "z"):
             self.trial.suggest_float(name, 0, 1)
@@ -77,13 +76,13 @@ class Worker:
     def train(self) -> None:
         """Come to the end of an epoch, and of the trial after the last one."""
         self.epoch += 1
-        self.trial.report(random.random(), self.epoch)
-        if self.epoch < EPOCHS:
-            self.trial.should_prune()
-            return
+        with self.storage.together(self.trial._trial_id):
+            self.trial.report(random.random(), self.epoch)
+            if self.epoch < EPOCHS:
+                self.trial.should_prune()
+                return
         attrs = {"seconds": 60.0, "history": [{"loss": 0.5}] * EPOCHS, "provenance": {"device": "cpu"}}
         self.storage.finish_trial(self.trial._trial_id, TrialState.COMPLETE, [random.random()], attrs)
-        self.ledger.works_on(self.worker_id, None)
         self.begin(0)
 
     def beat(self) -> None:

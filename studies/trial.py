@@ -26,6 +26,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -44,6 +45,7 @@ from studies.outcome import Outcome
 from studies.sampling import seed_of
 from studies.space import Choice, Range, Space, encoded
 from studies.spec import StudySpec
+from studies.storage.postgres import PostgresStorage
 
 
 @dataclass(frozen=True)
@@ -120,10 +122,13 @@ class _Run:
             self.history.append(metrics)
             if self._best_epoch() == epoch:
                 self.evidence = evidence_of(self.training)
-            self.trial.report(metrics[self.course.spec.metric], epoch)
-            if epoch == self.course.spec.max_epochs:
+            is_last = epoch == self.course.spec.max_epochs
+            with _together(self.trial):
+                self.trial.report(metrics[self.course.spec.metric], epoch)
+                is_pruned = not is_last and self.trial.should_prune()
+            if is_last:
                 break
-            if self.trial.should_prune():
+            if is_pruned:
                 return self._ended(TrialState.PRUNED)
             why = self.course.should_stop()
             self._checkpoint(must=why is not None)
@@ -177,6 +182,11 @@ class _Run:
         sign = 1 if self.course.spec.direction == "maximize" else -1
         values = [sign * metrics[self.course.spec.metric] for metrics in self.history]
         return values.index(max(values)) + 1
+
+
+def _together(trial: optuna.Trial) -> AbstractContextManager[None]:
+    storage = trial.storage
+    return storage.together(trial._trial_id) if isinstance(storage, PostgresStorage) else nullcontext()
 
 
 def _suggest(trial: optuna.Trial, name: str, domain: Range | Choice) -> Any:

@@ -122,17 +122,17 @@ class _Worker:
 
         The storage hands out exactly n_trials, whoever else claims at the same time.
         """
-        ledger = self.storage.ledger
-        for lost in ledger.lost_trials(self.study_id):
+        budget = self.storage.ledger.budget(self.study_id)
+        for lost in budget.lost:
             if continue_trial(self.storage, self.study, lost, "lost", self.spec.limits.max_retries):
                 self.say(f"the trial with id {lost} was lost with its worker")
-        budget = ledger.budget(self.study_id)
+        if budget.lost:
+            budget = self.storage.ledger.budget(self.study_id)
         if limits.reached(self.spec.limits, budget):
             return budget, None
-        trial_id = self.storage.optuna.claim_trial(self.study_id, n_trials=budget.n_trials)
+        trial_id = self.storage.optuna.claim_trial(self.study_id, n_trials=budget.n_trials, worker_id=self.worker_id)
         if trial_id is None:
             return budget, None
-        ledger.works_on(self.worker_id, trial_id)
         # What `Study.ask` does, too: without it the sampler would go on with the trials it saw last time.
         self.study._thread_local.cached_all_trials = None
         return budget, optuna.Trial(self.study, trial_id)
@@ -148,7 +148,6 @@ class _Worker:
         except UpdateFinishedTrialError:
             # This worker was silent for longer than its lease, and another continues the trial.
             outcome = Outcome(TrialState.FAIL, reason="taken over", attributes=outcome.attributes)
-        self.storage.ledger.works_on(self.worker_id, None)
         self._tidy_up()
         self.say(_line(trial.number, outcome))
 

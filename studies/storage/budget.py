@@ -14,6 +14,7 @@ class Budget:
 
     counted: trials that count against n_trials, the running ones included. failures_in_a_row: since the last launch.
     since_best: trials that ended and have a higher number than the best one. device_hours: of all trials together.
+    lost: the ids of running trials whose worker is dead.
     """
 
     n_trials: int = 0
@@ -23,6 +24,7 @@ class Budget:
     failures_in_a_row: int = 0
     since_best: int = 0
     device_hours: float = 0.0
+    lost: tuple[int, ...] = ()
 
     @property
     def done(self) -> int:
@@ -36,6 +38,7 @@ class TrialRow(NamedTuple):
     trial_id: int
     number: int
     state: str
+    lost: bool
     continued: bool
     seconds: float | None
     loss: float | None
@@ -90,5 +93,14 @@ def budget_from(rows: Sequence[Sequence[Any]], ended: Tally) -> tuple[Budget, Ta
     n_ended = next((n for n, trial in enumerate(trials) if trial.state in ("RUNNING", "WAITING")), len(trials))
     ended = ended.with_trials(trials[:n_ended])
     now = ended.with_trials(trials[n_ended:])
-    failures = sum(number > forgiven for number in now.failed)
-    return Budget(n_trials, now.counted, now.running, stop, failures, now.since_best, now.seconds / 3600), ended
+    budget = Budget(
+        n_trials=n_trials,
+        counted=now.counted,
+        running=now.running,
+        stop=stop,
+        failures_in_a_row=sum(number > forgiven for number in now.failed),
+        since_best=now.since_best,
+        device_hours=now.seconds / 3600,
+        lost=tuple(trial.trial_id for trial in trials if trial.lost),
+    )
+    return budget, ended

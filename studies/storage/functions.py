@@ -155,11 +155,11 @@ END $$"""
 #
 # It counts on from the census that it returned last time: `_n_done` trials complete or pruned, for ever; `_unfinished`;
 # `_failed`, which may have been continued since; all with an id up to `_after` and a number up to `_last_number`.
-# Before the first, `_after` is -1.
+# Before the first, `_after` is -1. `_worker_id`: the worker of the ledger that has the trial from the same moment on.
 CLAIM = f"""
 FUNCTION studies.claim_trial_VERSION(
     _study_id int, _after int, _last_number int, _n_done int, _unfinished int[], _failed int[], _n_trials int,
-    _start timestamp, _end int DEFAULT 2147483647
+    _start timestamp, _worker_id bigint, _end int DEFAULT 2147483647
 ) RETURNS TABLE (
     trial_id int, number int, popped bool, after int, last_number int, n_done int, unfinished text, failed text
 ) {_PLANNED} AS $$
@@ -168,6 +168,7 @@ DECLARE
     _waiting int[];
     _trial_id int;
     _number int;
+    _popped bool := false;
 BEGIN
     PERFORM FROM studies WHERE study_id = _study_id FOR NO KEY UPDATE;
     IF NOT FOUND THEN
@@ -198,17 +199,20 @@ BEGIN
             WHERE trial_id = (SELECT t.trial_id FROM trials t WHERE t.trial_id = ANY(_waiting) AND t.state = 'WAITING'
                               ORDER BY t.trial_id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED)
             RETURNING trial_id, number INTO _trial_id, _number;
-        IF FOUND THEN
-            RETURN QUERY SELECT _trial_id, _number, true, _after, _last_number, _n_done, _unfinished::text,
-                _failed::text;
-            RETURN;
-        END IF;
+        _popped := FOUND;
     END IF;
-    _last_number := _last_number + 1;
-    INSERT INTO trials (study_id, number, state, datetime_start) VALUES (_study_id, _last_number, 'RUNNING', _start)
-        RETURNING trial_id INTO _after;
-    RETURN QUERY SELECT _after, _last_number, false, _after, _last_number, _n_done, (_unfinished || _after)::text,
-        _failed::text;
+    IF NOT _popped THEN
+        _number := _last_number + 1;
+        INSERT INTO trials (study_id, number, state, datetime_start) VALUES (_study_id, _number, 'RUNNING', _start)
+            RETURNING trial_id INTO _trial_id;
+        _after := _trial_id;
+        _last_number := _number;
+        _unfinished := _unfinished || _trial_id;
+    END IF;
+    IF _worker_id IS NOT NULL THEN
+        UPDATE studies.workers SET trial_id = _trial_id, heartbeat_at = now() WHERE worker_id = _worker_id;
+    END IF;
+    RETURN QUERY SELECT _trial_id, _number, _popped, _after, _last_number, _n_done, _unfinished::text, _failed::text;
 END $$"""
 
 # One report of an own trial and nothing else, which is most of what is ever written. False: the trial takes none.
@@ -308,7 +312,7 @@ FROM studies.create_trial_{VERSION}(%(study_id)s, %(after)s, %(last_number)s, %(
 CALL_CLAIM = f"""
 SELECT * FROM studies.claim_trial_{VERSION}(
     %(study_id)s, %(after)s, %(last_number)s, %(n_done)s, %(unfinished)s::int[], %(failed)s::int[], %(n_trials)s,
-    %(start)s)"""
+    %(start)s, %(worker_id)s)"""
 
 CALL_REPORT = f"SELECT studies.report_{VERSION}(%(trial_id)s, %(step)s, %(value)s, %(value_type)s)"
 

@@ -78,7 +78,7 @@ class Ledger:
     def budget(self, study_id: int) -> Budget:
         """Return how far the study is."""
         ended = self._counted(study_id)
-        rows = self.read(sql.READ_BUDGET, {"study": study_id, "after": ended.after})
+        rows = self.read(sql.READ_BUDGET, {"study": study_id, "after": ended.after, "lease": self.lease_s})
         budget, ended = budget_from(rows, ended)
         self._ended[study_id] = self._connections.n_lost, ended
         return budget
@@ -120,10 +120,6 @@ class Ledger:
         rows = self.read(sql.BEAT, {"worker": worker_id})
         return rows[0][0] if rows else None
 
-    def works_on(self, worker_id: int, trial_id: int | None) -> None:
-        """Record which trial the worker runs."""
-        self.read(sql.WORKS_ON, {"worker": worker_id, "trial": trial_id})
-
     def leave(self, worker_id: int) -> None:
         """Record that the worker ended by itself."""
         self.read(sql.LEAVE, {"worker": worker_id})
@@ -138,12 +134,6 @@ class Ledger:
         return [Worker(*row) for row in rows]
 
     # --- taking over ----------------------------------------------------------------------------------------------
-
-    def lost_trials(self, study_id: int) -> list[int]:
-        """Return the ids of running trials whose worker is dead."""
-        given = {"study": study_id, "after": self._counted(study_id).after, "lease": self.lease_s}
-        rows = self.read(sql.READ_LOST, given)
-        return [row[0] for row in rows]
 
     def end_and_continue(
         self,

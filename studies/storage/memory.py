@@ -35,6 +35,7 @@ class OwnTrial:
         self.lock = threading.RLock()
         self.n_lost = n_lost  # connections, when it was last written to
         self.pending = Pending()
+        self.held = False  # whether what is written waits for more
         self.reported_at = -math.inf  # when a report was last sent, on the monotonic clock
         self._trial = trial
 

@@ -183,23 +183,28 @@ ON CONFLICT (study_id) DO UPDATE SET n_trials = excluded.n_trials, stop = NULL, 
 
 REQUEST_STOP = "UPDATE studies.control SET stop = coalesce(stop, %(why)s) WHERE study_id = %(study)s"
 
-# The study's trials after those that were seen to have ended, for `budget.budget_from`. Not EXISTS, for
-# which PostgreSQL would read the attributes of all trials.
+# The study's trials after those that were seen to have ended, for `budget.budget_from`. A running one is lost when the
+# worker that claimed it has ended or its lease is over; one of another Optuna program has no worker here. MATERIALIZED,
+# for else what is asked about each row outweighs how it is found; not EXISTS, for which PostgreSQL would read the
+# attributes of all trials.
 READ_BUDGET = """
-SELECT c.n_trials, c.stop, c.forgiven, r.trial_id, r.number, r.state, r.continued, r.seconds,
-    CASE d.direction WHEN 'MAXIMIZE' THEN -r.value ELSE r.value END
-FROM studies.control c
-    LEFT JOIN study_directions d ON d.study_id = c.study_id AND d.objective = 0
-    LEFT JOIN (
-        SELECT t.trial_id, t.study_id, t.number, t.state::text,
-            extract(epoch FROM coalesce(t.datetime_complete, now() AT TIME ZONE 'UTC') - t.datetime_start)::float8
-                AS seconds,
-            coalesce((SELECT true FROM trial_user_attributes a
-                      WHERE a.trial_id = t.trial_id AND a.key = 'continued_by'), false) AS continued,
-            (SELECT v.value FROM trial_values v WHERE v.trial_id = t.trial_id AND v.objective = 0) AS value
-        FROM trials t WHERE t.study_id = %(study)s AND t.trial_id > %(after)s) r ON r.study_id = c.study_id
+WITH new AS MATERIALIZED (
+    SELECT trial_id, study_id, number, state, datetime_start, datetime_complete
+    FROM trials WHERE study_id = %(study)s AND trial_id > %(after)s)
+SELECT c.n_trials, c.stop, c.forgiven, t.trial_id, t.number, t.state::text,
+    t.state = 'RUNNING' AND coalesce((
+        SELECT bool_and(w.ended_at IS NOT NULL OR w.heartbeat_at <= now() - make_interval(secs => %(lease)s))
+        FROM studies.workers w WHERE w.trial_id = t.trial_id), false),
+    coalesce((
+        SELECT true FROM trial_user_attributes a
+        WHERE a.trial_id = t.trial_id AND a.key = 'continued_by'), false),
+    extract(epoch FROM coalesce(t.datetime_complete, now() AT TIME ZONE 'UTC') - t.datetime_start)::float8,
+    (SELECT CASE d.direction WHEN 'MAXIMIZE' THEN -v.value ELSE v.value END
+     FROM trial_values v JOIN study_directions d ON d.study_id = t.study_id AND d.objective = v.objective
+     WHERE v.trial_id = t.trial_id AND v.objective = 0)
+FROM studies.control c LEFT JOIN new t ON t.study_id = c.study_id
 WHERE c.study_id = %(study)s
-ORDER BY r.trial_id"""
+ORDER BY t.trial_id"""
 
 # What is found out about trials after they ended; what is the same is not written.
 ANNOTATE = """
@@ -222,8 +227,7 @@ SET LOCAL synchronous_commit = off;
 UPDATE studies.workers w SET heartbeat_at = now() WHERE worker_id = %(worker)s
 RETURNING (SELECT stop FROM studies.control c WHERE c.study_id = w.study_id)"""
 
-WORKS_ON = "UPDATE studies.workers SET trial_id = %(trial)s, heartbeat_at = now() WHERE worker_id = %(worker)s"
-LEAVE = "UPDATE studies.workers SET ended_at = now(), trial_id = NULL WHERE worker_id = %(worker)s"
+LEAVE = "UPDATE studies.workers SET ended_at = now() WHERE worker_id = %(worker)s"
 DECLARE_DEAD = """
 UPDATE studies.workers SET ended_at = now()
 WHERE study_id = %(study)s AND host = %(host)s AND pid = %(pid)s AND ended_at IS NULL"""
@@ -231,25 +235,13 @@ WHERE study_id = %(study)s AND host = %(host)s AND pid = %(pid)s AND ended_at IS
 # With the last epoch that each reported, how long it has been silent, and whether its lease still runs.
 READ_WORKERS = """
 SELECT w.worker_id, w.host, w.pid, w.device, t.number,
-    (SELECT max(step) FROM trial_intermediate_values v WHERE v.trial_id = w.trial_id),
+    (SELECT max(step) FROM trial_intermediate_values v WHERE v.trial_id = t.trial_id),
     extract(epoch FROM now() - w.heartbeat_at)::float8,
     w.heartbeat_at > now() - make_interval(secs => %(lease)s)
-FROM studies.workers w LEFT JOIN trials t ON t.trial_id = w.trial_id
+FROM studies.workers w LEFT JOIN trials t ON t.trial_id = w.trial_id AND t.state = 'RUNNING'
 WHERE w.study_id = %(study)s AND w.ended_at IS NULL ORDER BY w.worker_id"""
 
 # --- the ledger: taking over ------------------------------------------------------------------------------------------
-
-# Running trials whose worker is dead. One without a worker is one whose worker died between creating it and saying so,
-# or one of another Optuna program; the second kind has parameters by the time a lease is over.
-READ_LOST = """
-SELECT t.trial_id FROM trials t
-WHERE t.study_id = %(study)s AND t.trial_id > %(after)s AND t.state = 'RUNNING' AND (
-    EXISTS (SELECT FROM studies.workers w WHERE w.trial_id = t.trial_id)
-    AND NOT EXISTS (SELECT FROM studies.workers w WHERE w.trial_id = t.trial_id
-        AND w.ended_at IS NULL AND w.heartbeat_at > now() - make_interval(secs => %(lease)s))
-    OR NOT EXISTS (SELECT FROM studies.workers w WHERE w.trial_id = t.trial_id)
-    AND NOT EXISTS (SELECT FROM trial_params p WHERE p.trial_id = t.trial_id)
-    AND t.datetime_start < (now() AT TIME ZONE 'UTC') - make_interval(secs => %(lease)s))"""
 
 # Ends a running trial and queues its continuation. The study's row is locked first, by a statement of its own, so that
 # the second one sees every number that was given out.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -48,15 +48,16 @@ class TrialStore(StudyStore):
         study.adopt(running_trial(trial_id, number, start), self._connections.n_lost)
         return int(trial_id)
 
-    def claim_trial(self, study_id: int, *, n_trials: int | None = None) -> int | None:
+    def claim_trial(self, study_id: int, *, n_trials: int | None = None, worker_id: int | None = None) -> int | None:
         """Return the next trial to run, now running: the oldest waiting one or a new one; None when all are taken.
 
         `n_trials` is the study's budget. Running, complete, pruned and failed trials count against it, but not a
         failed one that another continues (user attribute `continued_by`). It is kept exactly, whoever else claims.
+        `worker_id`: who claims, as the ledger knows it.
         """
         study = self._study(study_id)
         start = datetime.now()
-        more = {"study_id": study_id, "n_trials": n_trials, "start": utc(start)}
+        more = {"study_id": study_id, "n_trials": n_trials, "start": utc(start), "worker_id": worker_id}
 
         def statement() -> Statement:
             self._forget_lost(study)
@@ -160,11 +161,26 @@ class TrialStore(StudyStore):
         """
         step, value, texts = int(step), float(value), texts_of(user_attrs)
         own = self._own(trial_id)
-        if own is None or time.monotonic() > own.reported_at + LINGER_S:
+        if own is None or (time.monotonic() > own.reported_at + LINGER_S and not own.held):
             self._write(trial_id, own, Pending(user_attrs=texts, reports={step: value}))
         else:
             own.set_report(step, value, texts)
             self._linger()
+
+    @contextmanager
+    def together(self, trial_id: int) -> Iterator[None]:
+        """Let a report wait for what the pruner asks about it: at a rung they travel in one statement."""
+        own = self._own(trial_id)
+        if own is None:
+            yield
+            return
+        own.held = True
+        try:
+            yield
+        finally:
+            own.held = False
+        if own.pending.reports and time.monotonic() > own.reported_at + LINGER_S:
+            self._write(trial_id, own, Pending())
 
     def complete_rung(self, trial_id: int, rung: str, value: float) -> list[tuple[int, float]]:
         """Set a `completed_rung_*` attribute; return the numbers and values of all trials that have it, this one too.

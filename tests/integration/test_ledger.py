@@ -39,9 +39,8 @@ def study(storage: Storage) -> optuna.Study:
 
 
 def claim(storage: Storage, study: optuna.Study, worker: int) -> int:
-    trial_id = storage.optuna.claim_trial(study._study_id, n_trials=3)
+    trial_id = storage.optuna.claim_trial(study._study_id, n_trials=3, worker_id=worker)
     assert trial_id is not None
-    storage.ledger.works_on(worker, trial_id)
     optuna.Trial(study, trial_id).suggest_float("x", 0, 1)
     return trial_id
 
@@ -49,11 +48,11 @@ def claim(storage: Storage, study: optuna.Study, worker: int) -> int:
 def test_a_trial_is_lost_when_its_workers_lease_is_over(storage: Storage, study: optuna.Study) -> None:
     worker = storage.ledger.enter(study._study_id, "cpu")
     trial_id = claim(storage, study, worker)
-    assert storage.ledger.lost_trials(study._study_id) == []
+    assert storage.ledger.budget(study._study_id).lost == ()
     time.sleep(1.2)
-    assert storage.ledger.lost_trials(study._study_id) == [trial_id]
+    assert storage.ledger.budget(study._study_id).lost == (trial_id,)
     storage.ledger.heartbeat(worker)
-    assert storage.ledger.lost_trials(study._study_id) == []
+    assert storage.ledger.budget(study._study_id).lost == ()
 
 
 def test_a_dead_workers_trial_is_lost_at_once(storage: Storage, study: optuna.Study) -> None:
@@ -62,7 +61,7 @@ def test_a_dead_workers_trial_is_lost_at_once(storage: Storage, study: optuna.St
     (shown,) = storage.ledger.workers(study._study_id)
     assert (shown.trial, shown.alive) == (0, True)
     storage.ledger.declare_dead(study._study_id, shown.host, shown.pid)
-    assert storage.ledger.lost_trials(study._study_id) == [trial_id]
+    assert storage.ledger.budget(study._study_id).lost == (trial_id,)
 
 
 def test_a_continuation_takes_the_place_of_its_trial(storage: Storage, study: optuna.Study) -> None:

@@ -21,6 +21,7 @@ from optuna.testing.pytest_storages import StorageTestCase
 from optuna.trial import TrialState, create_trial
 
 from studies.errors import StorageUnreachable
+from studies.pruning import SuccessiveHalving
 from studies.storage import functions, sql, tables
 from studies.storage.connections import Connections
 from studies.storage.ledger import Ledger
@@ -346,6 +347,22 @@ def test_reports_faster_than_a_statement_travel_together(
     storage._timer.cancel()  # type: ignore[union-attr]
 
 
+def test_a_report_and_what_the_pruner_asks_about_it_are_one_statement(
+    storage: PostgresStorage, rdb: RDBStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = optuna.create_study(storage=storage, pruner=SuccessiveHalving(min_resource=1, reduction_factor=2))
+    trial = study.ask()
+    sent = _count(storage, monkeypatch)
+    for step in (1, 2, 3):  # with rungs at 1 and 2
+        with storage.together(trial._trial_id):
+            trial.report(0.5, step)
+            trial.should_prune()
+        assert len(sent) == step
+        assert rdb.get_trial(trial._trial_id).intermediate_values == dict.fromkeys(range(1, step + 1), 0.5)
+        storage._own(trial._trial_id).reported_at = -math.inf  # type: ignore[union-attr]  # as if epochs took their time
+    storage._timer.cancel()  # type: ignore[union-attr]
+
+
 def test_statements_of_a_claimed_trial(storage: PostgresStorage, monkeypatch: pytest.MonkeyPatch) -> None:
     study = optuna.create_study(storage=storage, sampler=optuna.samplers.RandomSampler(seed=0))
     _run_by_ask(study, n_reports=1)
@@ -435,7 +452,7 @@ def test_functions_read_no_table_through(storage: PostgresStorage, many_trials: 
     storage._read_changes(study)
     connection = psycopg2.connect(database_url)
     with connection, connection.cursor() as cursor:
-        given = study.seen() | {"n_trials": 10**6, "start": datetime.now(), "state": "RUNNING"}
+        given = study.seen() | {"n_trials": 10**6, "start": datetime.now(), "state": "RUNNING", "worker_id": None}
         census = vars(study.census)
         writes = {"user_keys": ["a"], "user_values": ["1"], "steps": [1], "reported": [0.5], "reported_types": ["NAN"]}
         for _ in range(8):  # a plan is kept after the fifth call

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -339,6 +340,7 @@ def test_what_a_crash_took_back_is_written_again(database_url: str) -> None:
                        " WHERE datname = current_database() AND pid <> pg_backend_pid()")  # fmt: skip
     connection.close()
     storage.finish_trial(kept, TrialState.COMPLETE, [0.5])
+    time.sleep(0.1)  # a report that follows sooner lingers
     with pytest.raises(UpdateFinishedTrialError):  # its id is another worker's trial now
         storage.record_epoch(lost, 1, 0.5, {})
     reader = PostgresStorage(database_url)
