@@ -138,10 +138,8 @@ class StorageUnreachable(StudiesError):
     exit_code = STORAGE_UNREACHABLE
 
 
-class EmbeddedServerFailed(StudiesError):
+class EmbeddedServerFailed(StorageUnreachable):
     """The embedded PostgreSQL server did not start in {place} ({reason}); its log is {log}."""
-
-    exit_code = STORAGE_UNREACHABLE
 
 
 class HomeNotWritable(WrongInput):

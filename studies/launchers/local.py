@@ -167,7 +167,7 @@ def _work(name: str, settings: Settings, gpu: str | None, log: Path) -> None:
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     stop = Stop()
-    listen_to_signals(stop)
+    listen_to_signals(stop, at_once=False)
     # Ctrl-C in a terminal reaches every process of the group; the launcher alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _leave_with_parent(stop)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg2
@@ -36,6 +37,8 @@ class Storage:
     """An open storage: `optuna` is what Optuna works with, `ledger` holds what Optuna has no table for.
 
     A context manager: leaving it closes the connections and, for its last user, stops the embedded server.
+
+    leaving: to be set; whether this process was asked to leave, and so waits no longer for a server that went away.
     """
 
     def __init__(self, url: str, settings: Settings, server: EmbeddedServer | None = None) -> None:
@@ -43,14 +46,19 @@ class Storage:
 
         self.url = url
         self.server = server
+        self.leaving: Callable[[], object] = lambda: None
         wait_s = settings.storage_wait_s
         revive: Callable[[], object] = server.revive if server else lambda: None
-        self.optuna = PostgresStorage(url, wait_s=wait_s, while_waiting=revive)
-        self.ledger = Ledger(url, lease_s=settings.lease_s, wait_s=wait_s, while_waiting=revive)
+        waiting: Any = {"wait_s": wait_s, "while_waiting": revive, "leaving": lambda: self.leaving()}
+        self.optuna = PostgresStorage(url, **waiting)
+        self.ledger = Ledger(url, lease_s=settings.lease_s, **waiting)
 
-    def close(self) -> None:
-        """Close the connections, and leave the embedded server."""
-        self.optuna.remove_session()
+    def close(self, gone: bool = False) -> None:
+        """Close the connections, and leave the embedded server. gone: send nothing more, for nobody answers."""
+        if gone:
+            self.optuna.drop_connections()
+        else:
+            self.optuna.remove_session()
         self.ledger.close()
         if self.server is not None:
             self.server.leave()
@@ -61,7 +69,7 @@ class Storage:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self.close(gone=isinstance(error, StorageUnreachable))
 
 
 def open_storage(settings: Settings) -> Storage:

@@ -41,6 +41,7 @@ _LEAVING = {"57P01", "57P02", "57P03"}
 _GENERAL = (psycopg2.DatabaseError, psycopg2.OperationalError, psycopg2.InterfaceError)
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
+LEAVING_WAIT_S = 3.0  # enough for a connection that broke, and well within the 10 s that `docker stop` gives
 
 Rows = list[tuple[Any, ...]]
 Statement = tuple[str, Mapping[str, Any]]
@@ -50,10 +51,18 @@ class Connections:
     """Runs statements, each a transaction of its own, from any thread.
 
     while_waiting: called between two attempts to reach a server that went away; it may bring it back.
+    leaving: whether this process was asked to leave, and so waits LEAVING_WAIT_S at most, what it has waited included.
     """
 
-    def __init__(self, url: str, wait_s: float, while_waiting: Callable[[], object] = lambda: None) -> None:
+    def __init__(
+        self,
+        url: str,
+        wait_s: float,
+        while_waiting: Callable[[], object] = lambda: None,
+        leaving: Callable[[], object] = lambda: None,
+    ) -> None:
         self._while_waiting = while_waiting
+        self._leaving = leaving
         self.url = re.sub(r"^postgres(ql)?(\+psycopg2)?://", "postgresql://", url)
         self.wait_s = wait_s
         self.n_lost = 0  # connections; what was last written on one may be lost with a crashed server
@@ -73,7 +82,8 @@ class Connections:
         A broken connection does not tell whether the statement had been carried out. One that must not run twice comes
         with `recover`, which returns its rows if it had. One that depends on what was lost is given as a function.
         """
-        deadline = time.monotonic() + (self.wait_s if wait_s is None else wait_s)
+        started = time.monotonic()
+        patience_s = self.wait_s if wait_s is None else wait_s
         pause, again = _FIRST_PAUSE_S, False
         while True:
             try:
@@ -81,7 +91,7 @@ class Connections:
                     return rows
                 return self._run_once(*(statement() if callable(statement) else (statement, parameters or {})))
             except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-                if time.monotonic() >= deadline:
+                if time.monotonic() - started >= (min(patience_s, LEAVING_WAIT_S) if self._leaving() else patience_s):
                     raise self.unreachable(error) from error
             self._while_waiting()
             time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads workers, guards nothing

@@ -136,10 +136,16 @@ class Ledger:
     """
 
     def __init__(
-        self, url: str, *, lease_s: float, wait_s: float, while_waiting: Callable[[], object] = lambda: None
+        self,
+        url: str,
+        *,
+        lease_s: float,
+        wait_s: float,
+        while_waiting: Callable[[], object] = lambda: None,
+        leaving: Callable[[], object] = lambda: None,
     ) -> None:
         self.lease_s = lease_s
-        self._connections = Connections(url, wait_s, while_waiting)
+        self._connections = Connections(url, wait_s, while_waiting, leaving)
         if self.read(SCHEMA_IS_THERE) == [(False,)]:
             with self.alone("ledger"):
                 self.read(SCHEMA)

@@ -50,6 +50,7 @@ class PostgresStorage(TrialStore, BaseHeartbeat):
         heartbeat_stale_trial_callback: called with the study and the trial after that.
         wait_s: how long a statement waits for a server that went away; opening a storage does not wait.
         while_waiting: called between two attempts to reach it; not carried to a process that unpickles the storage.
+        leaving: whether this process was asked to leave, and so waits a few seconds only; not carried either.
 
     """
 
@@ -62,12 +63,13 @@ class PostgresStorage(TrialStore, BaseHeartbeat):
         heartbeat_stale_trial_callback: Callable[[Study, FrozenTrial], None] | None = None,
         wait_s: float = 60,
         while_waiting: Callable[[], object] = lambda: None,
+        leaving: Callable[[], object] = lambda: None,
     ) -> None:
         for name, seconds in (("heartbeat_interval", heartbeat_interval), ("grace_period", grace_period)):
             if seconds is not None and seconds <= 0:
                 raise ValueError(f"The value of `{name}` should be a positive integer.")
         self._heartbeat = (heartbeat_interval, grace_period, heartbeat_stale_trial_callback)
-        self._connections = Connections(url, wait_s, while_waiting)
+        self._connections = Connections(url, wait_s, while_waiting, leaving)
         self._forget()
         ensure_tables(self._connections)
         _storages.add(self)
@@ -99,6 +101,10 @@ class PostgresStorage(TrialStore, BaseHeartbeat):
         """Send what lingers and close the connections; the next operation opens one."""
         self.flush()
         self._settle()
+        self.drop_connections()
+
+    def drop_connections(self) -> None:
+        """Close the connections as they are; the next operation opens one."""
         self._connections.close()
 
     # --- reading trials -----------------------------------------------------------------------------------------------
