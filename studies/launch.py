@@ -99,7 +99,7 @@ class _Launch:
 
     def run(self, n_workers: int) -> None:
         self.n_workers = n_workers
-        self.storage.leaving = lambda: self.interrupts
+        self.storage.leaving, self.storage.say = lambda: self.interrupts, self.view.say
         before = {number: signal.signal(number, self._interrupted) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             for _ in range(n_workers):

@@ -57,7 +57,7 @@ def work(name: str, settings: Settings, device: str, stop: Stop, say: Callable[[
     Raises StudyNotStarted, ObjectiveRefused, and the storage's errors.
     """
     with open_storage(settings) as storage:
-        storage.leaving = stop
+        storage.leaving, storage.say = stop, say
         worker = _Worker(storage, name, settings, device, stop, say)
         with worker.registered():
             return worker.run()

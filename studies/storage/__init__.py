@@ -8,9 +8,10 @@ knows belong into the URL.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg2
@@ -22,6 +23,8 @@ from studies.storage.ledger import Ledger
 
 SCHEMES = ("postgresql", "postgres", "postgresql+psycopg2")
 CONNECT_TIMEOUT_S = 10
+LEAVING_WAIT_S = 3.0  # enough for a connection that broke, and well within the 10 s that `docker stop` gives
+SAY_EVERY_S = 60.0
 
 # What the server says when it answers but will not let us in; everything else is "unreachable".
 REFUSALS = (
@@ -38,7 +41,8 @@ class Storage:
 
     A context manager: leaving it closes the connections and, for its last user, stops the embedded server.
 
-    leaving: to be set; whether this process was asked to leave, and so waits no longer for a server that went away.
+    To be set: `leaving` says whether this process was asked to leave, and so waits LEAVING_WAIT_S at most for a server
+    that went away; `say` is told when it waits for longer than a moment.
     """
 
     def __init__(self, url: str, settings: Settings, server: EmbeddedServer | None = None) -> None:
@@ -47,11 +51,24 @@ class Storage:
         self.url = url
         self.server = server
         self.leaving: Callable[[], object] = lambda: None
-        wait_s = settings.storage_wait_s
-        revive: Callable[[], object] = server.revive if server else lambda: None
-        waiting: Any = {"wait_s": wait_s, "while_waiting": revive, "leaving": lambda: self.leaving()}
-        self.optuna = PostgresStorage(url, **waiting)
-        self.ledger = Ledger(url, lease_s=settings.lease_s, **waiting)
+        self.say: Callable[[str], object] = lambda line: None
+        self._wait_s = wait_s = settings.storage_wait_s
+        self._said_at = -math.inf  # on the monotonic clock
+        self.optuna = PostgresStorage(url, wait_s=wait_s, while_waiting=self._while_waiting)
+        self.ledger = Ledger(url, lease_s=settings.lease_s, wait_s=wait_s, while_waiting=self._while_waiting)
+
+    def _while_waiting(self, why: StorageUnreachable, waited_s: float) -> StorageUnreachable:
+        if waited_s >= LEAVING_WAIT_S and self.leaving():
+            raise why
+        if self.server is not None:
+            try:
+                self.server.revive()
+            except StorageUnreachable as error:  # its disk is full, perhaps, which may pass
+                why = error
+        if waited_s >= LEAVING_WAIT_S and time.monotonic() > self._said_at + SAY_EVERY_S:
+            self._said_at = time.monotonic()
+            self.say(f"{why} Waiting for up to {self._wait_s - waited_s:.0f} s.")
+        return why
 
     def close(self, gone: bool = False) -> None:
         """Close the connections, and leave the embedded server. gone: send nothing more, for nobody answers."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 import psycopg2
 
 from studies.names import CONTINUED_BY, REASON
-from studies.storage.connections import Connections
+from studies.storage.connections import Connections, WhileWaiting
 
 SCHEMA = """
 CREATE SCHEMA IF NOT EXISTS studies;
@@ -136,16 +136,10 @@ class Ledger:
     """
 
     def __init__(
-        self,
-        url: str,
-        *,
-        lease_s: float,
-        wait_s: float,
-        while_waiting: Callable[[], object] = lambda: None,
-        leaving: Callable[[], object] = lambda: None,
+        self, url: str, *, lease_s: float, wait_s: float, while_waiting: WhileWaiting = lambda why, waited_s: why
     ) -> None:
         self.lease_s = lease_s
-        self._connections = Connections(url, wait_s, while_waiting, leaving)
+        self._connections = Connections(url, wait_s, while_waiting)
         if self.read(SCHEMA_IS_THERE) == [(False,)]:
             with self.alone("ledger"):
                 self.read(SCHEMA)

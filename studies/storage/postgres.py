@@ -33,7 +33,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from studies.storage import functions, sql
-from studies.storage.connections import Connections
+from studies.storage.connections import Connections, WhileWaiting
 from studies.storage.memory import UNFINISHED
 from studies.storage.rows import trial_from
 from studies.storage.tables import ensure_tables
@@ -49,8 +49,7 @@ class PostgresStorage(TrialStore, BaseHeartbeat):
         grace_period: seconds of silence after which a running trial is failed; twice the interval by default.
         heartbeat_stale_trial_callback: called with the study and the trial after that.
         wait_s: how long a statement waits for a server that went away; opening a storage does not wait.
-        while_waiting: called between two attempts to reach it; not carried to a process that unpickles the storage.
-        leaving: whether this process was asked to leave, and so waits a few seconds only; not carried either.
+        while_waiting: see `connections.WhileWaiting`; not carried to a process that unpickles the storage.
 
     """
 
@@ -62,14 +61,13 @@ class PostgresStorage(TrialStore, BaseHeartbeat):
         grace_period: int | None = None,
         heartbeat_stale_trial_callback: Callable[[Study, FrozenTrial], None] | None = None,
         wait_s: float = 60,
-        while_waiting: Callable[[], object] = lambda: None,
-        leaving: Callable[[], object] = lambda: None,
+        while_waiting: WhileWaiting = lambda why, waited_s: why,
     ) -> None:
         for name, seconds in (("heartbeat_interval", heartbeat_interval), ("grace_period", grace_period)):
             if seconds is not None and seconds <= 0:
                 raise ValueError(f"The value of `{name}` should be a positive integer.")
         self._heartbeat = (heartbeat_interval, grace_period, heartbeat_stale_trial_callback)
-        self._connections = Connections(url, wait_s, while_waiting, leaving)
+        self._connections = Connections(url, wait_s, while_waiting)
         self._forget()
         ensure_tables(self._connections)
         _storages.add(self)
