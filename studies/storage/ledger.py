@@ -244,6 +244,15 @@ class Ledger:
         """Record that the worker ended by itself."""
         self.read("UPDATE studies.workers SET ended_at = now(), trial_id = NULL WHERE worker_id = %s", (worker_id,))
 
+    def trial_of(self, study_id: int, host: str, pid: int) -> int | None:
+        """Return the id of the trial that a worker runs."""
+        rows = self.read(
+            """SELECT trial_id FROM studies.workers
+                WHERE study_id = %s AND host = %s AND pid = %s AND ended_at IS NULL""",
+            (study_id, host, pid),
+        )
+        return rows[0][0] if rows else None
+
     def declare_dead(self, study_id: int, host: str, pid: int) -> None:
         """End the lease of a worker that is known to be dead, so that its trial is taken over at once."""
         self.read(
