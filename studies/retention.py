@@ -30,7 +30,8 @@ def is_among_best(value: float, trials: Sequence[FrozenTrial], direction: str) -
     """Whether a trial that ends with this value is, so far, one of the best."""
     sign = -1 if direction == "maximize" else 1
     complete = (trial.values[0] for trial in trials if trial.state == TrialState.COMPLETE and trial.values)
-    return sum(sign * other <= sign * value for other in complete) < KEPT
+    n_as_good: int = sum(sign * other <= sign * value for other in complete)
+    return n_as_good < KEPT
 
 
 def needed(stored: Collection[int], trials: Sequence[FrozenTrial], direction: str) -> set[int]:

@@ -52,12 +52,13 @@ class Storage:
         self.server = server
         self.leaving: Callable[[], object] = lambda: None
         self.say: Callable[[str], object] = lambda line: None
-        self._wait_s = wait_s = settings.storage_wait_s
+        self.wait_s = wait_s = settings.storage_wait_s
         self._said_at = -math.inf  # on the monotonic clock
-        self.optuna = PostgresStorage(url, wait_s=wait_s, while_waiting=self._while_waiting)
-        self.ledger = Ledger(url, lease_s=settings.lease_s, wait_s=wait_s, while_waiting=self._while_waiting)
+        self.optuna = PostgresStorage(url, wait_s=wait_s, while_waiting=self.while_waiting)
+        self.ledger = Ledger(url, lease_s=settings.lease_s, wait_s=wait_s, while_waiting=self.while_waiting)
 
-    def _while_waiting(self, why: StorageUnreachable, waited_s: float) -> StorageUnreachable:
+    def while_waiting(self, why: StorageUnreachable, waited_s: float) -> StorageUnreachable:
+        """See `connections.WhileWaiting`."""
         if waited_s >= LEAVING_WAIT_S and self.leaving():
             raise why
         if self.server is not None:
@@ -67,7 +68,7 @@ class Storage:
                 why = error
         if waited_s >= LEAVING_WAIT_S and time.monotonic() > self._said_at + SAY_EVERY_S:
             self._said_at = time.monotonic()
-            self.say(f"{why} Waiting for up to {self._wait_s - waited_s:.0f} s.")
+            self.say(f"{why} Waiting for up to {self.wait_s - waited_s:.0f} s.")
         return why
 
     def close(self, gone: bool = False) -> None:
