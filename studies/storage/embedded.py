@@ -38,6 +38,7 @@ from studies.settings import Settings
 
 MAX_SOCKET_PATH = 100  # bytes; sun_path holds 108 on Linux and 104 on macOS, with ".s.PGSQL.5432" inside it
 START_TIMEOUT_S = 60
+FULL_DISK_TIMEOUT_S = 5  # without room a server may run, and yet be unable to write down that it does
 ROOT_PLACE = Path("/var/lib/studies")
 WAL_SEGMENT_BYTES = 16 * 2**20  # with less room than PostgreSQL's default size of one, it may not start
 
@@ -206,8 +207,9 @@ class EmbeddedServer:
         deadline = time.monotonic() + START_TIMEOUT_S
         while True:
             self._forget_dead_server()
+            timeout_s = START_TIMEOUT_S if self._has_room() else FULL_DISK_TIMEOUT_S
             started = self._run(
-                str(binaries / "pg_ctl"), "start", "--wait", f"--timeout={START_TIMEOUT_S}", "--silent",
+                str(binaries / "pg_ctl"), "start", "--wait", f"--timeout={timeout_s}", "--silent",
                 "--pgdata=data", "--log=server.log", f"--options={options}", cwd=self.place,
             )  # fmt: skip
             refusal = self._refusal()
@@ -276,9 +278,12 @@ class EmbeddedServer:
     def _failure(self, reason: str, log: Path | str) -> StorageUnreachable:
         reason = " ".join(reason.split())
         # Of a full disk the server's log, which is on it, cannot always tell.
-        if _is_disk_full(reason) or shutil.disk_usage(self.place).free < WAL_SEGMENT_BYTES:
+        if _is_disk_full(reason) or not self._has_room():
             return StorageFull(where=f"in {self.place}", reason=reason)
         return EmbeddedServerFailed(place=self.place, log=log, reason=reason)
+
+    def _has_room(self) -> bool:
+        return shutil.disk_usage(self.place).free >= WAL_SEGMENT_BYTES
 
     def _last_log_line(self) -> str:
         try:
