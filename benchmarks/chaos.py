@@ -34,7 +34,7 @@ import optuna
 from networks import Network, TeamServer, free_port, make_network
 
 from studies import spec as specs
-from studies.errors import EmbeddedServerFailed, StudiesError
+from studies.errors import StorageUnreachable, StudiesError
 from studies.names import REASONS
 from studies.report.summary import StudyReport, Trial, read_report
 from studies.sampling import make_sampler, seed_of
@@ -253,7 +253,7 @@ class Faults:
 
     def relent(self, all_of_them: bool = False) -> None:
         """Take back what has lasted long enough, and let the server's keeper start it again."""
-        with suppress(EmbeddedServerFailed):  # its disk is full
+        with suppress(StorageUnreachable):  # its disk is full
             self.scene.server.revive()
         for until, what, which in list(self._passing):
             if not all_of_them and time.monotonic() < until:

@@ -138,10 +138,13 @@ class StorageUnreachable(StudiesError):
     exit_code = STORAGE_UNREACHABLE
 
 
-class EmbeddedServerFailed(StudiesError):
-    """The embedded PostgreSQL server did not start in {place} ({reason}); its log is {log}."""
+class StorageFull(StorageUnreachable):
+    """The disk of the PostgreSQL server {where} is full ({reason}); make room on it, then the same command goes on
+    from there."""
 
-    exit_code = STORAGE_UNREACHABLE
+
+class EmbeddedServerFailed(StorageUnreachable):
+    """The embedded PostgreSQL server did not start in {place} ({reason}); its log is {log}."""
 
 
 class HomeNotWritable(WrongInput):

@@ -16,7 +16,7 @@ from studies.launchers import Description, Exit, Launcher, make_launcher
 from studies.report.progress import Progress, read_progress
 from studies.settings import Settings
 from studies.storage import Storage, open_storage
-from studies.study import typed
+from studies.study import end_out_of_memory, typed
 
 if TYPE_CHECKING:
     from studies.spec import StudySpec
@@ -99,6 +99,7 @@ class _Launch:
 
     def run(self, n_workers: int) -> None:
         self.n_workers = n_workers
+        self.storage.leaving, self.storage.say = lambda: self.interrupts, self.view.say
         before = {number: signal.signal(number, self._interrupted) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             for _ in range(n_workers):
@@ -129,8 +130,13 @@ class _Launch:
     def _ended(self, ended: Exit) -> None:
         if ended.code == 0:
             return
+        learnt = ended.out_of_memory and self._learn(ended)
         self.storage.ledger.declare_dead(self.study_id, ended.host, ended.pid)
         if self.interrupts or self.timed_out:
+            return
+        if learnt:  # a trial's end, not the worker's fault
+            self.view.say(f"Worker {ended.pid} was killed for lack of memory, as the sampler knows; another starts.")
+            self.launcher.start(names.exact(self.spec.name))
             return
         self.n_died += 1
         self.last_error = ended.error
@@ -139,6 +145,10 @@ class _Launch:
         self.view.say(f"Worker {ended.pid} died ({ended.error}); {next_step}.")
         if restarts:
             self.launcher.start(names.exact(self.spec.name))
+
+    def _learn(self, ended: Exit) -> bool:
+        trial_id = self.storage.ledger.trial_of(self.study_id, ended.host, ended.pid)
+        return trial_id is not None and end_out_of_memory(self.storage, self.study_id, trial_id)
 
     def _show(self) -> None:
         if time.monotonic() - self._shown_at >= REFRESH_S:

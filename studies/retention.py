@@ -3,7 +3,7 @@
 A trial that ended needs its checkpoint no more, unless it is among the best, or its continuation has not got its own
 yet. Every worker tidies up after each of its trials, without a lock: what it finds unneeded stays so, because a trial
 that has ended stays ended, and one that has dropped out of the best never comes back. So the disk holds, for each
-study, at most those of the KEPT best trials and one for each trial that runs or waits to go on.
+study, at most those of the KEPT best trials that have one and one for each trial that runs or waits to go on.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from studies.names import CONTINUES
 
 KEPT = 3
 
+_UNFINISHED = (TrialState.RUNNING, TrialState.WAITING)
+
 
 def best(trials: Sequence[FrozenTrial], direction: str) -> list[FrozenTrial]:
     """Return the best complete trials, at most KEPT; of equal ones the older first."""
@@ -26,9 +28,10 @@ def best(trials: Sequence[FrozenTrial], direction: str) -> list[FrozenTrial]:
 
 def is_among_best(value: float, trials: Sequence[FrozenTrial], direction: str) -> bool:
     """Whether a trial that ends with this value is, so far, one of the best."""
-    before = best(trials, direction)
-    last = before[-1].value if len(before) == KEPT else None
-    return last is None or (value > last if direction == "maximize" else value < last)
+    sign = -1 if direction == "maximize" else 1
+    complete = (trial.values[0] for trial in trials if trial.state == TrialState.COMPLETE and trial.values)
+    n_as_good: int = sum(sign * other <= sign * value for other in complete)
+    return n_as_good < KEPT
 
 
 def needed(stored: Collection[int], trials: Sequence[FrozenTrial], direction: str) -> set[int]:
@@ -36,9 +39,9 @@ def needed(stored: Collection[int], trials: Sequence[FrozenTrial], direction: st
 
     stored: the numbers of those that have one, read before the trials were. trials: all of the study, by number.
     """
-    kept = {trial.number for trial in best(trials, direction)}
+    kept = {trial.number for trial in best([trials[number] for number in stored if number < len(trials)], direction)}
     for trial in trials:
-        if not trial.state.is_finished():
+        if trial.state in _UNFINISHED:
             for number in (trial.number, *sources(trial.number, trials)):
                 kept.add(number)
                 if number in stored:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler
+from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 from optuna.trial import FrozenTrial, TrialState
 
 from studies.pruning import Hyperband, SuccessiveHalving
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from optuna import Study
 
 OUT_OF_MEMORY = "out_of_memory"  # the name of the constraint that such a trial violates
+OUT_OF_MEMORY_KEY = f"{_CONSTRAINTS_KEY}:{OUT_OF_MEMORY}"  # the system attribute that Optuna keeps it in
 
 
 def seed_of(seed: int, number: int | str) -> int:

@@ -6,9 +6,11 @@ import json
 import uuid
 import warnings
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from typing import Any
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial
 
 from studies import names
@@ -28,7 +30,7 @@ from studies.names import (
     UID,
     WARM_START,
 )
-from studies.sampling import make_pruner, make_sampler
+from studies.sampling import OUT_OF_MEMORY_KEY, make_pruner, make_sampler
 from studies.space import Space
 from studies.spec import StudySpec
 from studies.storage import Storage
@@ -197,6 +199,23 @@ def continue_trial(storage: Storage, study: optuna.Study, trial_id: int, reason:
         attributes=kept,
         again=retries <= max_retries,
     )
+
+
+def end_out_of_memory(storage: Storage, study_id: int, trial_id: int) -> bool:
+    """Fail the running trial of a worker that the kernel killed for lack of memory, and let the sampler know.
+
+    Returns False, and does nothing, when there is nothing to learn from it: it has no parameters, or had ended.
+    """
+    if not storage.optuna.get_trial(trial_id).params:
+        return False
+    with suppress(UpdateFinishedTrialError):
+        storage.optuna.set_trial_system_attr(trial_id, OUT_OF_MEMORY_KEY, 1.0)
+        detail = "the kernel killed the worker: the machine, or what the worker may use of it, was out of memory"
+        storage.optuna.set_trial_user_attr(trial_id, "detail", detail)
+        return storage.ledger.end_and_continue(
+            study_id, trial_id, "out_of_memory", params={}, attributes={}, again=False
+        )
+    return False
 
 
 def changed(study: optuna.Study, spec: StudySpec, data: Mapping[str, Any]) -> dict[str, str]:

@@ -5,7 +5,7 @@ A trial ends in one of these ways; the words are the same in the storage (`reaso
     COMPLETE              trained to max_epochs, or to its time limit; its value is that of its best epoch
     PRUNED                worse than others at the same epoch
     FAIL  nan             the metric or the training loss stopped being a number
-    FAIL  out_of_memory   the device's memory did not hold it
+    FAIL  out_of_memory   the device's memory, or the machine's, did not hold it
     FAIL  exception       the objective raised, and would again
     FAIL  connection      a connection of the objective's own broke; a continuation is queued, up to max_retries of them
     FAIL  stopped         a person or a limit asked the worker to leave; a continuation is queued

@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 from studies import limits, provenance, retention
 from studies.artifacts import artifact_store, attach, open_store
 from studies.checkpoint import Checkpoints
-from studies.errors import StudiesError
+from studies.errors import StorageUnreachable, StudiesError
 from studies.names import CONTINUED, REASON, UID
 from studies.objective import load_objective
 from studies.outcome import Outcome
@@ -57,6 +57,7 @@ def work(name: str, settings: Settings, device: str, stop: Stop, say: Callable[[
     Raises StudyNotStarted, ObjectiveRefused, and the storage's errors.
     """
     with open_storage(settings) as storage:
+        storage.leaving, storage.say = stop, say
         worker = _Worker(storage, name, settings, device, stop, say)
         with worker.registered():
             return worker.run()
@@ -97,12 +98,17 @@ class _Worker:
         ended = threading.Event()
         heart = threading.Thread(target=self._beat, args=(ended,), name="heartbeat", daemon=True)
         heart.start()
+        told = True
         try:
             yield
+        except StorageUnreachable:
+            told = False  # there is nobody to be told, and the heart, a daemon, waits for them as well
+            raise
         finally:
             ended.set()
-            heart.join()
-            self.storage.ledger.leave(self.worker_id)
+            if told:
+                heart.join()
+                self.storage.ledger.leave(self.worker_id)
 
     def run(self) -> str:
         while True:
@@ -202,12 +208,19 @@ class _Worker:
                 self.stop.request(why)
 
 
-def listen_to_signals(stop: Stop) -> None:
-    """Leave after the epoch at the first SIGTERM or SIGINT; at once at the second."""
+def listen_to_signals(stop: Stop, at_once: bool) -> None:
+    """Leave after the epoch at the first SIGTERM or SIGINT.
+
+    at_once: at the second, end now. Not for a worker that has a launcher: Slurm and systemd send SIGTERM to every
+    process, and the launcher hands its own on, so that the second says no more than the first.
+    """
+    heard_before = False
 
     def heard(number: int, frame: Any) -> None:
-        if stop.why:
+        nonlocal heard_before
+        if heard_before and at_once:
             os._exit(128 + number)
+        heard_before = True
         stop.request(f"{signal.Signals(number).name} received")
 
     signal.signal(signal.SIGTERM, heard)

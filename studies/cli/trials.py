@@ -186,7 +186,7 @@ def worker(
     settings = settings_of(storage)
     artifacts.check(settings)
     stop = Stop()
-    listen_to_signals(stop)
+    listen_to_signals(stop, at_once=True)
     device = "cuda" if gpus else "cpu"
     why = work(name, settings, device, stop, say_to_stderr)
     say_to_stderr(f"left: {why}")

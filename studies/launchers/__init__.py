@@ -28,12 +28,16 @@ class Description:
 
 @dataclass(frozen=True)
 class Exit:
-    """A worker that has ended. error: its last words, when it did not end by itself."""
+    """A worker that has ended. error: its last words, when it did not end by itself.
+
+    out_of_memory: it was killed as the kernel kills when memory is short.
+    """
 
     host: str
     pid: int
     code: int
     error: str | None
+    out_of_memory: bool = False
 
 
 class Launcher(Protocol):

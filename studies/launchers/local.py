@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from studies.spec import StudySpec
 
 LAST_WORDS_BYTES = 4000
+OOM_KILL_S = 5.0  # what the kernel kills for lack of memory is gone by then
 LAST_EPOCH_S = 10.0  # for workers to leave by themselves when the launcher fails
 
 
@@ -36,7 +39,7 @@ class LocalLauncher:
         self._settings = settings
         self._gpus = visible_gpus() if spec.resources.gpus_per_worker else []
         self._workers: dict[int, ForkServerProcess] = {}
-        self._n_started = 0
+        self._oom_kills, self._oom_killed_at = kernel_oom_kills(), -math.inf
         # Read by OpenMP when torch is loaded, which happens in the fork server and nowhere else.
         threads = spec.resources.threads_per_worker or max(1, (os.cpu_count() or 1) // n_workers)
         os.environ.setdefault("OMP_NUM_THREADS", str(threads))
@@ -88,14 +91,23 @@ class LocalLauncher:
     def reap(self) -> list[Exit]:
         """See `Launcher`."""
         exits = []
+        self._memory_is_short()  # so that what the kernel killed long ago is not taken for a worker
         for slot, process in list(self._workers.items()):
             if process.exitcode is not None:
                 del self._workers[slot]
                 error = _last_words(self._log(slot)) if process.exitcode else None
                 if process.exitcode < 0:
                     error = f"killed by {signal.Signals(-process.exitcode).name}"
-                exits.append(Exit(socket.gethostname(), process.pid or 0, process.exitcode, error))
+                out_of_memory = process.exitcode == -signal.SIGKILL and self._memory_is_short()
+                exits.append(Exit(socket.gethostname(), process.pid or 0, process.exitcode, error, out_of_memory))
         return exits
+
+    def _memory_is_short(self) -> bool:
+        """Whether the kernel has killed something for lack of memory in the last OOM_KILL_S."""
+        kills = kernel_oom_kills()
+        if kills > self._oom_kills:
+            self._oom_kills, self._oom_killed_at = kills, time.monotonic()
+        return time.monotonic() - self._oom_killed_at < OOM_KILL_S
 
     def stop(self) -> None:
         """See `Launcher`."""
@@ -133,6 +145,18 @@ def visible_gpus() -> list[str]:
     return [str(index) for index, line in enumerate(listed.stdout.splitlines()) if line.startswith("GPU ")]
 
 
+def kernel_oom_kills() -> int:
+    """Return how many processes the kernel of this machine, or a memory limit, has killed since it was started.
+
+    0 where it does not tell. It counts before it kills, so a process that is gone has been counted.
+    """
+    try:
+        found = re.search(r"^oom_kill (\d+)$", Path("/proc/vmstat").read_text(), re.MULTILINE)
+    except OSError:
+        return 0
+    return int(found[1]) if found else 0
+
+
 def _describe(spec: StudySpec, settings: Settings, sender: Connection, log: Path, prepare: bool) -> None:
     """Run in a child: answer with progress, and with a description or an error."""
     _log_to(log)
@@ -167,7 +191,7 @@ def _work(name: str, settings: Settings, gpu: str | None, log: Path) -> None:
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     stop = Stop()
-    listen_to_signals(stop)
+    listen_to_signals(stop, at_once=False)
     # Ctrl-C in a terminal reaches every process of the group; the launcher alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _leave_with_parent(stop)

@@ -8,6 +8,8 @@ knows belong into the URL.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from types import TracebackType
 from urllib.parse import urlsplit
@@ -21,6 +23,8 @@ from studies.storage.ledger import Ledger
 
 SCHEMES = ("postgresql", "postgres", "postgresql+psycopg2")
 CONNECT_TIMEOUT_S = 10
+LEAVING_WAIT_S = 3.0  # enough for a connection that broke, and well within the 10 s that `docker stop` gives
+SAY_EVERY_S = 60.0
 
 # What the server says when it answers but will not let us in; everything else is "unreachable".
 REFUSALS = (
@@ -36,6 +40,9 @@ class Storage:
     """An open storage: `optuna` is what Optuna works with, `ledger` holds what Optuna has no table for.
 
     A context manager: leaving it closes the connections and, for its last user, stops the embedded server.
+
+    To be set: `leaving` says whether this process was asked to leave, and so waits LEAVING_WAIT_S at most for a server
+    that went away; `say` is told when it waits for longer than a moment.
     """
 
     def __init__(self, url: str, settings: Settings, server: EmbeddedServer | None = None) -> None:
@@ -43,14 +50,33 @@ class Storage:
 
         self.url = url
         self.server = server
-        wait_s = settings.storage_wait_s
-        revive: Callable[[], object] = server.revive if server else lambda: None
-        self.optuna = PostgresStorage(url, wait_s=wait_s, while_waiting=revive)
-        self.ledger = Ledger(url, lease_s=settings.lease_s, wait_s=wait_s, while_waiting=revive)
+        self.leaving: Callable[[], object] = lambda: None
+        self.say: Callable[[str], object] = lambda line: None
+        self.wait_s = wait_s = settings.storage_wait_s
+        self._said_at = -math.inf  # on the monotonic clock
+        self.optuna = PostgresStorage(url, wait_s=wait_s, while_waiting=self.while_waiting)
+        self.ledger = Ledger(url, lease_s=settings.lease_s, wait_s=wait_s, while_waiting=self.while_waiting)
 
-    def close(self) -> None:
-        """Close the connections, and leave the embedded server."""
-        self.optuna.remove_session()
+    def while_waiting(self, why: StorageUnreachable, waited_s: float) -> StorageUnreachable:
+        """See `connections.WhileWaiting`."""
+        if waited_s >= LEAVING_WAIT_S and self.leaving():
+            raise why
+        if self.server is not None:
+            try:
+                self.server.revive()
+            except StorageUnreachable as error:  # its disk is full, perhaps, which may pass
+                why = error
+        if waited_s >= LEAVING_WAIT_S and time.monotonic() > self._said_at + SAY_EVERY_S:
+            self._said_at = time.monotonic()
+            self.say(f"{why} Waiting for up to {self.wait_s - waited_s:.0f} s.")
+        return why
+
+    def close(self, gone: bool = False) -> None:
+        """Close the connections, and leave the embedded server. gone: send nothing more, for nobody answers."""
+        if gone:
+            self.optuna.drop_connections()
+        else:
+            self.optuna.remove_session()
         self.ledger.close()
         if self.server is not None:
             self.server.leave()
@@ -61,7 +87,7 @@ class Storage:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self.close(gone=isinstance(error, StorageUnreachable))
 
 
 def open_storage(settings: Settings) -> Storage:

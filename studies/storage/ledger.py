@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +21,7 @@ import psycopg2
 from studies.names import CONTINUED_BY, REASON
 from studies.storage import sql
 from studies.storage.budget import Budget, Tally, budget_from
-from studies.storage.connections import Connections
+from studies.storage.connections import Connections, WhileWaiting
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Ledger:
     """
 
     def __init__(
-        self, url: str, *, lease_s: float, wait_s: float, while_waiting: Callable[[], object] = lambda: None
+        self, url: str, *, lease_s: float, wait_s: float, while_waiting: WhileWaiting = lambda why, waited_s: why
     ) -> None:
         self.lease_s = lease_s
         self._connections = Connections(url, wait_s, while_waiting)
@@ -123,6 +123,11 @@ class Ledger:
     def leave(self, worker_id: int) -> None:
         """Record that the worker ended by itself."""
         self.read(sql.LEAVE, {"worker": worker_id})
+
+    def trial_of(self, study_id: int, host: str, pid: int) -> int | None:
+        """Return the id of the trial that a worker runs."""
+        rows = self.read(sql.READ_TRIAL_OF, {"study": study_id, "host": host, "pid": pid})
+        return rows[0][0] if rows else None
 
     def declare_dead(self, study_id: int, host: str, pid: int) -> None:
         """End the lease of a worker that is known to be dead, so that its trial is taken over at once."""

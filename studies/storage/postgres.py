@@ -33,7 +33,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from studies.storage import functions, sql
-from studies.storage.connections import Connections
+from studies.storage.connections import Connections, WhileWaiting
 from studies.storage.ends import Ends
 from studies.storage.memory import UNFINISHED
 from studies.storage.rows import trial_from
@@ -50,7 +50,7 @@ class PostgresStorage(TrialStore, BaseHeartbeat):
         grace_period: seconds of silence after which a running trial is failed; twice the interval by default.
         heartbeat_stale_trial_callback: called with the study and the trial after that.
         wait_s: how long a statement waits for a server that went away; opening a storage does not wait.
-        while_waiting: called between two attempts to reach it; not carried to a process that unpickles the storage.
+        while_waiting: see `connections.WhileWaiting`; not carried to a process that unpickles the storage.
 
     """
 
@@ -62,7 +62,7 @@ class PostgresStorage(TrialStore, BaseHeartbeat):
         grace_period: int | None = None,
         heartbeat_stale_trial_callback: Callable[[Study, FrozenTrial], None] | None = None,
         wait_s: float = 60,
-        while_waiting: Callable[[], object] = lambda: None,
+        while_waiting: WhileWaiting = lambda why, waited_s: why,
     ) -> None:
         for name, seconds in (("heartbeat_interval", heartbeat_interval), ("grace_period", grace_period)):
             if seconds is not None and seconds <= 0:
@@ -100,6 +100,10 @@ class PostgresStorage(TrialStore, BaseHeartbeat):
         """Send what lingers and close the connections; the next operation opens one."""
         self.flush()
         self._ends.settle()
+        self.drop_connections()
+
+    def drop_connections(self) -> None:
+        """Close the connections as they are; the next operation opens one."""
         self._connections.close()
 
     # --- reading trials -----------------------------------------------------------------------------------------------

@@ -228,6 +228,9 @@ UPDATE studies.workers w SET heartbeat_at = now() WHERE worker_id = %(worker)s
 RETURNING (SELECT stop FROM studies.control c WHERE c.study_id = w.study_id)"""
 
 LEAVE = "UPDATE studies.workers SET ended_at = now() WHERE worker_id = %(worker)s"
+READ_TRIAL_OF = """
+SELECT t.trial_id FROM studies.workers w JOIN trials t ON t.trial_id = w.trial_id AND t.state = 'RUNNING'
+WHERE w.study_id = %(study)s AND w.host = %(host)s AND w.pid = %(pid)s AND w.ended_at IS NULL"""
 DECLARE_DEAD = """
 UPDATE studies.workers SET ended_at = now()
 WHERE study_id = %(study)s AND host = %(host)s AND pid = %(pid)s AND ended_at IS NULL"""

@@ -3,28 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
+from studies.artifacts import ARTIFACT
 from studies.errors import WrongInput
+from studies.storage.postgres import PostgresStorage
 from studies.web.gallery import keep_up_to_date
 
 if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
+
     from studies.artifacts import Store
     from studies.storage import Storage
 
 
+class _Storage(PostgresStorage):
+    """The storage as the dashboard has it, where the link to an artifact goes with the artifact.
+
+    The dashboard would write `null` over the link: no ended trial takes that, nor can `optuna.artifacts` read it.
+    """
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """See BaseStorage."""
+        if not (key.startswith(ARTIFACT) and value == "null"):
+            super().set_trial_system_attr(trial_id, key, value)
+            return
+        self._connections.run(
+            "DELETE FROM trial_system_attributes WHERE trial_id = %(id)s AND key = %(key)s",
+            {"id": trial_id, "key": key},
+        )
+        self.get_trial(trial_id).system_attrs.pop(key, None)
+
+    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+        """See BaseStorage."""
+        if not (key.startswith(ARTIFACT) and value == "null"):
+            super().set_study_system_attr(study_id, key, value)
+            return
+        self._connections.run(
+            "DELETE FROM study_system_attributes WHERE study_id = %(id)s AND key = %(key)s",
+            {"id": study_id, "key": key},
+        )
+
+
+def application(storage: Storage, artifacts: Store) -> WSGIApplication:
+    """Return the dashboard."""
+    import optuna_dashboard
+
+    shown = _Storage(storage.url, wait_s=storage.wait_s, while_waiting=storage.while_waiting)
+    made: WSGIApplication = optuna_dashboard.wsgi(shown, artifact_store=artifacts)
+    return made
+
+
 def serve(storage: Storage, host: str, port: int, artifacts: Store, say: Callable[[str], None]) -> None:
     """Serve the dashboard until interrupted; `say` is told its address. Raises WrongInput for a taken port."""
-    import optuna_dashboard
 
     class Quiet(WSGIRequestHandler):
         def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
             """Log nothing: the page asks every few seconds."""
 
-    application = optuna_dashboard.wsgi(storage.optuna, artifact_store=artifacts)
     try:
-        server = make_server(host, port, application, handler_class=Quiet)
+        server = make_server(host, port, application(storage, artifacts), handler_class=Quiet)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise WrongInput(reason=f"Cannot serve on {host}:{port} ({reason}); choose another with --port.") from None

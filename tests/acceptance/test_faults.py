@@ -1,4 +1,4 @@
-"""Faults in the middle of a study: a worker that stalls, a server that dies, a server that is gone for good."""
+"""Faults in the middle of a study: a worker that stalls, a server that dies, one that is gone for good, signals."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+
+import pytest
 
 from studies import study
 from studies.report.summary import read_report
@@ -113,3 +115,85 @@ def test_a_server_that_is_gone_for_good_ends_the_launch_with_a_checkpoint(
     assert len([trial for trial in trials if trial.continued_by is None]) == 8
     assert all(len(trial.curve) == 5 for trial in trials if trial.state == "complete")
     execute(tcp_server.url, "DROP DATABASE gone WITH (FORCE)")
+
+
+def test_who_waits_for_a_dead_server_leaves_at_the_first_signal(studies: Studies, tcp_server: TcpServer) -> None:
+    execute(tcp_server.url, "CREATE DATABASE left_alone")
+    studies.environment |= {"STUDIES_STORAGE": tcp_server.team_url(database="left_alone"), "STUDIES_LEASE_S": "2"}
+    slow = ("--set", "space.seconds=0.4")
+    try:
+        with running(studies, *slow) as (process, storage, study_id):
+            alone = studies.start("worker", "parabola")
+            wait_for(lambda: len([worker for worker in storage.ledger.workers(study_id) if worker.epoch]) == 3)
+            tcp_server._stop()
+            time.sleep(5)
+            process.send_signal(signal.SIGINT)
+            alone.send_signal(signal.SIGTERM)
+            started = time.monotonic()
+            for waiting in (process, alone):
+                said = finish(waiting, expect=3).splitlines()
+                assert [line for line in said if "No PostgreSQL server answers" in line and "Waiting for up to" in line]
+                assert said[-1].startswith("studies: No PostgreSQL server answers")
+            assert time.monotonic() - started < 8  # `docker stop` sends SIGKILL after 10
+        logs = [log.read_text() for log in (studies.directory / "home" / "logs").rglob("worker-*.log")]
+        assert ["No PostgreSQL server answers" in log for log in logs] == [True, True]
+    finally:
+        tcp_server._start()
+    studies("launch", "./parabola.yaml", "--workers", "2", *slow)
+    with open_storage(Settings.from_environment(studies.environment)) as storage:
+        trials = read_report(storage, "parabola").trials
+    assert [trial.state for trial in trials if trial.continued_by is None] == ["complete"] * 8
+    assert all(len(trial.curve) == 5 for trial in trials if trial.state == "complete")
+    cut_off = [trial for trial in trials if trial.continued_by is not None]
+    assert [trial.reason for trial in cut_off] == ["lost"] * 3
+    # Each went on from its checkpoint, and so trained fewer than five epochs of 0.4 s.
+    assert all((trials[trial.continued_by or 0].seconds or 0) < 1.9 for trial in cut_off)
+    execute(tcp_server.url, "DROP DATABASE left_alone WITH (FORCE)")
+
+
+def test_a_signal_to_every_process_at_once_is_one_signal(studies: Studies) -> None:
+    """As Slurm and systemd send it; the launcher hands its own on, so its workers hear it twice."""
+    with running(studies, "--set", "space.seconds=0.4") as (process, storage, study_id):
+        for pid in (process.pid, *(worker.pid for worker in storage.ledger.workers(study_id))):
+            os.kill(pid, signal.SIGTERM)
+        assert "`studies launch parabola` goes on from here" in finish(process, expect=130)
+    assert {trial.reason for trial in report(studies).trials if trial.state == "fail"} == {"stopped"}
+
+
+def test_a_signal_after_a_stop_is_no_second_signal(studies: Studies) -> None:
+    with running(studies, "--set", "space.seconds=1.5") as (process, storage, study_id):
+        studies("stop", "parabola")
+        wait_for(lambda: bool(storage.ledger.budget(study_id).stop))
+        process.send_signal(signal.SIGTERM)
+        finish(process, expect=130)
+    assert {trial.reason for trial in report(studies).trials if trial.state == "fail"} == {"stopped"}
+
+
+def test_a_full_disk_under_the_embedded_server_is_named_and_loses_nothing(studies: Studies) -> None:
+    home = studies.directory / "home"
+    home.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=220m", "none", str(home)], check=False).returncode:
+        pytest.skip("this user may not mount a small disk")
+    filler = home / "filler"
+    studies.environment |= {"STUDIES_STORAGE_WAIT_S": "5", "STUDIES_LEASE_S": "3"}
+    try:
+        with running(studies, *SLOW) as (process, storage, _):
+            filler.touch()
+            while process.poll() is None:  # whatever it gives free is taken
+                with suppress(OSError), filler.open("ab", buffering=0) as file:
+                    while file.write(bytes(4096)):
+                        pass
+                if storage.server is not None and storage.server.answers():
+                    with suppress(OSError):
+                        kill_server(storage.server)
+                time.sleep(0.5)
+            stderr = finish(process, expect=3)
+            assert f"The disk of the PostgreSQL server in {home / 'postgres'} is full" in stderr
+            assert "No space left on device" in stderr
+            filler.unlink()
+        studies("launch", "./parabola.yaml", "--workers", "2", *SLOW)
+        assert counted(studies) == 8
+        assert all(len(trial.curve) == 5 for trial in report(studies).trials if trial.state == "complete")
+        EmbeddedServer(studies.settings).down()
+    finally:
+        subprocess.run(["umount", "--lazy", str(home)], check=True)

@@ -42,6 +42,8 @@ class Training:
         time.sleep(self.params["seconds"])
         if self.params["trouble"] == "memory" and self.params["x"] > 0:
             raise MemoryError("too large")
+        if self.params["trouble"] == "kernel" and self.params["x"] > 0:
+            self.held = [b"1" * 2**26 for _ in range(64)]
         if self.params["trouble"] == "once" and self.n == 3 and not Path("had-trouble").exists():
             Path("had-trouble").touch()
             raise ConnectionResetError(104, "Connection reset by peer")
@@ -60,7 +62,7 @@ class Counted:
         "x": {"low": -1.0, "high": 1.0, "default": 0.0},
         "seconds": {"low": 0.0, "high": 60.0, "default": 0.0},
         "kilobytes": {"low": 0, "high": 100_000, "default": 0},
-        "trouble": {"choices": ["none", "once", "memory"], "default": "none"},
+        "trouble": {"choices": ["none", "once", "memory", "kernel"], "default": "none"},
     }
 
     def prepare(self, dataset, data, cache, progress):
@@ -184,6 +186,47 @@ def test_out_of_memory_teaches_counts_and_shows_its_traceback(machine: Studies) 
         assert b'raise MemoryError("too large")' in answer.read()
     dashboard.send_signal(signal.SIGTERM)
     dashboard.communicate(timeout=30)
+
+
+@pytest.fixture
+def memory_limit() -> Iterator[list[str]]:
+    """Yield what to put before a command so that it and its children get a gigabyte and no more."""
+    one, two = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
+    own = dict(line.split(":", 2)[1:] for line in Path("/proc/self/cgroup").read_text().split())
+    place, limit = (
+        (one / own["memory"][1:], "limit_in_bytes") if "memory" in own else (two / own.get("", "/")[1:], "max")
+    )
+    group = place / f"studies-{os.getpid()}"
+    try:
+        group.mkdir()
+    except OSError:
+        pytest.skip("this user may not limit memory")
+    try:
+        try:
+            (group / f"memory.{limit}").write_text(str(2**30))
+        except OSError:
+            pytest.skip("memory cannot be limited here")
+        yield ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(group / "cgroup.procs")]
+    finally:
+        wait_for(lambda: not (group / "cgroup.procs").read_text(), 30)
+        group.rmdir()
+
+
+def test_what_the_kernel_kills_for_lack_of_memory_teaches_too(machine: Studies, memory_limit: list[str]) -> None:
+    greedy = ("--set", "space.trouble=kernel", "--trials", "8", "--set", "limits.max_failures=8")
+    process = machine.start("launch", "./counted.yaml", *greedy, before=memory_limit)
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 0, stderr
+    found = report(machine, "counted").trials
+    failed = [trial for trial in found if trial.state == "fail"]
+    assert len(found) == 8  # none was tried again
+    assert len(failed) > 3  # more than the workers that may die
+    assert all(trial.params["x"] > 0 for trial in failed)
+    assert {trial.reason for trial in failed} == {"out_of_memory"}
+    assert stderr.count("was killed for lack of memory") == len(failed)
+    with open_storage(machine.settings) as storage:
+        told = {trial.number for trial in study.get(storage, "counted").trials if trial.constraints}
+    assert told == {trial.number for trial in failed}
 
 
 @contextmanager

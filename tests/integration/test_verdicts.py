@@ -14,8 +14,9 @@ import optuna
 import optuna_dashboard
 import pytest
 from optuna.artifacts import download_artifact, get_all_artifact_meta
+from optuna.trial import TrialState
 
-from studies.artifacts import DirectoryStore
+from studies.artifacts import DirectoryStore, attach
 from studies.report.diagnose import diagnose
 from studies.report.document import exact, number
 from studies.report.sections import document
@@ -23,6 +24,7 @@ from studies.report.verdicts import counts, read_judged
 from studies.settings import Settings
 from studies.storage import Storage
 from studies.study import create_or_join, get
+from studies.web.dashboard import application
 from studies.web.gallery import GALLERY, keep_up_to_date, publish
 
 from ..reports import DECLARED, make_study
@@ -122,7 +124,7 @@ def test_a_verdict_that_changes_is_written_again_and_nothing_else(storage: Stora
 def dashboard(storage: Storage, tmp_path: Path) -> Iterator[str]:
     (tmp_path / "artifacts").mkdir()
     store = DirectoryStore(tmp_path / "artifacts")
-    with make_server("127.0.0.1", 0, optuna_dashboard.wsgi(storage.optuna, artifact_store=store)) as server:
+    with make_server("127.0.0.1", 0, application(storage, store)) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -151,6 +153,32 @@ def test_the_dashboard_has_the_figures_and_the_answer(storage: Storage, dashboar
     for meta in get_all_artifact_meta(study):  # and any Optuna program can fetch them
         target = tmp_path / meta.filename
         download_artifact(artifact_store=store, artifact_id=meta.artifact_id, file_path=str(target))
+
+
+def test_an_artifact_deleted_in_the_dashboard_takes_its_link_with_it(
+    storage: Storage, dashboard: str, tmp_path: Path
+) -> None:
+    study_id = fill(storage, 12)
+    store = DirectoryStore(tmp_path / "artifacts")
+    study = get(storage, "made-up")
+    trial = study.ask()
+    texts = [attach(store, trial, f"{n}.txt", b"text") for n in range(2)]
+    study.tell(trial, state=TrialState.FAIL)
+    assert publish(storage, store, study_id, "made-up", 13)
+    figures = [meta.artifact_id for meta in get_all_artifact_meta(study)]
+    asked(f"{dashboard}/api/studies/{study_id}")  # which it remembers
+    for deleted in (f"{study_id}/{trial._trial_id}/{texts[0]}", f"{study_id}/{figures[0]}"):
+        request = urllib.request.Request(f"{dashboard}/api/artifacts/{deleted}", method="DELETE")
+        with urllib.request.urlopen(request) as response:
+            assert response.status == 204
+    fresh = type(storage.optuna)(storage.url)
+    ended = optuna.load_study(study_name="made-up", storage=fresh).trials[trial.number]
+    assert [meta.artifact_id for meta in get_all_artifact_meta(ended, storage=fresh)] == texts[1:]
+    assert [meta.artifact_id for meta in get_all_artifact_meta(study)] == figures[1:]
+    shown = json.loads(asked(f"{dashboard}/api/studies/{study_id}"))
+    assert {artifact["artifact_id"] for artifact in shown["artifacts"]} == set(figures[1:])
+    assert publish(storage, store, study_id, "made-up", 13)  # the figures belong to the page, so it comes back
+    assert {meta.artifact_id for meta in get_all_artifact_meta(study)} == set(figures)
 
 
 def test_publishing_again_replaces_the_figures_and_leaves_a_persons_note(storage: Storage, tmp_path: Path) -> None:
