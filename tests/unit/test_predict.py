@@ -110,7 +110,7 @@ def test_titles_from_a_text_a_file_a_table_and_a_stream(titles: Any, tmp_path: P
         (b"phone\n\nfridge\n", "stdin, line 2: an empty title"),
         (b"phone\nfr\xefdge\n", "stdin, line 2: byte 0xef is not UTF-8"),
         (b"phone\n" + b"x " * LONGEST_LINE, "stdin, line 2: more than 65,536 bytes"),
-        (gzip.compress(b"phone\n" * 9999)[:-9], "the gzip data is truncated or damaged"),
+        (gzip.compress(b"phone\n" * 9999, mtime=0)[:-9], "the gzip data is truncated or damaged"),
     ],
 )
 def test_titles_that_are_wrong(titles: Any, content: bytes, expected: str) -> None:
