@@ -13,11 +13,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+import hypothesis
 import psycopg2
 import pytest
 
 from studies.settings import Settings
 from studies.storage.embedded import EmbeddedServer
+
+# How long an example takes says more about the machine's neighbours than about the code.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -114,7 +114,7 @@ def test_the_budget_is_what_is_claimed(storage: Storage, study: optuna.Study) ->
 ENDS = st.sampled_from(["run", "wait", "complete", "prune", "fail", "continue"])
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     direction=st.sampled_from(["minimize", "maximize"]),
     steps=st.lists(st.tuples(ENDS, st.integers(0, 5), st.booleans()), max_size=25),

@@ -143,7 +143,7 @@ def _essence(trial: FrozenTrial) -> str:
     return repr([trial.number, trial.state, trial.values, ordered, [sorted(d.items()) for d in unordered], dates])
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(operations=st.lists(OPERATIONS, min_size=1, max_size=12))
 def test_same_operations_same_reads(
     shared: tuple[RDBStorage, PostgresStorage, PostgresStorage], operations: list[tuple[Any, ...]]

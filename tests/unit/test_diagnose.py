@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from studies.report.diagnose import ENDED, Verdict, diagnose, first_verdict
@@ -156,7 +156,6 @@ metrics = st.dictionaries(
     n_classes=st.sampled_from([None, 1, 2, 3, 632]),
 )
 @example({98: 0.1, 99: 0.2, 100: 0.3}, [], "complete", 1, "maximize", None)
-@settings(deadline=None)
 def test_a_verdict_of_any_curve(
     curve: dict[int, float], history: Any, state: str, max_epochs: int, direction: str, n_classes: int | None
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, average_precision_score, balanced_accuracy_score, confusion_matrix
 
@@ -79,7 +79,6 @@ def scored(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
 
 
 @given(scored(), st.integers(1, 7))
-@settings(deadline=None)
 def test_metrics_of_classes_are_those_of_scikit_learn(drawn: tuple[np.ndarray, np.ndarray], batch_size: int) -> None:
     labels, logits = drawn
     names = [f"class {n}" for n in range(logits.shape[1])]

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -251,7 +251,6 @@ def test_cifar_missing_truncated_or_foreign(tmp_path: Path) -> None:
         refused("cifar10", tmp_path, "cifar-10-python.tar.gz", "get it again")
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.binary(max_size=2), st.integers(0, 3)), min_size=1, max_size=60), st.floats(0.05, 0.5))
 def test_carving_is_fair_and_blind_to_order(rows: list[tuple[bytes, int]], share: float) -> None:
     keys = np.array([content_key(content) for content, _ in rows], dtype=np.uint64)
@@ -293,7 +292,6 @@ def test_maximum_before_relu_is_the_published_network() -> None:
     torch.testing.assert_close(model(pixels), model.head(value.flatten(1)), rtol=1e-4, atol=1e-4)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 60))
 def test_one_cycle_is_torchs(n_steps: int) -> None:
     weight = torch.nn.Parameter(torch.ones(1))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from objectives import DataError
@@ -88,7 +88,6 @@ def test_gzip_and_order_make_no_difference_to_who_is_held_out(tmp_path: Path) ->
     assert texts[:3] == texts[3:]
 
 
-@settings(deadline=None)
 @given(text=st.text(alphabet="ab \n", max_size=3 * CHUNK_CHARACTERS))
 def test_plain_text_is_cut_between_paragraphs(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("text") / "a.txt"
@@ -105,7 +104,6 @@ def test_a_speech_is_not_cut(tmp_path: Path) -> None:
         assert document.startswith("NAME")
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_words_lose_nothing_but_spaces(text: str) -> None:
     assert "".join("".join(split_words(text)).split()) == "".join(text.lower().split())
@@ -170,7 +168,6 @@ def test_bad_input(make: Callable[[Path], Path | str], part: str, tmp_path: Path
     assert not [path for path in (tmp_path / "cache").glob("*") if path.is_dir()]
 
 
-@settings(deadline=None)
 @given(st.integers(1, 200), st.integers(1, 20), st.integers(1, 30))
 def test_every_token_is_a_target_once_after_the_one_before_it(n: int, n_columns: int, length: int) -> None:
     numbers = np.arange(100, 100 + n, dtype=np.int32)

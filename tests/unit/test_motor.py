@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from objectives import DataError
@@ -67,7 +67,6 @@ def test_every_role_has_sessions(n: int) -> None:
     span=st.sampled_from([1, 2, 7, 60, 1200]),
     seed=st.integers(0, 99),
 )
-@settings(deadline=None)
 def test_averages_are_those_of_pandas_and_stay_within_a_session(lengths: list[int], span: int, seed: int) -> None:
     values = np.random.default_rng(seed).normal(size=(sum(lengths), 3)).astype(np.float32)
     offsets = np.concatenate([[0], np.cumsum(lengths)])

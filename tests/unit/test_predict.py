@@ -237,7 +237,7 @@ def table(n: int, sessions: list[int] | None = None, seed: int = 0) -> list[str]
     return [header, *(",".join(map(str, [*row, *ids[i : i + 1]])) for i, row in enumerate(values))]
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.lists(st.integers(1, 3), min_size=1, max_size=40), st.integers(1, 40))
 def test_averages_go_on_over_batches_and_keep_to_their_session(sessions: list[int], n_rows: int) -> None:
     params = defaults(pmsm_temperature, ewma_spans=[60])

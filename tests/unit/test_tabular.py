@@ -104,7 +104,7 @@ def test_weights_loaded_into_the_model_are_those_that_are_trained() -> None:
 
 
 @given(n=st.integers(1, 300), batch_size=st.integers(1, 120))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_an_epoch_has_every_row_once(n: int, batch_size: int) -> None:
     table = Table(torch.arange(n)[:, None].float(), torch.arange(n).float())
     batches = list(table.shuffled(batch_size, torch.Generator().manual_seed(n)))

@@ -196,7 +196,7 @@ def test_the_manifest_says_where_the_rows_come_from(pricerunner: Titles) -> None
 # --- forms ----------------------------------------------------------------------------------------
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.text("abcdé 7<>", min_size=1).filter(str.strip), min_size=3, max_size=12))
 def test_round_trip(tmp_path_factory: pytest.TempPathFactory, raw: list[str]) -> None:
     """What was written is read back: every row once, as its cleaned words, in its class."""
