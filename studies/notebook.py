@@ -57,13 +57,10 @@ def load(name: str, *, storage: str | None = None) -> Study:
     settings = Settings.from_environment().with_storage(storage)
     try:
         known = SpecFile.find(name).spec().name
-    except UnknownStudy as unknown:
+    except UnknownStudy:
         known = name
         with open_storage(settings) as opened:
-            try:
-                get(opened, name)
-            except StudyNotStarted:
-                raise unknown from None
+            get(opened, name)
     return Study(name, known, settings)
 
 
@@ -115,7 +112,10 @@ class Study:
         from studies.storage import open_storage
 
         with open_storage(self._settings) as storage:
-            return read_report(storage, self.name)
+            try:
+                return read_report(storage, self.name)
+            except UnknownStudy:  # a study file says what it is
+                raise StudyNotStarted(name=self._given) from None
 
     @property
     def status(self) -> str:
@@ -206,9 +206,15 @@ class Study:
 
         return Result.from_data(json.loads(self._command("check", self._given, "--json", fine=(DONE, FAILED))))
 
-    def confirm(self, top: int = 5, seeds: int = 5, workers: int = 1) -> pd.DataFrame:
-        """Run the best settings again under fresh seeds, and return `confirmation`."""
-        self._command("confirm", self.name, "--top", str(top), "--seeds", str(seeds), "--workers", str(workers))
+    def confirm(self, top: int | None = None, seeds: int | None = None, workers: int = 1) -> pd.DataFrame:
+        """Run the best settings again under fresh seeds, and return `confirmation`.
+
+        top, seeds: how many settings, and how often each; as many as before without them, or 5 the first time.
+        """
+        words = ["confirm", self.name, "--workers", str(workers)]
+        words += [] if top is None else ["--top", str(top)]
+        words += [] if seeds is None else ["--seeds", str(seeds)]
+        self._command(*words)
         return self.confirmation
 
     def train(

@@ -22,6 +22,7 @@ Value: TypeAlias = "bool | int | float | str | list[Any] | None"
 
 RANGE_KEYS = {"low", "high", "log", "step"}
 COMMON_KEYS = {"default", "when"}
+MAX_LISTED = 20  # names in a hint
 
 
 class SpaceError(ValueError):
@@ -263,11 +264,13 @@ def decoded(value: Any) -> Any:
 
 
 def near(name: str, known: Iterable[str]) -> str:
-    """Return a hint at the nearest known names, or at all of them."""
+    """Return a hint at the nearest known names, or at all of them where they are few."""
     known = sorted(known)
     matches = difflib.get_close_matches(name, known, n=2)
     if matches:
         return f"; did you mean {' or '.join(matches)}?"
+    if len(known) > MAX_LISTED:
+        return ""
     return f"; known: {', '.join(known)}" if known else "; none is known here"
 
 

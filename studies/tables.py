@@ -143,10 +143,10 @@ def shown_size(n_bytes: int) -> str:
 
 def best(report: StudyReport) -> str:
     """Return the best trial's value and parameters; after a confirmation, the winner's."""
-    counts = ", ".join(f"{n} {state}" for state, n in report.counts.items())
+    counts = report.states
     found = report.chosen
     if found is None:
-        return f"{report.spec.name}: no trial was completed ({counts})."
+        return f"{report.spec.name}: no trial was completed ({counts}); `studies report {report.typed}` tells why."
     rows = [(f"  {name}", json.dumps(value)) for name, value in found.params.items()]
     epoch = f", epoch {found.epoch}" if found.epoch else ""
     fresh = report.confirmed
@@ -181,8 +181,8 @@ def trained(result: Result, directory: Path) -> str:
         lines.append(f"Test {metric} {'unknown' if found is None else f'{found:.4f}'}, scored once{against}.")
     lines += [said] if (said := compared(result)) else []
     asked = result.answers is not None
-    ask = f"`studies predict {directory} INPUT` asks it" if asked else "its objective does not say how to ask it"
-    lines.append(f"Written: {directory}, with its card README.md. {'Next: ' if asked else ''}{ask}.")
+    ask = f"Next: `studies predict {directory} INPUT` asks it" if asked else "Its objective does not say how to ask it"
+    lines.append(f"Written: {directory}, with its card README.md. {ask}.")
     return "\n".join(lines)
 
 

@@ -160,7 +160,7 @@ def test_a_contender_that_fails_is_told_and_tried_again(noisy_studies: Studies) 
 
 def test_mistakes(noisy_studies: Studies) -> None:
     studies = noisy_studies
-    assert "Study 'noisy' has no trial" in studies("confirm", "noisy", expect=2).stderr
+    assert "No study is named 'noisy'" in studies("confirm", "noisy", expect=2).stderr
     assert "--top is 0; expected 1 or more" in studies("confirm", "noisy", "--top", "0", expect=2).stderr
     assert "one seed has no spread" in studies("confirm", "noisy", "--seeds", "1", expect=2).stderr
     studies("launch", "./noisy.yaml", "--set", "space.mood=raises", "--set", "limits.max_failures=2", expect=1)

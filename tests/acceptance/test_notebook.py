@@ -36,7 +36,7 @@ def here(studies: Studies, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_study_from_launch_to_export(here: Path) -> None:
     study = studies.load("./parabola.yaml")
-    with pytest.raises(StudyNotStarted, match="studies launch parabola"):
+    with pytest.raises(StudyNotStarted, match=r"studies launch \./parabola\.yaml"):
         _ = study.best
     study.launch(workers=2, trials=5, overrides={"max_epochs": 3, "space.x": [0.0, 2.0, 2.5]})
     assert study.best is not None
