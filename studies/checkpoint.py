@@ -20,7 +20,8 @@ from typing import Any
 
 from optuna.artifacts.exceptions import ArtifactNotFound
 
-from studies.artifacts import Store, write_whole
+from studies.artifacts import Store
+from studies.files import write_whole
 
 MAX_SHARE = 0.1  # of a trial's time goes into writing checkpoints
 SUFFIX = ".safetensors"

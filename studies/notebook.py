@@ -27,7 +27,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,13 +51,14 @@ def load(name: str, *, storage: str | None = None) -> Study:
     Raises UnknownStudy when neither the catalog nor the storage has it.
     """
     from studies.spec import SpecFile
-    from studies.storage import open_storage
-    from studies.study import get
 
     settings = Settings.from_environment().with_storage(storage)
     try:
         known = SpecFile.find(name).spec().name
     except UnknownStudy:
+        from studies.storage import open_storage
+        from studies.study import get
+
         known = name
         with open_storage(settings) as opened:
             get(opened, name)
@@ -76,13 +77,16 @@ def load_model(directory: str | Path) -> Model:
 class Page:
     """A report as HTML. A notebook shows it below the cell."""
 
-    content: str
+    content: str = field(repr=False)
+
+    def __repr__(self) -> str:
+        return f"<a page of {len(self.content) / 1e6:.1f} MB; .save(FILE) writes it>"
 
     def save(self, file: str | Path) -> Path:
         """Write the page to a file, whole or not at all, and return where it is."""
-        from studies.exporters import write_whole
+        from studies.exporters import write_file
 
-        write_whole(Path(file), self.content)
+        write_file(Path(file), self.content)
         return Path(file)
 
     def _repr_html_(self) -> str:
@@ -163,7 +167,10 @@ class Study:
         return Page(render(self.read(), "html"))
 
     def export(self, format: str = "yaml") -> str | bytes:
-        """Return what `studies export --format` writes: text, or the bytes of a parquet file."""
+        """Return what `studies export --format` writes: text, or the bytes of a parquet file.
+
+        Raises NothingToExport, and WrongInput for a format that there is not.
+        """
         from studies.exporters import export
 
         return export(self.read(), format)

@@ -45,7 +45,7 @@ def confirm(
     from studies import tables
     from studies.confirm.confirm import confirm as run
     from studies.confirm.confirm import planned
-    from studies.exporters import export, write_whole
+    from studies.exporters import export, write_file
     from studies.view import make_view
 
     settings = settings_of(storage)
@@ -63,7 +63,7 @@ def confirm(
         report = run(plan, settings, workers, on, view, timeout_s)
     typer.echo(tables.confirmation(report))
     file = Path(f"{report.spec.name}.best.yaml")
-    write_whole(file, export(report, "yaml"))
+    write_file(file, export(report, "yaml"))
     typer.echo(
         f"Written: {file}. `studies report {report.typed}` has the whole picture, "
         f"`studies train {report.typed}` trains and saves the model.",

@@ -90,13 +90,13 @@ def launch(
 def _show_best(name: str, settings: Settings) -> None:
     from studies import tables
     from studies.exporters import export as rendered
-    from studies.exporters import write_whole
+    from studies.exporters import write_file
 
     report = read(name, settings)
     typer.echo(tables.best(report), err=True)
     if report.best is not None:
         file = Path(f"{report.spec.name}.best.yaml")
-        write_whole(file, rendered(report, "yaml"))
+        write_file(file, rendered(report, "yaml"))
         typer.echo(
             f"Written: {file}. Next: `studies report {name}` writes a page about it, `studies confirm {name}` repeats "
             f"the best few under fresh seeds, `studies train {name}` trains and saves the model, `studies dashboard` "

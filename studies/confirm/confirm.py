@@ -157,20 +157,21 @@ def _queue(plan: Plan, spec: StudySpec, say: Callable[[str], None], study: optun
     race |= {"published": published, "seeds": race["seeds"] + more, "top": max(plan.n_top, race.get("top", 0))}
     study.set_user_attr(CONFIRMS, race)
     missing = _missing(there, list(field), race["seeds"])
-    say(_told(plan, len(field), len(race["seeds"]), len(missing)))
+    n_left = len(missing) + sum(not trial.state.is_finished() for trial in there)
+    say(_told(plan, len(field), len(race["seeds"]), n_left))
     for number, seed in missing:
         params = queued(report.space, field[number].params)
         study.enqueue_trial(params, user_attrs={CONTENDER: number, SEED: seed}, skip_if_exists=False)
     return len(missing) + sum(CONTINUED_BY not in trial.user_attrs for trial in there)
 
 
-def _told(plan: Plan, n_contenders: int, n_seeds: int, n_missing: int) -> str:
+def _told(plan: Plan, n_contenders: int, n_seeds: int, n_left: int) -> str:
     name = plan.report.typed
     few = ""
     if len(plan.chosen) < plan.n_top:
         few = f" (no more different settings of {name} were trained to their end)"
-    again = f"{plural(n_missing, 'training')} to do" if n_missing else "nothing new to train"
-    return f"{name}: {plural(n_contenders, 'contender')}{few} under {plural(n_seeds, 'fresh seed')}, {again}."
+    left = f"{plural(n_left, 'training')} to do" if n_left else "all of them trained"
+    return f"{name}: {plural(n_contenders, 'contender')}{few} under {plural(n_seeds, 'fresh seed')}, {left}."
 
 
 def _is_published(report: StudyReport, trial: Trial) -> bool:

@@ -47,7 +47,10 @@ def test_a_study_from_launch_to_export(here: Path) -> None:
     assert set(trials["params_x"]) <= {0.0, 2.0, 2.5}
     assert yaml.safe_load(study.export())["params"] == study.best.params
     assert "5/5 trials" in study.status
+    with pytest.raises(WrongInput, match="expected one of yaml"):
+        study.export("xml")
     page = study.report()
+    assert len(repr(page)) < 100
     assert page.save(here / "page.html").read_text(encoding="utf-8") == page.content
     assert page._repr_html_().startswith('<iframe srcdoc="&lt;!')
     # What the storage alone knows by now is found without its file, as by the command line.
