@@ -19,6 +19,7 @@ trials is the command of the same name, in a process of its own: a notebook stay
 from __future__ import annotations
 
 import html
+import importlib
 import io
 import json
 import os
@@ -26,6 +27,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +54,7 @@ def load(name: str, *, storage: str | None = None) -> Study:
     """
     from studies.spec import SpecFile
 
+    _without_widgets()
     settings = Settings.from_environment().with_storage(storage)
     try:
         known = SpecFile.find(name).spec().name
@@ -70,7 +73,15 @@ def load_model(directory: str | Path) -> Model:
 
     Raises ModelRefused, and ObjectiveRefused where its objective answers nothing.
     """
+    _without_widgets()
     return Model(Path(directory))
+
+
+def _without_widgets() -> None:
+    """Import what Optuna draws bars with, and no warning that this notebook has no widgets: no bar is drawn here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        importlib.import_module("tqdm.auto")
 
 
 @dataclass(frozen=True)

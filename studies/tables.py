@@ -89,7 +89,7 @@ def status(settings: Settings, name: str | None) -> str:
         found = [progress for progress in found if progress.name in (meant, names.confirmation(meant))]
     if not found:
         return "No study has been launched in this storage; `studies list` shows what there is to launch."
-    console = Console(width=120, highlight=False, color_system=None)
+    console = Console(width=120, highlight=False, color_system=None, force_jupyter=False)
     with console.capture() as capture:
         for progress in found:
             console.print(line_of(progress), soft_wrap=True, markup=False)

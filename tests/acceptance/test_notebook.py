@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -95,6 +96,29 @@ def test_what_a_command_says_is_the_error(here: Path, capsys: pytest.CaptureFixt
         study.launch(overrides={"space.y": 1})
     assert failed.value.given["code"] == 2
     assert "space.y" in capsys.readouterr().err
+
+
+def test_nothing_is_drawn_where_no_terminal_is(here: Path) -> None:
+    """A Jupyter kernel sets FORCE_COLOR, its output is no terminal, and it may have no widgets."""
+    script = """
+import sys
+sys.modules["ipykernel"] = type(sys)("ipykernel")
+def get_ipython(): return type("ZMQInteractiveShell", (), {"config": {"IPKernelApp": {}}})()
+import builtins
+builtins.get_ipython = get_ipython
+import studies
+study = studies.load("./parabola.yaml").launch(workers=2, trials=3)
+print(study.status)
+print(study.best.number)
+"""
+    (here / "script.py").write_text(script)
+    environment = os.environ | {"FORCE_COLOR": "1", "CLICOLOR_FORCE": "1", "TERM": "xterm-color"}
+    done = subprocess.run([sys.executable, "script.py"], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "3/3 trials" in done.stdout
+    assert "3/3 trials" in done.stderr
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "Warning" not in done.stderr
 
 
 def test_a_wrong_name_is_told_with_the_nearest(here: Path) -> None:
