@@ -14,6 +14,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
@@ -23,6 +24,7 @@ Value: TypeAlias = "bool | int | float | str | list[Any] | None"
 RANGE_KEYS = {"low", "high", "log", "step"}
 COMMON_KEYS = {"default", "when"}
 MAX_LISTED = 20  # names in a hint
+LARGEST_WHOLE = 2**53  # Optuna's tables hold a parameter as a double, which skips whole numbers beyond
 
 
 class SpaceError(ValueError):
@@ -71,7 +73,7 @@ class Choice:
         return any(_same(value, choice) for choice in self.choices)
 
     def __str__(self) -> str:
-        return " | ".join(json.dumps(choice) for choice in self.choices)
+        return " | ".join(shown(choice) for choice in self.choices)
 
     def as_data(self) -> dict[str, Any]:
         """Return it in the language of a study file."""
@@ -88,7 +90,7 @@ class Fixed:
         return _same(value, self.value)
 
     def __str__(self) -> str:
-        return f"fixed at {json.dumps(self.value)}"
+        return f"fixed at {shown(self.value)}"
 
     def as_data(self) -> Value:
         """Return it in the language of a study file."""
@@ -164,7 +166,7 @@ class Space:
                 raise SpaceError(f"unknown parameter {name!r}{near(name, self.parameters)}", *path, name)
             if value not in self.parameters[name].domain:
                 allowed = self.parameters[name].domain
-                raise SpaceError(f"{name} = {json.dumps(value)} is outside its space ({allowed})", *path, name)
+                raise SpaceError(f"{name} = {shown(value)} is outside its space ({allowed})", *path, name)
         values: dict[str, Value] = {}
         for name, parameter in self.parameters.items():
             if parameter.exists(values):
@@ -227,7 +229,11 @@ def parse_domain(given: Any, name: str) -> Domain:
 def _range(given: Mapping[str, Any], name: str) -> Range:
     for key in ("low", "high"):
         value = given.get(key)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise SpaceError(f"{name!r} needs numbers low and high, and has {key} = {value!r}", name)
+        if isinstance(value, int) and abs(value) > LARGEST_WHOLE:
+            raise SpaceError(f"{name!r} has {key} = {reprlib.repr(value)}; whole numbers are kept up to 2**53", name)
+        if not math.isfinite(value):
             raise SpaceError(f"{name!r} needs numbers low and high, and has {key} = {value!r}", name)
     found = Range(given["low"], given["high"], bool(given.get("log", False)), given.get("step"))
     if found.low > found.high:
@@ -251,6 +257,11 @@ def _narrowed(declared: Domain, given: Any, name: str) -> Domain:
         domain = Fixed(outside[0])
     found = domain.value if isinstance(domain, Fixed) else domain
     raise SpaceError(f"{name} = {found} is outside what the objective declares ({declared})", name)
+
+
+def shown(value: Any) -> str:
+    """Return a value as a person writes it in a study file."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def encoded(value: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from studies import datasets, names
 from studies import spec as specs
+from studies.space import shown
 
 if TYPE_CHECKING:
     from studies.datasets import DataSet
@@ -69,7 +70,7 @@ def study(spec: StudySpec, settings: Settings) -> str:
         if not space.possible(parameter):
             continue
         when = ", ".join(f"{key} is {' or '.join(map(str, values))}" for key, values in parameter.when.items())
-        rows.append((name, str(parameter.domain), json.dumps(parameter.default), when))
+        rows.append((name, str(parameter.domain), shown(parameter.default), when))
     return aligned([fact for fact in facts if fact[1]]) + "\n\n" + aligned(rows)
 
 
@@ -147,7 +148,7 @@ def best(report: StudyReport) -> str:
     found = report.chosen
     if found is None:
         return f"{report.spec.name}: no trial was completed ({counts}); `studies report {report.typed}` tells why."
-    rows = [(f"  {name}", json.dumps(value)) for name, value in found.params.items()]
+    rows = [(f"  {name}", shown(value)) for name, value in found.params.items()]
     epoch = f", epoch {found.epoch}" if found.epoch else ""
     fresh = report.confirmed
     mean = f"; mean {fresh.mean:.4f} under {len(fresh.values)} fresh seeds" if fresh else ""
