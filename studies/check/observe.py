@@ -248,7 +248,7 @@ class _One:
 
     def _resumed(self, params: Mapping[str, Any], training: Training) -> Training:
         """Return a training that was begun under another seed and given this one's checkpoint, as a worker reads it."""
-        self.found.state_at = self.source.of(type(training).state_dict)
+        self.found.state_at = self.source.of(getattr(type(training), "state_dict", type(training)))
         state = decoded(encoded(training.state_dict()))
         resumed = self._start(params, self.plan.seed + 1)
         with self.watch:

@@ -55,6 +55,7 @@ MISTAKES: list[tuple[str, str, dict[str, Any]]] = [
     ("ForgetsTheOptimizer", "does-not-resume", FIXED),
     ("ForgetsTheOrder", "does-not-resume", FIXED),
     ("KeepsASet", "does-not-resume", FIXED),
+    ("HasNoState", "does-not-resume", FIXED),
     ("LoadsAnotherKey", "does-not-resume", FIXED),
     ("NotANumber", "not-a-number", FIXED),
     ("WithoutItsMetric", "does-not-train", {}),
