@@ -188,9 +188,11 @@ def _at_a_floor(trial: Trial, study: _Study, losses: dict[int, float], classes: 
     if n_classes is None or len(losses) < MIN_EPOCHS:
         return None
     validation = _validation_losses(trial, study.metric)
-    if n_classes == 2 and (classes is None or not validation or _is_reshaped(trial)):
-        return None
-    positives = classes.recalls[1].n_rows / classes.n_rows if classes and n_classes == 2 else None
+    positives = None
+    if n_classes == 2:
+        if classes is None or classes.matrix is None or not validation or _is_reshaped(trial):
+            return None
+        positives = classes.recalls[1].n_rows / classes.n_rows
     lowest = study.lowest if n_classes == 2 else min([*losses.values(), *validation])
     values = list(losses.values())
     late = values[len(values) // 2 :]
@@ -206,7 +208,7 @@ def _at_a_floor(trial: Trial, study: _Study, losses: dict[int, float], classes: 
         return Verdict(
             "stuck at a loss floor",
             f"train_loss stays at {number(late[-1])} although {percent(right)} of the answers are right, and "
-            f"{floor.cause} keeps it above {floor.formula} = {number(floor.value)}",
+            f"{floor.cause} keeps it above {floor.formula} = {number(floor.value)}{floor.of}",
             f"no {floor.output} before the loss: cross entropy takes logits",
         )
     return None

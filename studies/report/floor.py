@@ -30,7 +30,7 @@ BINARY_SLACK = 0.15  # of the way from the floor up to the guess
 class Floor:
     """Below what a loss cannot fall. guess: of the best constant answer. slack: how far below may be seen yet.
 
-    cause, formula: in words, such as "a tanh before the cross entropy". output: what to take out.
+    cause, formula, of: in words, such as "a tanh before the cross entropy"; of what rows. output: what to take out.
     """
 
     value: float
@@ -39,6 +39,7 @@ class Floor:
     formula: str
     output: str
     slack: float
+    of: str = ""
 
 
 def floors(n_classes: int, positives: float | None = None) -> Iterator[Floor]:
@@ -52,7 +53,8 @@ def floors(n_classes: int, positives: float | None = None) -> Iterator[Floor]:
         formula = f"{positives:.3g} ln(1 + 1 / e) + {1 - positives:.3g} ln 2"
         # The share among train rows may be another one by a little.
         slack = BINARY_SLACK * (guess - value)
-        yield Floor(value, guess, "a sigmoid before the binary cross entropy with logits", formula, "sigmoid", slack)
+        cause, of = "a sigmoid before the binary cross entropy with logits", ", by the validation rows' classes"
+        yield Floor(value, guess, cause, formula, "sigmoid", slack, of)
 
 
 def binary_floor(positives: float) -> float:
