@@ -16,6 +16,7 @@ The map, in the order data flows:
                 is kept beside its value
     objective   reaching an objective by the dotted path in a spec
     datasets    objectives' data sets: where they are, what is missing; `download` gets a file
+    files       a file that is there whole or not at all
     artifacts   where checkpoints and the dashboard's files are: a directory or a bucket
     storage     the shared PostgreSQL: the embedded server, the fast Optuna storage, who works on what
     report      storage -> plain dataclasses -> a page; `view` and `tables` show it in a terminal

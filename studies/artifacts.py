@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 from optuna.artifacts import ArtifactMeta, Boto3ArtifactStore, FileSystemArtifactStore
 
 from studies.errors import ArtifactsNotUsable
+from studies.files import write_whole
 from studies.settings import Settings, masked
 
 if TYPE_CHECKING:
@@ -103,23 +104,6 @@ def attach(store: Store, trial: optuna.Trial, filename: str, content: bytes) -> 
     return meta.artifact_id
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that is the old one or the whole new one, also after a power cut. Raises OSError.
-
-    Two processes must not write the same file at the same time.
-    """
-    partial = _partial(path)
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-
-
 class DirectoryStore(FileSystemArtifactStore):
     """A store in a directory, of this machine or of several (NFS)."""
 
@@ -131,7 +115,8 @@ class DirectoryStore(FileSystemArtifactStore):
         """See Store."""
         path = self._get_filepath(artifact_id)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, content_body.read())
+        # Under a known name, which `remove` finds; a trial has one writer.
+        write_whole(path, content_body.read(), _partial(path))
 
     def remove(self, artifact_id: str) -> None:
         """See Store."""

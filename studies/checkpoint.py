@@ -20,7 +20,8 @@ from typing import Any
 
 from optuna.artifacts.exceptions import ArtifactNotFound
 
-from studies.artifacts import Store, write_whole
+from studies.artifacts import Store
+from studies.files import write_whole
 
 MAX_SHARE = 0.1  # of a trial's time goes into writing checkpoints
 SUFFIX = ".safetensors"
@@ -178,9 +179,20 @@ def _without_tensors(value: Any, tensors: dict[str, Any]) -> Any:
         return {type(value).__name__: [_without_tensors(item, tensors) for item in value]}
     if hasattr(value, "dtype") and hasattr(value, "shape"):
         name = str(len(tensors))
-        tensors[name] = value
-        return {"tensor": name}
+        order = _order(value)
+        tensors[name] = value.permute(order) if order else value
+        return {"permuted": [name, order]} if order else {"tensor": name}
     raise TypeError(f"a state holds tensors, numbers, texts, lists and dicts, not a {type(value).__name__}")
+
+
+def _order(tensor: Any) -> list[int] | None:
+    """Return the dimensions of a tensor as they lie in memory, the outermost first; None where that is their order.
+
+    It is part of a state: fused optimizers take a parameter and its moments to lie alike, as with channels_last.
+    """
+    if not hasattr(tensor, "permute") or tensor.is_contiguous():
+        return None
+    return sorted(range(tensor.dim()), key=lambda dimension: -tensor.stride(dimension))
 
 
 def _with_tensors(value: Any, tensors: dict[str, Any]) -> Any:
@@ -189,6 +201,10 @@ def _with_tensors(value: Any, tensors: dict[str, Any]) -> Any:
     ((kind, content),) = value.items()
     if kind == "tensor":
         return tensors[content]
+    if kind == "permuted":
+        name, order = content
+        inverse = [order.index(dimension) for dimension in range(len(order))]
+        return tensors[name].permute(inverse) if "torch" in sys.modules else tensors[name].transpose(inverse)
     if kind == "dict":
         return {_with_tensors(k, tensors): _with_tensors(v, tensors) for k, v in content}
     items = [_with_tensors(item, tensors) for item in content]

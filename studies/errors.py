@@ -46,10 +46,6 @@ class WrongInput(StudiesError):
     exit_code = WRONG_INPUT
 
 
-class UnknownStudy(WrongInput):
-    """No study is named {name!r}{near}; `studies list` shows every study, and a path to a YAML file works too."""
-
-
 class WrongSpec(WrongInput):
     """{where}: {reason}"""
 
@@ -61,6 +57,11 @@ class SpecChanged(WrongInput):
 
 class StudyNotStarted(WrongInput):
     """Study {name!r} has no trial in this storage yet; `studies launch {name}` starts it."""
+
+
+class UnknownStudy(StudyNotStarted):
+    """No study is named {name!r}, in the catalog or in this storage{near}; `studies list` shows every study, and
+    `studies launch FILE.yaml` starts one of your own."""
 
 
 class NoSuchVersion(StudyNotStarted):
@@ -94,7 +95,8 @@ class NobodyCameThrough(StudiesError):
 
 
 class NothingToExport(WrongInput):
-    """Study {name!r} has no completed trial to export yet ({states}); `studies status {name}` shows its trials."""
+    """Study {name!r} has no completed trial to export or to train yet ({states}); `studies status {name}` shows its
+    trials."""
 
 
 class MlflowFailed(StudiesError):

@@ -19,6 +19,7 @@ trials is the command of the same name, in a process of its own: a notebook stay
 from __future__ import annotations
 
 import html
+import importlib
 import io
 import json
 import os
@@ -26,8 +27,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,19 +53,18 @@ def load(name: str, *, storage: str | None = None) -> Study:
     Raises UnknownStudy when neither the catalog nor the storage has it.
     """
     from studies.spec import SpecFile
-    from studies.storage import open_storage
-    from studies.study import get
 
+    _without_widgets()
     settings = Settings.from_environment().with_storage(storage)
     try:
         known = SpecFile.find(name).spec().name
-    except UnknownStudy as unknown:
+    except UnknownStudy:
+        from studies.storage import open_storage
+        from studies.study import get
+
         known = name
         with open_storage(settings) as opened:
-            try:
-                get(opened, name)
-            except StudyNotStarted:
-                raise unknown from None
+            get(opened, name)
     return Study(name, known, settings)
 
 
@@ -72,20 +73,31 @@ def load_model(directory: str | Path) -> Model:
 
     Raises ModelRefused, and ObjectiveRefused where its objective answers nothing.
     """
+    _without_widgets()
     return Model(Path(directory))
+
+
+def _without_widgets() -> None:
+    """Import what Optuna draws bars with, and no warning that this notebook has no widgets: no bar is drawn here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        importlib.import_module("tqdm.auto")
 
 
 @dataclass(frozen=True)
 class Page:
     """A report as HTML. A notebook shows it below the cell."""
 
-    content: str
+    content: str = field(repr=False)
+
+    def __repr__(self) -> str:
+        return f"<a page of {len(self.content) / 1e6:.1f} MB; .save(FILE) writes it>"
 
     def save(self, file: str | Path) -> Path:
         """Write the page to a file, whole or not at all, and return where it is."""
-        from studies.exporters import write_whole
+        from studies.exporters import write_file
 
-        write_whole(Path(file), self.content)
+        write_file(Path(file), self.content)
         return Path(file)
 
     def _repr_html_(self) -> str:
@@ -115,7 +127,10 @@ class Study:
         from studies.storage import open_storage
 
         with open_storage(self._settings) as storage:
-            return read_report(storage, self.name)
+            try:
+                return read_report(storage, self.name)
+            except UnknownStudy:  # a study file says what it is
+                raise StudyNotStarted(name=self._given) from None
 
     @property
     def status(self) -> str:
@@ -163,7 +178,10 @@ class Study:
         return Page(render(self.read(), "html"))
 
     def export(self, format: str = "yaml") -> str | bytes:
-        """Return what `studies export --format` writes: text, or the bytes of a parquet file."""
+        """Return what `studies export --format` writes: text, or the bytes of a parquet file.
+
+        Raises NothingToExport, and WrongInput for a format that there is not.
+        """
         from studies.exporters import export
 
         return export(self.read(), format)
@@ -206,9 +224,15 @@ class Study:
 
         return Result.from_data(json.loads(self._command("check", self._given, "--json", fine=(DONE, FAILED))))
 
-    def confirm(self, top: int = 5, seeds: int = 5, workers: int = 1) -> pd.DataFrame:
-        """Run the best settings again under fresh seeds, and return `confirmation`."""
-        self._command("confirm", self.name, "--top", str(top), "--seeds", str(seeds), "--workers", str(workers))
+    def confirm(self, top: int | None = None, seeds: int | None = None, workers: int = 1) -> pd.DataFrame:
+        """Run the best settings again under fresh seeds, and return `confirmation`.
+
+        top, seeds: how many settings, and how often each; as many as before without them, or 5 the first time.
+        """
+        words = ["confirm", self.name, "--workers", str(workers)]
+        words += [] if top is None else ["--top", str(top)]
+        words += [] if seeds is None else ["--seeds", str(seeds)]
+        self._command(*words)
         return self.confirmation
 
     def train(

@@ -14,6 +14,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
@@ -22,6 +23,8 @@ Value: TypeAlias = "bool | int | float | str | list[Any] | None"
 
 RANGE_KEYS = {"low", "high", "log", "step"}
 COMMON_KEYS = {"default", "when"}
+MAX_LISTED = 20  # names in a hint
+LARGEST_WHOLE = 2**53  # Optuna's tables hold a parameter as a double, which skips whole numbers beyond
 
 
 class SpaceError(ValueError):
@@ -70,7 +73,7 @@ class Choice:
         return any(_same(value, choice) for choice in self.choices)
 
     def __str__(self) -> str:
-        return " | ".join(json.dumps(choice) for choice in self.choices)
+        return " | ".join(shown(choice) for choice in self.choices)
 
     def as_data(self) -> dict[str, Any]:
         """Return it in the language of a study file."""
@@ -87,7 +90,7 @@ class Fixed:
         return _same(value, self.value)
 
     def __str__(self) -> str:
-        return f"fixed at {json.dumps(self.value)}"
+        return f"fixed at {shown(self.value)}"
 
     def as_data(self) -> Value:
         """Return it in the language of a study file."""
@@ -163,7 +166,7 @@ class Space:
                 raise SpaceError(f"unknown parameter {name!r}{near(name, self.parameters)}", *path, name)
             if value not in self.parameters[name].domain:
                 allowed = self.parameters[name].domain
-                raise SpaceError(f"{name} = {json.dumps(value)} is outside its space ({allowed})", *path, name)
+                raise SpaceError(f"{name} = {shown(value)} is outside its space ({allowed})", *path, name)
         values: dict[str, Value] = {}
         for name, parameter in self.parameters.items():
             if parameter.exists(values):
@@ -226,7 +229,11 @@ def parse_domain(given: Any, name: str) -> Domain:
 def _range(given: Mapping[str, Any], name: str) -> Range:
     for key in ("low", "high"):
         value = given.get(key)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise SpaceError(f"{name!r} needs numbers low and high, and has {key} = {value!r}", name)
+        if isinstance(value, int) and abs(value) > LARGEST_WHOLE:
+            raise SpaceError(f"{name!r} has {key} = {reprlib.repr(value)}; whole numbers are kept up to 2**53", name)
+        if not math.isfinite(value):
             raise SpaceError(f"{name!r} needs numbers low and high, and has {key} = {value!r}", name)
     found = Range(given["low"], given["high"], bool(given.get("log", False)), given.get("step"))
     if found.low > found.high:
@@ -252,6 +259,11 @@ def _narrowed(declared: Domain, given: Any, name: str) -> Domain:
     raise SpaceError(f"{name} = {found} is outside what the objective declares ({declared})", name)
 
 
+def shown(value: Any) -> str:
+    """Return a value as a person writes it in a study file."""
+    return json.dumps(value, ensure_ascii=False)
+
+
 def encoded(value: Any) -> Any:
     """Return what the storage holds: a list as JSON text, for Optuna's choices are scalars."""
     return json.dumps(value) if isinstance(value, list) else value
@@ -263,11 +275,13 @@ def decoded(value: Any) -> Any:
 
 
 def near(name: str, known: Iterable[str]) -> str:
-    """Return a hint at the nearest known names, or at all of them."""
+    """Return a hint at the nearest known names, or at all of them where they are few."""
     known = sorted(known)
     matches = difflib.get_close_matches(name, known, n=2)
     if matches:
         return f"; did you mean {' or '.join(matches)}?"
+    if len(known) > MAX_LISTED:
+        return ""
     return f"; known: {', '.join(known)}" if known else "; none is known here"
 
 

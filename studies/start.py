@@ -88,8 +88,7 @@ def join(
     space = spec.resolve(described.space)
     source = None if start.source is None else read_report(storage, _source(storage, start.source, spec.name))
     if source is not None and source.best is None:
-        states = ", ".join(f"{n} {state}" for state, n in source.counts.items())
-        raise NothingToStartFrom(name=source.spec.name, states=states)
+        raise NothingToStartFrom(name=source.typed, states=source.states)
     given = None if start.exported is None else _given(start.exported, space)
 
     def queue(study: optuna.Study, new: bool) -> int:

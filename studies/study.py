@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial
 
 from studies import names
 from studies.confirm.race import Race
-from studies.errors import NoSuchVersion, NotConfirmed, SpecChanged, StudyNotStarted
+from studies.errors import NoSuchVersion, NotConfirmed, SpecChanged, StudyNotStarted, UnknownStudy
 from studies.knowledge import observations
 from studies.names import (
     CONFIRMS,
@@ -31,8 +31,8 @@ from studies.names import (
     WARM_START,
 )
 from studies.sampling import OUT_OF_MEMORY_KEY, make_pruner, make_sampler
-from studies.space import Space
-from studies.spec import StudySpec
+from studies.space import Space, near
+from studies.spec import StudySpec, catalog
 from studies.storage import Storage
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # what it would say, the view and the logs do
@@ -134,17 +134,24 @@ def get(storage: Storage, name: str) -> optuna.Study:
 
 def typed(storage: Storage, name: str) -> str:
     """Return what a person types to mean this stored study: its name, with @1 for a first version that has a second."""
-    return name if names.newest(name, started(storage)) == name else names.exact(name)
+    return _typed(name, started(storage))
+
+
+def _typed(name: str, known: Collection[str]) -> str:
+    return name if names.newest(name, known) == name else names.exact(name)
 
 
 def not_started(name: str, known: Collection[str]) -> StudyNotStarted:
     """Return the error of a name that none of the known studies has."""
     if (confirmed := names.confirmed(name)) is not None:
-        return NotConfirmed(name=names.newest(confirmed, known) or confirmed)
+        study = names.newest(confirmed, known)
+        return not_started(confirmed, known) if study is None else NotConfirmed(name=_typed(study, known))
     base, number = names.parts(name)
     if number is not None and (newest := names.newest(base, known)) is not None:
         return NoSuchVersion(name=base, number=number, newest=newest)
-    return StudyNotStarted(name=base)
+    if base in catalog():
+        return StudyNotStarted(name=base)
+    return UnknownStudy(name=name, near=near(name, {*catalog(), *known}))
 
 
 def spec_of(study: optuna.Study) -> StudySpec:

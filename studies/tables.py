@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from studies import datasets, names
 from studies import spec as specs
+from studies.space import shown
 
 if TYPE_CHECKING:
     from studies.datasets import DataSet
@@ -69,7 +70,7 @@ def study(spec: StudySpec, settings: Settings) -> str:
         if not space.possible(parameter):
             continue
         when = ", ".join(f"{key} is {' or '.join(map(str, values))}" for key, values in parameter.when.items())
-        rows.append((name, str(parameter.domain), json.dumps(parameter.default), when))
+        rows.append((name, str(parameter.domain), shown(parameter.default), when))
     return aligned([fact for fact in facts if fact[1]]) + "\n\n" + aligned(rows)
 
 
@@ -89,7 +90,7 @@ def status(settings: Settings, name: str | None) -> str:
         found = [progress for progress in found if progress.name in (meant, names.confirmation(meant))]
     if not found:
         return "No study has been launched in this storage; `studies list` shows what there is to launch."
-    console = Console(width=120, highlight=False, color_system=None)
+    console = Console(width=120, highlight=False, color_system=None, force_jupyter=False)
     with console.capture() as capture:
         for progress in found:
             console.print(line_of(progress), soft_wrap=True, markup=False)
@@ -143,11 +144,11 @@ def shown_size(n_bytes: int) -> str:
 
 def best(report: StudyReport) -> str:
     """Return the best trial's value and parameters; after a confirmation, the winner's."""
-    counts = ", ".join(f"{n} {state}" for state, n in report.counts.items())
+    counts = report.states
     found = report.chosen
     if found is None:
-        return f"{report.spec.name}: no trial was completed ({counts})."
-    rows = [(f"  {name}", json.dumps(value)) for name, value in found.params.items()]
+        return f"{report.spec.name}: no trial was completed ({counts}); `studies report {report.typed}` tells why."
+    rows = [(f"  {name}", shown(value)) for name, value in found.params.items()]
     epoch = f", epoch {found.epoch}" if found.epoch else ""
     fresh = report.confirmed
     mean = f"; mean {fresh.mean:.4f} under {len(fresh.values)} fresh seeds" if fresh else ""
@@ -181,8 +182,8 @@ def trained(result: Result, directory: Path) -> str:
         lines.append(f"Test {metric} {'unknown' if found is None else f'{found:.4f}'}, scored once{against}.")
     lines += [said] if (said := compared(result)) else []
     asked = result.answers is not None
-    ask = f"`studies predict {directory} INPUT` asks it" if asked else "its objective does not say how to ask it"
-    lines.append(f"Written: {directory}, with its card README.md. {'Next: ' if asked else ''}{ask}.")
+    ask = f"Next: `studies predict {directory} INPUT` asks it" if asked else "Its objective does not say how to ask it"
+    lines.append(f"Written: {directory}, with its card README.md. {ask}.")
     return "\n".join(lines)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -126,7 +127,8 @@ def make_view() -> LiveView | PlainView:
 
 def stderr_console() -> Console:
     """Return the terminal, or whatever stderr is."""
-    return Console(stderr=True)
+    # Jupyter and build servers set FORCE_COLOR, which rich takes for a terminal, where lines can be drawn again.
+    return Console(stderr=True, force_terminal=sys.stderr.isatty(), force_jupyter=False)
 
 
 @contextmanager

@@ -91,6 +91,10 @@ class Result:
     def __str__(self) -> str:
         return "\n".join(self.lines())
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Show it in a notebook as `print` does."""
+        printer.text(str(self))
+
     def lines(self) -> Iterator[str]:
         """Yield it as text, for a person."""
         n_warnings = len(self.findings) - len(self.errors)

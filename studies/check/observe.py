@@ -21,7 +21,8 @@ from studies.check.initialisers import Initialisers
 from studies.check.isolate import Failure, TimeUp, failure_of
 from studies.check.source import Source
 from studies.check.watch import Enough, Limits, Seen, Watch, in_torch, replaced
-from studies.objective import FunctionObjective, LoadedObjective
+from studies.checkpoint import decoded, encoded
+from studies.objective import FunctionObjective, LoadedObjective, Training
 from studies.space import Space
 from studies.spec import StudySpec
 
@@ -46,7 +47,8 @@ class Plan:
     """What to do to a training. n_epochs: whole ones. seconds: end in the middle after so long, or by `limits`.
 
     n_trainings: one after another in one process. noise: what the process's own generators are seeded with, by name.
-    look: also watch the data and make the evaluation again.
+    look: also watch the data and make the evaluation again. resume_after: after so many whole epochs, if any number,
+    another training goes on from this one's checkpoint.
     """
 
     n_epochs: int = 1
@@ -56,6 +58,7 @@ class Plan:
     seed: int = SEED
     noise: Mapping[str, int] = field(default_factory=dict)
     look: bool = False
+    resume_after: int | None = None
 
 
 @dataclass
@@ -82,6 +85,19 @@ class Trajectory:
         """Whether they differ in training already, not only in what was scored."""
         return any(_apart(a, b) for a, b in zip(self.losses, other.losses, strict=False))
 
+    def parting(self, other: Trajectory, ignored: frozenset[str] = frozenset()) -> tuple[str, str]:
+        """Return the first loss or metric in which they differ, as words: this one's, and the other's."""
+        for step, (loss, theirs) in enumerate(zip(self.losses, other.losses, strict=False), start=1):
+            if _apart(loss, theirs):
+                return f"a loss of {loss:.6g} at step {step}", f"a loss of {theirs:.6g} at step {step}"
+        for number, (epoch, their) in enumerate(zip(self.epochs, other.epochs, strict=False), start=1):
+            for name in sorted((epoch.keys() | their.keys()) - ignored):
+                if _apart(epoch.get(name), their.get(name)):
+                    values = (epoch.get(name), their.get(name))
+                    one, two = (f"no {name}" if each is None else f"{name} {each:.6g}" for each in values)
+                    return f"{one} in epoch {number}", f"{two} in epoch {number}"
+        return "nothing", "nothing"
+
 
 @dataclass
 class Observation:
@@ -92,7 +108,7 @@ class Observation:
     short. stepped_s, stepped_cpu_s: from the first backward to the last, by the clock and of the CPU; n_rows: of the
     losses between them. cpu_s: of the CPU in all. peak_bytes: what it took beyond the process it was forked from.
     unused: initialisers of the model's that nobody called, with their places. holders: globals that hold a model or an
-    optimizer after several trainings.
+    optimizer after several trainings. state_at: where a training that was gone on from says what its state is.
     """
 
     params: dict[str, Any] = field(default_factory=dict)
@@ -120,6 +136,7 @@ class Observation:
     again: EvaluationAgain | None = None
     unused: list[tuple[str, str | None]] = field(default_factory=list)
     holders: list[tuple[str, str | None]] = field(default_factory=list)
+    state_at: str | None = None
     tested_twice: tuple[dict[str, float], dict[str, float]] | None = None
 
     @property
@@ -205,11 +222,10 @@ class _One:
         if isinstance(self.objective, FunctionObjective):
             self._call(self.objective, params)
             return
-        given = AskedParams(params, self.asked)
-        with self.watch:
-            training = self.objective.start(given, self.data, seed=self.plan.seed, device="cpu")
-            self.found.start_s = time.monotonic() - self.began
-        for _ in range(self.plan.n_epochs):
+        training = self._start(params, self.plan.seed)
+        for n_done in range(self.plan.n_epochs):
+            if n_done == self.plan.resume_after:
+                training = self._resumed(params, training)
             self.began = time.monotonic()
             try:
                 with self.watch:
@@ -223,6 +239,21 @@ class _One:
         self.found.whole = True
         if self.plan.look and callable(getattr(training, "test", None)):
             self.found.tested_twice = self._tested(training), self._tested(training)
+
+    def _start(self, params: Mapping[str, Any], seed: int) -> Training:
+        with self.watch:
+            training = self.objective.start(AskedParams(params, self.asked), self.data, seed=seed, device="cpu")
+            self.found.start_s = time.monotonic() - self.began
+        return training
+
+    def _resumed(self, params: Mapping[str, Any], training: Training) -> Training:
+        """Return a training that was begun under another seed and given this one's checkpoint, as a worker reads it."""
+        self.found.state_at = self.source.of(getattr(type(training), "state_dict", type(training)))
+        state = decoded(encoded(training.state_dict()))
+        resumed = self._start(params, self.plan.seed + 1)
+        with self.watch:
+            resumed.load_state_dict(state)
+        return resumed
 
     def _call(self, objective: FunctionObjective, params: Mapping[str, Any]) -> None:
         from optuna import TrialPruned

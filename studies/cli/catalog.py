@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from studies.cli.options import Name, Overrides, StorageUrl, settings_of
+from studies.cli.options import Name, Overrides, StorageUrl, settings_of, spec_file
 from studies.errors import SpaceRefused
-from studies.settings import Settings
 
 app = typer.Typer()
 
@@ -20,13 +19,14 @@ def list_studies(storage: StorageUrl = None) -> None:
 
 
 @app.command()
-def show(name: Name, overrides: Overrides = None) -> None:
+def show(name: Name, overrides: Overrides = None, storage: StorageUrl = None) -> None:
     """Show a study: what it tunes, its data set and its space."""
-    from studies import spec, tables
+    from studies import tables
 
-    file = spec.SpecFile.find(name)
+    settings = settings_of(storage)
+    file = spec_file(name, settings, "show")
     chosen = file.spec(overrides or ())
     try:
-        typer.echo(tables.study(chosen, Settings.from_environment()))
+        typer.echo(tables.study(chosen, settings))
     except SpaceRefused as error:
         raise file.error(error.given["reason"], *error.given["path"]) from None

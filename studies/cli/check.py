@@ -8,9 +8,8 @@ from typing import Annotated
 
 import typer
 
-from studies.cli.options import Dataset, Name, Overrides
-from studies.errors import FAILED, SpaceRefused, WrongInput
-from studies.settings import Settings
+from studies.cli.options import Dataset, Name, Overrides, StorageUrl, seconds_of, settings_of, spec_file
+from studies.errors import FAILED, SpaceRefused
 
 app = typer.Typer()
 
@@ -24,20 +23,19 @@ def check(
         float | None, typer.Option(metavar="MINUTES", help="How long it may train; three quarters of one without it.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Write it as JSON.")] = False,
+    storage: StorageUrl = None,
 ) -> None:
     """Say whether a study is sound before it is launched; leaves with 1 where there is an error, warnings are none."""
     from studies import check as checks
-    from studies import spec
 
-    if timeout is not None and timeout <= 0:
-        raise WrongInput(reason=f"--timeout is {timeout:g}; expected minutes above 0, such as --timeout 5.")
+    seconds = checks.SECONDS if timeout is None else seconds_of(timeout, example=5)
+    settings = settings_of(storage)
     changes = list(overrides or ())
     changes += [] if dataset is None else [f"dataset={text.dumps(dataset)}"]
-    file = spec.SpecFile.find(name)
+    file = spec_file(name, settings, "check")
     chosen = file.spec(changes)
     try:
-        seconds = checks.SECONDS if timeout is None else timeout * 60
-        result = checks.check(chosen, Settings.from_environment(), _told_once(), seconds)
+        result = checks.check(chosen, settings, _told_once(), seconds)
     except SpaceRefused as error:
         raise file.error(error.given["reason"], *error.given["path"]) from None
     typer.echo(text.dumps(result.as_data(), indent=1) if json else "\n".join(result.lines()))

@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from studies.cli.options import StorageUrl, StudyName, Where, Workers, check_workers, settings_of
+from studies import names
+from studies.cli import background
+from studies.cli.options import (
+    Detach,
+    StorageUrl,
+    StudyName,
+    Timeout,
+    Where,
+    Workers,
+    check_workers,
+    seconds_of,
+    settings_of,
+)
 from studies.errors import WrongInput
 
 app = typer.Typer()
@@ -16,26 +28,44 @@ app = typer.Typer()
 @app.command()
 def confirm(
     name: StudyName,
-    top: Annotated[int, typer.Option(help="How many of the best settings, and the published one beside them.")] = 5,
-    seeds: Annotated[int, typer.Option(help="Under how many fresh seeds, the same for each.")] = 5,
+    top: Annotated[
+        int | None,
+        typer.Option(help="How many of the best settings, and the published one; as before without it, or 5."),
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="Under how many fresh seeds, the same for each; as before without it, or 5.")
+    ] = None,
     workers: Workers = 1,
     on: Where = "local",
+    timeout: Timeout = None,
+    detach: Detach = False,
     storage: StorageUrl = None,
 ) -> None:
     """Run the best few again under fresh seeds and tell which is best, and how sure; it goes to NAME.best.yaml."""
     from studies import tables
     from studies.confirm.confirm import confirm as run
-    from studies.exporters import export, write_whole
+    from studies.confirm.confirm import planned
+    from studies.exporters import export, write_file
     from studies.view import make_view
 
+    settings = settings_of(storage)
     check_workers(workers, on)
-    if top < 1:
+    timeout_s = seconds_of(timeout)
+    if top is not None and top < 1:
         raise WrongInput(reason=f"--top is {top}; expected 1 or more, such as --top 5.")
-    if seeds < 2:
+    if seeds is not None and seeds < 2:
         raise WrongInput(reason=f"--seeds is {seeds}; expected 2 or more, such as --seeds 5: one seed has no spread.")
+    plan = planned(name, settings, top, seeds)
+    if detach:
+        background.detach(names.confirmation(plan.report.typed), "confirm", settings)
+        return
     with make_view() as view:
-        report = run(name, settings_of(storage), workers, on, view, top, seeds)
+        report = run(plan, settings, workers, on, view, timeout_s)
     typer.echo(tables.confirmation(report))
     file = Path(f"{report.spec.name}.best.yaml")
-    write_whole(file, export(report, "yaml"))
-    typer.echo(f"Written: {file}. `studies report {report.spec.name}` has the whole picture.", err=True)
+    write_file(file, export(report, "yaml"))
+    typer.echo(
+        f"Written: {file}. `studies report {report.typed}` has the whole picture, "
+        f"`studies train {report.typed}` trains and saves the model.",
+        err=True,
+    )

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from studies.cli.options import Dataset, StorageUrl, read, settings_of
-from studies.errors import SpaceRefused, WrongInput
+from studies import names
+from studies.cli.options import Dataset, StorageUrl, launched, read, settings_of
+from studies.errors import IsConfirmation, SpaceRefused, WrongInput
 from studies.settings import Settings
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ app = typer.Typer()
 @app.command()
 def train(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="A study that has been launched; not needed with --params.")
+        str | None,
+        typer.Argument(metavar="NAME", help="A study that was launched; not needed with --params.", callback=launched),
     ] = None,
     params: Annotated[
         Path | None, typer.Option("--params", help="A file of `studies export`, in place of the storage.")
@@ -98,4 +100,7 @@ def _winner(name: str | None, params: Path | None, settings: Settings) -> tuple[
         return winner, file
     if name is None:
         raise WrongInput(reason="Neither NAME nor --params is given; expected a study, such as studies train meli-cnn.")
-    return Winner.of(read(name, settings)), None
+    report = read(name, settings)
+    if (study := names.confirmed(name)) is not None:
+        raise IsConfirmation(name=report.spec.name, study=study, command=f"train {study}")
+    return Winner.of(report), None

@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from studies.errors import WrongInput
+from studies import names
+from studies.errors import IsConfirmation, UnknownStudy, WrongInput
 from studies.settings import Settings
 
 if TYPE_CHECKING:
     from studies.report.summary import StudyReport
+    from studies.spec import SpecFile
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="A study of the catalog, or the path of a study file.")]
-StudyName = Annotated[str, typer.Argument(metavar="NAME", help="A study that has been launched.")]
+
+def launched(given: str | None) -> str | None:
+    """Return the study's name where the path of its file was given, which every command takes."""
+    if given is None or not given.endswith((".yaml", ".yml")):
+        return given
+    from studies.spec import load
+
+    return load(given).name
+
+
+Name = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="A study of the catalog, one that was launched, or the path of a study file."),
+]
+StudyName = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="A study that was launched; NAME@1 is its first version.", callback=launched),
+]
 StorageUrl = Annotated[
     str | None,
     typer.Option("--storage", metavar="URL", help="A PostgreSQL server, in place of STUDIES_STORAGE."),
@@ -24,6 +43,8 @@ Overrides = Annotated[
 ]
 Workers = Annotated[int, typer.Option(help="How many trials train at a time.")]
 Where = Annotated[str, typer.Option("--on", help="Where the workers run: local.")]
+Timeout = Annotated[float | None, typer.Option(metavar="MINUTES", help="Stop the study after this long.")]
+Detach = Annotated[bool, typer.Option("--detach", help="Return at once; the study goes on.")]
 Dataset = Annotated[str | None, typer.Option(help="Another of the objective's data sets, or the path of a file.")]
 
 
@@ -40,6 +61,46 @@ def check_workers(workers: int, on: str) -> None:
         raise WrongInput(reason=f"--workers is {workers}; expected 1 or more, such as --workers 4.")
     if on not in LAUNCHERS:
         raise WrongInput(reason=f"--on is {on!r}; expected one of {', '.join(LAUNCHERS)}.")
+
+
+def seconds_of(timeout: float | None, example: int = 30) -> float:
+    """Return what `--timeout` says in seconds, for ever without it. Raises WrongInput."""
+    if timeout is None:
+        return math.inf
+    if not timeout > 0:
+        raise WrongInput(reason=f"--timeout is {timeout:g}; expected minutes above 0, such as --timeout {example}.")
+    return timeout * 60
+
+
+def spec_file(name: str, settings: Settings, command: str) -> SpecFile:
+    """Return the file that a name means, or the spec in the storage: of a version, or of a study without a file.
+
+    command: what the name was given to. Raises UnknownStudy, StudyNotStarted, WrongSpec, and IsConfirmation.
+    """
+    from studies.spec import SpecFile
+
+    if names.parts(name)[1] is not None or names.confirmed(name) is not None:
+        return _stored_spec(name, settings, command)
+    try:
+        return SpecFile.find(name)
+    except UnknownStudy:
+        return _stored_spec(name, settings, command)
+
+
+def _stored_spec(name: str, settings: Settings, command: str) -> SpecFile:
+    from studies.spec import SpecFile
+    from studies.storage import open_storage
+    from studies.storage.embedded import EmbeddedServer
+    from studies.study import get, not_started, spec_of
+
+    if settings.storage is None and not EmbeddedServer(settings).exists:
+        raise not_started(name, ())
+    with open_storage(settings) as opened:
+        spec = spec_of(get(opened, name))
+    if (study := names.confirmed(name)) is not None:
+        command = "confirm" if command == "launch" else command
+        raise IsConfirmation(name=spec.name, study=study, command=f"{command} {study}")
+    return SpecFile(name, spec.model_dump() | {"name": names.exact(spec.name)})
 
 
 def read(name: str, settings: Settings) -> StudyReport:

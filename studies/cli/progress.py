@@ -8,14 +8,16 @@ from typing import Annotated
 import typer
 
 from studies import names
-from studies.cli.options import StorageUrl, StudyName, settings_of
+from studies.cli.options import StorageUrl, StudyName, launched, settings_of
 
 app = typer.Typer()
 
 
 @app.command()
 def status(
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="A study; all of them without it.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="A study; all of them without it.", callback=launched)
+    ] = None,
     storage: StorageUrl = None,
 ) -> None:
     """Show trials by state, the workers and the best value so far."""

@@ -27,13 +27,10 @@ def export(
     storage: StorageUrl = None,
 ) -> None:
     """Write the best parameters as YAML, or every trial as CSV, Parquet or JSON, or log the study to MLflow."""
-    from studies.exporters import CURVES, EXPORTERS, write_whole
+    from studies.exporters import check_format, write_file
     from studies.exporters import export as rendered
 
-    if format not in EXPORTERS:
-        raise WrongInput(reason=f"--format is {format!r}; expected one of {', '.join(EXPORTERS)}.")
-    if curves and format not in CURVES:
-        raise WrongInput(reason=f"--curves is for --format {' and '.join(CURVES)}; the format is {format}.")
+    check_format(format, curves=curves)
     report = read(name, settings_of(storage))
     if mlflow is not None:
         from studies.exporters.mlflow import log_study
@@ -43,7 +40,7 @@ def export(
         return
     content = rendered(report, format, curves=curves)
     if output is not None:
-        write_whole(output, content)
+        write_file(output, content)
         typer.echo(f"Written: {output}", err=True)
     elif isinstance(content, str):
         typer.echo(content, nl=False)
@@ -67,7 +64,7 @@ def report_page(
     storage: StorageUrl = None,
 ) -> None:
     """Write the study as one page to read: the answer, how sure it is, and what it rests on."""
-    from studies.exporters import write_all, write_whole
+    from studies.exporters import write_all, write_file
     from studies.report.page import FORMATS, files, render
 
     kind = format or ("md" if output is not None and output.endswith(".md") else "html")
@@ -85,7 +82,7 @@ def report_page(
         typer.echo(page, nl=False)
         return
     file = Path(output or f"{name}.report.html")
-    write_whole(file, page)
+    write_file(file, page)
     typer.echo(f"Written: {file}", err=True)
 
 

@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import sys
-import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from studies import names
+from studies.cli import background
 from studies.cli.options import (
     Dataset,
+    Detach,
     Name,
     Overrides,
     StorageUrl,
     StudyName,
+    Timeout,
     Where,
     Workers,
     check_workers,
     read,
+    seconds_of,
     settings_of,
+    spec_file,
 )
-from studies.errors import INTERRUPTED, IsConfirmation, SpaceRefused, StudyNotStarted, UnknownStudy, WrongInput
+from studies.errors import INTERRUPTED, SpaceRefused, WrongInput
 from studies.settings import Settings
-
-if TYPE_CHECKING:
-    from studies.spec import SpecFile
 
 app = typer.Typer()
 
@@ -52,8 +52,8 @@ def launch(
         bool, typer.Option("--new-version", help="Where the study has changed, begin NAME@2 and so on.")
     ] = False,
     on: Where = "local",
-    timeout: Annotated[float | None, typer.Option(metavar="MINUTES", help="Stop the study after this long.")] = None,
-    detach: Annotated[bool, typer.Option("--detach", help="Return at once; the study goes on.")] = False,
+    timeout: Timeout = None,
+    detach: Detach = False,
     storage: StorageUrl = None,
 ) -> None:
     """Create or resume a study and run it to its end, with a live view; the best parameters go to NAME.best.yaml."""
@@ -63,18 +63,16 @@ def launch(
 
     settings = settings_of(storage)
     check_workers(workers, on)
-    if timeout is not None and timeout <= 0:
-        raise WrongInput(reason=f"--timeout is {timeout:g}; expected minutes above 0, such as --timeout 30.")
+    timeout_s = seconds_of(timeout)
     changes = list(overrides or ())
     changes += [] if trials is None else [f"n_trials={trials}"]
     changes += [] if dataset is None else [f"dataset={json.dumps(dataset)}"]
-    file = _spec_file(name, settings)
+    file = spec_file(name, settings, "launch")
     chosen = file.spec(changes)
     start = Start(new_version, source, None if start_with is None else read_exported(start_with))
     if detach:
-        _detach(chosen.name, settings)
+        background.detach(chosen.name, "launch", settings)
         return
-    timeout_s = math.inf if timeout is None else timeout * 60
     try:
         with make_view() as view:
             stored, ran = run(chosen, settings, workers, on, view, partial(join, chosen, start), timeout_s)
@@ -89,72 +87,16 @@ def launch(
     _show_best(names.exact(stored) if names.parts(name)[1] else stored, settings)
 
 
-def _spec_file(name: str, settings: Settings) -> SpecFile:
-    """Return the file that a name means, or the spec in the storage: of a version, or of a study without a file."""
-    from studies.spec import SpecFile
-
-    if names.parts(name)[1] is None:
-        try:
-            return SpecFile.find(name)
-        except UnknownStudy as error:
-            try:
-                return _stored_spec(name, settings)
-            except StudyNotStarted:
-                raise error from None
-    return _stored_spec(name, settings)
-
-
-def _stored_spec(name: str, settings: Settings) -> SpecFile:
-    from studies.spec import SpecFile
-    from studies.storage import open_storage
-    from studies.storage.embedded import EmbeddedServer
-    from studies.study import get, spec_of
-
-    if settings.storage is None and not EmbeddedServer(settings).exists:
-        raise StudyNotStarted(name=names.parts(name)[0])
-    with open_storage(settings) as opened:
-        spec = spec_of(get(opened, name))
-    if (study := names.confirmed(name)) is not None:
-        raise IsConfirmation(name=spec.name, study=study, command=f"confirm {study}")
-    return SpecFile(name, spec.model_dump() | {"name": names.exact(spec.name)})
-
-
-def _detach(name: str, settings: Settings) -> None:
-    log = settings.directory("logs", name) / f"launch-{time.strftime('%Y%m%d-%H%M%S')}.log"
-    command = [sys.executable, "-m", "studies", *(word for word in sys.argv[1:] if word != "--detach")]
-    # A storage URL in argv may hold a password, and argv is for everybody to see: it goes by the environment.
-    command = _without_storage(command)
-    environment = os.environ | ({"STUDIES_STORAGE": settings.storage} if settings.storage else {})
-    streams = [
-        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT, 0o600),
-        (os.POSIX_SPAWN_DUP2, 1, 2),
-    ]
-    pid = os.posix_spawn(sys.executable, command, environment, file_actions=streams, setsid=True)
-    typer.echo(f"{name} runs in the background (process {pid}, log {log}).", err=True)
-    typer.echo(f"`studies watch {name}` follows it, `studies stop {name}` ends it.", err=True)
-
-
-def _without_storage(command: list[str]) -> list[str]:
-    kept: list[str] = []
-    for word in command:
-        if kept and kept[-1] == "--storage":
-            kept.pop()
-        elif not word.startswith("--storage="):
-            kept.append(word)
-    return kept
-
-
 def _show_best(name: str, settings: Settings) -> None:
     from studies import tables
     from studies.exporters import export as rendered
-    from studies.exporters import write_whole
+    from studies.exporters import write_file
 
     report = read(name, settings)
     typer.echo(tables.best(report), err=True)
     if report.best is not None:
         file = Path(f"{report.spec.name}.best.yaml")
-        write_whole(file, rendered(report, "yaml"))
+        write_file(file, rendered(report, "yaml"))
         typer.echo(
             f"Written: {file}. Next: `studies report {name}` writes a page about it, `studies confirm {name}` repeats "
             f"the best few under fresh seeds, `studies train {name}` trains and saves the model, `studies dashboard` "

@@ -5,14 +5,16 @@ all queued at the beginning, each with its parameters and its seed, in the order
 pruned before it trains. Every contender gets the same seeds, none of which any trial of NAME had: the value for which
 a contender was chosen, the best of many, is not among those that are averaged.
 
-Typed again, it goes on: with the same arguments to the same end; with more seeds or a larger top, or after NAME has
-found something better, with what is missing. A training that failed is tried again, but not one whose loss was not a
+Typed again, it goes on: as it was asked for to the same end; with more seeds or a larger top, or after NAME has found
+something better, with what is missing. A training that failed is tried again, but not one whose loss was not a
 number, which the same parameters and seed give again.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -27,42 +29,64 @@ from studies.knowledge import best_settings, queued
 from studies.launch import launch
 from studies.launchers import Description
 from studies.names import CONFIRMS, CONTENDER, CONTINUED_BY, REASON, SEED
+from studies.report.document import plural
 from studies.report.summary import StudyReport, Trial, read_report
 from studies.sampling import seed_of
 from studies.spec import Pruner, Sampler, StudySpec
 from studies.storage import Storage, open_storage
-from studies.study import changed, create_or_join, get
+from studies.study import changed, create_or_join, find, get
 
 if TYPE_CHECKING:
     from studies.launch import View
     from studies.settings import Settings
 
+N_TOP, N_SEEDS = 5, 5
 ENDED_WITHOUT = (TrialState.FAIL, TrialState.PRUNED)  # a value
 
 
-def confirm(
-    name: str, settings: Settings, n_workers: int, kind: str, view: View, n_top: int, n_seeds: int
-) -> StudyReport:
-    """Run the best n_top settings, and the published one, under n_seeds fresh seeds; return the study with the result.
+@dataclass(frozen=True)
+class Plan:
+    """What to run: a study's best n_top settings, and the published one, under n_seeds fresh seeds."""
 
-    Raises StudyNotStarted, IsConfirmation, NothingToConfirm, DataChanged, NobodyCameThrough, and what `launch` does.
+    report: StudyReport
+    chosen: Sequence[Trial]
+    n_top: int
+    n_seeds: int
+
+
+def planned(name: str, settings: Settings, n_top: int | None, n_seeds: int | None) -> Plan:
+    """Return what a confirmation of this study runs; without a number, as before, or the first time N_TOP and N_SEEDS.
+
+    Raises StudyNotStarted, IsConfirmation, NothingToConfirm.
     """
     with open_storage(settings) as storage:
         report = read_report(storage, name)
         if (study := names.confirmed(name)) is not None:
             raise IsConfirmation(name=report.spec.name, study=study, command=f"confirm {study}")
-        chosen = choose(report, n_top)
-        if not chosen:
-            states = ", ".join(f"{n} {state}" for state, n in report.counts.items())
-            raise NothingToConfirm(name=report.spec.name, states=states)
-        spec = spec_for(report.spec)
-        join = partial(_join, report, spec, chosen, n_seeds)
-        launch(spec, settings, n_workers, kind, view, join)
-        report = read_report(storage, names.exact(report.spec.name))
+        begun = find(storage, names.confirmation(report.spec.name))
+        race = {} if begun is None else begun.user_attrs.get(CONFIRMS, {})
+    n_top = n_top or race.get("top") or N_TOP
+    chosen = choose(report, n_top)
+    if not chosen:
+        raise NothingToConfirm(name=report.typed, states=report.states)
+    return Plan(report, chosen, n_top, n_seeds or len(race.get("seeds", ())) or N_SEEDS)
+
+
+def confirm(
+    plan: Plan, settings: Settings, n_workers: int, kind: str, view: View, timeout_s: float = math.inf
+) -> StudyReport:
+    """Run what is planned and has not been run yet; return the study with the result. timeout_s: as of `launch`.
+
+    Raises DataChanged, NobodyCameThrough, and what `launch` does.
+    """
+    spec = spec_for(plan.report.spec)
+    with open_storage(settings) as storage:
+        launch(spec, settings, n_workers, kind, view, partial(_join, plan, spec), timeout_s)
+        report = read_report(storage, names.exact(plan.report.spec.name))
     found = report.confirmation
     if found is not None and found.finished and found.winner is None:
         reasons = ", ".join(f"trial {standing.trial} {standing.verdict}" for standing in found.standings)
-        raise NobodyCameThrough(name=report.spec.name, reason=reasons)
+        raise NobodyCameThrough(name=report.typed, reason=reasons)
     return report
 
 
@@ -109,41 +133,45 @@ def fresh_seeds(seed: int, used: Iterable[int], n: int) -> list[int]:
 
 
 def _join(
-    report: StudyReport,
-    spec: StudySpec,
-    chosen: Sequence[Trial],
-    n_seeds: int,
-    storage: Storage,
-    described: Description,
-    say: Callable[[str], None],
+    plan: Plan, spec: StudySpec, storage: Storage, described: Description, say: Callable[[str], None]
 ) -> tuple[int, StudySpec]:
-    original = get(storage, names.exact(report.spec.name))
-    if difference := changed(original, report.spec, described.data):
-        raise DataChanged(name=report.spec.name, difference="; ".join(difference.values()))
-    queue = partial(_queue, report, spec, chosen, n_seeds)
-    return create_or_join(storage, spec, described.space, described.data, queue), spec
+    original = get(storage, names.exact(plan.report.spec.name))
+    if difference := changed(original, plan.report.spec, described.data):
+        raise DataChanged(name=plan.report.typed, difference="; ".join(difference.values()))
+    return create_or_join(storage, spec, described.space, described.data, partial(_queue, plan, spec, say)), spec
 
 
-def _queue(
-    report: StudyReport, spec: StudySpec, chosen: Sequence[Trial], n_seeds: int, study: optuna.Study, new: bool
-) -> int:
+def _queue(plan: Plan, spec: StudySpec, say: Callable[[str], None], study: optuna.Study, new: bool) -> int:
     """Queue every contender under every seed that it lacks; return how many trials there are then."""
     there = study.get_trials(deepcopy=False)
+    report, chosen = plan.report, plan.chosen
     race = study.user_attrs.get(CONFIRMS, {"study": report.spec.name, "published": None, "seeds": []})
     used = [trial.attributes[SEED] for trial in report.trials if SEED in trial.attributes]
-    more = fresh_seeds(spec.sampler.seed, [*used, *race["seeds"]], max(0, n_seeds - len(race["seeds"])))
+    more = fresh_seeds(spec.sampler.seed, [*used, *race["seeds"]], max(0, plan.n_seeds - len(race["seeds"])))
     trials = {trial.number: trial for trial in report.trials}
     field = {one.trial: trials[one.trial] for one in contenders(there, None)}
     for trial in chosen:
         if all(trial.params != other.params for other in field.values()):
             field[trial.number] = trial
     published = next((number for number, trial in field.items() if _is_published(report, trial)), race["published"])
-    study.set_user_attr(CONFIRMS, race | {"published": published, "seeds": race["seeds"] + more})
-    missing = _missing(there, list(field), race["seeds"] + more)
+    race |= {"published": published, "seeds": race["seeds"] + more, "top": max(plan.n_top, race.get("top", 0))}
+    study.set_user_attr(CONFIRMS, race)
+    missing = _missing(there, list(field), race["seeds"])
+    n_left = len(missing) + sum(not trial.state.is_finished() for trial in there)
+    say(_told(plan, len(field), len(race["seeds"]), n_left))
     for number, seed in missing:
         params = queued(report.space, field[number].params)
         study.enqueue_trial(params, user_attrs={CONTENDER: number, SEED: seed}, skip_if_exists=False)
     return len(missing) + sum(CONTINUED_BY not in trial.user_attrs for trial in there)
+
+
+def _told(plan: Plan, n_contenders: int, n_seeds: int, n_left: int) -> str:
+    name = plan.report.typed
+    few = ""
+    if len(plan.chosen) < plan.n_top:
+        few = f" (no more different settings of {name} were trained to their end)"
+    left = f"{plural(n_left, 'training')} to do" if n_left else "all of them trained"
+    return f"{name}: {plural(n_contenders, 'contender')}{few} under {plural(n_seeds, 'fresh seed')}, {left}."
 
 
 def _is_published(report: StudyReport, trial: Trial) -> bool:

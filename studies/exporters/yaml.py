@@ -29,8 +29,7 @@ def content_of(report: StudyReport) -> dict[str, Any]:
         raise IsConfirmation(name=report.spec.name, study=study, command=f"export {study}")
     best = report.chosen
     if best is None:
-        states = ", ".join(f"{n} {state}" for state, n in report.counts.items())
-        raise NothingToExport(name=report.spec.name, states=states)
+        raise NothingToExport(name=report.typed, states=report.states)
     provenance = best.attributes.get("provenance", {})
     content: dict[str, Any] = {
         "study": report.spec.name,

@@ -14,7 +14,6 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,8 +24,8 @@ from pydantic import Field
 
 from studies.checkpoint import serialised, write
 from studies.errors import DirectoryTaken, ModelRefused, WrongSpec
-from studies.exporters import umask
 from studies.exporters.yaml import dumped
+from studies.files import unique
 from studies.model.winner import Winner
 from studies.spec import SpecFile
 
@@ -59,9 +58,9 @@ def new_directory(path: Path, *, overwrite: bool) -> Iterator[Path]:
     _refuse_taken(path, overwrite)
     with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.absolute().name}."))
+        partial = unique(path.absolute())
+        partial.mkdir()
     try:
-        partial.chmod(0o777 & ~umask())
         yield partial
         _refuse_taken(path, overwrite)  # training takes long: somebody else may have been there meanwhile
         with _writing(path):

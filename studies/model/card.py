@@ -23,11 +23,13 @@ def _title(result: Result) -> str:
         [
             f"# {winner.study}",
             "",
-            f"{result.description}\n" if result.description else "",
+            *([f"{result.description}\n"] if result.description else []),
             f"- Objective: `{winner.objective}`, parameters of the study `{winner.study}`{trial}; see `params.yaml`.",
             f"- Trained on the {rows} of the data set `{data['name']}` for {plural(len(result.history), 'epoch')}, "
             f"seed {result.seed}; the weights are those after epoch {result.best}.",
-            f"- The data's sha256: `{data['sha256']}`{_sameness(result)}",
+            f"- The data's sha256: `{data['sha256']}`{_sameness(result)}"
+            if data["sha256"]
+            else "- The objective does not say which data these are: it tells no sha256.",
             f"- The data: {', '.join(f'{name} {count:,}' for name, count in data['summary'].items())}"
             if data["summary"]
             else "- The objective does not say how many rows its data have.",

@@ -55,12 +55,12 @@ def sentences(report: StudyReport) -> list[str]:
     winner = found.winner
     if not found.finished:
         left = sum(one.verdict == UNFINISHED for one in found.standings)
-        return [f"{plural(left, 'contender')} not done yet; `studies confirm {report.spec.name}` goes on."]
+        return [f"{plural(left, 'contender')} not done yet; `studies confirm {report.typed}` goes on."]
     if winner is None:
         return [f"No contender came through all {found.n_seeds} seeds."]
     texts = [_verdict(found.standings, winner, found.n_seeds, report), *_theirs(found.standings, winner)]
     if report.confirmed is None:
-        texts.append(f"The search has found something better since; `studies confirm {report.spec.name}` takes it in.")
+        texts.append(f"The search has found something better since; `studies confirm {report.typed}` takes it in.")
     return texts
 
 

@@ -4,7 +4,8 @@
     diverged                      the metric or the training loss left the range of numbers, or grew
     answers one class             nearly all of a classifier's answers are the same
     stuck at a loss floor         the training loss stays where an output that is bounded keeps it (`floor`), or at
-                                  any other value far above the best trial's
+                                  any other value far above the best trial's. Of two classes, whose losses are often
+                                  weighted, the first only where the validation loss and every other trial agree
     no better than the baseline   it learned nothing that a constant answer does not know
     overfits after epoch k        the validation metric fell while the training loss still went down
     still improving at max_epochs its best epoch is the last one, and the gain had not run out
@@ -20,13 +21,15 @@ that they mean the same for accuracies and for losses. A trial that has just end
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from studies.report.classes import Classes, read_classes
 from studies.report.document import number, percent, plural
-from studies.report.floor import BOUNDED, loss_floor, most_right
+from studies.report.floor import floors, most_right
 
 if TYPE_CHECKING:
     from studies.report.summary import StudyReport, Trial
@@ -38,10 +41,13 @@ GREW = 2.0  # a training loss that ends this many times above its lowest has div
 LAGS = 1.5  # an underfitting trial's training loss over the best trial's
 ONE_CLASS = 0.98  # the share of one answer, while the other classes are recalled by OTHERS at most
 OTHERS = 0.05
-NEAR_FLOOR = 0.15  # of the way from a floor up to the loss of a guess, ln K
+NEAR_FLOOR = 0.15  # of the way from a floor up to the loss of a guess
 FLAT = 0.05  # of that way is all that the loss still falls in the second half of the epochs
 STILL = 0.002  # a training loss whose last two thirds move by less than this share of it does not move
 MIN_STILL_EPOCHS = 5
+VALIDATION_LOSSES = ("validation_loss", "val_loss", "loss")
+RESHAPED = re.compile("(pos|positive|class)_weight|smoothing|mixup|focal")  # parameters
+NO_WEIGHT: tuple[Any, ...] = (0, 1, None, "none")  # their values that leave the loss as it is
 ENDED = ("complete", "pruned", "fail")
 
 
@@ -58,6 +64,8 @@ class Verdict:
 class _Study:
     """What a trial is compared with. gain: how much better a typical trial gets from its first epoch to its best."""
 
+    trials: list[Trial] = field(repr=False)
+
     max_epochs: int
     metric: str
     sign: int
@@ -65,6 +73,15 @@ class _Study:
     best: float | None
     gain: float
     reference: dict[int, dict[str, float]]
+
+    @cached_property
+    def lowest(self) -> float:
+        """The lowest loss of any epoch of any trial: a floor is the model's, whatever its settings."""
+        found = [metrics for trial in self.trials for metrics in trial.epochs(self.metric).values()]
+        return min(
+            (metrics[name] for metrics in found for name in ("train_loss", *VALIDATION_LOSSES) if name in metrics),
+            default=math.inf,
+        )
 
 
 def diagnose(report: StudyReport) -> dict[int, Verdict]:
@@ -86,6 +103,7 @@ def _study(spec: StudySpec, data: dict[str, Any], trials: list[Trial], best: Tri
         if len(trial.curve) >= MIN_EPOCHS
     ]
     return _Study(
+        trials=trials,
         max_epochs=spec.max_epochs,
         metric=spec.metric,
         sign=sign,
@@ -165,33 +183,55 @@ def _one_class(classes: Classes | None) -> Verdict | None:
 
 
 def _at_a_floor(trial: Trial, study: _Study, losses: dict[int, float], classes: Classes | None) -> Verdict | None:
-    """Return the verdict of a net that stays at a floor, and is right too often for one that is really unsure.
-
-    Of two classes it says nothing: weighted losses and single outputs have floors of their own.
-    """
+    """Return the verdict of a net that stays at a floor, and is right too often for one that is really unsure."""
     n_classes = classes.n if classes else study.n_classes
-    if n_classes is None or n_classes < 3 or len(losses) < MIN_EPOCHS:
+    if n_classes is None or len(losses) < MIN_EPOCHS:
         return None
+    validation = _validation_losses(trial, study.metric)
+    positives = None
+    if n_classes == 2:
+        if classes is None or classes.matrix is None or not validation or _is_reshaped(trial):
+            return None
+        positives = classes.recalls[1].n_rows / classes.n_rows
+    lowest = study.lowest if n_classes == 2 else min([*losses.values(), *validation])
     values = list(losses.values())
-    late, guess = values[len(values) // 2 :], math.log(n_classes)
-    validation = [metrics.get("validation_loss", math.inf) for metrics in trial.epochs(study.metric).values()]
-    for output, width in BOUNDED.items():
-        floor = loss_floor(n_classes, width)
-        near = floor * (1 - 1e-4) <= min(*values, *validation) and late[-1] - floor <= NEAR_FLOOR * (guess - floor)
-        if not near or max(late) - min(late) > FLAT * (guess - floor):
+    late = values[len(values) // 2 :]
+    ends = [late[-1], validation[-1]] if n_classes == 2 else [late[-1]]
+    for floor in floors(n_classes, positives):
+        way = floor.guess - floor.value
+        near = floor.value - floor.slack <= lowest and max(ends) - floor.value <= NEAR_FLOOR * way
+        if not near or max(late) - min(late) > FLAT * way:
             continue
-        right = _accuracy(trial, classes)
-        possible = most_right(late[-1], n_classes)
-        if right is None or right <= possible:
+        right = _rightness(trial, classes)
+        if right is None or right <= most_right(late[-1], n_classes):
             return None
         return Verdict(
             "stuck at a loss floor",
             f"train_loss stays at {number(late[-1])} although {percent(right)} of the answers are right, and "
-            f"{output} before the cross entropy keeps it above ln(1 + ({n_classes} - 1) / e^{width:.0f}) = "
-            f"{number(floor)}",
-            f"no {output.removeprefix('a ')} before the loss: cross entropy takes logits",
+            f"{floor.cause} keeps it above {floor.formula} = {number(floor.value)}{floor.of}",
+            f"no {floor.output} before the loss: cross entropy takes logits",
         )
     return None
+
+
+def _validation_losses(trial: Trial, metric: str) -> list[float]:
+    """Return the loss on validation rows after each epoch, as far as it is told."""
+    epochs = trial.epochs(metric).values()
+    name = next((name for name in VALIDATION_LOSSES if any(name in metrics for metrics in epochs)), "")
+    return [metrics[name] for metrics in epochs if name in metrics]
+
+
+def _is_reshaped(trial: Trial) -> bool:
+    """Whether a parameter makes the loss another one than the plain mean over rows, with other floors."""
+    return any(RESHAPED.search(name) and value not in NO_WEIGHT for name, value in trial.params.items())
+
+
+def _rightness(trial: Trial, classes: Classes | None) -> float | None:
+    """Return the share of right answers; of two classes at most the mean recall, which a constant answer cannot buy."""
+    accuracy = _accuracy(trial, classes)
+    if accuracy is None or classes is None or classes.n > 2:
+        return accuracy
+    return min(accuracy, sum(each.recall or 0.0 for each in classes.recalls) / classes.n)
 
 
 def _accuracy(trial: Trial, classes: Classes | None) -> float | None:

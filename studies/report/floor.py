@@ -5,6 +5,11 @@ between 0 and 1, and the loss of a row of class t among K, ln(sum_j exp(y_j)) - 
 0. There it is ln(e + K - 1) - 1 = ln(1 + (K - 1) / e): 1.46 of 10 classes, 5.45 of 632. With a tanh, whose outputs are
 2 apart at most, it is ln(1 + (K - 1) / e^2). No training gets below, however right the answers are.
 
+One output y for two classes, as binary cross entropy with logits takes it, costs ln(1 + exp(-y)) where the row is of
+class 1 and ln(1 + exp(y)) where it is not. Behind a sigmoid the first is least at y = 1 and the second at y = 0: where
+a share p of the rows is of class 1, the floor is p ln(1 + 1 / e) + (1 - p) ln 2, 0.50 of balanced classes and 0.66 of
+one positive in ten. A tanh is at 1 and at -1 for them: ln(1 + 1 / e) for both, as with two outputs behind a sigmoid.
+
 A loss alone does not prove it: a net that is really unsure has the same one. Its answers do. A classifier that is as
 sure as it is right, of log loss L, errs on at least a share e of the rows with h(e) + e ln(K - 1) = L, where
 h(e) = -e ln e - (1 - e) ln(1 - e) (Fano's inequality: Cover and Thomas, "Elements of Information Theory", 2.10). One
@@ -14,8 +19,54 @@ that stays at the floor and is right more often than that cannot say how sure it
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-BOUNDED = {"a sigmoid or softmax": 1.0, "a tanh": 2.0}  # how far apart two outputs can be
+BOUNDED = {"sigmoid or softmax": 1.0, "tanh": 2.0}  # how far apart two outputs can be
+BINARY_SLACK = 0.15  # of the way from the floor up to the guess
+
+
+@dataclass(frozen=True)
+class Floor:
+    """Below what a loss cannot fall. guess: of the best constant answer. slack: how far below may be seen yet.
+
+    cause, formula, of: in words, such as "a tanh before the cross entropy"; of what rows. output: what to take out.
+    """
+
+    value: float
+    guess: float
+    cause: str
+    formula: str
+    output: str
+    slack: float
+    of: str = ""
+
+
+def floors(n_classes: int, positives: float | None = None) -> Iterator[Floor]:
+    """Yield the floors of a classifier. positives: of two classes, the share of validation rows that are of class 1."""
+    for output, width in BOUNDED.items():
+        value = loss_floor(n_classes, width)
+        formula = f"ln(1 + ({n_classes} - 1) / e^{width:.0f})"
+        yield Floor(value, math.log(n_classes), f"a {output} before the cross entropy", formula, output, value * 1e-4)
+    if n_classes == 2 and positives is not None:
+        value, guess = binary_floor(positives), binary_guess(positives)
+        formula = f"{positives:.3g} ln(1 + 1 / e) + {1 - positives:.3g} ln 2"
+        # The share among train rows may be another one by a little.
+        slack = BINARY_SLACK * (guess - value)
+        cause, of = "a sigmoid before the binary cross entropy with logits", ", by the validation rows' classes"
+        yield Floor(value, guess, cause, formula, "sigmoid", slack, of)
+
+
+def binary_floor(positives: float) -> float:
+    """Return the least binary cross entropy with logits, in nats, of an output between 0 and 1."""
+    return positives * math.log1p(math.exp(-1)) + (1 - positives) * math.log(2)
+
+
+def binary_guess(positives: float) -> float:
+    """Return the binary cross entropy with logits, in nats, of the best constant output between 0 and 1."""
+    log_odds = math.log(positives / (1 - positives)) if 0 < positives < 1 else (positives - 0.5) * math.inf
+    output = min(max(log_odds, 0.0), 1.0)
+    return positives * math.log1p(math.exp(-output)) + (1 - positives) * math.log1p(math.exp(output))
 
 
 def loss_floor(n_classes: int, width: float) -> float:

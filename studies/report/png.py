@@ -10,6 +10,7 @@ import html
 import io
 import math
 import re
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,8 @@ def picture(figure: Figure) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Canvas
 
-    with mpl.rc_context(SETTINGS):
+    # A glyph that the font lacks is drawn as a box, an axis of 600 decades has fewer ticks: nothing to warn of.
+    with mpl.rc_context(SETTINGS), warnings.catch_warnings(action="ignore"):
         width, height = (HALF_WIDTH, HALF_HEIGHT) if figure.half else (WIDTH, HEIGHT)
         canvas = Canvas((width, figure.layout.get("height", height * PIXELS_PER_INCH) / PIXELS_PER_INCH), dpi=DPI)
         axes = canvas.add_subplot()

@@ -34,7 +34,7 @@ def answer(report: StudyReport, verdicts: dict[int, Verdict]) -> Section:
         texts,
         [Table(("best trial", ""), exactly), Table(("parameter", "best value"), facts)],
         [figures.values(report)],
-        [f"`studies export {report.spec.name} -o best.yaml` writes these parameters."],
+        [f"`studies export {report.typed} -o best.yaml` writes these parameters."],
     )
 
 

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from studies.confirm.race import Confirmation, Standing, contenders, stand
-from studies.names import CONFIRMS, CONTINUED_BY, CONTINUES, DATA, REASON, SPEC, START_WITH, confirmation
+from studies.names import CONFIRMS, CONTINUED_BY, CONTINUES, DATA, REASON, SPEC, START_WITH, confirmation, exact
 from studies.space import Choice, Domain, Parameter, Range, Space, decoded
-from studies.study import find, get, space_of, spec_of
+from studies.study import find, get, space_of, spec_of, typed
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -62,7 +62,7 @@ class StudyReport:
     """A study as it stands in the storage. data: name, sha256 and summary of its data set.
 
     space: what is searched; of a plain function, what its trials suggested. confirmation: the best few under fresh
-    seeds, as far as `studies confirm` has come.
+    seeds, as far as `studies confirm` has come. has_newer: whether there is a newer version of it.
     """
 
     spec: StudySpec
@@ -70,6 +70,12 @@ class StudyReport:
     trials: list[Trial]
     space: Space = field(default_factory=lambda: Space({}))
     confirmation: Confirmation | None = None
+    has_newer: bool = False
+
+    @property
+    def typed(self) -> str:
+        """The name as a person types it to mean this version and no newer one."""
+        return exact(self.spec.name) if self.has_newer else self.spec.name
 
     @property
     def sign(self) -> int:
@@ -118,6 +124,11 @@ class StudyReport:
         states = [trial.state for trial in self.trials if trial.continued_by is None]
         return {name: states.count(state) for name, state in ENDS.items()}
 
+    @property
+    def states(self) -> str:
+        """The same as words."""
+        return ", ".join(f"{n} {state}" for state, n in self.counts.items())
+
 
 ENDS = {"complete": "complete", "pruned": "pruned", "failed": "fail"}
 
@@ -129,7 +140,9 @@ def read_report(storage: Storage, name: str) -> StudyReport:
     stored = study.get_trials(deepcopy=False)
     trials = [trial_of(frozen, space) for frozen in stored]
     searched = space if space.parameters else _suggested(stored)
-    return StudyReport(spec_of(study), study.user_attrs[DATA], trials, searched, _confirmation(storage, study))
+    confirmed = _confirmation(storage, study)
+    has_newer = typed(storage, study.study_name) != study.study_name
+    return StudyReport(spec_of(study), study.user_attrs[DATA], trials, searched, confirmed, has_newer)
 
 
 def _confirmation(storage: Storage, study: Study) -> Confirmation | None:

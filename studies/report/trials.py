@@ -50,7 +50,7 @@ def trials(report: StudyReport, verdicts: dict[int, Verdict]) -> Section | None:
     if len(order) > MAX_ROWS:
         text = (
             f"The first {MAX_ROWS} of {len(order):,} trials, best first; "
-            f"`studies export {report.spec.name} --format csv` has all of them."
+            f"`studies export {report.typed} --format csv` has all of them."
         )
     return Section("All trials", [text], [Table(header, rows, frozenset([0] if ranked else []))])
 

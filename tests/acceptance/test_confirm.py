@@ -144,6 +144,31 @@ def test_a_killed_worker_and_a_killed_launcher_lose_nothing(noisy_studies: Studi
     assert found.finished
 
 
+def test_what_was_interrupted_goes_on_as_it_was_asked_for(noisy_studies: Studies) -> None:
+    studies = noisy_studies
+    studies("launch", "./noisy.yaml", "--workers", "2", "--set", "space.seconds=0.2")
+    begun = studies("confirm", "noisy", "--top", "3", "--seeds", "3", "--timeout", "0.02")
+    assert "3 contenders under 3 fresh seeds, 9 trainings to do" in begun.stderr
+    assert "the --timeout is over" in begun.stderr
+    assert "`studies confirm noisy` goes on" in begun.stdout
+    process = studies.start("confirm", "noisy")
+    with open_storage(studies.settings) as storage:
+        study_id = study.get(storage, "noisy-confirm")._study_id
+        wait_for(lambda: any(worker.epoch for worker in storage.ledger.workers(study_id)))
+    process.send_signal(signal.SIGINT)
+    assert "`studies confirm noisy` goes on from here" in process.communicate()[1]
+    assert process.returncode == 130
+
+    (studies.directory / "noisy.best.yaml").unlink()
+    detached = studies("confirm", "noisy", "--workers", "2", "--detach").stderr
+    assert "`studies watch noisy-confirm` follows it" in detached
+    wait_for((studies.directory / "noisy.best.yaml").exists, 120)
+    pairs = {(trial.user_attrs[CONTENDER], trial.user_attrs[SEED]) for trial in confirmation(studies)}
+    assert len(pairs) == 9  # and not the five by five of a first time
+    again = studies("confirm", "./noisy.yaml").stderr
+    assert "3 contenders under 3 fresh seeds, all of them trained" in again
+
+
 def test_a_contender_that_fails_is_told_and_tried_again(noisy_studies: Studies) -> None:
     studies = noisy_studies
     studies("launch", "./noisy.yaml", "--trials", "2")
@@ -160,7 +185,7 @@ def test_a_contender_that_fails_is_told_and_tried_again(noisy_studies: Studies) 
 
 def test_mistakes(noisy_studies: Studies) -> None:
     studies = noisy_studies
-    assert "Study 'noisy' has no trial" in studies("confirm", "noisy", expect=2).stderr
+    assert "No study is named 'noisy'" in studies("confirm", "noisy", expect=2).stderr
     assert "--top is 0; expected 1 or more" in studies("confirm", "noisy", "--top", "0", expect=2).stderr
     assert "one seed has no spread" in studies("confirm", "noisy", "--seeds", "1", expect=2).stderr
     studies("launch", "./noisy.yaml", "--set", "space.mood=raises", "--set", "limits.max_failures=2", expect=1)

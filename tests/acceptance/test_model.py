@@ -164,7 +164,8 @@ def test_a_wrong_params_file_gets_one_sentence(studies: Studies, changes: dict[s
 
 def test_what_else_is_wrong_gets_one_sentence(studies: Studies) -> None:
     assert "Neither NAME nor --params is given" in sentence(studies, "train")
-    assert "has no trial in this storage yet" in sentence(studies, "train", "parabola")
+    assert "has no trial in this storage yet" in sentence(studies, "train", "meli-cnn")
+    assert "No study is named 'parabola'" in sentence(studies, "train", "parabola")
     assert "cannot be read" in sentence(studies, "train", "--params", "missing.yaml")
     (studies.directory / "binary.yaml").write_bytes(b"\xff\xfe\x00")
     assert "not UTF-8" in sentence(studies, "train", "--params", "binary.yaml")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -36,7 +37,7 @@ def here(studies: Studies, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_study_from_launch_to_export(here: Path) -> None:
     study = studies.load("./parabola.yaml")
-    with pytest.raises(StudyNotStarted, match="studies launch parabola"):
+    with pytest.raises(StudyNotStarted, match=r"studies launch \./parabola\.yaml"):
         _ = study.best
     study.launch(workers=2, trials=5, overrides={"max_epochs": 3, "space.x": [0.0, 2.0, 2.5]})
     assert study.best is not None
@@ -47,7 +48,10 @@ def test_a_study_from_launch_to_export(here: Path) -> None:
     assert set(trials["params_x"]) <= {0.0, 2.0, 2.5}
     assert yaml.safe_load(study.export())["params"] == study.best.params
     assert "5/5 trials" in study.status
+    with pytest.raises(WrongInput, match="expected one of yaml"):
+        study.export("xml")
     page = study.report()
+    assert len(repr(page)) < 100
     assert page.save(here / "page.html").read_text(encoding="utf-8") == page.content
     assert page._repr_html_().startswith('<iframe srcdoc="&lt;!')
     # What the storage alone knows by now is found without its file, as by the command line.
@@ -92,6 +96,29 @@ def test_what_a_command_says_is_the_error(here: Path, capsys: pytest.CaptureFixt
         study.launch(overrides={"space.y": 1})
     assert failed.value.given["code"] == 2
     assert "space.y" in capsys.readouterr().err
+
+
+def test_nothing_is_drawn_where_no_terminal_is(here: Path) -> None:
+    """A Jupyter kernel sets FORCE_COLOR, its output is no terminal, and it may have no widgets."""
+    script = """
+import sys
+sys.modules["ipykernel"] = type(sys)("ipykernel")
+def get_ipython(): return type("ZMQInteractiveShell", (), {"config": {"IPKernelApp": {}}})()
+import builtins
+builtins.get_ipython = get_ipython
+import studies
+study = studies.load("./parabola.yaml").launch(workers=2, trials=3)
+print(study.status)
+print(study.best.number)
+"""
+    (here / "script.py").write_text(script)
+    environment = os.environ | {"FORCE_COLOR": "1", "CLICOLOR_FORCE": "1", "TERM": "xterm-color"}
+    done = subprocess.run([sys.executable, "script.py"], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "3/3 trials" in done.stdout
+    assert "3/3 trials" in done.stderr
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "Warning" not in done.stderr
 
 
 def test_a_wrong_name_is_told_with_the_nearest(here: Path) -> None:

@@ -107,7 +107,7 @@ def test_from_another_study_whose_values_mean_something_else(noisy_studies: Stud
     with open_storage(studies.settings) as storage:
         assert study.get(storage, "longer").user_attrs[WARM_START] == [{"study": "noisy", "trials": []}]
     assert "--from longer is the study itself" in studies("launch", "./noisy.yaml", "--from", "longer", expect=2).stderr
-    assert "Study 'nobody' has no trial" in studies("launch", "./noisy.yaml", "--from", "nobody", expect=2).stderr
+    assert "No study is named 'nobody'" in studies("launch", "./noisy.yaml", "--from", "nobody", expect=2).stderr
 
 
 def test_an_exported_file_gives_the_same_value_in_another_study(noisy_studies: Studies) -> None:

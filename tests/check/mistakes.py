@@ -84,10 +84,14 @@ class Training:
         return self.evaluate()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"model": self.model.state_dict()}
+        parts = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        return parts | {"order": self.order.get_state(), "noise": self.noise}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.order.set_state(state["order"])
+        self.noise = state["noise"]
 
 
 class Sound:
@@ -106,6 +110,51 @@ class Sound:
 
     def start(self, params: Any, data: Any, *, seed: int, device: str) -> Any:
         return self.training(params, data, seed)
+
+
+# checkpoints
+
+
+class ForgetsTheOptimizer(Sound):
+    class training(Training):  # noqa: N801
+        def state_dict(self) -> dict[str, Any]:  # <- does-not-resume
+            return super().state_dict() | {"optimizer": {}}
+
+        def load_state_dict(self, state: dict[str, Any]) -> None:
+            super().load_state_dict(state | {"optimizer": self.optimizer.state_dict()})
+
+
+class ForgetsTheOrder(Sound):
+    class training(Training):  # noqa: N801
+        def state_dict(self) -> dict[str, Any]:  # <- does-not-resume
+            return {name: part for name, part in super().state_dict().items() if name != "order"}
+
+        def load_state_dict(self, state: dict[str, Any]) -> None:
+            super().load_state_dict(state | {"order": self.order.get_state()})
+
+
+class KeepsASet(Sound):
+    class training(Training):  # noqa: N801
+        def state_dict(self) -> dict[str, Any]:  # <- does-not-resume
+            return super().state_dict() | {"seen": {1, 2}}
+
+
+class Stateless:  # <- HasNoState:does-not-resume
+    def __init__(self, params: dict[str, Any], data: Any, seed: int) -> None:
+        self.whole = Training(params, data, seed)
+
+    def epoch(self) -> dict[str, float]:
+        return self.whole.epoch()
+
+
+class HasNoState(Sound):
+    training: ClassVar[type] = Stateless
+
+
+class LoadsAnotherKey(Sound):
+    class training(Training):  # noqa: N801
+        def load_state_dict(self, state: dict[str, Any]) -> None:
+            super().load_state_dict(state["net"])  # <- does-not-resume
 
 
 # parameters

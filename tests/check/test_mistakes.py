@@ -52,6 +52,11 @@ MISTAKES: list[tuple[str, str, dict[str, Any]]] = [
     ("UnseededWeights", "unseeded", FIXED),
     ("FromTheSystem", "unseeded", FIXED),
     ("GlobalModel", "state-kept-between-trials", FIXED),
+    ("ForgetsTheOptimizer", "does-not-resume", FIXED),
+    ("ForgetsTheOrder", "does-not-resume", FIXED),
+    ("KeepsASet", "does-not-resume", FIXED),
+    ("HasNoState", "does-not-resume", FIXED),
+    ("LoadsAnotherKey", "does-not-resume", FIXED),
     ("NotANumber", "not-a-number", FIXED),
     ("WithoutItsMetric", "does-not-train", {}),
     ("ghost_function", "ghost-parameter", FUNCTION),
@@ -86,7 +91,7 @@ def test_nothing_is_found_in_a_sound_one(checked: Check, name: str, keys: dict[s
     result = checked(name, **keys)
     assert not result.findings
     assert result.sound
-    assert len(result.checked) == 10
+    assert len(result.checked) == 11
 
 
 @pytest.mark.parametrize(("name", "mistake", "keys"), MISTAKES)

@@ -102,3 +102,14 @@ def test_another_kind_of_value_is_refused_and_leaves_nothing(tmp_path: Path) -> 
     with pytest.raises(TypeError, match="not a set"):
         write(tmp_path / "state", {"bad": {1, 2}})
     assert not list(tmp_path.iterdir())
+
+
+def test_a_tensor_lies_in_memory_as_it_did() -> None:
+    """A fused optimizer reads a parameter and its moments in the order in which they lie."""
+    image = torch.randn(4, 3, 5, 2).contiguous(memory_format=torch.channels_last)
+    moved = {"image": image, "turned": torch.randn(3, 2).T, "plain": torch.randn(2, 2), "wide": torch.ones(1).expand(3)}
+    found = decoded(encoded(moved))
+    for name, tensor in moved.items():
+        assert torch.equal(found[name], tensor)
+    assert found["image"].stride() == image.stride()
+    assert found["turned"].stride() == moved["turned"].stride()

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from studies.errors import NothingToExport, WrongInput
-from studies.exporters import CURVES, EXPORTERS, export, write_whole
+from studies.exporters import CURVES, EXPORTERS, export, write_file
 from studies.report.summary import StudyReport, Trial
 
 from ..reports import HOSTILE, make_report, make_study, make_trial
@@ -89,11 +89,11 @@ def test_values_of_several_kinds_and_hostile_ones(kind: str) -> None:
 def test_files_are_whole_or_not_there(kind: str, tmp_path: Path) -> None:
     content = export(REPORT, kind)
     file = tmp_path / f"trials.{kind}"
-    write_whole(file, content)
+    write_file(file, content)
     assert file.read_bytes() == (content if isinstance(content, bytes) else content.encode())
     assert list(tmp_path.iterdir()) == [file]
     with pytest.raises(WrongInput, match="Cannot write"):
-        write_whole(tmp_path / "missing" / "trials", content)
+        write_file(tmp_path / "missing" / "trials", content)
 
 
 @pytest.mark.parametrize("kind", CURVES)

@@ -104,7 +104,7 @@ def test_every_figure_is_a_picture_for_print() -> None:
         assert len(set(image.convert("L").resize((64, 64)).tobytes())) > 8, name  # something is on it
 
 
-@pytest.mark.parametrize("name", [HOSTILE, FORMULA, "ünïcode ∑", "x" * 500, "a\nb"])
+@pytest.mark.parametrize("name", [HOSTILE, FORMULA, "ünïcode ∑", "a 🤖", "x" * 500, "a\nb"])
 def test_names_are_drawn_as_they_are(name: str) -> None:
     declared = {name: {"choices": [name, "other"], "default": name}}
     evidence = make_evidence(random.Random(0), 0.8, [name, "other", FORMULA])
@@ -123,6 +123,13 @@ def test_names_are_drawn_as_they_are(name: str) -> None:
 @pytest.mark.parametrize("trials", [[], [make_trial(0, [])], [make_trial(0, [0.5])]])
 def test_small_studies_have_what_there_is_to_draw(trials: list[Any]) -> None:
     list(pictures(document(make_report(trials))))
+
+
+def test_a_parameter_over_six_hundred_decades_is_drawn() -> None:
+    declared = {"tiny": {"low": 1e-300, "high": 1e300, "log": True, "default": 1.0}}
+    trials = [make_trial(n, [0.3, 0.4 + n / 100], params={"tiny": 10.0 ** (50 * n - 300)}) for n in range(12)]
+    for _, content in pictures(document(make_report(trials, declared))):
+        opened(content)
 
 
 def test_slug() -> None:

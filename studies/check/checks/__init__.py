@@ -13,11 +13,12 @@ from studies.check.checks import (
     losses,
     parameters,
     randomness,
+    resuming,
     split,
     training,
     weights,
 )
 
-CHECKS = (training, losses, evaluation, labels, weights, split, randomness, parameters, asked_for, cost)
+CHECKS = (training, losses, evaluation, labels, weights, split, randomness, resuming, parameters, asked_for, cost)
 
 __all__ = ["CHECKS"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from studies.check.findings import Finding, NotChecked, Told
-from studies.check.observe import Observation, Trajectory
+from studies.check.observe import Observation
 from studies.check.subject import Subject
 
 TITLE = "randomness"
@@ -61,8 +61,7 @@ def _kept(subject: Subject, before: Observation) -> Iterator[Told]:
     start = getattr(subject.objective, "function", None) or type(subject.objective).start
     holder, where = next(iter(twice.holders), ("", subject.source.of(start)))
     kept_by = f" ({holder})" if holder else ""
-    first = _first_value(one, other, subject.unstable)
-    second = _first_value(other, one, subject.unstable)
+    first, second = one.parting(other, subject.unstable)
     yield Finding(
         "state-kept-between-trials",
         "error",
@@ -74,17 +73,4 @@ def _kept(subject: Subject, before: Observation) -> Iterator[Told]:
 
 
 def _values(one: Observation, other: Observation, ignored: frozenset[str]) -> str:
-    here, there = one.trajectory, other.trajectory
-    return f"{_first_value(here, there, ignored)} and {_first_value(there, here, ignored)}"
-
-
-def _first_value(trajectory: Trajectory, other: Trajectory, ignored: frozenset[str]) -> str:
-    """Return the first loss or metric in which a trajectory differs from another one."""
-    for step, (loss, theirs) in enumerate(zip(trajectory.losses, other.losses, strict=False), start=1):
-        if loss != theirs:
-            return f"a loss of {loss:.6g} at step {step}"
-    for number, (epoch, their) in enumerate(zip(trajectory.epochs, other.epochs, strict=False), start=1):
-        for name, value in epoch.items():
-            if name not in ignored and their.get(name) != value:
-                return f"{name} {value:.6g} in epoch {number}"
-    return "nothing"
+    return " and ".join(one.trajectory.parting(other.trajectory, ignored))
