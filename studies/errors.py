@@ -170,6 +170,11 @@ class TooManyFailures(StudiesError):
     `studies {command}` goes on."""
 
 
+class NothingTrained(StudiesError):
+    """All {n_trials} trials failed; the last one said: {reason}. Mend it, then `studies {command} --trials {more}`
+    runs as many again."""
+
+
 class CommandFailed(StudiesError):
     """`studies {command}` left with exit code {code}: {said}"""
 

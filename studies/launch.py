@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
+from optuna.trial import TrialState
+
 from studies import artifacts, limits, names
-from studies.errors import Interrupted, TooManyFailures, WorkersDied
+from studies.errors import Interrupted, NothingTrained, TooManyFailures, WorkersDied
 from studies.launchers import Description, Exit, Launcher, make_launcher
 from studies.report.progress import Progress, read_progress
 from studies.settings import Settings
@@ -63,7 +65,7 @@ def launch(
 
     timeout_s: after that, workers leave after their epoch.
     Raises what `join` does, ObjectiveRefused, the storage's errors, and how an unfinished study ended: Interrupted,
-    TooManyFailures, WorkersDied.
+    TooManyFailures, NothingTrained, WorkersDied.
     """
     artifacts.check(settings)
     launcher = make_launcher(kind, spec, settings, n_workers)
@@ -166,6 +168,9 @@ class _Launch:
             reason = self._last_failure()
             raise TooManyFailures(command=command, n_failures=budget.failures_in_a_row, reason=reason)
         if budget.done >= budget.n_trials:
+            if not self.storage.optuna.get_n_trials(self.study_id, (TrialState.COMPLETE, TrialState.PRUNED)):
+                more = 2 * budget.n_trials
+                raise NothingTrained(command=command, n_trials=budget.n_trials, reason=self._last_failure(), more=more)
             return
         if self.timed_out or (why := limits.reached(self.spec.limits, budget)):
             why = "the --timeout is over" if self.timed_out else why
