@@ -180,8 +180,8 @@ def test_nan_ends_the_trial_with_a_reason_and_failures_end_the_study(studies: St
 def test_a_study_of_which_every_trial_failed_is_no_success(studies: Studies) -> None:
     failed = studies("launch", "./parabola.yaml", "--set", "space.mood=raises", "--trials", "2", expect=1)
     assert "All 2 trials failed; the last one said: RuntimeError: the objective broke" in failed.stderr
-    assert "`studies launch ./parabola.yaml --trials 4`" in failed.stderr
-    again = studies("launch", "./parabola.yaml", "--set", "space.mood=raises", "--trials", "4", expect=1)
+    assert "`studies launch parabola --trials 4`" in failed.stderr
+    again = studies("launch", "parabola", "--trials", "4", expect=1)
     assert "All 4 trials failed" in again.stderr
 
 
