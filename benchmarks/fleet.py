@@ -6,7 +6,7 @@ Each process plays its share of the workers: it carries out their operations in 
 fast as the server allows. A worker does what `studies worker` does in a study of Hyperband and a random sampler: it
 asks for the budget and lost trials, claims a trial, sets three parameters, reports 20 epochs 3 s apart, asks the pruner
 after each (and goes on whatever the answer, so that all trials are equally long), sends a heartbeat every 5 s, and ends
-with three attributes. Each has a storage of its own, and so a memory of its own; those of
+with three attributes. Each has a storage and a ledger of its own, and so a memory of its own; those of
 a process take turns on its connections, as behind a pooler.
 
 `head_room` is virtual over real time: at 2, the machine had as much to spare as it used, the playing of the workers
@@ -43,18 +43,20 @@ EPOCHS, EPOCH_S, HEARTBEAT_S = 20, 3.0, 5.0
 class Worker:
     """One worker, with the memory that it would have."""
 
-    def __init__(self, url: str, name: str, connections: Connections, ledger: Ledger) -> None:
+    def __init__(self, url: str, name: str, connections: Connections) -> None:
         self.storage = PostgresStorage(url)
         self.storage._connections.close()
         self.storage._connections = connections
-        self.ledger = ledger
+        self.ledger = Ledger(url, lease_s=3600, wait_s=60)
+        self.ledger.close()
+        self.ledger._connections = connections
         self.study = optuna.load_study(
             study_name=name,
             storage=self.storage,
             sampler=optuna.samplers.RandomSampler(),
             pruner=Hyperband(min_resource=1, max_resource=EPOCHS, reduction_factor=3),
         )
-        self.worker_id = ledger.enter(self.study._study_id, "cpu")
+        self.worker_id = self.ledger.enter(self.study._study_id, "cpu")
         self.epoch = 0
         self.trial: optuna.Trial
 
@@ -93,10 +95,10 @@ class Worker:
 def play(url: str, name: str, n_workers: int, seconds: float, start: Any, results: Any) -> None:
     """Play some workers; they are somewhere within a trial when the clock starts."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    connections, ledger = Connections(url, 60), Ledger(url, lease_s=3600, wait_s=60)
+    connections = Connections(url, 60)
     due: list[tuple[float, int, bool, Worker]] = []
     for index in range(n_workers):
-        worker = Worker(url, name, connections, ledger)
+        worker = Worker(url, name, connections)
         worker.begin(random.randrange(EPOCHS))
         due += [(random.random() * EPOCH_S, index, True, worker), (random.random() * HEARTBEAT_S, index, False, worker)]
     heapq.heapify(due)
@@ -114,7 +116,6 @@ def play(url: str, name: str, n_workers: int, seconds: float, start: Any, result
     start.wait()  # until the server's time has been read
     for *_, worker in due:
         worker.storage.flush()
-    ledger.close()
     connections.close()
 
 

@@ -1,11 +1,11 @@
-"""How far a study is. Each of its trials is looked at until it has ended, and never again."""
+"""How far a study is. A process looks at each of its trials until it has ended, and never again."""
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -32,75 +32,46 @@ class Budget:
         return self.counted - self.running
 
 
-class TrialRow(NamedTuple):
-    """A trial as `sql.READ_BUDGET` returns it. loss: its value, negated where it is to be maximized."""
-
-    trial_id: int
-    number: int
-    state: str
-    lost: bool
-    continued: bool
-    seconds: float | None
-    loss: float | None
-
-
 @dataclass
 class Tally:
-    """What the trials amount to whose id is at most `after`; all of them have ended.
+    """What a process knows of a study's trials: of those with an id up to `after`, all but the `unfinished` have ended.
 
-    failed: the numbers of those that failed since one was complete or pruned.
+    good: the numbers of those that are complete or pruned, rising; failed: of those that failed and count, for no
+    continuation took their place. best: the loss and the number of the best one. seconds: of all that ended.
     """
 
     after: int = -1
-    counted: int = 0
-    running: int = 0
-    seconds: float = 0.0
-    least_loss: float | None = None
-    since_best: int = 0
+    unfinished: list[int] = field(default_factory=list)
+    good: list[int] = field(default_factory=list)
     failed: list[int] = field(default_factory=list)
+    best: tuple[float, int] | None = None
+    seconds: float = 0.0
 
-    def with_trials(self, trials: Sequence[TrialRow]) -> Tally:
-        """Return the tally with more trials, given by rising id."""
-        more = copy(self)
-        for trial in trials:
-            more._add(trial)
-        return more
+    def budget(self, rows: Sequence[Sequence[Any]]) -> Budget:
+        """Return the budget from what `sql.READ_BUDGET` returned for this tally, and take in what it says."""
+        if not rows:
+            return Budget()
+        n_trials, stop, forgiven, newest, unfinished, running, running_s, lost, ended = rows[0]
+        for number, state, continued, seconds, loss in ended or ():
+            self._add(number, state, continued, seconds, loss)
+        self.after, self.unfinished = max(self.after, newest or -1), unfinished or []
+        last_good = self.good[-1] if self.good else -1
+        return Budget(
+            n_trials=n_trials,
+            counted=len(self.good) + len(self.failed) + running,
+            running=running,
+            stop=stop,
+            failures_in_a_row=len(self.failed) - bisect_right(self.failed, max(forgiven, last_good)),
+            since_best=len(self.good) - bisect_right(self.good, self.best[1]) if self.best else 0,
+            device_hours=(self.seconds + running_s) / 3600,
+            lost=tuple(lost or ()),
+        )
 
-    def _add(self, trial: TrialRow) -> None:
-        self.after = trial.trial_id
-        if trial.state == "WAITING":
-            return
-        self.seconds += trial.seconds or 0.0
-        # A trial does not count when a continuation took its place.
-        self.counted += not trial.continued
-        self.running += trial.state == "RUNNING"
-        if trial.state in ("COMPLETE", "PRUNED"):
-            self.failed = []
-            self.since_best += self.least_loss is not None
-        elif trial.state == "FAIL" and not trial.continued:
-            self.failed = [*self.failed, trial.number]
-        least = self.least_loss
-        if trial.state == "COMPLETE" and trial.loss is not None and (least is None or trial.loss < least):
-            self.least_loss, self.since_best = trial.loss, 0
-
-
-def budget_from(rows: Sequence[Sequence[Any]], ended: Tally) -> tuple[Budget, Tally]:
-    """Return the budget, and the tally to go on from, from what `sql.READ_BUDGET` returned for the tally `ended`."""
-    if not rows:
-        return Budget(), Tally()
-    n_trials, stop, forgiven = rows[0][:3]
-    trials = [TrialRow(*row[3:]) for row in rows if row[3] is not None]
-    n_ended = next((n for n, trial in enumerate(trials) if trial.state in ("RUNNING", "WAITING")), len(trials))
-    ended = ended.with_trials(trials[:n_ended])
-    now = ended.with_trials(trials[n_ended:])
-    budget = Budget(
-        n_trials=n_trials,
-        counted=now.counted,
-        running=now.running,
-        stop=stop,
-        failures_in_a_row=sum(number > forgiven for number in now.failed),
-        since_best=now.since_best,
-        device_hours=now.seconds / 3600,
-        lost=tuple(trial.trial_id for trial in trials if trial.lost),
-    )
-    return budget, ended
+    def _add(self, number: int, state: str, continued: bool, seconds: float | None, loss: float | None) -> None:
+        self.seconds += seconds or 0.0
+        if state != "FAIL":
+            insort(self.good, number)
+        elif not continued:
+            insort(self.failed, number)
+        if state == "COMPLETE" and loss is not None and (self.best is None or (loss, number) < self.best):
+            self.best = loss, number

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ import psycopg2
 
 from studies.names import CONTINUED_BY, REASON
 from studies.storage import sql
-from studies.storage.budget import Budget, Tally, budget_from
+from studies.storage.budget import Budget, Tally
 from studies.storage.connections import Connections, WhileWaiting
 
 
@@ -52,7 +53,8 @@ class Ledger:
     ) -> None:
         self.lease_s = lease_s
         self._connections = Connections(url, wait_s, while_waiting)
-        self._ended: dict[int, tuple[int, Tally]] = {}  # by study: what was counted, and connections lost until then
+        self._tallies: dict[int, tuple[int, Tally]] = {}  # by study: connections lost until then, and what was seen
+        self._lock = threading.Lock()
         if self.read(sql.HAS_LEDGER) == [(False,)]:
             with self.alone("ledger"):
                 self.read(sql.CREATE_LEDGER)
@@ -77,16 +79,14 @@ class Ledger:
 
     def budget(self, study_id: int) -> Budget:
         """Return how far the study is."""
-        ended = self._counted(study_id)
-        rows = self.read(sql.READ_BUDGET, {"study": study_id, "after": ended.after, "lease": self.lease_s})
-        budget, ended = budget_from(rows, ended)
-        self._ended[study_id] = self._connections.n_lost, ended
-        return budget
-
-    def _counted(self, study_id: int) -> Tally:
-        """Return what the trials amount to that need not be read again. A server that crashed may take ends back."""
-        n_lost, ended = self._ended.get(study_id, (-1, Tally()))
-        return ended if n_lost == self._connections.n_lost else Tally()
+        with self._lock:
+            n_lost, tally = self._tallies.get(study_id, (-1, Tally()))
+            if n_lost != self._connections.n_lost:  # a server that crashed may have taken ends back
+                n_lost, tally = self._connections.n_lost, Tally()
+            given = {"study": study_id, "after": tally.after, "unfinished": tally.unfinished, "lease": self.lease_s}
+            rows = self.read(sql.READ_BUDGET, given)
+            self._tallies[study_id] = n_lost, tally
+            return tally.budget(rows)
 
     @contextmanager
     def alone(self, what: str) -> Iterator[None]:

@@ -183,28 +183,41 @@ ON CONFLICT (study_id) DO UPDATE SET n_trials = excluded.n_trials, stop = NULL, 
 
 REQUEST_STOP = "UPDATE studies.control SET stop = coalesce(stop, %(why)s) WHERE study_id = %(study)s"
 
-# The study's trials after those that were seen to have ended, for `budget.budget_from`. A running one is lost when the
-# worker that claimed it has ended or its lease is over; one of another Optuna program has no worker here. MATERIALIZED,
-# for else what is asked about each row outweighs how it is found; not EXISTS, for which PostgreSQL would read the
-# attributes of all trials.
+# What became of the study's trials that are new, or had not ended when they were last seen, for `budget.Tally`. The new
+# are looked for by id, at the first time by study; see `functions` for what `+ 0` and OFFSET 0 are for. A running one
+# is lost when the worker that claimed it has ended or its lease is over; one of another Optuna program has no worker
+# here. A loss is a value, negated where it is to be maximized.
 READ_BUDGET = """
-WITH new AS MATERIALIZED (
-    SELECT trial_id, study_id, number, state, datetime_start, datetime_complete
-    FROM trials WHERE study_id = %(study)s AND trial_id > %(after)s)
-SELECT c.n_trials, c.stop, c.forgiven, t.trial_id, t.number, t.state::text,
-    t.state = 'RUNNING' AND coalesce((
+WITH seen AS MATERIALIZED (
+    SELECT * FROM trials WHERE %(after)s < 0 AND study_id = %(study)s
+    UNION ALL
+    SELECT * FROM trials
+    WHERE %(after)s >= 0 AND trial_id > %(after)s AND trial_id < 2147483647 AND study_id + 0 = %(study)s
+    UNION ALL
+    SELECT t.* FROM unnest(%(unfinished)s::int[]) w (trial_id), LATERAL (
+        SELECT * FROM trials WHERE trial_id = w.trial_id OFFSET 0) t),
+running AS MATERIALIZED (SELECT trial_id, datetime_start FROM seen WHERE state = 'RUNNING'),
+ended AS (
+    SELECT number, state,
+        state = 'FAIL' AND coalesce((
+            SELECT true FROM trial_user_attributes a
+            WHERE a.trial_id = t.trial_id AND a.key = 'continued_by'), false) AS continued,
+        extract(epoch FROM datetime_complete - datetime_start)::float8 AS seconds,
+        CASE WHEN state = 'COMPLETE' THEN (
+            SELECT CASE d.direction WHEN 'MAXIMIZE' THEN -v.value ELSE v.value END
+            FROM trial_values v JOIN study_directions d ON d.study_id = t.study_id AND d.objective = v.objective
+            WHERE v.trial_id = t.trial_id AND v.objective = 0) END AS loss
+    FROM seen t WHERE state NOT IN ('RUNNING', 'WAITING'))
+SELECT n_trials, stop, forgiven,
+    (SELECT max(trial_id) FROM seen),
+    (SELECT array_agg(trial_id) FROM seen WHERE state IN ('RUNNING', 'WAITING')),
+    (SELECT count(*) FROM running),
+    (SELECT coalesce(sum(extract(epoch FROM now() AT TIME ZONE 'UTC' - datetime_start)), 0)::float8 FROM running),
+    (SELECT array_agg(r.trial_id) FROM running r WHERE (
         SELECT bool_and(w.ended_at IS NOT NULL OR w.heartbeat_at <= now() - make_interval(secs => %(lease)s))
-        FROM studies.workers w WHERE w.trial_id = t.trial_id), false),
-    coalesce((
-        SELECT true FROM trial_user_attributes a
-        WHERE a.trial_id = t.trial_id AND a.key = 'continued_by'), false),
-    extract(epoch FROM coalesce(t.datetime_complete, now() AT TIME ZONE 'UTC') - t.datetime_start)::float8,
-    (SELECT CASE d.direction WHEN 'MAXIMIZE' THEN -v.value ELSE v.value END
-     FROM trial_values v JOIN study_directions d ON d.study_id = t.study_id AND d.objective = v.objective
-     WHERE v.trial_id = t.trial_id AND v.objective = 0)
-FROM studies.control c LEFT JOIN new t ON t.study_id = c.study_id
-WHERE c.study_id = %(study)s
-ORDER BY t.trial_id"""
+        FROM studies.workers w WHERE w.trial_id = r.trial_id)),
+    (SELECT json_agg(json_build_array(number, state, continued, seconds, loss)) FROM ended)
+FROM studies.control WHERE study_id = %(study)s"""
 
 # What is found out about trials after they ended; what is the same is not written.
 ANNOTATE = """

@@ -143,7 +143,7 @@ def test_what_is_counted_on_is_what_is_counted_anew(
         if asked:
             ledger.budget(study_id)
     now, hours = ledger.budget(study_id), "device_hours"
-    ledger._ended.clear()
+    ledger._tallies.clear()
     anew = ledger.budget(study_id)
     assert dataclasses.replace(now, **{hours: 0.0}) == dataclasses.replace(anew, **{hours: 0.0})
     assert now.device_hours == pytest.approx(anew.device_hours, abs=1e-4)

@@ -430,7 +430,16 @@ def test_plain_statements_use_an_index(storage: PostgresStorage, many_trials: in
     given = storage._study(many_trials).seen()
     given |= {"trial_id": given["after"], "name": "x", "start": datetime.now(), "grace_s": 60, "key": "k", "value": "1"}
     given |= {"study": many_trials, "trial": given["after"], "worker": 1, "lease": 60, "numbers": [7], "keys": ["k"]}
-    given |= {"values": ["1"], "n": 5, "why": "", "host": "h", "pid": 1, "device": "cpu", "directions": ["MINIMIZE"]}
+    given |= {
+        "values": ["1"],
+        "unfinished": [given["after"]],
+        "n": 5,
+        "why": "",
+        "host": "h",
+        "pid": 1,
+        "device": "cpu",
+        "directions": ["MINIMIZE"],
+    }
     given |= {"again": True, "params": "{}", "reason": '"lost"', "reason_key": "reason", "link_key": "continued_by"}
 
     def plan(text: str, setting: str) -> str:
