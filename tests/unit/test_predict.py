@@ -66,7 +66,8 @@ def pictures() -> Any:
 def digits() -> Any:
     params = defaults(mnist_target)
     torch.manual_seed(0)
-    return mnist_target.predictor(params, {"target": 3}, perceptron(params).state_dict(), device="cpu")
+    fitted = {"target": 3, "pixels": list(range(100, 700))}
+    return mnist_target.predictor(params, fitted, perceptron(params, 600).state_dict(), device="cpu")
 
 
 @pytest.fixture(scope="module")
