@@ -92,9 +92,8 @@ def timed(loop: str, objective: Objective, data: Any, given: Mapping[str, Any], 
     """Return examples a second, and the metrics after the last epoch."""
     with nullcontext() if loop == "ours" else patch.object(mnist_target, "lit_pixels", all_pixels):
         training, params = started(objective, data, given, seed)
-    inputs, target = (
-        torch.cat(parts) for parts in zip(*training._batches(torch.Generator().manual_seed(seed)), strict=True)
-    )
+    batches = training._batches(torch.Generator().manual_seed(seed))
+    inputs, target = map(torch.cat, zip(*((rows.clone(), answers) for rows, answers in batches), strict=True))
     optimizer = authors_optimizer(training.model, params)
     torch.manual_seed(seed)
     loader = DataLoader(TensorDataset(inputs, target), batch_size=params["batch_size"], shuffle=True)

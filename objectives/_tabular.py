@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from objectives._dropout import Dropout, scaled_mask
 from objectives._fit import Fit
 
-POOL_ROWS = 8192
+POOL_BYTES = {"cpu": 2**19, "cuda": 2**28}  # on a CPU so few that they stay in the core's own cache
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # torch's defaults for Adam
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"sigmoid": nn.Sigmoid, "relu": nn.ReLU}
@@ -29,25 +29,45 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {"sigmoid": nn.Sigmoid, "relu": nn.ReL
 
 @dataclass(frozen=True)
 class Table:
-    """Rows on the device. inputs [n, k], target [n]. decode: from stored inputs [m, k] to what the model takes."""
+    """Rows on the device. inputs [n, k], target [n]. scale: what the model takes is inputs times this, as floats.
+
+    Rows are gathered and scaled many at a time, into memory that stays: a batch is a part of it, which costs no copy.
+    """
 
     inputs: Tensor
     target: Tensor
-    decode: Callable[[Tensor], Tensor] = lambda inputs: inputs
+    scale: float | None = None
 
     def shuffled(self, batch_size: int, order: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield inputs [m, k] and target [m] of every row once, in random batches.
 
-        Rows are gathered and decoded for many batches at once; a batch is then a slice, which costs no copy.
+        A batch's inputs are a part of a pool of rows, and gone when the next batch is asked for.
         """
         permutation = torch.randperm(len(self.target), generator=order).to(self.target.device)
-        for rows in torch.split(permutation, max(1, POOL_ROWS // batch_size) * batch_size):
-            inputs, target = self.decode(self.inputs.index_select(0, rows)), self.target.index_select(0, rows)
-            yield from zip(torch.split(inputs, batch_size), torch.split(target, batch_size), strict=True)
+        target = self.target.index_select(0, permutation)
+        n_rows = max(1, self._n_rows() // batch_size) * batch_size
+        pool, stored = self._empty(n_rows, torch.float32), self._empty(n_rows, self.inputs.dtype)
+        for rows, answers in zip(torch.split(permutation, n_rows), torch.split(target, n_rows), strict=True):
+            inputs = pool[: len(rows)]
+            if self.scale is None:
+                torch.index_select(self.inputs, 0, rows, out=inputs)
+            else:
+                inputs.copy_(torch.index_select(self.inputs, 0, rows, out=stored[: len(rows)])).mul_(self.scale)
+            yield from zip(torch.split(inputs, batch_size), torch.split(answers, batch_size), strict=True)
 
     def answers(self, model: nn.Module) -> Tensor:
         """Return the model's answer [n] to every row, in order."""
-        return torch.cat([model(self.decode(inputs)) for inputs in torch.split(self.inputs, POOL_ROWS)])
+        parts = torch.split(self.inputs, self._n_rows())
+        if self.scale is None:
+            return torch.cat([model(part) for part in parts])
+        pool = self._empty(len(parts[0]), torch.float32)
+        return torch.cat([model(pool[: len(part)].copy_(part).mul_(self.scale)) for part in parts])
+
+    def _n_rows(self) -> int:
+        return max(1, POOL_BYTES[self.inputs.device.type] // (4 * self.inputs.shape[1]))
+
+    def _empty(self, n_rows: int, dtype: torch.dtype) -> Tensor:
+        return torch.empty(n_rows, self.inputs.shape[1], dtype=dtype, device=self.inputs.device)
 
 
 class Loss(ABC):

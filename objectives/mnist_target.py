@@ -59,6 +59,7 @@ from objectives._predict import DECIMALS, batches, file_of, is_named, open_lines
 from objectives._tabular import Loss, Perceptron, PerceptronFit, Table
 
 SIDE = 28
+SCALE = 1 / 255
 PREDICT_BATCH = 1024
 EXPECTED = "a picture, a directory of them, a .csv of 784 pixels a line, or a file of MNIST's own"
 
@@ -140,16 +141,11 @@ def perceptron(params: Mapping[str, Any], n_pixels: int) -> Perceptron:
     return Perceptron(n_pixels, params["hidden_layers"], params["activation"], params["dropout"])
 
 
-def scaled(pixels: Tensor) -> Tensor:
-    """Return pixels uint8 [n, k] as the model takes them."""
-    return pixels.float().mul_(1 / 255)
-
-
 def table(data: Digits, role: str, lit: NDArray[np.intp], device: str) -> Table:
     """Return the lit pixels of a role's images on the device, a byte a pixel until a batch is made of them."""
     images = getattr(data, role)
-    pixels, target = torch.from_numpy(images.pixels[:, lit]), torch.from_numpy(images.is_target)
-    return Table(pixels.to(device), target.float().to(device), scaled)
+    pixels, target = torch.from_numpy(images.pixels.take(lit, axis=1)), torch.from_numpy(images.is_target)
+    return Table(pixels.to(device), target.float().to(device), SCALE)
 
 
 class DigitPredictor:
@@ -167,9 +163,9 @@ class DigitPredictor:
         MNIST's own files of images do, too. Each is answered yes (it is the target) or no, and how likely yes is.
         """
         for batch in batches(read_images(source), PREDICT_BATCH):
-            pixels = torch.from_numpy(np.stack([each for _, each in batch])[:, self._lit]).to(self._device)
+            pixels = torch.from_numpy(np.stack([each for _, each in batch]).take(self._lit, axis=1)).to(self._device)
             with torch.inference_mode():
-                likely = self._model(scaled(pixels)).sigmoid().tolist()
+                likely = self._model(pixels.float().mul_(SCALE)).sigmoid().tolist()
             for (name, _), probability in zip(batch, likely, strict=True):
                 answer = "yes" if probability > 0.5 else "no"
                 yield {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from sklearn.metrics import average_precision_score, balanced_accuracy_score, pr
 
 from objectives._fit import Fit, seeded
 from objectives._metrics import average_precision, binary, r_squared
-from objectives._tabular import Gradients, Loss, Perceptron, PerceptronFit, SquaredError, Table
+from objectives._tabular import POOL_BYTES, Gradients, Loss, Perceptron, PerceptronFit, SquaredError, Table
 from objectives.mnist_target import LOSSES
 
 EVERY_LOSS = [SquaredError(), *(kind(weight) for kind in LOSSES.values() for weight in (1.0, 7.0))]
@@ -103,14 +104,26 @@ def test_weights_loaded_into_the_model_are_those_that_are_trained() -> None:
     assert torch.equal(whole, torch.ones_like(whole))
 
 
-@given(n=st.integers(1, 300), batch_size=st.integers(1, 120))
+class Sum(torch.nn.Module):
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return inputs.sum(1)
+
+
+@given(n=st.integers(1, 300), batch_size=st.integers(1, 120), pool_bytes=st.integers(1, 2000), scaled=st.booleans())
 @settings(max_examples=50)
-def test_an_epoch_has_every_row_once(n: int, batch_size: int) -> None:
-    table = Table(torch.arange(n)[:, None].float(), torch.arange(n).float())
-    batches = list(table.shuffled(batch_size, torch.Generator().manual_seed(n)))
+def test_an_epoch_has_every_row_once(n: int, batch_size: int, pool_bytes: int, scaled: bool) -> None:
+    target = torch.arange(n).float()
+    stored = torch.arange(n)[:, None].to(torch.int16 if scaled else torch.float32)
+    table = Table(stored, target, 0.5 if scaled else None)
+    with patch.dict(POOL_BYTES, cpu=pool_bytes):
+        order = torch.Generator().manual_seed(n)
+        batches = [(inputs.clone(), target) for inputs, target in table.shuffled(batch_size, order)]
+        answers = table.answers(Sum())
+    scale = 0.5 if scaled else 1.0
     assert all(len(target) == batch_size for _, target in batches[:-1])
-    assert all(torch.equal(inputs[:, 0], target) for inputs, target in batches)
+    assert all(torch.equal(inputs[:, 0], target * scale) for inputs, target in batches)
     assert sorted(torch.cat([target for _, target in batches]).tolist()) == list(range(n))
+    assert torch.equal(answers, target * scale)
 
 
 scores = st.lists(st.tuples(st.booleans(), st.integers(-3, 3)), min_size=2, max_size=60).filter(
