@@ -94,7 +94,7 @@ def test_a_confirmation_killed_while_it_queues(storage: Storage, monkeypatch: py
     chosen = confirm.choose(report, 2)
     assert [trial.published for trial in chosen] == [None, None, 0]
     say = list[str]().append
-    joining = partial(confirm._join, report, wanted, chosen, 4, storage, DESCRIBED, say)
+    joining = partial(confirm._join, confirm.Plan(report, chosen, 2, 4), wanted, storage, DESCRIBED, say)
     with monkeypatch.context() as patched:
         die_after(patched, 5)
         with pytest.raises(Killed):
@@ -112,7 +112,7 @@ def test_a_confirmation_killed_while_it_queues(storage: Storage, monkeypatch: py
     assert len(pairs) == 12
     assert not {seed for _, seed in pairs} & {trial.attributes[SEED] for trial in report.trials}
     with pytest.raises(DataChanged, match="data: stored"):
-        confirm._join(report, wanted, chosen, 4, storage, OTHER_DATA, say)
+        confirm._join(confirm.Plan(report, chosen, 2, 4), wanted, storage, OTHER_DATA, say)
 
 
 def test_other_data_are_another_version(storage: Storage) -> None:
