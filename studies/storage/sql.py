@@ -184,9 +184,9 @@ ON CONFLICT (study_id) DO UPDATE SET n_trials = excluded.n_trials, stop = NULL, 
 REQUEST_STOP = "UPDATE studies.control SET stop = coalesce(stop, %(why)s) WHERE study_id = %(study)s"
 
 # What became of the study's trials that are new, or had not ended when they were last seen, for `budget.Tally`. The new
-# are looked for by id, at the first time by study; see `functions` for what `+ 0` and OFFSET 0 are for. A running one
-# is lost when the worker that claimed it has ended or its lease is over; one of another Optuna program has no worker
-# here. A loss is a value, negated where it is to be maximized.
+# are looked for by id, at the first time by study; see `functions` for what `+ 0` is for. A running one is lost when
+# the worker that claimed it has ended or its lease is over; one of another Optuna program has no worker here. A loss is
+# a value, negated where it is to be maximized.
 READ_BUDGET = """
 WITH seen AS MATERIALIZED (
     SELECT * FROM trials WHERE %(after)s < 0 AND study_id = %(study)s
@@ -194,8 +194,7 @@ WITH seen AS MATERIALIZED (
     SELECT * FROM trials
     WHERE %(after)s >= 0 AND trial_id > %(after)s AND trial_id < 2147483647 AND study_id + 0 = %(study)s
     UNION ALL
-    SELECT t.* FROM unnest(%(unfinished)s::int[]) w (trial_id), LATERAL (
-        SELECT * FROM trials WHERE trial_id = w.trial_id OFFSET 0) t),
+    SELECT * FROM trials WHERE trial_id = ANY(%(unfinished)s::int[])),
 running AS MATERIALIZED (SELECT trial_id, datetime_start FROM seen WHERE state = 'RUNNING'),
 ended AS (
     SELECT number, state,
@@ -213,9 +212,9 @@ SELECT n_trials, stop, forgiven,
     (SELECT array_agg(trial_id) FROM seen WHERE state IN ('RUNNING', 'WAITING')),
     (SELECT count(*) FROM running),
     (SELECT coalesce(sum(extract(epoch FROM now() AT TIME ZONE 'UTC' - datetime_start)), 0)::float8 FROM running),
-    (SELECT array_agg(r.trial_id) FROM running r WHERE (
-        SELECT bool_and(w.ended_at IS NOT NULL OR w.heartbeat_at <= now() - make_interval(secs => %(lease)s))
-        FROM studies.workers w WHERE w.trial_id = r.trial_id)),
+    (SELECT array_agg(w.trial_id) FROM studies.workers w
+     WHERE w.trial_id = ANY(ARRAY(SELECT trial_id FROM running))
+        AND (w.ended_at IS NOT NULL OR w.heartbeat_at <= now() - make_interval(secs => %(lease)s))),
     (SELECT json_agg(json_build_array(number, state, continued, seconds, loss)) FROM ended)
 FROM studies.control WHERE study_id = %(study)s"""
 
