@@ -46,7 +46,7 @@ def test_two_launchers_and_a_worker_share_one_exact_study(team: Studies, tcp_ser
         _, joined = worker.communicate(timeout=120)
         if worker.returncode == 0:
             break
-        assert "has no trial in this storage yet" in joined, joined
+        assert "No study is named 'parabola', in the catalog or in this storage" in joined, joined
     for launcher in launchers:
         _, stderr = launcher.communicate(timeout=180)
         assert launcher.returncode == 0, stderr
