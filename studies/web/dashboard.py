@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any
-from wsgiref.simple_server import WSGIRequestHandler, make_server
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from studies.artifacts import ARTIFACT
 from studies.errors import WrongInput
@@ -46,6 +47,17 @@ class _Storage(PostgresStorage):
         )
 
 
+class _Server(ThreadingMixIn, WSGIServer):
+    """A thread for each request: who is slow to ask keeps nobody waiting.
+
+    And the main thread, which hears the signals, is never within a request: wsgiref would take a KeyboardInterrupt
+    there for an error of the page, and go on.
+    """
+
+    daemon_threads = True
+    block_on_close = False
+
+
 def application(storage: Storage, artifacts: Store) -> WSGIApplication:
     """Return the dashboard."""
     import optuna_dashboard
@@ -63,7 +75,7 @@ def serve(storage: Storage, host: str, port: int, artifacts: Store, say: Callabl
             """Log nothing: the page asks every few seconds."""
 
     try:
-        server = make_server(host, port, application(storage, artifacts), handler_class=Quiet)
+        server = make_server(host, port, application(storage, artifacts), _Server, Quiet)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise WrongInput(reason=f"Cannot serve on {host}:{port} ({reason}); choose another with --port.") from None
