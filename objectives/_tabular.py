@@ -64,7 +64,8 @@ class Table:
         return torch.cat([model(pool[: len(part)].copy_(part).mul_(self.scale)) for part in parts])
 
     def _n_rows(self) -> int:
-        return max(1, POOL_BYTES[self.inputs.device.type] // (4 * self.inputs.shape[1]))
+        n_rows = POOL_BYTES[self.inputs.device.type] // (4 * self.inputs.shape[1])
+        return max(1, min(n_rows, len(self.inputs)))
 
     def _empty(self, n_rows: int, dtype: torch.dtype) -> Tensor:
         return torch.empty(n_rows, self.inputs.shape[1], dtype=dtype, device=self.inputs.device)

@@ -22,7 +22,7 @@ import psycopg2
 from studies.names import CONTINUED_BY, REASON
 from studies.storage import sql
 from studies.storage.budget import Budget, Tally
-from studies.storage.connections import Connections, WhileWaiting
+from studies.storage.connections import Connections, Statement, WhileWaiting
 
 
 @dataclass(frozen=True)
@@ -79,13 +79,19 @@ class Ledger:
 
     def budget(self, study_id: int) -> Budget:
         """Return how far the study is."""
-        with self._lock:
-            n_lost, tally = self._tallies.get(study_id, (-1, Tally()))
+        tally = Tally()
+
+        def statement() -> Statement:
+            nonlocal tally
+            n_lost, tally = self._tallies.get(study_id, (-1, tally))
             if n_lost != self._connections.n_lost:  # a server that crashed may have taken ends back
-                n_lost, tally = self._connections.n_lost, Tally()
+                tally = Tally()
+                self._tallies[study_id] = self._connections.n_lost, tally
             given = {"study": study_id, "after": tally.after, "unfinished": tally.unfinished, "lease": self.lease_s}
-            rows = self.read(sql.READ_BUDGET, given)
-            self._tallies[study_id] = n_lost, tally
+            return sql.READ_BUDGET, given
+
+        with self._lock:
+            rows = self._connections.run(statement)
             return tally.budget(rows)
 
     @contextmanager
