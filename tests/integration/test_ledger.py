@@ -6,9 +6,11 @@ import dataclasses
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import optuna
+import psycopg2
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -195,3 +197,16 @@ def test_people_who_launch_a_study_at_once_join_one(database_url: str, storage: 
     assert storage.ledger.budget(joined.pop()[0]).n_trials == 9
     join(spec.model_copy(update={"name": "other"}), Start(), storage, Description(declared, {}), print)
     assert get(storage, "other").user_attrs[UID] != get(storage, "shared").user_attrs[UID]
+
+
+def test_an_end_that_a_crash_took_back_is_none(storage: Storage, study: optuna.Study) -> None:
+    """As if the server had forgotten an end that was not on its disk yet, and the connection broke."""
+    worker = storage.ledger.enter(study._study_id, "cpu")
+    study.tell(optuna.Trial(study, claim(storage, study, worker)), 1.0)
+    assert storage.ledger.budget(study._study_id).running == 0
+    with closing(psycopg2.connect(storage.url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("UPDATE trials SET state = 'RUNNING'")
+        cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                       " WHERE datname = current_database() AND pid <> pg_backend_pid()")  # fmt: skip
+    budget = storage.ledger.budget(study._study_id)
+    assert (budget.running, budget.done) == (1, 0)
