@@ -74,7 +74,7 @@ class Cnn(TitleClassifier):
         super().__init__()
         self.filter_lengths: list[int] = params["filter_lengths"]
         width = EMBEDDING_WIDTH if weight is None else weight.shape[1]
-        self.embedding = RowEmbedding(n_words, width, pad=pad, frozen=params["freeze_embeddings"], weight=weight)
+        self.embedding = RowEmbedding(n_words, width, pad=pad, weight=weight)
         convolutions = [nn.Conv1d(width, params["n_filters"], length) for length in self.filter_lengths]
         # The filters as [width, length, n_filters]: what a word adds to a window when it stands at each place of it.
         self.filters = nn.ParameterList(layer.weight.detach().permute(1, 2, 0).contiguous() for layer in convolutions)

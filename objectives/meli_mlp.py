@@ -71,12 +71,12 @@ class Mlp(TitleClassifier):
         super().__init__()
         self.pooling = params["pooling"]
         width = EMBEDDING_WIDTH if weight is None else weight.shape[1]
-        self.embedding = RowEmbedding(n_words, width, pad=pad, frozen=params["freeze_embeddings"], weight=weight)
+        self.embedding = RowEmbedding(n_words, width, pad=pad, weight=weight)
         self.head = head(width, params["hidden_layers"], params["dropout"], n_classes, activation=params["activation"])
 
     def forward(self, words: Tensor, lengths: Tensor) -> Tensor:
         """See the class. Padding adds nothing to the sum and does not count in the mean."""
-        if self.training and not self.embedding.frozen:
+        if self.embedding.learns:
             rows, place = self.embedding(words)  # [n_distinct, width], [n, longest]
         else:
             rows, place = self.embedding.weight, words  # the same sums, and nothing to be updated

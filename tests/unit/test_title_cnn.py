@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import nn
 
-from objectives._rows import RowEmbedding, RowOptimizer
 from objectives.meli_cnn import Cnn, LargestWindow
 
 PARAMS: dict[str, Any] = {
@@ -56,28 +55,3 @@ def test_gradients_are_right() -> None:
     place = torch.randint(0, 6, (5, 7))
     n_windows = torch.tensor([1, 2, 5, 3, 4])
     assert torch.autograd.gradcheck(lambda p: LargestWindow.apply(p, place, n_windows), (parts,))
-
-
-@pytest.mark.parametrize("kind", ["adam", "rmsprop", "sgd"])
-@pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_the_row_optimizer_is_torchs_when_every_row_is_touched(kind: str, momentum: float) -> None:
-    torch.manual_seed(0)
-    params = {"optimizer": kind, "learning_rate": 0.01, "weight_decay": 0.1, "momentum": momentum}
-    embedding = RowEmbedding(6, 4, pad=0, frozen=False)
-    dense = nn.Parameter(embedding.weight.clone())
-    ours = RowOptimizer(embedding, params)
-    options = {"lr": 0.01, "weight_decay": 0.1} | ({"momentum": momentum} if kind == "sgd" else {})
-    theirs = {"adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop, "sgd": torch.optim.SGD}[kind](
-        [dense], **options
-    )
-    words = torch.arange(1, 6)
-    for _ in range(5):
-        target = torch.randn(5, 4)
-        rows, place = embedding(words)
-        ((rows[place] - target) ** 2).sum().backward()
-        ours.step()
-        theirs.zero_grad()
-        ((dense[words] - target) ** 2).sum().backward()
-        theirs.step()
-    torch.testing.assert_close(embedding.weight[1:], dense.detach()[1:])
-    assert embedding.weight[0].abs().sum() == 0
