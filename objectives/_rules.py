@@ -10,7 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -75,26 +75,36 @@ class Adam(Rule):
         for in step s + 1.
         """
         mean, square = moments
-        n_missed = (now - last).double()
-        reach = _adams_reach(last.device)
-        ahead = reach[min(now, UNBIASED)] * (BETA_1 / math.sqrt(BETA_2)) ** n_missed
-        distance = -self.rate * (reach[last.clamp(max=UNBIASED)] - ahead)
-        root = square.sqrt().add_((EPSILON * (1 - BETA_2 ** (last + 1).double()).sqrt()).float())
-        rows.addcmul_(torch.div(mean, root, out=root), distance.float())
-        mean.mul_((BETA_1**n_missed).float())
-        square.mul_((BETA_2**n_missed).float())
+        tables = _adams_tables(last.device)
+        last, n_missed = last.clamp(max=UNBIASED), (now - last).clamp_(max=UNBIASED)
+        distance = (tables.reach[last] - tables.reach[min(now, UNBIASED)] * tables.ratio[n_missed]).mul_(-self.rate)
+        root = square.sqrt().add_(tables.epsilon[last])
+        rows.addcmul_(torch.div(mean, root, out=root), distance)
+        mean.mul_(tables.fade_1[n_missed])
+        square.mul_(tables.fade_2[n_missed])
+
+
+class _AdamsTables(NamedTuple):
+    """What `Adam.rest` needs for 0 to UNBIASED steps, each [UNBIASED + 1]: a power costs more than to look it up."""
+
+    reach: Tensor  # R(s): r (c(s+1) + R(s+1))
+    epsilon: Tensor  # of step s + 1, as it counts beside sqrt(v)
+    ratio: Tensor  # r^k
+    fade_1: Tensor  # b1^k
+    fade_2: Tensor
 
 
 @cache
-def _adams_reach(device: torch.device) -> Tensor:
-    """Return R(s) of `Adam.rest` for s of 0 to UNBIASED [UNBIASED + 1], doubles: R(s) = r (c(s+1) + R(s+1))."""
+def _adams_tables(device: torch.device) -> _AdamsTables:
+    steps = np.arange(UNBIASED + 2)
+    roots = np.sqrt(1 - BETA_2**steps)
     ratio = BETA_1 / math.sqrt(BETA_2)
-    steps = np.arange(1, UNBIASED + 1)
-    corrections = np.sqrt(1 - BETA_2**steps) / (1 - BETA_1**steps)
+    corrections = roots / np.maximum(1 - BETA_1**steps, EPSILON)
     reach = np.full(UNBIASED + 1, ratio / (1 - ratio))
     for step in range(UNBIASED - 1, -1, -1):
-        reach[step] = ratio * (corrections[step] + reach[step + 1])
-    return torch.from_numpy(reach).to(device)
+        reach[step] = ratio * (corrections[step + 1] + reach[step + 1])
+    columns = (reach, EPSILON * roots[1:], ratio ** steps[:-1], BETA_1 ** steps[:-1], BETA_2 ** steps[:-1])
+    return _AdamsTables(*(torch.from_numpy(column).float().to(device) for column in columns))
 
 
 class RmsProp(Rule):
