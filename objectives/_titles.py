@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from objectives._contract import DataError, PredictingObjective, Progress, Source, silent
 from objectives._data.lines import shown
-from objectives._data.titles import DATASETS, ORIGINS, Rows, Titles, encoder, load_titles, raw_files
+from objectives._data.titles import DATASETS, ORIGINS, UNK, Rows, Titles, encoder, load_titles, raw_files
 from objectives._data.titles_readers import records_of
 from objectives._data.tokens import Recipe
 from objectives._dropout import Dropout
@@ -147,7 +147,8 @@ class TitlePredictor:
     def predict(self, source: Source) -> Iterator[dict[str, Any]]:
         """INPUT is a product title, a file of titles, one a line, or a .csv with a column `title`.
 
-        Each is answered with its three likeliest categories.
+        Each is answered with its three likeliest categories, and with known_words, the share of its words that
+        occurred in training: where that is 0, the answer is the one to any title.
         """
         titles = ((title, self._encode(title)) for title in read_titles(source))
         for batch in batches(titles, SCORE_BATCH, lambda title: len(title[1]), PREDICT_WORDS):
@@ -160,8 +161,9 @@ class TitlePredictor:
             [(words, lengths, _)] = TitleBatches(rows, self._shortest, self._device).in_order(len(batch))
             with torch.inference_mode():
                 answers = likeliest(self._model(words, lengths), self._classes, "category")
-            for (title, _), answer in zip(batch, answers, strict=True):
-                yield {"title": title, **answer}
+            for (title, known), answer in zip(batch, answers, strict=True):
+                share = sum(word != UNK for word in known) / len(known)
+                yield {"title": title, **answer, "known_words": round(share, 2)}
 
 
 def read_titles(source: Source) -> Iterator[str]:

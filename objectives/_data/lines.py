@@ -87,6 +87,8 @@ class TextLines:
 
     def error(self, found: str, todo: str) -> DataError:
         """The error for what was found in the line last read, and what to do about it."""
+        if not self.number:
+            return DataError(f"{self.path} is empty; {todo}")
         return DataError(f"{self.path}, line {self.number}: {found}; {todo}")
 
 

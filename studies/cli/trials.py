@@ -146,6 +146,10 @@ def stop(name: StudyName, storage: StorageUrl = None) -> None:
         study = get(opened, name)
         study_id = study._study_id
         command = names.command(typed(opened, study.study_name))
+        budget = opened.ledger.budget(study_id)
+        if not budget.running and budget.done >= budget.n_trials:
+            typer.echo(f"{study.study_name} is done, all {budget.n_trials} trials of it: nothing to stop.", err=True)
+            return
         opened.ledger.request_stop(study_id, "`studies stop` was typed")
         alive = [worker for worker in opened.ledger.workers(study_id) if worker.alive]
     typer.echo(

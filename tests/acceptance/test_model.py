@@ -88,9 +88,9 @@ def test_from_a_study_to_answers_and_from_its_export_to_the_same_model(studies: 
     code, out, err = predict(studies, "moved", stdin=b"word01 word05\nword21 common1 word23\n")
     assert (code, err) == (0, "")
     header, *rows = [line.split("\t") for line in out.splitlines()]
-    assert header[:3] == ["title", "category", "probability"]
+    assert header[:3] + header[-1:] == ["title", "category", "probability", "known_words"]
     assert [row[0] for row in rows] == ["word01 word05", "word21 common1 word23"]
-    assert {cell for row in rows for cell in row[1::2]} == {"Category 0", "Category 1", "Category 2"}
+    assert {cell for row in rows for cell in row[1:-1:2]} == {"Category 0", "Category 1", "Category 2"}
     code, out, err = predict(studies, "moved", "word01 word05", "--json")
     assert json.loads(out) == pytest.approx(dict(zip(header, map(_number, rows[0]), strict=True)), abs=1e-5)
     code, out, err = predict(studies, "moved", stdin=b"word01\nword\xe9\nword21\n")

@@ -93,7 +93,9 @@ def refused(predictor: Any, source: Any) -> str:
 def test_titles_from_a_text_a_file_a_table_and_a_stream(titles: Any, tmp_path: Path) -> None:
     (one,) = titles.predict("cold fridge")
     assert one["title"] == "cold fridge"
-    assert set(one) == {"title", "category", "probability", "category_2", "probability_2"}
+    assert set(one) == {"title", "category", "probability", "category_2", "probability_2", "known_words"}
+    answers = titles.predict(stream(b"cold fridge\ncold zeppelin\nzeppelin\n"))
+    assert [answer["known_words"] for answer in answers] == [1, 0.5, 0]
     assert one["probability"] + one["probability_2"] == pytest.approx(1, abs=1e-5)
     (tmp_path / "titles.txt").write_bytes(b"\xef\xbb\xbfcold fridge\r\nphone\r\n")
     (tmp_path / "titles.txt.gz").write_bytes(gzip.compress(b"cold fridge\nphone"))
