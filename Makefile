@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: study test test-system chaos lint install install-test clean
+.PHONY: study test test-system test-root chaos lint install install-test clean
 
 study: install
 	$(BIN)/studies launch meli-cnn --workers 4
@@ -17,6 +17,10 @@ test: install-test
 # What no wheel brings: the report's page in a real Chromium, hundreds of workers behind a real PgBouncer.
 test-system: install-test
 	$(BIN)/python -m pytest tests/browser tests/pooler
+
+# What only root may do: a full disk under the server, a worker that the kernel kills for lack of memory.
+test-root: install-test
+	$(BIN)/python -m pytest tests/root
 
 # A study on two hosts is hurt for five minutes; nothing may be lost. As root with real networks and a real full disk.
 # `make test` has a short form of it.

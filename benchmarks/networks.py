@@ -199,6 +199,9 @@ class Proxy(threading.Thread):
                 # What nobody reads waits in the kernel, as if it were on its way for long.
                 for key, _ in self._selector.select(0.05) if self.mode != "cut" else ():
                     self._serve(key.fileobj)
+                if self.mode == "reset":
+                    for end in list(self._others):  # those that say nothing, too
+                        self._drop(end)
                 if self.mode == "cut":
                     threading.Event().wait(0.05)
             for end in list(self._others):
@@ -210,8 +213,7 @@ class Proxy(threading.Thread):
             if ready is self._listening:
                 self._accept(ready.accept()[0])
             elif ready in self._others:
-                data = b"" if self.mode == "reset" else ready.recv(CHUNK)
-                if data:
+                if data := ready.recv(CHUNK):
                     self._others[ready].sendall(data)
                 else:
                     self._drop(ready)

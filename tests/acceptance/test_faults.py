@@ -7,9 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-
-import pytest
+from contextlib import contextmanager
 
 from studies import study
 from studies.report.summary import read_report
@@ -167,33 +165,3 @@ def test_a_signal_after_a_stop_is_no_second_signal(studies: Studies) -> None:
         process.send_signal(signal.SIGTERM)
         finish(process, expect=130)
     assert {trial.reason for trial in report(studies).trials if trial.state == "fail"} == {"stopped"}
-
-
-def test_a_full_disk_under_the_embedded_server_is_named_and_loses_nothing(studies: Studies) -> None:
-    home = studies.directory / "home"
-    home.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=220m", "none", str(home)], check=False).returncode:
-        pytest.skip("this user may not mount a small disk")
-    filler = home / "filler"
-    studies.environment |= {"STUDIES_STORAGE_WAIT_S": "5", "STUDIES_LEASE_S": "3"}
-    try:
-        with running(studies, *SLOW) as (process, storage, _):
-            filler.touch()
-            while process.poll() is None:  # whatever it gives free is taken
-                with suppress(OSError), filler.open("ab", buffering=0) as file:
-                    while file.write(bytes(4096)):
-                        pass
-                if storage.server is not None and storage.server.answers():
-                    with suppress(OSError):
-                        kill_server(storage.server)
-                time.sleep(0.5)
-            stderr = finish(process, expect=3)
-            assert f"The disk of the PostgreSQL server in {home / 'postgres'} is full" in stderr
-            assert "No space left on device" in stderr
-            filler.unlink()
-        studies("launch", "./parabola.yaml", "--workers", "2", *SLOW)
-        assert counted(studies) == 8
-        assert all(len(trial.curve) == 5 for trial in report(studies).trials if trial.state == "complete")
-        EmbeddedServer(studies.settings).down()
-    finally:
-        subprocess.run(["umount", "--lazy", str(home)], check=True)

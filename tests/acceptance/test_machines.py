@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import resource
 import shutil
 import signal
 import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import psutil
 import pytest
@@ -188,92 +185,6 @@ def test_out_of_memory_teaches_counts_and_shows_its_traceback(machine: Studies) 
     dashboard.communicate(timeout=30)
 
 
-@pytest.fixture
-def memory_limit() -> Iterator[list[str]]:
-    """Yield what to put before a command so that it and its children get a gigabyte and no more."""
-    one, two = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
-    own = dict(line.split(":", 2)[1:] for line in Path("/proc/self/cgroup").read_text().split())
-    place, limit = (
-        (one / own["memory"][1:], "limit_in_bytes") if "memory" in own else (two / own.get("", "/")[1:], "max")
-    )
-    group = place / f"studies-{os.getpid()}"
-    try:
-        group.mkdir()
-    except OSError:
-        pytest.skip("this user may not limit memory")
-    try:
-        try:
-            (group / f"memory.{limit}").write_text(str(2**30))
-        except OSError:
-            pytest.skip("memory cannot be limited here")
-        yield ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(group / "cgroup.procs")]
-    finally:
-        wait_for(lambda: not (group / "cgroup.procs").read_text(), 30)
-        group.rmdir()
-
-
-def test_what_the_kernel_kills_for_lack_of_memory_teaches_too(machine: Studies, memory_limit: list[str]) -> None:
-    greedy = ("--set", "space.trouble=kernel", "--trials", "8", "--set", "limits.max_failures=8")
-    process = machine.start("launch", "./counted.yaml", *greedy, before=memory_limit)
-    _, stderr = process.communicate(timeout=120)
-    assert process.returncode == 0, stderr
-    found = report(machine, "counted").trials
-    failed = [trial for trial in found if trial.state == "fail"]
-    assert len(found) == 8  # none was tried again
-    assert len(failed) > 3  # more than the workers that may die
-    assert all(trial.params["x"] > 0 for trial in failed)
-    assert {trial.reason for trial in failed} == {"out_of_memory"}
-    assert stderr.count("was killed for lack of memory") == len(failed)
-    with open_storage(machine.settings) as storage:
-        told = {trial.number for trial in study.get(storage, "counted").trials if trial.constraints}
-    assert told == {trial.number for trial in failed}
-
-
-@contextmanager
-def small_disk(directory: Path) -> Iterator[Callable[[], None]]:
-    """Make the directory a disk that holds no megabyte; yield what makes room on it.
-
-    Root mounts a real one. Where that is not allowed, the kernel limits the size of a file: another error, EFBIG in
-    place of ENOSPC, in the same place.
-    """
-    directory.mkdir(parents=True)
-    mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "none", str(directory)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode == 0:
-        try:
-            room = ["mount", "-o", "remount,size=64m", str(directory)]
-            yield lambda: subprocess.run(room, check=True).check_returncode()
-        finally:
-            subprocess.run(["umount", "--lazy", str(directory)], check=True)
-        return
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (512 * 1024, before[1]))
-    try:
-        yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-def test_a_full_disk_costs_the_checkpoint_and_not_the_trial(machine: Studies) -> None:
-    small = machine.directory / "small"
-    machine.environment["STUDIES_ARTIFACTS"] = str(small)
-    large = ("--set", "space.kilobytes=1024", "--set", "space.trouble=memory")
-    with small_disk(small) as make_room:
-        (small / "filler").write_bytes(bytes(512 * 1024))
-        machine("launch", "./counted.yaml", *large, "--trials", "3")
-        found = report(machine, "counted").trials
-        states = {trial.number: trial.state for trial in found}
-        assert states == {trial.number: "fail" if trial.params["x"] > 0 else "complete" for trial in found}
-        failed, complete = (next(n for n, state in states.items() if state == kind) for kind in ("fail", "complete"))
-        assert f"trial {complete} goes on without a checkpoint: [Errno" in logs(machine)
-        assert f"the traceback of trial {failed} is not kept as an artifact: [Errno" in logs(machine)
-        assert found[failed].attributes["detail"] == "MemoryError: too large"
-        assert not list(small.rglob("*.*"))  # not even a part of one
-        make_room()
-        machine("launch", "./counted.yaml", *large, "--trials", "6")
-        assert counted_all(machine) == 6
-        assert list(small.rglob("*.safetensors"))
-
-
 def counted_all(machine: Studies) -> int:
     return len([trial for trial in report(machine, "counted").trials if trial.continued_by is None])
 
@@ -292,7 +203,7 @@ def contained(machine: Studies, *arguments: str) -> tuple[subprocess.Popen[str],
     Root may do that; others get a user namespace with it. Where a kernel allows neither, it runs as any process:
     everything but the special treatment of process 1 is tested still.
     """
-    allowed = [*CONTAINER] if os.geteuid() == 0 else [*CONTAINER, "--user", "--map-root-user"]
+    allowed = [*CONTAINER] if os.geteuid() == 0 else [*CONTAINER, "--user", "--map-current-user"]
     if shutil.which("unshare") is None or subprocess.run([*allowed, "true"], capture_output=True).returncode:
         process = machine.start(*arguments)
         return process, psutil.Process(process.pid)

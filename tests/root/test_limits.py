@@ -1,0 +1,120 @@
+"""What a machine can run out of, made real by root: the disk under the server, and memory."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from studies import study
+from studies.storage import open_storage
+from studies.storage.embedded import EmbeddedServer
+
+from ..acceptance.conftest import Studies, make_studies, studies
+from ..acceptance.test_faults import SLOW, finish, kill_server, running
+from ..acceptance.test_machines import counted_all, logs, machine, make_machine
+from ..acceptance.test_study import counted, report, wait_for
+
+__all__ = ["machine", "make_machine", "make_studies", "studies"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def root() -> None:
+    assert os.geteuid() == 0, "these tests mount a disk and limit memory; type: sudo make test-root"
+
+
+@contextmanager
+def disk(directory: Path, size: str) -> Iterator[None]:
+    """Make the directory a disk of this size."""
+    directory.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(directory)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(directory)], check=True)
+
+
+def test_a_full_disk_under_the_embedded_server_is_named_and_loses_nothing(studies: Studies) -> None:
+    home = studies.directory / "home"
+    filler = home / "filler"
+    studies.environment |= {"STUDIES_STORAGE_WAIT_S": "5", "STUDIES_LEASE_S": "3"}
+    with disk(home, "220m"):
+        with running(studies, *SLOW) as (process, storage, _):
+            filler.touch()
+            while process.poll() is None:  # whatever it gives free is taken
+                with suppress(OSError), filler.open("ab", buffering=0) as file:
+                    while file.write(bytes(4096)):
+                        pass
+                if storage.server is not None and storage.server.answers():
+                    with suppress(OSError):
+                        kill_server(storage.server)
+                time.sleep(0.5)
+            stderr = finish(process, expect=3)
+            assert f"The disk of the PostgreSQL server in {home / 'postgres'} is full" in stderr
+            assert "No space left on device" in stderr
+            filler.unlink()
+        studies("launch", "./parabola.yaml", "--workers", "2", *SLOW)
+        assert counted(studies) == 8
+        assert all(len(trial.curve) == 5 for trial in report(studies).trials if trial.state == "complete")
+        EmbeddedServer(studies.settings).down()
+
+
+def test_a_full_disk_costs_the_checkpoint_and_not_the_trial(machine: Studies) -> None:
+    small = machine.directory / "small"
+    machine.environment["STUDIES_ARTIFACTS"] = str(small)
+    large = ("--set", "space.kilobytes=1024", "--set", "space.trouble=memory")
+    with disk(small, "512k"):
+        (small / "filler").write_bytes(bytes(512 * 1024))
+        machine("launch", "./counted.yaml", *large, "--trials", "3")
+        found = report(machine, "counted").trials
+        states = {trial.number: trial.state for trial in found}
+        assert states == {trial.number: "fail" if trial.params["x"] > 0 else "complete" for trial in found}
+        failed, complete = (next(n for n, state in states.items() if state == kind) for kind in ("fail", "complete"))
+        assert f"trial {complete} goes on without a checkpoint: [Errno" in logs(machine)
+        assert f"the traceback of trial {failed} is not kept as an artifact: [Errno" in logs(machine)
+        assert found[failed].attributes["detail"] == "MemoryError: too large"
+        assert not list(small.rglob("*.*"))  # not even a part of one
+        subprocess.run(["mount", "-o", "remount,size=64m", str(small)], check=True)
+        machine("launch", "./counted.yaml", *large, "--trials", "6")
+        assert counted_all(machine) == 6
+        assert list(small.rglob("*.safetensors"))
+
+
+@pytest.fixture
+def memory_limit() -> Iterator[list[str]]:
+    """Yield what to put before a command so that it and its children get a gigabyte and no more."""
+    one, two = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
+    own = dict(line.split(":", 2)[1:] for line in Path("/proc/self/cgroup").read_text().split())
+    place, limit = (
+        (one / own["memory"][1:], "limit_in_bytes") if "memory" in own else (two / own.get("", "/")[1:], "max")
+    )
+    group = place / f"studies-{os.getpid()}"
+    group.mkdir()
+    try:
+        (group / f"memory.{limit}").write_text(str(2**30))
+        yield ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(group / "cgroup.procs")]
+    finally:
+        wait_for(lambda: not (group / "cgroup.procs").read_text(), 30)
+        group.rmdir()
+
+
+def test_what_the_kernel_kills_for_lack_of_memory_teaches_too(machine: Studies, memory_limit: list[str]) -> None:
+    greedy = ("--set", "space.trouble=kernel", "--trials", "8", "--set", "limits.max_failures=8")
+    process = machine.start("launch", "./counted.yaml", *greedy, before=memory_limit)
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 0, stderr
+    found = report(machine, "counted").trials
+    failed = [trial for trial in found if trial.state == "fail"]
+    assert len(found) == 8  # none was tried again
+    assert len(failed) > 3  # more than the workers that may die
+    assert all(trial.params["x"] > 0 for trial in failed)
+    assert {trial.reason for trial in failed} == {"out_of_memory"}
+    assert stderr.count("was killed for lack of memory") == len(failed)
+    with open_storage(machine.settings) as storage:
+        told = {trial.number for trial in study.get(storage, "counted").trials if trial.constraints}
+    assert told == {trial.number for trial in failed}
