@@ -44,7 +44,7 @@ from studies.space import Space
 N_WORDS, N_CLASSES = 50_000, 632
 MLP = {"hidden_layers": [512, 256, 256, 128], "dropout": 0.3, "weight_decay": 1e-7}
 CNN = {"n_filters": 100, "filter_lengths": [2, 3, 4], "hidden_layers": [128], "dropout": 0.3, "weight_decay": 1e-7}
-N_BATCHES = 100  # an epoch of the course has 18,000 of 256: what is done once an epoch must not weigh much
+N_BATCHES = 100  # of an epoch of 18,000 in the course, so that what is done once an epoch weighs little here, too
 
 Kind = tuple[TitleObjective, type[nn.Module], Mapping[str, Any]]
 
