@@ -19,6 +19,11 @@ from studies.settings import masked
 
 CODES = "Exit codes: " + ", ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()) + "."
 
+# torch's threads wait for each other at the end of each operation, by OpenMP's default for a millisecond without
+# letting go of a core. Beside another training with a thread for each core this one then takes 3.6 times as long as with this
+# many spins (`benchmarks/results/busy-cores.md`).
+SPINS = "1000"  # some microseconds
+
 app = typer.Typer(
     help="Hyperparameter studies that are exact, crash-safe and honest.",
     epilog=CODES,
@@ -45,6 +50,8 @@ def _root(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
 ) -> None:
+    if "OMP_WAIT_POLICY" not in os.environ:  # read when torch is loaded, here or in a worker
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
     os.environ.pop("STUDIES_DEBUG", None)
     if debug:
         os.environ["STUDIES_DEBUG"] = "1"

@@ -165,6 +165,31 @@ def test_a_plain_function_is_an_objective_too(studies: Studies) -> None:
     assert "| x | - | -1 to 1 |" in studies("report", "plain", "--format", "md").stdout
 
 
+SPINNING = """
+import os
+def spins(trial):
+    return float(os.environ.get("GOMP_SPINCOUNT", 0))
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [({}, 1000), ({"GOMP_SPINCOUNT": "7"}, 7), ({"OMP_WAIT_POLICY": "passive"}, 0)]
+)
+def test_workers_threads_wait_briefly_unless_told_otherwise(
+    studies: Studies, given: dict[str, str], expected: float
+) -> None:
+    (studies.directory / "spinning.py").write_text(SPINNING)
+    (studies.directory / "spins.yaml").write_text(
+        "{name: spins, objective: 'spinning:spins', direction: minimize, n_trials: 1}"
+    )
+    studies.environment.pop("GOMP_SPINCOUNT", None)
+    studies.environment |= given
+    studies("launch", "./spins.yaml")
+    best = report(studies, "spins").best
+    assert best is not None
+    assert best.value == expected
+
+
 def test_nan_ends_the_trial_with_a_reason_and_failures_end_the_study(studies: Studies) -> None:
     nan = studies("launch", "./parabola.yaml", "--set", "space.mood=nan", "--set", "limits.max_failures=3", expect=1)
     assert "3 trials failed in a row" in nan.stderr
