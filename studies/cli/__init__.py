@@ -20,8 +20,8 @@ from studies.settings import masked
 CODES = "Exit codes: " + ", ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()) + "."
 
 # torch's threads wait for each other at the end of each operation, by OpenMP's default for a millisecond without
-# letting go of a core. Beside another training with a thread for each core this one then takes 3.6 times as long as with this
-# many spins (`benchmarks/results/busy-cores.md`).
+# letting go of a core. Beside another training with a thread for each core this one then takes 3.6 times as long as
+# with this many spins (`benchmarks/results/busy-cores.md`).
 SPINS = "1000"  # some microseconds
 
 app = typer.Typer(
