@@ -22,8 +22,8 @@ filter_lengths       eight sets of lengths from 2 to 8              [2, 3, 4]
 hidden_layers        [128], [1024], [256, 128]                      [128]
 
 Result    balanced accuracy, 5 seeds, at the best epoch; learning_rate 2e-3 and the defaults: `pricerunner`, 6 epochs,
-          validation 0.988 +- 0.001, test 0.986 +- 0.001; its 700 products (`pricerunner-clusters`), 25 epochs, 0.890
-          +- 0.003 and 0.902 +- 0.004. One core of an AMD EPYC, 18 to 55 s a training. Test rows are scored once a
+          validation 0.987 +- 0.001, test 0.986 +- 0.001; its 700 products (`pricerunner-clusters`), 25 epochs, 0.891
+          +- 0.002 and 0.906 +- 0.004. One core of an AMD EPYC, 23 to 30 s a training. Test rows are scored once a
           seed. `python benchmarks/titles_quality.py`
 """
 

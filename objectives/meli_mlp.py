@@ -23,7 +23,7 @@ activation           relu, gelu                                     relu
 
 Result    balanced accuracy, 5 seeds, at the best epoch: `pricerunner`, learning_rate 2e-3, 8 epochs, validation 0.987
           +- 0.001, test 0.985 +- 0.001; its 700 products (`pricerunner-clusters`), [2048, 1024], dropout 0.5, batches
-          of 64, 25 epochs, 0.878 +- 0.004 and 0.888 +- 0.005. One core of an AMD EPYC, 9 to 94 s a training.
+          of 64, 25 epochs, 0.878 +- 0.005 and 0.882 +- 0.004. One core of an AMD EPYC, 8 to 104 s a training.
           `python benchmarks/titles_quality.py`
 """
 
