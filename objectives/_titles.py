@@ -148,7 +148,7 @@ class TitlePredictor:
         """INPUT is a product title, a file of titles, one a line, or a .csv with a column `title`.
 
         Each is answered with its three likeliest categories, and with known_words, the share of its words that
-        occurred in training: where that is 0, the answer is the one to any title.
+        occurred in training: where that is 0, the answer says nothing about this title.
         """
         titles = ((title, self._encode(title)) for title in read_titles(source))
         for batch in batches(titles, SCORE_BATCH, lambda title: len(title[1]), PREDICT_WORDS):

@@ -147,12 +147,10 @@ def stop(name: StudyName, storage: StorageUrl = None) -> None:
         study_id = study._study_id
         command = names.command(typed(opened, study.study_name))
         budget = opened.ledger.budget(study_id)
-        if not budget.running and budget.done >= budget.n_trials:
+        if not budget.running and 0 < budget.n_trials <= budget.done:
             typer.echo(f"{study.study_name} is done, all {budget.n_trials} trials of it: nothing to stop.", err=True)
             return
         opened.ledger.request_stop(study_id, "`studies stop` was typed")
         alive = [worker for worker in opened.ledger.workers(study_id) if worker.alive]
-    typer.echo(
-        f"{study.study_name}: {len(alive)} workers leave after their epoch; `studies {command}` goes on from there.",
-        err=True,
-    )
+    leaving = f"{len(alive)} workers leave after their epoch" if alive else "no worker is running it"
+    typer.echo(f"{study.study_name}: {leaving}; `studies {command}` goes on from there.", err=True)

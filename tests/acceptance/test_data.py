@@ -46,7 +46,7 @@ class Table(Objective):
         return Rows(dataset, sha256, prepared(cache, f"rows-{sha256[:9]}", build, progress))
 
     def start(self, params, data, *, seed, device):
-        raise NotImplementedError
+        raise AssertionError("`studies data` trains nothing")
 """
 
 

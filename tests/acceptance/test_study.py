@@ -254,6 +254,7 @@ def test_stop_reaches_the_workers(studies: Studies) -> None:
     assert "2 workers leave after their epoch" in stopped.stderr
     assert process.wait(timeout=60) == 130
     process.communicate()
+    assert "parabola: no worker is running it" in studies("stop", "parabola").stderr
 
 
 def test_a_killed_worker_is_replaced_and_its_trial_continued(studies: Studies) -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from objectives import _rows
 from objectives._rows import RowEmbedding, RowOptimizer
 
 OPTIMIZERS: list[dict[str, Any]] = [
@@ -111,16 +112,21 @@ def test_it_goes_on_from_its_state_to_the_same_numbers(params: dict[str, Any]) -
     assert torch.equal(resumed.embedding.eval().weight, whole.embedding.eval().weight)
 
 
-def test_vectors_that_came_from_elsewhere_are_copied_for_the_rows_that_were_read_alone() -> None:
-    """They may be a file that several workers map: what nobody wrote to is shared."""
-    weight = torch.randn(N_WORDS, WIDTH)
-    embedding = RowEmbedding(N_WORDS, WIDTH, pad=PAD, weight=weight)
-    optimizer = RowOptimizer(embedding, {"optimizer": "adam", "learning_rate": 0.01})
-    written: list[int] = []
-    optimizer._keep = lambda words, *changed: written.extend(words.tolist())  # type: ignore[method-assign]
-    optimizer._last[3], optimizer._n_steps = 1, 2
-    embedding.eval()
-    assert written == [3]
+def test_only_rows_that_a_batch_read_are_written_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Vectors may be a file that several workers map: what nobody wrote to is shared."""
+    written: set[int] = set()
+
+    def noted(table: Tensor, places: Tensor, rows: Tensor) -> None:
+        written.update(places.tolist())
+        put(table, places, rows)
+
+    put = _rows._put
+    monkeypatch.setattr(_rows, "_put", noted)
+    pair = Pair({"optimizer": "adam"})
+    for words in ([3, 5], [5], [7]):
+        pair.step(torch.tensor(words), torch.ones(len(words), WIDTH))
+    pair.compare()
+    assert written == {3, 5, 7}
 
 
 def test_a_model_that_is_dropped_frees_its_tables_at_once() -> None:
