@@ -1,0 +1,87 @@
+"""What is written down for ever: exported files, seeds, specs, spaces and checkpoints, byte for byte as of version 0.1.
+
+A study that was launched before a change must go on after it, and a file that was exported must read back. If one of
+these tests fails, the change breaks somebody's study: undo it, or write a migration and say so in the changelog.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from studies.checkpoint import decoded, encoded
+from studies.exporters import export
+from studies.report.summary import StudyReport
+from studies.sampling import seed_of
+from studies.spec import catalog, load
+
+from ..reports import make_evidence, make_report, make_trial
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+
+
+def study_of_every_fate() -> StudyReport:
+    """Return a study with a published, a pruned, a failed, a continued and an unfinished trial."""
+    verdict = {"verdict": "ok", "verdict_evidence": "", "verdict_advice": ""}
+    params = {"learning_rate": 0.002, "batch_size": 128, "hidden_layers": [256, 128], "optimizer": "adam"}
+    noisy = {"classes": ["a", "b"], "confusion": [[9, 1], [2, 8]]}
+    trials = [
+        make_trial(
+            0, [0.5, 0.75, 0.625], params=params, attributes={"start_with": 0, "evidence": noisy, "detail": "limit"}
+        ),
+        make_trial(
+            1, [0.25], state="pruned", params=params | {"optimizer": "sgd", "momentum": 0.5}, attributes=verdict
+        ),
+        make_trial(2, [], state="fail", reason="nan", params={}, attributes={"detail": "loss is nan in epoch 1"}),
+        make_trial(3, [0.5], state="fail", reason="lost", continued_by=4, params=params),
+        make_trial(4, [0.5, 0.875], continues=3, params=params, attributes={"continues": 3, "peak_memory_mib": 12.5}),
+        make_trial(5, [], state="running", params={}, ended=None),
+    ]
+    return make_report(trials)
+
+
+@pytest.mark.parametrize(("kind", "curves"), [("yaml", False), ("csv", False), ("csv", True), ("json", False)])
+def test_exported_files(kind: str, curves: bool) -> None:
+    content = export(study_of_every_fate(), kind, curves=curves)
+    assert content == (GOLDEN / f"{'curves' if curves else 'study'}.{kind}").read_text(encoding="utf-8")
+
+
+def test_parquet_has_the_columns_of_the_csv_and_the_curve() -> None:
+    content = export(study_of_every_fate(), "parquet")
+    assert isinstance(content, bytes)
+    header = (GOLDEN / "study.csv").read_text(encoding="utf-8").splitlines()[0].split(",")
+    assert list(pd.read_parquet(io.BytesIO(content))) == [*header, "curve"]
+
+
+def test_seeds() -> None:
+    assert [seed_of(0, 0), seed_of(7, 3), seed_of(7, "confirm 0")] == [2318824108, 2670730257, 2349864090]
+
+
+def test_specs_as_the_storage_keeps_them() -> None:
+    """The keys of a stored `spec`, and of every shipped study what makes two launches the same study."""
+    assert json.dumps(load("meli-cnn").model_dump(), indent=1) + "\n" == (GOLDEN / "spec.json").read_text(
+        encoding="utf-8"
+    )
+    identities = {name: load(name).identity() for name in catalog()}
+    assert json.dumps(identities, indent=1) + "\n" == (GOLDEN / "identities.json").read_text(encoding="utf-8")
+
+
+def test_checkpoints() -> None:
+    state = {
+        "model": {"weight": np.arange(6, dtype=np.float32).reshape(2, 3)},
+        "optimizer": {0: {"step": 3, "moments": (np.ones(2), [None, True, "text"])}},
+    }
+    content = encoded({"state": state, "history": [{"loss": 0.5}], "evidence": make_evidence_of_two()})
+    assert hashlib.sha256(content).hexdigest() == "5459765db77c4bde4759599fd0f35477f4bd400fa3375782a0e079cc69049b4d"
+    assert decoded(content)["history"] == [{"loss": 0.5}]
+
+
+def make_evidence_of_two() -> dict[str, object]:
+    return make_evidence(random.Random(0), 0.75, ["yes", "no"])
