@@ -36,8 +36,8 @@ from networks import Network, TeamServer, free_port, make_network
 from studies import spec as specs
 from studies.errors import StorageUnreachable, StudiesError
 from studies.names import REASONS
-from studies.report.summary import StudyReport, Trial, read_report
-from studies.sampling import make_sampler, seed_of
+from studies.record.study import StudyRecord, Trial, read_record
+from studies.search.sampling import make_sampler, seed_of
 from studies.settings import Settings
 from studies.storage import Storage, open_storage
 from studies.study import get, space_of
@@ -296,7 +296,7 @@ class Undisturbed:
             assert trial.curve == beginning, f"trial {trial.number}: {trial.curve}, not {beginning}"
 
 
-def check(report: StudyReport, n_trials: int, storage: Storage) -> collections.Counter[str]:
+def check(report: StudyRecord, n_trials: int, storage: Storage) -> collections.Counter[str]:
     """Return how the trials ended; AssertionError for anything lost, doubled or changed."""
     by_number = {trial.number: trial for trial in report.trials}
     assert sorted(by_number) == list(range(len(report.trials))), "a number was given twice, or not at all"
@@ -342,7 +342,7 @@ def main() -> None:
                 faults.strike()
             time.sleep(0.5)
             faults.relent(all_of_them=time.monotonic() >= until)
-        ends = check(read_report(hurt.storage, "chaos"), n_trials, hurt.storage)
+        ends = check(read_record(hurt.storage, "chaos"), n_trials, hurt.storage)
         n_kept = len(list(hurt.store_disk.place.rglob("*.safetensors*")))
         assert n_kept <= 3 + arguments.workers * N_HOSTS, f"{n_kept} checkpoints are left"
         logs = "".join(log.read_text() for log in Path(name).rglob("worker-*.log"))

@@ -11,12 +11,12 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.ticker import MaxNLocator
 
-from studies.report.summary import StudyReport, read_report
+from studies.record.study import StudyRecord, read_record
 from studies.settings import Settings
 from studies.storage import open_storage
 
 
-def draw(report: StudyReport, path: Path) -> None:
+def draw(report: StudyRecord, path: Path) -> None:
     """Draw one line a trial: pruned ones grey, completed ones blue, the best one orange."""
     figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
     best = report.best
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
     with open_storage(Settings.from_environment()) as storage:
-        draw(read_report(storage, arguments.study), arguments.output)
+        draw(read_record(storage, arguments.study), arguments.output)
 
 
 if __name__ == "__main__":

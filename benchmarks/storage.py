@@ -35,8 +35,8 @@ import psycopg2.extensions
 from latency import delayed
 from optuna.trial import TrialState
 
-from studies.pruning import SuccessiveHalving
-from studies.sampling import SeededSampler
+from studies.search.pruning import SuccessiveHalving
+from studies.search.sampling import SeededSampler
 from studies.settings import Settings
 from studies.storage.embedded import EmbeddedServer
 from studies.storage.ledger import Ledger

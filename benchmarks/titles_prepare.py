@@ -64,7 +64,7 @@ def train(data: str, cache: str, n_batches: int, barrier: Any, answers: Any) -> 
     import torch
 
     from objectives.meli_mlp import objective
-    from studies.space import Space
+    from studies.spec.space import Space
 
     torch.set_num_threads(1)
     titles = objective.prepare(data, Path(data), Path(cache))
@@ -82,7 +82,7 @@ def train(data: str, cache: str, n_batches: int, barrier: Any, answers: Any) -> 
 def share(data: str, cache: str, n_workers: int) -> None:
     """Print what each of the workers needs for itself."""
     context: ForkServerContext = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["objectives.meli_mlp", "studies.worker"])
+    context.set_forkserver_preload(["objectives.meli_mlp", "studies.run.worker"])
     barrier, answers = context.Barrier(n_workers), context.Queue()
     workers = [context.Process(target=train, args=(data, cache, 200, barrier, answers)) for _ in range(n_workers)]
     for worker in workers:

@@ -36,7 +36,7 @@ from objectives._data.mnist import Digits
 from objectives._data.motor import COLUMNS, Motor
 from objectives._metrics import r_squared
 from objectives._tabular import PerceptronFit
-from studies.space import Space
+from studies.spec.space import Space
 
 LOOPS = ("loader", "slices", "ours")
 # The authors' nets, with settings that learn something within the few epochs of a measurement.

@@ -28,7 +28,7 @@ from torchvision import transforms
 
 from objectives._data.images import Images, Rows
 from objectives.cifar10_cnn import Pictures, objective
-from studies.space import Space
+from studies.spec.space import Space
 
 RATE, BATCH = 0.005, 512
 

@@ -39,7 +39,7 @@ from objectives._data.titles import Titles, load_titles
 from objectives._metrics import classification, confusion_matrix
 from objectives._rows import INITIAL_SPREAD
 from objectives._titles import EMBEDDING_WIDTH, TitleObjective, head
-from studies.space import Space
+from studies.spec.space import Space
 
 N_WORDS, N_CLASSES = 50_000, 632
 MLP = {"hidden_layers": [512, 256, 256, 128], "dropout": 0.3, "weight_decay": 1e-7}

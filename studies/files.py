@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
+
+from studies.errors import WrongInput
 
 
 def write_whole(path: Path, content: bytes, partial: Path | None = None) -> None:
@@ -27,3 +30,24 @@ def write_whole(path: Path, content: bytes, partial: Path | None = None) -> None
 def unique(path: Path) -> Path:
     """Return a hidden path beside this one that nobody else uses."""
     return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
+
+
+def write_all(directory: Path, files: Iterable[tuple[str, str | bytes]]) -> int:
+    """Write files by name into a directory, which is made; return how many. Raises WrongInput."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = f"Cannot make the directory {directory} ({error.strerror}); choose another with -o."
+        raise WrongInput(reason=reason) from None
+    n_files = 0
+    for n_files, (name, content) in enumerate(files, start=1):  # noqa: B007 - it is returned
+        write_file(directory / name, content)
+    return n_files
+
+
+def write_file(path: Path, content: str | bytes) -> None:
+    """Write what a person asked for, whole or not at all. Raises WrongInput."""
+    try:
+        write_whole(path, content.encode() if isinstance(content, str) else content)
+    except OSError as error:
+        raise WrongInput(reason=f"Cannot write {path} ({error.strerror}); choose another file with -o.") from None

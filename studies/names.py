@@ -19,7 +19,7 @@ WARM_START = "warm_start"  # other studies' trials that the sampler knows: a lis
 CONTINUES = "continues"  # the number of the trial that this one continues
 CONTINUED_BY = "continued_by"  # the number of the trial that continues this one, which no longer counts
 REASON = "reason"  # why it failed, one of REASONS
-VERDICT = "verdict"  # in the words of `studies.report.diagnose`; beside it, `verdict_evidence` and `verdict_advice`
+VERDICT = "verdict"  # in the words of `studies.record.diagnose`; beside it, `verdict_evidence` and `verdict_advice`
 RETRIES = "retries"  # how often it has been continued for one of the reasons RETRIED
 SEED = "seed"  # what everything random in it draws from
 START_WITH = "start_with"  # which entry of the study file's `start_with` it is
@@ -27,7 +27,7 @@ FROM = "from"  # the study, trial and value its parameters were taken from
 CONTENDER = "contender"  # in a confirmation: the number of the trial whose parameters it repeats
 INHERITED = (SEED, START_WITH, FROM, CONTENDER)  # by the trial that continues it
 
-# Why a trial fails; `studies.trial` says what each means.
+# Why a trial fails; `studies.run.trial` says what each means.
 REASONS = ("nan", "out_of_memory", "exception", "connection", "stopped", "lost")
 CONTINUED = ("connection", "stopped", "lost")  # another trial goes on where it was
 RETRIED = ("connection", "lost")  # at most max_retries times

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from studies.check.findings import Result
-    from studies.confirm.race import Standing
-    from studies.report.summary import StudyReport, Trial
+    from studies.record.study import StudyRecord, Trial
+    from studies.search.race import Standing
 
 PAGE_HEIGHT = 800  # pixels of a report in a notebook
 
@@ -95,7 +95,7 @@ class Page:
 
     def save(self, file: str | Path) -> Path:
         """Write the page to a file, whole or not at all, and return where it is."""
-        from studies.exporters import write_file
+        from studies.files import write_file
 
         write_file(Path(file), self.content)
         return Path(file)
@@ -118,17 +118,17 @@ class Study:
 
     # --- reading ------------------------------------------------------------------------------------------------
 
-    def read(self) -> StudyReport:
+    def read(self) -> StudyRecord:
         """Return everything about the study as it stands: its spec, its data set and every trial.
 
         Raises StudyNotStarted.
         """
-        from studies.report.summary import read_report
+        from studies.record.study import read_record
         from studies.storage import open_storage
 
         with open_storage(self._settings) as storage:
             try:
-                return read_report(storage, self.name)
+                return read_record(storage, self.name)
             except UnknownStudy:  # a study file says what it is
                 raise StudyNotStarted(name=self._given) from None
 
@@ -147,14 +147,14 @@ class Study:
     @property
     def trials(self) -> pd.DataFrame:
         """Every trial, one a row: the columns of `studies export --format csv`."""
-        from studies.report.frame import trials_frame
+        from studies.record.frames import trials_frame
 
         return trials_frame(self.read())
 
     @property
     def curves(self) -> pd.DataFrame:
         """Every epoch of every trial, one a row: the trial's `number`, the `epoch`, and its metrics."""
-        from studies.report.frame import curves_frame
+        from studies.record.frames import curves_frame
 
         return curves_frame(self.read())
 
@@ -300,8 +300,8 @@ class Model:
     """A trained model; `load_model` and `Study.train` return one."""
 
     def __init__(self, directory: Path) -> None:
-        from studies.launchers.local import visible_gpus
         from studies.model.predict import Asked
+        from studies.run.launchers.local import visible_gpus
 
         self.directory = directory
         self._asked = Asked(directory, "cuda" if visible_gpus() else "cpu")

@@ -14,9 +14,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial
 
 from studies import names
-from studies.confirm.race import Race
 from studies.errors import NoSuchVersion, NotConfirmed, SpecChanged, StudyNotStarted, UnknownStudy
-from studies.knowledge import observations
 from studies.names import (
     CONFIRMS,
     CONTINUES,
@@ -30,10 +28,13 @@ from studies.names import (
     UID,
     WARM_START,
 )
-from studies.sampling import OUT_OF_MEMORY_KEY, make_pruner, make_sampler
-from studies.space import Space, near
+from studies.search.knowledge import observations
+from studies.search.race import Race
+from studies.search.sampling import OUT_OF_MEMORY_KEY, make_pruner, make_sampler
 from studies.spec import StudySpec, catalog
+from studies.spec.space import Space
 from studies.storage import Storage
+from studies.words import near
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # what it would say, the view and the logs do
 

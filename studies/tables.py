@@ -8,15 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studies import datasets, names
+from studies import names
 from studies import spec as specs
-from studies.space import shown
+from studies.data import sets as datasets
+from studies.words import data_size, shown
 
 if TYPE_CHECKING:
-    from studies.datasets import DataSet
+    from studies.data.sets import DataSet
     from studies.model.result import Result
-    from studies.report.progress import Progress
-    from studies.report.summary import StudyReport
+    from studies.record.progress import Progress
+    from studies.record.study import StudyRecord
     from studies.settings import Settings
     from studies.spec import StudySpec
     from studies.storage import Storage
@@ -47,7 +48,7 @@ def catalog(settings: Settings) -> str:
 
 def study(spec: StudySpec, settings: Settings) -> str:
     """Return one study: its spec and the space it searches."""
-    from studies.launchers import make_launcher
+    from studies.run.launchers import make_launcher
 
     launcher = make_launcher("local", spec, settings, 1)
     try:
@@ -118,7 +119,7 @@ def data_sets(found: Sequence[DataSet], settings: Settings) -> str:
     rows = [("data set", "objectives", "licence and source", "prepared", "size", "state")]
     for one in found:
         paths = ", ".join(path.rpartition(".")[2] for path in one.objectives)
-        size, prepared = shown_size(one.n_bytes) if one.files else "-", "yes" if one.prepared else "no"
+        size, prepared = data_size(one.n_bytes) if one.files else "-", "yes" if one.prepared else "no"
         rows.append((one.name, paths, one.rights or "-", prepared, size, one.stands(settings.data)))
     return aligned(rows)
 
@@ -128,21 +129,11 @@ def prepared_data(name: str, prepared: Any, before: int, peak: int) -> str:
     rows = [("data set", name)]
     rows += [(what, str(getattr(prepared, what))) for what in ("directory", "sha256") if hasattr(prepared, what)]
     rows += [(key.replace("_", " "), f"{value:,}") for key, value in getattr(prepared, "summary", {}).items()]
-    rows += [("peak memory", f"{shown_size(peak)}, {shown_size(before)} of it before")]
+    rows += [("peak memory", f"{data_size(peak)}, {data_size(before)} of it before")]
     return aligned(rows)
 
 
-def shown_size(n_bytes: int) -> str:
-    """Return a number of bytes for a person."""
-    size, unit = float(n_bytes), "B"
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000 or unit == "GB":
-            break
-        size /= 1000
-    return f"{size:.0f} {unit}" if unit in ("B", "kB") else f"{size:.1f} {unit}"
-
-
-def best(report: StudyReport) -> str:
+def best(report: StudyRecord) -> str:
     """Return the best trial's value and parameters; after a confirmation, the winner's."""
     counts = report.states
     found = report.chosen
@@ -156,7 +147,7 @@ def best(report: StudyReport) -> str:
     return f"{report.spec.name}: best {report.spec.metric} {found.value:.4f} {facts}\n{aligned(rows)}"
 
 
-def confirmation(report: StudyReport) -> str:
+def confirmation(report: StudyRecord) -> str:
     """Return how the contenders stand under fresh seeds, and what follows."""
     from studies.report import confirmed
 
@@ -207,8 +198,8 @@ def _started(settings: Settings) -> list[Progress]:
 
 
 def _progress_of_all(storage: Storage) -> list[Progress]:
-    from studies.report.progress import read_progress
-    from studies.report.verdicts import counts
+    from studies.record.progress import read_progress
+    from studies.record.verdicts import counts
 
     studies = storage.ledger.read(
         """SELECT s.study_id, s.study_name, d.direction::text

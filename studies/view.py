@@ -17,7 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from studies.report.progress import Progress
+from studies.record.progress import Progress
 
 RATE_WINDOW_S = 30.0
 PLAIN_EVERY_S = 10.0

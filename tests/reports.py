@@ -1,4 +1,4 @@
-"""Studies made up by hand, of any size and fate, as `read_report` would give them."""
+"""Studies made up by hand, of any size and fate, as `read_record` would give them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import random
 from datetime import datetime, timedelta
 from typing import Any
 
-from studies.report.summary import StudyReport, Trial
-from studies.space import Space
+from studies.record.study import StudyRecord, Trial
 from studies.spec import StudySpec
+from studies.spec.space import Space
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)> & | `code` *x*"
 START = datetime(2026, 1, 1)
@@ -52,17 +52,17 @@ def make_trial(number: int, curve: list[float], **given: Any) -> Trial:
     return Trial(**(known | given))
 
 
-def make_report(trials: list[Trial], declared: dict[str, Any] | None = None, **given: Any) -> StudyReport:
+def make_report(trials: list[Trial], declared: dict[str, Any] | None = None, **given: Any) -> StudyRecord:
     data = {"name": "none", "sha256": "0" * 64, "summary": {"rows": 300, "classes": 10}}
-    return StudyReport(make_spec(**given), data, trials, Space.declared(declared or DECLARED))
+    return StudyRecord(make_spec(**given), data, trials, Space.declared(declared or DECLARED))
 
 
-def make_study(n: int, max_epochs: int = 6, seed: int = 0, classes: list[str] | None = None) -> StudyReport:
+def make_study(n: int, max_epochs: int = 6, seed: int = 0, classes: list[str] | None = None) -> StudyRecord:
     """Return a study as they come: a published setting first, a third pruned, some failed, one continued."""
     draw = random.Random(seed)
     space = Space.declared(DECLARED)
     trials = [_drawn(number, space, draw, max_epochs) for number in range(n)]
-    return StudyReport(make_spec(n_trials=n, max_epochs=max_epochs), make_report([]).data, trials, space)
+    return StudyRecord(make_spec(n_trials=n, max_epochs=max_epochs), make_report([]).data, trials, space)
 
 
 def make_evidence(draw: random.Random, quality: float, names: list[str] | None = None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FixedTrial
 
 from studies.check.source import Source
-from studies.space import Choice, Domain, Parameter, Range, Space
+from studies.spec.space import Choice, Domain, Parameter, Range, Space
 
 
 class Asked:

@@ -17,7 +17,7 @@ from studies.check.isolate import Failure, failure_of
 from studies.check.source import Source
 from studies.check.subject import Subject
 from studies.errors import ObjectiveRefused, StudiesError
-from studies.objective import FunctionObjective, LoadedObjective, load_objective
+from studies.run.objective import FunctionObjective, LoadedObjective, load_objective
 
 if TYPE_CHECKING:
     from studies.settings import Settings

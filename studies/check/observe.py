@@ -21,10 +21,10 @@ from studies.check.initialisers import Initialisers
 from studies.check.isolate import Failure, TimeUp, failure_of
 from studies.check.source import Source
 from studies.check.watch import Enough, Limits, Seen, Watch, in_torch, replaced
-from studies.checkpoint import decoded, encoded
-from studies.objective import FunctionObjective, LoadedObjective, Training
-from studies.space import Space
+from studies.run.checkpoint import decoded, encoded
+from studies.run.objective import FunctionObjective, LoadedObjective, Training
 from studies.spec import StudySpec
+from studies.spec.space import Space
 
 SEED = 7
 SILENT_S = 3.0

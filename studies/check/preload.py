@@ -6,7 +6,7 @@ Not the objective, which may hang or die while it is imported, and would take th
 import importlib
 from contextlib import suppress
 
-from studies.launchers.ending import end_quietly
+from studies.run.launchers.ending import end_quietly
 
 with suppress(Exception):
     importlib.import_module("torch._dynamo")

@@ -20,9 +20,9 @@ from studies.check.isolate import Failure, isolated
 from studies.check.observe import Observation, Plan, observe
 from studies.check.source import Source
 from studies.check.watch import Limits
-from studies.objective import FunctionObjective, LoadedObjective
-from studies.space import Fixed, Parameter, Space
+from studies.run.objective import FunctionObjective, LoadedObjective
 from studies.spec import StudySpec
+from studies.spec.space import Fixed, Parameter, Space
 
 FIRST_SHARE = 0.3  # of all the time, for the first epoch, which is looked at from every side
 FEW_STEPS = 3  # momentum is first seen in the third loss, every other setting before

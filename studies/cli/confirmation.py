@@ -45,7 +45,8 @@ def confirm(
     from studies import tables
     from studies.confirm.confirm import confirm as run
     from studies.confirm.confirm import planned
-    from studies.exporters import export, write_file
+    from studies.exporters import export
+    from studies.files import write_file
     from studies.view import make_view
 
     settings = settings_of(storage)

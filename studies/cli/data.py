@@ -20,7 +20,8 @@ DataName = Annotated[str, typer.Argument(metavar="NAME", help="A data set, as `s
 @app.command("list")
 def list_data(objective: Objective = None) -> None:
     """Show every data set: its licence, where it is or what is missing, its size, and whether it is prepared."""
-    from studies import datasets, tables
+    from studies import tables
+    from studies.data import sets as datasets
 
     settings = Settings.from_environment()
     paths = [objective] if objective else datasets.of_catalog()
@@ -30,7 +31,7 @@ def list_data(objective: Objective = None) -> None:
 @app.command()
 def fetch(name: DataName, objective: Objective = None) -> None:
     """Download a data set into STUDIES_DATA, and check it; a download that was cut goes on where it ended."""
-    from studies import datasets
+    from studies.data import sets as datasets
     from studies.view import download_bars
 
     settings = Settings.from_environment()
@@ -49,7 +50,8 @@ def fetch(name: DataName, objective: Objective = None) -> None:
 @app.command()
 def prepare(name: DataName, objective: Objective = None) -> None:
     """Prepare a data set ahead of a launch, which then starts at once; NAME may be a file of your own."""
-    from studies import datasets, tables
+    from studies import tables
+    from studies.data import sets as datasets
     from studies.view import make_view
 
     settings = Settings.from_environment()

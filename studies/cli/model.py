@@ -42,9 +42,9 @@ def train(
     storage: StorageUrl = None,
 ) -> None:
     """Train a study's winner again, score the test rows once, and save the model with its card."""
-    from studies.launchers.local import visible_gpus
     from studies.model.result import Request
     from studies.model.train import train as run
+    from studies.run.launchers.local import visible_gpus
     from studies.view import PlainView, stderr_console
 
     settings = settings_of(storage)
@@ -75,8 +75,8 @@ def predict(
     seed: Annotated[int | None, typer.Option(min=0, help="Of a text: the same seed, the same text.")] = None,
 ) -> None:
     """Ask a trained model: titles, pictures, measurements or the beginning of a text, as its card says."""
-    from studies.launchers.local import visible_gpus
     from studies.model.predict import Asked, lines
+    from studies.run.launchers.local import visible_gpus
 
     model = Asked(directory, "cuda" if visible_gpus() else "cpu")
     if source is None and sys.stdin.isatty():

@@ -12,7 +12,7 @@ from studies.errors import IsConfirmation, UnknownStudy, WrongInput
 from studies.settings import Settings
 
 if TYPE_CHECKING:
-    from studies.report.summary import StudyReport
+    from studies.record.study import StudyRecord
     from studies.spec import SpecFile
 
 
@@ -55,7 +55,7 @@ def settings_of(storage: str | None) -> Settings:
 
 def check_workers(workers: int, on: str) -> None:
     """Raise WrongInput for a number of workers or a launcher that there is not."""
-    from studies.launchers import LAUNCHERS
+    from studies.run.launchers import LAUNCHERS
 
     if workers < 1:
         raise WrongInput(reason=f"--workers is {workers}; expected 1 or more, such as --workers 4.")
@@ -103,9 +103,9 @@ def _stored_spec(name: str, settings: Settings, command: str) -> SpecFile:
     return SpecFile(name, spec.model_dump() | {"name": names.exact(spec.name)})
 
 
-def read(name: str, settings: Settings) -> StudyReport:
+def read(name: str, settings: Settings) -> StudyRecord:
     """Return the whole study, read back from the storage, with every trial's verdict up to date."""
-    from studies.report.verdicts import read_judged
+    from studies.record.verdicts import read_judged
     from studies.storage import open_storage
 
     with open_storage(settings) as opened:

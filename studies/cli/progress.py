@@ -29,7 +29,7 @@ def status(
 @app.command()
 def watch(name: StudyName, storage: StorageUrl = None) -> None:
     """Follow a running study until it is done; Ctrl-C leaves it running."""
-    from studies.report.progress import read_progress
+    from studies.record.progress import read_progress
     from studies.storage import open_storage
     from studies.study import get, spec_of
     from studies.view import make_view

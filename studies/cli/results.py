@@ -27,8 +27,9 @@ def export(
     storage: StorageUrl = None,
 ) -> None:
     """Write the best parameters as YAML, or every trial as CSV, Parquet or JSON, or log the study to MLflow."""
-    from studies.exporters import check_format, write_file
+    from studies.exporters import check_format
     from studies.exporters import export as rendered
+    from studies.files import write_file
 
     check_format(format, curves=curves)
     report = read(name, settings_of(storage))
@@ -64,7 +65,7 @@ def report_page(
     storage: StorageUrl = None,
 ) -> None:
     """Write the study as one page to read: the answer, how sure it is, and what it rests on."""
-    from studies.exporters import write_all, write_file
+    from studies.files import write_all, write_file
     from studies.report.page import FORMATS, files, render
 
     kind = format or ("md" if output is not None and output.endswith(".md") else "html")

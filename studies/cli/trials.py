@@ -57,8 +57,8 @@ def launch(
     storage: StorageUrl = None,
 ) -> None:
     """Create or resume a study and run it to its end, with a live view; the best parameters go to NAME.best.yaml."""
-    from studies.launch import launch as run
-    from studies.start import Start, join, read_exported
+    from studies.run.join import Start, join, read_exported
+    from studies.run.launch import launch as run
     from studies.view import make_view
 
     settings = settings_of(storage)
@@ -90,7 +90,7 @@ def launch(
 def _show_best(name: str, settings: Settings) -> None:
     from studies import tables
     from studies.exporters import export as rendered
-    from studies.exporters import write_file
+    from studies.files import write_file
 
     report = read(name, settings)
     typer.echo(tables.best(report), err=True)
@@ -113,7 +113,7 @@ def worker(
     storage: StorageUrl = None,
 ) -> None:
     """Run one worker here, on a study that was launched anywhere with the same storage."""
-    from studies.launchers.local import visible_gpus
+    from studies.run.launchers.local import visible_gpus
 
     gpus = visible_gpus()
     if threads is not None:
@@ -123,7 +123,7 @@ def worker(
     if gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(gpu) if gpu is not None else gpus[0]
     from studies import artifacts
-    from studies.worker import Stop, listen_to_signals, say_to_stderr, work
+    from studies.run.worker import Stop, listen_to_signals, say_to_stderr, work
 
     settings = settings_of(storage)
     artifacts.check(settings)

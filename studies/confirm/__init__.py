@@ -1,1 +1,1 @@
-"""The best few again under fresh seeds: `confirm` has them trained, `race` says who won, `paired` how sure that is."""
+"""The best few again under fresh seeds: `confirm` plans it and has it run; `search.race` says who won."""

@@ -23,21 +23,21 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from studies import names
-from studies.confirm.race import contenders, last_trials
 from studies.errors import DataChanged, IsConfirmation, NobodyCameThrough, NothingToConfirm
-from studies.knowledge import best_settings, queued
-from studies.launch import launch
-from studies.launchers import Description
 from studies.names import CONFIRMS, CONTENDER, CONTINUED_BY, REASON, SEED
-from studies.report.document import plural
-from studies.report.summary import StudyReport, Trial, read_report
-from studies.sampling import seed_of
+from studies.record.study import StudyRecord, Trial, read_record
+from studies.run.launch import launch
+from studies.run.launchers import Description
+from studies.search.knowledge import best_settings, queued
+from studies.search.race import contenders, last_trials
+from studies.search.sampling import seed_of
 from studies.spec import Pruner, Sampler, StudySpec
 from studies.storage import Storage, open_storage
 from studies.study import changed, create_or_join, find, get
+from studies.words import plural
 
 if TYPE_CHECKING:
-    from studies.launch import View
+    from studies.run.launch import View
     from studies.settings import Settings
 
 N_TOP, N_SEEDS = 5, 5
@@ -48,7 +48,7 @@ ENDED_WITHOUT = (TrialState.FAIL, TrialState.PRUNED)  # a value
 class Plan:
     """What to run: a study's best n_top settings, and the published one, under n_seeds fresh seeds."""
 
-    report: StudyReport
+    report: StudyRecord
     chosen: Sequence[Trial]
     n_top: int
     n_seeds: int
@@ -60,7 +60,7 @@ def planned(name: str, settings: Settings, n_top: int | None, n_seeds: int | Non
     Raises StudyNotStarted, IsConfirmation, NothingToConfirm.
     """
     with open_storage(settings) as storage:
-        report = read_report(storage, name)
+        report = read_record(storage, name)
         if (study := names.confirmed(name)) is not None:
             raise IsConfirmation(name=report.spec.name, study=study, command=f"confirm {study}")
         begun = find(storage, names.confirmation(report.spec.name))
@@ -74,7 +74,7 @@ def planned(name: str, settings: Settings, n_top: int | None, n_seeds: int | Non
 
 def confirm(
     plan: Plan, settings: Settings, n_workers: int, kind: str, view: View, timeout_s: float = math.inf
-) -> StudyReport:
+) -> StudyRecord:
     """Run what is planned and has not been run yet; return the study with the result. timeout_s: as of `launch`.
 
     Raises DataChanged, NobodyCameThrough, and what `launch` does.
@@ -82,7 +82,7 @@ def confirm(
     spec = spec_for(plan.report.spec)
     with open_storage(settings) as storage:
         launch(spec, settings, n_workers, kind, view, partial(_join, plan, spec), timeout_s)
-        report = read_report(storage, names.exact(plan.report.spec.name))
+        report = read_record(storage, names.exact(plan.report.spec.name))
     found = report.confirmation
     if found is not None and found.finished and found.winner is None:
         reasons = ", ".join(f"trial {standing.trial} {standing.verdict}" for standing in found.standings)
@@ -90,7 +90,7 @@ def confirm(
     return report
 
 
-def choose(report: StudyReport, n_top: int) -> list[Trial]:
+def choose(report: StudyRecord, n_top: int) -> list[Trial]:
     """Return the contenders: the best settings, and the best of the published ones if it is not among them."""
     chosen = list(islice(best_settings(report), n_top))
     published = published_contender(report)
@@ -99,7 +99,7 @@ def choose(report: StudyReport, n_top: int) -> list[Trial]:
     return chosen
 
 
-def published_contender(report: StudyReport) -> Trial | None:
+def published_contender(report: StudyRecord) -> Trial | None:
     """Return the best completed trial with published settings, or None."""
     return next((trial for trial in report.ranked if trial.published is not None), None)
 
@@ -174,7 +174,7 @@ def _told(plan: Plan, n_contenders: int, n_seeds: int, n_left: int) -> str:
     return f"{name}: {plural(n_contenders, 'contender')}{few} under {plural(n_seeds, 'fresh seed')}, {left}."
 
 
-def _is_published(report: StudyReport, trial: Trial) -> bool:
+def _is_published(report: StudyRecord, trial: Trial) -> bool:
     published = published_contender(report)
     return published is not None and trial.params == published.params
 

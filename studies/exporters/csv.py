@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from studies.report.summary import StudyReport
+    from studies.record.study import StudyRecord
 
 
-def render(report: StudyReport) -> str:
+def render(report: StudyRecord) -> str:
     """Return the trials, with every number in full: it reads back as the same one."""
-    from studies.report.frame import trials_frame
+    from studies.record.frames import trials_frame
 
     return str(trials_frame(report).to_csv(index=False, lineterminator="\n"))
 
 
-def render_curves(report: StudyReport) -> str:
+def render_curves(report: StudyRecord) -> str:
     """Return every epoch of every trial."""
-    from studies.report.frame import curves_frame
+    from studies.record.frames import curves_frame
 
     return str(curves_frame(report).to_csv(index=False, lineterminator="\n"))

@@ -7,10 +7,10 @@ import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from studies.report.summary import StudyReport, Trial
+    from studies.record.study import StudyRecord, Trial
 
 
-def render(report: StudyReport) -> str:
+def render(report: StudyRecord) -> str:
     """Return the study; `pandas.json_normalize(study["trials"])` has a row a trial, with "curve" one an epoch."""
     content = {
         "study": report.spec.name,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Run
 
-    from studies.report.summary import StudyReport, Trial
+    from studies.record.study import StudyRecord, Trial
 
 STATUS = {"complete": "FINISHED", "pruned": "KILLED", "fail": "FAILED"}  # MLflow's words; the tag has ours
 STUDY, TRIAL, PARENT = "studies.study", "studies.trial", "mlflow.parentRunId"
@@ -35,7 +35,7 @@ QUIET = {
 LONGEST_TEXT = 5000  # MLflow takes 6,000 characters of a parameter and 8,000 of a tag
 
 
-def log_study(report: StudyReport, uri: str) -> int:
+def log_study(report: StudyRecord, uri: str) -> int:
     """Log the trials that have ended and are not there yet; return how many those were.
 
     Raises WrongInput without the extra, or for a password in `uri`; and MlflowFailed.
@@ -60,7 +60,7 @@ def log_study(report: StudyReport, uri: str) -> int:
         ) from error
 
 
-def _write(client: MlflowClient, report: StudyReport) -> int:
+def _write(client: MlflowClient, report: StudyRecord) -> int:
     name = report.spec.name
     found = client.get_experiment_by_name(name)
     experiment = found.experiment_id if found else client.create_experiment(name)
@@ -139,7 +139,7 @@ def _metrics(trial: Trial, metric: str) -> Iterator[Metric]:
         yield from (Metric(_name(name), value, at, epoch) for name, value in metrics.items() if math.isfinite(value))
 
 
-def _note(report: StudyReport) -> str:
+def _note(report: StudyRecord) -> str:
     spec, data = report.spec, report.data
     return (
         f"{spec.description}\n\n{spec.objective} on {data['name']} ({data['sha256']}); {spec.metric}, "

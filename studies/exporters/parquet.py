@@ -9,15 +9,15 @@ import io
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from studies.report.summary import StudyReport
+    from studies.record.study import StudyRecord
 
 
-def render(report: StudyReport) -> bytes:
+def render(report: StudyRecord) -> bytes:
     """Return the trials as one Parquet file."""
     import pyarrow
     from pyarrow import parquet
 
-    from studies.report.frame import trials_frame
+    from studies.record.frames import trials_frame
 
     metric = report.spec.metric
     curves = [
@@ -31,9 +31,9 @@ def render(report: StudyReport) -> bytes:
     return file.getvalue()
 
 
-def render_curves(report: StudyReport) -> bytes:
+def render_curves(report: StudyRecord) -> bytes:
     """Return every epoch of every trial as one Parquet file."""
-    from studies.report.frame import curves_frame
+    from studies.record.frames import curves_frame
 
     file = io.BytesIO()
     curves_frame(report).to_parquet(file, index=False)

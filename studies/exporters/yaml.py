@@ -12,10 +12,10 @@ from studies.errors import IsConfirmation, NothingToExport
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from studies.report.summary import StudyReport
+    from studies.record.study import StudyRecord
 
 
-def render(report: StudyReport) -> str:
+def render(report: StudyRecord) -> str:
     """Return the best parameters with where they come from; after a confirmation, the winner's with its mean.
 
     Raises NothingToExport, IsConfirmation.
@@ -23,7 +23,7 @@ def render(report: StudyReport) -> str:
     return dumped(content_of(report))
 
 
-def content_of(report: StudyReport) -> dict[str, Any]:
+def content_of(report: StudyRecord) -> dict[str, Any]:
     """Return the same as plain data, which `studies.model.winner` reads. Raises NothingToExport, IsConfirmation."""
     if (study := names.confirmed(report.spec.name)) is not None:
         raise IsConfirmation(name=report.spec.name, study=study, command=f"export {study}")

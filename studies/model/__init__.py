@@ -22,11 +22,11 @@ from typing import Any
 
 from pydantic import Field
 
-from studies.checkpoint import serialised, write
 from studies.errors import DirectoryTaken, ModelRefused, WrongSpec
 from studies.exporters.yaml import dumped
 from studies.files import unique
 from studies.model.winner import Winner
+from studies.run.checkpoint import serialised, write
 from studies.spec import SpecFile
 
 WEIGHTS, FITTED, PARAMS, METRICS, CARD = "model.safetensors", "fitted.json", "params.yaml", "metrics.json", "README.md"

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 
 from studies.model.result import Result, compared, sections
-from studies.report.document import plural
+from studies.words import plural
 
 
 def model_card(result: Result) -> str:

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, TypeAlias
 
 from studies.errors import ModelRefused, ObjectiveRefused, WrongInput
 from studies.model import open_model, read_params
-from studies.objective import import_objective
+from studies.run.objective import import_objective
 
 Answer: TypeAlias = "Mapping[str, Any] | str"  # one row, or a text to show as it is: the objectives' contract
 

@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from studies import provenance
 from studies.errors import ObjectiveRefused, SpaceRefused, TrainingFailed, TrainingInterrupted, WrongInput
 from studies.model import new_directory, write_model
 from studies.model.card import model_card
 from studies.model.result import Request, Result, sections
-from studies.objective import FunctionObjective, LoadedObjective, Training, load_objective
+from studies.run import provenance
+from studies.run.objective import FunctionObjective, LoadedObjective, Training, load_objective
 from studies.settings import Settings
-from studies.space import Space, SpaceError
+from studies.spec.space import Space, SpaceError
 
 
 class View(Protocol):

@@ -10,7 +10,7 @@ from studies.exporters.yaml import content_of
 from studies.spec import MAX_STORED_NAME, OBJECTIVE, STORED_NAME, StudySpec
 
 if TYPE_CHECKING:
-    from studies.report.summary import StudyReport
+    from studies.record.study import StudyRecord
 
 
 class _Part(BaseModel):
@@ -53,7 +53,7 @@ class Winner(_Part):
     provenance: Origin = Origin()
 
     @classmethod
-    def of(cls, report: StudyReport) -> Winner:
+    def of(cls, report: StudyRecord) -> Winner:
         """Return the best trial of a study. Raises NothingToExport."""
         return cls.model_validate(content_of(report))
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from studies.confirm.paired import SAME
-from studies.confirm.race import ERROR, NO_DIFFERENCE, UNFINISHED
-from studies.report.document import Figure, Section, Table, number, plural
+from studies.report.document import Figure, Section, Table
 from studies.report.figures import BLUE, ORANGE
+from studies.search.paired import SAME
+from studies.search.race import ERROR, NO_DIFFERENCE, UNFINISHED
+from studies.words import number, plural
 
 if TYPE_CHECKING:
-    from studies.confirm.race import Standing
-    from studies.report.summary import StudyReport
+    from studies.record.study import StudyRecord
+    from studies.search.race import Standing
 
 SURE = f"{1 - ERROR:.0%} confidence"
 
 
-def section(report: StudyReport) -> Section | None:
+def section(report: StudyRecord) -> Section | None:
     """Return the contenders' results; None before `studies confirm`."""
     if report.confirmation is None:
         return None
@@ -27,7 +28,7 @@ def section(report: StudyReport) -> Section | None:
     return Section("Under fresh seeds", sentences(report), [table(report)], [_values(report)], [note])
 
 
-def table(report: StudyReport) -> Table:
+def table(report: StudyRecord) -> Table:
     """Return one contender a row, the best first."""
     found = report.confirmation
     assert found is not None
@@ -48,7 +49,7 @@ def table(report: StudyReport) -> Table:
     return Table(header, rows, frozenset([0] if found.winner else []))
 
 
-def sentences(report: StudyReport) -> list[str]:
+def sentences(report: StudyRecord) -> list[str]:
     """Return who won and how sure that is, and theirs against ours."""
     found = report.confirmation
     assert found is not None
@@ -64,7 +65,7 @@ def sentences(report: StudyReport) -> list[str]:
     return texts
 
 
-def _verdict(standings: list[Standing], winner: Standing, n_seeds: int, report: StudyReport) -> str:
+def _verdict(standings: list[Standing], winner: Standing, n_seeds: int, report: StudyRecord) -> str:
     mean = f"a mean {report.spec.metric} of {number(winner.mean)} (sd {number(winner.sd)}, {n_seeds} fresh seeds)"
     if len(standings) == 1:
         return f"Trial {winner.trial}, the only contender, has {mean}."
@@ -114,7 +115,7 @@ def _signed(value: float) -> str:
     return ("+" if value > 0 else "") + number(value)
 
 
-def _values(report: StudyReport) -> Figure:
+def _values(report: StudyRecord) -> Figure:
     assert report.confirmation is not None
     standings = [one for one in report.confirmation.standings if one.values]
     names = [_name(one) for one in standings]

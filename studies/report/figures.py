@@ -11,17 +11,18 @@ from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from studies.report.document import Figure, plural, short
-from studies.space import Range
+from studies.report.document import Figure
+from studies.spec.space import Range
+from studies.words import plural, short
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from studies.record.study import StudyRecord, Trial
     from studies.report.findings import Speed, SweepPoint
     from studies.report.interactions import Interaction
-    from studies.report.summary import StudyReport, Trial
-    from studies.space import Value
+    from studies.spec.space import Value
 
 GREY, BLUE, ORANGE, GREEN, RED = "#a3a9b2", "#3b6ea5", "#e8710a", "#2a8f5b", "#c5403a"
 MAX_CURVES = 100  # of each kind; more cannot be told apart, and make the page heavy
@@ -34,7 +35,7 @@ MAX_WRITTEN = 20  # classes of a matrix with its counts written in
 SHADES = [[0, "#f7f9fc"], [0.5, "#8fb4d9"], [1, "#1d4f8a"]]
 
 
-def curves(report: StudyReport) -> Figure:
+def curves(report: StudyRecord) -> Figure:
     """Return one line a trial: pruned ones grey, completed ones blue, the best one orange."""
     best = report.best
     others = [trial for trial in report.trials if trial.curve and trial.continued_by is None and trial is not best]
@@ -57,7 +58,7 @@ def curves(report: StudyReport) -> Figure:
     return Figure(title, data, layout)
 
 
-def values(report: StudyReport) -> Figure:
+def values(report: StudyRecord) -> Figure:
     """Return the value of each trial in the order in which they began, and the best so far."""
     trials = [trial for trial in report.trials if trial.state == "complete" and trial.value is not None]
     so_far: list[float] = []
@@ -76,7 +77,7 @@ def values(report: StudyReport) -> Figure:
     return Figure("Values in the order of the trials", data, layout)
 
 
-def parameter(report: StudyReport, name: str, importance: float | None) -> Figure:
+def parameter(report: StudyRecord, name: str, importance: float | None) -> Figure:
     """Return one parameter against the metric: completed trials blue, published ones green, the best one orange."""
     trials = [trial for trial in report.trials if trial.state == "complete" and name in trial.params]
     best = report.best
@@ -146,7 +147,7 @@ def confusion(names: Sequence[str], counts: Sequence[Sequence[int]]) -> Figure:
     return figure
 
 
-def interaction(report: StudyReport, found: Interaction, values: npt.NDArray[np.float64]) -> Figure:
+def interaction(report: StudyRecord, found: Interaction, values: npt.NDArray[np.float64]) -> Figure:
     """Return the median of the metric by the levels of two parameters, and how many trials each is of."""
     medians, counts = found.cells(values)
     texts = [
@@ -204,7 +205,7 @@ def speed(found: Sequence[Speed]) -> list[Figure]:
     return [Figure(title, [bar | {"x": sizes, "y": ys}], axes, half=True) for title, ys in drawn]
 
 
-def sweep(report: StudyReport, points: Sequence[SweepPoint]) -> Figure:
+def sweep(report: StudyRecord, points: Sequence[SweepPoint]) -> Figure:
     """Return the best value by epoch, and the typical completed trial."""
     epochs = [point.epoch for point in points]
     line: dict[str, Any] = {"type": "scatter", "mode": "lines+markers", "x": epochs}
@@ -292,7 +293,7 @@ def _position(trial: Trial, name: str, place: dict[str, int]) -> Any:
     return round(place[short(value)] + random.Random(trial.number).uniform(-JITTER, JITTER), 3)  # noqa: S311
 
 
-def _metric_axis(report: StudyReport, drawn: Iterable[float | None]) -> dict[str, Any]:
+def _metric_axis(report: StudyRecord, drawn: Iterable[float | None]) -> dict[str, Any]:
     """Return the axis of the metric, without the far end of what went badly when that would flatten the rest."""
     axis: dict[str, Any] = {"title": {"text": _plain(report.spec.metric.replace("_", " "))}}
     seen = sorted(report.sign * value for value in drawn if value is not None and math.isfinite(value))
@@ -306,7 +307,7 @@ def _metric_axis(report: StudyReport, drawn: Iterable[float | None]) -> dict[str
     return axis
 
 
-def _epoch_ticks(report: StudyReport) -> dict[str, Any]:
+def _epoch_ticks(report: StudyRecord) -> dict[str, Any]:
     most = report.spec.max_epochs
     return {"dtick": 1, "range": [0.6, most + 0.4]} if 1 < most <= 20 else {}
 
@@ -325,7 +326,7 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(f"{value:.6g}")
 
 
-def caption(report: StudyReport) -> str:
+def caption(report: StudyRecord) -> str:
     """Return how to read the parameters' drawings, and what they leave out."""
     n = len(report.ranked)
     drawn = f"{plural(min(n, MAX_POINTS), 'completed trial')} of {n:,} drawn"

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from studies.space import Choice, Range, encoded
+from studies.spec.space import Choice, Range, encoded
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-    from studies.report.summary import StudyReport, Trial
-    from studies.space import Domain
+    from studies.record.study import StudyRecord, Trial
+    from studies.spec.space import Domain
 
 N_TOP = 5
 MIN_TRIALS_FOR_IMPORTANCE = 10
@@ -76,7 +76,7 @@ def spread_of(trials: list[Trial]) -> Spread | None:
     return Spread(len(values), mean(values), stdev(values), min(values), max(values))
 
 
-def repeats_of_best(report: StudyReport) -> list[Trial]:
+def repeats_of_best(report: StudyRecord) -> list[Trial]:
     """Return the completed trials with the best one's parameters, one for each seed, the best included."""
     best = report.best
     if best is None:
@@ -86,13 +86,13 @@ def repeats_of_best(report: StudyReport) -> list[Trial]:
     return list({trial.attributes.get("seed"): trial for trial in reversed(same)}.values())[::-1]
 
 
-def published_trials(report: StudyReport) -> list[Trial]:
+def published_trials(report: StudyRecord) -> list[Trial]:
     """Return the trials of `start_with`, the settings that the authors published, without those continued later."""
     trials = [trial for trial in report.trials if trial.published is not None and trial.continued_by is None]
     return sorted(trials, key=lambda trial: trial.published or 0)
 
 
-def importances(report: StudyReport) -> dict[str, float]:
+def importances(report: StudyRecord) -> dict[str, float]:
     """Return each searched parameter's share in reaching the best trials, largest first, by PED-ANOVA.
 
     Empty with fewer than MIN_TRIALS_FOR_IMPORTANCE completed trials, of which nothing can be said.
@@ -118,20 +118,20 @@ def importances(report: StudyReport) -> dict[str, float]:
 
 
 def _distribution(domain: Domain) -> BaseDistribution | None:
-    from studies.sampling import distribution_of
+    from studies.search.sampling import distribution_of
 
     if isinstance(domain, Choice) or (isinstance(domain, Range) and domain.low < domain.high):
         return distribution_of(domain)
     return None
 
 
-def outcomes(report: StudyReport) -> dict[tuple[str, str], int]:
+def outcomes(report: StudyRecord) -> dict[tuple[str, str], int]:
     """Return trials by state and reason, those continued by another included, the most frequent first."""
     ends = Counter((trial.state, trial.reason or "") for trial in report.trials)
     return dict(ends.most_common())
 
 
-def hours(report: StudyReport) -> Hours:
+def hours(report: StudyRecord) -> Hours:
     """Return where the time went."""
     used = sum(trial.seconds or 0.0 for trial in report.trials)
     failed = sum(trial.seconds or 0.0 for trial in report.trials if trial.state == "fail")
@@ -148,7 +148,7 @@ def epoch_seconds(trial: Trial) -> float:
     return (trial.seconds or 0.0) / len(trial.curve)
 
 
-def speeds(report: StudyReport) -> list[Speed]:
+def speeds(report: StudyRecord) -> list[Speed]:
     """Return time, speed and memory by batch size, smallest first, and of all trials in the end."""
     timed = [
         trial
@@ -181,7 +181,7 @@ def _speed(size: int | None, trials: list[Trial]) -> Speed:
     )
 
 
-def sweep(report: StudyReport) -> list[SweepPoint]:
+def sweep(report: StudyRecord) -> list[SweepPoint]:
     """Return what each number of epochs would have given, from the curves alone."""
     reported = [trial.curve for trial in report.trials if trial.continued_by is None]
     known = [{epoch: value for epoch, value in curve.items() if not math.isnan(value)} for curve in reported]

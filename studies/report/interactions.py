@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from studies.report.summary import StudyReport, Trial
+    from studies.record.study import StudyRecord, Trial
 
 MIN_TRIALS = 40
 MIN_SPARE = 20  # residual degrees of freedom, or nothing can be told from noise
@@ -82,7 +82,7 @@ class Interaction:
         return medians, counts
 
 
-def interactions(trials: Sequence[Trial], report: StudyReport, names: Sequence[str]) -> list[Interaction] | None:
+def interactions(trials: Sequence[Trial], report: StudyRecord, names: Sequence[str]) -> list[Interaction] | None:
     """Return the pairs among these parameters, the largest share first; None when too few trials can tell.
 
     trials: completed ones, evenly drawn from many.

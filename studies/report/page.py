@@ -14,7 +14,7 @@ from studies.report.document import Document, Figure, Section, Table
 from studies.report.sections import document
 
 if TYPE_CHECKING:
-    from studies.report.summary import StudyReport
+    from studies.record.study import StudyRecord
 
 TEMPLATE = Path(__file__).with_name("page.html")
 WIDE = 6  # columns; a table with more scrolls sideways rather than wrap its cells
@@ -22,12 +22,12 @@ CODE = re.compile(r"`([^`]+)`")
 MARKDOWN = re.compile(r"([\\`*|]|(?<=\])\()")
 
 
-def render(report: StudyReport, kind: str) -> str:
+def render(report: StudyRecord, kind: str) -> str:
     """Return the report in this format, one of FORMATS."""
     return FORMATS[kind](document(report))
 
 
-def files(report: StudyReport) -> Iterator[tuple[str, str | bytes]]:
+def files(report: StudyRecord) -> Iterator[tuple[str, str | bytes]]:
     """Yield the report in every format and each of its figures as PNG, by file name."""
     from studies.report.png import pictures
 

@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from studies.report import figures, findings
-from studies.report.document import Section, Table, percent, plural, short
+from studies.report.document import Section, Table
 from studies.report.interactions import MIN_TRIALS, N_LEVELS, N_SHUFFLES, NOTICEABLE, SIGNIFICANT, evenly, interactions
+from studies.words import percent, plural, short
 
 if TYPE_CHECKING:
-    from studies.report.summary import StudyReport
+    from studies.record.study import StudyRecord
 
 INTERPLAY = "Interactions"
 MAX_PAIRS = 10
 MAX_DRAWN = 4
 
 
-def parameters(report: StudyReport, found: dict[str, float]) -> Section | None:
+def parameters(report: StudyRecord, found: dict[str, float]) -> Section | None:
     """Return each searched parameter against the metric, the most important first; None when nothing varies."""
     varied = [name for name in report.parameters if varies(report, name)]
     if not varied or not report.ranked:
@@ -55,7 +56,7 @@ def parameters(report: StudyReport, found: dict[str, float]) -> Section | None:
     return Section("Parameters", [text], [Table(header, rows)], drawn, [figures.caption(report)])
 
 
-def interplay(report: StudyReport) -> Section | None:
+def interplay(report: StudyRecord) -> Section | None:
     """Return the pairs of parameters that interact, or why that cannot be told; None when fewer than two vary."""
     names = [name for name in report.parameters if varies(report, name)]
     if len(names) < 2 or not report.ranked:
@@ -96,12 +97,12 @@ def interplay(report: StudyReport) -> Section | None:
     )
 
 
-def varies(report: StudyReport, name: str) -> bool:
+def varies(report: StudyRecord, name: str) -> bool:
     """Return whether trials differ in a parameter."""
     return len({short(trial.params[name]) for trial in report.trials if name in trial.params}) > 1
 
 
-def _tried(report: StudyReport, name: str) -> str:
+def _tried(report: StudyRecord, name: str) -> str:
     if name in report.space.parameters:
         return str(report.space.parameters[name].domain)
     return _extent([trial.params[name] for trial in report.trials if name in trial.params])

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from studies.record.classes import Classes, Recall, read_classes
 from studies.report import figures
-from studies.report.classes import Classes, Recall, read_classes
-from studies.report.document import Section, Table, number, percent, plural
+from studies.report.document import Section, Table
+from studies.words import number, percent, plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from studies.report.summary import StudyReport, Trial
+    from studies.record.study import StudyRecord, Trial
 
 MAX_PAIRS = 10
 MAX_GROUPS = 40
 
 
-def predictions(report: StudyReport) -> Section | None:
+def predictions(report: StudyRecord) -> Section | None:
     """Return the evidence of the best trial; None when there is none."""
     best = report.best
     evidence = best.attributes.get("evidence") if best else None

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from studies.record.diagnose import Verdict, baseline, n_classes_of
 from studies.report import confirmed, figures, findings
-from studies.report.diagnose import Verdict, baseline, n_classes_of
-from studies.report.document import Section, Table, duration, exact, number, plural, short
+from studies.report.document import Section, Table
+from studies.words import duration, exact, number, plural, short
 
 if TYPE_CHECKING:
-    from studies.report.summary import StudyReport, Trial
+    from studies.record.study import StudyRecord, Trial
 
 
-def answer(report: StudyReport, verdicts: dict[int, Verdict]) -> Section:
+def answer(report: StudyRecord, verdicts: dict[int, Verdict]) -> Section:
     """Return the answer in one sentence, how sure it is, and the best parameters."""
     best = report.best
     if best is None:
@@ -38,7 +39,7 @@ def answer(report: StudyReport, verdicts: dict[int, Verdict]) -> Section:
     )
 
 
-def _sentence(report: StudyReport, best: Trial) -> str:
+def _sentence(report: StudyRecord, best: Trial) -> str:
     epoch = f", epoch {best.epoch}" if best.epoch is not None else ""
     sentence = f"The best {report.spec.metric} is {number(best.value)} (trial {best.number}{epoch})"
     top = findings.spread_of(report.ranked[: findings.N_TOP])
@@ -50,7 +51,7 @@ def _sentence(report: StudyReport, best: Trial) -> str:
     )
 
 
-def _certainty(report: StudyReport) -> str:
+def _certainty(report: StudyRecord) -> str:
     repeats = findings.repeats_of_best(report)
     spread = findings.spread_of(repeats)
     if report.confirmed is not None:
@@ -66,7 +67,7 @@ def _certainty(report: StudyReport) -> str:
     )
 
 
-def theirs_against_ours(report: StudyReport) -> Section | None:
+def theirs_against_ours(report: StudyRecord) -> Section | None:
     """Return the published settings beside the best that the search found; None when there are no published ones."""
     published = findings.published_trials(report)
     if not published:
@@ -90,7 +91,7 @@ def theirs_against_ours(report: StudyReport) -> Section | None:
     return Section("Theirs against ours", [text], [Table(("", *names), rows)])
 
 
-def _comparison(report: StudyReport, ours: Trial, theirs: Trial) -> str:
+def _comparison(report: StudyRecord, ours: Trial, theirs: Trial) -> str:
     """Return by how much the search beat the published settings, and whether that is more than luck may give."""
     gain = report.sign * ((ours.value or 0.0) - (theirs.value or 0.0))
     if gain == 0:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from studies.record.diagnose import diagnose
 from studies.report import confirmed, findings
-from studies.report.diagnose import diagnose
 from studies.report.document import Document
 from studies.report.parameters import interplay, parameters
 from studies.report.predictions import predictions
@@ -14,10 +14,10 @@ from studies.report.training import epochs, learning_curves, outcomes, speed
 from studies.report.trials import diagnoses, provenance, trials
 
 if TYPE_CHECKING:
-    from studies.report.summary import StudyReport
+    from studies.record.study import StudyRecord
 
 
-def document(report: StudyReport) -> Document:
+def document(report: StudyRecord) -> Document:
     """Return the whole report."""
     verdicts = diagnose(report)
     found = findings.importances(report)

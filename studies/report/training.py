@@ -6,18 +6,19 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from studies.record.diagnose import NOTICEABLE, Verdict
 from studies.report import figures, findings
-from studies.report.diagnose import NOTICEABLE, Verdict
-from studies.report.document import Section, Table, duration, number, plural
+from studies.report.document import Section, Table
+from studies.words import duration, number, plural
 
 if TYPE_CHECKING:
-    from studies.report.summary import StudyReport
+    from studies.record.study import StudyRecord
 
 MAX_SWEEP_ROWS = 12
 MAX_DETAIL = 160
 
 
-def learning_curves(report: StudyReport) -> Section | None:
+def learning_curves(report: StudyRecord) -> Section | None:
     """Return every trial's curve; None when none was reported."""
     if not any(trial.curve for trial in report.trials):
         return None
@@ -29,7 +30,7 @@ def learning_curves(report: StudyReport) -> Section | None:
     return Section("Learning curves", [text], figures=[figures.curves(report)])
 
 
-def epochs(report: StudyReport, verdicts: dict[int, Verdict]) -> Section | None:
+def epochs(report: StudyRecord, verdicts: dict[int, Verdict]) -> Section | None:
     """Return what each number of epochs would have given, and where overfitting begins."""
     points = findings.sweep(report)
     if len(points) < 2:
@@ -49,7 +50,7 @@ def epochs(report: StudyReport, verdicts: dict[int, Verdict]) -> Section | None:
     return Section("Epochs", texts, [table], [figures.sweep(report, points)])
 
 
-def _typical_course(report: StudyReport, typical: Sequence[tuple[int, float]]) -> str:
+def _typical_course(report: StudyRecord, typical: Sequence[tuple[int, float]]) -> str:
     """Return what the median of the trials that ran to the end does after its best epoch."""
     (_, first), (last_epoch, last) = typical[0], typical[-1]
     peak_epoch, peak = max(typical, key=lambda point: (report.sign * point[1], -point[0]))
@@ -61,7 +62,7 @@ def _typical_course(report: StudyReport, typical: Sequence[tuple[int, float]]) -
     return f"{course} and ends at {number(last)}: overfitting begins there."
 
 
-def speed(report: StudyReport) -> Section | None:
+def speed(report: StudyRecord) -> Section | None:
     """Return time, examples a second and memory, by batch size where that varies; None when no trial was timed."""
     found = findings.speeds(report)
     if not found:
@@ -85,7 +86,7 @@ def speed(report: StudyReport) -> Section | None:
     return Section("Speed", [], [Table(header, rows)], figures.speed(found) if len(found) > 1 else [], [note])
 
 
-def outcomes(report: StudyReport) -> Section:
+def outcomes(report: StudyRecord) -> Section:
     """Return trials by outcome and reason, and where the hours went."""
     found = findings.outcomes(report)
     spent = findings.hours(report)

@@ -6,17 +6,18 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from studies.report.diagnose import ENDED, Verdict
-from studies.report.document import Section, Table, duration, exact, number, plural, short
+from studies.record.diagnose import ENDED, Verdict
+from studies.report.document import Section, Table
 from studies.report.parameters import varies
+from studies.words import duration, exact, number, plural, short
 
 if TYPE_CHECKING:
-    from studies.report.summary import StudyReport, Trial
+    from studies.record.study import StudyRecord, Trial
 
 MAX_ROWS = 500
 
 
-def diagnoses(report: StudyReport, verdicts: dict[int, Verdict]) -> Section | None:
+def diagnoses(report: StudyRecord, verdicts: dict[int, Verdict]) -> Section | None:
     """Return how many trials had each verdict, with one trial's evidence and what to try."""
     if not verdicts:
         return None
@@ -37,7 +38,7 @@ def _kind(word: str) -> str:
     return "overfits after epoch k" if word.startswith("overfits") else word
 
 
-def trials(report: StudyReport, verdicts: dict[int, Verdict]) -> Section | None:
+def trials(report: StudyRecord, verdicts: dict[int, Verdict]) -> Section | None:
     """Return all trials, best first; of very many, the first ones and how to get the rest."""
     if not report.trials:
         return None
@@ -73,7 +74,7 @@ def _row(trial: Trial, verdict: Verdict | None, names: Sequence[str]) -> list[st
     ]
 
 
-def provenance(report: StudyReport) -> Section:
+def provenance(report: StudyRecord) -> Section:
     """Return where the numbers come from."""
     spec = report.spec
     rows = [

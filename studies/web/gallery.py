@@ -88,9 +88,9 @@ def publish(
     n_ended: how many of its trials have ended. A note that a person wrote or changed stays as it is.
     Raises StudyNotStarted, and OSError for a store that cannot be written.
     """
+    from studies.record.verdicts import read_judged
     from studies.report.png import pictures
     from studies.report.sections import document
-    from studies.report.verdicts import read_judged
     from studies.study import get
 
     study = get(storage, name)

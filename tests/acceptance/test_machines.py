@@ -15,7 +15,7 @@ import pytest
 from optuna.artifacts import get_all_artifact_meta
 
 from studies import study
-from studies.report.summary import Trial, read_report
+from studies.record.study import Trial, read_record
 from studies.settings import Settings
 from studies.storage import open_storage
 
@@ -115,7 +115,7 @@ def epochs(machine: Studies) -> list[int]:
 
 def trials(machine: Studies) -> list[Trial]:
     with open_storage(Settings.from_environment(machine.environment)) as storage:
-        return read_report(storage, "counted").trials
+        return read_record(storage, "counted").trials
 
 
 def logs(machine: Studies) -> str:

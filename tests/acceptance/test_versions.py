@@ -7,7 +7,7 @@ import yaml
 
 from studies import study
 from studies.names import SPEC, WARM_START
-from studies.report.summary import StudyReport
+from studies.record.study import StudyRecord
 from studies.storage import open_storage
 
 from . import noisy
@@ -29,7 +29,7 @@ def change(studies: Studies, old: str, new: str) -> None:
     file.write_text(file.read_text().replace(old, new))
 
 
-def origins(found: StudyReport) -> list[tuple[str, int] | None]:
+def origins(found: StudyRecord) -> list[tuple[str, int] | None]:
     """Return for each trial which study and trial its parameters were taken from."""
     given = [trial.attributes.get("from") for trial in found.trials]
     return [None if origin is None else (origin["study"], origin["trial"]) for origin in given]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from studies import trial
 from studies.names import CONTINUED, REASONS, RETRIED
+from studies.run import trial
 from studies.settings import Settings
 from studies.storage import open_storage
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from studies.record.study import StudyRecord
 from studies.report.page import render
 from studies.report.sections import document
-from studies.report.summary import StudyReport
 
 from ..reports import HOSTILE, make_evidence, make_report, make_study, make_trial
 
@@ -51,11 +51,11 @@ def open_page(page: str, directory: Path) -> Opened:
     return Opened(done.stdout, console, sorted(asked))
 
 
-def n_figures(report: StudyReport) -> int:
+def n_figures(report: StudyRecord) -> int:
     return sum(len(section.figures) for section in document(report).sections)
 
 
-def hostile() -> StudyReport:
+def hostile() -> StudyRecord:
     """Return a study whose parameters, choices and classes are markup, with an interaction to be drawn."""
     texts = [HOSTILE, "<b>bold</b>"]
     declared = {name: {"choices": texts, "default": HOSTILE} for name in texts}
@@ -72,7 +72,7 @@ def hostile() -> StudyReport:
     return make_report(trials, declared)
 
 
-def grouped() -> StudyReport:
+def grouped() -> StudyRecord:
     """Return a study of a regression by sessions, whose names are markup."""
     groups = {"by": HOSTILE, "metric": "<i>r2</i>", "values": [[HOSTILE, 0.5], ["<b>2</b>", -0.5]]}
     return make_report([make_trial(0, [0.5, 0.6], attributes={"evidence": {"groups": groups}})])
@@ -90,7 +90,7 @@ def grouped() -> StudyReport:
     ],
     ids=["usual", "large", "hostile", "grouped", "single", "empty"],
 )
-def test_in_a_browser(report: StudyReport, tmp_path: Path) -> None:
+def test_in_a_browser(report: StudyRecord, tmp_path: Path) -> None:
     opened = open_page(render(report, "html"), tmp_path)
     assert opened.console == []
     assert opened.requests == []

@@ -11,13 +11,13 @@ import safetensors.torch
 import torch
 
 from objectives import PredictingObjective
-from studies.checkpoint import serialised
 from studies.errors import DirectoryTaken
 from studies.model import FILES
 from studies.model.predict import Asked
 from studies.model.result import Request, Result
 from studies.model.train import train
 from studies.model.winner import Winner
+from studies.run.checkpoint import serialised
 from studies.settings import Settings
 
 from .test_objectives import Subject, subject, without_speed

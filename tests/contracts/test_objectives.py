@@ -15,7 +15,7 @@ import torch
 
 import objectives
 from objectives import DataError, Objective, Training
-from studies.space import Choice, Parameter, Range, Space
+from studies.spec.space import Choice, Parameter, Range, Space
 
 from .tiny import TINY
 

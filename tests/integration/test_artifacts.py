@@ -15,8 +15,8 @@ from optuna.artifacts import download_artifact, get_all_artifact_meta, upload_ar
 from optuna.artifacts.exceptions import ArtifactNotFound
 
 from studies.artifacts import DirectoryStore, Store, artifact_store, attach, check, open_store
-from studies.checkpoint import Checkpoint, Checkpoints
 from studies.errors import ArtifactsNotUsable
+from studies.run.checkpoint import Checkpoint, Checkpoints
 from studies.settings import Settings
 
 

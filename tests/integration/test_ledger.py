@@ -16,11 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 
-from studies.launchers import Description
 from studies.names import CONTINUED_BY, CONTINUES, REASON, UID
+from studies.run.join import Start, join
+from studies.run.launchers import Description
 from studies.settings import Settings
 from studies.spec import StudySpec
-from studies.start import Start, join
 from studies.storage import Storage
 from studies.storage.budget import Budget
 from studies.study import continue_trial, get

@@ -11,7 +11,7 @@ import psycopg2
 import pytest
 from optuna.pruners import BasePruner, HyperbandPruner, SuccessiveHalvingPruner
 
-from studies.pruning import Hyperband, SuccessiveHalving
+from studies.search.pruning import Hyperband, SuccessiveHalving
 from studies.storage import functions
 from studies.storage.postgres import PostgresStorage
 

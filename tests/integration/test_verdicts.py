@@ -17,15 +17,15 @@ from optuna.artifacts import download_artifact, get_all_artifact_meta
 from optuna.trial import TrialState
 
 from studies.artifacts import DirectoryStore, attach
-from studies.report.diagnose import diagnose
-from studies.report.document import exact, number
+from studies.record.diagnose import diagnose
+from studies.record.verdicts import counts, read_judged
 from studies.report.sections import document
-from studies.report.verdicts import counts, read_judged
 from studies.settings import Settings
 from studies.storage import Storage
 from studies.study import create_or_join, get
 from studies.web.dashboard import application
 from studies.web.gallery import GALLERY, keep_up_to_date, publish
+from studies.words import exact, number
 
 from ..reports import DECLARED, make_study
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from studies.artifacts import DirectoryStore
-from studies.checkpoint import Checkpoint, Checkpoints, decoded, encoded, read, write
+from studies.run.checkpoint import Checkpoint, Checkpoints, decoded, encoded, read, write
 
 scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text())
 trees = st.recursive(

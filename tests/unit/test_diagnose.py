@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from studies.report.diagnose import ENDED, Verdict, diagnose, first_verdict
-from studies.report.summary import Trial
+from studies.record.diagnose import ENDED, Verdict, diagnose, first_verdict
+from studies.record.study import Trial
 
 from ..reports import make_report, make_spec, make_trial
 

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from studies import download as module
-from studies.download import DownloadFailed, download, unpack
+from studies.data import download as module
+from studies.data.download import DownloadFailed, download, unpack
 
 from ..web import Site, serving
 
@@ -82,7 +82,7 @@ def test_a_download_ended_by_a_signal_goes_on_in_the_next_process(site: Site, tm
     target = tmp_path / "a.bin"
     code = f"""
 from pathlib import Path
-from studies.download import download
+from studies.data.download import download
 import os, signal
 def told(n_bytes, total):
     if n_bytes > {HALF}:

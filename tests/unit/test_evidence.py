@@ -15,8 +15,8 @@ from sklearn.metrics import accuracy_score, average_precision_score, balanced_ac
 
 from objectives import _evidence
 from objectives._evidence import MAX_DENSE, confused, score_classes
-from studies.evidence import MAX_BYTES, evidence_of, peak_memory_mib, reset_peak_memory
-from studies.report.classes import read_classes
+from studies.record.classes import read_classes
+from studies.run.evidence import MAX_BYTES, evidence_of, peak_memory_mib, reset_peak_memory
 
 
 class Showing:

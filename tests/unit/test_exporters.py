@@ -10,15 +10,16 @@ import pandas as pd
 import pytest
 
 from studies.errors import NothingToExport, WrongInput
-from studies.exporters import CURVES, EXPORTERS, export, write_file
-from studies.report.summary import StudyReport, Trial
+from studies.exporters import CURVES, EXPORTERS, export
+from studies.files import write_file
+from studies.record.study import StudyRecord, Trial
 
 from ..reports import HOSTILE, make_report, make_study, make_trial
 
 REPORT = make_study(40)
 
 
-def loaded(report: StudyReport, kind: str) -> pd.DataFrame:
+def loaded(report: StudyRecord, kind: str) -> pd.DataFrame:
     content = export(report, kind)
     if isinstance(content, bytes):
         return pd.read_parquet(io.BytesIO(content))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from studies.failures import outcome_of, reason_of
+from studies.run.failures import outcome_of, reason_of
 
 
 def wrapped(cause: Exception) -> Exception:

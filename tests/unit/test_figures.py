@@ -12,11 +12,11 @@ from PIL import Image
 
 from objectives._evidence import confused
 from studies.errors import WrongInput
-from studies.exporters import write_all
+from studies.files import write_all
+from studies.record.study import StudyRecord
 from studies.report.page import files, render
 from studies.report.png import DPI, pictures, slug
 from studies.report.sections import document
-from studies.report.summary import StudyReport
 
 from ..reports import HOSTILE, make_evidence, make_report, make_study, make_trial
 
@@ -24,11 +24,11 @@ TITLE = "Predictions of the best trial"
 FORMULA = r"$\frac{broken"
 
 
-def with_evidence(evidence: Any) -> StudyReport:
+def with_evidence(evidence: Any) -> StudyRecord:
     return make_report([make_trial(0, [0.5, 0.6], attributes={"evidence": evidence}), make_trial(1, [0.4])])
 
 
-def section(report: StudyReport, title: str) -> Any:
+def section(report: StudyRecord, title: str) -> Any:
     return next((section for section in document(report).sections if section.title == title), None)
 
 

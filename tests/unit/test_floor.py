@@ -15,9 +15,9 @@ from torch.nn import functional as F
 from objectives._evidence import Scores, confused, score_classes
 from objectives._fit import Fit, seeded
 from objectives._metrics import classification, confusion_matrix
-from studies.report.diagnose import Verdict, diagnose
-from studies.report.floor import binary_floor, binary_guess, loss_floor, most_right
-from studies.report.summary import Trial
+from studies.record.diagnose import Verdict, diagnose
+from studies.record.floor import binary_floor, binary_guess, loss_floor, most_right
+from studies.record.study import Trial
 
 from ..reports import make_report, make_trial
 

@@ -12,14 +12,14 @@ import json
 import random
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
+import torch
 
-from studies.checkpoint import decoded, encoded
 from studies.exporters import export
-from studies.report.summary import StudyReport
-from studies.sampling import seed_of
+from studies.record.study import StudyRecord
+from studies.run.checkpoint import decoded, encoded
+from studies.search.sampling import seed_of
 from studies.spec import catalog, load
 
 from ..reports import make_evidence, make_report, make_trial
@@ -27,7 +27,7 @@ from ..reports import make_evidence, make_report, make_trial
 GOLDEN = Path(__file__).parent.parent / "golden"
 
 
-def study_of_every_fate() -> StudyReport:
+def study_of_every_fate() -> StudyRecord:
     """Return a study with a published, a pruned, a failed, a continued and an unfinished trial."""
     verdict = {"verdict": "ok", "verdict_evidence": "", "verdict_advice": ""}
     params = {"learning_rate": 0.002, "batch_size": 128, "hidden_layers": [256, 128], "optimizer": "adam"}
@@ -75,8 +75,8 @@ def test_specs_as_the_storage_keeps_them() -> None:
 
 def test_checkpoints() -> None:
     state = {
-        "model": {"weight": np.arange(6, dtype=np.float32).reshape(2, 3)},
-        "optimizer": {0: {"step": 3, "moments": (np.ones(2), [None, True, "text"])}},
+        "model": {"weight": torch.arange(6, dtype=torch.float32).reshape(2, 3)},
+        "optimizer": {0: {"step": 3, "moments": (torch.ones(2, dtype=torch.float64), [None, True, "text"])}},
     }
     content = encoded({"state": state, "history": [{"loss": 0.5}], "evidence": make_evidence_of_two()})
     assert hashlib.sha256(content).hexdigest() == "5459765db77c4bde4759599fd0f35477f4bd400fa3375782a0e079cc69049b4d"

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from studies.record.study import StudyRecord, Trial
 from studies.report.interactions import MIN_TRIALS, Interaction, evenly, interactions, levels_of, winsorised
 from studies.report.page import render
-from studies.report.summary import StudyReport, Trial
 
 from ..reports import make_report, make_trial
 
@@ -20,7 +20,7 @@ NAMES = ["learning_rate", "dropout", "batch_size", "optimizer", "momentum"]
 Value = Callable[[dict[str, Any]], float]
 
 
-def drawn(n: int, value: Value, seed: int = 0, noise: float = 0.02) -> StudyReport:
+def drawn(n: int, value: Value, seed: int = 0, noise: float = 0.02) -> StudyRecord:
     """Return a study of n random trials of a known function, with noise."""
     draw = random.Random(seed)
     trials: list[Trial] = []
@@ -50,7 +50,7 @@ def together(params: dict[str, Any]) -> float:
     return 0.8 - 0.05 * (math.log10(params["learning_rate"]) - best) ** 2 - 0.1 * params["dropout"]
 
 
-def found(report: StudyReport) -> list[Interaction]:
+def found(report: StudyRecord) -> list[Interaction]:
     pairs = interactions(report.trials, report, NAMES)
     assert pairs is not None
     return pairs

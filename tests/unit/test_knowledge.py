@@ -7,9 +7,9 @@ from typing import Any
 import optuna
 import pytest
 
-from studies.knowledge import best_settings, fitted, observation, observations, queued
-from studies.sampling import SeededSampler
-from studies.space import Space
+from studies.search.knowledge import best_settings, fitted, observation, observations, queued
+from studies.search.sampling import SeededSampler
+from studies.spec.space import Space
 
 from ..reports import DECLARED, make_report, make_trial
 

@@ -10,7 +10,7 @@ import pytest
 
 from studies.errors import MlflowFailed, WrongInput
 from studies.exporters.mlflow import PARENT, TRIAL, log_study
-from studies.report.summary import StudyReport
+from studies.record.study import StudyRecord
 
 from ..reports import HOSTILE, make_report, make_study, make_trial
 
@@ -23,13 +23,13 @@ def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def runs(uri: str) -> Callable[[StudyReport], Runs]:
+def runs(uri: str) -> Callable[[StudyRecord], Runs]:
     """Return what the store has of a study, by the number of the trial as text."""
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=uri)
 
-    def read(report: StudyReport) -> Runs:
+    def read(report: StudyRecord) -> Runs:
         experiment = client.get_experiment_by_name(report.spec.name)
         found = client.search_runs([experiment.experiment_id], max_results=1000)
         by_number = {run.data.tags.get(TRIAL): run for run in found}
@@ -39,7 +39,7 @@ def runs(uri: str) -> Callable[[StudyReport], Runs]:
     return read
 
 
-def test_every_trial_is_a_run_below_that_of_the_study(uri: str, runs: Callable[[StudyReport], Runs]) -> None:
+def test_every_trial_is_a_run_below_that_of_the_study(uri: str, runs: Callable[[StudyRecord], Runs]) -> None:
     from mlflow import MlflowClient
 
     report = make_study(12)
@@ -62,7 +62,7 @@ def test_every_trial_is_a_run_below_that_of_the_study(uri: str, runs: Callable[[
 
 
 def test_logged_again_a_study_adds_what_is_new_and_what_was_cut_off(
-    uri: str, runs: Callable[[StudyReport], Runs], monkeypatch: pytest.MonkeyPatch
+    uri: str, runs: Callable[[StudyRecord], Runs], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mlflow import MlflowClient
 
@@ -85,7 +85,7 @@ def test_logged_again_a_study_adds_what_is_new_and_what_was_cut_off(
     assert sorted((point.step, point.value) for point in history) == [(1, 0.5), (2, 0.61)]
 
 
-def test_hostile_names_and_values_are_logged(uri: str, runs: Callable[[StudyReport], Runs]) -> None:
+def test_hostile_names_and_values_are_logged(uri: str, runs: Callable[[StudyRecord], Runs]) -> None:
     trial = make_trial(
         0, [0.5, float("nan")], params={HOSTILE: HOSTILE, "long": ["x" * 9000]}, state="fail", reason="nan"
     )
@@ -97,7 +97,7 @@ def test_hostile_names_and_values_are_logged(uri: str, runs: Callable[[StudyRepo
     assert "1" not in runs(report)
 
 
-def test_a_study_without_a_trial_is_logged(uri: str, runs: Callable[[StudyReport], Runs]) -> None:
+def test_a_study_without_a_trial_is_logged(uri: str, runs: Callable[[StudyRecord], Runs]) -> None:
     report = make_report([], name="empty")
     assert log_study(report, uri) == 0
     assert set(runs(report)) == {None}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from studies.confirm.paired import difference, is_larger, t_quantile, t_tail
+from studies.search.paired import difference, is_larger, t_quantile, t_tail
 
 
 @given(st.integers(1, 60), st.floats(-50, 50))

@@ -10,10 +10,10 @@ from statistics import mean, stdev
 import pytest
 import yaml
 
-from studies.confirm.race import BEST, ERROR, NO_DIFFERENCE, WORSE, Contender, is_out, stand
 from studies.exporters import export
 from studies.report import confirmed
 from studies.report.page import render
+from studies.search.race import BEST, ERROR, NO_DIFFERENCE, WORSE, Contender, is_out, stand
 
 from ..reports import make_report, make_trial
 

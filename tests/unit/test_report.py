@@ -11,28 +11,28 @@ from typing import Any
 import plotly.graph_objects
 import pytest
 
+from studies.record.study import StudyRecord, Trial
 from studies.report import findings
-from studies.report.document import duration, exact, number
 from studies.report.page import render
 from studies.report.sections import document
-from studies.report.summary import StudyReport, Trial
 from studies.report.trials import MAX_ROWS
+from studies.words import duration, exact, number
 
 from ..reports import HOSTILE, make_report, make_study, make_trial
 
 MEGABYTE = 1024 * 1024
 
 
-def all_failed() -> StudyReport:
+def all_failed() -> StudyRecord:
     failed = {"state": "fail", "reason": "exception", "attributes": {"detail": "RuntimeError: no", "history": []}}
     return make_report([make_trial(number, [], **failed) for number in range(5)])
 
 
-def all_pruned() -> StudyReport:
+def all_pruned() -> StudyRecord:
     return make_report([make_trial(number, [0.2, 0.3], state="pruned") for number in range(5)])
 
 
-def waiting() -> StudyReport:
+def waiting() -> StudyRecord:
     unknown: dict[str, Any] = {"params": {}, "started": None, "ended": None}
     return make_report([replace(make_trial(0, [], state="waiting", **unknown), attributes={"start_with": 0})])
 
@@ -49,7 +49,7 @@ STUDIES = {
 
 
 @pytest.fixture(params=STUDIES)
-def report(request: pytest.FixtureRequest) -> StudyReport:
+def report(request: pytest.FixtureRequest) -> StudyRecord:
     return STUDIES[request.param]
 
 
@@ -67,11 +67,11 @@ def words_of_markdown(page: str) -> list[str]:
     return text.replace("\x00", "").split()
 
 
-def test_html_and_markdown_say_the_same(report: StudyReport) -> None:
+def test_html_and_markdown_say_the_same(report: StudyRecord) -> None:
     assert words_of(render(report, "html")) == words_of_markdown(render(report, "md"))
 
 
-def test_the_page_has_everything_inside(report: StudyReport) -> None:
+def test_the_page_has_everything_inside(report: StudyRecord) -> None:
     page = render(report, "html")
     assert len(page.encode()) < 6 * MEGABYTE
     assert not re.findall(r"<(?:script|link|img|iframe)[^>]*(?:src|href)=", page[: page.index("<main>")])
@@ -79,7 +79,7 @@ def test_the_page_has_everything_inside(report: StudyReport) -> None:
     assert "default-src 'none'" in page
 
 
-def test_every_figure_is_one_that_plotly_knows(report: StudyReport) -> None:
+def test_every_figure_is_one_that_plotly_knows(report: StudyRecord) -> None:
     for section in document(report).sections:
         for figure in section.figures:
             plotly.graph_objects.Figure(data=figure.data, layout=figure.layout)
@@ -113,7 +113,7 @@ def test_numbers_in_the_page_are_those_of_the_report() -> None:
     assert sum(outcomes.values()) == len(report.trials)
 
 
-def rows_of(report: StudyReport, title: str) -> list[list[str]]:
+def rows_of(report: StudyRecord, title: str) -> list[list[str]]:
     section = next(section for section in document(report).sections if section.title == title)
     return [list(row) for row in section.tables[0].rows]
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from optuna.trial import FrozenTrial, TrialState
 
 from studies.names import CONTINUES
-from studies.retention import KEPT, best, is_among_best, needed, sources
+from studies.run.retention import KEPT, best, is_among_best, needed, sources
 
 EVENTS = ("start", "save", "complete", "fail", "lose", "claim", "list", "judge", "delete")
 

@@ -8,9 +8,9 @@ import statistics
 import optuna
 from optuna.trial import TrialState
 
-from studies.sampling import OUT_OF_MEMORY, make_pruner, make_sampler
-from studies.space import Space
+from studies.search.sampling import OUT_OF_MEMORY, make_pruner, make_sampler
 from studies.spec import StudySpec
+from studies.spec.space import Space
 
 
 def test_a_grid_is_asked_to_its_end_and_beyond() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from studies.space import Choice, Fixed, Range, Space, SpaceError, decoded, encoded
+from studies.spec.space import Choice, Fixed, Range, Space, SpaceError, decoded, encoded
 
 DECLARED = {
     "learning_rate": {"low": 1e-5, "high": 1e-1, "log": True, "default": 1e-3},

@@ -10,10 +10,10 @@ import optuna
 import pytest
 
 from studies.artifacts import DirectoryStore
-from studies.checkpoint import Checkpoints
 from studies.names import CONTINUES
-from studies.space import Space
-from studies.trial import Course, Outcome, run_trial
+from studies.run.checkpoint import Checkpoints
+from studies.run.trial import Course, Outcome, run_trial
+from studies.spec.space import Space
 
 from ..reports import make_spec
 
@@ -99,7 +99,7 @@ def test_a_continued_trial_ends_with_the_same_evidence(tmp_path: Path, after: in
 
 
 def test_a_checkpoint_of_a_release_without_evidence_is_gone_on_from(tmp_path: Path) -> None:
-    from studies.checkpoint import write
+    from studies.run.checkpoint import write
 
     write(tmp_path / "0.safetensors", {"state": {"n": 3}, "history": [{"balanced_accuracy": v} for v in VALUES[:3]]})
     found = run(course(tmp_path, Objective(Training)), **{CONTINUES: 0})

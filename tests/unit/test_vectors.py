@@ -12,7 +12,7 @@ import torch
 from objectives import DataError, meli_cnn, meli_mlp
 from objectives._data.titles import Titles, load_titles, raw_files
 from objectives._data.vectors import load_vectors
-from studies.space import Space
+from studies.spec.space import Space
 
 VOCABULARY = ["<pad>", "<unk>", "rojo", "azul", "madrid", "nadie"]
 ROWS = "rojo 1 2 3\nazul -1 .5 2e-1 \nMadrid 7 8 9\nmadrid 4 5 6\nMADRID 0 0 0\n. . . 1 1 1\n"

@@ -12,7 +12,7 @@ from studies.check.findings import Fact, Finding, NotChecked, Told
 from studies.check.isolate import SHARE_OF_MEMORY, free_bytes
 from studies.check.observe import Observation, Plan
 from studies.check.subject import FEW, Subject
-from studies.launchers.local import visible_gpus
+from studies.run.launchers.local import visible_gpus
 from studies.spec import Pruner, StudySpec
 
 TITLE = "memory and cost"

@@ -10,7 +10,7 @@ from studies.check.checks.training import fails
 from studies.check.findings import Finding, NotChecked, Told
 from studies.check.observe import Observation
 from studies.check.subject import Subject
-from studies.space import Choice, Fixed, Parameter, Range
+from studies.spec.space import Choice, Fixed, Parameter, Range
 
 TITLE = "the parameters"
 NEEDS_TRAINING = True

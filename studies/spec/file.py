@@ -1,110 +1,23 @@
-"""A study file, read and validated."""
+"""A study file, read with the line of every key, so that an error points at the place that holds the mistake."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from studies import names
 from studies.errors import UnknownStudy, WrongSpec
-from studies.space import Range, Space, SpaceError, near
+from studies.spec.model import MAX_NAME, Part, StudySpec
+from studies.words import near
 
 CATALOG = Path(__file__).parent / "catalog"
-MAX_NAME = 100  # characters, in a file
-NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-# In the storage a name may have a version, and so be longer.
-STORED_NAME, MAX_STORED_NAME = rf"^{NAME.pattern}(@\d+(-confirm)?)?$", MAX_NAME + 20
-OBJECTIVE = r"^[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?$"
 
 Content = TypeVar("Content", bound=BaseModel)
-
-
-class Part(BaseModel):
-    """A part of a study file: no unknown keys, no changes afterwards."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Sampler(Part):
-    """How the next parameters are chosen. The same seed gives the same study with one worker."""
-
-    name: Literal["tpe", "random", "grid"] = "tpe"
-    seed: int = Field(default=0, ge=0)
-
-
-class Pruner(Part):
-    """When a bad trial is stopped early."""
-
-    name: Literal["hyperband", "successive_halving", "median", "none"] = "hyperband"
-    min_epochs: int = Field(default=1, ge=1)
-    reduction_factor: int = Field(default=3, ge=2)
-
-
-class Resources(Part):
-    """What one worker gets. threads_per_worker: None divides the machine's cores among its workers."""
-
-    gpus_per_worker: int = Field(default=1, ge=0)
-    workers_per_gpu: int = Field(default=1, ge=1)
-    threads_per_worker: int | None = Field(default=None, ge=1)
-
-
-class Limits(Part):
-    """Where a study stops by itself. None is no limit.
-
-    trial_minutes: one trial's; it ends with its best value. gpu_hours: of all trials together, CPU trials included.
-    patience: trials since the best one. max_failures: in a row. max_retries: of a trial whose worker was lost, or whose
-    objective lost a connection.
-    """
-
-    trial_minutes: float | None = Field(default=None, gt=0)
-    gpu_hours: float | None = Field(default=None, gt=0)
-    patience: int | None = Field(default=None, ge=1)
-    max_failures: int = Field(default=10, ge=1)
-    max_retries: int = Field(default=2, ge=0)
-
-
-class StudySpec(Part):
-    """A written study. `space` and `start_with` are checked against the objective when it is at hand (`resolve`)."""
-
-    name: str = Field(pattern=STORED_NAME, max_length=MAX_STORED_NAME)
-    description: str = ""
-    objective: str = Field(pattern=OBJECTIVE)
-    dataset: str = ""
-    metric: str = "value"
-    direction: Literal["maximize", "minimize"]
-    n_trials: int = Field(ge=1)
-    max_epochs: int = Field(default=1, ge=1)
-    space: dict[str, Any] = {}
-    sampler: Sampler = Sampler()
-    pruner: Pruner = Pruner()
-    start_with: list[dict[str, Any]] = []
-    resources: Resources = Resources()
-    limits: Limits = Limits()
-
-    def identity(self) -> dict[str, Any]:
-        """What makes two trials comparable; a study in the storage never changes it."""
-        return self.model_dump(include={"objective", "dataset", "metric", "direction", "max_epochs", "space"})
-
-    def resolve(self, declared: Mapping[str, Any]) -> Space:
-        """Return the space that is searched: the objective's, narrowed. Raises SpaceError."""
-        try:
-            space = Space.declared(declared).narrowed(self.space)
-        except SpaceError as error:
-            error.path = ("space", *error.path)
-            raise
-        for index, given in enumerate(self.start_with):
-            space.completed(given, "start_with", index)
-        if self.sampler.name == "grid":
-            for name, parameter in space.parameters.items():
-                if isinstance(parameter.domain, Range) and space.possible(parameter):
-                    reason = f"the grid sampler needs choices, and {name} is a range ({parameter.domain})"
-                    raise SpaceError(reason, "space", name)
-        return space
 
 
 def load(name: str, overrides: Iterable[str] = ()) -> StudySpec:

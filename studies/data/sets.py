@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from studies import spec as specs
-from studies.download import DownloadFailed, download, unpack
+from studies.data.download import DownloadFailed, download, unpack
 from studies.errors import NotFetched, ObjectiveRefused, StudiesError, WrongInput
-from studies.objective import import_objective
+from studies.run.objective import import_objective
 from studies.settings import Settings
-from studies.space import near
+from studies.words import near
 
 BUNDLED, GENERATED, READY, MISSING, UNKNOWN = "bundled", "generated", "ready", "missing", "read by the objective itself"
 

@@ -27,12 +27,12 @@ from functools import cached_property
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from studies.report.classes import Classes, read_classes
-from studies.report.document import number, percent, plural
-from studies.report.floor import floors, most_right
+from studies.record.classes import Classes, read_classes
+from studies.record.floor import floors, most_right
+from studies.words import number, percent, plural
 
 if TYPE_CHECKING:
-    from studies.report.summary import StudyReport, Trial
+    from studies.record.study import StudyRecord, Trial
     from studies.spec import StudySpec
 
 MIN_EPOCHS = 3
@@ -84,14 +84,14 @@ class _Study:
         )
 
 
-def diagnose(report: StudyReport) -> dict[int, Verdict]:
+def diagnose(report: StudyRecord) -> dict[int, Verdict]:
     """Return the verdict of every trial that has ended, by its number."""
     study = _study(report.spec, report.data, report.trials, report.best)
     return {trial.number: _verdict(trial, study) for trial in report.trials if trial.state in ENDED}
 
 
 def first_verdict(trial: Trial, spec: StudySpec, data: dict[str, Any]) -> Verdict:
-    """Return the verdict of a trial that has ended from what it shows by itself. data: see StudyReport."""
+    """Return the verdict of a trial that has ended from what it shows by itself. data: see StudyRecord."""
     return _verdict(trial, _study(spec, data, [trial], None))
 
 

@@ -18,7 +18,7 @@ Its state, in Optuna's words, goes one way; what has ended never changes:
         one starts WAITING in the same transaction, and this one no longer counts
 
 A worker that stalled, or was cut off, for longer than its lease finds its trial taken over at its next write, and drops
-it. What ran out of memory is told to the sampler, too (`studies.sampling`).
+it. What ran out of memory is told to the sampler, too (`studies.search.sampling`).
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from studies import failures, retention
-from studies.checkpoint import Checkpoint, Checkpoints
 from studies.errors import StudiesError
-from studies.evidence import evidence_of, peak_memory_mib, reset_peak_memory
 from studies.names import CONTINUES, SEED
-from studies.objective import FunctionObjective, LoadedObjective
-from studies.outcome import Outcome
-from studies.sampling import seed_of
-from studies.space import Choice, Range, Space, encoded
+from studies.run import failures, retention
+from studies.run.checkpoint import Checkpoint, Checkpoints
+from studies.run.evidence import evidence_of, peak_memory_mib, reset_peak_memory
+from studies.run.objective import FunctionObjective, LoadedObjective
+from studies.run.outcome import Outcome
+from studies.search.sampling import seed_of
 from studies.spec import StudySpec
+from studies.spec.space import Choice, Range, Space, encoded
 from studies.storage.postgres import PostgresStorage
 
 

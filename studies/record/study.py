@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from studies.confirm.race import Confirmation, Standing, contenders, stand
 from studies.names import CONFIRMS, CONTINUED_BY, CONTINUES, DATA, REASON, SPEC, START_WITH, confirmation, exact
-from studies.space import Choice, Domain, Parameter, Range, Space, decoded
+from studies.search.race import Confirmation, Standing, contenders, stand
+from studies.spec.space import Choice, Domain, Parameter, Range, Space, decoded
 from studies.study import find, get, space_of, spec_of, typed
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
-    from studies.space import Value
     from studies.spec import StudySpec
+    from studies.spec.space import Value
     from studies.storage import Storage
 
 
@@ -58,7 +58,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class StudyReport:
+class StudyRecord:
     """A study as it stands in the storage. data: name, sha256 and summary of its data set.
 
     space: what is searched; of a plain function, what its trials suggested. confirmation: the best few under fresh
@@ -133,7 +133,7 @@ class StudyReport:
 ENDS = {"complete": "complete", "pruned": "pruned", "failed": "fail"}
 
 
-def read_report(storage: Storage, name: str) -> StudyReport:
+def read_record(storage: Storage, name: str) -> StudyRecord:
     """Return the study; StudyNotStarted when the storage has none of this name."""
     study = get(storage, name)
     space = space_of(study)
@@ -142,7 +142,7 @@ def read_report(storage: Storage, name: str) -> StudyReport:
     searched = space if space.parameters else _suggested(stored)
     confirmed = _confirmation(storage, study)
     has_newer = typed(storage, study.study_name) != study.study_name
-    return StudyReport(spec_of(study), study.user_attrs[DATA], trials, searched, confirmed, has_newer)
+    return StudyRecord(spec_of(study), study.user_attrs[DATA], trials, searched, confirmed, has_newer)
 
 
 def _confirmation(storage: Storage, study: Study) -> Confirmation | None:

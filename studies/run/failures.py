@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from optuna.trial import TrialState
 
-from studies.outcome import Outcome
+from studies.run.outcome import Outcome
 
 ATTRIBUTE_CHARACTERS = 4000  # of the traceback go into the storage, for those who cannot reach the artifacts
 ARTIFACT_CHARACTERS = 60_000  # at most are kept as an artifact; of a longer one, the end

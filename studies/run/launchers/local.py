@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studies.errors import FAILED, ObjectiveRefused, StudiesError
-from studies.launchers import PRELOADED, Description, Exit
+from studies.run.launchers import PRELOADED, Description, Exit
 from studies.settings import Settings
 
 if TYPE_CHECKING:
@@ -43,9 +43,13 @@ class LocalLauncher:
         # Read by OpenMP when torch is loaded, which happens in the fork server and nowhere else.
         threads = spec.resources.threads_per_worker or max(1, (os.cpu_count() or 1) // n_workers)
         os.environ.setdefault("OMP_NUM_THREADS", str(threads))
-        os.environ[PRELOADED] = spec.objective.partition(":")[0]
+        # A child imports the program's main module again, so what that has imported of the service comes along.
+        loaded = sorted(name for name in sys.modules if name.startswith("studies."))
+        os.environ[PRELOADED] = ",".join([*loaded, spec.objective.partition(":")[0]])
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["studies.launchers.preload"])  # by name: it is for the fork server alone
+        self._context.set_forkserver_preload(
+            ["studies.run.launchers.preload"]
+        )  # by name: it is for the fork server alone
 
     def describe(self, progress: Callable[[str, float], None] | None) -> Description:
         """See `Launcher`. Raises ObjectiveRefused."""
@@ -160,7 +164,7 @@ def kernel_oom_kills() -> int:
 def _describe(spec: StudySpec, settings: Settings, sender: Connection, log: Path, prepare: bool) -> None:
     """Run in a child: answer with progress, and with a description or an error."""
     _log_to(log)
-    from studies.objective import load_objective
+    from studies.run.objective import load_objective
 
     try:
         objective = load_objective(spec)
@@ -186,7 +190,7 @@ def _describe(spec: StudySpec, settings: Settings, sender: Connection, log: Path
 def _work(name: str, settings: Settings, gpu: str | None, log: Path) -> None:
     """Run in a child: be a worker, and leave with its exit code."""
     _log_to(log)
-    from studies.worker import Stop, listen_to_signals, say_to_stderr, work
+    from studies.run.worker import Stop, listen_to_signals, say_to_stderr, work
 
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu

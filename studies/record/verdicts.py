@@ -6,23 +6,23 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from studies.names import VERDICT
-from studies.report.diagnose import ENDED, Verdict, diagnose, first_verdict
-from studies.report.summary import StudyReport, read_report
+from studies.record.diagnose import ENDED, Verdict, diagnose, first_verdict
+from studies.record.study import StudyRecord, read_record
 from studies.study import get
 
 if TYPE_CHECKING:
-    from studies.report.summary import Trial
+    from studies.record.study import Trial
     from studies.spec import StudySpec
     from studies.storage import Storage
     from studies.storage.ledger import Ledger
 
 
-def read_judged(storage: Storage, name: str) -> StudyReport:
+def read_judged(storage: Storage, name: str) -> StudyRecord:
     """Return the study after every trial's verdict in the storage has been brought up to date.
 
     Raises StudyNotStarted.
     """
-    report = read_report(storage, name)
+    report = read_record(storage, name)
     kept = {number: attributes_of(verdict) for number, verdict in diagnose(report).items()}
     changed = {
         trial.number: kept[trial.number]
@@ -39,7 +39,7 @@ def read_judged(storage: Storage, name: str) -> StudyReport:
 
 
 def first_attributes(spec: StudySpec, data: dict[str, Any], trial: Trial) -> dict[str, str]:
-    """Return the first verdict of a trial that ends, as the user attributes to keep. data: see StudyReport."""
+    """Return the first verdict of a trial that ends, as the user attributes to keep. data: see StudyRecord."""
     return attributes_of(first_verdict(trial, spec, data)) if trial.state in ENDED else {}
 
 

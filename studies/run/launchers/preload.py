@@ -1,7 +1,7 @@
 """Imported once by the fork server, so that its workers start with everything imported.
 
-The objective's module is named in the environment, for a fork server takes names of modules only. What goes wrong
-here is left to the worker that imports the same again, where it can be told to somebody. CUDA survives a fork only
+The modules are named in the environment, for a fork server takes no arguments; the objective's comes last. What goes
+wrong here is left to the worker that imports the same again, where it can be told to somebody. CUDA survives a fork only
 when nobody has touched it before: nothing here may ask torch for a device.
 """
 
@@ -11,15 +11,15 @@ import os
 import sys
 from contextlib import suppress
 
-from studies.launchers import PRELOADED
-from studies.launchers.ending import end_quietly
+from studies.run.launchers import PRELOADED
+from studies.run.launchers.ending import end_quietly
 
 with suppress(BaseException):
     sys.path.insert(0, os.getcwd())  # noqa: PTH109 - pathlib would be imported for this alone
-    import studies.cli
-    import studies.worker  # noqa: F401
+    import studies.run.worker  # noqa: F401
 
-    importlib.import_module(os.environ[PRELOADED])
+    for name in os.environ[PRELOADED].split(","):
+        importlib.import_module(name)
     if "torch" in sys.modules:  # its compiler, which a first optimizer would import, for seconds, in each worker
         importlib.import_module("torch._dynamo")
 

@@ -13,9 +13,9 @@ from studies.settings import Settings
 if TYPE_CHECKING:
     from studies.spec import StudySpec
 
-PRELOADED = "STUDIES_PRELOAD"  # the variable that names the module of the objective to a fork server
+PRELOADED = "STUDIES_PRELOAD"  # the variable that names modules to a fork server, separated by commas
 
-LAUNCHERS = {"local": "studies.launchers.local:LocalLauncher"}
+LAUNCHERS = {"local": "studies.run.launchers.local:LocalLauncher"}
 
 
 @dataclass(frozen=True)

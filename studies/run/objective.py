@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from studies.errors import ObjectiveRefused, SpaceRefused
-from studies.space import SpaceError, near
 from studies.spec import StudySpec
+from studies.spec.space import SpaceError
+from studies.words import near
 
 
 class Training(Protocol):

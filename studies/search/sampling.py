@@ -18,9 +18,9 @@ from optuna.samplers import BaseSampler
 from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 from optuna.trial import FrozenTrial, TrialState
 
-from studies.pruning import Hyperband, SuccessiveHalving
-from studies.space import Choice, Range, Space, encoded
+from studies.search.pruning import Hyperband, SuccessiveHalving
 from studies.spec import Pruner, StudySpec
+from studies.spec.space import Choice, Range, Space, encoded
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import optuna
 from optuna.trial import FrozenTrial
 
-from studies.sampling import distribution_of
-from studies.space import Fixed, Space, Value, encoded
+from studies.search.sampling import distribution_of
+from studies.spec.space import Fixed, Space, Value, encoded
 
 if TYPE_CHECKING:
-    from studies.report.summary import StudyReport, Trial
+    from studies.record.study import StudyRecord, Trial
 
 
-def best_settings(report: StudyReport) -> Iterator[Trial]:
+def best_settings(report: StudyRecord) -> Iterator[Trial]:
     """Yield the completed trials with parameters that differ from each other, the best first."""
     seen: set[str] = set()
     for trial in report.ranked:

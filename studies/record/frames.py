@@ -11,13 +11,13 @@ import pandas as pd
 from studies.names import CONTENDER, VERDICT, confirmed
 
 if TYPE_CHECKING:
-    from studies.report.summary import StudyReport, Trial
+    from studies.record.study import StudyRecord, Trial
 
 VERDICTS = (VERDICT, f"{VERDICT}_evidence", f"{VERDICT}_advice")
 PROVENANCE = ("commit", "dirty", "studies", "torch", "device", "host")
 
 
-def trials_frame(report: StudyReport) -> pd.DataFrame:
+def trials_frame(report: StudyRecord) -> pd.DataFrame:
     """Return every trial, with a column `params_NAME` for every parameter and `metrics_NAME` for every metric.
 
     A column of lists, or of several kinds of values, holds text, as the storage does: a list as JSON.
@@ -52,7 +52,7 @@ def trials_frame(report: StudyReport) -> pd.DataFrame:
     return _frame(columns)
 
 
-def curves_frame(report: StudyReport) -> pd.DataFrame:
+def curves_frame(report: StudyRecord) -> pd.DataFrame:
     """Return every epoch of every trial with all its metrics; `number` is that of the trial, as in `trials_frame`."""
     epochs = [
         (trial, epoch, metrics)

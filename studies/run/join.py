@@ -23,16 +23,16 @@ import yaml
 
 from studies import names
 from studies.errors import IsConfirmation, NothingToStartFrom, WrongInput
-from studies.knowledge import best_settings, fitted, observation, queued
-from studies.launchers import Description
 from studies.names import FROM, SEED, START_WITH, WARM_START
-from studies.report.document import plural
-from studies.report.summary import StudyReport, read_report
-from studies.sampling import seed_of
-from studies.space import Space, SpaceError
+from studies.record.study import StudyRecord, read_record
+from studies.run.launchers import Description
+from studies.search.knowledge import best_settings, fitted, observation, queued
+from studies.search.sampling import seed_of
 from studies.spec import StudySpec
+from studies.spec.space import Space, SpaceError
 from studies.storage import Storage
 from studies.study import create_or_join, not_started, started, version_for
+from studies.words import plural
 
 N_FROM = 5
 
@@ -86,7 +86,7 @@ def join(
     """
     spec = version_for(storage, spec, described.data, start.new_version)
     space = spec.resolve(described.space)
-    source = None if start.source is None else read_report(storage, _source(storage, start.source, spec.name))
+    source = None if start.source is None else read_record(storage, _source(storage, start.source, spec.name))
     if source is not None and source.best is None:
         raise NothingToStartFrom(name=source.typed, states=source.states)
     given = None if start.exported is None else _given(start.exported, space)
@@ -168,7 +168,7 @@ def _learn(
     study: optuna.Study,
     spec: StudySpec,
     space: Space,
-    source: StudyReport,
+    source: StudyRecord,
     data: Mapping[str, Any],
     queue: _Queue,
     say: Callable[[str], None],
@@ -196,7 +196,7 @@ def _learn(
     say(f"{study.study_name} starts from {name}: {plural(n_queued, 'setting')} queued; {told}.")
 
 
-def _incomparable(spec: StudySpec, source: StudyReport, data: Mapping[str, Any]) -> str | None:
+def _incomparable(spec: StudySpec, source: StudyRecord, data: Mapping[str, Any]) -> str | None:
     """Return why a value of the one study says nothing of the other's, or None."""
     for key in ("objective", "metric", "direction", "max_epochs"):
         before, now = getattr(source.spec, key), getattr(spec, key)

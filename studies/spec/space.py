@@ -11,19 +11,19 @@ An objective adds `default`, and `when` for a parameter that exists only under s
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import reprlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
+
+from studies.words import near, shown
 
 Value: TypeAlias = "bool | int | float | str | list[Any] | None"
 
 RANGE_KEYS = {"low", "high", "log", "step"}
 COMMON_KEYS = {"default", "when"}
-MAX_LISTED = 20  # names in a hint
 LARGEST_WHOLE = 2**53  # Optuna's tables hold a parameter as a double, which skips whole numbers beyond
 
 
@@ -259,11 +259,6 @@ def _narrowed(declared: Domain, given: Any, name: str) -> Domain:
     raise SpaceError(f"{name} = {found} is outside what the objective declares ({declared})", name)
 
 
-def shown(value: Any) -> str:
-    """Return a value as a person writes it in a study file."""
-    return json.dumps(value, ensure_ascii=False)
-
-
 def encoded(value: Any) -> Any:
     """Return what the storage holds: a list as JSON text, for Optuna's choices are scalars."""
     return json.dumps(value) if isinstance(value, list) else value
@@ -272,17 +267,6 @@ def encoded(value: Any) -> Any:
 def decoded(value: Any) -> Any:
     """Undo `encoded`."""
     return json.loads(value) if isinstance(value, str) and value.startswith("[") else value
-
-
-def near(name: str, known: Iterable[str]) -> str:
-    """Return a hint at the nearest known names, or at all of them where they are few."""
-    known = sorted(known)
-    matches = difflib.get_close_matches(name, known, n=2)
-    if matches:
-        return f"; did you mean {' or '.join(matches)}?"
-    if len(known) > MAX_LISTED:
-        return ""
-    return f"; known: {', '.join(known)}" if known else "; none is known here"
 
 
 def _same(left: object, right: object) -> bool:

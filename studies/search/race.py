@@ -22,8 +22,8 @@ from optuna.pruners import BasePruner
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from studies.confirm.paired import Difference, difference, is_larger
 from studies.names import CONFIRMS, CONTENDER, CONTINUED_BY, REASON, SEED
+from studies.search.paired import Difference, difference, is_larger
 
 ERROR = 0.05
 MIN_PAIRS = 3  # of two the t-test says hardly anything

@@ -15,21 +15,21 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from studies import limits, provenance, retention
 from studies.artifacts import artifact_store, attach, open_store
-from studies.checkpoint import Checkpoints
 from studies.errors import StorageUnreachable, StudiesError
 from studies.names import CONTINUED, REASON, UID
-from studies.objective import load_objective
-from studies.outcome import Outcome
-from studies.report.summary import trial_of
-from studies.report.verdicts import first_attributes
-from studies.sampling import OUT_OF_MEMORY
+from studies.record.study import trial_of
+from studies.record.verdicts import first_attributes
+from studies.run import limits, provenance, retention
+from studies.run.checkpoint import Checkpoints
+from studies.run.objective import load_objective
+from studies.run.outcome import Outcome
+from studies.run.trial import Course, run_trial
+from studies.search.sampling import OUT_OF_MEMORY
 from studies.settings import Settings
 from studies.storage import Storage, open_storage
 from studies.storage.budget import Budget
 from studies.study import continue_trial, open_for_trials, space_of, spec_of
-from studies.trial import Course, run_trial
 
 WAIT_FOR_OTHERS_S = 1.0
 HEARTBEATS_PER_LEASE = 12

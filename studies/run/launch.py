@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from optuna.trial import TrialState
 
-from studies import artifacts, limits, names
+from studies import artifacts, names
 from studies.errors import Interrupted, NothingTrained, TooManyFailures, WorkersDied
-from studies.launchers import Description, Exit, Launcher, make_launcher
-from studies.report.progress import Progress, read_progress
+from studies.record.progress import Progress, read_progress
+from studies.run import limits
+from studies.run.launchers import Description, Exit, Launcher, make_launcher
 from studies.settings import Settings
 from studies.storage import Storage, open_storage
 from studies.study import end_out_of_memory, typed

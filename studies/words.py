@@ -1,0 +1,77 @@
+"""How values, numbers, counts and names are written for a person."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable
+from typing import Any
+
+MAX_LISTED = 20  # names in a hint
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """Return a hint at the nearest known names, or at all of them where they are few."""
+    known = sorted(known)
+    matches = difflib.get_close_matches(name, known, n=2)
+    if matches:
+        return f"; did you mean {' or '.join(matches)}?"
+    if len(known) > MAX_LISTED:
+        return ""
+    return f"; known: {', '.join(known)}" if known else "; none is known here"
+
+
+def shown(value: Any) -> str:
+    """Return a value as a person writes it in a study file."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def number(value: float | None) -> str:
+    """Return a number as a person reads it: four decimals, fewer of large ones, an exponent for tiny ones."""
+    if value is None:
+        return "-"
+    size = abs(value)
+    if size >= 1e6 or 0 < size < 1e-3:
+        return f"{value:.3g}"
+    return f"{value:,.0f}" if size >= 1000 else f"{value:.4f}" if size < 100 else f"{value:.1f}"
+
+
+def percent(share: float) -> str:
+    """Return a share as a person reads it, with one decimal."""
+    return f"{share:.1%}"
+
+
+def exact(value: Any) -> str:
+    """Return a value in full, as JSON has it, for copying into a study file."""
+    return "-" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def short(value: Any) -> str:
+    """Return a parameter's value in a cell: four digits of a number, the rest in full."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return value if isinstance(value, str) else exact(value)
+
+
+def plural(n: int, word: str) -> str:
+    """Return `1 trial`, `2 trials`."""
+    return f"{n:,} {word}" + ("" if n == 1 else "s")
+
+
+def duration(seconds: float | None) -> str:
+    """Return a time as a person says it."""
+    if seconds is None:
+        return "-"
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def data_size(n_bytes: int) -> str:
+    """Return a number of bytes for a person."""
+    size, unit = float(n_bytes), "B"
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            break
+        size /= 1000
+    return f"{size:.0f} {unit}" if unit in ("B", "kB") else f"{size:.1f} {unit}"
