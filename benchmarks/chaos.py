@@ -35,7 +35,7 @@ from networks import Network, TeamServer, free_port, make_network
 
 from studies import spec as specs
 from studies.errors import StorageUnreachable, StudiesError
-from studies.names import REASONS
+from studies.names import Reason
 from studies.record.study import StudyRecord, Trial, read_record
 from studies.search.sampling import make_sampler, seed_of
 from studies.settings import Settings
@@ -308,7 +308,7 @@ def check(report: StudyRecord, n_trials: int, storage: Storage) -> collections.C
     for trial in report.trials:
         if trial.continued_by is not None:
             assert trial.state == "fail"
-            assert trial.reason in REASONS
+            assert trial.reason in list(Reason)
             assert by_number[trial.continued_by].continues == trial.number
         if trial.continues is not None:
             assert by_number[trial.continues].continued_by == trial.number
@@ -353,8 +353,8 @@ def main() -> None:
     print(f"{N_HOSTS} hosts on {network}, the store on {disk}; {n_starts} launches.")
     print(f"{n_trials} trials asked for, {n_trials} counted, lost: 0. How all of them ended: {dict(ends)}.")
     print(
-        f"Trials dropped by a worker that found them taken over: {logs.count('failed (taken over)')}; checkpoints that "
-        f"did not fit: {logs.count('goes on without a checkpoint')}; checkpoints left: {n_kept}."
+        f"Trials dropped by a worker that found them taken over: {logs.count('was taken over by another worker')}; "
+        f"checkpoints that did not fit: {logs.count('goes on without a checkpoint')}; checkpoints left: {n_kept}."
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from enum import StrEnum
 
 # attributes of a study
 SPEC, DECLARED, DATA = "spec", "declared_space", "data"
@@ -18,21 +19,41 @@ WARM_START = "warm_start"  # other studies' trials that the sampler knows: a lis
 # attributes of a trial
 CONTINUES = "continues"  # the number of the trial that this one continues
 CONTINUED_BY = "continued_by"  # the number of the trial that continues this one, which no longer counts
-REASON = "reason"  # why it failed, one of REASONS
+REASON = "reason"  # why it failed, a Reason
 VERDICT = "verdict"  # in the words of `studies.record.diagnose`; beside it, `verdict_evidence` and `verdict_advice`
-RETRIES = "retries"  # how often it has been continued for one of the reasons RETRIED
+RETRIES = "retries"  # how often it has been continued for a reason that is retried
 SEED = "seed"  # what everything random in it draws from
 START_WITH = "start_with"  # which entry of the study file's `start_with` it is
 FROM = "from"  # the study, trial and value its parameters were taken from
 CONTENDER = "contender"  # in a confirmation: the number of the trial whose parameters it repeats
 INHERITED = (SEED, START_WITH, FROM, CONTENDER)  # by the trial that continues it
 
-# Why a trial fails; `studies.run.trial` says what each means.
-REASONS = ("nan", "out_of_memory", "exception", "connection", "stopped", "lost")
-CONTINUED = ("connection", "stopped", "lost")  # another trial goes on where it was
-RETRIED = ("connection", "lost")  # at most max_retries times
-
 CONFIRMATION = "-confirm"
+
+
+class Reason(StrEnum):
+    """Why a trial failed: the word in the storage, what it means, and whether another trial goes on where it was.
+
+    is_retried: counted, at most `limits.max_retries` times.
+    """
+
+    meaning: str
+    is_continued: bool
+    is_retried: bool
+
+    def __new__(cls, word: str, meaning: str, continued: bool = False, retried: bool = False) -> Reason:
+        """Make a member of its word, which is its value, and what it means."""
+        member = str.__new__(cls, word)
+        member._value_ = word
+        member.meaning, member.is_continued, member.is_retried = meaning, continued, retried
+        return member
+
+    NAN = "nan", "the metric or the training loss stopped being a number"
+    OUT_OF_MEMORY = "out_of_memory", "the memory of the device or of the machine was too small; the sampler learns it"
+    EXCEPTION = "exception", "the objective raised an exception, and would again"
+    CONNECTION = "connection", "a connection of the objective's own broke", True, True
+    STOPPED = "stopped", "a person or a limit asked the worker to stop", True
+    LOST = "lost", "its worker died", True, True
 
 
 def version(base: str, number: int) -> str:

@@ -6,31 +6,24 @@ import json
 import uuid
 import warnings
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
 from typing import Any
 
 import optuna
-from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial
 
 from studies import names
 from studies.errors import NoSuchVersion, NotConfirmed, SpecChanged, StudyNotStarted, UnknownStudy
 from studies.names import (
     CONFIRMS,
-    CONTINUES,
     DATA,
     DECLARED,
-    INHERITED,
-    RETRIED,
-    RETRIES,
-    SEED,
     SPEC,
     UID,
     WARM_START,
 )
 from studies.search.knowledge import observations
 from studies.search.race import Race
-from studies.search.sampling import OUT_OF_MEMORY_KEY, make_pruner, make_sampler
+from studies.search.sampling import make_pruner, make_sampler
 from studies.spec import StudySpec, catalog
 from studies.spec.space import Space
 from studies.storage import Storage
@@ -185,45 +178,6 @@ def _known_trials(storage: Storage, study: optuna.Study, space: Space) -> list[F
             trials = [trial for trial in other.get_trials(deepcopy=False) if trial.number in chosen]
             known += observations(space, [(theirs.values_of(trial.params), trial.value or 0.0) for trial in trials])
     return known
-
-
-def continue_trial(storage: Storage, study: optuna.Study, trial_id: int, reason: str, max_retries: int) -> bool:
-    """Fail a running trial and queue its continuation with the same parameters and seed.
-
-    One that was retried max_retries times is not queued again. Returns False when the trial was not running any more.
-    """
-    trial = study._storage.get_trial(trial_id)
-    retries = trial.user_attrs.get(RETRIES, 0) + (reason in RETRIED)
-    kept = {CONTINUES: trial.number, RETRIES: retries}
-    params = trial.params or trial.system_attrs.get("fixed_params", {})
-    # One that was lost before it had parameters has nothing to go on with: its continuation draws all of its own.
-    inherited = [key for key in INHERITED if key in trial.user_attrs and (params or key != SEED)]
-    kept |= {key: trial.user_attrs[key] for key in inherited}
-    return storage.ledger.end_and_continue(
-        study._study_id,
-        trial_id,
-        reason,
-        params=params,
-        attributes=kept,
-        again=retries <= max_retries,
-    )
-
-
-def end_out_of_memory(storage: Storage, study_id: int, trial_id: int) -> bool:
-    """Fail the running trial of a worker that the kernel killed for lack of memory, and let the sampler know.
-
-    Returns False, and does nothing, when there is nothing to learn from it: it has no parameters, or had ended.
-    """
-    if not storage.optuna.get_trial(trial_id).params:
-        return False
-    with suppress(UpdateFinishedTrialError):
-        storage.optuna.set_trial_system_attr(trial_id, OUT_OF_MEMORY_KEY, 1.0)
-        detail = "the kernel killed the worker: the machine, or what the worker may use of it, was out of memory"
-        storage.optuna.set_trial_user_attr(trial_id, "detail", detail)
-        return storage.ledger.end_and_continue(
-            study_id, trial_id, "out_of_memory", params={}, attributes={}, again=False
-        )
-    return False
 
 
 def changed(study: optuna.Study, spec: StudySpec, data: Mapping[str, Any]) -> dict[str, str]:

@@ -4,10 +4,28 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
 MAX_LISTED = 20  # names in a hint
+
+# What UTF-8 or PostgreSQL refuses (lone surrogates, NUL), and what a terminal would obey (escape sequences).
+_NOT_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def clean(text: str) -> str:
+    """Return text from outside as every storage, file and terminal takes it: control characters become `\\x1b`."""
+    return _NOT_TEXT.sub(lambda found: _escape(ord(found[0])), text.replace("\r\n", "\n"))
+
+
+def one_line(text: str) -> str:
+    """Return text from outside as a part of a line."""
+    return " ".join(clean(text).split())
+
+
+def _escape(code: int) -> str:
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def near(name: str, known: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""What an exception of an objective means for its trial: the reason, one of `studies.names.REASONS`."""
+"""What an exception of an objective means for its trial: the reason why it failed."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from collections.abc import Iterator
 
 from optuna.trial import TrialState
 
-from studies.run.outcome import Outcome
+from studies.names import Reason
+from studies.run.end import Outcome
+from studies.words import clean
 
+MESSAGE_CHARACTERS = 2000  # of an exception's message; some hold a whole tensor
 ATTRIBUTE_CHARACTERS = 4000  # of the traceback go into the storage, for those who cannot reach the artifacts
 ARTIFACT_CHARACTERS = 60_000  # at most are kept as an artifact; of a longer one, the end
 
@@ -23,25 +26,30 @@ _NETWORK = {
 }  # fmt: skip
 
 
-def outcome_of(error: Exception) -> Outcome:
+def outcome_of(error: BaseException) -> Outcome:
     """Return how a trial ends whose objective raised this."""
-    trace = "".join(traceback.format_exception(error))[-ARTIFACT_CHARACTERS:]
+    trace = clean("".join(traceback.format_exception(error)))[-ARTIFACT_CHARACTERS:]
     return Outcome(
         TrialState.FAIL,
         reason=reason_of(error),
-        detail=f"{type(error).__name__}: {error}",
+        detail=in_words(error),
         attributes={"traceback": trace[-ATTRIBUTE_CHARACTERS:]},
         traceback=trace,
     )
 
 
-def reason_of(error: BaseException) -> str:
-    """Return `out_of_memory`, `connection` for what may pass by itself, or `exception` for what would come again."""
+def in_words(error: BaseException) -> str:
+    """Return the exception's name and message, whatever its own `__str__` does."""
+    return clean("".join(traceback.format_exception_only(error)).strip())[:MESSAGE_CHARACTERS]
+
+
+def reason_of(error: BaseException) -> Reason:
+    """Return the reason: a connection may come back by itself, an exception would come again."""
     if any(_is_out_of_memory(found) for found in _with_causes(error)):
-        return "out_of_memory"
+        return Reason.OUT_OF_MEMORY
     if any(_is_network(found) for found in _with_causes(error)):
-        return "connection"
-    return "exception"
+        return Reason.CONNECTION
+    return Reason.EXCEPTION
 
 
 def _with_causes(error: BaseException | None) -> Iterator[BaseException]:

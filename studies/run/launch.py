@@ -14,12 +14,14 @@ from optuna.trial import TrialState
 
 from studies import artifacts, names
 from studies.errors import Interrupted, NothingTrained, TooManyFailures, WorkersDied
+from studies.names import Reason
 from studies.record.progress import Progress, read_progress
 from studies.run import limits
+from studies.run.end import Outcome, end
 from studies.run.launchers import Description, Exit, Launcher, make_launcher
 from studies.settings import Settings
 from studies.storage import Storage, open_storage
-from studies.study import end_out_of_memory, typed
+from studies.study import get, typed
 
 if TYPE_CHECKING:
     from studies.spec import StudySpec
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 POLL_S = 0.25
 REFRESH_S = 1.0
 RESTARTS_PER_WORKER = 3
+KILLED_FOR_MEMORY = "the kernel killed the worker: the machine, or what the worker may use of it, was out of memory"
 
 
 class View(Protocol):
@@ -150,8 +153,13 @@ class _Launch:
             self.launcher.start(names.exact(self.spec.name))
 
     def _learn(self, ended: Exit) -> bool:
+        """End the trial of a worker that the kernel killed; False when the sampler has nothing to learn from it."""
         trial_id = self.storage.ledger.trial_of(self.study_id, ended.host, ended.pid)
-        return trial_id is not None and end_out_of_memory(self.storage, self.study_id, trial_id)
+        if trial_id is None or not self.storage.optuna.get_trial(trial_id).params:
+            return False
+        study = get(self.storage, names.exact(self.spec.name))
+        outcome = Outcome.failed(Reason.OUT_OF_MEMORY, KILLED_FOR_MEMORY)
+        return end(self.storage, study, trial_id, outcome, self.spec.limits.max_retries)
 
     def _show(self) -> None:
         if time.monotonic() - self._shown_at >= REFRESH_S:

@@ -1,25 +1,4 @@
-"""One trial's life: suggest, train epoch by epoch, report, and an outcome.
-
-A trial ends in one of these ways; the words are the same in the storage (`reason`), in `status` and in the README:
-
-    COMPLETE              trained to max_epochs, or to its time limit; its value is that of its best epoch
-    PRUNED                worse than others at the same epoch
-    FAIL  nan             the metric or the training loss stopped being a number
-    FAIL  out_of_memory   the device's memory, or the machine's, did not hold it
-    FAIL  exception       the objective raised, and would again
-    FAIL  connection      a connection of the objective's own broke; a continuation is queued, up to max_retries of them
-    FAIL  stopped         a person or a limit asked the worker to leave; a continuation is queued
-    FAIL  lost            its worker died; a continuation is queued, up to max_retries of them
-
-Its state, in Optuna's words, goes one way; what has ended never changes:
-
-    WAITING -> RUNNING    a worker claimed it
-    RUNNING -> COMPLETE, RUNNING -> PRUNED, RUNNING -> FAIL    it ended, as above; where a continuation is queued, that
-        one starts WAITING in the same transaction, and this one no longer counts
-
-A worker that stalled, or was cut off, for longer than its lease finds its trial taken over at its next write, and drops
-it. What ran out of memory is told to the sampler, too (`studies.search.sampling`).
-"""
+"""One trial's life: suggest, train epoch by epoch, report, and an outcome. `end` has how it ends."""
 
 from __future__ import annotations
 
@@ -36,12 +15,12 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from studies.errors import StudiesError
-from studies.names import CONTINUES, SEED
+from studies.names import CONTINUES, SEED, Reason
 from studies.run import failures, retention
 from studies.run.checkpoint import Checkpoint, Checkpoints
+from studies.run.end import Outcome
 from studies.run.evidence import evidence_of, peak_memory_mib, reset_peak_memory
 from studies.run.objective import FunctionObjective, LoadedObjective
-from studies.run.outcome import Outcome
 from studies.search.sampling import seed_of
 from studies.spec import StudySpec
 from studies.spec.space import Choice, Range, Space, encoded
@@ -65,8 +44,11 @@ class _Stopped(BaseException):
     """Raised inside a plain function's trial; a BaseException, so that no `except Exception` of theirs hides it."""
 
 
-def run_trial(trial: optuna.Trial, course: Course) -> Outcome:
-    """Run a claimed trial to its outcome; never raises for what the objective does."""
+def run_trial(trial: optuna.Trial, course: Course) -> Outcome | None:
+    """Run a claimed trial to its outcome; None when another worker has taken it over meanwhile.
+
+    Raises StudiesError for what the storage does, and nothing for what the objective does, `sys.exit()` included.
+    """
     seed = trial.user_attrs.get(SEED)
     if seed is None:
         seed = seed_of(course.spec.sampler.seed, trial.number)
@@ -83,8 +65,8 @@ def run_trial(trial: optuna.Trial, course: Course) -> Outcome:
     except StudiesError:
         raise  # the storage's, not the objective's
     except UpdateFinishedTrialError:
-        outcome = Outcome(TrialState.FAIL, reason="taken over")
-    except Exception as error:
+        return None
+    except BaseException as error:  # signals raise nothing in a worker, so whatever comes here is the objective's
         outcome = failures.outcome_of(error)
     outcome.attributes["seconds"] = round(time.monotonic() - started, 3)
     outcome.attributes["peak_memory_mib"] = peak_memory_mib(course.device)
@@ -118,7 +100,7 @@ class _Run:
         for epoch in range(len(self.history) + 1, self.course.spec.max_epochs + 1):
             metrics = self._epoch()
             if broken := self._not_a_number(metrics):
-                return self._ended(TrialState.FAIL, "nan", f"{broken} is {metrics[broken]} in epoch {epoch}")
+                return self._ended(TrialState.FAIL, Reason.NAN, f"{broken} is {metrics[broken]} in epoch {epoch}")
             self.history.append(metrics)
             if self._best_epoch() == epoch:
                 self.evidence = evidence_of(self.training)
@@ -133,7 +115,7 @@ class _Run:
             why = self.course.should_stop()
             self._checkpoint(must=why is not None)
             if why:
-                return self._ended(TrialState.FAIL, "stopped", why)
+                return self._ended(TrialState.FAIL, Reason.STOPPED, why)
             if time.monotonic() > deadline:
                 return self._ended(TrialState.COMPLETE, detail=f"stopped at its limit of {limit:g} minutes")
         return self._ended(TrialState.COMPLETE)
@@ -165,7 +147,7 @@ class _Run:
         watched = (self.course.spec.metric, "train_loss")
         return next((name for name in watched if not math.isfinite(metrics.get(name, 0.0))), None)
 
-    def _ended(self, state: TrialState, reason: str | None = None, detail: str | None = None) -> Outcome:
+    def _ended(self, state: TrialState, reason: Reason | None = None, detail: str | None = None) -> Outcome:
         outcome = Outcome(state, reason=reason, detail=detail)
         if self.history:
             best = self._best_epoch()
@@ -208,9 +190,9 @@ def _run_function(trial: optuna.Trial, course: Course, objective: FunctionObject
     except optuna.TrialPruned:
         return Outcome(TrialState.PRUNED)
     except _Stopped:
-        return Outcome(TrialState.FAIL, reason="stopped", detail=course.should_stop())
+        return Outcome.failed(Reason.STOPPED, course.should_stop())
     if not math.isfinite(value):
-        return Outcome(TrialState.FAIL, reason="nan", detail=f"the objective returned {value}")
+        return Outcome.failed(Reason.NAN, f"the objective returned {value}")
     return Outcome(TrialState.COMPLETE, value)
 
 

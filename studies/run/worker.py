@@ -12,24 +12,23 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import optuna
-from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from studies.artifacts import artifact_store, attach, open_store
 from studies.errors import StorageUnreachable, StudiesError
-from studies.names import CONTINUED, REASON, UID
+from studies.names import UID, Reason
 from studies.record.study import trial_of
 from studies.record.verdicts import first_attributes
 from studies.run import limits, provenance, retention
 from studies.run.checkpoint import Checkpoints
+from studies.run.end import Outcome, end
 from studies.run.objective import load_objective
-from studies.run.outcome import Outcome
 from studies.run.trial import Course, run_trial
-from studies.search.sampling import OUT_OF_MEMORY
 from studies.settings import Settings
 from studies.storage import Storage, open_storage
 from studies.storage.budget import Budget
-from studies.study import continue_trial, open_for_trials, space_of, spec_of
+from studies.study import open_for_trials, space_of, spec_of
+from studies.words import one_line
 
 WAIT_FOR_OTHERS_S = 1.0
 HEARTBEATS_PER_LEASE = 12
@@ -116,7 +115,8 @@ class _Worker:
                 return self.stop.why
             budget, trial = self._claim()
             if trial is not None:
-                self._tell(trial, run_trial(trial, self.course))
+                self._end(trial, run_trial(trial, self.course))
+                self._tidy_up()
             elif why := self._nothing_left(budget):
                 return why
             else:
@@ -130,7 +130,7 @@ class _Worker:
         """
         budget = self.storage.ledger.budget(self.study_id)
         for lost in budget.lost:
-            if continue_trial(self.storage, self.study, lost, "lost", self.spec.limits.max_retries):
+            if end(self.storage, self.study, lost, Outcome.failed(Reason.LOST), self.spec.limits.max_retries):
                 self.say(f"the trial with id {lost} was lost with its worker")
         if budget.lost:
             budget = self.storage.ledger.budget(self.study_id)
@@ -148,33 +148,17 @@ class _Worker:
             return why
         return None if budget.running else f"all {budget.n_trials} trials are done"
 
-    def _tell(self, trial: optuna.Trial, outcome: Outcome) -> None:
-        try:
-            self._write(trial, outcome)
-        except UpdateFinishedTrialError:
-            # This worker was silent for longer than its lease, and another continues the trial.
-            outcome = Outcome(TrialState.FAIL, reason="taken over", attributes=outcome.attributes)
-        self._tidy_up()
-        self.say(_line(trial.number, outcome))
-
-    def _write(self, trial: optuna.Trial, outcome: Outcome) -> None:
-        if outcome.traceback is not None:
-            self._keep_traceback(trial, outcome.traceback)
-        for key, value in (outcome.attributes | {"provenance": self.provenance, "detail": outcome.detail}).items():
-            if value is not None:
-                trial.set_user_attr(key, value)
-        if outcome.reason == "out_of_memory":
-            trial.set_constraint(OUT_OF_MEMORY, 1.0)
-        if outcome.reason in CONTINUED:
-            self.storage.optuna.flush()
-            retries = self.spec.limits.max_retries
-            continue_trial(self.storage, self.study, trial._trial_id, outcome.reason, retries)
+    def _end(self, trial: optuna.Trial, outcome: Outcome | None) -> None:
+        if outcome is not None:
+            if outcome.traceback is not None:
+                self._keep_traceback(trial, outcome.traceback)
+            outcome.attributes |= {"provenance": self.provenance}
+            if outcome.reason is None or not outcome.reason.is_continued:
+                outcome.attributes |= self._verdict(trial, outcome)
+        if outcome is None or not end(self.storage, self.study, trial, outcome, self.spec.limits.max_retries):
+            self.say(f"trial {trial.number} was taken over by another worker: this one was silent for its whole lease")
             return
-        if outcome.reason is not None:
-            trial.set_user_attr(REASON, outcome.reason)
-        for key, text in self._verdict(trial, outcome).items():
-            trial.set_user_attr(key, text)
-        self.study.tell(trial, outcome.value, outcome.state)
+        self.say(_line(trial.number, outcome))
 
     def _keep_traceback(self, trial: optuna.Trial, text: str) -> None:
         try:
@@ -193,7 +177,8 @@ class _Worker:
 
     def _verdict(self, trial: optuna.Trial, outcome: Outcome) -> dict[str, str]:
         ends = trial_of(self.storage.optuna.get_trial(trial._trial_id), self.course.space)
-        ends = replace(ends, state=outcome.state.name.lower(), reason=outcome.reason)
+        told = ends.attributes | outcome.attributes | {"detail": outcome.detail}
+        ends = replace(ends, state=outcome.state.name.lower(), reason=outcome.reason, attributes=told)
         return first_attributes(self.spec, self.data_facts, ends)
 
     def _beat(self, ended: threading.Event) -> None:
@@ -230,7 +215,7 @@ def listen_to_signals(stop: Stop, at_once: bool) -> None:
 def _line(number: int, outcome: Outcome) -> str:
     state = outcome.state.name.lower() if outcome.state != TrialState.FAIL else f"failed ({outcome.reason})"
     value = "" if outcome.value is None else f", value {outcome.value:.6g}"
-    detail = "" if outcome.detail is None else f": {outcome.detail}"
+    detail = "" if outcome.detail is None else f": {one_line(outcome.detail)}"
     return f"trial {number} {state}{value} after {outcome.attributes['seconds']:.1f} s{detail}"
 
 
@@ -242,4 +227,4 @@ def say_to_stderr(line: str) -> None:
     """Print one line of a worker's log, with the time."""
     # Not through sys.stderr: what it cannot write to a full disk it keeps, and raises for again at the end.
     with suppress(OSError):
-        os.write(2, f"{time.strftime('%H:%M:%S')} {line}\n".encode())
+        os.write(2, f"{time.strftime('%H:%M:%S')} {line}\n".encode(errors="backslashreplace"))

@@ -60,7 +60,7 @@ def test_a_stalled_worker_finds_its_trial_taken_over_and_goes_on(studies: Studie
     assert len([trial for trial in trials if trial.reason == "lost"]) == 1
     assert_continued_values(studies)
     logs = "".join(log.read_text() for log in (studies.directory / "home" / "logs").rglob("worker-*.log"))
-    assert "failed (taken over)" in logs
+    assert "was taken over by another worker" in logs
 
 
 def test_the_embedded_server_is_killed_and_comes_back(studies: Studies) -> None:

@@ -202,7 +202,7 @@ def test_a_worker_cut_off_past_its_lease_drops_its_trial(net: Net, make_studies:
         assert list(trial.curve.values()) == expected[: len(trial.curve)]
         assert trial.state == "fail" or len(trial.curve) == 5
     logs = "".join(log.read_text() for log in (hosts[0].directory / "home" / "logs").rglob("worker-*.log"))
-    assert logs.count("failed (taken over)") == 1
+    assert logs.count("was taken over by another worker") == 1
 
 
 def workers(storage) -> list[int | None]:  # type: ignore[no-untyped-def]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from studies.names import CONTINUED, REASONS, RETRIED
-from studies.run import trial
+from studies.names import Reason
+from studies.run import end
 from studies.settings import Settings
 from studies.storage import open_storage
 
@@ -14,8 +14,7 @@ from ..conftest import TcpServer, execute
 from .conftest import Studies
 
 README = Path(__file__).parents[2] / "README.md"
-DOCUMENT = trial.__doc__ or ""
-DOCUMENTED = re.findall(r"^    (COMPLETE|PRUNED|FAIL)  (\w*) +(.*)$", DOCUMENT, re.MULTILINE)
+ENDS = [("COMPLETE", ""), ("PRUNED", ""), *(("FAIL", reason.value) for reason in Reason)]
 
 # Each trial meets another fate, once.
 FATES = """
@@ -60,17 +59,10 @@ CREATE TRIGGER watch AFTER INSERT OR UPDATE OF state ON trials FOR EACH ROW EXEC
 """
 
 
-def test_the_words_are_documented_in_the_order_of_the_code() -> None:
-    assert tuple(reason for state, reason, _ in DOCUMENTED if state == "FAIL") == REASONS
-    continued = [reason for _, reason, meaning in DOCUMENTED if "a continuation is queued" in meaning]
-    retried = [reason for _, reason, meaning in DOCUMENTED if "up to max_retries of them" in meaning]
-    assert (tuple(continued), tuple(retried)) == (CONTINUED, RETRIED)
-
-
 def test_the_readme_lists_the_same_words() -> None:
     section = README.read_text(encoding="utf-8").partition("## How a trial ends")[2].partition("\n## ")[0]
     listed = re.findall(r"^\| (COMPLETE|PRUNED|FAIL) \| `?(\w*)`? *\|", section, re.MULTILINE)
-    assert listed == [(state, reason) for state, reason, _ in DOCUMENTED]
+    assert listed == ENDS
 
 
 def test_the_database_sees_these_states_and_words_and_no_others(studies: Studies, tcp_server: TcpServer) -> None:
@@ -87,6 +79,6 @@ def test_the_database_sees_these_states_and_words_and_no_others(studies: Studies
                  LEFT JOIN trial_user_attributes a ON a.trial_id = t.trial_id AND a.key = 'reason'"""
         )
     execute(tcp_server.url, "DROP DATABASE words WITH (FORCE)")
-    documented = set(re.findall(r"[A-Z]+ -> [A-Z]+", DOCUMENT))
+    documented = set(re.findall(r"[A-Z]+ -> [A-Z]+", end.__doc__ or ""))
     assert went == documented | {"RUNNING", "WAITING"}  # what a trial starts as
-    assert set(ends) == {(state, reason) for state, reason, _ in DOCUMENTED}
+    assert set(ends) == set(ENDS)

@@ -16,14 +16,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 
-from studies.names import CONTINUED_BY, CONTINUES, REASON, UID
+from studies.names import CONTINUED_BY, CONTINUES, REASON, UID, Reason
+from studies.run.end import Outcome, end
 from studies.run.join import Start, join
 from studies.run.launchers import Description
 from studies.settings import Settings
 from studies.spec import StudySpec
 from studies.storage import Storage
 from studies.storage.budget import Budget
-from studies.study import continue_trial, get
+from studies.study import get
 
 
 @pytest.fixture
@@ -72,8 +73,8 @@ def test_a_continuation_takes_the_place_of_its_trial(storage: Storage, study: op
     optuna.Trial(study, trial_id).set_user_attr("seed", 5)
     storage.optuna.flush()
     x = storage.optuna.get_trial(trial_id).params["x"]
-    assert continue_trial(storage, study, trial_id, "lost", max_retries=2)
-    assert not continue_trial(storage, study, trial_id, "lost", max_retries=2)
+    assert end(storage, study, trial_id, Outcome.failed(Reason.LOST), max_retries=2)
+    assert not end(storage, study, trial_id, Outcome.failed(Reason.LOST), max_retries=2)
     ended, queued = study.get_trials()
     assert (ended.state.name, ended.user_attrs[REASON], ended.user_attrs[CONTINUED_BY]) == ("FAIL", "lost", 1)
     assert queued.state.name == "WAITING"
@@ -88,7 +89,7 @@ def test_what_was_lost_before_it_had_parameters_leaves_no_seed(storage: Storage,
     assert trial_id is not None
     optuna.Trial(study, trial_id).set_user_attr("seed", 5)
     storage.optuna.flush()
-    continue_trial(storage, study, trial_id, "lost", max_retries=2)
+    end(storage, study, trial_id, Outcome.failed(Reason.LOST), max_retries=2)
     assert study.get_trials()[1].user_attrs == {CONTINUES: 0, "retries": 1}
 
 
@@ -96,7 +97,7 @@ def test_a_trial_is_retried_max_retries_times_and_a_stop_is_no_retry(storage: St
     worker = storage.ledger.enter(study._study_id, "cpu")
     reasons = ("lost", "stopped", "connection", "stopped", "lost")
     for reason in reasons:
-        assert continue_trial(storage, study, claim(storage, study, worker), reason, max_retries=2)
+        assert end(storage, study, claim(storage, study, worker), Outcome.failed(Reason(reason)), max_retries=2)
     trials = study.get_trials()
     assert [trial.user_attrs[REASON] for trial in trials] == list(reasons)
     assert [trial.user_attrs.get(CONTINUED_BY) for trial in trials] == [1, 2, 3, 4, None]

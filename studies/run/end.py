@@ -1,0 +1,88 @@
+"""How a trial ends, whoever ends it: its own worker, the worker that takes over from a dead one, or the launcher.
+
+Its state, in Optuna's words, goes one way; what has ended never changes:
+
+    WAITING -> RUNNING    a worker claimed it
+    RUNNING -> COMPLETE   trained to max_epochs, or to its time limit; its value is that of its best epoch
+    RUNNING -> PRUNED     worse than others at the same epoch
+    RUNNING -> FAIL       for one of `studies.names.Reason`
+
+Where a continuation is queued, that one starts WAITING in the same transaction, and this one no longer counts. A worker
+that was silent for longer than its lease finds at its next write that another has taken its trial over, and drops it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import TrialState
+
+from studies.names import CONTINUES, INHERITED, REASON, RETRIES, SEED, Reason
+from studies.search.sampling import OUT_OF_MEMORY_KEY
+from studies.storage import Storage
+
+
+@dataclass
+class Outcome:
+    """How a trial ended.
+
+    reason: why it failed. detail: the same in the words of whatever failed. attributes: what is kept beside the value.
+    traceback: the whole of it, which is kept as an artifact.
+    """
+
+    state: TrialState
+    value: float | None = None
+    reason: Reason | None = None
+    detail: str | None = None
+    attributes: dict[str, Any] = field(default_factory=dict)
+    traceback: str | None = None
+
+    @classmethod
+    def failed(cls, reason: Reason, detail: str | None = None) -> Outcome:
+        """Return a failure with this reason."""
+        return cls(TrialState.FAIL, reason=reason, detail=detail)
+
+
+def end(storage: Storage, study: optuna.Study, trial: optuna.Trial | int, outcome: Outcome, max_retries: int) -> bool:
+    """End a running trial, and queue its continuation where the reason says so.
+
+    trial: this worker's own, or the id of one whose worker is dead. max_retries: how often it may be continued for a
+    reason that is retried. Returns False when the trial had ended already, or another worker has taken it over.
+    """
+    trial_id = trial if isinstance(trial, int) else trial._trial_id
+    reason = outcome.reason
+    try:
+        kept = outcome.attributes | ({} if outcome.detail is None else {"detail": outcome.detail})
+        for key, value in kept.items():
+            storage.optuna.set_trial_user_attr(trial_id, key, value)
+        if reason is Reason.OUT_OF_MEMORY:
+            storage.optuna.set_trial_system_attr(trial_id, OUT_OF_MEMORY_KEY, 1.0)
+        if reason is not None and reason.is_continued:
+            storage.optuna.flush()
+            return _continue(storage, study, trial_id, reason, max_retries)
+        if reason is not None:
+            storage.optuna.set_trial_user_attr(trial_id, REASON, reason)
+        if isinstance(trial, int):
+            storage.optuna.set_trial_state_values(trial_id, outcome.state)
+        else:
+            study.tell(trial, outcome.value, outcome.state)  # tells the sampler, too
+    except UpdateFinishedTrialError:
+        return False
+    return True
+
+
+def _continue(storage: Storage, study: optuna.Study, trial_id: int, reason: Reason, max_retries: int) -> bool:
+    """Fail a running trial and queue its continuation with the same parameters and seed, in one transaction."""
+    trial = storage.optuna.get_trial(trial_id)
+    retries = trial.user_attrs.get(RETRIES, 0) + reason.is_retried
+    params = trial.params or trial.system_attrs.get("fixed_params", {})
+    # One that was lost before it had parameters has nothing to go on with: its continuation draws all of its own.
+    inherited = [key for key in INHERITED if key in trial.user_attrs and (params or key != SEED)]
+    kept = {CONTINUES: trial.number, RETRIES: retries} | {key: trial.user_attrs[key] for key in inherited}
+    again = retries <= max_retries
+    return storage.ledger.end_and_continue(
+        study._study_id, trial_id, reason, params=params, attributes=kept, again=again
+    )
