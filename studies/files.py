@@ -48,6 +48,6 @@ def write_all(directory: Path, files: Iterable[tuple[str, str | bytes]]) -> int:
 def write_file(path: Path, content: str | bytes) -> None:
     """Write what a person asked for, whole or not at all. Raises WrongInput."""
     try:
-        write_whole(path, content.encode() if isinstance(content, str) else content)
+        write_whole(path, content.encode(errors="backslashreplace") if isinstance(content, str) else content)
     except OSError as error:
         raise WrongInput(reason=f"Cannot write {path} ({error.strerror}); choose another file with -o.") from None

@@ -56,6 +56,13 @@ class Reason(StrEnum):
     LOST = "lost", "its worker died", True, True
 
 
+class StopReason(StrEnum):
+    """Why a study was asked to stop before it has all its trials."""
+
+    PERSON = "`studies stop` was typed"
+    OBJECTIVE = "the objective called study.stop()"
+
+
 def version(base: str, number: int) -> str:
     """Return the name in the storage of a study's version; the first has none."""
     return base if number == 1 else f"{base}@{number}"

@@ -5,6 +5,7 @@ Data goes to stdout, progress and messages to stderr. One module for each noun; 
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -16,6 +17,7 @@ from studies import __version__
 from studies.cli import catalog, check, confirmation, data, model, progress, results, storage, trials
 from studies.errors import EXIT_CODES, INTERRUPTED, WRONG_INPUT, StudiesError
 from studies.settings import masked
+from studies.words import one_line
 
 CODES = "Exit codes: " + ", ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()) + "."
 
@@ -61,6 +63,9 @@ def main() -> NoReturn:
     """Run a command, and turn an error into one sentence and its exit code."""
     # `docker stop` and a service manager say SIGTERM where a person types Ctrl-C: leave as orderly.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for stream in (sys.stdout, sys.stderr):  # a file's name may hold what UTF-8 does not
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = app(standalone_mode=False)
     except StudiesError as error:
@@ -83,5 +88,5 @@ def main() -> NoReturn:
 def _fail(error: Exception, message: str, code: int) -> NoReturn:
     if os.environ.get("STUDIES_DEBUG"):
         raise error
-    typer.echo(f"studies: {masked(message)}", err=True)
+    typer.echo(f"studies: {masked(one_line(message))}", err=True)
     sys.exit(code)

@@ -132,7 +132,7 @@ def worker(
     device = "cuda" if gpus else "cpu"
     why = work(name, settings, device, stop, say_to_stderr)
     say_to_stderr(f"left: {why}")
-    if why.endswith("received"):
+    if stop.by_signal:
         sys.exit(INTERRUPTED)
 
 
@@ -150,7 +150,7 @@ def stop(name: StudyName, storage: StorageUrl = None) -> None:
         if not budget.running and 0 < budget.n_trials <= budget.done:
             typer.echo(f"{study.study_name} is done, all {budget.n_trials} trials of it: nothing to stop.", err=True)
             return
-        opened.ledger.request_stop(study_id, "`studies stop` was typed")
+        opened.ledger.request_stop(study_id, names.StopReason.PERSON)
         alive = [worker for worker in opened.ledger.workers(study_id) if worker.alive]
     leaving = f"{len(alive)} workers leave after their epoch" if alive else "no worker is running it"
     typer.echo(f"{study.study_name}: {leaving}; `studies {command}` goes on from there.", err=True)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from optuna.trial import TrialState
 
 from studies import artifacts, names
-from studies.errors import Interrupted, NothingTrained, TooManyFailures, WorkersDied
-from studies.names import Reason
+from studies.errors import WRONG_INPUT, Interrupted, NothingTrained, ObjectiveRefused, TooManyFailures, WorkersDied
+from studies.names import Reason, StopReason
 from studies.record.progress import Progress, read_progress
 from studies.run import limits
 from studies.run.end import Outcome, end
@@ -101,6 +101,7 @@ class _Launch:
     n_died: int = 0
     n_workers: int = 0
     last_error: str | None = None
+    refused: str | None = None
     _shown_at: float = field(default=0.0, repr=False)
 
     def run(self, n_workers: int) -> None:
@@ -134,9 +135,10 @@ class _Launch:
             self.launcher.kill()
 
     def _ended(self, ended: Exit) -> None:
-        if ended.code == 0:
+        trial_id = self.storage.ledger.trial_of(self.study_id, ended.host, ended.pid)
+        if ended.code == 0 and trial_id is None:
             return
-        learnt = ended.out_of_memory and self._learn(ended)
+        learnt = ended.out_of_memory and trial_id is not None and self._learn(trial_id)
         self.storage.ledger.declare_dead(self.study_id, ended.host, ended.pid)
         if self.interrupts or self.timed_out:
             return
@@ -144,18 +146,21 @@ class _Launch:
             self.view.say(f"Worker {ended.pid} was killed for lack of memory, as the sampler knows; another starts.")
             self.launcher.start(names.exact(self.spec.name))
             return
+        if ended.code == WRONG_INPUT:  # another worker would say the same
+            self.refused = ended.error
+            self.launcher.stop()
+            return
         self.n_died += 1
-        self.last_error = ended.error
+        self.last_error = ended.error or "it exited with 0 in the middle of a trial"
         restarts = self.n_died <= RESTARTS_PER_WORKER * self.n_workers
         next_step = "another takes its place" if restarts else "no more are started"
-        self.view.say(f"Worker {ended.pid} died ({ended.error}); {next_step}.")
+        self.view.say(f"Worker {ended.pid} died ({self.last_error}); {next_step}.")
         if restarts:
             self.launcher.start(names.exact(self.spec.name))
 
-    def _learn(self, ended: Exit) -> bool:
+    def _learn(self, trial_id: int) -> bool:
         """End the trial of a worker that the kernel killed; False when the sampler has nothing to learn from it."""
-        trial_id = self.storage.ledger.trial_of(self.study_id, ended.host, ended.pid)
-        if trial_id is None or not self.storage.optuna.get_trial(trial_id).params:
+        if not self.storage.optuna.get_trial(trial_id).params:
             return False
         study = get(self.storage, names.exact(self.spec.name))
         outcome = Outcome.failed(Reason.OUT_OF_MEMORY, KILLED_FOR_MEMORY)
@@ -171,7 +176,9 @@ class _Launch:
         budget = self.storage.ledger.budget(self.study_id)
         command = names.command(typed(self.storage, self.spec.name))
         count: dict[str, Any] = {"command": command, "done": budget.done, "n_trials": budget.n_trials}
-        if self.interrupts or (budget.stop and budget.done < budget.n_trials):
+        if self.refused is not None:
+            raise ObjectiveRefused(reason=self.refused)
+        if self.interrupts or (budget.stop == StopReason.PERSON and budget.done < budget.n_trials):
             raise Interrupted(**count)
         if limits.too_many_failures(self.spec.limits, budget):
             reason = self._last_failure()

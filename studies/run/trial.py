@@ -14,7 +14,7 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from studies.errors import StudiesError
+from studies.errors import ObjectiveRefused, StudiesError
 from studies.names import CONTINUES, SEED, Reason
 from studies.run import failures, retention
 from studies.run.checkpoint import Checkpoint, Checkpoints
@@ -185,12 +185,21 @@ def _run_function(trial: optuna.Trial, course: Course, objective: FunctionObject
         if course.should_stop():
             raise _Stopped
 
+    trial.study._thread_local.in_optimize_loop = True  # or Study.stop() would refuse to be called
     try:
-        value = float(objective.function(_watched(trial, stop_if_asked)))
+        returned = objective.function(_watched(trial, stop_if_asked))
     except optuna.TrialPruned:
         return Outcome(TrialState.PRUNED)
     except _Stopped:
         return Outcome.failed(Reason.STOPPED, course.should_stop())
+    finally:
+        trial.study._thread_local.in_optimize_loop = False
+    if isinstance(returned, (list, tuple)):
+        raise ObjectiveRefused(
+            reason=f"{course.spec.objective!r} returned {len(returned)} values; expected one number, the study's "
+            "metric: return that one, and keep the others with trial.set_user_attr()"
+        )
+    value = float(returned)
     if not math.isfinite(value):
         return Outcome.failed(Reason.NAN, f"the objective returned {value}")
     return Outcome(TrialState.COMPLETE, value)

@@ -15,8 +15,8 @@ import optuna
 from optuna.trial import TrialState
 
 from studies.artifacts import artifact_store, attach, open_store
-from studies.errors import StorageUnreachable, StudiesError
-from studies.names import UID, Reason
+from studies.errors import ObjectiveRefused, StorageUnreachable, StudiesError
+from studies.names import UID, Reason, StopReason
 from studies.record.study import trial_of
 from studies.record.verdicts import first_attributes
 from studies.run import limits, provenance, retention
@@ -36,13 +36,15 @@ HEARTBEATS_PER_LEASE = 12
 
 @dataclass
 class Stop:
-    """Why this worker should leave, once anybody has said so. Set by signals, by the heartbeat, by a dead parent."""
+    """Why this worker should stop, once anybody has said so: a signal, the heartbeat, a dead launcher."""
 
     why: str | None = None
+    by_signal: bool = False
 
-    def request(self, why: str) -> None:
-        """Ask the worker to leave after its epoch; the first reason stays."""
-        self.why = self.why or why
+    def request(self, why: str, by_signal: bool = False) -> None:
+        """Ask the worker to stop after its epoch; the first reason stays."""
+        if self.why is None:
+            self.why, self.by_signal = why, by_signal
 
     def __call__(self) -> str | None:
         """Return why, or None to go on."""
@@ -115,7 +117,7 @@ class _Worker:
                 return self.stop.why
             budget, trial = self._claim()
             if trial is not None:
-                self._end(trial, run_trial(trial, self.course))
+                self._run(trial)
                 self._tidy_up()
             elif why := self._nothing_left(budget):
                 return why
@@ -147,6 +149,16 @@ class _Worker:
         if why := limits.reached(self.spec.limits, budget):
             return why
         return None if budget.running else f"all {budget.n_trials} trials are done"
+
+    def _run(self, trial: optuna.Trial) -> None:
+        try:
+            outcome = run_trial(trial, self.course)
+        except ObjectiveRefused as error:  # every other trial would end like this one
+            self._end(trial, Outcome.failed(Reason.EXCEPTION, str(error)))
+            raise
+        self._end(trial, outcome)
+        if self.study._stop_flag:
+            self.storage.ledger.request_stop(self.study_id, StopReason.OBJECTIVE)
 
     def _end(self, trial: optuna.Trial, outcome: Outcome | None) -> None:
         if outcome is not None:
@@ -189,7 +201,7 @@ class _Worker:
             except StudiesError as error:
                 self.say(f"no heartbeat: {error}")
                 continue
-            if why:
+            if why == StopReason.PERSON:  # what the objective stops lets the running trials end
                 self.stop.request(why)
 
 
@@ -206,7 +218,7 @@ def listen_to_signals(stop: Stop, at_once: bool) -> None:
         if heard_before and at_once:
             os._exit(128 + number)
         heard_before = True
-        stop.request(f"{signal.Signals(number).name} received")
+        stop.request(f"{signal.Signals(number).name} received", by_signal=True)
 
     signal.signal(signal.SIGTERM, heard)
     signal.signal(signal.SIGINT, heard)
@@ -216,7 +228,8 @@ def _line(number: int, outcome: Outcome) -> str:
     state = outcome.state.name.lower() if outcome.state != TrialState.FAIL else f"failed ({outcome.reason})"
     value = "" if outcome.value is None else f", value {outcome.value:.6g}"
     detail = "" if outcome.detail is None else f": {one_line(outcome.detail)}"
-    return f"trial {number} {state}{value} after {outcome.attributes['seconds']:.1f} s{detail}"
+    after = f" after {outcome.attributes['seconds']:.1f} s" if "seconds" in outcome.attributes else ""
+    return f"trial {number} {state}{value}{after}{detail}"
 
 
 def _quiet(what: str, fraction: float) -> None:

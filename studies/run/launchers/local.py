@@ -190,19 +190,19 @@ def _describe(spec: StudySpec, settings: Settings, sender: Connection, log: Path
 def _work(name: str, settings: Settings, gpu: str | None, log: Path) -> None:
     """Run in a child: be a worker, and leave with its exit code."""
     _log_to(log)
+    from studies.run.inheritance import like_a_program
     from studies.run.worker import Stop, listen_to_signals, say_to_stderr, work
 
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+    like_a_program(own_variables=[PRELOADED])
     stop = Stop()
     listen_to_signals(stop, at_once=False)
-    # Ctrl-C in a terminal reaches every process of the group; the launcher alone decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _leave_with_parent(stop)
     try:
         say_to_stderr(f"left: {work(name, settings, 'cpu' if gpu is None else 'cuda', stop, say_to_stderr)}")
     except StudiesError as error:
-        say_to_stderr(str(error))
+        print(error, file=sys.stderr, flush=True)  # its last words, which the launcher repeats
         sys.exit(error.exit_code)
     except BaseException as error:
         import traceback

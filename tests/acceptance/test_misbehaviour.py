@@ -1,0 +1,123 @@
+"""A trial's misbehaviour stays a trial's: whatever an objective does, the study goes on and says what happened."""
+
+from __future__ import annotations
+
+import json
+
+from studies.record.study import StudyRecord, read_record
+from studies.storage import open_storage
+
+from .conftest import Studies
+
+OBJECTIVES = r'''
+import multiprocessing, os, subprocess, sys, time
+
+import optuna
+
+class Odd(BaseException):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+def misbehaves(trial):
+    """Each trial does what another program has done."""
+    if trial.number == 0:
+        inherits(trial)
+    if trial.number == 1:
+        sys.exit("this was a command line program once")
+    if trial.number == 2:
+        raise KeyboardInterrupt
+    if trial.number == 3:
+        raise Odd
+    if trial.number == 4:
+        raise FileNotFoundError(b"caf\xe9.png".decode("utf-8", "surrogateescape"))
+    if trial.number == 5:
+        raise ValueError("cannot decode field 'name\x00\x00'")
+    if trial.number == 6:
+        raise ValueError("red \x1b[31m alert\r\nand a second line\x9b0m")
+    if trial.number == 7:
+        os._exit(0)
+    return 1.0
+
+def inherits(trial):
+    """Keep what a child of this process inherits."""
+    code = "import signal; print(signal.getsignal(signal.SIGINT).__name__, int(signal.getsignal(signal.SIGTERM)))"
+    trial.set_user_attr("executed", subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout)
+    trial.set_user_attr("method", multiprocessing.get_start_method())
+    trial.set_user_attr("preload", "STUDIES_PRELOAD" in os.environ)
+    child = multiprocessing.Process(target=lambda: time.sleep(60))  # only a forked one takes a lambda
+    child.start()
+    child.terminate()
+    child.join(30)
+    trial.set_user_attr("exitcode", child.exitcode)
+
+def escapes(trial):
+    raise ValueError("red \x1b[31m alert\r\nand a second line\x9b0m")
+
+def stops(trial):
+    if trial.number == 1:
+        trial.study.stop()
+        raise optuna.TrialPruned
+    return float(trial.number)
+
+def several(trial):
+    return 1.0, 2.0
+'''
+
+EXPECTED = {
+    1: "SystemExit: this was a command line program once",
+    2: "KeyboardInterrupt",
+    3: "odd.Odd: <exception str() failed>",
+    4: r"FileNotFoundError: caf\udce9.png",
+    5: r"ValueError: cannot decode field 'name\x00\x00'",
+    6: "ValueError: red \\x1b[31m alert\nand a second line\\x9b0m",
+}
+
+
+def launched(studies: Studies, function: str, n_trials: int, expect: int = 0) -> tuple[str, StudyRecord]:
+    """Launch a study of one of the functions above; return what the command said, and the study."""
+    (studies.directory / "odd.py").write_text(OBJECTIVES)
+    spec = {"name": "odd", "objective": f"odd:{function}", "direction": "minimize", "n_trials": n_trials}
+    (studies.directory / "odd.yaml").write_text(json.dumps(spec))
+    said = studies("launch", "odd.yaml", expect=expect).stderr
+    with open_storage(studies.settings) as storage:
+        return said, read_record(storage, "odd")
+
+
+def test_what_would_end_a_program_ends_one_trial(studies: Studies) -> None:
+    said, record = launched(studies, "misbehaves", n_trials=9)
+    failed = {trial.number: trial for trial in record.trials if trial.state == "fail"}
+    assert {number: trial.attributes.get("detail") for number, trial in failed.items()} == EXPECTED | {7: None}
+    assert [trial.reason for trial in failed.values()] == ["exception"] * 6 + ["lost"]
+    assert [trial.number for trial in record.trials if trial.state == "complete"] == [0, 8, 9]
+    assert record.trials[7].continued_by in (8, 9)
+    assert said.count("died") == 1
+    assert "it exited with 0 in the middle of a trial" in said
+    for kind in ("csv", "json"):
+        exported = studies("export", "odd", "--format", kind).stdout
+        assert r"caf\udce9.png" in exported.replace(r"\\", "\\")
+
+
+def test_children_inherit_what_a_plain_program_gives_them(studies: Studies) -> None:
+    _, record = launched(studies, "misbehaves", n_trials=1)
+    found = record.trials[0].attributes
+    assert (found["executed"], found["method"], found["preload"]) == ("default_int_handler 0\n", "fork", False)
+    assert found["exitcode"] == -15  # terminated, and not deaf to it
+
+
+def test_words_from_outside_reach_the_terminal_as_one_clean_line(studies: Studies) -> None:
+    said, _ = launched(studies, "escapes", n_trials=1, expect=1)
+    assert r"ValueError: red \x1b[31m alert and a second line\x9b0m" in said.splitlines()[-1]
+    assert "\x1b" not in said
+
+
+def test_an_objective_may_stop_its_study(studies: Studies) -> None:
+    said, record = launched(studies, "stops", n_trials=4)
+    assert [trial.state for trial in record.trials] == ["complete", "pruned"]
+    assert "Stopped after 2 of 4 trials: the objective called study.stop()." in said
+    assert "best value 0.0000 (trial 0" in said
+
+
+def test_several_values_are_refused_at_the_first_trial(studies: Studies) -> None:
+    said, record = launched(studies, "several", n_trials=4, expect=2)
+    assert said.splitlines()[-1].startswith("studies: 'odd:several' returned 2 values; expected one number")
+    assert [(trial.state, trial.reason) for trial in record.trials] == [("fail", "exception")]
