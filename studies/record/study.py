@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from studies.names import CONFIRMS, CONTINUED_BY, CONTINUES, DATA, REASON, SPEC, START_WITH, confirmation, exact
 from studies.search.race import Confirmation, Standing, contenders, stand
-from studies.spec.space import Choice, Domain, Parameter, Range, Space, decoded
+from studies.spec.space import Choice, Domain, Parameter, Range, Space
 from studies.study import find, get, space_of, spec_of, typed
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def _suggested(trials: list[FrozenTrial]) -> Space:
 def _domain(distribution: BaseDistribution) -> Domain:
     kept = vars(distribution)
     if hasattr(distribution, "choices"):
-        return Choice(tuple(decoded(choice) for choice in distribution.choices))
+        return Choice(tuple(distribution.choices))
     return Range(kept["low"], kept["high"], kept["log"], kept["step"])
 
 

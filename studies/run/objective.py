@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any, Protocol
 
 from studies.errors import ObjectiveRefused, SpaceRefused
 from studies.spec import StudySpec
-from studies.spec.space import SpaceError
+from studies.spec.space import Space, SpaceError
 from studies.words import near
 
 
@@ -129,6 +130,19 @@ def _check(objective: LoadedObjective, spec: StudySpec) -> None:
             " (a path to a file works too)"
         )
     try:
+        Space.declared(objective.space)
+    except SpaceError as error:
+        raise ObjectiveRefused(reason=f"{_place(objective)}: the space of {spec.objective!r}: {error}") from None
+    try:
         spec.resolve(objective.space)
     except SpaceError as error:
         raise SpaceRefused(reason=str(error), path=error.path) from None
+
+
+def _place(objective: LoadedObjective) -> str:
+    """Return the file and line of an objective's class, for an error in what it declares."""
+    kind = type(objective)
+    try:
+        return f"{inspect.getsourcefile(kind)}:{inspect.getsourcelines(kind)[1]}"
+    except (OSError, TypeError):  # it has no source
+        return kind.__module__

@@ -105,7 +105,12 @@ class SpecFile:
         return WrongSpec(where=f"{self.path}:{self._lines[known[0]] if known else 1}", reason=reason)
 
     def _parse(self, text: str) -> tuple[dict[str, Any], dict[tuple[Any, ...], int]]:
-        loader = _Loader(text)
+        try:
+            loader = _Loader(text)
+        except yaml.reader.ReaderError as error:
+            line = text.count("\n", 0, error.position) + 1
+            reason = f"character {error.character:#x} is not text; remove it"
+            raise WrongSpec(where=f"{self.path}:{line}", reason=reason) from None
         try:
             node = loader.get_single_node()
             data = loader.construct_document(node) if node else None
@@ -123,21 +128,61 @@ class SpecFile:
         return data, dict(_lines(node, ())) if node else {}
 
 
+DROPPED = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:timestamp")  # the resolvers of YAML 1.1
+
+
 class _Loader(yaml.SafeLoader):
-    """Safe YAML, where 1e-3 is a number, as in YAML 1.2, and a key given twice is an error."""
+    """Safe YAML with the scalars of YAML 1.2: 1e-3 is a number, 010 is ten, 1:30 and 2026-01-01 are text.
+
+    Every key is text, given once.
+    """
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - as SafeLoader has it
+        first: [found for found in resolvers if found[0] not in DROPPED]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.MarkedYAMLError(problem=f"key {key.value!r} is given twice", problem_mark=key.start_mark)
+        seen: set[str] = set()
+        for key, value in node.value:
+            if wrong := _wrong_key(key, value, seen):
+                raise yaml.MarkedYAMLError(problem=wrong, problem_mark=key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 
+def _wrong_key(key: yaml.Node, value: yaml.Node, seen: set[str]) -> str | None:
+    """Return what is wrong with a key, in words that say how it may have come about."""
+    if not isinstance(key, yaml.ScalarNode):
+        return "{{ ... }} is a template that was not filled in; expected a value" if key.value else "a key is empty"
+    kind = key.tag.rpartition(":")[2]
+    if kind in ("int", "float") and _is_null(value):
+        return f"a comma splits a number before {key.value!r}; write decimals with a point, such as 0.1"
+    if kind in KINDS:
+        written = key.value or "null"
+        return f"the key {written} is {KINDS[kind]} in YAML; expected text, such as {written!r} in quotes"
+    return f"key {key.value!r} is given twice" if key.value in seen else None
+
+
+def _is_null(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and node.tag.endswith(":null")
+
+
+KINDS = {"int": "a number", "float": "a number", "bool": "true or false", "null": "nothing"}
+
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
 )
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:int", re.compile(r"^([-+]?\d+|0o[0-7]+|0x[0-9a-fA-F]+)$"), list("-+0123456789")
+)
+
+
+def _whole(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    return int(node.value, {"0o": 8, "0x": 16}.get(node.value[:2], 10))
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _whole)
 
 
 def _lines(node: yaml.Node, path: tuple[Any, ...]) -> Iterable[tuple[tuple[Any, ...], int]]:

@@ -24,6 +24,7 @@ Value: TypeAlias = "bool | int | float | str | list[Any] | None"
 
 RANGE_KEYS = {"low", "high", "log", "step"}
 COMMON_KEYS = {"default", "when"}
+FORMS = "{low: 1, high: 10}, {low: 1e-5, high: 0.1, log: true}, {low: 0.0, high: 1.0, step: 0.1}, or [64, 128]"
 LARGEST_WHOLE = 2**53  # Optuna's tables hold a parameter as a double, which skips whole numbers beyond
 
 
@@ -47,7 +48,7 @@ class Range:
     @property
     def whole(self) -> bool:
         """Whether only whole numbers belong to it."""
-        return isinstance(self.low, int) and isinstance(self.high, int)
+        return all(isinstance(part, int) for part in (self.low, self.high, self.step or 1))
 
     def __contains__(self, value: object) -> bool:
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
@@ -78,6 +79,10 @@ class Choice:
     def as_data(self) -> dict[str, Any]:
         """Return it in the language of a study file."""
         return {"choices": list(self.choices)}
+
+    def from_stored(self, value: Any) -> Value:
+        """Return the choice that the storage holds as this value; what is no choice stays as it is."""
+        return next((choice for choice in self.choices if _same(encoded(choice), value)), value)
 
 
 @dataclass(frozen=True)
@@ -130,11 +135,13 @@ class Space:
     def declared(cls, data: Mapping[str, Any]) -> Space:
         """Read what an objective declares; SpaceError when it is not in the language above."""
         parameters: dict[str, Parameter] = {}
-        for name, given in data.items():
-            if not isinstance(given, Mapping):
-                raise SpaceError(f"parameter {name!r} is declared as {given!r}, not as a mapping", name)
-            domain = parse_domain({k: v for k, v in given.items() if k not in COMMON_KEYS}, name)
-            parameter = Parameter(name, domain, given.get("default"), given.get("when", {}))
+        for name, found in data.items():
+            given = as_plain(found)
+            common = {key: given[key] for key in COMMON_KEYS if key in given} if isinstance(given, dict) else {}
+            domain = parse_domain({k: v for k, v in given.items() if k not in common} if common else given, name)
+            parameter = Parameter(name, domain, common.get("default"), common.get("when", {}))
+            if "default" in common and parameter.default not in domain:
+                raise SpaceError(f"the default of {name!r} is {shown(parameter.default)}, not in {domain}", name)
             if unknown := set(parameter.when) - set(parameters):
                 raise SpaceError(f"parameter {name!r} depends on {sorted(unknown)}, not declared before it", name)
             parameters[name] = parameter
@@ -198,7 +205,8 @@ class Space:
             if isinstance(parameter.domain, Fixed):
                 values[name] = parameter.domain.value
             else:
-                values[name] = decoded(suggest(name, parameter.domain))
+                chosen = suggest(name, parameter.domain)
+                values[name] = parameter.domain.from_stored(chosen) if isinstance(parameter.domain, Choice) else chosen
         return values
 
     def values_of(self, stored: Mapping[str, Any]) -> dict[str, Value]:
@@ -217,30 +225,48 @@ def parse_domain(given: Any, name: str) -> Domain:
     if not isinstance(given, Mapping):
         return Fixed(given)
     if set(given) == {"choices"}:
-        if not isinstance(given["choices"], list) or not given["choices"]:
-            raise SpaceError(f"the choices of {name!r} are {given['choices']!r}, not a list of at least one", name)
-        return Choice(tuple(given["choices"]))
+        return _choice(given["choices"], name)
     if unknown := set(given) - RANGE_KEYS:
-        wrong = sorted(unknown)[0]
+        wrong = sorted(map(str, unknown))[0]
         raise SpaceError(f"unknown key {wrong!r} in {name!r}{near(wrong, RANGE_KEYS | {'choices'})}", name, wrong)
     return _range(given, name)
+
+
+def _choice(choices: Any, name: str) -> Choice:
+    if not isinstance(choices, list) or not choices:
+        raise SpaceError(f"the choices of {name!r} are {choices!r}, not a list of at least one", name)
+    for index, choice in enumerate(choices):
+        # Optuna's tables hold a list as its JSON text.
+        twin = next((other for other in choices[:index] if _same(encoded(other), encoded(choice))), None)
+        if twin is not None:
+            raise SpaceError(
+                f"{name!r} has the choice {shown(choice)} twice ({shown(twin)} is stored as the same)", name
+            )
+    return Choice(tuple(choices))
 
 
 def _range(given: Mapping[str, Any], name: str) -> Range:
     for key in ("low", "high"):
         value = given.get(key)
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise SpaceError(f"{name!r} needs numbers low and high, and has {key} = {value!r}", name)
+        if not _is_number(value):
+            raise SpaceError(f"{name!r} has {key} = {shown(value)}, not a number; expected {FORMS}", name)
         if isinstance(value, int) and abs(value) > LARGEST_WHOLE:
             raise SpaceError(f"{name!r} has {key} = {reprlib.repr(value)}; whole numbers are kept up to 2**53", name)
-        if not math.isfinite(value):
-            raise SpaceError(f"{name!r} needs numbers low and high, and has {key} = {value!r}", name)
-    found = Range(given["low"], given["high"], bool(given.get("log", False)), given.get("step"))
+    if not isinstance(log := given.get("log", False), bool):
+        raise SpaceError(f"{name!r} has log = {shown(log)}; expected true or false, without quotes", name, "log")
+    step = given.get("step")
+    if step is not None and not (_is_number(step) and step > 0):
+        raise SpaceError(f"{name!r} has step = {shown(step)}; expected a number above 0", name, "step")
+    found = Range(given["low"], given["high"], log, step)
     if found.low > found.high:
         raise SpaceError(f"{name!r} has low {found.low:g} above high {found.high:g}", name)
     if found.log and (found.low <= 0 or found.step is not None):
         raise SpaceError(f"{name!r} is log, so its low must be above 0 and it can have no step", name)
     return found
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _narrowed(declared: Domain, given: Any, name: str) -> Domain:
@@ -259,14 +285,16 @@ def _narrowed(declared: Domain, given: Any, name: str) -> Domain:
     raise SpaceError(f"{name} = {found} is outside what the objective declares ({declared})", name)
 
 
+def as_plain(value: Any) -> Any:
+    """Return a declared value as the storage and YAML have it: a tuple is a list."""
+    if isinstance(value, (list, tuple)):
+        return [as_plain(item) for item in value]
+    return {key: as_plain(item) for key, item in value.items()} if isinstance(value, Mapping) else value
+
+
 def encoded(value: Any) -> Any:
     """Return what the storage holds: a list as JSON text, for Optuna's choices are scalars."""
-    return json.dumps(value) if isinstance(value, list) else value
-
-
-def decoded(value: Any) -> Any:
-    """Undo `encoded`."""
-    return json.loads(value) if isinstance(value, str) and value.startswith("[") else value
+    return json.dumps(value) if isinstance(value, (list, dict)) else value
 
 
 def _same(left: object, right: object) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from studies.spec.space import Choice, Fixed, Range, Space, SpaceError, decoded, encoded
+from studies.spec.space import Choice, Fixed, Range, Space, SpaceError, encoded
 
 DECLARED = {
     "learning_rate": {"low": 1e-5, "high": 1e-1, "log": True, "default": 1e-3},
@@ -67,9 +67,9 @@ def test_a_parameter_exists_only_under_its_condition(space: Space) -> None:
         ({"learning_rate": 2.0}, "learning_rate = 2.0 is outside"),
         ({"learning_rate": {"low": 1e-6, "high": 1e-2}}, "outside what the objective declares"),
         ({"learning_rate": {"low": 1e-2, "high": 1e-3}}, "low 0.01 above high 0.001"),
-        ({"learning_rate": {"low": 1e-3}}, "needs numbers low and high, and has high = None"),
+        ({"learning_rate": {"low": 1e-3}}, "has high = null, not a number"),
         ({"learning_rate": {"low": 1e-3, "hihg": 1e-2}}, "unknown key 'hihg'"),
-        ({"learning_rate": {"low": math.nan, "high": 1e-2}}, "has low = nan"),
+        ({"learning_rate": {"low": math.nan, "high": 1e-2}}, "has low = NaN, not a number"),
         ({"width": 64.5}, "width = 64.5 is outside"),
         ({"optimizer": ["adam", "adamw"]}, "optimizer = adamw is outside"),
         ({"frozen": 1}, "frozen = 1 is outside"),
@@ -95,12 +95,68 @@ def test_given_trials_are_completed_with_defaults(space: Space) -> None:
         narrowed.completed({"width": 64})
 
 
-@given(st.lists(st.one_of(st.integers(), st.text(), st.lists(st.integers())), min_size=1))
+SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.text(), st.sampled_from(["[CLS]", "[1, 2]", "[", "{}"]))
+
+
+@given(st.lists(st.one_of(SCALARS, st.lists(SCALARS), st.dictionaries(st.text(), SCALARS)), min_size=1))
 def test_every_choice_survives_the_storage(choices: list[Any]) -> None:
-    texts_like_lists = [choice for choice in choices if isinstance(choice, str) and choice.startswith("[")]
+    try:
+        space = Space.declared({"x": {"choices": choices}})
+    except SpaceError as error:
+        assert "twice" in str(error)  # noqa: PT017 - the storage could not tell two of them apart
+        return
     for choice in choices:
-        if choice not in texts_like_lists:
-            assert decoded(json.loads(json.dumps(encoded(choice)))) == choice
+        stored = json.loads(json.dumps(encoded(choice)))
+        assert not isinstance(stored, (list, dict))
+        (found,) = space.values_of({"x": stored}).values()
+        assert (found, type(found)) == (choice, type(choice))
+
+
+def test_what_the_storage_could_not_tell_apart_is_refused() -> None:
+    with pytest.raises(SpaceError, match="twice"):
+        Space.declared({"x": {"choices": [[1, 2], "[1, 2]"]}})
+
+
+def test_a_class_may_declare_lists_scalars_and_tuples() -> None:
+    space = Space.declared(
+        {"a": [1, 2], "b": 3, "c": {"choices": ((0.9, 0.999), (0.8, 0.99)), "default": (0.9, 0.999)}}
+    )
+    assert [parameter.domain for parameter in space.parameters.values()] == [
+        Choice((1, 2)),
+        Fixed(3),
+        Choice(([0.9, 0.999], [0.8, 0.99])),
+    ]
+    assert space.parameters["c"].default == [0.9, 0.999]
+    assert space.exactly({"a": 1, "b": 3, "c": [0.8, 0.99]})["c"] == [0.8, 0.99]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"low": 0.1, "high": 0.5, "log": "false"}, 'log = "false"; expected true or false'),
+        ({"low": 0.1, "high": 0.5, "log": 1}, "log = 1; expected true or false"),
+        ({"low": 0.1, "high": 0.5, "step": 0}, "step = 0; expected a number above 0"),
+        ({"low": 0.1, "high": 0.5, "step": -0.1}, "step = -0.1; expected a number above 0"),
+        ({"low": 0.1, "high": 0.5, "step": "a"}, 'step = "a"; expected a number above 0'),
+        ({"low": 0.1, "high": 0.5, "step": math.nan}, "step = NaN; expected a number above 0"),
+        ({"low": 0.1, "high": 0.5, "step": True}, "step = true; expected a number above 0"),
+        ({"low": "1e-5", "high": 0.5}, 'low = "1e-5", not a number; expected {low: 1, high: 10}'),
+        ({"low": 0.1}, "high = null, not a number"),
+        ({"low": 0.1, "high": math.inf}, "high = Infinity, not a number"),
+        ({"low": 1, "high": 3, "default": 5}, "the default of 'x' is 5, not in 1 to 3"),
+        ({"choices": ["a"], "default": "b"}, 'the default of \'x\' is "b", not in "a"'),
+    ],
+)
+def test_a_range_that_is_none_is_refused_where_it_is_read(given: dict[str, Any], expected: str) -> None:
+    with pytest.raises(SpaceError) as raised:
+        Space.declared({"x": given})
+    assert expected in str(raised.value)
+
+
+def test_whole_numbers_with_a_broken_step_are_floats() -> None:
+    domain = Space.declared({"x": {"low": 0, "high": 1, "step": 0.25}}).parameters["x"].domain
+    assert isinstance(domain, Range)
+    assert not domain.whole
 
 
 @given(st.floats(1e-5, 1e-1), st.floats(1e-5, 1e-1))

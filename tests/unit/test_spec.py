@@ -29,6 +29,12 @@ def test_numbers_without_a_dot_are_numbers(tmp_path: Path) -> None:
     }
 
 
+def test_scalars_are_those_of_yaml_1_2(tmp_path: Path) -> None:
+    study = read(tmp_path, GOOD + "sampler: {seed: 010}\nspace: {a: [0x1f, 0o17, -3, 1:30, 2026-01-01, 1_000]}")
+    assert study.sampler.seed == 10
+    assert study.space == {"a": [31, 15, -3, "1:30", "2026-01-01", "1_000"]}
+
+
 def test_overrides_reach_into_the_file(tmp_path: Path) -> None:
     study = read(tmp_path, GOOD, "n_trials=8", "space.batch_size=[64]", "sampler.seed=3")
     assert (study.n_trials, study.space, study.sampler.seed) == (8, {"batch_size": [64]}, 3)
@@ -50,6 +56,13 @@ def test_overrides_reach_into_the_file(tmp_path: Path) -> None:
         (GOOD.replace("mine", "m" * 101), "it should have at most 100 characters"),
         (GOOD.replace("maximize", "up"), "study.yaml:3: direction is 'up': it should be 'maximize' or 'minimize'"),
         ("name: mine\n", "the key 'objective' is missing"),
+        (GOOD + "space:\n  c: {{ c_value }}\n", "study.yaml:6: {{ ... }} is a template that was not filled in"),
+        (GOOD + "space:\n  c: {low: 0,1, high: 0,5}\n", "study.yaml:6: a comma splits a number before '1'"),
+        (GOOD + "on: 3\n", "study.yaml:5: the key on is true or false in YAML; expected text, such as 'on' in quotes"),
+        (GOOD + "3: on\n", "study.yaml:5: the key 3 is a number in YAML"),
+        (GOOD + "~: on\n", "study.yaml:5: the key ~ is nothing in YAML"),
+        (GOOD + "? [a]\n: 1\n", "study.yaml:5: {{ ... }} is a template"),
+        (GOOD + 'description: "a\x00b"\n', "study.yaml:5: character 0x0 is not text"),
         ("a: &x 1\nb: !!python/object/apply:os.system ['true']\n", "study.yaml:2: could not determine a constructor"),
     ],
 )
