@@ -1,0 +1,116 @@
+"""The code that a trial ran: the objective's module, and what it imports from the same project.
+
+Two launches of one study should train the same thing, in a git checkout or outside. So the files are found by reading
+their import statements, not by what happens to be loaded, and comments and blank lines do not count.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import io
+import sys
+import tokenize
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+OWN_PACKAGE = "studies"
+
+
+@dataclass(frozen=True)
+class Source:
+    """files: sha256 of each file's code, by its path below the project. sha256: one over all of them."""
+
+    files: Mapping[str, str]
+
+    @property
+    def sha256(self) -> str:
+        """Return one fingerprint of all files."""
+        lines = (f"{name} {digest}" for name, digest in sorted(self.files.items()))
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+@cache
+def source_of(module: str) -> Source:
+    """Return the code of a module that can be imported, as the project that it was found in has it.
+
+    Nothing of a module without a source file, such as one that was compiled.
+    """
+    top = module.partition(".")[0]
+    root = _root(top)
+    if root is None:
+        return Source({})
+    files: dict[str, str] = {}
+    todo, seen = [module], {module}
+    while todo:
+        path = _file(todo.pop(), root)
+        if path is None:
+            continue
+        text = path.read_text(encoding="utf-8", errors="replace")
+        name = path.relative_to(root).as_posix()
+        files[name] = hashlib.sha256(_code(text).encode()).hexdigest()
+        for imported in _imports(text, name):
+            if imported not in seen and imported.partition(".")[0] != OWN_PACKAGE:
+                seen.add(imported)
+                todo.append(imported)
+    return Source(files)
+
+
+def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Return the files that differ, those that are gone or new included, in order."""
+    return sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+
+
+def _root(top: str) -> Path | None:
+    """Return the directory that the project's modules are imported from."""
+    found = sys.modules[top].__spec__ if top in sys.modules else importlib.util.find_spec(top)
+    if found is None or not found.origin or not found.origin.endswith(".py"):
+        return None
+    path = Path(found.origin)
+    return path.parent.parent if found.submodule_search_locations is not None else path.parent
+
+
+def _file(module: str, root: Path) -> Path | None:
+    """Return the file of a module of the project, or None for any other."""
+    place = root.joinpath(*module.split("."))
+    return next((path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()), None)
+
+
+def _imports(text: str, name: str) -> Iterator[str]:
+    """Yield the modules that a file may import: of `from a import b` both a and a.b, and the packages they are in."""
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        return
+    package = list(Path(name).parent.parts)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield from _with_parents(alias.name)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            for alias in node.names:
+                yield from _with_parents(f"{base}.{alias.name}" if base else alias.name)
+
+
+def _with_parents(module: str) -> Iterator[str]:
+    parts = module.split(".")
+    yield from (".".join(parts[:length]) for length in range(1, len(parts) + 1))
+
+
+def _code(text: str) -> str:
+    """Return the text without comments, blank lines and trailing spaces; the whole of it where it is no Python."""
+    text = text.replace("\r\n", "\n")
+    lines = text.split("\n")
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            if token.type == tokenize.COMMENT:
+                row, column = token.start
+                lines[row - 1] = lines[row - 1][:column]
+    except (tokenize.TokenError, SyntaxError):
+        return text
+    return "\n".join(line.rstrip() for line in lines if line.strip())
