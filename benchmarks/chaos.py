@@ -36,7 +36,8 @@ from networks import Network, TeamServer, free_port, make_network
 from studies import spec as specs
 from studies.errors import StorageUnreachable, StudiesError
 from studies.names import Reason
-from studies.record.study import StudyRecord, Trial, read_record
+from studies.record.reading import read_stored
+from studies.record.study import StudyRecord, TrialRecord
 from studies.search.sampling import make_sampler, seed_of
 from studies.settings import Settings
 from studies.storage import Storage, open_storage
@@ -280,7 +281,7 @@ class Undisturbed:
         calm = optuna.create_study(sampler=make_sampler(spec, space_of(study)))
         self.x = [calm.ask().suggest_float("x", -10.0, 10.0) for _ in range(n_trials)]
 
-    def check(self, trial: Trial, first: Trial) -> None:
+    def check(self, trial: TrialRecord, first: TrialRecord) -> None:
         """Compare a trial with what this study has for the one that it continues, through all of its continuations."""
         x, seed = trial.params["x"], trial.attributes["seed"]
         assert isinstance(x, float)
@@ -342,7 +343,7 @@ def main() -> None:
                 faults.strike()
             time.sleep(0.5)
             faults.relent(all_of_them=time.monotonic() >= until)
-        ends = check(read_record(hurt.storage, "chaos"), n_trials, hurt.storage)
+        ends = check(read_stored(hurt.storage, "chaos"), n_trials, hurt.storage)
         n_kept = len(list(hurt.store_disk.place.rglob("*.safetensors*")))
         assert n_kept <= 3 + arguments.workers * N_HOSTS, f"{n_kept} checkpoints are left"
         logs = "".join(log.read_text() for log in Path(name).rglob("worker-*.log"))

@@ -11,7 +11,8 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.ticker import MaxNLocator
 
-from studies.record.study import StudyRecord, read_record
+from studies.record.reading import read_stored
+from studies.record.study import StudyRecord
 from studies.settings import Settings
 from studies.storage import open_storage
 
@@ -45,7 +46,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
     with open_storage(Settings.from_environment()) as storage:
-        draw(read_record(storage, arguments.study), arguments.output)
+        draw(read_stored(storage, arguments.study), arguments.output)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Names in the storage: of studies, of the attributes that more than one module reads or writes, and of failures.
+"""Names in the storage: of studies, of every attribute that is kept, of states, directions and failures.
 
 A study's versions are `NAME`, `NAME@2`, `NAME@3`; the confirmation of one is `NAME-confirm`, `NAME@2-confirm`. What a
 person types means the newest version, and `NAME@1` the first.
@@ -10,23 +10,69 @@ import re
 from collections.abc import Iterable
 from enum import StrEnum
 
-# attributes of a study
+# Attributes of a study.
 SPEC, DECLARED, DATA = "spec", "declared_space", "data"
 UID = "uid"  # tells it from every other study of its name, in other storages too
 CONFIRMS = "confirms"  # of a confirmation: the study, its published trial if any, and the fresh seeds
 WARM_START = "warm_start"  # other studies' trials that the sampler knows: a list of {study, trials}
+GALLERY = "gallery"  # what was last put into the dashboard
 
-# attributes of a trial
-CONTINUES = "continues"  # the number of the trial that this one continues
-CONTINUED_BY = "continued_by"  # the number of the trial that continues this one, which no longer counts
-REASON = "reason"  # why it failed, a Reason
-VERDICT = "verdict"  # in the words of `studies.record.diagnose`; beside it, `verdict_evidence` and `verdict_advice`
-RETRIES = "retries"  # how often it has been continued for a reason that is retried
+# Attributes of a trial. `TrialRecord` has a field or a property for each that anybody reads back.
 SEED = "seed"  # what everything random in it draws from
 START_WITH = "start_with"  # which entry of the study file's `start_with` it is
 FROM = "from"  # the study, trial and value its parameters were taken from
 CONTENDER = "contender"  # in a confirmation: the number of the trial whose parameters it repeats
+EPOCH = "epoch"  # the epoch of its value, from 1
+METRICS = "metrics"  # all metrics of that epoch
+HISTORY = "history"  # all metrics of every epoch: a list
+EVIDENCE = "evidence"  # what the training says of its predictions in that epoch
+SECONDS = "seconds"  # how long it trained
+PEAK_MEMORY_MIB = "peak_memory_mib"
+PROVENANCE = "provenance"  # commit, versions, device, host, and the hash of the data
+REASON = "reason"  # why it failed, a Reason
+DETAIL = "detail"  # the same in words
+TRACEBACK = "traceback"  # the end of it; the whole is an artifact
+VERDICT, VERDICT_EVIDENCE, VERDICT_ADVICE = "verdict", "verdict_evidence", "verdict_advice"  # see `Verdict`
+CONTINUES = "continues"  # the number of the trial that this one continues
+CONTINUED_BY = "continued_by"  # the number of the trial that continues this one, which no longer counts
+RETRIES = "retries"  # how often it has been continued for a reason that is retried
 INHERITED = (SEED, START_WITH, FROM, CONTENDER)  # by the trial that continues it
+
+FIXED_PARAMS = "fixed_params"  # Optuna's own, a system attribute: what a queued trial runs with
+
+
+class State(StrEnum):
+    """Where a trial is: Optuna's states, in lower case. `studies.run.end` says how it gets from one to the next."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    FAIL = "fail"
+
+
+ENDED = (State.COMPLETE, State.PRUNED, State.FAIL)
+
+
+class Direction(StrEnum):
+    """Whether larger or smaller values of a metric are better."""
+
+    MAXIMIZE = "maximize"
+    MINIMIZE = "minimize"
+
+    @property
+    def sign(self) -> int:
+        """1 where larger is better, -1 where smaller is: times it, the largest value is the best."""
+        return 1 if self is Direction.MAXIMIZE else -1
+
+    def better(self, value: float, than: float) -> bool:
+        """Return whether a value is better than another."""
+        return self.sign * value > self.sign * than
+
+    def best(self, values: Iterable[float]) -> float:
+        """Return the best value; the first of equal ones. Raises ValueError when there is none."""
+        return max(values, key=lambda value: self.sign * value)
+
 
 CONFIRMATION = "-confirm"
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from studies.check.findings import Result
-    from studies.record.study import StudyRecord, Trial
+    from studies.record.study import StudyRecord, TrialRecord
     from studies.search.race import Standing
 
 PAGE_HEIGHT = 800  # pixels of a report in a notebook
@@ -119,16 +119,16 @@ class Study:
     # --- reading ------------------------------------------------------------------------------------------------
 
     def read(self) -> StudyRecord:
-        """Return everything about the study as it stands: its spec, its data set and every trial.
+        """Return everything about the study as it stands: its spec, its data set, and every trial with its verdict.
 
         Raises StudyNotStarted.
         """
-        from studies.record.study import read_record
+        from studies.record.reading import read
         from studies.storage import open_storage
 
         with open_storage(self._settings) as storage:
             try:
-                return read_record(storage, self.name)
+                return read(storage, self.name)
             except UnknownStudy:  # a study file says what it is
                 raise StudyNotStarted(name=self._given) from None
 
@@ -140,7 +140,7 @@ class Study:
         return tables.status(self._settings, self.name)
 
     @property
-    def best(self) -> Trial | None:
+    def best(self) -> TrialRecord | None:
         """The completed trial with the best value, with its `value`, `params`, `epoch` and more; None without one."""
         return self.read().best
 

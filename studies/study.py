@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import optuna
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 from studies import names
@@ -48,7 +49,10 @@ def create_or_join(
     """
     with storage.ledger.alone(f"study {spec.name}"):
         study = optuna.create_study(
-            storage=storage.optuna, study_name=spec.name, direction=spec.direction, load_if_exists=True
+            storage=storage.optuna,
+            study_name=spec.name,
+            direction=StudyDirection[spec.direction.name],
+            load_if_exists=True,
         )
         if UID not in study.user_attrs:
             study.set_user_attr(UID, uuid.uuid4().hex[:12])

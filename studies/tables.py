@@ -208,6 +208,9 @@ def _progress_of_all(storage: Storage) -> list[Progress]:
         (names.SPEC,),
     )
     return [
-        replace(read_progress(storage.ledger, key, name, direction.lower()), verdicts=counts(storage.ledger, key))
+        replace(
+            read_progress(storage.ledger, key, name, names.Direction(direction.lower())),
+            verdicts=counts(storage.ledger, key),
+        )
         for key, name, direction in studies
     ]

@@ -1,4 +1,4 @@
-"""Studies made up by hand, of any size and fate, as `read_record` would give them."""
+"""Studies made up by hand, of any size and fate, as `read` would give them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import random
 from datetime import datetime, timedelta
 from typing import Any
 
-from studies.record.study import StudyRecord, Trial
+from studies.names import State
+from studies.record.study import StudyRecord, TrialRecord
 from studies.spec import StudySpec
 from studies.spec.space import Space
 
@@ -31,7 +32,7 @@ def make_spec(**given: Any) -> StudySpec:
     return StudySpec.model_validate(known | given)
 
 
-def make_trial(number: int, curve: list[float], **given: Any) -> Trial:
+def make_trial(number: int, curve: list[float], **given: Any) -> TrialRecord:
     """Return a trial with these values after each epoch; `attributes` add to the usual ones."""
     best = max(range(len(curve)), key=lambda index: curve[index]) if curve else None
     history = [{"balanced_accuracy": value, "train_loss": 1.0 / (epoch + 1)} for epoch, value in enumerate(curve)]
@@ -41,18 +42,18 @@ def make_trial(number: int, curve: list[float], **given: Any) -> Trial:
     } | given.pop("attributes", {})  # fmt: skip
     if best is not None:
         attributes |= {"epoch": best + 1, "metrics": attributes["history"][best]}
-    state = given.pop("state", "complete")
+    state = State(given.pop("state", "complete"))
     known: dict[str, Any] = {
         "number": number, "state": state, "params": {"learning_rate": 1e-3}, "reason": None,
-        "value": curve[best] if best is not None and state == "complete" else None,
+        "value": curve[best] if best is not None and state == State.COMPLETE else None,
         "epoch": None if best is None else best + 1, "curve": dict(enumerate(curve, start=1)),
         "started": START + timedelta(minutes=number), "ended": START + timedelta(minutes=number + 1),
         "continues": None, "continued_by": None, "attributes": attributes,
     }  # fmt: skip
-    return Trial(**(known | given))
+    return TrialRecord(**(known | given))
 
 
-def make_report(trials: list[Trial], declared: dict[str, Any] | None = None, **given: Any) -> StudyRecord:
+def make_report(trials: list[TrialRecord], declared: dict[str, Any] | None = None, **given: Any) -> StudyRecord:
     data = {"name": "none", "sha256": "0" * 64, "summary": {"rows": 300, "classes": 10}}
     return StudyRecord(make_spec(**given), data, trials, Space.declared(declared or DECLARED))
 
@@ -75,7 +76,7 @@ def make_evidence(draw: random.Random, quality: float, names: list[str] | None =
     return {"classes": names, "confusion": counts, "pr_auc": [round(quality, 4)] * len(names)}
 
 
-def _drawn(number: int, space: Space, draw: random.Random, max_epochs: int) -> Trial:
+def _drawn(number: int, space: Space, draw: random.Random, max_epochs: int) -> TrialRecord:
     def suggest(name: str, domain: Any) -> Any:
         if hasattr(domain, "choices"):
             return draw.choice(domain.choices)

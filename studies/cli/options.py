@@ -105,8 +105,8 @@ def _stored_spec(name: str, settings: Settings, command: str) -> SpecFile:
 
 def read(name: str, settings: Settings) -> StudyRecord:
     """Return the whole study, read back from the storage, with every trial's verdict up to date."""
-    from studies.record.verdicts import read_judged
+    from studies.record.reading import read as read_record
     from studies.storage import open_storage
 
     with open_storage(settings) as opened:
-        return read_judged(opened, name)
+        return read_record(opened, name)

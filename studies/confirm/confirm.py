@@ -25,7 +25,8 @@ from optuna.trial import FrozenTrial, TrialState
 from studies import names
 from studies.errors import DataChanged, IsConfirmation, NobodyCameThrough, NothingToConfirm
 from studies.names import CONFIRMS, CONTENDER, CONTINUED_BY, REASON, SEED
-from studies.record.study import StudyRecord, Trial, read_record
+from studies.record.reading import read_stored
+from studies.record.study import StudyRecord, TrialRecord
 from studies.run.launch import launch
 from studies.run.launchers import Description
 from studies.search.knowledge import best_settings, queued
@@ -49,7 +50,7 @@ class Plan:
     """What to run: a study's best n_top settings, and the published one, under n_seeds fresh seeds."""
 
     report: StudyRecord
-    chosen: Sequence[Trial]
+    chosen: Sequence[TrialRecord]
     n_top: int
     n_seeds: int
 
@@ -60,7 +61,7 @@ def planned(name: str, settings: Settings, n_top: int | None, n_seeds: int | Non
     Raises StudyNotStarted, IsConfirmation, NothingToConfirm.
     """
     with open_storage(settings) as storage:
-        report = read_record(storage, name)
+        report = read_stored(storage, name)
         if (study := names.confirmed(name)) is not None:
             raise IsConfirmation(name=report.spec.name, study=study, command=f"confirm {study}")
         begun = find(storage, names.confirmation(report.spec.name))
@@ -82,7 +83,7 @@ def confirm(
     spec = spec_for(plan.report.spec)
     with open_storage(settings) as storage:
         launch(spec, settings, n_workers, kind, view, partial(_join, plan, spec), timeout_s)
-        report = read_record(storage, names.exact(plan.report.spec.name))
+        report = read_stored(storage, names.exact(plan.report.spec.name))
     found = report.confirmation
     if found is not None and found.finished and found.winner is None:
         reasons = ", ".join(f"trial {standing.trial} {standing.verdict}" for standing in found.standings)
@@ -90,7 +91,7 @@ def confirm(
     return report
 
 
-def choose(report: StudyRecord, n_top: int) -> list[Trial]:
+def choose(report: StudyRecord, n_top: int) -> list[TrialRecord]:
     """Return the contenders: the best settings, and the best of the published ones if it is not among them."""
     chosen = list(islice(best_settings(report), n_top))
     published = published_contender(report)
@@ -99,7 +100,7 @@ def choose(report: StudyRecord, n_top: int) -> list[Trial]:
     return chosen
 
 
-def published_contender(report: StudyRecord) -> Trial | None:
+def published_contender(report: StudyRecord) -> TrialRecord | None:
     """Return the best completed trial with published settings, or None."""
     return next((trial for trial in report.ranked if trial.published is not None), None)
 
@@ -146,7 +147,7 @@ def _queue(plan: Plan, spec: StudySpec, say: Callable[[str], None], study: optun
     there = study.get_trials(deepcopy=False)
     report, chosen = plan.report, plan.chosen
     race = study.user_attrs.get(CONFIRMS, {"study": report.spec.name, "published": None, "seeds": []})
-    used = [trial.attributes[SEED] for trial in report.trials if SEED in trial.attributes]
+    used = [trial.seed for trial in report.trials if trial.seed is not None]
     more = fresh_seeds(spec.sampler.seed, [*used, *race["seeds"]], max(0, plan.n_seeds - len(race["seeds"])))
     trials = {trial.number: trial for trial in report.trials}
     field = {one.trial: trials[one.trial] for one in contenders(there, None)}
@@ -174,7 +175,7 @@ def _told(plan: Plan, n_contenders: int, n_seeds: int, n_left: int) -> str:
     return f"{name}: {plural(n_contenders, 'contender')}{few} under {plural(n_seeds, 'fresh seed')}, {left}."
 
 
-def _is_published(report: StudyRecord, trial: Trial) -> bool:
+def _is_published(report: StudyRecord, trial: TrialRecord) -> bool:
     published = published_contender(report)
     return published is not None and trial.params == published.params
 

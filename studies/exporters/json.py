@@ -6,8 +6,10 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
+from studies.names import HISTORY
+
 if TYPE_CHECKING:
-    from studies.record.study import StudyRecord, Trial
+    from studies.record.study import StudyRecord, TrialRecord
 
 
 def render(report: StudyRecord) -> str:
@@ -23,7 +25,7 @@ def render(report: StudyRecord) -> str:
     return json.dumps(_strict(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _trial(trial: Trial, metric: str) -> dict[str, Any]:
+def _trial(trial: TrialRecord, metric: str) -> dict[str, Any]:
     return {
         "number": trial.number,
         "state": trial.state,
@@ -37,7 +39,7 @@ def _trial(trial: Trial, metric: str) -> dict[str, Any]:
         "continues": trial.continues,
         "continued_by": trial.continued_by,
         "curve": [{"epoch": epoch, **metrics} for epoch, metrics in trial.epochs(metric).items()],
-        "attributes": {key: value for key, value in trial.attributes.items() if key != "history"},
+        "attributes": {key: value for key, value in trial.attributes.items() if key != HISTORY},
     }
 
 

@@ -15,15 +15,16 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from studies.errors import MlflowFailed, WrongInput
+from studies.names import State
 from studies.settings import masked
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Run
 
-    from studies.record.study import StudyRecord, Trial
+    from studies.record.study import StudyRecord, TrialRecord
 
-STATUS = {"complete": "FINISHED", "pruned": "KILLED", "fail": "FAILED"}  # MLflow's words; the tag has ours
+STATUS = {State.COMPLETE: "FINISHED", State.PRUNED: "KILLED", State.FAIL: "FAILED"}  # MLflow's words; the tag has ours
 STUDY, TRIAL, PARENT = "studies.study", "studies.trial", "mlflow.parentRunId"
 MOST_METRICS, MOST_PARAMS = 1000, 100  # that one request takes: MLflow's REST API, "Request Limits"
 # An export talks to the server it was given alone, says within seconds when there is none, and prints no line a trial.
@@ -101,13 +102,13 @@ def _is_whole(run: Run | None) -> bool:
     return run is not None and run.info.status != "RUNNING"
 
 
-def _write_trial(client: MlflowClient, run: str, trial: Trial, metric: str) -> None:
+def _write_trial(client: MlflowClient, run: str, trial: TrialRecord, metric: str) -> None:
     from mlflow.entities import Param, RunTag
 
-    told = {"reason": trial.reason, "detail": trial.attributes.get("detail")}
-    told |= {f"provenance.{key}": value for key, value in trial.attributes.get("provenance", {}).items()}
+    told = {"reason": trial.reason, "detail": trial.detail}
+    told |= {f"provenance.{key}": value for key, value in trial.provenance.items()}
     tags = [RunTag(_name(f"studies.{key}"), _text(value)) for key, value in told.items() if value is not None]
-    params = trial.params | {"seed": trial.attributes.get("seed")}
+    params = trial.params | {"seed": trial.seed}
     client.log_batch(run, tags=tags)
     for some in _cut([Param(_name(name), _text(value)) for name, value in params.items()], MOST_PARAMS):
         client.log_batch(run, params=some)
@@ -116,7 +117,7 @@ def _write_trial(client: MlflowClient, run: str, trial: Trial, metric: str) -> N
     client.set_terminated(run, STATUS[trial.state], end_time=_ms(trial.ended))
 
 
-def _write_best(client: MlflowClient, parent: str, best: Trial, metric: str) -> None:
+def _write_best(client: MlflowClient, parent: str, best: TrialRecord, metric: str) -> None:
     from mlflow.entities import Metric, RunTag
 
     told = {"trial": best.number, "epoch": best.epoch} | {
@@ -128,7 +129,7 @@ def _write_best(client: MlflowClient, parent: str, best: Trial, metric: str) -> 
     )
 
 
-def _metrics(trial: Trial, metric: str) -> Iterator[Metric]:
+def _metrics(trial: TrialRecord, metric: str) -> Iterator[Metric]:
     """Yield every metric of every epoch. The storage has no time of an epoch: they are spread over the trial's."""
     from mlflow.entities import Metric
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -30,7 +31,6 @@ def content_of(report: StudyRecord) -> dict[str, Any]:
     best = report.chosen
     if best is None:
         raise NothingToExport(name=report.typed, states=report.states)
-    provenance = best.attributes.get("provenance", {})
     content: dict[str, Any] = {
         "study": report.spec.name,
         "objective": report.spec.objective,
@@ -42,8 +42,8 @@ def content_of(report: StudyRecord) -> dict[str, Any]:
         "epochs": best.epoch,
         "trial": best.number,
         "n_trials": report.counts,
-        "provenance": {key: provenance.get(key) for key in ("commit", "dirty", "torch", "device", "threads")}
-        | {"seed": best.attributes.get("seed")},
+        "provenance": {key: best.provenance.get(key) for key in ("commit", "dirty", "torch", "device", "threads")}
+        | {"seed": best.seed},
     }
     if report.confirmation is not None and (winner := report.confirmed) is not None:
         tied = [s.trial for s in report.confirmation.standings if s.may_be_best and s.trial != winner.trial]
@@ -79,3 +79,4 @@ def _float(dumper: _Dumper, value: float) -> yaml.ScalarNode:
 
 
 _Dumper.add_representer(float, _float)
+_Dumper.add_multi_representer(StrEnum, lambda dumper, value: dumper.represent_str(value.value))

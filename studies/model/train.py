@@ -115,13 +115,13 @@ def _facts(request: Request, data: Any) -> dict[str, Any]:
 def _run_epochs(training: Training, result: Result, n_epochs: int, view: View) -> None:
     """Train; leave the training at its best validation epoch, or at the last where validation rows were trained on."""
     winner, validates = result.winner, not result.request.with_validation
-    sign = 1 if winner.direction == "maximize" else -1
     kept: dict[str, Any] | None = None
     for epoch in range(1, n_epochs + 1):
         metrics = _floats(training.epoch())
         _refuse_nan(metrics, winner.metric, epoch, n_epochs)
         result.history.append(metrics)
-        is_best = not validates or not result.best or sign * metrics[winner.metric] > sign * (result.value or 0.0)
+        best = result.value if result.best else None  # None, too, where validation rows are trained on
+        is_best = best is None or winner.direction.better(metrics[winner.metric], than=best)
         if is_best:
             result.best = epoch
             # What comes back is a view of the tensors that the next epoch changes.

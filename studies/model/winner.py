@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from studies.exporters.yaml import content_of
+from studies.names import Direction
 from studies.spec import MAX_STORED_NAME, OBJECTIVE, STORED_NAME, StudySpec
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Winner(_Part):
     objective: str = Field(pattern=OBJECTIVE)
     dataset: Dataset
     metric: str
-    direction: Literal["maximize", "minimize"]
+    direction: Direction
     value: float | None = None
     params: dict[str, Any]
     epochs: int | None = Field(default=None, ge=1)

@@ -1,21 +1,9 @@
 """What a trial's curve and predictions say of it: a verdict, the evidence, and what to try.
 
-    ok                            nothing speaks against the settings
-    diverged                      the metric or the training loss left the range of numbers, or grew
-    answers one class             nearly all of a classifier's answers are the same
-    stuck at a loss floor         the training loss stays where an output that is bounded keeps it (`floor`), or at
-                                  any other value far above the best trial's. Of two classes, whose losses are often
-                                  weighted, the first only where the validation loss and every other trial agree
-    no better than the baseline   it learned nothing that a constant answer does not know
-    overfits after epoch k        the validation metric fell while the training loss still went down
-    still improving at max_epochs its best epoch is the last one, and the gain had not run out
-    underfits                     the training loss stayed far above the best trial's at the same epoch
-    too short to tell             fewer than MIN_EPOCHS epochs
-    no curve                      it reported no epoch
-
-The first that holds is the verdict. Thresholds are shares of what this study's trials typically gain in training, so
-that they mean the same for accuracies and for losses. A trial that has just ended is judged by itself
-(`first_verdict`); beside all others it may look different (`diagnose`).
+`verdicts.VerdictKind` lists the verdicts; the first that holds, in the order of `_verdict`, is the trial's. Thresholds
+are shares of what this study's trials typically gain in training, so that they mean the same for accuracies and for
+losses. A trial that has just ended is judged by itself (`first_verdict`); beside all others it may look different
+(`diagnose`).
 """
 
 from __future__ import annotations
@@ -27,12 +15,15 @@ from functools import cached_property
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from studies.metrics import ACCURACY, BASELINE, TRAIN_LOSS, VALIDATION_LOSSES
+from studies.names import ENDED, State
 from studies.record.classes import Classes, read_classes
 from studies.record.floor import floors, most_right
+from studies.record.verdicts import Verdict, VerdictKind, overfits_after
 from studies.words import number, percent, plural
 
 if TYPE_CHECKING:
-    from studies.record.study import StudyRecord, Trial
+    from studies.record.study import StudyRecord, TrialRecord
     from studies.spec import StudySpec
 
 MIN_EPOCHS = 3
@@ -45,26 +36,15 @@ NEAR_FLOOR = 0.15  # of the way from a floor up to the loss of a guess
 FLAT = 0.05  # of that way is all that the loss still falls in the second half of the epochs
 STILL = 0.002  # a training loss whose last two thirds move by less than this share of it does not move
 MIN_STILL_EPOCHS = 5
-VALIDATION_LOSSES = ("validation_loss", "val_loss", "loss")
 RESHAPED = re.compile("(pos|positive|class)_weight|smoothing|mixup|focal")  # parameters
 NO_WEIGHT: tuple[Any, ...] = (0, 1, None, "none")  # their values that leave the loss as it is
-ENDED = ("complete", "pruned", "fail")
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """word: as in the list above. evidence: the numbers it rests on. advice: what to try next, if anything."""
-
-    word: str
-    evidence: str = ""
-    advice: str = ""
 
 
 @dataclass(frozen=True)
 class _Study:
     """What a trial is compared with. gain: how much better a typical trial gets from its first epoch to its best."""
 
-    trials: list[Trial] = field(repr=False)
+    trials: list[TrialRecord] = field(repr=False)
 
     max_epochs: int
     metric: str
@@ -79,24 +59,24 @@ class _Study:
         """The lowest loss of any epoch of any trial: a floor is the model's, whatever its settings."""
         found = [metrics for trial in self.trials for metrics in trial.epochs(self.metric).values()]
         return min(
-            (metrics[name] for metrics in found for name in ("train_loss", *VALIDATION_LOSSES) if name in metrics),
+            (metrics[name] for metrics in found for name in (TRAIN_LOSS, *VALIDATION_LOSSES) if name in metrics),
             default=math.inf,
         )
 
 
-def diagnose(report: StudyRecord) -> dict[int, Verdict]:
+def diagnose(record: StudyRecord) -> dict[int, Verdict]:
     """Return the verdict of every trial that has ended, by its number."""
-    study = _study(report.spec, report.data, report.trials, report.best)
-    return {trial.number: _verdict(trial, study) for trial in report.trials if trial.state in ENDED}
+    study = _study(record.spec, record.data, record.trials, record.best)
+    return {trial.number: _verdict(trial, study) for trial in record.trials if trial.state in ENDED}
 
 
-def first_verdict(trial: Trial, spec: StudySpec, data: dict[str, Any]) -> Verdict:
+def first_verdict(trial: TrialRecord, spec: StudySpec, data: dict[str, Any]) -> Verdict:
     """Return the verdict of a trial that has ended from what it shows by itself. data: see StudyRecord."""
     return _verdict(trial, _study(spec, data, [trial], None))
 
 
-def _study(spec: StudySpec, data: dict[str, Any], trials: list[Trial], best: Trial | None) -> _Study:
-    sign = 1 if spec.direction == "maximize" else -1
+def _study(spec: StudySpec, data: dict[str, Any], trials: list[TrialRecord], best: TrialRecord | None) -> _Study:
+    sign = spec.direction.sign
     gains = [
         sign * (_best(trial.curve, sign) - trial.curve[min(trial.curve)])
         for trial in trials
@@ -114,9 +94,9 @@ def _study(spec: StudySpec, data: dict[str, Any], trials: list[Trial], best: Tri
     )
 
 
-def baseline(trial: Trial, metric: str, n_classes: int | None) -> float | None:
+def baseline(trial: TrialRecord, metric: str, n_classes: int | None) -> float | None:
     """Return what a trivial answer scores: the trial's own `baseline_` metric, or 1/K of K classes, or an R2 of 0."""
-    own = (trial.attributes.get("metrics") or {}).get(f"baseline_{metric}")
+    own = trial.metrics.get(f"{BASELINE}{metric}")
     if own is not None:
         return float(own)
     if metric == "balanced_accuracy":
@@ -130,32 +110,32 @@ def n_classes_of(data: dict[str, Any]) -> int | None:
     return n if isinstance(n, int) and n > 1 else None
 
 
-def _verdict(trial: Trial, study: _Study) -> Verdict:
+def _verdict(trial: TrialRecord, study: _Study) -> Verdict:
     if trial.reason == "nan":
-        return _diverged(str(trial.attributes.get("detail") or "a metric stopped being a number"))
+        return _diverged(trial.detail or "a metric stopped being a number")
     if not trial.curve:
         why = f": {trial.reason}" if trial.reason else ""
-        return Verdict("no curve", f"it reported no epoch{why}", "read the trial's detail" if why else "")
+        return Verdict(VerdictKind.NO_CURVE, f"it reported no epoch{why}", "read the trial's detail" if why else "")
     epochs = trial.epochs(study.metric)
-    losses = {epoch: metrics["train_loss"] for epoch, metrics in epochs.items() if "train_loss" in metrics}
-    classes = read_classes(trial.attributes.get("evidence"))
+    losses = {epoch: metrics[TRAIN_LOSS] for epoch, metrics in epochs.items() if TRAIN_LOSS in metrics}
+    classes = read_classes(trial.evidence)
     found = (
         _exploded(losses) or _one_class(classes) or _at_a_floor(trial, study, losses, classes) or _useless(trial, study)
     )
     if found is None and len(trial.curve) < MIN_EPOCHS:
-        return Verdict("too short to tell", f"it trained {plural(len(trial.curve), 'epoch')}")
+        return Verdict(VerdictKind.TOO_SHORT, f"it trained {plural(len(trial.curve), 'epoch')}")
     return (
         found
         or _overfits(trial, study, losses)
         or _still_improving(trial, study)
         or _does_not_move(study, losses)
         or _underfits(trial, study, losses)
-        or Verdict("ok")
+        or Verdict(VerdictKind.OK)
     )
 
 
 def _diverged(evidence: str) -> Verdict:
-    return Verdict("diverged", evidence, "a lower learning_rate, or gradient clipping")
+    return Verdict(VerdictKind.DIVERGED, evidence, "a lower learning_rate, or gradient clipping")
 
 
 def _exploded(losses: dict[int, float]) -> Verdict | None:
@@ -175,14 +155,14 @@ def _one_class(classes: Classes | None) -> Verdict | None:
         return None
     rest = "the other class" if classes.n == 2 else f"the other {classes.n - 1:,} classes"
     return Verdict(
-        "answers one class",
+        VerdictKind.ONE_CLASS,
         f"{percent(top.share)} of its answers are {top.name!r}, which {percent(top.share_of_rows)} of the rows are; "
         f"of {rest} it finds {percent(classes.others)}",
         "another learning_rate, more epochs; where classes are rare, a weight for them in the loss",
     )
 
 
-def _at_a_floor(trial: Trial, study: _Study, losses: dict[int, float], classes: Classes | None) -> Verdict | None:
+def _at_a_floor(trial: TrialRecord, study: _Study, losses: dict[int, float], classes: Classes | None) -> Verdict | None:
     """Return the verdict of a net that stays at a floor, and is right too often for one that is really unsure."""
     n_classes = classes.n if classes else study.n_classes
     if n_classes is None or len(losses) < MIN_EPOCHS:
@@ -206,7 +186,7 @@ def _at_a_floor(trial: Trial, study: _Study, losses: dict[int, float], classes: 
         if right is None or right <= most_right(late[-1], n_classes):
             return None
         return Verdict(
-            "stuck at a loss floor",
+            VerdictKind.LOSS_FLOOR,
             f"train_loss stays at {number(late[-1])} although {percent(right)} of the answers are right, and "
             f"{floor.cause} keeps it above {floor.formula} = {number(floor.value)}{floor.of}",
             f"no {floor.output} before the loss: cross entropy takes logits",
@@ -214,19 +194,19 @@ def _at_a_floor(trial: Trial, study: _Study, losses: dict[int, float], classes: 
     return None
 
 
-def _validation_losses(trial: Trial, metric: str) -> list[float]:
-    """Return the loss on validation rows after each epoch, as far as it is told."""
+def _validation_losses(trial: TrialRecord, metric: str) -> list[float]:
+    """Return the loss on validation rows after each epoch that reported one."""
     epochs = trial.epochs(metric).values()
     name = next((name for name in VALIDATION_LOSSES if any(name in metrics for metrics in epochs)), "")
     return [metrics[name] for metrics in epochs if name in metrics]
 
 
-def _is_reshaped(trial: Trial) -> bool:
+def _is_reshaped(trial: TrialRecord) -> bool:
     """Whether a parameter makes the loss another one than the plain mean over rows, with other floors."""
     return any(RESHAPED.search(name) and value not in NO_WEIGHT for name, value in trial.params.items())
 
 
-def _rightness(trial: Trial, classes: Classes | None) -> float | None:
+def _rightness(trial: TrialRecord, classes: Classes | None) -> float | None:
     """Return the share of right answers; of two classes at most the mean recall, which a constant answer cannot buy."""
     accuracy = _accuracy(trial, classes)
     if accuracy is None or classes is None or classes.n > 2:
@@ -234,12 +214,12 @@ def _rightness(trial: Trial, classes: Classes | None) -> float | None:
     return min(accuracy, sum(each.recall or 0.0 for each in classes.recalls) / classes.n)
 
 
-def _accuracy(trial: Trial, classes: Classes | None) -> float | None:
-    found = (trial.attributes.get("metrics") or {}).get("accuracy")
+def _accuracy(trial: TrialRecord, classes: Classes | None) -> float | None:
+    found = trial.metrics.get(ACCURACY)
     return float(found) if found is not None else classes.accuracy if classes else None
 
 
-def _useless(trial: Trial, study: _Study) -> Verdict | None:
+def _useless(trial: TrialRecord, study: _Study) -> Verdict | None:
     constant = baseline(trial, study.metric, study.n_classes)
     if constant is None:
         return None
@@ -248,13 +228,13 @@ def _useless(trial: Trial, study: _Study) -> Verdict | None:
     if study.sign * (value - constant) > NOTICEABLE * possible:
         return None
     return Verdict(
-        "no better than the baseline",
+        VerdictKind.BASELINE,
         f"its best {study.metric} is {number(value)}; a trivial answer scores {number(constant)}",
         "a higher learning_rate, or less regularisation; if every trial has this verdict, look at the data",
     )
 
 
-def _overfits(trial: Trial, study: _Study, losses: dict[int, float]) -> Verdict | None:
+def _overfits(trial: TrialRecord, study: _Study, losses: dict[int, float]) -> Verdict | None:
     peak = _best_epoch(trial.curve, study.sign)
     after = [value for epoch, value in trial.curve.items() if epoch > peak]
     last = max(trial.curve)
@@ -268,14 +248,12 @@ def _overfits(trial: Trial, study: _Study, losses: dict[int, float]) -> Verdict 
         if losses[last] >= losses[peak]:
             return None  # the training loss rose too: that is instability
         evidence += f", while train_loss fell from {number(losses[peak])} to {number(losses[last])}"
-    return Verdict(
-        f"overfits after epoch {peak}", evidence, "more dropout or weight_decay, a smaller model, or fewer epochs"
-    )
+    return Verdict(overfits_after(peak), evidence, "more dropout or weight_decay, a smaller model, or fewer epochs")
 
 
-def _still_improving(trial: Trial, study: _Study) -> Verdict | None:
+def _still_improving(trial: TrialRecord, study: _Study) -> Verdict | None:
     last = max(trial.curve)
-    if trial.state != "complete" or last < study.max_epochs:
+    if trial.state != State.COMPLETE or last < study.max_epochs:
         return None
     if _best_epoch(trial.curve, study.sign) != last:
         return None
@@ -287,7 +265,7 @@ def _still_improving(trial: Trial, study: _Study) -> Verdict | None:
     if gained <= NOTICEABLE * study.gain:
         return None
     return Verdict(
-        "still improving at max_epochs",
+        VerdictKind.STILL_IMPROVING,
         f"{study.metric} went from {number(before)} to {number(trial.curve[last])} in the last quarter of its epochs",
         f"a max_epochs above {last}, unless its schedule ends there",
     )
@@ -296,32 +274,32 @@ def _still_improving(trial: Trial, study: _Study) -> Verdict | None:
 def _does_not_move(study: _Study, losses: dict[int, float]) -> Verdict | None:
     """Return the verdict of a training loss that has stood still for long, far above the best trial's."""
     late = list(losses.values())[len(losses) // 3 :]
-    best = study.reference.get(max(losses, default=0), {}).get("train_loss")
+    best = study.reference.get(max(losses, default=0), {}).get(TRAIN_LOSS)
     if len(losses) < MIN_STILL_EPOCHS or best is None or not 0 < LAGS * best < late[-1]:
         return None
     if max(late) - min(late) > STILL * late[-1]:
         return None
     return Verdict(
-        "stuck at a loss floor",
+        VerdictKind.LOSS_FLOOR,
         f"train_loss has stayed at {number(late[-1])} for {plural(len(late), 'epoch')}; the best trial's fell to "
         f"{number(best)}",
         "another learning_rate or activation; look for an output that is bounded before the loss",
     )
 
 
-def _underfits(trial: Trial, study: _Study, losses: dict[int, float]) -> Verdict | None:
+def _underfits(trial: TrialRecord, study: _Study, losses: dict[int, float]) -> Verdict | None:
     """Compare with the best trial after as many epochs, so that a pruned trial is judged by what it had."""
-    common = [epoch for epoch in losses if "train_loss" in study.reference.get(epoch, {})]
+    common = [epoch for epoch in losses if TRAIN_LOSS in study.reference.get(epoch, {})]
     if not common:
         return None
     epoch = max(common)
     best = study.reference[epoch]
     behind = study.sign * (best[study.metric] - trial.curve.get(epoch, best[study.metric]))
-    if behind <= study.gain / 2 or not 0 < LAGS * best["train_loss"] < losses[epoch]:
+    if behind <= study.gain / 2 or not 0 < LAGS * best[TRAIN_LOSS] < losses[epoch]:
         return None
     return Verdict(
-        "underfits",
-        f"in epoch {epoch} train_loss is {number(losses[epoch])} and the best trial's {number(best['train_loss'])}",
+        VerdictKind.UNDERFITS,
+        f"in epoch {epoch} train_loss is {number(losses[epoch])} and the best trial's {number(best[TRAIN_LOSS])}",
         "a larger model, a higher learning_rate, less dropout or weight_decay",
     )
 

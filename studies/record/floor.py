@@ -57,9 +57,9 @@ def floors(n_classes: int, positives: float | None = None) -> Iterator[Floor]:
         yield Floor(value, guess, cause, formula, "sigmoid", slack, of)
 
 
-def binary_floor(positives: float) -> float:
-    """Return the least binary cross entropy with logits, in nats, of an output between 0 and 1."""
-    return positives * math.log1p(math.exp(-1)) + (1 - positives) * math.log(2)
+def binary_floor(positives: float, low: float = 0.0, high: float = 1.0) -> float:
+    """Return the least binary cross entropy with logits, in nats, of an output between low and high."""
+    return positives * math.log1p(math.exp(-high)) + (1 - positives) * math.log1p(math.exp(low))
 
 
 def binary_guess(positives: float) -> float:

@@ -8,61 +8,63 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from studies.names import CONTENDER, VERDICT, confirmed
+from studies.names import confirmed
 
 if TYPE_CHECKING:
-    from studies.record.study import StudyRecord, Trial
+    from studies.record.study import StudyRecord, TrialRecord
 
-VERDICTS = (VERDICT, f"{VERDICT}_evidence", f"{VERDICT}_advice")
 PROVENANCE = ("commit", "dirty", "studies", "torch", "device", "host")
 
 
-def trials_frame(report: StudyRecord) -> pd.DataFrame:
+def trials_frame(record: StudyRecord) -> pd.DataFrame:
     """Return every trial, with a column `params_NAME` for every parameter and `metrics_NAME` for every metric.
 
     A column of lists, or of several kinds of values, holds text, as the storage does: a list as JSON.
     """
-    trials = report.trials
+    trials = record.trials
+    verdicts = [trial.verdict for trial in trials]
     columns: dict[str, list[Any]] = {
         "number": [trial.number for trial in trials],
-        "state": [trial.state for trial in trials],
+        "state": [trial.state.value for trial in trials],
         "reason": [trial.reason for trial in trials],
-        "detail": [trial.attributes.get("detail") for trial in trials],
+        "detail": [trial.detail for trial in trials],
         "value": [trial.value for trial in trials],
         "epoch": [trial.epoch for trial in trials],
         "n_epochs": [len(trial.curve) for trial in trials],
         "seconds": [trial.seconds for trial in trials],
         "started": [trial.started for trial in trials],
         "ended": [trial.ended for trial in trials],
-        "seed": [trial.attributes.get("seed") for trial in trials],
+        "seed": [trial.seed for trial in trials],
         "start_with": [trial.published for trial in trials],
         "continues": [trial.continues for trial in trials],
         "continued_by": [trial.continued_by for trial in trials],
-        "peak_memory_mib": [trial.attributes.get("peak_memory_mib") for trial in trials],
-        **{name: [trial.attributes.get(name) for trial in trials] for name in VERDICTS},
+        "peak_memory_mib": [trial.peak_memory_mib for trial in trials],
+        "verdict": [verdict and verdict.word for verdict in verdicts],
+        "verdict_evidence": [verdict and verdict.evidence for verdict in verdicts],
+        "verdict_advice": [verdict and verdict.advice for verdict in verdicts],
     }
-    if confirmed(report.spec.name) is not None:
-        columns["contender"] = [trial.attributes.get(CONTENDER) for trial in trials]
-    for name in report.parameters:
+    if confirmed(record.spec.name) is not None:
+        columns["contender"] = [trial.contender for trial in trials]
+    for name in record.parameters:
         columns[f"params_{name}"] = _of_one_kind([trial.params.get(name) for trial in trials])
     for name in metric_names(trials):
-        columns[f"metrics_{name}"] = [trial.attributes.get("metrics", {}).get(name) for trial in trials]
+        columns[f"metrics_{name}"] = [trial.metrics.get(name) for trial in trials]
     for name in PROVENANCE:
-        columns[f"provenance_{name}"] = [trial.attributes.get("provenance", {}).get(name) for trial in trials]
+        columns[f"provenance_{name}"] = [trial.provenance.get(name) for trial in trials]
     return _frame(columns)
 
 
-def curves_frame(report: StudyRecord) -> pd.DataFrame:
+def curves_frame(record: StudyRecord) -> pd.DataFrame:
     """Return every epoch of every trial with all its metrics; `number` is that of the trial, as in `trials_frame`."""
     epochs = [
         (trial, epoch, metrics)
-        for trial in report.trials
-        for epoch, metrics in trial.epochs(report.spec.metric).items()
+        for trial in record.trials
+        for epoch, metrics in trial.epochs(record.spec.metric).items()
     ]
-    names = list({name: None for _, _, metrics in epochs for name in metrics} or {report.spec.metric: None})
+    names = list({name: None for _, _, metrics in epochs for name in metrics} or {record.spec.metric: None})
     columns: dict[str, list[Any]] = {
         "number": [trial.number for trial, _, _ in epochs],
-        "state": [trial.state for trial, _, _ in epochs],
+        "state": [trial.state.value for trial, _, _ in epochs],
         "epoch": [epoch for _, epoch, _ in epochs],
     }
     return _frame(columns | {name: [metrics.get(name) for _, _, metrics in epochs] for name in names})
@@ -73,9 +75,9 @@ def _frame(columns: dict[str, list[Any]]) -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns.items()}).convert_dtypes()
 
 
-def metric_names(trials: Iterable[Trial]) -> list[str]:
+def metric_names(trials: Iterable[TrialRecord]) -> list[str]:
     """Return the metrics that trials kept of their best epoch, in the order in which they were reported."""
-    return list({name: None for trial in trials for name in trial.attributes.get("metrics", {})})
+    return list({name: None for trial in trials for name in trial.metrics})
 
 
 def _of_one_kind(values: list[Any]) -> list[Any]:

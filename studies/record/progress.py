@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from studies import names
+from studies.names import Direction
 from studies.storage.budget import Budget
 from studies.storage.ledger import Ledger, Worker
 
@@ -27,9 +28,9 @@ class Progress:
     verdicts: dict[str, int] = field(default_factory=dict)
 
 
-def read_progress(ledger: Ledger, study_id: int, name: str, direction: str) -> Progress:
+def read_progress(ledger: Ledger, study_id: int, name: str, direction: Direction) -> Progress:
     """Return how the study stands."""
-    order = "DESC" if direction == "maximize" else "ASC"
+    order = "DESC" if direction is Direction.MAXIMIZE else "ASC"
     states = ledger.read(
         """SELECT t.state::text || coalesce(' ' || (a.value_json::json #>> '{}'), ''), count(*)
              FROM trials t LEFT JOIN trial_user_attributes a ON a.trial_id = t.trial_id AND a.key = 'reason'

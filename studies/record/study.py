@@ -1,4 +1,4 @@
-"""A whole study, read back: its spec, its data set and every trial."""
+"""A whole study as it was read back: its spec, its data set and every trial. `reading` makes it from the storage."""
 
 from __future__ import annotations
 
@@ -6,27 +6,39 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from studies.names import CONFIRMS, CONTINUED_BY, CONTINUES, DATA, REASON, SPEC, START_WITH, confirmation, exact
-from studies.search.race import Confirmation, Standing, contenders, stand
-from studies.spec.space import Choice, Domain, Parameter, Range, Space
-from studies.study import find, get, space_of, spec_of, typed
+from studies.names import (
+    CONTENDER,
+    DETAIL,
+    EVIDENCE,
+    HISTORY,
+    METRICS,
+    PEAK_MEMORY_MIB,
+    PROVENANCE,
+    SECONDS,
+    SEED,
+    START_WITH,
+    State,
+    exact,
+)
+from studies.record.verdicts import Verdict, stored_verdict
+from studies.spec.space import Space
 
 if TYPE_CHECKING:
-    from optuna import Study
-    from optuna.distributions import BaseDistribution
-    from optuna.trial import FrozenTrial
-
+    from studies.search.race import Confirmation, Standing
     from studies.spec import StudySpec
     from studies.spec.space import Value
-    from studies.storage import Storage
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One trial. params: of every parameter that existed in it, fixed ones included. epoch: that of the value."""
+class TrialRecord:
+    """One trial. params: of every parameter that existed in it, fixed ones included. epoch: that of the value.
+
+    curve: the study's metric by epoch. continues, continued_by: numbers of other trials. attributes: every user
+    attribute, as it is exported; whoever reads a single one has a property for it here.
+    """
 
     number: int
-    state: str
+    state: State
     value: float | None
     params: dict[str, Value]
     epoch: int | None
@@ -39,10 +51,15 @@ class Trial:
     attributes: dict[str, Any] = field(repr=False)
 
     @property
+    def seed(self) -> int | None:
+        """What everything random in it drew from; None of one that has not begun."""
+        return self.attributes.get(SEED)
+
+    @property
     def seconds(self) -> float | None:
         """How long it trained; of one whose worker died, how long until that was noticed."""
-        if "seconds" in self.attributes:
-            return float(self.attributes["seconds"])
+        if SECONDS in self.attributes:
+            return float(self.attributes[SECONDS])
         return (self.ended - self.started).total_seconds() if self.started and self.ended else None
 
     @property
@@ -50,9 +67,50 @@ class Trial:
         """Which entry of `start_with` it is, the settings that the model's authors published; None for any other."""
         return self.attributes.get(START_WITH)
 
+    @property
+    def contender(self) -> int | None:
+        """In a confirmation, the number of the study's trial whose parameters it repeats."""
+        return self.attributes.get(CONTENDER)
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """All metrics of every epoch, the first one first; empty of a trial that did not end by itself."""
+        return self.attributes.get(HISTORY) or []
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """All metrics of the epoch of its value; empty without one."""
+        return self.attributes.get(METRICS) or {}
+
+    @property
+    def evidence(self) -> Any:
+        """What the training said of its predictions in that epoch, plain JSON in a form of its own; None without."""
+        return self.attributes.get(EVIDENCE)
+
+    @property
+    def detail(self) -> str | None:
+        """Why it ended as it did, in words."""
+        found = self.attributes.get(DETAIL)
+        return None if found is None else str(found)
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Commit, versions, device, host and the hash of the data; empty of one whose worker died."""
+        return self.attributes.get(PROVENANCE) or {}
+
+    @property
+    def peak_memory_mib(self) -> float | None:
+        """Of torch on a GPU, else of the worker's process."""
+        return self.attributes.get(PEAK_MEMORY_MIB)
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What its curve and predictions say of it, as stored; None of one that has not ended."""
+        return stored_verdict(self.attributes)
+
     def epochs(self, metric: str) -> dict[int, dict[str, float]]:
-        """Every epoch with all its metrics; of a trial that did not end by itself, with the study's metric alone."""
-        history = dict(enumerate(self.attributes.get("history") or [], start=1))
+        """Return every epoch with all its metrics; of a trial without `history`, with the study's metric alone."""
+        history = dict(enumerate(self.history, start=1))
         found = {epoch: {metric: value} for epoch, value in self.curve.items()}
         return {epoch: found.get(epoch, {}) | history.get(epoch, {}) for epoch in sorted({*found, *history})}
 
@@ -67,7 +125,7 @@ class StudyRecord:
 
     spec: StudySpec
     data: dict[str, Any]
-    trials: list[Trial]
+    trials: list[TrialRecord]
     space: Space = field(default_factory=lambda: Space({}))
     confirmation: Confirmation | None = None
     has_newer: bool = False
@@ -80,10 +138,10 @@ class StudyRecord:
     @property
     def sign(self) -> int:
         """1 when larger is better, -1 when smaller is."""
-        return 1 if self.spec.direction == "maximize" else -1
+        return self.spec.direction.sign
 
     @property
-    def best(self) -> Trial | None:
+    def best(self) -> TrialRecord | None:
         """The completed trial with the best value; the earlier of two equal ones."""
         return next(iter(self.ranked), None)
 
@@ -98,16 +156,16 @@ class StudyRecord:
         return found.winner if best.params in settings else None
 
     @property
-    def chosen(self) -> Trial | None:
+    def chosen(self) -> TrialRecord | None:
         """The trial to use: the winner under fresh seeds if there is one, else the best."""
         if (winner := self.confirmed) is None:
             return self.best
         return next(trial for trial in self.trials if trial.number == winner.trial)
 
     @property
-    def ranked(self) -> list[Trial]:
+    def ranked(self) -> list[TrialRecord]:
         """The completed trials, best first."""
-        complete = [trial for trial in self.trials if trial.state == "complete" and trial.value is not None]
+        complete = [trial for trial in self.trials if trial.state == State.COMPLETE and trial.value is not None]
         return sorted(complete, key=lambda trial: (-self.sign * (trial.value or 0.0), trial.number))
 
     @property
@@ -130,62 +188,4 @@ class StudyRecord:
         return ", ".join(f"{n} {state}" for state, n in self.counts.items())
 
 
-ENDS = {"complete": "complete", "pruned": "pruned", "failed": "fail"}
-
-
-def read_record(storage: Storage, name: str) -> StudyRecord:
-    """Return the study; StudyNotStarted when the storage has none of this name."""
-    study = get(storage, name)
-    space = space_of(study)
-    stored = study.get_trials(deepcopy=False)
-    trials = [trial_of(frozen, space) for frozen in stored]
-    searched = space if space.parameters else _suggested(stored)
-    confirmed = _confirmation(storage, study)
-    has_newer = typed(storage, study.study_name) != study.study_name
-    return StudyRecord(spec_of(study), study.user_attrs[DATA], trials, searched, confirmed, has_newer)
-
-
-def _confirmation(storage: Storage, study: Study) -> Confirmation | None:
-    found = find(storage, confirmation(study.study_name))
-    if found is None or SPEC not in found.user_attrs:
-        return None
-    race = found.user_attrs[CONFIRMS]
-    sign = 1 if spec_of(found).direction == "maximize" else -1
-    return stand(contenders(found.get_trials(deepcopy=False), race["published"]), sign, len(race["seeds"]))
-
-
-def _suggested(trials: list[FrozenTrial]) -> Space:
-    """Return the space of a plain function, which declares none: what it asked Optuna for."""
-    found = {name: distribution for trial in trials for name, distribution in trial.distributions.items()}
-    return Space({name: Parameter(name, _domain(distribution)) for name, distribution in found.items()})
-
-
-def _domain(distribution: BaseDistribution) -> Domain:
-    kept = vars(distribution)
-    if hasattr(distribution, "choices"):
-        return Choice(tuple(distribution.choices))
-    return Range(kept["low"], kept["high"], kept["log"], kept["step"])
-
-
-def trial_of(frozen: FrozenTrial, space: Space) -> Trial:
-    """Return a trial as Optuna has it in our words."""
-    stored = frozen.params or {}
-    try:
-        params = space.values_of(stored)
-    except KeyError:  # it ended, or waits, before everything was suggested
-        params = dict(stored)
-    attributes = frozen.user_attrs
-    return Trial(
-        number=frozen.number,
-        state=frozen.state.name.lower(),
-        value=frozen.value if frozen.state.is_finished() else None,
-        params=params if space.parameters else dict(stored),
-        epoch=attributes.get("epoch"),
-        curve=dict(sorted(frozen.intermediate_values.items())),  # the storage promises no order
-        reason=attributes.get(REASON),
-        started=frozen.datetime_start,
-        ended=frozen.datetime_complete,
-        continues=attributes.get(CONTINUES),
-        continued_by=attributes.get(CONTINUED_BY),
-        attributes=attributes,
-    )
+ENDS = {"complete": State.COMPLETE, "pruned": State.PRUNED, "failed": State.FAIL}  # by the words of a summary

@@ -1,61 +1,91 @@
-"""Every trial's verdict, kept beside it: a first one when it ends, and what all trials together say when it is read."""
+"""What a verdict is, how it is kept beside its trial, and how many trials have each. `diagnose` gives them."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from studies.names import VERDICT
-from studies.record.diagnose import ENDED, Verdict, diagnose, first_verdict
-from studies.record.study import StudyRecord, read_record
-from studies.study import get
+from studies.names import VERDICT, VERDICT_ADVICE, VERDICT_EVIDENCE
 
 if TYPE_CHECKING:
-    from studies.record.study import Trial
-    from studies.spec import StudySpec
-    from studies.storage import Storage
     from studies.storage.ledger import Ledger
 
 
-def read_judged(storage: Storage, name: str) -> StudyRecord:
-    """Return the study after every trial's verdict in the storage has been brought up to date.
+class VerdictKind(StrEnum):
+    """The kinds of verdicts. The text is the word that is stored and shown, with `k` for an epoch."""
 
-    Raises StudyNotStarted.
-    """
-    report = read_record(storage, name)
-    kept = {number: attributes_of(verdict) for number, verdict in diagnose(report).items()}
-    changed = {
-        trial.number: kept[trial.number]
-        for trial in report.trials
-        if trial.number in kept and not kept[trial.number].items() <= trial.attributes.items()
-    }
-    if changed:
-        storage.ledger.annotate(get(storage, name)._study_id, changed)
-    trials = [
-        replace(trial, attributes=trial.attributes | changed[trial.number]) if trial.number in changed else trial
-        for trial in report.trials
-    ]
-    return replace(report, trials=trials)
+    OK = "ok"  # nothing speaks against the settings
+    DIVERGED = "diverged"  # the metric or the training loss left the range of numbers, or grew
+    ONE_CLASS = "answers one class"  # nearly all of a classifier's answers are the same
+    # The training loss stays where an output that is bounded keeps it (`floor`), or at any other value far above the
+    # best trial's. Of two classes, whose losses are often weighted, the first only where the validation loss and every
+    # other trial agree.
+    LOSS_FLOOR = "stuck at a loss floor"
+    BASELINE = "no better than the baseline"  # it learned nothing that a constant answer does not know
+    OVERFITS = "overfits after epoch k"  # the validation metric fell while the training loss still went down
+    STILL_IMPROVING = "still improving at max_epochs"  # its best epoch is the last one, and it was still gaining
+    UNDERFITS = "underfits"  # the training loss stayed far above the best trial's at the same epoch
+    TOO_SHORT = "too short to tell"  # it trained for too few epochs
+    NO_CURVE = "no curve"  # it reported no epoch
 
 
-def first_attributes(spec: StudySpec, data: dict[str, Any], trial: Trial) -> dict[str, str]:
-    """Return the first verdict of a trial that ends, as the user attributes to keep. data: see StudyRecord."""
-    return attributes_of(first_verdict(trial, spec, data)) if trial.state in ENDED else {}
+def overfits_after(epoch: int) -> str:
+    """Return the word of a trial that overfits after this epoch."""
+    return f"{VerdictKind.OVERFITS.removesuffix('k')}{epoch}"
 
 
-def attributes_of(verdict: Verdict) -> dict[str, str]:
-    """Return a verdict as user attributes, an empty one too, so that it takes the place of an older one."""
-    return {VERDICT: verdict.word, f"{VERDICT}_evidence": verdict.evidence, f"{VERDICT}_advice": verdict.advice}
+def kind_of(word: str) -> VerdictKind | None:
+    """Return the kind of a verdict from its word; None for a word of another version of `studies`."""
+    try:
+        return VerdictKind(re.sub(r" \d+$", " k", word))
+    except ValueError:
+        return None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """word: of a VerdictKind. evidence: the numbers it rests on. advice: what to try next, if anything."""
+
+    word: str
+    evidence: str = ""
+    advice: str = ""
+
+    @property
+    def kind(self) -> VerdictKind | None:
+        """See `kind_of`."""
+        return kind_of(self.word)
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """The verdict as user attributes, empty texts included: they take the place of an older verdict's."""
+        return {VERDICT: str(self.word), VERDICT_EVIDENCE: self.evidence, VERDICT_ADVICE: self.advice}
+
+
+def stored_verdict(attributes: Mapping[str, Any]) -> Verdict | None:
+    """Return the verdict among a trial's user attributes; None where it has none yet."""
+    if VERDICT not in attributes:
+        return None
+    return Verdict(attributes[VERDICT], attributes.get(VERDICT_EVIDENCE, ""), attributes.get(VERDICT_ADVICE, ""))
 
 
 def counts(ledger: Ledger, study_id: int) -> dict[str, int]:
-    """Return how many trials have each verdict, the most frequent first; one that a continuation replaced has none."""
+    """Return how many trials have each kind of verdict, the most frequent first.
+
+    A trial that a continuation replaced does not count. A word of no known kind counts as itself.
+    """
     rows = ledger.read(
-        """SELECT regexp_replace(a.value_json::json #>> '{}', '\\d+$', 'k'), count(*)
+        """SELECT a.value_json::json #>> '{}', count(*)
              FROM trials t JOIN trial_user_attributes a ON a.trial_id = t.trial_id AND a.key = %s
             WHERE t.study_id = %s AND NOT EXISTS (
                 SELECT FROM trial_user_attributes c WHERE c.trial_id = t.trial_id AND c.key = 'continued_by')
-            GROUP BY 1 ORDER BY 2 DESC, 1""",
+            GROUP BY 1""",
         (VERDICT, study_id),
     )
-    return dict(rows)
+    found: Counter[str] = Counter()
+    for word, n in rows:
+        found[kind_of(word) or word] += n
+    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))

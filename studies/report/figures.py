@@ -11,6 +11,7 @@ from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from studies.names import State
 from studies.report.document import Figure
 from studies.spec.space import Range
 from studies.words import plural, short
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from studies.record.study import StudyRecord, Trial
+    from studies.record.study import StudyRecord, TrialRecord
     from studies.report.findings import Speed, SweepPoint
     from studies.report.interactions import Interaction
     from studies.spec.space import Value
@@ -40,9 +41,9 @@ def curves(report: StudyRecord) -> Figure:
     best = report.best
     others = [trial for trial in report.trials if trial.curve and trial.continued_by is None and trial is not best]
     kinds = [
-        ("pruned", GREY, [trial for trial in others if trial.state == "pruned"]),
-        ("failed or running", RED, [trial for trial in others if trial.state not in ("pruned", "complete")]),
-        ("complete", BLUE, [trial for trial in others if trial.state == "complete"]),
+        ("pruned", GREY, [trial for trial in others if trial.state == State.PRUNED]),
+        ("failed or running", RED, [trial for trial in others if trial.state not in (State.PRUNED, State.COMPLETE)]),
+        ("complete", BLUE, [trial for trial in others if trial.state == State.COMPLETE]),
     ]
     data = [
         _lines(f"{name} ({len(trials)})", spread_out(trials, MAX_CURVES), color, 0.8 if name == "pruned" else 0.6)
@@ -60,7 +61,7 @@ def curves(report: StudyRecord) -> Figure:
 
 def values(report: StudyRecord) -> Figure:
     """Return the value of each trial in the order in which they began, and the best so far."""
-    trials = [trial for trial in report.trials if trial.state == "complete" and trial.value is not None]
+    trials = [trial for trial in report.trials if trial.state == State.COMPLETE and trial.value is not None]
     so_far: list[float] = []
     for trial in trials:
         value = trial.value or 0.0
@@ -79,7 +80,7 @@ def values(report: StudyRecord) -> Figure:
 
 def parameter(report: StudyRecord, name: str, importance: float | None) -> Figure:
     """Return one parameter against the metric: completed trials blue, published ones green, the best one orange."""
-    trials = [trial for trial in report.trials if trial.state == "complete" and name in trial.params]
+    trials = [trial for trial in report.trials if trial.state == State.COMPLETE and name in trial.params]
     best = report.best
     plain = spread_out([trial for trial in trials if trial.published is None and trial is not best], MAX_POINTS)
     known = report.space.parameters.get(name)
@@ -226,7 +227,7 @@ def spread_out(items: list[Any], most: int) -> list[Any]:
     return [items[index * (len(items) - 1) // (most - 1)] for index in range(most)]
 
 
-def _lines(name: str, trials: list[Trial], color: str, opacity: float, width: float = 1.3) -> dict[str, Any]:
+def _lines(name: str, trials: list[TrialRecord], color: str, opacity: float, width: float = 1.3) -> dict[str, Any]:
     """Return one trace of many curves, with gaps between: hundreds of traces would draw slowly."""
     x: list[int | None] = []
     y: list[float | None] = []
@@ -251,7 +252,7 @@ def _points(
             "marker": {"color": color, "size": size, "opacity": 0.65 if size < 8 else 1.0}}  # fmt: skip
 
 
-def _medians(trials: list[Trial], name: str, place: dict[str, int]) -> list[dict[str, Any]]:
+def _medians(trials: list[TrialRecord], name: str, place: dict[str, int]) -> list[dict[str, Any]]:
     """Return the marginal: the median of each category, or of bins with as many trials each."""
     if place:
         groups: dict[int, list[float]] = {}
@@ -275,7 +276,7 @@ def _medians(trials: list[Trial], name: str, place: dict[str, int]) -> list[dict
              "line": {"color": "#33383f", "width": 2}}]  # fmt: skip
 
 
-def _categories(trials: list[Trial], name: str) -> list[str]:
+def _categories(trials: list[TrialRecord], name: str) -> list[str]:
     found = {short(trial.params[name]): trial.params[name] for trial in trials}
     return sorted(found, key=lambda text: _order(found[text], text))
 
@@ -285,7 +286,7 @@ def _order(value: Value, text: str) -> tuple[bool, float, str]:
     return not is_number, float(value) if isinstance(value, (int, float)) else 0.0, text
 
 
-def _position(trial: Trial, name: str, place: dict[str, int]) -> Any:
+def _position(trial: TrialRecord, name: str, place: dict[str, int]) -> Any:
     value = trial.params[name]
     if not place:
         return value

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from studies.metrics import EPOCH_S, EXAMPLES_PER_S
+from studies.names import State
 from studies.spec.space import Choice, Range, encoded
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-    from studies.record.study import StudyRecord, Trial
+    from studies.record.study import StudyRecord, TrialRecord
     from studies.spec.space import Domain
 
 N_TOP = 5
@@ -68,7 +70,7 @@ class SweepPoint:
     typical: float | None
 
 
-def spread_of(trials: list[Trial]) -> Spread | None:
+def spread_of(trials: list[TrialRecord]) -> Spread | None:
     """Return the spread of their values; None of fewer than two."""
     values = [trial.value for trial in trials if trial.value is not None]
     if len(values) < 2:
@@ -76,17 +78,17 @@ def spread_of(trials: list[Trial]) -> Spread | None:
     return Spread(len(values), mean(values), stdev(values), min(values), max(values))
 
 
-def repeats_of_best(report: StudyRecord) -> list[Trial]:
+def repeats_of_best(report: StudyRecord) -> list[TrialRecord]:
     """Return the completed trials with the best one's parameters, one for each seed, the best included."""
     best = report.best
     if best is None:
         return []
     settings = json.dumps(best.params, sort_keys=True)
     same = [trial for trial in report.ranked if json.dumps(trial.params, sort_keys=True) == settings]
-    return list({trial.attributes.get("seed"): trial for trial in reversed(same)}.values())[::-1]
+    return list({trial.seed: trial for trial in reversed(same)}.values())[::-1]
 
 
-def published_trials(report: StudyRecord) -> list[Trial]:
+def published_trials(report: StudyRecord) -> list[TrialRecord]:
     """Return the trials of `start_with`, the settings that the authors published, without those continued later."""
     trials = [trial for trial in report.trials if trial.published is not None and trial.continued_by is None]
     return sorted(trials, key=lambda trial: trial.published or 0)
@@ -99,13 +101,14 @@ def importances(report: StudyRecord) -> dict[str, float]:
     """
     import optuna
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+    from optuna.study import StudyDirection
 
     ranked = report.ranked
     domains = {name: parameter.domain for name, parameter in report.space.parameters.items()}
     distributions = {name: found for name, domain in domains.items() if (found := _distribution(domain))}
     if len(ranked) < MIN_TRIALS_FOR_IMPORTANCE or not distributions:
         return {}
-    study = optuna.create_study(direction=report.spec.direction)
+    study = optuna.create_study(direction=StudyDirection[report.spec.direction.name])
     for trial in ranked:
         # A plain function may have asked for another range in another trial.
         inside = {name for name in distributions if name in trial.params and trial.params[name] in domains[name]}
@@ -134,16 +137,16 @@ def outcomes(report: StudyRecord) -> dict[tuple[str, str], int]:
 def hours(report: StudyRecord) -> Hours:
     """Return where the time went."""
     used = sum(trial.seconds or 0.0 for trial in report.trials)
-    failed = sum(trial.seconds or 0.0 for trial in report.trials if trial.state == "fail")
+    failed = sum(trial.seconds or 0.0 for trial in report.trials if trial.state == State.FAIL)
     saved = 0.0
     for trial in report.trials:
         # The pace of a trial that another continues is not known: its epochs are those of both.
-        if trial.state == "pruned" and trial.curve and trial.continues is None:
+        if trial.state == State.PRUNED and trial.curve and trial.continues is None:
             saved += epoch_seconds(trial) * max(report.spec.max_epochs - max(trial.curve), 0)
     return Hours(used / 3600, failed / 3600, saved / 3600)
 
 
-def epoch_seconds(trial: Trial) -> float:
+def epoch_seconds(trial: TrialRecord) -> float:
     """Return how long one of its epochs took."""
     return (trial.seconds or 0.0) / len(trial.curve)
 
@@ -153,9 +156,9 @@ def speeds(report: StudyRecord) -> list[Speed]:
     timed = [
         trial
         for trial in report.trials
-        if trial.curve and trial.state in ("complete", "pruned") and trial.continues is None
+        if trial.curve and trial.state in (State.COMPLETE, State.PRUNED) and trial.continues is None
     ]
-    sizes: dict[int, list[Trial]] = {}
+    sizes: dict[int, list[TrialRecord]] = {}
     for trial in timed:
         size = trial.params.get("batch_size")
         if isinstance(size, int):
@@ -164,13 +167,13 @@ def speeds(report: StudyRecord) -> list[Speed]:
     return [*by_size, _speed(None, timed)] if timed else []
 
 
-def _speed(size: int | None, trials: list[Trial]) -> Speed:
-    epochs = [metrics for trial in trials for metrics in trial.attributes.get("history") or []]
-    seconds = [metrics["epoch_s"] for metrics in epochs if "epoch_s" in metrics]
+def _speed(size: int | None, trials: list[TrialRecord]) -> Speed:
+    epochs = [metrics for trial in trials for metrics in trial.history]
+    seconds = [metrics[EPOCH_S] for metrics in epochs if EPOCH_S in metrics]
     seconds = seconds or [epoch_seconds(trial) for trial in trials if trial.seconds is not None]
-    examples = [metrics["examples_per_s"] for metrics in epochs if "examples_per_s" in metrics]
-    memory = [float(trial.attributes["peak_memory_mib"]) for trial in trials if "peak_memory_mib" in trial.attributes]
-    values = [trial.value for trial in trials if trial.value is not None and trial.state == "complete"]
+    examples = [metrics[EXAMPLES_PER_S] for metrics in epochs if EXAMPLES_PER_S in metrics]
+    memory = [float(trial.peak_memory_mib) for trial in trials if trial.peak_memory_mib is not None]
+    values = [trial.value for trial in trials if trial.value is not None and trial.state == State.COMPLETE]
     return Speed(
         size,
         len(trials),

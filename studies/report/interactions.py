@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from studies.record.study import StudyRecord, Trial
+    from studies.record.study import StudyRecord, TrialRecord
 
 MIN_TRIALS = 40
 MIN_SPARE = 20  # residual degrees of freedom, or nothing can be told from noise
@@ -82,7 +82,7 @@ class Interaction:
         return medians, counts
 
 
-def interactions(trials: Sequence[Trial], report: StudyRecord, names: Sequence[str]) -> list[Interaction] | None:
+def interactions(trials: Sequence[TrialRecord], report: StudyRecord, names: Sequence[str]) -> list[Interaction] | None:
     """Return the pairs among these parameters, the largest share first; None when too few trials can tell.
 
     trials: completed ones, evenly drawn from many.
@@ -118,7 +118,7 @@ def interactions(trials: Sequence[Trial], report: StudyRecord, names: Sequence[s
     return sorted(found, key=lambda one: (not one.established, -one.share))
 
 
-def evenly(trials: Sequence[Trial]) -> list[Trial]:
+def evenly(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
     """Return at most MAX_TRIALS of the trials, evenly drawn."""
     step = max(1, -(-len(trials) // MAX_TRIALS))
     return list(trials[::step])
@@ -130,7 +130,7 @@ def winsorised(values: Matrix, sign: int) -> Matrix:
     return np.asarray(sign * np.maximum(sign * values, limit))
 
 
-def levels_of(name: str, trials: Sequence[Trial], n_levels: int = N_LEVELS) -> Levels:
+def levels_of(name: str, trials: Sequence[TrialRecord], n_levels: int = N_LEVELS) -> Levels:
     """Return a parameter's levels among these trials, n_levels of a range."""
     given = [trial.params.get(name) for trial in trials]
     exists = np.array([value is not None for value in given])

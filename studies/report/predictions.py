@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from studies.metrics import ACCURACY
 from studies.record.classes import Classes, Recall, read_classes
 from studies.report import figures
 from studies.report.document import Section, Table
@@ -12,7 +13,7 @@ from studies.words import number, percent, plural
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from studies.record.study import StudyRecord, Trial
+    from studies.record.study import StudyRecord, TrialRecord
 
 MAX_PAIRS = 10
 MAX_GROUPS = 40
@@ -21,7 +22,7 @@ MAX_GROUPS = 40
 def predictions(report: StudyRecord) -> Section | None:
     """Return the evidence of the best trial; None when there is none."""
     best = report.best
-    evidence = best.attributes.get("evidence") if best else None
+    evidence = best.evidence if best else None
     if best is None or not isinstance(evidence, dict):
         return None
     if "error" in evidence:
@@ -35,7 +36,7 @@ def predictions(report: StudyRecord) -> Section | None:
 TITLE = "Predictions of the best trial"
 
 
-def _of_classes(best: Trial, classes: Classes) -> Section:
+def _of_classes(best: TrialRecord, classes: Classes) -> Section:
     known = sorted((one for one in classes.recalls if one.recall is not None), key=lambda one: one.recall or 0.0)
     columns = 5 if classes.matrix is not None else 3  # the listed form has no more
     rows = [
@@ -54,8 +55,8 @@ def _of_classes(best: Trial, classes: Classes) -> Section:
     return Section(TITLE, [_sentence(best, classes, known)], tables, drawn)
 
 
-def _sentence(best: Trial, classes: Classes, known: Sequence[Recall]) -> str:
-    right = classes.accuracy if classes.accuracy is not None else (best.attributes.get("metrics") or {}).get("accuracy")
+def _sentence(best: TrialRecord, classes: Classes, known: Sequence[Recall]) -> str:
+    right = classes.accuracy if classes.accuracy is not None else best.metrics.get(ACCURACY)
     share = "" if right is None else f", {percent(right)} of them rightly"
     text = f"Trial {best.number} answered {classes.n_rows:,} validation rows of {classes.n:,} classes"
     text = f"{text}{share}, after epoch {best.epoch}."
@@ -77,7 +78,7 @@ def read_groups(evidence: dict[str, Any]) -> tuple[str, str, list[tuple[str, flo
         return None
 
 
-def _of_groups(best: Trial, by: str, metric: str, values: list[tuple[str, float]]) -> Section:
+def _of_groups(best: TrialRecord, by: str, metric: str, values: list[tuple[str, float]]) -> Section:
     ordered = sorted(values, key=lambda pair: pair[1])
     (worst, low), (_, high) = ordered[0], ordered[-1]
     text = (

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from studies.record.diagnose import Verdict, baseline, n_classes_of
+from studies.names import State
+from studies.record.diagnose import baseline, n_classes_of
 from studies.report import confirmed, figures, findings
 from studies.report.document import Section, Table
 from studies.words import duration, exact, number, plural, short
 
 if TYPE_CHECKING:
-    from studies.record.study import StudyRecord, Trial
+    from studies.record.study import StudyRecord, TrialRecord
+    from studies.record.verdicts import Verdict
 
 
 def answer(report: StudyRecord, verdicts: dict[int, Verdict]) -> Section:
@@ -39,7 +41,7 @@ def answer(report: StudyRecord, verdicts: dict[int, Verdict]) -> Section:
     )
 
 
-def _sentence(report: StudyRecord, best: Trial) -> str:
+def _sentence(report: StudyRecord, best: TrialRecord) -> str:
     epoch = f", epoch {best.epoch}" if best.epoch is not None else ""
     sentence = f"The best {report.spec.metric} is {number(best.value)} (trial {best.number}{epoch})"
     top = findings.spread_of(report.ranked[: findings.N_TOP])
@@ -91,7 +93,7 @@ def theirs_against_ours(report: StudyRecord) -> Section | None:
     return Section("Theirs against ours", [text], [Table(("", *names), rows)])
 
 
-def _comparison(report: StudyRecord, ours: Trial, theirs: Trial) -> str:
+def _comparison(report: StudyRecord, ours: TrialRecord, theirs: TrialRecord) -> str:
     """Return by how much the search beat the published settings, and whether that is more than luck may give."""
     gain = report.sign * ((ours.value or 0.0) - (theirs.value or 0.0))
     if gain == 0:
@@ -107,8 +109,8 @@ def _comparison(report: StudyRecord, ours: Trial, theirs: Trial) -> str:
     return text
 
 
-def _value_or_state(trial: Trial) -> str:
-    if trial.value is not None and trial.state == "complete":
+def _value_or_state(trial: TrialRecord) -> str:
+    if trial.value is not None and trial.state == State.COMPLETE:
         return number(trial.value)
     reason = f" ({trial.reason})" if trial.reason else ""
     return f"{trial.state}{reason}"

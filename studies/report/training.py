@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from studies.record.diagnose import NOTICEABLE, Verdict
+from studies.record.diagnose import NOTICEABLE
+from studies.record.verdicts import Verdict, VerdictKind
 from studies.report import figures, findings
 from studies.report.document import Section, Table
 from studies.words import duration, number, plural
@@ -39,7 +40,7 @@ def epochs(report: StudyRecord, verdicts: dict[int, Verdict]) -> Section | None:
     texts = [f"The best value was reached at epoch {first.epoch} of {points[-1].epoch}."]
     typical = [point for point in points if point.typical is not None]
     texts.append(_typical_course(report, [(point.epoch, point.typical or 0.0) for point in typical]))
-    over = sum(verdict.word.startswith("overfits") for verdict in verdicts.values())
+    over = sum(verdict.kind is VerdictKind.OVERFITS for verdict in verdicts.values())
     if over:
         texts.append(f"{plural(over, 'trial')} overfitted by the verdict of their curves.")
     rows = [
@@ -98,7 +99,7 @@ def outcomes(report: StudyRecord) -> Section:
             f" Pruning saved about {_hours(spent.saved)}: what the pruned trials would have needed to "
             f"{plural(report.spec.max_epochs, 'epoch')} at their own pace."
         )
-    errors = Counter(str(trial.attributes["detail"]) for trial in report.trials if "detail" in trial.attributes)
+    errors = Counter(trial.detail for trial in report.trials if trial.detail is not None)
     tables = [Table(("outcome", "reason", "trials"), rows)]
     if errors:
         told = [(_cut(detail), f"{n:,}") for detail, n in errors.most_common(5)]

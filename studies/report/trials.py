@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from studies.record.diagnose import ENDED, Verdict
+from studies.names import ENDED, State
+from studies.record.verdicts import Verdict
 from studies.report.document import Section, Table
 from studies.report.parameters import varies
 from studies.words import duration, exact, number, plural, short
 
 if TYPE_CHECKING:
-    from studies.record.study import StudyRecord, Trial
+    from studies.record.study import StudyRecord, TrialRecord
 
 MAX_ROWS = 500
 
@@ -24,7 +25,8 @@ def diagnoses(report: StudyRecord, verdicts: dict[int, Verdict]) -> Section | No
     groups: dict[str, list[int]] = {}
     for trial in report.trials:
         if trial.number in verdicts and trial.continued_by is None:
-            groups.setdefault(_kind(verdicts[trial.number].word), []).append(trial.number)
+            verdict = verdicts[trial.number]
+            groups.setdefault(verdict.kind or verdict.word, []).append(trial.number)
     rows = []
     for word, numbers in sorted(groups.items(), key=lambda item: -len(item[1])):
         example = verdicts[numbers[0]]
@@ -34,16 +36,12 @@ def diagnoses(report: StudyRecord, verdicts: dict[int, Verdict]) -> Section | No
     return Section("Diagnoses", [text], [Table(("verdict", "trials", "for example", "worth trying"), rows)])
 
 
-def _kind(word: str) -> str:
-    return "overfits after epoch k" if word.startswith("overfits") else word
-
-
 def trials(report: StudyRecord, verdicts: dict[int, Verdict]) -> Section | None:
     """Return all trials, best first; of very many, the first ones and how to get the rest."""
     if not report.trials:
         return None
     ranked = report.ranked
-    order = ranked + sorted((t for t in report.trials if t.state != "complete" or t.value is None), key=_after)
+    order = ranked + sorted((t for t in report.trials if t.state != State.COMPLETE or t.value is None), key=_after)
     names = [name for name in report.parameters if varies(report, name)]
     header = ("trial", "state", report.spec.metric, "epoch", "epochs", "time", "verdict", *names)
     rows = [_row(trial, verdicts.get(trial.number), names) for trial in order[:MAX_ROWS]]
@@ -56,16 +54,16 @@ def trials(report: StudyRecord, verdicts: dict[int, Verdict]) -> Section | None:
     return Section("All trials", [text], [Table(header, rows, frozenset([0] if ranked else []))])
 
 
-def _after(trial: Trial) -> tuple[int, int]:
+def _after(trial: TrialRecord) -> tuple[int, int]:
     return (ENDED.index(trial.state) if trial.state in ENDED else len(ENDED)), trial.number
 
 
-def _row(trial: Trial, verdict: Verdict | None, names: Sequence[str]) -> list[str]:
+def _row(trial: TrialRecord, verdict: Verdict | None, names: Sequence[str]) -> list[str]:
     state = f"{trial.state} ({trial.reason})" if trial.reason else trial.state
     return [
         str(trial.number),
         state if trial.published is None else f"{state}, published {trial.published}",
-        number(trial.value if trial.state == "complete" else None),
+        number(trial.value if trial.state == State.COMPLETE else None),
         exact(trial.epoch),
         str(len(trial.curve)),
         duration(trial.seconds),
@@ -87,7 +85,7 @@ def provenance(report: StudyRecord) -> Section:
         ("trials asked for", str(spec.n_trials)),
         ("most epochs", str(spec.max_epochs)),
     ]
-    kept = [trial.attributes.get("provenance") or {} for trial in report.trials]
+    kept = [trial.provenance for trial in report.trials]
     for key in ("commit", "dirty", "studies", "torch", "optuna", "python", "device", "host"):
         seen = Counter(short(one[key]) for one in kept if one.get(key) is not None)
         if seen:

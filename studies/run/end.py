@@ -20,7 +20,7 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from studies.names import CONTINUES, INHERITED, REASON, RETRIES, SEED, Reason
+from studies.names import CONTINUES, DETAIL, FIXED_PARAMS, INHERITED, REASON, RETRIES, SEED, Reason
 from studies.search.sampling import OUT_OF_MEMORY_KEY
 from studies.storage import Storage
 
@@ -55,7 +55,7 @@ def end(storage: Storage, study: optuna.Study, trial: optuna.Trial | int, outcom
     trial_id = trial if isinstance(trial, int) else trial._trial_id
     reason = outcome.reason
     try:
-        kept = outcome.attributes | ({} if outcome.detail is None else {"detail": outcome.detail})
+        kept = outcome.attributes | ({} if outcome.detail is None else {DETAIL: outcome.detail})
         for key, value in kept.items():
             storage.optuna.set_trial_user_attr(trial_id, key, value)
         if reason is Reason.OUT_OF_MEMORY:
@@ -78,7 +78,7 @@ def _continue(storage: Storage, study: optuna.Study, trial_id: int, reason: Reas
     """Fail a running trial and queue its continuation with the same parameters and seed, in one transaction."""
     trial = storage.optuna.get_trial(trial_id)
     retries = trial.user_attrs.get(RETRIES, 0) + reason.is_retried
-    params = trial.params or trial.system_attrs.get("fixed_params", {})
+    params = trial.params or trial.system_attrs.get(FIXED_PARAMS, {})
     # One that was lost before it had parameters has nothing to go on with: its continuation draws all of its own.
     inherited = [key for key in INHERITED if key in trial.user_attrs and (params or key != SEED)]
     kept = {CONTINUES: trial.number, RETRIES: retries} | {key: trial.user_attrs[key] for key in inherited}

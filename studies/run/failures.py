@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from optuna.trial import TrialState
 
-from studies.names import Reason
+from studies.names import TRACEBACK, Reason
 from studies.run.end import Outcome
 from studies.words import clean
 
@@ -33,7 +33,7 @@ def outcome_of(error: BaseException) -> Outcome:
         TrialState.FAIL,
         reason=reason_of(error),
         detail=in_words(error),
-        attributes={"traceback": trace[-ATTRIBUTE_CHARACTERS:]},
+        attributes={TRACEBACK: trace[-ATTRIBUTE_CHARACTERS:]},
         traceback=trace,
     )
 

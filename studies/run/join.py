@@ -23,8 +23,9 @@ import yaml
 
 from studies import names
 from studies.errors import IsConfirmation, NothingToStartFrom, WrongInput
-from studies.names import FROM, SEED, START_WITH, WARM_START
-from studies.record.study import StudyRecord, read_record
+from studies.names import FIXED_PARAMS, FROM, SEED, START_WITH, WARM_START
+from studies.record.reading import read_stored
+from studies.record.study import StudyRecord
 from studies.run.launchers import Description
 from studies.search.knowledge import best_settings, fitted, observation, queued
 from studies.search.sampling import seed_of
@@ -86,7 +87,7 @@ def join(
     """
     spec = version_for(storage, spec, described.data, start.new_version)
     space = spec.resolve(described.space)
-    source = None if start.source is None else read_record(storage, _source(storage, start.source, spec.name))
+    source = None if start.source is None else read_stored(storage, _source(storage, start.source, spec.name))
     if source is not None and source.best is None:
         raise NothingToStartFrom(name=source.typed, states=source.states)
     given = None if start.exported is None else _given(start.exported, space)
@@ -114,7 +115,7 @@ class _Queue:
         self._space = space
         trials = study.get_trials(deepcopy=False)
         self._attributes = [trial.user_attrs for trial in trials]
-        self._settings = [trial.system_attrs.get("fixed_params") for trial in trials]
+        self._settings = [trial.system_attrs.get(FIXED_PARAMS) for trial in trials]
 
     def has(self, values: Mapping[str, Any]) -> bool:
         """Whether a trial with these parameters was queued."""

@@ -12,29 +12,27 @@ from collections.abc import Collection, Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
-from studies.names import CONTINUES
+from studies.names import CONTINUES, Direction
 
 KEPT = 3
 
 _UNFINISHED = (TrialState.RUNNING, TrialState.WAITING)
 
 
-def best(trials: Sequence[FrozenTrial], direction: str) -> list[FrozenTrial]:
+def best(trials: Sequence[FrozenTrial], direction: Direction) -> list[FrozenTrial]:
     """Return the best complete trials, at most KEPT; of equal ones the older first."""
-    sign = -1 if direction == "maximize" else 1
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    return sorted(complete, key=lambda trial: (sign * (trial.value or 0.0), trial.number))[:KEPT]
+    return sorted(complete, key=lambda trial: (-direction.sign * (trial.value or 0.0), trial.number))[:KEPT]
 
 
-def is_among_best(value: float, trials: Sequence[FrozenTrial], direction: str) -> bool:
+def is_among_best(value: float, trials: Sequence[FrozenTrial], direction: Direction) -> bool:
     """Whether a trial that ends with this value is, so far, one of the best."""
-    sign = -1 if direction == "maximize" else 1
     complete = (trial.values[0] for trial in trials if trial.state == TrialState.COMPLETE and trial.values)
-    n_as_good: int = sum(sign * other <= sign * value for other in complete)
+    n_as_good: int = sum(not direction.better(value, than=other) for other in complete)
     return n_as_good < KEPT
 
 
-def needed(stored: Collection[int], trials: Sequence[FrozenTrial], direction: str) -> set[int]:
+def needed(stored: Collection[int], trials: Sequence[FrozenTrial], direction: Direction) -> set[int]:
     """Return the numbers of the trials whose checkpoint may still be used.
 
     stored: the numbers of those that have one, read before the trials were. trials: all of the study, by number.

@@ -15,7 +15,8 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from studies.errors import ObjectiveRefused, StudiesError
-from studies.names import CONTINUES, SEED, Reason
+from studies.metrics import EPOCH_S, TRAIN_LOSS
+from studies.names import CONTINUES, EPOCH, EVIDENCE, HISTORY, METRICS, PEAK_MEMORY_MIB, SECONDS, SEED, Reason
 from studies.run import failures, retention
 from studies.run.checkpoint import Checkpoint, Checkpoints
 from studies.run.end import Outcome
@@ -68,8 +69,8 @@ def run_trial(trial: optuna.Trial, course: Course) -> Outcome | None:
         return None
     except BaseException as error:  # signals raise nothing in a worker, so whatever comes here is the objective's
         outcome = failures.outcome_of(error)
-    outcome.attributes["seconds"] = round(time.monotonic() - started, 3)
-    outcome.attributes["peak_memory_mib"] = peak_memory_mib(course.device)
+    outcome.attributes[SECONDS] = round(time.monotonic() - started, 3)
+    outcome.attributes[PEAK_MEMORY_MIB] = peak_memory_mib(course.device)
     return outcome
 
 
@@ -124,7 +125,7 @@ class _Run:
         """Train one epoch; return its metrics and how long it took, validation included."""
         started = time.monotonic()
         metrics = {name: float(value) for name, value in self.training.epoch().items()}
-        return {"epoch_s": round(time.monotonic() - started, 4)} | metrics
+        return {EPOCH_S: round(time.monotonic() - started, 4)} | metrics
 
     def _checkpoint(self, must: bool) -> None:
         checkpoint = Checkpoint(self.training.state_dict(), self.history, self.evidence)
@@ -144,15 +145,15 @@ class _Run:
     def _not_a_number(self, metrics: Mapping[str, float]) -> str | None:
         if self.course.spec.metric not in metrics:
             raise KeyError(f"the objective's epoch reports {sorted(metrics)}, not {self.course.spec.metric!r}")
-        watched = (self.course.spec.metric, "train_loss")
+        watched = (self.course.spec.metric, TRAIN_LOSS)
         return next((name for name in watched if not math.isfinite(metrics.get(name, 0.0))), None)
 
     def _ended(self, state: TrialState, reason: Reason | None = None, detail: str | None = None) -> Outcome:
         outcome = Outcome(state, reason=reason, detail=detail)
         if self.history:
             best = self._best_epoch()
-            outcome.attributes = {"epoch": best, "metrics": self.history[best - 1], "history": self.history}
-            outcome.attributes |= {"evidence": self.evidence} if self.evidence else {}
+            outcome.attributes = {EPOCH: best, METRICS: self.history[best - 1], HISTORY: self.history}
+            outcome.attributes |= {EVIDENCE: self.evidence} if self.evidence else {}
             if state == TrialState.COMPLETE:
                 outcome.value = self.history[best - 1][self.course.spec.metric]
                 complete = self.trial.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
@@ -161,9 +162,8 @@ class _Run:
         return outcome
 
     def _best_epoch(self) -> int:
-        sign = 1 if self.course.spec.direction == "maximize" else -1
-        values = [sign * metrics[self.course.spec.metric] for metrics in self.history]
-        return values.index(max(values)) + 1
+        values = [metrics[self.course.spec.metric] for metrics in self.history]
+        return values.index(self.course.spec.direction.best(values)) + 1
 
 
 def _together(trial: optuna.Trial) -> AbstractContextManager[None]:

@@ -16,9 +16,9 @@ from optuna.trial import TrialState
 
 from studies.artifacts import artifact_store, attach, open_store
 from studies.errors import ObjectiveRefused, StorageUnreachable, StudiesError
-from studies.names import UID, Reason, StopReason
-from studies.record.study import trial_of
-from studies.record.verdicts import first_attributes
+from studies.names import DETAIL, PROVENANCE, SECONDS, UID, Reason, State, StopReason
+from studies.record.diagnose import first_verdict
+from studies.record.reading import trial_of
 from studies.run import limits, provenance, retention
 from studies.run.checkpoint import Checkpoints
 from studies.run.end import Outcome, end
@@ -164,7 +164,7 @@ class _Worker:
         if outcome is not None:
             if outcome.traceback is not None:
                 self._keep_traceback(trial, outcome.traceback)
-            outcome.attributes |= {"provenance": self.provenance}
+            outcome.attributes |= {PROVENANCE: self.provenance}
             if outcome.reason is None or not outcome.reason.is_continued:
                 outcome.attributes |= self._verdict(trial, outcome)
         if outcome is None or not end(self.storage, self.study, trial, outcome, self.spec.limits.max_retries):
@@ -189,9 +189,9 @@ class _Worker:
 
     def _verdict(self, trial: optuna.Trial, outcome: Outcome) -> dict[str, str]:
         ends = trial_of(self.storage.optuna.get_trial(trial._trial_id), self.course.space)
-        told = ends.attributes | outcome.attributes | {"detail": outcome.detail}
-        ends = replace(ends, state=outcome.state.name.lower(), reason=outcome.reason, attributes=told)
-        return first_attributes(self.spec, self.data_facts, ends)
+        told = ends.attributes | outcome.attributes | {DETAIL: outcome.detail}
+        ends = replace(ends, state=State(outcome.state.name.lower()), reason=outcome.reason, attributes=told)
+        return first_verdict(ends, self.spec, self.data_facts).attributes
 
     def _beat(self, ended: threading.Event) -> None:
         # A lost connection is no reason to die: the next beat opens another.
@@ -228,7 +228,7 @@ def _line(number: int, outcome: Outcome) -> str:
     state = outcome.state.name.lower() if outcome.state != TrialState.FAIL else f"failed ({outcome.reason})"
     value = "" if outcome.value is None else f", value {outcome.value:.6g}"
     detail = "" if outcome.detail is None else f": {one_line(outcome.detail)}"
-    after = f" after {outcome.attributes['seconds']:.1f} s" if "seconds" in outcome.attributes else ""
+    after = f" after {outcome.attributes[SECONDS]:.1f} s" if SECONDS in outcome.attributes else ""
     return f"trial {number} {state}{value}{after}{detail}"
 
 

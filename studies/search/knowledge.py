@@ -13,10 +13,10 @@ from studies.search.sampling import distribution_of
 from studies.spec.space import Fixed, Space, Value, encoded
 
 if TYPE_CHECKING:
-    from studies.record.study import StudyRecord, Trial
+    from studies.record.study import StudyRecord, TrialRecord
 
 
-def best_settings(report: StudyRecord) -> Iterator[Trial]:
+def best_settings(report: StudyRecord) -> Iterator[TrialRecord]:
     """Yield the completed trials with parameters that differ from each other, the best first."""
     seen: set[str] = set()
     for trial in report.ranked:

@@ -19,10 +19,9 @@ from statistics import fmean, stdev
 
 from optuna import Study
 from optuna.pruners import BasePruner
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from studies.names import CONFIRMS, CONTENDER, CONTINUED_BY, REASON, SEED
+from studies.names import CONFIRMS, CONTENDER, CONTINUED_BY, REASON, SEED, Direction
 from studies.search.paired import Difference, difference, is_larger
 
 ERROR = 0.05
@@ -88,7 +87,7 @@ class Race(BasePruner):
         race = study.user_attrs[CONFIRMS]
         field = contenders(study.get_trials(deepcopy=False), race["published"])
         own = next((one for one in field if one.trial == trial.user_attrs.get(CONTENDER)), None)
-        sign = 1 if study.direction == StudyDirection.MAXIMIZE else -1
+        sign = Direction(study.direction.name.lower()).sign
         return own is not None and is_out(own, field, sign, len(race["seeds"]))
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from studies.names import Direction
 from studies.spec.space import Range, Space, SpaceError
 
 MAX_NAME = 100  # characters, in a file
@@ -69,7 +70,7 @@ class StudySpec(Part):
     objective: str = Field(pattern=OBJECTIVE)
     dataset: str = ""
     metric: str = "value"
-    direction: Literal["maximize", "minimize"]
+    direction: Direction
     n_trials: int = Field(ge=1)
     max_epochs: int = Field(default=1, ge=1)
     space: dict[str, Any] = {}

@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from studies.names import SPEC
+from studies.names import GALLERY, SPEC
 
 if TYPE_CHECKING:
     import optuna
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 EVERY_S = 60.0
 PATIENCE_S = 2.0
-GALLERY = "gallery"  # the study's user attribute: what was last put into the dashboard
 SECTIONS = ("Answer", "Theirs against ours", "Predictions of the best trial", "Interactions", "Diagnoses")
 MAX_NOTE = 20_000  # characters; the dashboard keeps a note in pieces of 2,045
 
@@ -88,7 +87,7 @@ def publish(
     n_ended: how many of its trials have ended. A note that a person wrote or changed stays as it is.
     Raises StudyNotStarted, and OSError for a store that cannot be written.
     """
-    from studies.record.verdicts import read_judged
+    from studies.record.reading import read
     from studies.report.png import pictures
     from studies.report.sections import document
     from studies.study import get
@@ -97,7 +96,7 @@ def publish(
     before: dict[str, Any] = study.user_attrs.get(GALLERY, {})
     if before.get("n_ended") == n_ended and all(_is_there(artifacts, figure) for figure in before["figures"]):
         return False
-    page = document(read_judged(storage, name))
+    page = document(read(storage, name))
     figures: dict[str, str] = {}
     for file, content in pictures(page):
         if ended is not None and ended.is_set():

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from studies import study
-from studies.record.study import read_record
+from studies.record.reading import read_stored
 from studies.settings import Settings
 from studies.storage import Storage, open_storage
 from studies.storage.embedded import EmbeddedServer
@@ -51,7 +51,7 @@ def test_a_stalled_worker_finds_its_trial_taken_over_and_goes_on(studies: Studie
     with running(studies, "--set", "space.seconds=0.4", "--trials", "12") as (process, storage, study_id):
         stalled = next(worker.pid for worker in storage.ledger.workers(study_id) if worker.epoch)
         os.kill(stalled, signal.SIGSTOP)
-        wait_for(lambda: any(trial.reason == "lost" for trial in read_record(storage, "parabola").trials))
+        wait_for(lambda: any(trial.reason == "lost" for trial in read_stored(storage, "parabola").trials))
         os.kill(stalled, signal.SIGCONT)
         stderr = finish(process)
     assert "died" not in stderr
@@ -85,7 +85,7 @@ def test_a_restarted_server_costs_nothing(studies: Studies, tcp_server: TcpServe
         tcp_server._start()
         finish(process)
     with open_storage(Settings.from_environment(studies.environment)) as storage:
-        trials = read_record(storage, "parabola").trials
+        trials = read_stored(storage, "parabola").trials
     assert [trial.state for trial in trials] == ["complete"] * 8
     assert all(len(trial.curve) == 5 for trial in trials)
     execute(tcp_server.url, "DROP DATABASE restarts WITH (FORCE)")
@@ -109,7 +109,7 @@ def test_a_server_that_is_gone_for_good_ends_the_launch_with_a_checkpoint(
         tcp_server._start()
     studies("launch", "./parabola.yaml", "--workers", "2", "--set", "space.seconds=0.4")
     with open_storage(Settings.from_environment(studies.environment)) as storage:
-        trials = read_record(storage, "parabola").trials
+        trials = read_stored(storage, "parabola").trials
     assert len([trial for trial in trials if trial.continued_by is None]) == 8
     assert all(len(trial.curve) == 5 for trial in trials if trial.state == "complete")
     execute(tcp_server.url, "DROP DATABASE gone WITH (FORCE)")
@@ -139,7 +139,7 @@ def test_who_waits_for_a_dead_server_leaves_at_the_first_signal(studies: Studies
         tcp_server._start()
     studies("launch", "./parabola.yaml", "--workers", "2", *slow)
     with open_storage(Settings.from_environment(studies.environment)) as storage:
-        trials = read_record(storage, "parabola").trials
+        trials = read_stored(storage, "parabola").trials
     assert [trial.state for trial in trials if trial.continued_by is None] == ["complete"] * 8
     assert all(len(trial.curve) == 5 for trial in trials if trial.state == "complete")
     cut_off = [trial for trial in trials if trial.continued_by is not None]

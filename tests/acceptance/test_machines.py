@@ -15,7 +15,8 @@ import pytest
 from optuna.artifacts import get_all_artifact_meta
 
 from studies import study
-from studies.record.study import Trial, read_record
+from studies.record.reading import read_stored
+from studies.record.study import TrialRecord
 from studies.settings import Settings
 from studies.storage import open_storage
 
@@ -113,9 +114,9 @@ def epochs(machine: Studies) -> list[int]:
     return [int(line) for line in written.read_text().split()] if written.exists() else []
 
 
-def trials(machine: Studies) -> list[Trial]:
+def trials(machine: Studies) -> list[TrialRecord]:
     with open_storage(Settings.from_environment(machine.environment)) as storage:
-        return read_record(storage, "counted").trials
+        return read_stored(storage, "counted").trials
 
 
 def logs(machine: Studies) -> str:

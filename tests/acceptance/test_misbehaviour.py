@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from studies.record.study import StudyRecord, read_record
+from studies.record.reading import read_stored
+from studies.record.study import StudyRecord
 from studies.storage import open_storage
 
 from .conftest import Studies
@@ -80,7 +81,7 @@ def launched(studies: Studies, function: str, n_trials: int, expect: int = 0) ->
     (studies.directory / "odd.yaml").write_text(json.dumps(spec))
     said = studies("launch", "odd.yaml", expect=expect).stderr
     with open_storage(studies.settings) as storage:
-        return said, read_record(storage, "odd")
+        return said, read_stored(storage, "odd")
 
 
 def test_what_would_end_a_program_ends_one_trial(studies: Studies) -> None:

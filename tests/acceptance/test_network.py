@@ -15,7 +15,7 @@ import psycopg2
 import pytest
 
 from benchmarks.networks import Network, Proxies, TeamServer, free_port, make_network
-from studies.record.study import read_record
+from studies.record.reading import read_stored
 from studies.settings import Settings
 from studies.storage import open_storage
 from studies.storage.connections import Connections
@@ -185,7 +185,7 @@ def test_a_worker_cut_off_past_its_lease_drops_its_trial(net: Net, make_studies:
             launches.append(studies.start("launch", "./parabola.yaml", *slow, before=before))
             wait_for(lambda: len(workers(storage)) > len(launches) - 1 and all(workers(storage)), 120)
         net.network.cut(0)
-        wait_for(lambda: any(trial.reason == "lost" for trial in read_record(storage, "parabola").trials))
+        wait_for(lambda: any(trial.reason == "lost" for trial in read_stored(storage, "parabola").trials))
         net.network.heal(0)
         net.network.reset(1)  # and the other has its connections reset, which costs it nothing
         time.sleep(0.5)
@@ -194,7 +194,7 @@ def test_a_worker_cut_off_past_its_lease_drops_its_trial(net: Net, make_studies:
             _, stderr = launch.communicate(timeout=120)
             assert launch.returncode == 0, stderr
             assert "died" not in stderr
-        trials = read_record(storage, "parabola").trials
+        trials = read_stored(storage, "parabola").trials
     assert [trial.state for trial in trials if trial.continued_by is None] == ["complete"] * 6
     assert [trial.reason for trial in trials if trial.continued_by is not None] == ["lost"]
     for trial in trials:

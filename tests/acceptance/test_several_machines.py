@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from studies.record.study import read_record
+from studies.record.reading import read_stored
 from studies.settings import Settings
 from studies.storage import open_storage
 
@@ -52,7 +52,7 @@ def test_two_launchers_and_a_worker_share_one_exact_study(team: Studies, tcp_ser
         assert launcher.returncode == 0, stderr
         assert tcp_server.PASSWORD not in stderr
     with open_storage(Settings.from_environment(team.environment)) as storage:
-        trials = read_record(storage, "parabola").trials
+        trials = read_stored(storage, "parabola").trials
     assert sorted(trial.number for trial in trials) == list(range(30))
     assert all(trial.state == "complete" for trial in trials)
     assert len({trial.params["x"] for trial in trials}) == 30

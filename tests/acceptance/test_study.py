@@ -15,7 +15,8 @@ import yaml
 
 from studies import study
 from studies.errors import StudyNotStarted
-from studies.record.study import StudyRecord, read_record
+from studies.record.reading import read_stored
+from studies.record.study import StudyRecord
 from studies.storage import Storage, open_storage
 
 from .conftest import Studies
@@ -23,7 +24,7 @@ from .conftest import Studies
 
 def report(studies: Studies, name: str = "parabola") -> StudyRecord:
     with open_storage(studies.settings) as storage:
-        return read_record(storage, name)
+        return read_stored(storage, name)
 
 
 def wait_for(condition: Callable[[], bool], timeout_s: float = 60) -> None:
@@ -36,7 +37,7 @@ def wait_for(condition: Callable[[], bool], timeout_s: float = 60) -> None:
 def n_trials(storage: Storage) -> int:
     """Return how many trials the study has; 0 as long as the launch has not made it."""
     try:
-        return len(read_record(storage, "parabola").trials)
+        return len(read_stored(storage, "parabola").trials)
     except StudyNotStarted:
         return 0
 

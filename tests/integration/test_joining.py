@@ -13,8 +13,8 @@ import pytest
 from studies import study
 from studies.confirm import confirm
 from studies.errors import DataChanged, SpecChanged
-from studies.names import CONTENDER, FROM, SEED, START_WITH, WARM_START
-from studies.record.study import read_record
+from studies.names import CONTENDER, FROM, SEED, WARM_START
+from studies.record.reading import read_stored
 from studies.run.join import Start, join
 from studies.run.launchers import Description
 from studies.settings import Settings
@@ -77,10 +77,10 @@ def test_a_launch_killed_while_it_queues(storage: Storage, monkeypatch: pytest.M
         assert study.started(storage) == ["other"]
     launched(storage, second, Start(source="other"))
     launched(storage, second, Start(source="other"))
-    trials = read_record(storage, "second").trials
+    trials = read_stored(storage, "second").trials
     assert len(trials) == 10
-    assert [trial.attributes.get(START_WITH) for trial in trials[:3]] == [0, 1, None]
-    best = [trial.number for trial in read_record(storage, "other").ranked[:5]]
+    assert [trial.published for trial in trials[:3]] == [0, 1, None]
+    best = [trial.number for trial in read_stored(storage, "other").ranked[:5]]
     assert [trial.attributes[FROM]["trial"] for trial in trials[2:7]] == best
     assert sum(FROM in trial.attributes for trial in trials) == 5
     (note,) = study.get(storage, "second").user_attrs[WARM_START]
@@ -89,7 +89,7 @@ def test_a_launch_killed_while_it_queues(storage: Storage, monkeypatch: pytest.M
 
 def test_a_confirmation_killed_while_it_queues(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     launched(storage, spec("one", start_with=[{"x": 0.01}]))
-    report = read_record(storage, "one")
+    report = read_stored(storage, "one")
     wanted = confirm.spec_for(report.spec)
     chosen = confirm.choose(report, 2)
     assert [trial.published for trial in chosen] == [None, None, 0]
@@ -100,7 +100,7 @@ def test_a_confirmation_killed_while_it_queues(storage: Storage, monkeypatch: py
         with pytest.raises(Killed):
             joining()
     assert study.started(storage) == ["one"]
-    assert read_record(storage, "one").confirmation is None
+    assert read_stored(storage, "one").confirmation is None
     for _ in range(2):
         study_id, _ = joining()
         assert storage.ledger.budget(study_id).n_trials == 12
@@ -110,7 +110,7 @@ def test_a_confirmation_killed_while_it_queues(storage: Storage, monkeypatch: py
     )
     assert set(pairs.values()) == {1}
     assert len(pairs) == 12
-    assert not {seed for _, seed in pairs} & {trial.attributes[SEED] for trial in report.trials}
+    assert not {seed for _, seed in pairs} & {trial.seed for trial in report.trials}
     with pytest.raises(DataChanged, match="data: stored"):
         confirm._join(confirm.Plan(report, chosen, 2, 4), wanted, storage, OTHER_DATA, say)
 

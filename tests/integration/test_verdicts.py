@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import subprocess
+import sys
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -12,13 +15,17 @@ from wsgiref.simple_server import make_server
 
 import optuna
 import optuna_dashboard
+import pandas as pd
 import pytest
 from optuna.artifacts import download_artifact, get_all_artifact_meta
 from optuna.trial import TrialState
 
+import studies
 from studies.artifacts import DirectoryStore, attach
+from studies.names import VERDICT, VERDICT_ADVICE, VERDICT_EVIDENCE
 from studies.record.diagnose import diagnose
-from studies.record.verdicts import counts, read_judged
+from studies.record.reading import read
+from studies.record.verdicts import VerdictKind, counts, kind_of
 from studies.report.sections import document
 from studies.settings import Settings
 from studies.storage import Storage
@@ -69,23 +76,42 @@ def rows(storage: Storage) -> list[tuple[Any, ...]]:
 
 def test_every_verdict_is_kept_and_written_once(storage: Storage) -> None:
     study_id = fill(storage, 30)
-    report = read_judged(storage, "made-up")
+    report = read(storage, "made-up")
     expected = diagnose(report)
     kept = rows(storage)
     assert len(kept) == 3 * len(report.trials)
     assert {number: json.loads(value) for number, key, value, _ in kept if key == "verdict"} == {
         number: verdict.word for number, verdict in expected.items()
     }
-    assert read_judged(storage, "made-up").trials[0].attributes["verdict_advice"] == expected[0].advice
+    assert read(storage, "made-up").trials[0].verdict == expected[0]
     assert rows(storage) == kept  # by the same transactions: nothing was written again
     seen = counts(storage.ledger, study_id)
     assert sum(seen.values()) == len(report.trials)
     assert list(seen.values()) == sorted(seen.values(), reverse=True)
 
 
+def test_the_notebook_and_the_command_line_tell_the_same_verdicts(storage: Storage, tmp_path: Path) -> None:
+    fill(storage, 40)  # with no verdict yet: whoever reads first gives them
+    trials = studies.load("made-up", storage=storage.url).trials
+    words = ["export", "made-up", "--format", "csv", "--storage", storage.url]
+    done = subprocess.run([sys.executable, "-m", "studies", *words], cwd=tmp_path, capture_output=True, check=True)
+    exported = pd.read_csv(io.BytesIO(done.stdout), keep_default_na=False)
+    for column in (VERDICT, VERDICT_EVIDENCE, VERDICT_ADVICE):
+        assert list(trials[column]) == list(exported[column])
+    assert {VerdictKind.OK, VerdictKind.UNDERFITS} <= {kind_of(word) for word in trials[VERDICT]}
+
+
+def test_verdicts_are_counted_by_kind(storage: Storage) -> None:
+    study_id = fill(storage, 4)
+    words = ["overfits after epoch 2", "overfits after epoch 11", "underfits", "a later version's"]
+    storage.ledger.annotate(study_id, {number: {VERDICT: word} for number, word in enumerate(words)})
+    found = {"overfits after epoch k": 2, "a later version's": 1, "underfits": 1}
+    assert list(counts(storage.ledger, study_id).items()) == list(found.items())
+
+
 def test_the_page_has_the_numbers_of_the_database(storage: Storage) -> None:
     study_id = fill(storage, 40)
-    sections = {section.title: section for section in document(read_judged(storage, "made-up")).sections}
+    sections = {section.title: section for section in document(read(storage, "made-up")).sections}
     shown = {int(row[0]): row for row in sections["All trials"].tables[0].rows}
     plain = optuna.load_study(study_name="made-up", storage=optuna.storages.RDBStorage(storage.url))
     for trial in plain.trials:
@@ -107,13 +133,13 @@ def test_the_page_has_the_numbers_of_the_database(storage: Storage) -> None:
 
 def test_a_verdict_that_changes_is_written_again_and_nothing_else(storage: Storage) -> None:
     fill(storage, 12)
-    read_judged(storage, "made-up")
+    read(storage, "made-up")
     before = rows(storage)
     storage.ledger.annotate(get(storage, "made-up")._study_id, {3: {"verdict": 'an "older" one'}})
     optuna_sees = optuna.load_study(study_name="made-up", storage=type(storage.optuna)(storage.url))
     assert optuna_sees.trials[3].user_attrs["verdict"] == 'an "older" one'
     with Storage(storage.url, Settings(None, Path(), Path())) as fresh:
-        read_judged(fresh, "made-up")
+        read(fresh, "made-up")
     after = rows(storage)
     assert [row[:3] for row in after] == [row[:3] for row in before]
     changed = [row[:2] for row, old in zip(after, before, strict=True) if row != old]
@@ -142,7 +168,7 @@ def test_the_dashboard_has_the_figures_and_the_answer(storage: Storage, dashboar
     store = DirectoryStore(tmp_path / "artifacts")
     assert publish(storage, store, study_id, "made-up", 12)
     shown = json.loads(asked(f"{dashboard}/api/studies/{study_id}"))
-    n_figures = sum(len(section.figures) for section in document(read_judged(storage, "made-up")).sections)
+    n_figures = sum(len(section.figures) for section in document(read(storage, "made-up")).sections)
     assert len(shown["artifacts"]) == n_figures
     assert "## Answer" in shown["note"]["body"]
     for artifact in shown["artifacts"]:

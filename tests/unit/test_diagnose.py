@@ -9,20 +9,22 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from studies.record.diagnose import ENDED, Verdict, diagnose, first_verdict
-from studies.record.study import Trial
+from studies.names import ENDED
+from studies.record.diagnose import diagnose, first_verdict
+from studies.record.study import TrialRecord
+from studies.record.verdicts import Verdict, VerdictKind, kind_of, overfits_after
 
 from ..reports import make_report, make_spec, make_trial
 
 GOOD = [0.3, 0.5, 0.6, 0.65, 0.66, 0.66]
 
 
-def with_losses(number: int, curve: list[float], losses: list[float], **given: Any) -> Trial:
+def with_losses(number: int, curve: list[float], losses: list[float], **given: Any) -> TrialRecord:
     history = [{"balanced_accuracy": v, "train_loss": loss} for v, loss in zip(curve, losses, strict=True)]
     return make_trial(number, curve, attributes={"history": history}, **given)
 
 
-def verdict(trial: Trial, **given: Any) -> Verdict:
+def verdict(trial: TrialRecord, **given: Any) -> Verdict:
     """Return what is said of the trial beside a good one."""
     good = with_losses(100, GOOD, [2.0, 1.5, 1.0, 0.8, 0.7, 0.6])
     return diagnose(make_report([trial, good], **given))[trial.number]
@@ -103,7 +105,7 @@ def test_losses_are_judged_like_accuracies_whatever_their_scale(scale: float) ->
     assert [found[0].word, found[1].word] == ["overfits after epoch 3", "ok"]
 
 
-def answering(confusion: list[list[int]], curve: list[float]) -> Trial:
+def answering(confusion: list[list[int]], curve: list[float]) -> TrialRecord:
     names = [f"class {n}" for n in range(len(confusion))]
     evidence = {"classes": names, "confusion": confusion}
     history = [{"balanced_accuracy": value, "accuracy": 0.9, "train_loss": 0.3} for value in curve]
@@ -167,3 +169,10 @@ def test_a_verdict_of_any_curve(
     )
     spec = make_spec(metric="value", direction=direction, max_epochs=max_epochs)
     assert first_verdict(trial, spec, {"summary": {"classes": n_classes}}).word
+
+
+def test_the_kind_of_a_verdict_is_told_from_its_stored_word() -> None:
+    assert {kind: kind_of(kind.value) for kind in VerdictKind} == {kind: kind for kind in VerdictKind}
+    assert overfits_after(12) == "overfits after epoch 12"
+    assert kind_of(overfits_after(12)) is VerdictKind.OVERFITS
+    assert [kind_of(word) for word in ("o3", "underfits 3", "a later version's", "")] == [None] * 4

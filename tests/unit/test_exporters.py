@@ -12,7 +12,7 @@ import pytest
 from studies.errors import NothingToExport, WrongInput
 from studies.exporters import CURVES, EXPORTERS, export
 from studies.files import write_file
-from studies.record.study import StudyRecord, Trial
+from studies.record.study import StudyRecord, TrialRecord
 
 from ..reports import HOSTILE, make_report, make_study, make_trial
 
@@ -36,7 +36,7 @@ def test_a_table_has_every_trial_with_its_exact_values(kind: str) -> None:
         assert json.loads(row["params_hidden_layers"]) == trial.params["hidden_layers"]
         assert pd.isna(row["params_momentum"]) == ("momentum" not in trial.params)
         assert row["value"] == trial.value if trial.value is not None else pd.isna(row["value"])
-        assert row["metrics_train_loss"] == trial.attributes["metrics"]["train_loss"]
+        assert row["metrics_train_loss"] == trial.metrics["train_loss"]
     assert pd.api.types.is_integer_dtype(frame["params_batch_size"])
 
 
@@ -65,7 +65,7 @@ def test_json_has_no_nan() -> None:
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "json"])
 @pytest.mark.parametrize("trials", [[], [make_trial(0, [], state="fail", reason="lost")]])
-def test_nothing_completed_is_still_a_table(kind: str, trials: list[Trial]) -> None:
+def test_nothing_completed_is_still_a_table(kind: str, trials: list[TrialRecord]) -> None:
     content = export(make_report(trials), kind)
     assert content
     if kind != "json":
@@ -104,7 +104,7 @@ def test_curves_have_every_epoch_with_its_exact_values(kind: str) -> None:
     expected = [(t.number, t.state, epoch, value) for t in REPORT.trials for epoch, value in t.curve.items()]
     found = zip(frame["number"], frame["state"], frame["epoch"], frame["balanced_accuracy"], strict=True)
     assert list(found) == expected
-    losses = [metrics["train_loss"] for trial in REPORT.trials for metrics in trial.attributes["history"]]
+    losses = [metrics["train_loss"] for trial in REPORT.trials for metrics in trial.history]
     assert list(frame["train_loss"]) == losses
     joined = frame.merge(loaded(REPORT, kind), on="number")
     assert len(joined) == len(frame)

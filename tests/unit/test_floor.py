@@ -15,9 +15,10 @@ from torch.nn import functional as F
 from objectives._evidence import Scores, confused, score_classes
 from objectives._fit import Fit, seeded
 from objectives._metrics import classification, confusion_matrix
-from studies.record.diagnose import Verdict, diagnose
+from studies.record.diagnose import diagnose
 from studies.record.floor import binary_floor, binary_guess, loss_floor, most_right
-from studies.record.study import Trial
+from studies.record.study import TrialRecord
+from studies.record.verdicts import Verdict
 
 from ..reports import make_report, make_trial
 
@@ -69,7 +70,7 @@ class Net(nn.Module):
         return self.layers(inputs)
 
 
-def train(output: nn.Module, spread: float) -> Trial:
+def train(output: nn.Module, spread: float) -> TrialRecord:
     """Train a real net on ten clouds of points, with `output` between its last layer and the cross entropy."""
     draw = torch.Generator().manual_seed(0)
     centres = 2 * torch.randn(N_CLASSES, 8, generator=draw)
@@ -95,7 +96,7 @@ def train(output: nn.Module, spread: float) -> Trial:
     return make_trial(0, curve, attributes={"history": history, "evidence": fit.evidence()})
 
 
-def train_binary(output: nn.Module, positives: float, *, spread: float = 0.5, weight: float = 1.0) -> Trial:
+def train_binary(output: nn.Module, positives: float, *, spread: float = 0.5, weight: float = 1.0) -> TrialRecord:
     """Train a real net on two clouds, the second with this share of the rows: one output, or two for cross entropy."""
     draw = torch.Generator().manual_seed(0)
     centres = 2 * torch.randn(2, 8, generator=draw)
@@ -134,7 +135,7 @@ def train_binary(output: nn.Module, positives: float, *, spread: float = 0.5, we
     return make_trial(0, curve, attributes={"history": history, "evidence": fit.evidence()})
 
 
-def verdict(trial: Trial) -> Verdict:
+def verdict(trial: TrialRecord) -> Verdict:
     return diagnose(make_report([trial], max_epochs=N_EPOCHS))[trial.number]
 
 
@@ -182,7 +183,7 @@ def test_of_two_classes_it_takes_every_trial_and_a_validation_loss() -> None:
     assert verdict(replace(stuck, params={"positive_weight": 3.0})).word != "stuck at a loss floor"
     lower = make_trial(1, [0.5, 0.6, 0.7])  # its training loss falls to a third, which no floor of the model allows
     assert diagnose(make_report([stuck, lower], max_epochs=N_EPOCHS))[0].word != "stuck at a loss floor"
-    for metrics in stuck.attributes["history"]:
+    for metrics in stuck.history:
         del metrics["validation_loss"]
     assert verdict(stuck).word != "stuck at a loss floor"
 
@@ -198,7 +199,7 @@ def test_a_net_that_is_really_unsure_is_not_accused(spread: float) -> None:
 
 
 def test_a_loss_that_does_not_move_needs_no_formula() -> None:
-    def trial(number: int, curve: list[float], losses: list[float]) -> Trial:
+    def trial(number: int, curve: list[float], losses: list[float]) -> TrialRecord:
         history = [{"balanced_accuracy": v, "train_loss": loss} for v, loss in zip(curve, losses, strict=True)]
         return make_trial(number, curve, attributes={"history": history})
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from studies.record.study import StudyRecord, Trial
+from studies.record.study import StudyRecord, TrialRecord
 from studies.report.interactions import MIN_TRIALS, Interaction, evenly, interactions, levels_of, winsorised
 from studies.report.page import render
 
@@ -23,7 +23,7 @@ Value = Callable[[dict[str, Any]], float]
 def drawn(n: int, value: Value, seed: int = 0, noise: float = 0.02) -> StudyRecord:
     """Return a study of n random trials of a known function, with noise."""
     draw = random.Random(seed)
-    trials: list[Trial] = []
+    trials: list[TrialRecord] = []
     for number in range(n):
         params: dict[str, Any] = {
             "learning_rate": 10 ** draw.uniform(-5, -1),

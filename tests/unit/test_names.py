@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from studies import names
+from studies.names import Direction
 
 KNOWN = ["one", "one-confirm", "two", "two@2", "two@10", "two@2-confirm", "two-confirm"]
 
@@ -35,3 +36,11 @@ def test_the_newest_version_is_meant(typed: str, meant: str | None) -> None:
 @pytest.mark.parametrize("name", KNOWN)
 def test_every_stored_study_can_be_named_exactly(name: str) -> None:
     assert names.newest(names.exact(name), KNOWN) == name
+
+
+@pytest.mark.parametrize(("direction", "best"), [(Direction.MAXIMIZE, 3.0), (Direction.MINIMIZE, -1.0)])
+def test_a_direction_says_what_is_better(direction: Direction, best: float) -> None:
+    values = [2.0, 3.0, -1.0, 3.0, -1.0]
+    assert direction.best(values) == max(values, key=lambda value: direction.sign * value) == best
+    assert all(direction.better(best, than=value) for value in values if value != best)
+    assert not direction.better(best, than=best)

@@ -11,7 +11,7 @@ from typing import Any
 import plotly.graph_objects
 import pytest
 
-from studies.record.study import StudyRecord, Trial
+from studies.record.study import StudyRecord, TrialRecord
 from studies.report import findings
 from studies.report.page import render
 from studies.report.sections import document
@@ -202,7 +202,7 @@ def test_hostile_names_stay_text() -> None:
     assert words_of(page) == words_of_markdown(markdown)
 
 
-def hostile_trial(n: int, category: str) -> Trial:
+def hostile_trial(n: int, category: str) -> TrialRecord:
     attributes = {"detail": HOSTILE, "start_with": n} if n < 2 else {}
     params = {HOSTILE: category, "x": n / 12}
     return make_trial(n, [0.3, 0.3 + n / 100], params=params, reason=HOSTILE, attributes=attributes)

@@ -13,6 +13,7 @@ from studies.check.observe import Observation
 from studies.check.subject import Subject
 from studies.check.tensors import BOUNDS
 from studies.check.watch import Seen
+from studies.record.floor import binary_floor, loss_floor
 
 TITLE = "what the loss is given"
 NEEDS_TRAINING = True
@@ -37,15 +38,14 @@ def check(subject: Subject) -> Iterator[Told]:
 
 
 def lowest(activation: str, n_classes: int, positives: float | None) -> float:
-    """Return the least mean cross entropy that a bounded output can reach, in nats.
+    """Return the least mean cross entropy that a bounded output can reach, in nats; see `studies.record.floor`.
 
-    With logits between a and b, the true class at b and all others at a: ln(1 + (K - 1) exp(a - b)). For one logit of
-    a binary loss, positives (their share) at b and the rest at a: ln(1 + exp(-b)) and ln(1 + exp(a)).
+    positives: their share, for one logit of a binary loss.
     """
     low, high = BOUNDS[activation]
     if positives is None:
-        return math.log1p((n_classes - 1) * math.exp(low - high))
-    return positives * math.log1p(math.exp(-high)) + (1 - positives) * math.log1p(math.exp(low))
+        return loss_floor(n_classes, high - low)
+    return binary_floor(positives, low, high)
 
 
 def _bounded_logits(seen: Seen) -> Finding:

@@ -1,0 +1,13 @@
+"""The metrics whose names mean something to the service; an objective may report any others."""
+
+from __future__ import annotations
+
+TRAIN_LOSS = "train_loss"
+VALIDATION_LOSSES = ("validation_loss", "val_loss", "loss")  # whichever of them is reported
+ACCURACY = "accuracy"
+
+TRAIN, VALIDATION, BASELINE = "train_", "validation_", "baseline_"  # prefixes: what a metric is of
+
+EPOCH_S = "epoch_s"  # how long an epoch took, validation included; the worker measures it
+EXAMPLES_PER_S = "examples_per_s"
+SPEEDS = ("_per_s", "_s", "_mib")  # suffixes of what says how fast or how large, and not how good

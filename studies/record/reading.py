@@ -1,0 +1,103 @@
+"""From the storage to a `StudyRecord`. What people see is read with `read`; `read_stored` changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from studies.names import CONFIRMS, CONTINUED_BY, CONTINUES, DATA, EPOCH, REASON, SPEC, State, confirmation
+from studies.record.diagnose import diagnose
+from studies.record.study import StudyRecord, TrialRecord
+from studies.search.race import Confirmation, contenders, stand
+from studies.spec.space import Choice, Domain, Parameter, Range, Space
+from studies.study import find, get, space_of, spec_of, typed
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial
+
+    from studies.storage import Storage
+
+
+def read(storage: Storage, name: str) -> StudyRecord:
+    """Return the study, after every trial's verdict in the storage has been brought up to date.
+
+    The command line, the notebook and the dashboard all read with it, so their verdicts are the same.
+    Raises StudyNotStarted.
+    """
+    record = read_stored(storage, name)
+    verdicts = {number: verdict.attributes for number, verdict in diagnose(record).items()}
+    changed = {
+        trial.number: verdicts[trial.number]
+        for trial in record.trials
+        if trial.number in verdicts and not verdicts[trial.number].items() <= trial.attributes.items()
+    }
+    if changed:
+        storage.ledger.annotate(get(storage, name)._study_id, changed)
+    trials = [
+        replace(trial, attributes=trial.attributes | changed[trial.number]) if trial.number in changed else trial
+        for trial in record.trials
+    ]
+    return replace(record, trials=trials)
+
+
+def read_stored(storage: Storage, name: str) -> StudyRecord:
+    """Return the study as it is stored, each trial with the verdict that it was last given, and write nothing.
+
+    For what needs no verdicts: a launch, a confirmation. Raises StudyNotStarted.
+    """
+    study = get(storage, name)
+    space = space_of(study)
+    stored = study.get_trials(deepcopy=False)
+    trials = [trial_of(frozen, space) for frozen in stored]
+    searched = space if space.parameters else _suggested(stored)
+    confirmed = _confirmation(storage, study)
+    has_newer = typed(storage, study.study_name) != study.study_name
+    return StudyRecord(spec_of(study), study.user_attrs[DATA], trials, searched, confirmed, has_newer)
+
+
+def trial_of(frozen: FrozenTrial, space: Space) -> TrialRecord:
+    """Return a trial as Optuna has it in our words."""
+    stored = frozen.params or {}
+    try:
+        params = space.values_of(stored)
+    except KeyError:  # it ended, or waits, before everything was suggested
+        params = dict(stored)
+    attributes = frozen.user_attrs
+    return TrialRecord(
+        number=frozen.number,
+        state=State(frozen.state.name.lower()),
+        value=frozen.value if frozen.state.is_finished() else None,
+        params=params if space.parameters else dict(stored),
+        epoch=attributes.get(EPOCH),
+        curve=dict(sorted(frozen.intermediate_values.items())),  # the storage promises no order
+        reason=attributes.get(REASON),
+        started=frozen.datetime_start,
+        ended=frozen.datetime_complete,
+        continues=attributes.get(CONTINUES),
+        continued_by=attributes.get(CONTINUED_BY),
+        attributes=attributes,
+    )
+
+
+def _confirmation(storage: Storage, study: Study) -> Confirmation | None:
+    found = find(storage, confirmation(study.study_name))
+    if found is None or SPEC not in found.user_attrs:
+        return None
+    race = found.user_attrs[CONFIRMS]
+    field = contenders(found.get_trials(deepcopy=False), race["published"])
+    return stand(field, spec_of(found).direction.sign, len(race["seeds"]))
+
+
+def _suggested(trials: list[FrozenTrial]) -> Space:
+    """Return the space of a plain function, which declares none: what it asked Optuna for."""
+    found = {name: distribution for trial in trials for name, distribution in trial.distributions.items()}
+    return Space({name: Parameter(name, _domain(distribution)) for name, distribution in found.items()})
+
+
+def _domain(distribution: BaseDistribution) -> Domain:
+    kept = vars(distribution)
+    if hasattr(distribution, "choices"):
+        return Choice(tuple(distribution.choices))
+    return Range(kept["low"], kept["high"], kept["log"], kept["step"])
