@@ -15,7 +15,7 @@ from studies.words import data_size, shown
 
 if TYPE_CHECKING:
     from studies.data.sets import DataSet
-    from studies.model.result import Result
+    from studies.model.result import TrainingResult
     from studies.record.progress import Progress
     from studies.record.study import StudyRecord
     from studies.settings import Settings
@@ -133,29 +133,29 @@ def prepared_data(name: str, prepared: Any, before: int, peak: int) -> str:
     return aligned(rows)
 
 
-def best(report: StudyRecord) -> str:
+def best(record: StudyRecord) -> str:
     """Return the best trial's value and parameters; after a confirmation, the winner's."""
-    counts = report.states
-    found = report.chosen
+    counts = record.states
+    found = record.chosen
     if found is None:
-        return f"{report.spec.name}: no trial was completed ({counts}); `studies report {report.typed}` tells why."
+        return f"{record.spec.name}: no trial was completed ({counts}); `studies report {record.typed}` tells why."
     rows = [(f"  {name}", shown(value)) for name, value in found.params.items()]
     epoch = f", epoch {found.epoch}" if found.epoch else ""
-    fresh = report.confirmed
+    fresh = record.confirmed
     mean = f"; mean {fresh.mean:.4f} under {len(fresh.values)} fresh seeds" if fresh else ""
     facts = f"(trial {found.number}{epoch}{mean}; {counts})"
-    return f"{report.spec.name}: best {report.spec.metric} {found.value:.4f} {facts}\n{aligned(rows)}"
+    return f"{record.spec.name}: best {record.spec.metric} {found.value:.4f} {facts}\n{aligned(rows)}"
 
 
-def confirmation(report: StudyRecord) -> str:
+def confirmation(record: StudyRecord) -> str:
     """Return how the contenders stand under fresh seeds, and what follows."""
     from studies.report import confirmed
 
-    found = confirmed.table(report)
-    return aligned([found.header, *found.rows]) + "\n\n" + "\n".join(confirmed.sentences(report))
+    found = confirmed.table(record)
+    return aligned([found.header, *found.rows]) + "\n\n" + "\n".join(confirmed.sentences(record))
 
 
-def trained(result: Result, directory: Path) -> str:
+def trained(result: TrainingResult, directory: Path) -> str:
     """Return how a training came out: its numbers, the trial's, and what to do with it."""
     from studies.model.result import compared, sections
 

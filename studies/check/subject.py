@@ -20,6 +20,7 @@ from studies.check.isolate import Failure, isolated
 from studies.check.observe import Observation, Plan, observe
 from studies.check.source import Source
 from studies.check.watch import Limits
+from studies.metrics import SPEEDS
 from studies.run.objective import FunctionObjective, LoadedObjective
 from studies.spec import StudySpec
 from studies.spec.space import Fixed, Parameter, Space
@@ -28,7 +29,7 @@ FIRST_SHARE = 0.3  # of all the time, for the first epoch, which is looked at fr
 FEW_STEPS = 3  # momentum is first seen in the third loss, every other setting before
 FEW = Limits(steps=FEW_STEPS, batches=2 * FEW_STEPS)
 FEW_S, MOST_FEW_S = 2.0, 8.0
-SPEEDS = re.compile(r".*(_per_s|_s|_ms|_mib|_mb|seconds|duration|elapsed|(^|_)time)$")
+LIKELY_SPEEDS = re.compile(rf".*({'|'.join(SPEEDS)}|_ms|_mb|seconds|duration|elapsed|(^|_)time)$")  # by anybody's names
 LEAST_S = 1.0  # that a training gets, though there be no time left
 SLACK_S = 4.0  # for what cannot be interrupted at once
 
@@ -138,7 +139,7 @@ class Subject:
         """Metrics that never repeat and need not: those named as speeds are, and what differs though nothing does."""
         one, other = self.quick({}).trajectory, self.quick({"again": 1}).trajectory
         names = {name for epoch in self.first.trajectory.epochs for name in epoch}
-        speeds = {name for name in names if SPEEDS.match(name)}
+        speeds = {name for name in names if LIKELY_SPEEDS.match(name)}
         if one.parts_at_a_loss(other):
             return frozenset(speeds)
         differ = {name for name in names if one.differs(other, frozenset(names - {name}))}

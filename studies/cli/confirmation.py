@@ -58,15 +58,15 @@ def confirm(
         raise WrongInput(reason=f"--seeds is {seeds}; expected 2 or more, such as --seeds 5: one seed has no spread.")
     plan = planned(name, settings, top, seeds)
     if detach:
-        background.detach(names.confirmation(plan.report.typed), "confirm", settings)
+        background.detach(names.confirmation(plan.record.typed), "confirm", settings)
         return
     with make_view() as view:
-        report = run(plan, settings, workers, on, view, timeout_s)
-    typer.echo(tables.confirmation(report))
-    file = Path(f"{report.spec.name}.best.yaml")
-    write_file(file, export(report, "yaml"))
+        record = run(plan, settings, workers, on, view, timeout_s)
+    typer.echo(tables.confirmation(record))
+    file = Path(f"{record.spec.name}.best.yaml")
+    write_file(file, export(record, "yaml"))
     typer.echo(
-        f"Written: {file}. `studies report {report.typed}` has the whole picture, "
-        f"`studies train {report.typed}` trains and saves the model.",
+        f"Written: {file}. `studies report {record.typed}` has the whole picture, "
+        f"`studies train {record.typed}` trains and saves the model.",
         err=True,
     )

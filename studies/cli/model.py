@@ -100,7 +100,7 @@ def _winner(name: str | None, params: Path | None, settings: Settings) -> tuple[
         return winner, file
     if name is None:
         raise WrongInput(reason="Neither NAME nor --params is given; expected a study, such as studies train meli-cnn.")
-    report = read(name, settings)
+    record = read(name, settings)
     if (study := names.confirmed(name)) is not None:
-        raise IsConfirmation(name=report.spec.name, study=study, command=f"train {study}")
-    return Winner.of(report), None
+        raise IsConfirmation(name=record.spec.name, study=study, command=f"train {study}")
+    return Winner.of(record), None

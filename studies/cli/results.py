@@ -32,14 +32,14 @@ def export(
     from studies.files import write_file
 
     check_format(format, curves=curves)
-    report = read(name, settings_of(storage))
+    record = read(name, settings_of(storage))
     if mlflow is not None:
         from studies.exporters.mlflow import log_study
 
-        n_new = log_study(report, mlflow)
+        n_new = log_study(record, mlflow)
         typer.echo(f"{name}: {n_new} trials logged; those that were there already stay as they are.", err=True)
         return
-    content = rendered(report, format, curves=curves)
+    content = rendered(record, format, curves=curves)
     if output is not None:
         write_file(output, content)
         typer.echo(f"Written: {output}", err=True)

@@ -92,15 +92,15 @@ def _show_best(name: str, settings: Settings) -> None:
     from studies.exporters import export as rendered
     from studies.files import write_file
 
-    report = read(name, settings)
-    typer.echo(tables.best(report), err=True)
-    if report.best is not None:
-        file = Path(f"{report.spec.name}.best.yaml")
-        write_file(file, rendered(report, "yaml"))
+    record = read(name, settings)
+    typer.echo(tables.best(record), err=True)
+    if record.best is not None:
+        file = Path(f"{record.spec.name}.best.yaml")
+        write_file(file, rendered(record, "yaml"))
         typer.echo(
             f"Written: {file}. Next: `studies report {name}` writes a page about it, `studies confirm {name}` repeats "
             f"the best few under fresh seeds, `studies train {name}` trains and saves the model, `studies dashboard` "
-            f"shows every trial, `studies launch {name} --trials {2 * report.spec.n_trials}` searches on.",
+            f"shows every trial, `studies launch {name} --trials {2 * record.spec.n_trials}` searches on.",
             err=True,
         )
 

@@ -49,7 +49,7 @@ ENDED_WITHOUT = (TrialState.FAIL, TrialState.PRUNED)  # a value
 class Plan:
     """What to run: a study's best n_top settings, and the published one, under n_seeds fresh seeds."""
 
-    report: StudyRecord
+    record: StudyRecord
     chosen: Sequence[TrialRecord]
     n_top: int
     n_seeds: int
@@ -61,16 +61,16 @@ def planned(name: str, settings: Settings, n_top: int | None, n_seeds: int | Non
     Raises StudyNotStarted, IsConfirmation, NothingToConfirm.
     """
     with open_storage(settings) as storage:
-        report = read_stored(storage, name)
+        record = read_stored(storage, name)
         if (study := names.confirmed(name)) is not None:
-            raise IsConfirmation(name=report.spec.name, study=study, command=f"confirm {study}")
-        begun = find(storage, names.confirmation(report.spec.name))
+            raise IsConfirmation(name=record.spec.name, study=study, command=f"confirm {study}")
+        begun = find(storage, names.confirmation(record.spec.name))
         race = {} if begun is None else begun.user_attrs.get(CONFIRMS, {})
     n_top = n_top or race.get("top") or N_TOP
-    chosen = choose(report, n_top)
+    chosen = choose(record, n_top)
     if not chosen:
-        raise NothingToConfirm(name=report.typed, states=report.states)
-    return Plan(report, chosen, n_top, n_seeds or len(race.get("seeds", ())) or N_SEEDS)
+        raise NothingToConfirm(name=record.typed, states=record.states)
+    return Plan(record, chosen, n_top, n_seeds or len(race.get("seeds", ())) or N_SEEDS)
 
 
 def confirm(
@@ -80,29 +80,29 @@ def confirm(
 
     Raises DataChanged, NobodyCameThrough, and what `launch` does.
     """
-    spec = spec_for(plan.report.spec)
+    spec = spec_for(plan.record.spec)
     with open_storage(settings) as storage:
         launch(spec, settings, n_workers, kind, view, partial(_join, plan, spec), timeout_s)
-        report = read_stored(storage, names.exact(plan.report.spec.name))
-    found = report.confirmation
+        record = read_stored(storage, names.exact(plan.record.spec.name))
+    found = record.confirmation
     if found is not None and found.finished and found.winner is None:
         reasons = ", ".join(f"trial {standing.trial} {standing.verdict}" for standing in found.standings)
-        raise NobodyCameThrough(name=report.typed, reason=reasons)
-    return report
+        raise NobodyCameThrough(name=record.typed, reason=reasons)
+    return record
 
 
-def choose(report: StudyRecord, n_top: int) -> list[TrialRecord]:
+def choose(record: StudyRecord, n_top: int) -> list[TrialRecord]:
     """Return the contenders: the best settings, and the best of the published ones if it is not among them."""
-    chosen = list(islice(best_settings(report), n_top))
-    published = published_contender(report)
+    chosen = list(islice(best_settings(record), n_top))
+    published = published_contender(record)
     if published is not None and all(trial.params != published.params for trial in chosen):
         chosen.append(published)
     return chosen
 
 
-def published_contender(report: StudyRecord) -> TrialRecord | None:
+def published_contender(record: StudyRecord) -> TrialRecord | None:
     """Return the best completed trial with published settings, or None."""
-    return next((trial for trial in report.ranked if trial.published is not None), None)
+    return next((trial for trial in record.ranked if trial.published is not None), None)
 
 
 def spec_for(spec: StudySpec) -> StudySpec:
@@ -136,38 +136,38 @@ def fresh_seeds(seed: int, used: Iterable[int], n: int) -> list[int]:
 def _join(
     plan: Plan, spec: StudySpec, storage: Storage, described: Description, say: Callable[[str], None]
 ) -> tuple[int, StudySpec]:
-    original = get(storage, names.exact(plan.report.spec.name))
-    if difference := changed(original, plan.report.spec, described.data):
-        raise DataChanged(name=plan.report.typed, difference="; ".join(difference.values()))
+    original = get(storage, names.exact(plan.record.spec.name))
+    if difference := changed(original, plan.record.spec, described.data):
+        raise DataChanged(name=plan.record.typed, difference="; ".join(difference.values()))
     return create_or_join(storage, spec, described.space, described.data, partial(_queue, plan, spec, say)), spec
 
 
 def _queue(plan: Plan, spec: StudySpec, say: Callable[[str], None], study: optuna.Study, new: bool) -> int:
     """Queue every contender under every seed that it lacks; return how many trials there are then."""
     there = study.get_trials(deepcopy=False)
-    report, chosen = plan.report, plan.chosen
-    race = study.user_attrs.get(CONFIRMS, {"study": report.spec.name, "published": None, "seeds": []})
-    used = [trial.seed for trial in report.trials if trial.seed is not None]
+    record, chosen = plan.record, plan.chosen
+    race = study.user_attrs.get(CONFIRMS, {"study": record.spec.name, "published": None, "seeds": []})
+    used = [trial.seed for trial in record.trials if trial.seed is not None]
     more = fresh_seeds(spec.sampler.seed, [*used, *race["seeds"]], max(0, plan.n_seeds - len(race["seeds"])))
-    trials = {trial.number: trial for trial in report.trials}
+    trials = {trial.number: trial for trial in record.trials}
     field = {one.trial: trials[one.trial] for one in contenders(there, None)}
     for trial in chosen:
         if all(trial.params != other.params for other in field.values()):
             field[trial.number] = trial
-    published = next((number for number, trial in field.items() if _is_published(report, trial)), race["published"])
+    published = next((number for number, trial in field.items() if _is_published(record, trial)), race["published"])
     race |= {"published": published, "seeds": race["seeds"] + more, "top": max(plan.n_top, race.get("top", 0))}
     study.set_user_attr(CONFIRMS, race)
     missing = _missing(there, list(field), race["seeds"])
     n_left = len(missing) + sum(not trial.state.is_finished() for trial in there)
     say(_told(plan, len(field), len(race["seeds"]), n_left))
     for number, seed in missing:
-        params = queued(report.space, field[number].params)
+        params = queued(record.space, field[number].params)
         study.enqueue_trial(params, user_attrs={CONTENDER: number, SEED: seed}, skip_if_exists=False)
     return len(missing) + sum(CONTINUED_BY not in trial.user_attrs for trial in there)
 
 
 def _told(plan: Plan, n_contenders: int, n_seeds: int, n_left: int) -> str:
-    name = plan.report.typed
+    name = plan.record.typed
     few = ""
     if len(plan.chosen) < plan.n_top:
         few = f" (no more different settings of {name} were trained to their end)"
@@ -175,8 +175,8 @@ def _told(plan: Plan, n_contenders: int, n_seeds: int, n_left: int) -> str:
     return f"{name}: {plural(n_contenders, 'contender')}{few} under {plural(n_seeds, 'fresh seed')}, {left}."
 
 
-def _is_published(report: StudyRecord, trial: TrialRecord) -> bool:
-    published = published_contender(report)
+def _is_published(record: StudyRecord, trial: TrialRecord) -> bool:
+    published = published_contender(record)
     return published is not None and trial.params == published.params
 
 

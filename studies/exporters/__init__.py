@@ -1,4 +1,4 @@
-"""Turning a report into a file. An exporter is one file here and one line below."""
+"""Turning a study's record into a file. An exporter is one file here and one line below."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ EXPORTERS = {
 CURVES = ("csv", "parquet")  # the exporters with `render_curves`
 
 
-def export(report: StudyRecord, kind: str, *, curves: bool = False) -> str | bytes:
-    """Return the report in this format, one of EXPORTERS: text, or bytes of a binary one.
+def export(record: StudyRecord, kind: str, *, curves: bool = False) -> str | bytes:
+    """Return the study in this format, one of EXPORTERS: text, or bytes of a binary one.
 
-    curves: a row for each epoch instead of one for each trial; of CURVES alone. Raises NothingToExport, WrongInput.
+    curves: a row for each epoch instead of one for each trial; only for CURVES. Raises NothingToExport, WrongInput.
     """
     check_format(kind, curves=curves)
     exporter = importlib.import_module(EXPORTERS[kind])
     render: Callable[[StudyRecord], str | bytes] = exporter.render_curves if curves else exporter.render
-    return render(report)
+    return render(record)
 
 
 def check_format(kind: str, *, curves: bool = False) -> None:
-    """Raise WrongInput for a format that there is not, or not of curves."""
+    """Raise WrongInput for an unknown format, or one that cannot export curves."""
     if kind not in EXPORTERS:
         raise WrongInput(reason=f"--format is {kind!r}; expected one of {', '.join(EXPORTERS)}.")
     if curves and kind not in CURVES:

@@ -8,15 +8,15 @@ if TYPE_CHECKING:
     from studies.record.study import StudyRecord
 
 
-def render(report: StudyRecord) -> str:
+def render(record: StudyRecord) -> str:
     """Return the trials, with every number in full: it reads back as the same one."""
     from studies.record.frames import trials_frame
 
-    return str(trials_frame(report).to_csv(index=False, lineterminator="\n"))
+    return str(trials_frame(record).to_csv(index=False, lineterminator="\n"))
 
 
-def render_curves(report: StudyRecord) -> str:
+def render_curves(record: StudyRecord) -> str:
     """Return every epoch of every trial."""
     from studies.record.frames import curves_frame
 
-    return str(curves_frame(report).to_csv(index=False, lineterminator="\n"))
+    return str(curves_frame(record).to_csv(index=False, lineterminator="\n"))

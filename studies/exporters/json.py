@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from studies.record.study import StudyRecord, TrialRecord
 
 
-def render(report: StudyRecord) -> str:
+def render(record: StudyRecord) -> str:
     """Return the study; `pandas.json_normalize(study["trials"])` has a row a trial, with "curve" one an epoch."""
     content = {
-        "study": report.spec.name,
-        "spec": report.spec.model_dump(mode="json"),
-        "data": report.data,
-        "n_trials": report.counts,
-        "best": report.best.number if report.best else None,
-        "trials": [_trial(trial, report.spec.metric) for trial in report.trials],
+        "study": record.spec.name,
+        "spec": record.spec.model_dump(mode="json"),
+        "data": record.data,
+        "n_trials": record.counts,
+        "best": record.best.number if record.best else None,
+        "trials": [_trial(trial, record.spec.metric) for trial in record.trials],
     }
     return json.dumps(_strict(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 

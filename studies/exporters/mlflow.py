@@ -36,7 +36,7 @@ QUIET = {
 LONGEST_TEXT = 5000  # MLflow takes 6,000 characters of a parameter and 8,000 of a tag
 
 
-def log_study(report: StudyRecord, uri: str) -> int:
+def log_study(record: StudyRecord, uri: str) -> int:
     """Log the trials that have ended and are not there yet; return how many those were.
 
     Raises WrongInput without the extra, or for a password in `uri`; and MlflowFailed.
@@ -53,20 +53,20 @@ def log_study(report: StudyRecord, uri: str) -> int:
     except ModuleNotFoundError:
         raise WrongInput(reason="--mlflow needs MLflow's client; `pip install 'studies[mlflow]'` brings it.") from None
     try:
-        return _write(MlflowClient(tracking_uri=uri), report)
+        return _write(MlflowClient(tracking_uri=uri), record)
     except Exception as error:  # MLflow's own, and whatever its many stores let through
         reason = " ".join(str(error).split())[:300]
         raise MlflowFailed(
-            name=report.spec.name, uri=masked(uri), reason=f"{type(error).__name__}: {reason}"
+            name=record.spec.name, uri=masked(uri), reason=f"{type(error).__name__}: {reason}"
         ) from error
 
 
-def _write(client: MlflowClient, report: StudyRecord) -> int:
-    name = report.spec.name
+def _write(client: MlflowClient, record: StudyRecord) -> int:
+    name = record.spec.name
     found = client.get_experiment_by_name(name)
     experiment = found.experiment_id if found else client.create_experiment(name)
     runs = {run.data.tags.get(TRIAL): run for run in _runs(client, experiment) if run.data.tags.get(STUDY) == name}
-    ended = [trial for trial in report.trials if trial.state in STATUS and trial.continued_by is None]
+    ended = [trial for trial in record.trials if trial.state in STATUS and trial.continued_by is None]
 
     def run_of(number: str | None, title: str, since: datetime | None, tags: Mapping[str, str]) -> str:
         run = runs.get(number) or client.create_run(
@@ -74,15 +74,15 @@ def _write(client: MlflowClient, report: StudyRecord) -> int:
         )
         return str(run.info.run_id)
 
-    starts = [trial.started for trial in report.trials if trial.started]
-    parent = run_of(None, name, min(starts, default=None), {"mlflow.note.content": _note(report)})
+    starts = [trial.started for trial in record.trials if trial.started]
+    parent = run_of(None, name, min(starts, default=None), {"mlflow.note.content": _note(record)})
     new = [trial for trial in ended if not _is_whole(runs.get(str(trial.number)))]
     for trial in new:
         tags = {PARENT: parent, TRIAL: str(trial.number), "studies.state": trial.state}
         run = run_of(str(trial.number), f"trial {trial.number}", trial.started, tags)
-        _write_trial(client, run, trial, report.spec.metric)
-    if report.best is not None:
-        _write_best(client, parent, report.best, report.spec.metric)
+        _write_trial(client, run, trial, record.spec.metric)
+    if record.best is not None:
+        _write_best(client, parent, record.best, record.spec.metric)
     client.set_terminated(parent, "FINISHED", end_time=_ms(max((t.ended for t in ended if t.ended), default=None)))
     return len(new)
 
@@ -140,8 +140,8 @@ def _metrics(trial: TrialRecord, metric: str) -> Iterator[Metric]:
         yield from (Metric(_name(name), value, at, epoch) for name, value in metrics.items() if math.isfinite(value))
 
 
-def _note(report: StudyRecord) -> str:
-    spec, data = report.spec, report.data
+def _note(record: StudyRecord) -> str:
+    spec, data = record.spec, record.data
     return (
         f"{spec.description}\n\n{spec.objective} on {data['name']} ({data['sha256']}); {spec.metric}, "
         f"to {spec.direction}; {spec.n_trials} trials of at most {spec.max_epochs} epochs."

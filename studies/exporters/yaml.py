@@ -16,42 +16,42 @@ if TYPE_CHECKING:
     from studies.record.study import StudyRecord
 
 
-def render(report: StudyRecord) -> str:
+def render(record: StudyRecord) -> str:
     """Return the best parameters with where they come from; after a confirmation, the winner's with its mean.
 
     Raises NothingToExport, IsConfirmation.
     """
-    return dumped(content_of(report))
+    return dumped(content_of(record))
 
 
-def content_of(report: StudyRecord) -> dict[str, Any]:
+def content_of(record: StudyRecord) -> dict[str, Any]:
     """Return the same as plain data, which `studies.model.winner` reads. Raises NothingToExport, IsConfirmation."""
-    if (study := names.confirmed(report.spec.name)) is not None:
-        raise IsConfirmation(name=report.spec.name, study=study, command=f"export {study}")
-    best = report.chosen
+    if (study := names.confirmed(record.spec.name)) is not None:
+        raise IsConfirmation(name=record.spec.name, study=study, command=f"export {study}")
+    best = record.chosen
     if best is None:
-        raise NothingToExport(name=report.typed, states=report.states)
+        raise NothingToExport(name=record.typed, states=record.states)
     content: dict[str, Any] = {
-        "study": report.spec.name,
-        "objective": report.spec.objective,
-        "dataset": {"name": report.data["name"], "sha256": report.data["sha256"]},
-        "metric": report.spec.metric,
-        "direction": report.spec.direction,
+        "study": record.spec.name,
+        "objective": record.spec.objective,
+        "dataset": {"name": record.data["name"], "sha256": record.data["sha256"]},
+        "metric": record.spec.metric,
+        "direction": record.spec.direction,
         "value": best.value,
         "params": best.params,
         "epochs": best.epoch,
         "trial": best.number,
-        "n_trials": report.counts,
+        "n_trials": record.counts,
         "provenance": {key: best.provenance.get(key) for key in ("commit", "dirty", "torch", "device", "threads")}
         | {"seed": best.seed},
     }
-    if report.confirmation is not None and (winner := report.confirmed) is not None:
-        tied = [s.trial for s in report.confirmation.standings if s.may_be_best and s.trial != winner.trial]
+    if record.confirmation is not None and (winner := record.confirmed) is not None:
+        tied = [s.trial for s in record.confirmation.standings if s.may_be_best and s.trial != winner.trial]
         content["confirmed"] = {
             "value_mean": winner.mean,
             "value_sd": winner.sd,
-            "n_seeds": report.confirmation.n_seeds,
-            "n_contenders": len(report.confirmation.standings),
+            "n_seeds": record.confirmation.n_seeds,
+            "n_contenders": len(record.confirmation.standings),
             "no_different_from": tied,
         }
     return content

@@ -40,7 +40,7 @@ class Trained(Winner):
 
 
 @dataclass(frozen=True)
-class Model:
+class StoredModel:
     """An opened model. weights: by name; None where the objective's training does not tell them apart."""
 
     trained: Trained
@@ -105,7 +105,7 @@ def read_params(directory: Path) -> Trained:
         raise ModelRefused(path=directory, reason=str(error)) from None
 
 
-def open_model(directory: Path) -> Model:
+def open_model(directory: Path) -> StoredModel:
     """Return the model in a directory, whose objective has been imported: tensors are torch's if that loaded it.
 
     Raises ModelRefused, also for files that are not those that were written.
@@ -118,7 +118,7 @@ def open_model(directory: Path) -> Model:
             raise ModelRefused(path=directory, reason=f"{name} is not the file that was written (its sha256 differs)")
     try:
         fitted = json.loads((directory / FITTED).read_text(encoding="ascii"))
-        return Model(trained, fitted, _weights(directory / WEIGHTS))
+        return StoredModel(trained, fitted, _weights(directory / WEIGHTS))
     except Exception as error:  # whatever a file with a right hash and a wrong content raises
         raise ModelRefused(path=directory, reason=f"it cannot be read ({type(error).__name__}: {error})") from None
 

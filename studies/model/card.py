@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from studies.model.result import Result, compared, sections
+from studies.model.result import TrainingResult, compared, sections
 from studies.words import plural
 
 
-def model_card(result: Result) -> str:
+def model_card(result: TrainingResult) -> str:
     """Return the README.md of a model's directory."""
     parts = [_title(result), _numbers(result), _use(result), _limits(result), _origin(result)]
     return "\n\n".join(parts) + "\n"
 
 
-def _title(result: Result) -> str:
+def _title(result: TrainingResult) -> str:
     winner, data = result.winner, result.data
     trial = "" if winner.trial is None else f", trial {winner.trial}"
     rows = "train and validation rows" if result.request.with_validation else "train rows"
@@ -37,13 +37,13 @@ def _title(result: Result) -> str:
     )
 
 
-def _sameness(result: Result) -> str:
+def _sameness(result: TrainingResult) -> str:
     if result.same_data is None:
         return " (the study's is not known)."
     return ", the study's." if result.same_data else f"; the study's was `{result.winner.dataset.sha256}`."
 
 
-def _numbers(result: Result) -> str:
+def _numbers(result: TrainingResult) -> str:
     scored, baselines = {}, {}
     if result.test is not None:
         test = sections(result.test)
@@ -67,7 +67,7 @@ def _numbers(result: Result) -> str:
     return "\n".join([*lines, " ".join(sentence for sentence in said if sentence)]).rstrip()
 
 
-def _use(result: Result) -> str:
+def _use(result: TrainingResult) -> str:
     lines = ["## Use", ""]
     if result.answers is None:
         lines += [
@@ -81,7 +81,7 @@ def _use(result: Result) -> str:
     return "\n".join(lines)
 
 
-def _limits(result: Result) -> str:
+def _limits(result: TrainingResult) -> str:
     chosen = (
         "The validation number chose the parameters and the epoch, so it flatters; the test number did not."
         if result.value is not None
@@ -95,11 +95,11 @@ def _limits(result: Result) -> str:
 - Where it gives probabilities, they are the network's own; nobody has calibrated them."""
 
 
-def _origin(result: Result) -> str:
+def _origin(result: TrainingResult) -> str:
     return f"## Provenance\n\n```json\n{json.dumps(result.provenance, indent=1)}\n```"
 
 
-def _n(result: Result, role: str) -> str:
+def _n(result: TrainingResult, role: str) -> str:
     summary: Mapping[str, int] = result.data["summary"]
     for name in (role, f"{role}_sessions"):
         if name in summary:

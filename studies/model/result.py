@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from studies.metrics import BASELINE, SPEEDS, TRAIN, VALIDATION
 from studies.model.winner import Winner
-
-SPEEDS = ("_per_s", "_s", "_mib")
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Request:
 
 
 @dataclass
-class Result:
+class TrainingResult:
     """A training that has ended. history: of each epoch. best: the epoch, from 1, whose weights were kept.
 
     answers: what its predictor says of itself, None where the model cannot be asked.
@@ -73,7 +72,7 @@ class Result:
         return self.history[winner.epochs - 1][winner.metric] == winner.value
 
 
-def compared(result: Result) -> str | None:
+def compared(result: TrainingResult) -> str | None:
     """Return how the retrained value compares with the trial's, in one sentence; None where they do not compare."""
     winner = result.winner
     if result.repeats is None or winner.epochs is None or winner.value is None:
@@ -100,12 +99,12 @@ def sections(metrics: Mapping[str, float]) -> dict[str, dict[str, float | None]]
     """Return the metrics of an epoch or a test in parts: train, scored, baseline and speed, without their prefixes."""
     parts: dict[str, dict[str, float | None]] = {"train": {}, "scored": {}, "baseline": {}, "speed": {}}
     for name, value in metrics.items():
-        kind, rest = "scored", name.removeprefix("validation_")
+        kind, rest = "scored", name.removeprefix(VALIDATION)
         if name.endswith(SPEEDS):
             kind, rest = "speed", name
         else:
-            for prefix in ("train", "baseline"):
-                if name.startswith(f"{prefix}_"):
-                    kind, rest = prefix, name.removeprefix(f"{prefix}_")
+            for prefix in (TRAIN, BASELINE):
+                if name.startswith(prefix):
+                    kind, rest = prefix.rstrip("_"), name.removeprefix(prefix)
         parts[kind][rest] = value if math.isfinite(value) else None
     return parts

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from studies.errors import ObjectiveRefused, SpaceRefused, TrainingFailed, TrainingInterrupted, WrongInput
+from studies.metrics import EXAMPLES_PER_S, TRAIN_LOSS
 from studies.model import new_directory, write_model
 from studies.model.card import model_card
-from studies.model.result import Request, Result, sections
+from studies.model.result import Request, TrainingResult, sections
 from studies.run import provenance
 from studies.run.objective import FunctionObjective, LoadedObjective, Training, load_objective
 from studies.settings import Settings
@@ -33,7 +34,7 @@ class View(Protocol):
 
 def train(
     request: Request, settings: Settings, output: Path, device: str, view: View, *, overwrite: bool = False
-) -> Result:
+) -> TrainingResult:
     """Train, score the test rows once, and write the model to the directory `output`.
 
     Raises DirectoryTaken, ObjectiveRefused, SpaceRefused, TrainingFailed, TrainingInterrupted, and whatever the
@@ -51,7 +52,7 @@ def train(
         try:
             data = _prepared(request, objective, settings, view)
             seed = winner.provenance.seed if request.seed is None else request.seed
-            result = Result(
+            result = TrainingResult(
                 request=request,
                 seed=seed,
                 params=params,
@@ -112,7 +113,7 @@ def _facts(request: Request, data: Any) -> dict[str, Any]:
     return facts | {"summary": dict(getattr(data, "summary", None) or {})}
 
 
-def _run_epochs(training: Training, result: Result, n_epochs: int, view: View) -> None:
+def _run_epochs(training: Training, result: TrainingResult, n_epochs: int, view: View) -> None:
     """Train; leave the training at its best validation epoch, or at the last where validation rows were trained on."""
     winner, validates = result.winner, not result.request.with_validation
     kept: dict[str, Any] | None = None
@@ -133,16 +134,16 @@ def _run_epochs(training: Training, result: Result, n_epochs: int, view: View) -
 
 def _line(epoch: int, n_epochs: int, metrics: Mapping[str, float], metric: str | None, is_best: bool) -> str:
     parts = [f"epoch {epoch}/{n_epochs}"]
-    parts += [f"train_loss {metrics['train_loss']:.4f}"] if "train_loss" in metrics else []
+    parts += [f"{TRAIN_LOSS} {metrics[TRAIN_LOSS]:.4f}"] if TRAIN_LOSS in metrics else []
     parts += [f"validation {metric} {metrics[metric]:.4f}{' (best)' if is_best else ''}"] if metric else []
-    parts += [f"{metrics['examples_per_s']:,.0f} examples/s"] if "examples_per_s" in metrics else []
+    parts += [f"{metrics[EXAMPLES_PER_S]:,.0f} examples/s"] if EXAMPLES_PER_S in metrics else []
     return " · ".join(parts)
 
 
 def _refuse_nan(metrics: Mapping[str, float], metric: str, epoch: int, n_epochs: int) -> None:
     if metric not in metrics:
         raise KeyError(f"the objective's epoch reports {sorted(metrics)}, not {metric!r}")
-    for name in (metric, "train_loss"):
+    for name in (metric, TRAIN_LOSS):
         if not math.isfinite(metrics.get(name, 0.0)):
             raise TrainingFailed(metric=name, value=metrics[name], epoch=epoch, n_epochs=n_epochs)
 
@@ -157,7 +158,7 @@ def _fitted(objective: Any, params: Mapping[str, Any], data: Any) -> dict[str, A
 
 
 def _save(
-    directory: Path, result: Result, training: Any, objective: Any, fitted: Mapping[str, Any], view: View
+    directory: Path, result: TrainingResult, training: Any, objective: Any, fitted: Mapping[str, Any], view: View
 ) -> None:
     weights = training.weights() if hasattr(training, "weights") else None
     if weights is not None and hasattr(objective, "predictor"):
@@ -191,7 +192,7 @@ def _save(
     )
 
 
-def _metrics(result: Result) -> dict[str, Any]:
+def _metrics(result: TrainingResult) -> dict[str, Any]:
     epochs = []
     for number, metrics in enumerate(result.history, start=1):
         parts = sections(metrics)

@@ -54,9 +54,9 @@ class Winner(_Part):
     provenance: Origin = Origin()
 
     @classmethod
-    def of(cls, report: StudyRecord) -> Winner:
+    def of(cls, record: StudyRecord) -> Winner:
         """Return the best trial of a study. Raises NothingToExport."""
-        return cls.model_validate(content_of(report))
+        return cls.model_validate(content_of(record))
 
     def spec(self, dataset: str) -> StudySpec:
         """Return the study of this one trial, on `dataset`."""

@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 SURE = f"{1 - ERROR:.0%} confidence"
 
 
-def section(report: StudyRecord) -> Section | None:
+def section(record: StudyRecord) -> Section | None:
     """Return the contenders' results; None before `studies confirm`."""
-    if report.confirmation is None:
+    if record.confirmation is None:
         return None
     note = (
         "Every contender trained under the same seeds, none of which it was chosen by; differences are between values "
         f"of one seed, and their intervals hold together with {SURE} where the differences are about normal."
     )
-    return Section("Under fresh seeds", sentences(report), [table(report)], [_values(report)], [note])
+    return Section("Under fresh seeds", sentences(record), [table(record)], [_values(record)], [note])
 
 
-def table(report: StudyRecord) -> Table:
+def table(record: StudyRecord) -> Table:
     """Return one contender a row, the best first."""
-    found = report.confirmation
+    found = record.confirmation
     assert found is not None
-    searched = {trial.number: trial.value for trial in report.trials}
+    searched = {trial.number: trial.value for trial in record.trials}
     rows = [
         (
             _name(one),
@@ -45,28 +45,28 @@ def table(report: StudyRecord) -> Table:
         )
         for one in found.standings
     ]
-    header = ("contender", "seeds", f"mean {report.spec.metric}", "sd", "to the best", "verdict", "in the search")
+    header = ("contender", "seeds", f"mean {record.spec.metric}", "sd", "to the best", "verdict", "in the search")
     return Table(header, rows, frozenset([0] if found.winner else []))
 
 
-def sentences(report: StudyRecord) -> list[str]:
+def sentences(record: StudyRecord) -> list[str]:
     """Return who won and how sure that is, and theirs against ours."""
-    found = report.confirmation
+    found = record.confirmation
     assert found is not None
     winner = found.winner
     if not found.finished:
         left = sum(one.verdict == UNFINISHED for one in found.standings)
-        return [f"{plural(left, 'contender')} not done yet; `studies confirm {report.typed}` goes on."]
+        return [f"{plural(left, 'contender')} not done yet; `studies confirm {record.typed}` goes on."]
     if winner is None:
         return [f"No contender came through all {found.n_seeds} seeds."]
-    texts = [_verdict(found.standings, winner, found.n_seeds, report), *_theirs(found.standings, winner)]
-    if report.confirmed is None:
-        texts.append(f"The search has found something better since; `studies confirm {report.typed}` takes it in.")
+    texts = [_verdict(found.standings, winner, found.n_seeds, record), *_theirs(found.standings, winner)]
+    if record.confirmed is None:
+        texts.append(f"The search has found something better since; `studies confirm {record.typed}` takes it in.")
     return texts
 
 
-def _verdict(standings: list[Standing], winner: Standing, n_seeds: int, report: StudyRecord) -> str:
-    mean = f"a mean {report.spec.metric} of {number(winner.mean)} (sd {number(winner.sd)}, {n_seeds} fresh seeds)"
+def _verdict(standings: list[Standing], winner: Standing, n_seeds: int, record: StudyRecord) -> str:
+    mean = f"a mean {record.spec.metric} of {number(winner.mean)} (sd {number(winner.sd)}, {n_seeds} fresh seeds)"
     if len(standings) == 1:
         return f"Trial {winner.trial}, the only contender, has {mean}."
     tied = [one for one in standings if one.may_be_best]
@@ -115,9 +115,9 @@ def _signed(value: float) -> str:
     return ("+" if value > 0 else "") + number(value)
 
 
-def _values(report: StudyRecord) -> Figure:
-    assert report.confirmation is not None
-    standings = [one for one in report.confirmation.standings if one.values]
+def _values(record: StudyRecord) -> Figure:
+    assert record.confirmation is not None
+    standings = [one for one in record.confirmation.standings if one.values]
     names = [_name(one) for one in standings]
     points = [(name, value) for name, one in zip(names, standings, strict=True) for value in one.values.values()]
     data: list[dict[str, Any]] = [
@@ -126,5 +126,5 @@ def _values(report: StudyRecord) -> Figure:
         {"type": "scatter", "mode": "markers", "name": "mean", "x": names, "y": [one.mean for one in standings],
          "marker": {"color": ORANGE, "size": 16, "symbol": "line-ew-open", "line": {"width": 3}}},
     ]  # fmt: skip
-    layout = {"xaxis": {"type": "category"}, "yaxis": {"title": {"text": report.spec.metric.replace("_", " ")}}}
+    layout = {"xaxis": {"type": "category"}, "yaxis": {"title": {"text": record.spec.metric.replace("_", " ")}}}
     return Figure("Each contender under each fresh seed", data, layout)

@@ -36,10 +36,10 @@ MAX_WRITTEN = 20  # classes of a matrix with its counts written in
 SHADES = [[0, "#f7f9fc"], [0.5, "#8fb4d9"], [1, "#1d4f8a"]]
 
 
-def curves(report: StudyRecord) -> Figure:
+def curves(record: StudyRecord) -> Figure:
     """Return one line a trial: pruned ones grey, completed ones blue, the best one orange."""
-    best = report.best
-    others = [trial for trial in report.trials if trial.curve and trial.continued_by is None and trial is not best]
+    best = record.best
+    others = [trial for trial in record.trials if trial.curve and trial.continued_by is None and trial is not best]
     kinds = [
         ("pruned", GREY, [trial for trial in others if trial.state == State.PRUNED]),
         ("failed or running", RED, [trial for trial in others if trial.state not in (State.PRUNED, State.COMPLETE)]),
@@ -54,18 +54,18 @@ def curves(report: StudyRecord) -> Figure:
         data.append(_lines(f"best (trial {best.number})", [best], ORANGE, 1.0, width=3))
     left_out = sum(max(len(trials) - MAX_CURVES, 0) for _, _, trials in kinds)
     title = "Every trial, epoch by epoch" + (f" ({left_out:,} more are not drawn)" if left_out else "")
-    seen = (value for trial in report.trials for value in trial.curve.values())
-    layout = {"xaxis": {"title": {"text": "epoch"}, **_epoch_ticks(report)}, "yaxis": _metric_axis(report, seen)}
+    seen = (value for trial in record.trials for value in trial.curve.values())
+    layout = {"xaxis": {"title": {"text": "epoch"}, **_epoch_ticks(record)}, "yaxis": _metric_axis(record, seen)}
     return Figure(title, data, layout)
 
 
-def values(report: StudyRecord) -> Figure:
+def values(record: StudyRecord) -> Figure:
     """Return the value of each trial in the order in which they began, and the best so far."""
-    trials = [trial for trial in report.trials if trial.state == State.COMPLETE and trial.value is not None]
+    trials = [trial for trial in record.trials if trial.state == State.COMPLETE and trial.value is not None]
     so_far: list[float] = []
     for trial in trials:
         value = trial.value or 0.0
-        so_far.append(value if not so_far else report.sign * max(report.sign * value, report.sign * so_far[-1]))
+        so_far.append(value if not so_far else record.sign * max(record.sign * value, record.sign * so_far[-1]))
     drawn = spread_out(list(zip(trials, so_far, strict=True)), MAX_POINTS)
     numbers = [trial.number for trial, _ in drawn]
     data = [
@@ -73,17 +73,17 @@ def values(report: StudyRecord) -> Figure:
         {"type": "scatter", "mode": "lines", "name": "best so far", "x": numbers, "y": [best for _, best in drawn],
          "line": {"color": ORANGE, "shape": "hv", "width": 2}, "hoverinfo": "skip"},
     ]  # fmt: skip
-    axis = _metric_axis(report, (trial.value for trial in trials))
+    axis = _metric_axis(record, (trial.value for trial in trials))
     layout = {"xaxis": {"title": {"text": "trial"}, "rangemode": "tozero"}, "yaxis": axis}
     return Figure("Values in the order of the trials", data, layout)
 
 
-def parameter(report: StudyRecord, name: str, importance: float | None) -> Figure:
+def parameter(record: StudyRecord, name: str, importance: float | None) -> Figure:
     """Return one parameter against the metric: completed trials blue, published ones green, the best one orange."""
-    trials = [trial for trial in report.trials if trial.state == State.COMPLETE and name in trial.params]
-    best = report.best
+    trials = [trial for trial in record.trials if trial.state == State.COMPLETE and name in trial.params]
+    best = record.best
     plain = spread_out([trial for trial in trials if trial.published is None and trial is not best], MAX_POINTS)
-    known = report.space.parameters.get(name)
+    known = record.space.parameters.get(name)
     domain = known.domain if known else None
     place: dict[str, int] = {}
     if not isinstance(domain, Range):
@@ -109,7 +109,7 @@ def parameter(report: StudyRecord, name: str, importance: float | None) -> Figur
         axis = {"tickvals": list(place.values()), "ticktext": texts, "range": [-0.6, len(place) - 0.4]}
     elif isinstance(domain, Range) and domain.log:
         axis = {"type": "log", "dtick": 1, "exponentformat": "e"}
-    values_axis = _metric_axis(report, (trial.value for trial in trials))
+    values_axis = _metric_axis(record, (trial.value for trial in trials))
     layout = {"xaxis": axis | {"title": {"text": _short_name(name)}}, "yaxis": values_axis, "showlegend": False}
     return Figure(name + share, data, layout, half=True)
 
@@ -148,7 +148,7 @@ def confusion(names: Sequence[str], counts: Sequence[Sequence[int]]) -> Figure:
     return figure
 
 
-def interaction(report: StudyRecord, found: Interaction, values: npt.NDArray[np.float64]) -> Figure:
+def interaction(record: StudyRecord, found: Interaction, values: npt.NDArray[np.float64]) -> Figure:
     """Return the median of the metric by the levels of two parameters, and how many trials each is of."""
     medians, counts = found.cells(values)
     texts = [
@@ -156,11 +156,11 @@ def interaction(report: StudyRecord, found: Interaction, values: npt.NDArray[np.
         for row in zip(medians, counts, strict=True)
     ]
     rounded = [[_rounded(value) for value in row] for row in medians]
-    title = f"{found.first.name} and {found.second.name}: median {report.spec.metric.replace('_', ' ')} (trials)"
+    title = f"{found.first.name} and {found.second.name}: median {record.spec.metric.replace('_', ' ')} (trials)"
     figure = _heat_map(title, rounded, texts, found.second.labels, found.first.labels)
     figure.layout["xaxis"]["title"] = {"text": _short_name(found.second.name)}
     figure.layout["yaxis"]["title"] = {"text": _short_name(found.first.name)}
-    figure.data[0]["reversescale"] = report.sign < 0
+    figure.data[0]["reversescale"] = record.sign < 0
     return replace(figure, half=True)
 
 
@@ -206,7 +206,7 @@ def speed(found: Sequence[Speed]) -> list[Figure]:
     return [Figure(title, [bar | {"x": sizes, "y": ys}], axes, half=True) for title, ys in drawn]
 
 
-def sweep(report: StudyRecord, points: Sequence[SweepPoint]) -> Figure:
+def sweep(record: StudyRecord, points: Sequence[SweepPoint]) -> Figure:
     """Return the best value by epoch, and the typical completed trial."""
     epochs = [point.epoch for point in points]
     line: dict[str, Any] = {"type": "scatter", "mode": "lines+markers", "x": epochs}
@@ -215,8 +215,8 @@ def sweep(report: StudyRecord, points: Sequence[SweepPoint]) -> Figure:
         line | {"name": "median of trials that ran to the end", "y": [_rounded(p.typical) for p in points],
                 "line": {"color": BLUE}},
     ]  # fmt: skip
-    axis = _metric_axis(report, (point.typical for point in points))
-    layout = {"xaxis": {"title": {"text": "epoch"}, **_epoch_ticks(report)}, "yaxis": axis}
+    axis = _metric_axis(record, (point.typical for point in points))
+    layout = {"xaxis": {"title": {"text": "epoch"}, **_epoch_ticks(record)}, "yaxis": axis}
     return Figure("What each number of epochs gives", data, layout)
 
 
@@ -294,22 +294,22 @@ def _position(trial: TrialRecord, name: str, place: dict[str, int]) -> Any:
     return round(place[short(value)] + random.Random(trial.number).uniform(-JITTER, JITTER), 3)  # noqa: S311
 
 
-def _metric_axis(report: StudyRecord, drawn: Iterable[float | None]) -> dict[str, Any]:
+def _metric_axis(record: StudyRecord, drawn: Iterable[float | None]) -> dict[str, Any]:
     """Return the axis of the metric, without the far end of what went badly when that would flatten the rest."""
-    axis: dict[str, Any] = {"title": {"text": _plain(report.spec.metric.replace("_", " "))}}
-    seen = sorted(report.sign * value for value in drawn if value is not None and math.isfinite(value))
+    axis: dict[str, Any] = {"title": {"text": _plain(record.spec.metric.replace("_", " "))}}
+    seen = sorted(record.sign * value for value in drawn if value is not None and math.isfinite(value))
     if len(seen) < 10:
         return axis
     low, usual, high = seen[0], seen[len(seen) // 20], seen[-1]
     if high - low > 3 * (high - usual) > 0:
         margin = 0.05 * (high - usual)
-        ends = sorted([report.sign * (usual - margin), report.sign * (high + margin)])
+        ends = sorted([record.sign * (usual - margin), record.sign * (high + margin)])
         axis["range"] = ends
     return axis
 
 
-def _epoch_ticks(report: StudyRecord) -> dict[str, Any]:
-    most = report.spec.max_epochs
+def _epoch_ticks(record: StudyRecord) -> dict[str, Any]:
+    most = record.spec.max_epochs
     return {"dtick": 1, "range": [0.6, most + 0.4]} if 1 < most <= 20 else {}
 
 
@@ -327,8 +327,8 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(f"{value:.6g}")
 
 
-def caption(report: StudyRecord) -> str:
+def caption(record: StudyRecord) -> str:
     """Return how to read the parameters' drawings, and what they leave out."""
-    n = len(report.ranked)
+    n = len(record.ranked)
     drawn = f"{plural(min(n, MAX_POINTS), 'completed trial')} of {n:,} drawn"
     return f"{drawn}: the best one orange, published ones green; the dark line is the median of all."

@@ -78,23 +78,23 @@ def spread_of(trials: list[TrialRecord]) -> Spread | None:
     return Spread(len(values), mean(values), stdev(values), min(values), max(values))
 
 
-def repeats_of_best(report: StudyRecord) -> list[TrialRecord]:
+def repeats_of_best(record: StudyRecord) -> list[TrialRecord]:
     """Return the completed trials with the best one's parameters, one for each seed, the best included."""
-    best = report.best
+    best = record.best
     if best is None:
         return []
     settings = json.dumps(best.params, sort_keys=True)
-    same = [trial for trial in report.ranked if json.dumps(trial.params, sort_keys=True) == settings]
+    same = [trial for trial in record.ranked if json.dumps(trial.params, sort_keys=True) == settings]
     return list({trial.seed: trial for trial in reversed(same)}.values())[::-1]
 
 
-def published_trials(report: StudyRecord) -> list[TrialRecord]:
+def published_trials(record: StudyRecord) -> list[TrialRecord]:
     """Return the trials of `start_with`, the settings that the authors published, without those continued later."""
-    trials = [trial for trial in report.trials if trial.published is not None and trial.continued_by is None]
+    trials = [trial for trial in record.trials if trial.published is not None and trial.continued_by is None]
     return sorted(trials, key=lambda trial: trial.published or 0)
 
 
-def importances(report: StudyRecord) -> dict[str, float]:
+def importances(record: StudyRecord) -> dict[str, float]:
     """Return each searched parameter's share in reaching the best trials, largest first, by PED-ANOVA.
 
     Empty with fewer than MIN_TRIALS_FOR_IMPORTANCE completed trials, of which nothing can be said.
@@ -103,12 +103,12 @@ def importances(report: StudyRecord) -> dict[str, float]:
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
     from optuna.study import StudyDirection
 
-    ranked = report.ranked
-    domains = {name: parameter.domain for name, parameter in report.space.parameters.items()}
+    ranked = record.ranked
+    domains = {name: parameter.domain for name, parameter in record.space.parameters.items()}
     distributions = {name: found for name, domain in domains.items() if (found := _distribution(domain))}
     if len(ranked) < MIN_TRIALS_FOR_IMPORTANCE or not distributions:
         return {}
-    study = optuna.create_study(direction=StudyDirection[report.spec.direction.name])
+    study = optuna.create_study(direction=StudyDirection[record.spec.direction.name])
     for trial in ranked:
         # A plain function may have asked for another range in another trial.
         inside = {name for name in distributions if name in trial.params and trial.params[name] in domains[name]}
@@ -128,21 +128,21 @@ def _distribution(domain: Domain) -> BaseDistribution | None:
     return None
 
 
-def outcomes(report: StudyRecord) -> dict[tuple[str, str], int]:
+def outcomes(record: StudyRecord) -> dict[tuple[str, str], int]:
     """Return trials by state and reason, those continued by another included, the most frequent first."""
-    ends = Counter((trial.state, trial.reason or "") for trial in report.trials)
+    ends = Counter((trial.state, trial.reason or "") for trial in record.trials)
     return dict(ends.most_common())
 
 
-def hours(report: StudyRecord) -> Hours:
+def hours(record: StudyRecord) -> Hours:
     """Return where the time went."""
-    used = sum(trial.seconds or 0.0 for trial in report.trials)
-    failed = sum(trial.seconds or 0.0 for trial in report.trials if trial.state == State.FAIL)
+    used = sum(trial.seconds or 0.0 for trial in record.trials)
+    failed = sum(trial.seconds or 0.0 for trial in record.trials if trial.state == State.FAIL)
     saved = 0.0
-    for trial in report.trials:
+    for trial in record.trials:
         # The pace of a trial that another continues is not known: its epochs are those of both.
         if trial.state == State.PRUNED and trial.curve and trial.continues is None:
-            saved += epoch_seconds(trial) * max(report.spec.max_epochs - max(trial.curve), 0)
+            saved += epoch_seconds(trial) * max(record.spec.max_epochs - max(trial.curve), 0)
     return Hours(used / 3600, failed / 3600, saved / 3600)
 
 
@@ -151,11 +151,11 @@ def epoch_seconds(trial: TrialRecord) -> float:
     return (trial.seconds or 0.0) / len(trial.curve)
 
 
-def speeds(report: StudyRecord) -> list[Speed]:
+def speeds(record: StudyRecord) -> list[Speed]:
     """Return time, speed and memory by batch size, smallest first, and of all trials in the end."""
     timed = [
         trial
-        for trial in report.trials
+        for trial in record.trials
         if trial.curve and trial.state in (State.COMPLETE, State.PRUNED) and trial.continues is None
     ]
     sizes: dict[int, list[TrialRecord]] = {}
@@ -184,9 +184,9 @@ def _speed(size: int | None, trials: list[TrialRecord]) -> Speed:
     )
 
 
-def sweep(report: StudyRecord) -> list[SweepPoint]:
+def sweep(record: StudyRecord) -> list[SweepPoint]:
     """Return what each number of epochs would have given, from the curves alone."""
-    reported = [trial.curve for trial in report.trials if trial.continued_by is None]
+    reported = [trial.curve for trial in record.trials if trial.continued_by is None]
     known = [{epoch: value for epoch, value in curve.items() if not math.isnan(value)} for curve in reported]
     curves = [curve for curve in known if curve]
     if not curves:
@@ -198,7 +198,7 @@ def sweep(report: StudyRecord) -> list[SweepPoint]:
         for epoch, value in curve.items():
             values[row, place[epoch]] = value
     reached = np.sum(~np.isnan(values), axis=0)
-    best = np.fmax.accumulate(np.nanmax(report.sign * values, axis=0)) * report.sign
+    best = np.fmax.accumulate(np.nanmax(record.sign * values, axis=0)) * record.sign
     whole = values[~np.isnan(values[:, -1])]
     return [
         SweepPoint(epoch, int(reached[column]), float(best[column]), _middle(whole[:, column]))

@@ -82,14 +82,14 @@ class Interaction:
         return medians, counts
 
 
-def interactions(trials: Sequence[TrialRecord], report: StudyRecord, names: Sequence[str]) -> list[Interaction] | None:
+def interactions(trials: Sequence[TrialRecord], record: StudyRecord, names: Sequence[str]) -> list[Interaction] | None:
     """Return the pairs among these parameters, the largest share first; None when too few trials can tell.
 
     trials: completed ones, evenly drawn from many.
     """
     if len(trials) < MIN_TRIALS:
         return None
-    values = winsorised(np.array([trial.value for trial in trials], dtype=np.float64), report.sign)
+    values = winsorised(np.array([trial.value for trial in trials], dtype=np.float64), record.sign)
     levels = [own for name in names if len((own := levels_of(name, trials)).labels) > 1]
     if len(levels) < 2 or not np.ptp(values):
         return None

@@ -22,18 +22,18 @@ CODE = re.compile(r"`([^`]+)`")
 MARKDOWN = re.compile(r"([\\`*|]|(?<=\])\()")
 
 
-def render(report: StudyRecord, kind: str) -> str:
+def render(record: StudyRecord, kind: str) -> str:
     """Return the report in this format, one of FORMATS."""
-    return FORMATS[kind](document(report))
+    return FORMATS[kind](document(record))
 
 
-def files(report: StudyRecord) -> Iterator[tuple[str, str | bytes]]:
+def files(record: StudyRecord) -> Iterator[tuple[str, str | bytes]]:
     """Yield the report in every format and each of its figures as PNG, by file name."""
     from studies.report.png import pictures
 
-    page = document(report)
+    page = document(record)
     for kind, as_text in FORMATS.items():
-        yield f"{report.spec.name}.report.{kind}", as_text(page)
+        yield f"{record.spec.name}.report.{kind}", as_text(page)
     yield from pictures(page)
 
 

@@ -21,51 +21,51 @@ MAX_PAIRS = 10
 MAX_DRAWN = 4
 
 
-def parameters(report: StudyRecord, found: dict[str, float]) -> Section | None:
+def parameters(record: StudyRecord, found: dict[str, float]) -> Section | None:
     """Return each searched parameter against the metric, the most important first; None when nothing varies."""
-    varied = [name for name in report.parameters if varies(report, name)]
-    if not varied or not report.ranked:
+    varied = [name for name in record.parameters if varies(record, name)]
+    if not varied or not record.ranked:
         return None
     varied.sort(key=lambda name: -found.get(name, 0.0))
-    best = report.ranked[0]
-    top = report.ranked[: max(findings.N_TOP, len(report.ranked) // 10)]
+    best = record.ranked[0]
+    top = record.ranked[: max(findings.N_TOP, len(record.ranked) // 10)]
     rows = [
         (
             name,
             f"{found[name]:.1%}" if name in found else "-",
-            _tried(report, name),
+            _tried(record, name),
             _extent([trial.params[name] for trial in top if name in trial.params]),
             short(best.params[name]) if name in best.params else "-",
         )
         for name in varied
     ]
     header = ("parameter", "importance", "searched", f"in the best {len(top)}", "best")
-    drawn = [figures.parameter(report, name, found.get(name)) for name in varied]
+    drawn = [figures.parameter(record, name, found.get(name)) for name in varied]
     if found:
         drawn.insert(0, figures.importance(found))
         text = (
             "Importance is the share of each parameter in telling the best trials from the rest "
-            f"(PED-ANOVA, {plural(len(report.ranked), 'completed trial')})."
+            f"(PED-ANOVA, {plural(len(record.ranked), 'completed trial')})."
         )
-        if len(report.ranked) < 50:
+        if len(record.ranked) < 50:
             text += " With so few trials it is a hint, no more."
     else:
         text = (
-            f"Importances need {findings.MIN_TRIALS_FOR_IMPORTANCE} completed trials; there are {len(report.ranked)}."
+            f"Importances need {findings.MIN_TRIALS_FOR_IMPORTANCE} completed trials; there are {len(record.ranked)}."
         )
-    return Section("Parameters", [text], [Table(header, rows)], drawn, [figures.caption(report)])
+    return Section("Parameters", [text], [Table(header, rows)], drawn, [figures.caption(record)])
 
 
-def interplay(report: StudyRecord) -> Section | None:
+def interplay(record: StudyRecord) -> Section | None:
     """Return the pairs of parameters that interact, or why that cannot be told; None when fewer than two vary."""
-    names = [name for name in report.parameters if varies(report, name)]
-    if len(names) < 2 or not report.ranked:
+    names = [name for name in record.parameters if varies(record, name)]
+    if len(names) < 2 or not record.ranked:
         return None
-    trials = evenly(sorted(report.ranked, key=lambda trial: trial.number))
-    found = interactions(trials, report, names)
+    trials = evenly(sorted(record.ranked, key=lambda trial: trial.number))
+    found = interactions(trials, record, names)
     if found is None:
         text = (
-            f"Too few trials to tell which parameters interact: {len(report.ranked)} were completed, and it takes "
+            f"Too few trials to tell which parameters interact: {len(record.ranked)} were completed, and it takes "
             f"{MIN_TRIALS}, and more where many parameters vary."
         )
         return Section(INTERPLAY, [text])
@@ -87,7 +87,7 @@ def interplay(report: StudyRecord) -> Section | None:
         INTERPLAY,
         [text],
         [Table(("parameters", "variance beyond both alone", "established", "by chance"), rows)],
-        [figures.interaction(report, one, values) for one in established[:MAX_DRAWN]],
+        [figures.interaction(record, one, values) for one in established[:MAX_DRAWN]],
         [
             f"Functional ANOVA on {plural(len(trials), 'completed trial')}, each range cut into {N_LEVELS} levels; by "
             f"chance: the share of {N_SHUFFLES} shuffles in which any pair looks as strong. Established: below "
@@ -97,15 +97,15 @@ def interplay(report: StudyRecord) -> Section | None:
     )
 
 
-def varies(report: StudyRecord, name: str) -> bool:
+def varies(record: StudyRecord, name: str) -> bool:
     """Return whether trials differ in a parameter."""
-    return len({short(trial.params[name]) for trial in report.trials if name in trial.params}) > 1
+    return len({short(trial.params[name]) for trial in record.trials if name in trial.params}) > 1
 
 
-def _tried(report: StudyRecord, name: str) -> str:
-    if name in report.space.parameters:
-        return str(report.space.parameters[name].domain)
-    return _extent([trial.params[name] for trial in report.trials if name in trial.params])
+def _tried(record: StudyRecord, name: str) -> str:
+    if name in record.space.parameters:
+        return str(record.space.parameters[name].domain)
+    return _extent([trial.params[name] for trial in record.trials if name in trial.params])
 
 
 def _extent(values: Sequence[Any]) -> str:

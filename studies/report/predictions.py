@@ -19,9 +19,9 @@ MAX_PAIRS = 10
 MAX_GROUPS = 40
 
 
-def predictions(report: StudyRecord) -> Section | None:
+def predictions(record: StudyRecord) -> Section | None:
     """Return the evidence of the best trial; None when there is none."""
-    best = report.best
+    best = record.best
     evidence = best.evidence if best else None
     if best is None or not isinstance(evidence, dict):
         return None

@@ -19,27 +19,27 @@ MAX_SWEEP_ROWS = 12
 MAX_DETAIL = 160
 
 
-def learning_curves(report: StudyRecord) -> Section | None:
+def learning_curves(record: StudyRecord) -> Section | None:
     """Return every trial's curve; None when none was reported."""
-    if not any(trial.curve for trial in report.trials):
+    if not any(trial.curve for trial in record.trials):
         return None
-    counts = report.counts
+    counts = record.counts
     text = (
         f"{plural(counts['complete'], 'trial')} trained to the end, {counts['pruned']:,} were pruned and "
         f"{counts['failed']:,} failed."
     )
-    return Section("Learning curves", [text], figures=[figures.curves(report)])
+    return Section("Learning curves", [text], figures=[figures.curves(record)])
 
 
-def epochs(report: StudyRecord, verdicts: dict[int, Verdict]) -> Section | None:
+def epochs(record: StudyRecord, verdicts: dict[int, Verdict]) -> Section | None:
     """Return what each number of epochs would have given, and where overfitting begins."""
-    points = findings.sweep(report)
+    points = findings.sweep(record)
     if len(points) < 2:
         return None
     first = next(point for point in points if point.best == points[-1].best)
     texts = [f"The best value was reached at epoch {first.epoch} of {points[-1].epoch}."]
     typical = [point for point in points if point.typical is not None]
-    texts.append(_typical_course(report, [(point.epoch, point.typical or 0.0) for point in typical]))
+    texts.append(_typical_course(record, [(point.epoch, point.typical or 0.0) for point in typical]))
     over = sum(verdict.kind is VerdictKind.OVERFITS for verdict in verdicts.values())
     if over:
         texts.append(f"{plural(over, 'trial')} overfitted by the verdict of their curves.")
@@ -48,13 +48,13 @@ def epochs(report: StudyRecord, verdicts: dict[int, Verdict]) -> Section | None:
         for point in figures.spread_out(list(points), MAX_SWEEP_ROWS)
     ]
     table = Table(("epochs", "trials that reached it", "best so far", "median of those to the end"), rows)
-    return Section("Epochs", texts, [table], [figures.sweep(report, points)])
+    return Section("Epochs", texts, [table], [figures.sweep(record, points)])
 
 
-def _typical_course(report: StudyRecord, typical: Sequence[tuple[int, float]]) -> str:
+def _typical_course(record: StudyRecord, typical: Sequence[tuple[int, float]]) -> str:
     """Return what the median of the trials that ran to the end does after its best epoch."""
     (_, first), (last_epoch, last) = typical[0], typical[-1]
-    peak_epoch, peak = max(typical, key=lambda point: (report.sign * point[1], -point[0]))
+    peak_epoch, peak = max(typical, key=lambda point: (record.sign * point[1], -point[0]))
     if peak_epoch == last_epoch:
         return "The median of the trials that ran to the end was at its best in the last epoch: more may give more."
     course = f"The median of the trials that ran to the end is at its best in epoch {peak_epoch} ({number(peak)})"
@@ -63,9 +63,9 @@ def _typical_course(report: StudyRecord, typical: Sequence[tuple[int, float]]) -
     return f"{course} and ends at {number(last)}: overfitting begins there."
 
 
-def speed(report: StudyRecord) -> Section | None:
+def speed(record: StudyRecord) -> Section | None:
     """Return time, examples a second and memory, by batch size where that varies; None when no trial was timed."""
-    found = findings.speeds(report)
+    found = findings.speeds(record)
     if not found:
         return None
     rows = [
@@ -79,7 +79,7 @@ def speed(report: StudyRecord) -> Section | None:
         )
         for one in found
     ]
-    header = ("batch size", "trials", "an epoch", "examples/s", "peak memory", f"median {report.spec.metric}")
+    header = ("batch size", "trials", "an epoch", "examples/s", "peak memory", f"median {record.spec.metric}")
     note = (
         "Medians over epochs and trials. Other parameters differ between them, and trials of one machine share its "
         "cores. Memory is torch's on a GPU, else what the worker's process held."
@@ -87,19 +87,19 @@ def speed(report: StudyRecord) -> Section | None:
     return Section("Speed", [], [Table(header, rows)], figures.speed(found) if len(found) > 1 else [], [note])
 
 
-def outcomes(report: StudyRecord) -> Section:
+def outcomes(record: StudyRecord) -> Section:
     """Return trials by outcome and reason, and where the hours went."""
-    found = findings.outcomes(report)
-    spent = findings.hours(report)
+    found = findings.outcomes(record)
+    spent = findings.hours(record)
     rows = [(state, reason or "-", f"{n:,}") for (state, reason), n in found.items()]
     text = f"Trials trained for {_hours(spent.used)} in all"
     text += f", of which {_hours(spent.failed)} went to trials that failed." if spent.failed else "."
     if spent.saved:
         text += (
             f" Pruning saved about {_hours(spent.saved)}: what the pruned trials would have needed to "
-            f"{plural(report.spec.max_epochs, 'epoch')} at their own pace."
+            f"{plural(record.spec.max_epochs, 'epoch')} at their own pace."
         )
-    errors = Counter(trial.detail for trial in report.trials if trial.detail is not None)
+    errors = Counter(trial.detail for trial in record.trials if trial.detail is not None)
     tables = [Table(("outcome", "reason", "trials"), rows)]
     if errors:
         told = [(_cut(detail), f"{n:,}") for detail, n in errors.most_common(5)]

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from studies.record.study import StudyRecord, TrialRecord
 
 
-def best_settings(report: StudyRecord) -> Iterator[TrialRecord]:
+def best_settings(record: StudyRecord) -> Iterator[TrialRecord]:
     """Yield the completed trials with parameters that differ from each other, the best first."""
     seen: set[str] = set()
-    for trial in report.ranked:
+    for trial in record.ranked:
         settings = json.dumps(trial.params, sort_keys=True)
         if settings not in seen:
             seen.add(settings)

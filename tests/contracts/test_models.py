@@ -14,7 +14,7 @@ from objectives import PredictingObjective
 from studies.errors import DirectoryTaken
 from studies.model import FILES
 from studies.model.predict import Asked
-from studies.model.result import Request, Result
+from studies.model.result import Request, TrainingResult
 from studies.model.train import train
 from studies.model.winner import Winner
 from studies.run.checkpoint import serialised
@@ -140,7 +140,7 @@ class Winning:
 
         monkeypatch.setattr(kind, "test", test)
 
-    def train(self, overwrite: bool = False, **given: Any) -> Result:
+    def train(self, overwrite: bool = False, **given: Any) -> TrainingResult:
         request = Request(Winner.model_validate(self.content), **given)
         return train(request, self.settings, self.directory, "cpu", self.view, overwrite=overwrite)
 

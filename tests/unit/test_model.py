@@ -14,7 +14,7 @@ import yaml
 from studies.errors import DirectoryTaken, ModelRefused, ObjectiveRefused, WrongInput
 from studies.model import FILES, new_directory, open_model
 from studies.model.predict import Asked, lines
-from studies.model.result import Request, Result
+from studies.model.result import Request, TrainingResult
 from studies.model.train import train
 from studies.model.winner import Winner
 from studies.settings import Settings
@@ -115,7 +115,7 @@ def winner(**changes: Any) -> Winner:
     return Winner.model_validate(known | changes)
 
 
-def trained(directory: Path, overwrite: bool = False, *, of: Winner | None = None, **given: Any) -> Result:
+def trained(directory: Path, overwrite: bool = False, *, of: Winner | None = None, **given: Any) -> TrainingResult:
     settings = Settings(None, directory.parent / "home", directory.parent / "data")
     return train(Request(of or winner(), **given), settings, directory, "cpu", Silent(), overwrite=overwrite)
 

@@ -13,9 +13,9 @@ import pytest
 
 from studies.record.study import StudyRecord, TrialRecord
 from studies.report import findings
+from studies.report.every_trial import MAX_ROWS
 from studies.report.page import render
 from studies.report.sections import document
-from studies.report.trials import MAX_ROWS
 from studies.words import duration, exact, number
 
 from ..reports import HOSTILE, make_report, make_study, make_trial

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 MAX_ROWS = 500
 
 
-def diagnoses(report: StudyRecord, verdicts: dict[int, Verdict]) -> Section | None:
+def diagnoses(record: StudyRecord, verdicts: dict[int, Verdict]) -> Section | None:
     """Return how many trials had each verdict, with one trial's evidence and what to try."""
     if not verdicts:
         return None
     groups: dict[str, list[int]] = {}
-    for trial in report.trials:
+    for trial in record.trials:
         if trial.number in verdicts and trial.continued_by is None:
             verdict = verdicts[trial.number]
             groups.setdefault(verdict.kind or verdict.word, []).append(trial.number)
@@ -36,20 +36,20 @@ def diagnoses(report: StudyRecord, verdicts: dict[int, Verdict]) -> Section | No
     return Section("Diagnoses", [text], [Table(("verdict", "trials", "for example", "worth trying"), rows)])
 
 
-def trials(report: StudyRecord, verdicts: dict[int, Verdict]) -> Section | None:
+def trials(record: StudyRecord, verdicts: dict[int, Verdict]) -> Section | None:
     """Return all trials, best first; of very many, the first ones and how to get the rest."""
-    if not report.trials:
+    if not record.trials:
         return None
-    ranked = report.ranked
-    order = ranked + sorted((t for t in report.trials if t.state != State.COMPLETE or t.value is None), key=_after)
-    names = [name for name in report.parameters if varies(report, name)]
-    header = ("trial", "state", report.spec.metric, "epoch", "epochs", "time", "verdict", *names)
+    ranked = record.ranked
+    order = ranked + sorted((t for t in record.trials if t.state != State.COMPLETE or t.value is None), key=_after)
+    names = [name for name in record.parameters if varies(record, name)]
+    header = ("trial", "state", record.spec.metric, "epoch", "epochs", "time", "verdict", *names)
     rows = [_row(trial, verdicts.get(trial.number), names) for trial in order[:MAX_ROWS]]
     text = plural(len(order), "trial") + (", best first." if ranked else ".")
     if len(order) > MAX_ROWS:
         text = (
             f"The first {MAX_ROWS} of {len(order):,} trials, best first; "
-            f"`studies export {report.typed} --format csv` has all of them."
+            f"`studies export {record.typed} --format csv` has all of them."
         )
     return Section("All trials", [text], [Table(header, rows, frozenset([0] if ranked else []))])
 
@@ -72,25 +72,25 @@ def _row(trial: TrialRecord, verdict: Verdict | None, names: Sequence[str]) -> l
     ]
 
 
-def provenance(report: StudyRecord) -> Section:
+def provenance(record: StudyRecord) -> Section:
     """Return where the numbers come from."""
-    spec = report.spec
+    spec = record.spec
     rows = [
         ("objective", spec.objective),
-        ("data set", str(report.data.get("name") or spec.dataset or "-")),
-        ("sha256 of the data", str(report.data.get("sha256") or "-")),
-        *((f"data: {key}", short(value)) for key, value in (report.data.get("summary") or {}).items()),
+        ("data set", str(record.data.get("name") or spec.dataset or "-")),
+        ("sha256 of the data", str(record.data.get("sha256") or "-")),
+        *((f"data: {key}", short(value)) for key, value in (record.data.get("summary") or {}).items()),
         ("sampler", f"{spec.sampler.name}, seed {spec.sampler.seed}"),
         ("pruner", spec.pruner.name),
         ("trials asked for", str(spec.n_trials)),
         ("most epochs", str(spec.max_epochs)),
     ]
-    kept = [trial.provenance for trial in report.trials]
+    kept = [trial.provenance for trial in record.trials]
     for key in ("commit", "dirty", "studies", "torch", "optuna", "python", "device", "host"):
         seen = Counter(short(one[key]) for one in kept if one.get(key) is not None)
         if seen:
             rows.append((key, _all_of(seen)))
-    times = [time for trial in report.trials for time in (trial.started, trial.ended) if time is not None]
+    times = [time for trial in record.trials for time in (trial.started, trial.ended) if time is not None]
     if times:
         rows.append(("from, to", f"{min(times):%Y-%m-%d %H:%M}, {max(times):%Y-%m-%d %H:%M}"))
     return Section("Provenance", [], [Table(("", ""), rows)])

@@ -15,49 +15,49 @@ if TYPE_CHECKING:
     from studies.record.verdicts import Verdict
 
 
-def answer(report: StudyRecord, verdicts: dict[int, Verdict]) -> Section:
+def answer(record: StudyRecord, verdicts: dict[int, Verdict]) -> Section:
     """Return the answer in one sentence, how sure it is, and the best parameters."""
-    best = report.best
+    best = record.best
     if best is None:
-        counts = ", ".join(f"{n} {state}" for state, n in report.counts.items())
+        counts = ", ".join(f"{n} {state}" for state, n in record.counts.items())
         return Section("Answer", [f"No trial was completed ({counts}), so there is no answer yet."])
-    texts = [_sentence(report, best), _certainty(report)]
-    constant = baseline(best, report.spec.metric, n_classes_of(report.data))
+    texts = [_sentence(record, best), _certainty(record)]
+    constant = baseline(best, record.spec.metric, n_classes_of(record.data))
     if constant is not None:
         texts.append(f"A trivial answer scores {number(constant)}.")
     verdict = verdicts.get(best.number)
     if verdict is not None and verdict.evidence:
         advice = f" Worth trying: {verdict.advice}." if verdict.advice else ""
         texts.append(f"The best trial's own verdict: {verdict.word} ({verdict.evidence}).{advice}")
-    best = report.chosen or best
+    best = record.chosen or best
     facts = [(name, exact(value)) for name, value in best.params.items()]
-    exactly = [(report.spec.metric, exact(best.value)), ("trial", str(best.number)), ("epoch", exact(best.epoch))]
+    exactly = [(record.spec.metric, exact(best.value)), ("trial", str(best.number)), ("epoch", exact(best.epoch))]
     return Section(
         "Answer",
         texts,
         [Table(("best trial", ""), exactly), Table(("parameter", "best value"), facts)],
-        [figures.values(report)],
-        [f"`studies export {report.typed} -o best.yaml` writes these parameters."],
+        [figures.values(record)],
+        [f"`studies export {record.typed} -o best.yaml` writes these parameters."],
     )
 
 
-def _sentence(report: StudyRecord, best: TrialRecord) -> str:
+def _sentence(record: StudyRecord, best: TrialRecord) -> str:
     epoch = f", epoch {best.epoch}" if best.epoch is not None else ""
-    sentence = f"The best {report.spec.metric} is {number(best.value)} (trial {best.number}{epoch})"
-    top = findings.spread_of(report.ranked[: findings.N_TOP])
+    sentence = f"The best {record.spec.metric} is {number(best.value)} (trial {best.number}{epoch})"
+    top = findings.spread_of(record.ranked[: findings.N_TOP])
     if top is None:
         return f"{sentence}; it is the only completed trial."
     return (
-        f"{sentence}; the best {top.n} of {plural(len(report.ranked), 'completed trial')} lie between "
+        f"{sentence}; the best {top.n} of {plural(len(record.ranked), 'completed trial')} lie between "
         f"{number(top.low)} and {number(top.high)} (standard deviation {number(top.sd)})."
     )
 
 
-def _certainty(report: StudyRecord) -> str:
-    repeats = findings.repeats_of_best(report)
+def _certainty(record: StudyRecord) -> str:
+    repeats = findings.repeats_of_best(record)
     spread = findings.spread_of(repeats)
-    if report.confirmed is not None:
-        return confirmed.sentences(report)[0]
+    if record.confirmed is not None:
+        return confirmed.sentences(record)[0]
     if spread is None:
         return (
             "This is one seed, the best of many, and so flattered by luck: the order among the best trials is not "
@@ -69,33 +69,33 @@ def _certainty(report: StudyRecord) -> str:
     )
 
 
-def theirs_against_ours(report: StudyRecord) -> Section | None:
+def theirs_against_ours(record: StudyRecord) -> Section | None:
     """Return the published settings beside the best that the search found; None when there are no published ones."""
-    published = findings.published_trials(report)
+    published = findings.published_trials(record)
     if not published:
         return None
-    ours = next((trial for trial in report.ranked if trial.published is None), None)
-    theirs = next((trial for trial in report.ranked if trial.published is not None), None)
+    ours = next((trial for trial in record.ranked if trial.published is None), None)
+    theirs = next((trial for trial in record.ranked if trial.published is not None), None)
     columns = [*([ours] if ours else []), *published[:6]]
     names = ["ours" if trial is ours else f"published {trial.published}" for trial in columns]
     rows: list[list[str]] = [
-        [report.spec.metric, *(_value_or_state(trial) for trial in columns)],
+        [record.spec.metric, *(_value_or_state(trial) for trial in columns)],
         ["trial", *(str(trial.number) for trial in columns)],
         ["epoch", *(exact(trial.epoch) for trial in columns)],
         ["time", *(duration(trial.seconds) for trial in columns)],
     ]
-    for name in report.parameters:
+    for name in record.parameters:
         cells = [short(trial.params[name]) if name in trial.params else "-" for trial in columns]
         rows.append([name, *cells])
     text = "No published setting was completed here yet."
     if ours is not None and theirs is not None:
-        text = _comparison(report, ours, theirs)
+        text = _comparison(record, ours, theirs)
     return Section("Theirs against ours", [text], [Table(("", *names), rows)])
 
 
-def _comparison(report: StudyRecord, ours: TrialRecord, theirs: TrialRecord) -> str:
+def _comparison(record: StudyRecord, ours: TrialRecord, theirs: TrialRecord) -> str:
     """Return by how much the search beat the published settings, and whether that is more than luck may give."""
-    gain = report.sign * ((ours.value or 0.0) - (theirs.value or 0.0))
+    gain = record.sign * ((ours.value or 0.0) - (theirs.value or 0.0))
     if gain == 0:
         return f"The search found nothing better than the authors' published settings ({number(theirs.value)})."
     text = (
@@ -103,7 +103,7 @@ def _comparison(report: StudyRecord, ours: TrialRecord, theirs: TrialRecord) -> 
         f"the best of the authors' published settings, trained here in the same way ({number(theirs.value)}, "
         f"trial {theirs.number})."
     )
-    top = findings.spread_of(report.ranked[: findings.N_TOP])
+    top = findings.spread_of(record.ranked[: findings.N_TOP])
     if top is not None and top.n == findings.N_TOP and abs(gain) <= top.high - top.low:
         text += f" That is no more than the best {top.n} trials differ among themselves: call it a draw."
     return text
