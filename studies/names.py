@@ -1,4 +1,4 @@
-"""Names in the storage: of studies, of every attribute that is kept, of states, directions and failures.
+"""Every name in the storage: of studies, attributes, states, directions, and reasons to fail.
 
 A study's versions are `NAME`, `NAME@2`, `NAME@3`; the confirmation of one is `NAME-confirm`, `NAME@2-confirm`. What a
 person types means the newest version, and `NAME@1` the first.
@@ -12,8 +12,8 @@ from enum import StrEnum
 
 # Attributes of a study.
 SPEC, DECLARED, DATA = "spec", "declared_space", "data"
-UID = "uid"  # tells it from every other study of its name, in other storages too
-CONFIRMS = "confirms"  # of a confirmation: the study, its published trial if any, and the fresh seeds
+UID = "uid"  # differs from that of every other study of its name, in other storages too
+CONFIRMS = "confirms"  # only of a confirmation: the study, its published trial if any, and the fresh seeds
 WARM_START = "warm_start"  # other studies' trials that the sampler knows: a list of {study, trials}
 GALLERY = "gallery"  # what was last put into the dashboard
 
@@ -25,7 +25,7 @@ CONTENDER = "contender"  # in a confirmation: the number of the trial whose para
 EPOCH = "epoch"  # the epoch of its value, from 1
 METRICS = "metrics"  # all metrics of that epoch
 HISTORY = "history"  # all metrics of every epoch: a list
-EVIDENCE = "evidence"  # what the training says of its predictions in that epoch
+EVIDENCE = "evidence"  # what the training says about its predictions in that epoch
 SECONDS = "seconds"  # how long it trained
 PEAK_MEMORY_MIB = "peak_memory_mib"
 PROVENANCE = "provenance"  # commit, versions, device, host, and the hash of the data

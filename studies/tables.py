@@ -138,7 +138,7 @@ def best(record: StudyRecord) -> str:
     counts = record.states
     found = record.chosen
     if found is None:
-        return f"{record.spec.name}: no trial was completed ({counts}); `studies report {record.typed}` tells why."
+        return f"{record.spec.name}: no trial was completed ({counts}); `studies report {record.typed}` says why."
     rows = [(f"  {name}", shown(value)) for name, value in found.params.items()]
     epoch = f", epoch {found.epoch}" if found.epoch else ""
     fresh = record.confirmed

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def render(record: StudyRecord) -> str:
-    """Return the trials, with every number in full: it reads back as the same one."""
+    """Return the trials. Every number is written in full, so it reads back as the same number."""
     from studies.record.frames import trials_frame
 
     return str(trials_frame(record).to_csv(index=False, lineterminator="\n"))

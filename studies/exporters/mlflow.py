@@ -1,7 +1,7 @@
 """The study in an MLflow tracking server: a parent run for the study, and a child run for each trial that has ended.
 
-Logged again, a study adds what is new and writes nothing twice: a run is found by its tags, one that was cut off in the
-middle is written to its end, and a metric carries the time at which it was measured. Needs the extra `[mlflow]`.
+Logging a study again adds what is new and writes nothing twice. A run is found by its tags, a run that was interrupted
+is completed, and a metric carries the time at which it was measured. Needs the extra `[mlflow]`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 STATUS = {State.COMPLETE: "FINISHED", State.PRUNED: "KILLED", State.FAIL: "FAILED"}  # MLflow's words; the tag has ours
 STUDY, TRIAL, PARENT = "studies.study", "studies.trial", "mlflow.parentRunId"
-MOST_METRICS, MOST_PARAMS = 1000, 100  # that one request takes: MLflow's REST API, "Request Limits"
-# An export talks to the server it was given alone, says within seconds when there is none, and prints no line a trial.
+MOST_METRICS, MOST_PARAMS = 1000, 100  # in one request: MLflow's REST API, "Request Limits"
+# An export talks only to the given server, fails within seconds when there is none, and prints no line per trial.
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
@@ -98,16 +98,16 @@ def _runs(client: MlflowClient, experiment: str) -> Iterator[Run]:
 
 
 def _is_whole(run: Run | None) -> bool:
-    """Tell whether a trial was logged to its end: its status comes last."""
+    """Return whether a trial was logged completely: its status is written last."""
     return run is not None and run.info.status != "RUNNING"
 
 
 def _write_trial(client: MlflowClient, run: str, trial: TrialRecord, metric: str) -> None:
     from mlflow.entities import Param, RunTag
 
-    told = {"reason": trial.reason, "detail": trial.detail}
-    told |= {f"provenance.{key}": value for key, value in trial.provenance.items()}
-    tags = [RunTag(_name(f"studies.{key}"), _text(value)) for key, value in told.items() if value is not None]
+    facts = {"reason": trial.reason, "detail": trial.detail}
+    facts |= {f"provenance.{key}": value for key, value in trial.provenance.items()}
+    tags = [RunTag(_name(f"studies.{key}"), _text(value)) for key, value in facts.items() if value is not None]
     params = trial.params | {"seed": trial.seed}
     client.log_batch(run, tags=tags)
     for some in _cut([Param(_name(name), _text(value)) for name, value in params.items()], MOST_PARAMS):
@@ -120,17 +120,17 @@ def _write_trial(client: MlflowClient, run: str, trial: TrialRecord, metric: str
 def _write_best(client: MlflowClient, parent: str, best: TrialRecord, metric: str) -> None:
     from mlflow.entities import Metric, RunTag
 
-    told = {"trial": best.number, "epoch": best.epoch} | {
+    facts = {"trial": best.number, "epoch": best.epoch} | {
         f"params.{name}": value for name, value in best.params.items()
     }
     value = Metric(_name(metric), float(best.value or 0.0), _ms(best.ended) or 0, best.number)
     client.log_batch(
-        parent, metrics=[value], tags=[RunTag(_name(f"best.{key}"), _text(value)) for key, value in told.items()]
+        parent, metrics=[value], tags=[RunTag(_name(f"best.{key}"), _text(value)) for key, value in facts.items()]
     )
 
 
 def _metrics(trial: TrialRecord, metric: str) -> Iterator[Metric]:
-    """Yield every metric of every epoch. The storage has no time of an epoch: they are spread over the trial's."""
+    """Yield every metric of every epoch. The storage has no times of epochs: they are spread over the trial's."""
     from mlflow.entities import Metric
 
     epochs = trial.epochs(metric)

@@ -1,4 +1,4 @@
-"""The trial to use as YAML: plain scalars and lists, in the order in which a person reads them."""
+"""The best parameters as YAML: plain scalars and lists, in the order in which a person reads them."""
 
 from __future__ import annotations
 

@@ -3,7 +3,9 @@
 study       the whole study as plain dataclasses: `StudyRecord`, and a `TrialRecord` for each trial
 reading     `read` makes them from the storage, with every verdict up to date
 progress    how it stands right now, in a few statements whatever its size
-diagnose    what a trial's curve and predictions say of it; `verdicts` is what a verdict is, and how it is kept
-classes     a classifier's evidence; `floor` is below which loss a bounded output cannot fall
+diagnose    gives each trial its verdict, from its curve and predictions
+verdicts    the kinds of verdicts, how one is stored, and how many trials have each
+classes     a classifier's evidence
+floor       the lowest loss that a bounded output can reach
 frames      trials and epochs as pandas frames
 """

@@ -13,7 +13,7 @@ N_LISTED = 20
 
 @dataclass(frozen=True)
 class Recall:
-    """One class. recall: None where no row is of it. precision: None where it was never answered, or is not known."""
+    """One class. recall: None where it has no rows. precision: None where it was never answered, or is unknown."""
 
     name: str
     n_rows: int
@@ -36,9 +36,9 @@ class Answer:
 class Classes:
     """What a classifier answered to n_rows rows of n classes.
 
-    recalls: of every class in their order; of many classes, the worst ones. others: the mean recall of all classes but
+    recalls: of every class in order; with many classes, only the worst. others: the mean recall of all classes but
     the one that is answered most. confused: the most frequent mistakes as true class, answer, how often. matrix: rows
-    are true classes; None of many.
+    are true classes; None with many classes.
     """
 
     n: int
@@ -56,7 +56,7 @@ class Classes:
 
 
 def read_classes(evidence: Any) -> Classes | None:
-    """Return what the evidence says of classes; None when it says nothing, or not in the contract's form."""
+    """Return what the evidence says about classes; None when it says nothing, or has an unknown form."""
     try:
         if "confusion" in evidence:
             return _dense(evidence["classes"], evidence["confusion"], evidence.get("pr_auc"))

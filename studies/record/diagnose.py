@@ -1,9 +1,9 @@
-"""What a trial's curve and predictions say of it: a verdict, the evidence, and what to try.
+"""Gives each trial a verdict from its curve and predictions, with the evidence and what to try.
 
 `verdicts.VerdictKind` lists the verdicts; the first that holds, in the order of `_verdict`, is the trial's. Thresholds
 are shares of what this study's trials typically gain in training, so that they mean the same for accuracies and for
-losses. A trial that has just ended is judged by itself (`first_verdict`); beside all others it may look different
-(`diagnose`).
+losses. A trial that has just ended is judged by itself (`first_verdict`). Compared with all others it may get another
+verdict (`diagnose`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ONE_CLASS = 0.98  # the share of one answer, while the other classes are recalle
 OTHERS = 0.05
 NEAR_FLOOR = 0.15  # of the way from a floor up to the loss of a guess
 FLAT = 0.05  # of that way is all that the loss still falls in the second half of the epochs
-STILL = 0.002  # a training loss whose last two thirds move by less than this share of it does not move
+STILL = 0.002  # a training loss that moves by less than this share of it in its last two thirds stands still
 MIN_STILL_EPOCHS = 5
 RESHAPED = re.compile("(pos|positive|class)_weight|smoothing|mixup|focal")  # parameters
 NO_WEIGHT: tuple[Any, ...] = (0, 1, None, "none")  # their values that leave the loss as it is
@@ -71,7 +71,7 @@ def diagnose(record: StudyRecord) -> dict[int, Verdict]:
 
 
 def first_verdict(trial: TrialRecord, spec: StudySpec, data: dict[str, Any]) -> Verdict:
-    """Return the verdict of a trial that has ended from what it shows by itself. data: see StudyRecord."""
+    """Return the verdict of a trial that has ended, judged without the others. data: see StudyRecord."""
     return _verdict(trial, _study(spec, data, [trial], None))
 
 
@@ -105,7 +105,7 @@ def baseline(trial: TrialRecord, metric: str, n_classes: int | None) -> float | 
 
 
 def n_classes_of(data: dict[str, Any]) -> int | None:
-    """Return how many classes the data set says that it has; None of one, or without any."""
+    """Return how many classes the data set says it has; None where it says nothing, or one."""
     n = (data.get("summary") or {}).get("classes")
     return n if isinstance(n, int) and n > 1 else None
 
@@ -163,7 +163,7 @@ def _one_class(classes: Classes | None) -> Verdict | None:
 
 
 def _at_a_floor(trial: TrialRecord, study: _Study, losses: dict[int, float], classes: Classes | None) -> Verdict | None:
-    """Return the verdict of a net that stays at a floor, and is right too often for one that is really unsure."""
+    """Return the verdict of a net that stays at a floor although it is right more often than its loss allows."""
     n_classes = classes.n if classes else study.n_classes
     if n_classes is None or len(losses) < MIN_EPOCHS:
         return None
@@ -207,7 +207,7 @@ def _is_reshaped(trial: TrialRecord) -> bool:
 
 
 def _rightness(trial: TrialRecord, classes: Classes | None) -> float | None:
-    """Return the share of right answers; of two classes at most the mean recall, which a constant answer cannot buy."""
+    """Return the share of right answers. With two classes it is capped at the mean recall: a constant answer has .5."""
     accuracy = _accuracy(trial, classes)
     if accuracy is None or classes is None or classes.n > 2:
         return accuracy

@@ -1,19 +1,19 @@
-"""Below which loss a net cannot fall whose outputs are bounded, and how many right answers a loss allows.
+"""The lowest loss that a net with bounded outputs can reach, and how many right answers a loss allows.
 
 Cross entropy takes logits. Where a sigmoid or softmax stands before it, the numbers y that it takes as logits lie
 between 0 and 1, and the loss of a row of class t among K, ln(sum_j exp(y_j)) - y_t, is least at y_t = 1 and all others
-0. There it is ln(e + K - 1) - 1 = ln(1 + (K - 1) / e): 1.46 of 10 classes, 5.45 of 632. With a tanh, whose outputs are
-2 apart at most, it is ln(1 + (K - 1) / e^2). No training gets below, however right the answers are.
+0. There it is ln(e + K - 1) - 1 = ln(1 + (K - 1) / e): 1.46 for 10 classes, 5.45 for 632. With a tanh, whose outputs
+are at most 2 apart, it is ln(1 + (K - 1) / e^2). No training gets below it, however right the answers are.
 
 One output y for two classes, as binary cross entropy with logits takes it, costs ln(1 + exp(-y)) where the row is of
 class 1 and ln(1 + exp(y)) where it is not. Behind a sigmoid the first is least at y = 1 and the second at y = 0: where
 a share p of the rows is of class 1, the floor is p ln(1 + 1 / e) + (1 - p) ln 2, 0.50 of balanced classes and 0.66 of
 one positive in ten. A tanh is at 1 and at -1 for them: ln(1 + 1 / e) for both, as with two outputs behind a sigmoid.
 
-A loss alone does not prove it: a net that is really unsure has the same one. Its answers do. A classifier that is as
-sure as it is right, of log loss L, errs on at least a share e of the rows with h(e) + e ln(K - 1) = L, where
-h(e) = -e ln e - (1 - e) ln(1 - e) (Fano's inequality: Cover and Thomas, "Elements of Information Theory", 2.10). One
-that stays at the floor and is right more often than that cannot say how sure it is.
+The loss by itself does not prove it, because a net that is really unsure has the same loss. The answers do. A
+classifier that is as sure as it is right, with log loss L, errs on at least a share e of the rows with
+h(e) + e ln(K - 1) = L, where h(e) = -e ln e - (1 - e) ln(1 - e) (Fano's inequality: Cover and Thomas, "Elements of
+Information Theory", 2.10). One that stays at the floor and is right more often than that cannot say how sure it is.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ BINARY_SLACK = 0.15  # of the way from the floor up to the guess
 
 @dataclass(frozen=True)
 class Floor:
-    """Below what a loss cannot fall. guess: of the best constant answer. slack: how far below may be seen yet.
+    """The lowest value of a loss. guess: the loss of the best constant answer. slack: how far below it still counts.
 
-    cause, formula, of: in words, such as "a tanh before the cross entropy"; of what rows. output: what to take out.
+    cause, formula, of: in words, such as "a tanh before the cross entropy"; for which rows. output: what to remove.
     """
 
     value: float

@@ -1,4 +1,4 @@
-"""The trials as a pandas frame: one row a trial, its parameters as columns."""
+"""Trials and epochs as pandas frames: one row for each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PROVENANCE = ("commit", "dirty", "studies", "torch", "device", "host")
 def trials_frame(record: StudyRecord) -> pd.DataFrame:
     """Return every trial, with a column `params_NAME` for every parameter and `metrics_NAME` for every metric.
 
-    A column of lists, or of several kinds of values, holds text, as the storage does: a list as JSON.
+    A column of lists, or of several kinds of values, holds text: a list is written as JSON, as in the storage.
     """
     trials = record.trials
     verdicts = [trial.verdict for trial in trials]
@@ -71,7 +71,7 @@ def curves_frame(record: StudyRecord) -> pd.DataFrame:
 
 
 def _frame(columns: dict[str, list[Any]]) -> pd.DataFrame:
-    # convert_dtypes: whole numbers stay whole beside missing ones.
+    # convert_dtypes: a column of whole numbers stays one where some are missing.
     return pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns.items()}).convert_dtypes()
 
 

@@ -12,10 +12,10 @@ from studies.storage.ledger import Ledger, Worker
 
 @dataclass(frozen=True)
 class Progress:
-    """A study at one moment. states: trials by Optuna's state, and FAIL split by reason. epochs: reported so far.
+    """A study at one moment. states: trials by Optuna's state, FAIL split by reason. epochs: reported so far.
 
-    best: None of a confirmation, too, of which one seed's value says nothing. verdicts: trials by verdict, where
-    somebody asked for them.
+    best: None for a confirmation, too, where the value of one seed says nothing. verdicts: trials by kind of verdict,
+    only for `status`.
     """
 
     name: str

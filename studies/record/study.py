@@ -52,12 +52,12 @@ class TrialRecord:
 
     @property
     def seed(self) -> int | None:
-        """What everything random in it drew from; None of one that has not begun."""
+        """What everything random in it drew from; None before it begins."""
         return self.attributes.get(SEED)
 
     @property
     def seconds(self) -> float | None:
-        """How long it trained; of one whose worker died, how long until that was noticed."""
+        """How long it trained. Where its worker died: how long until that was noticed."""
         if SECONDS in self.attributes:
             return float(self.attributes[SECONDS])
         return (self.ended - self.started).total_seconds() if self.started and self.ended else None
@@ -74,7 +74,7 @@ class TrialRecord:
 
     @property
     def history(self) -> list[dict[str, float]]:
-        """All metrics of every epoch, the first one first; empty of a trial that did not end by itself."""
+        """All metrics of every epoch, from the first; empty for a lost trial, a crash, or a plain function."""
         return self.attributes.get(HISTORY) or []
 
     @property
@@ -84,7 +84,7 @@ class TrialRecord:
 
     @property
     def evidence(self) -> Any:
-        """What the training said of its predictions in that epoch, plain JSON in a form of its own; None without."""
+        """What the training said about its predictions in that epoch, as plain JSON; None where it said nothing."""
         return self.attributes.get(EVIDENCE)
 
     @property
@@ -95,7 +95,7 @@ class TrialRecord:
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """Commit, versions, device, host and the hash of the data; empty of one whose worker died."""
+        """Commit, versions, device, host and the hash of the data; empty where its worker died."""
         return self.attributes.get(PROVENANCE) or {}
 
     @property
@@ -105,11 +105,11 @@ class TrialRecord:
 
     @property
     def verdict(self) -> Verdict | None:
-        """What its curve and predictions say of it, as stored; None of one that has not ended."""
+        """The verdict that is stored with it; None before it ends."""
         return stored_verdict(self.attributes)
 
     def epochs(self, metric: str) -> dict[int, dict[str, float]]:
-        """Return every epoch with all its metrics; of a trial without `history`, with the study's metric alone."""
+        """Return every epoch with all its metrics; without `history`, with the study's metric only."""
         history = dict(enumerate(self.history, start=1))
         found = {epoch: {metric: value} for epoch, value in self.curve.items()}
         return {epoch: found.get(epoch, {}) | history.get(epoch, {}) for epoch in sorted({*found, *history})}
@@ -119,7 +119,7 @@ class TrialRecord:
 class StudyRecord:
     """A study as it stands in the storage. data: name, sha256 and summary of its data set.
 
-    space: what is searched; of a plain function, what its trials suggested. confirmation: the best few under fresh
+    space: what is searched; for a plain function, what its trials suggested. confirmation: the best few under fresh
     seeds, as far as `studies confirm` has come. has_newer: whether there is a newer version of it.
     """
 
@@ -184,7 +184,7 @@ class StudyRecord:
 
     @property
     def states(self) -> str:
-        """The same as words."""
+        """The same in words, such as '5 complete, 11 pruned, 0 failed'."""
         return ", ".join(f"{n} {state}" for state, n in self.counts.items())
 
 

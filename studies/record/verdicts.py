@@ -1,4 +1,4 @@
-"""What a verdict is, how it is kept beside its trial, and how many trials have each. `diagnose` gives them."""
+"""The kinds of verdicts, how one is stored with its trial, and how many trials have each. `diagnose` gives them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 class VerdictKind(StrEnum):
     """The kinds of verdicts. The text is the word that is stored and shown, with `k` for an epoch."""
 
-    OK = "ok"  # nothing speaks against the settings
+    OK = "ok"  # nothing is wrong with the settings
     DIVERGED = "diverged"  # the metric or the training loss left the range of numbers, or grew
     ONE_CLASS = "answers one class"  # nearly all of a classifier's answers are the same
-    # The training loss stays where an output that is bounded keeps it (`floor`), or at any other value far above the
-    # best trial's. Of two classes, whose losses are often weighted, the first only where the validation loss and every
-    # other trial agree.
+    # The training loss stays where a bounded output keeps it (`floor`), or at any other value far above the best
+    # trial's. With two classes, whose losses are often weighted, the first holds only where the validation loss and
+    # every other trial agree.
     LOSS_FLOOR = "stuck at a loss floor"
     BASELINE = "no better than the baseline"  # it learned nothing that a constant answer does not know
     OVERFITS = "overfits after epoch k"  # the validation metric fell while the training loss still went down

@@ -37,7 +37,7 @@ def diagnoses(record: StudyRecord, verdicts: dict[int, Verdict]) -> Section | No
 
 
 def trials(record: StudyRecord, verdicts: dict[int, Verdict]) -> Section | None:
-    """Return all trials, best first; of very many, the first ones and how to get the rest."""
+    """Return all trials, best first; where there are very many, the first ones and how to get the rest."""
     if not record.trials:
         return None
     ranked = record.ranked

@@ -71,7 +71,7 @@ class SweepPoint:
 
 
 def spread_of(trials: list[TrialRecord]) -> Spread | None:
-    """Return the spread of their values; None of fewer than two."""
+    """Return the spread of their values; None for fewer than two."""
     values = [trial.value for trial in trials if trial.value is not None]
     if len(values) < 2:
         return None
@@ -97,7 +97,7 @@ def published_trials(record: StudyRecord) -> list[TrialRecord]:
 def importances(record: StudyRecord) -> dict[str, float]:
     """Return each searched parameter's share in reaching the best trials, largest first, by PED-ANOVA.
 
-    Empty with fewer than MIN_TRIALS_FOR_IMPORTANCE completed trials, of which nothing can be said.
+    Empty with fewer than MIN_TRIALS_FOR_IMPORTANCE completed trials, which are too few to tell.
     """
     import optuna
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
