@@ -12,6 +12,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+# By their folders' names too: a virtual environment may take libraries from another one.
+PACKAGES = {"site-packages", "dist-packages"}
 LIBRARIES = (
     *(str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
     str(Path(__file__).resolve().parents[1]),
@@ -32,8 +34,9 @@ class Source:
     def is_own(self, file: str) -> bool:
         """Whether a file is the user's."""
         if file not in self._known:
-            path = str(Path(file).resolve())
-            library = file.startswith("<") or path.startswith(LIBRARIES)
+            resolved = Path(file).resolve()
+            path = str(resolved)
+            library = file.startswith("<") or path.startswith(LIBRARIES) or not PACKAGES.isdisjoint(resolved.parts)
             self._known[file] = path.startswith(self._own) or not library if self._own else not library
         return self._known[file]
 

@@ -204,3 +204,9 @@ def test_a_result_reads_the_same_for_people_and_machines() -> None:
     ]
     assert result.as_data()["sound"] is False
     assert math.isclose(result.as_data()["seconds"], 3.2)
+
+
+def test_libraries_of_another_environment_are_not_the_users_code() -> None:
+    source = Source("tests.check.mistakes")
+    assert source.is_own("/elsewhere/train.py")
+    assert not source.is_own("/elsewhere/lib/python3.11/site-packages/torch/nn/functional.py")
