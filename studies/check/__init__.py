@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from studies.check.findings import Fact, Finding, NotChecked, Result
+from studies.check.findings import Fact, Finding, NotChecked, Progress, Result, Stage
 from studies.check.isolate import SHARE_OF_MEMORY, death, free_bytes, innermost, where_now
 from studies.check.source import Source
 from studies.errors import StudiesError
@@ -84,23 +84,25 @@ def _listen(
     seconds: float,
 ) -> None:
     """Put what the process says into the result, until it has said everything or cannot go on."""
-    stage, heard_at = "importing the objective", time.monotonic()
+    now, heard_at = Progress(Stage.IMPORTING, Stage.IMPORTING, 0.0), time.monotonic()
     limit, silence_s = free_bytes() * SHARE_OF_MEMORY, max(SILENCE_S, seconds)
     while True:
         if not receiver.poll(POLL_S):
             if time.monotonic() - heard_at > silence_s:
                 where = where_now(process.pid, log, Source())
-                return result.add(_broken(stage, f"did not end within {silence_s:.0f} s", where))
+                return result.add(_broken(now.what, f"did not end within {silence_s:.0f} s", where))
             if _resident(process.pid) > limit:
                 where = where_now(process.pid, log, Source())
                 how = f"took more than {limit / 2**30:.1f} GiB of memory, and was ended"
-                return result.add(_broken(stage, how, where))
+                return result.add(_broken(now.what, how, where))
             continue
         try:
             kind, content = receiver.recv()
         except EOFError:
             process.join()
-            return result.add(_broken(stage, f"ended its process: {death(process.exitcode)}", innermost(log, Source())))
+            return result.add(
+                _broken(now.what, f"ended its process: {death(process.exitcode)}", innermost(log, Source()))
+            )
         heard_at = time.monotonic()
         if kind == "error":
             error: StudiesError = content
@@ -112,9 +114,9 @@ def _listen(
         elif kind == "done":
             return None
         else:
-            stage = content[0]
-            silence_s = max(SILENCE_S, seconds) + (seconds if stage.startswith("checking") else 0)
-            progress(*content)
+            now = content
+            silence_s = max(SILENCE_S, seconds) + (seconds if now.stage is Stage.CHECKING else 0)
+            progress(now.what, now.fraction)
 
 
 def _broken(stage: str, how: str, where: str | None) -> Finding:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from typing import Any, Literal
 
 
@@ -38,6 +39,23 @@ class Fact:
 
     name: str
     text: str
+
+
+class Stage(StrEnum):
+    """What a check is doing."""
+
+    IMPORTING = "importing the objective"
+    PREPARING = "preparing the data"
+    CHECKING = "checking"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What is being done, in words, and which share of its stage is done (0 to 1)."""
+
+    stage: Stage
+    what: str
+    fraction: float
 
 
 Told = Finding | NotChecked | Fact

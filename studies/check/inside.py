@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studies.check.checks import CHECKS
-from studies.check.findings import Finding, NotChecked, Told
+from studies.check.findings import Finding, NotChecked, Progress, Stage, Told
 from studies.check.isolate import Failure, failure_of
 from studies.check.source import Source
 from studies.check.subject import Subject
@@ -58,25 +58,25 @@ def examine(
 def _prepared(spec: StudySpec, settings: Settings, sender: Connection) -> tuple[LoadedObjective, Any, Source] | None:
     """Import and prepare; None when that failed in a way that is the objective's own fault, which is then told."""
     module = spec.objective.partition(":")[0]
-    stage = "importing the objective"
-    sender.send(("progress", (stage, 0.0)))
+    stage = Stage.IMPORTING
+    sender.send(("progress", Progress(stage, stage, 0.0)))
     try:
         objective = load_objective(spec)
         _warm_up()
         found = objective.function if isinstance(objective, FunctionObjective) else objective
         source = Source(module, found)
-        stage = "preparing the data"
+        stage = Stage.PREPARING
         data = objective.prepare(
             spec.dataset,
             settings.data,
             settings.directory("prepared"),
-            lambda what, fraction: sender.send(("progress", (f"preparing: {what}", fraction))),
+            lambda what, fraction: sender.send(("progress", Progress(stage, f"preparing: {what}", fraction))),
         )
     except StudiesError:
         raise
     except BaseException as error:
         traceback.print_exc()
-        if isinstance(error, ValueError) and stage == "preparing the data":  # the objectives' DataError among them
+        if isinstance(error, ValueError) and stage is Stage.PREPARING:  # the objectives' DataError among them
             raise ObjectiveRefused(reason=str(error)) from None
         sender.send(("told", _failed(stage, failure_of(error, Source(module)))))
         return None
@@ -94,7 +94,7 @@ def _warm_up() -> None:
     config.disable = True  # compiling takes minutes, and hides what is watched
 
 
-def _failed(stage: str, failure: Failure) -> Finding:
+def _failed(stage: Stage, failure: Failure) -> Finding:
     return Finding(
         "does-not-train",
         "error",
@@ -107,7 +107,7 @@ def _failed(stage: str, failure: Failure) -> Finding:
 
 def _go_through(subject: Subject, sender: Connection) -> None:
     for number, module in enumerate(CHECKS):
-        sender.send(("progress", (f"checking {module.TITLE}", number / len(CHECKS))))
+        sender.send(("progress", Progress(Stage.CHECKING, f"checking {module.TITLE}", number / len(CHECKS))))
         for told in _told_by(module, subject):
             sender.send(("told", told))
         sender.send(("checked", module.TITLE))

@@ -17,10 +17,11 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import StrEnum
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 import psutil
 
@@ -33,14 +34,27 @@ GRACE_S = 2.0  # between asking a process to end and ending it
 SHARE_OF_MEMORY = 0.8  # of what is free: the rest of the machine goes on working
 
 
+class FailureKind(StrEnum):
+    """How a call may fail."""
+
+    RAISED = "raised"
+    CRASHED = "crashed"
+    HUNG = "hung"
+    OUT_OF_MEMORY = "out of memory"
+
+
 @dataclass(frozen=True)
 class Failure:
-    """How a call failed. detail: part of a sentence. where: in the user's code. trace: for the log."""
+    """How a call failed.
 
-    kind: Literal["raised", "crashed", "hung", "out of memory"]
+    detail: part of a sentence. where: in the user's code. trace: for the log. error: the name of the class of what was raised.
+    """
+
+    kind: FailureKind
     detail: str
     where: str | None = None
     trace: str = ""
+    error: str = ""
 
 
 class TimeUp(BaseException):
@@ -65,15 +79,19 @@ def isolated(call: Callable[[], Any], source: Source, timeout_s: float, memory_b
             while not receiver.poll(POLL_S):
                 if (size := _resident(process.pid)) > limit:
                     where = where_now(process.pid, stack, source)
-                    return Failure("out of memory", f"it was ended at {size / 2**30:.1f} GiB of memory", where)
+                    return Failure(
+                        FailureKind.OUT_OF_MEMORY, f"it was ended at {size / 2**30:.1f} GiB of memory", where
+                    )
                 if time.monotonic() > deadline:
                     where = where_now(process.pid, stack, source)
-                    return Failure("hung", f"it did not end within {timeout_s:.0f} s, nor when it was asked to", where)
+                    return Failure(
+                        FailureKind.HUNG, f"it did not end within {timeout_s:.0f} s, nor when it was asked to", where
+                    )
             return receiver.recv()
         except EOFError:
             process.join()
             where = innermost(stack, source)
-            return Failure("crashed", f"its process died: {death(process.exitcode)}", where)
+            return Failure(FailureKind.CRASHED, f"its process died: {death(process.exitcode)}", where)
         finally:
             _end(process)
             receiver.close()
@@ -109,7 +127,7 @@ def _child(call: Callable[[], Any], source: Source, sender: Connection, timeout_
     try:
         answer = call()
     except TimeUp:
-        answer = Failure("hung", f"it did not end within {timeout_s:.0f} s", stopped[0])
+        answer = Failure(FailureKind.HUNG, f"it did not end within {timeout_s:.0f} s", stopped[0])
     except BaseException as error:
         answer = failure_of(error, source)
     signal.setitimer(signal.ITIMER_REAL, 0)
@@ -122,13 +140,14 @@ def _child(call: Callable[[], Any], source: Source, sender: Connection, timeout_
 def failure_of(error: BaseException, source: Source) -> Failure:
     """Return an error as a Failure."""
     out_of_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    out_of_memory = out_of_memory or "can't allocate memory" in str(error)
+    out_of_memory = out_of_memory or "can't allocate memory" in str(error)  # torch raises a RuntimeError on the CPU
     said = " ".join(str(error).split())
     return Failure(
-        "out of memory" if out_of_memory else "raised",
+        FailureKind.OUT_OF_MEMORY if out_of_memory else FailureKind.RAISED,
         f"{type(error).__name__}: {said}" if said else type(error).__name__,
         source.of_error(error),
         "".join(traceback.format_exception(error)),
+        type(error).__name__,
     )
 
 

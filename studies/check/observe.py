@@ -18,7 +18,7 @@ import numpy as np
 from studies.check.again import EvaluationAgain, evaluate_again
 from studies.check.asked import Asked, AskedParams, AskedTrial
 from studies.check.initialisers import Initialisers
-from studies.check.isolate import Failure, TimeUp, failure_of
+from studies.check.isolate import Failure, FailureKind, TimeUp, failure_of
 from studies.check.source import Source
 from studies.check.watch import Enough, Limits, Seen, Watch, in_torch, replaced
 from studies.run.checkpoint import decoded, encoded
@@ -148,7 +148,7 @@ class Observation:
     def misses_a_parameter(self) -> bool:
         """Whether it failed for want of a parameter."""
         wanted = any(not has_default for _, has_default in self.missing.values())
-        return wanted and self.failure is not None and self.failure.detail.startswith("KeyError")
+        return wanted and self.failure is not None and self.failure.error == KeyError.__name__
 
     @property
     def n_steps(self) -> int:
@@ -180,7 +180,7 @@ def observe(
         except TimeUp as error:
             if time.monotonic() - watch.alive_at > SILENT_S and not in_torch(error):  # else it is slow
                 detail = f"it did nothing that could be seen for {SILENT_S:.0f} s, and did not end"
-                found.failure = Failure("hung", detail, source.of_error(error))
+                found.failure = Failure(FailureKind.HUNG, detail, source.of_error(error))
         except BaseException as error:
             found.failure = failure_of(error, source)
         found.read |= asked.read

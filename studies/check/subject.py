@@ -16,7 +16,7 @@ from functools import cached_property, partial
 from typing import Any
 
 from studies.check.asked import middle
-from studies.check.isolate import Failure, isolated
+from studies.check.isolate import Failure, FailureKind, isolated
 from studies.check.observe import Observation, Plan, observe
 from studies.check.source import Source
 from studies.check.watch import Limits
@@ -111,7 +111,7 @@ class Subject:
             call = partial(observe, self.objective, self.data, self.spec, self.source, params, plan)
             seen = isolated(call, self.source, timeout_s, self.memory_bytes)
             seen = Observation(dict(params), failure=seen) if isinstance(seen, Failure) else seen
-            if hurried and seen.failure is not None and seen.failure.kind == "hung":
+            if hurried and seen.failure is not None and seen.failure.kind is FailureKind.HUNG:
                 seen.failure = None  # it had less time than it is entitled to
             self._known[key] = seen
             _log(params, plan, seen, time.monotonic() - started)

@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from studies.check import isolate
 from studies.check.source import Source
 from studies.check.tensors import BOUNDS, bounded_by, broadcasts, is_tensor, rows_of
 
@@ -374,7 +375,7 @@ def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
 def in_torch(error: BaseException) -> bool:
     """Whether an error that came from outside hit torch at work, and not the user's code."""
     frames = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
-    interrupted = next((file for file in reversed(frames) if not file.endswith("isolate.py")), "")
+    interrupted = next((file for file in reversed(frames) if file != isolate.__file__), "")
     return interrupted == __file__ or "/torch/" in interrupted
 
 

@@ -18,7 +18,7 @@ from studies.check.asked import Asked, AskedParams
 from studies.check.checks.cost import typical_share
 from studies.check.checks.losses import lowest
 from studies.check.findings import Finding, NotChecked, Result
-from studies.check.isolate import Failure, isolated
+from studies.check.isolate import Failure, FailureKind, isolated
 from studies.check.rows import sides
 from studies.check.source import Source
 from studies.spec import Pruner
@@ -166,7 +166,7 @@ def test_a_call_is_ended_though_it_does_not_listen() -> None:
     started = time.monotonic()
     failure = isolated(deaf, Source("tests.check.mistakes"), timeout_s=0.5)
     assert isinstance(failure, Failure)
-    assert failure.kind == "hung"
+    assert failure.kind is FailureKind.HUNG
     assert failure.where is not None
     assert failure.where.startswith("tests/check/test_parts.py:")
     assert time.monotonic() - started < 10

@@ -30,20 +30,19 @@ def check(subject: Subject) -> Iterator[Told]:
             if not has_default:
                 yield _not_then(name, declared[name].when, where)
         elif not has_default:
-            yield _not_declared(name, "every trial ends with KeyError", where, subject)
+            yield _not_declared(name, "every trial ends with KeyError", where, subject, fails=True)
         elif subject.source.is_in_objective(where):
             # A default for what this objective has not is right in code that several share, and odd in its own.
             why = "no trial gives it, so the code's default always counts; once edited, equal trials train differently"
-            yield _not_declared(name, why, where, subject)
+            yield _not_declared(name, why, where, subject, fails=False)
 
 
-def _not_declared(name: str, why: str, where: str | None, subject: Subject) -> Finding:
+def _not_declared(name: str, why: str, where: str | None, subject: Subject, *, fails: bool) -> Finding:
     meant = difflib.get_close_matches(name, subject.space.parameters, n=1)
-    fatal = "KeyError" in why or bool(meant)
     hint = f"; did you mean {meant[0]}?" if meant else ""
     return Finding(
         "undeclared-parameter",
-        "error" if fatal else "warning",
+        "error" if fails or meant else "warning",
         f"{name} is read, and the space does not declare it{hint}",
         why,
         f"declare {name} in the space (a study file can fix it), or make it a constant",

@@ -9,7 +9,7 @@ from typing import Any
 
 from studies.check.checks.training import fails
 from studies.check.findings import Fact, Finding, NotChecked, Told
-from studies.check.isolate import SHARE_OF_MEMORY, free_bytes
+from studies.check.isolate import SHARE_OF_MEMORY, FailureKind, free_bytes
 from studies.check.observe import Observation, Plan
 from studies.check.subject import FEW, Subject
 from studies.run.launchers.local import visible_gpus
@@ -39,7 +39,7 @@ def _memory(subject: Subject) -> Iterator[Told]:
         plan = Plan(seconds=EXTREME_S, limits=FEW)
         seen = subject.observe(params, plan)
         given = ", ".join(f"{key} {value}" for key, value in params.items() if value != subject.first.params.get(key))
-        if seen.failure is not None and seen.failure.kind == "out of memory":
+        if seen.failure is not None and seen.failure.kind is FailureKind.OUT_OF_MEMORY:
             yield Finding(
                 "memory",
                 "error",
@@ -48,7 +48,7 @@ def _memory(subject: Subject) -> Iterator[Told]:
                 "narrow what makes it large in the study file's `space`, or use a machine with more memory",
                 seen.failure.where,
             )
-        elif seen.failure is not None and seen.failure.kind == "hung":
+        elif seen.failure is not None and seen.failure.kind is FailureKind.HUNG:
             yield NotChecked(f"the {name} trial", f"{given or 'the defaults'}: {seen.failure.detail}")
         elif seen.failure is not None:
             yield fails(seen.failure, f"with {given or 'the defaults'}")
@@ -65,7 +65,7 @@ def _extreme(subject: Subject, most: Any) -> dict[str, Any]:
     params = dict(subject.first.params)
     by_name: dict[str, list[tuple[float, Any]]] = {}
     for parameter, value, seen in subject.tried:
-        if not parameter.when and (seen.failure is None or seen.failure.kind == "out of memory"):
+        if not parameter.when and (seen.failure is None or seen.failure.kind is FailureKind.OUT_OF_MEMORY):
             size = math.inf if seen.failure else seen.peak_bytes
             by_name.setdefault(parameter.name, []).append((size, value))
     for name, sizes in by_name.items():

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from studies.check.again import CLOSE
 from studies.check.findings import Finding, NotChecked, Told
 from studies.check.observe import Observation
-from studies.check.subject import Subject
+from studies.check.subject import SPEEDS, Subject
 
 TITLE = "the evaluation"
 NEEDS_TRAINING = True
@@ -57,7 +57,9 @@ def _is_random(first: Observation) -> bool:
     if first.tested_twice is None:
         return False
     one, other = first.tested_twice
-    return any(abs(one[name] - other.get(name, one[name])) > CLOSE * abs(one[name]) for name in one if "_s" not in name)
+    return any(
+        abs(one[name] - other.get(name, one[name])) > CLOSE * abs(one[name]) for name in one if not SPEEDS.match(name)
+    )
 
 
 def _dropout(first: Observation) -> Iterator[Finding]:

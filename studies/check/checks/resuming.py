@@ -6,12 +6,19 @@ from collections.abc import Iterator
 
 from studies.check.checks.randomness import GENERATORS
 from studies.check.findings import Finding, NotChecked, Told
-from studies.check.isolate import Failure
+from studies.check.isolate import Failure, FailureKind
 from studies.check.observe import Observation
 from studies.check.subject import Subject
 
 TITLE = "going on from a checkpoint"
 NEEDS_TRAINING = True
+
+ENDS = {
+    FailureKind.RAISED: "raised an error",
+    FailureKind.CRASHED: "crashed",
+    FailureKind.HUNG: "hung",
+    FailureKind.OUT_OF_MEMORY: "ran out of memory",
+}
 
 QUICK = 1 / 36  # of all the time: an epoch that takes longer is not waited for
 
@@ -57,7 +64,7 @@ def _refused(resumed: Observation, failure: Failure) -> Finding:
     return Finding(
         "does-not-resume",
         "error",
-        f"going on from a checkpoint {failure.kind.replace('raised', 'raised an error')}: {failure.detail}",
+        f"resuming from a checkpoint {ENDS[failure.kind]}: {failure.detail}",
         "a trial fails at its first checkpoint, or whenever its worker is lost or stopped",
         "state_dict() returns tensors, numbers, texts, lists and dicts of them; load_state_dict() takes the same again",
         failure.where or resumed.state_at,

@@ -6,17 +6,17 @@ import math
 from collections.abc import Iterator
 
 from studies.check.findings import Finding, NotChecked, Told
-from studies.check.isolate import Failure
+from studies.check.isolate import Failure, FailureKind
 from studies.check.subject import Subject
 
 TITLE = "whether it trains"
 NEEDS_TRAINING = False
 
 ENDS = {
-    "raised": "raised",
-    "crashed": "crashed:",
-    "hung": "hung:",
-    "out of memory": "ran out of memory:",
+    FailureKind.RAISED: "raised",
+    FailureKind.CRASHED: "crashed:",
+    FailureKind.HUNG: "hung:",
+    FailureKind.OUT_OF_MEMORY: "ran out of memory:",
 }
 
 
@@ -50,7 +50,7 @@ def fails(failure: Failure, how: str) -> Finding:
         f"{how}, the training {ENDS[failure.kind]} {failure.detail}",
         "every trial with these parameters fails, and ten in a row end the study",
         "mend the line, or take these values out of the space"
-        if failure.kind != "hung"
+        if failure.kind is not FailureKind.HUNG
         else "mend the line; where it is only slow, --timeout MINUTES gives it more time",
         failure.where,
     )
