@@ -125,7 +125,7 @@ def _broken(stage: str, how: str, where: str | None) -> Finding:
         "error",
         f"{stage} {how}",
         "no trial of this study can begin, and nothing else could be checked",
-        "mend the line; importing the module by hand shows the same, and the log has what it said",
+        "fix the line; importing the module by hand shows the same, and the log has its output",
         where,
     )
 

@@ -13,7 +13,7 @@ class Finding:
     """Something wrong with a study.
 
     name: of the mistake, the same wherever it occurs. severity: an error makes the study's numbers wrong, or its
-    trials fail; a warning does not. what: was found. why: it matters, with the number that it costs. mend: what to do.
+    trials fail; a warning does not. what: was found. why: it matters, with the number that it costs. fix: what to do.
     where: file:line of the objective's own code, if it can be told.
     """
 
@@ -21,7 +21,7 @@ class Finding:
     severity: Literal["error", "warning"]
     what: str
     why: str
-    mend: str
+    fix: str
     where: str | None = None
 
 
@@ -126,7 +126,7 @@ class Result:
             yield f"{finding.severity}: {finding.name}" + (f" at {finding.where}" if finding.where else "")
             yield f"  what  {finding.what}"
             yield f"  why   {finding.why}"
-            yield f"  mend  {finding.mend}"
+            yield f"  fix   {finding.fix}"
         if self.not_checked:
             yield ""
             for reason in dict.fromkeys(left.reason for left in self.not_checked):

@@ -100,7 +100,7 @@ def _failed(stage: Stage, failure: Failure) -> Finding:
         "error",
         f"{stage} raised {failure.detail}",
         "no trial of this study can begin, and nothing else could be checked",
-        "mend the line; the traceback is in the log",
+        "fix the line; the traceback is in the log",
         failure.where,
     )
 

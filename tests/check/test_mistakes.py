@@ -102,7 +102,7 @@ def test_a_mistake_is_found_and_nothing_else(checked: Check, name: str, mistake:
     assert finding.severity == "error"
     assert not result.sound
     assert finding.where == place_of(mistake, name)
-    assert finding.mend
+    assert finding.fix
     assert COSTS.get(name, "") in f"{finding.what} {finding.why}"
 
 

@@ -189,7 +189,7 @@ def test_what_a_call_starts_ends_with_it(tmp_path: Path) -> None:
 
 def test_a_result_reads_the_same_for_people_and_machines() -> None:
     result = Result("mine", seconds=3.2)
-    result.add(Finding("ghost-parameter", "error", "x changes nothing", "because", "mend it", "mine.py:3"))
+    result.add(Finding("ghost-parameter", "error", "x changes nothing", "because", "fix it", "mine.py:3"))
     result.add(NotChecked("one", "no time"))
     result.add(NotChecked("another", "no time"))
     assert list(result.lines()) == [
@@ -198,7 +198,7 @@ def test_a_result_reads_the_same_for_people_and_machines() -> None:
         "error: ghost-parameter at mine.py:3",
         "  what  x changes nothing",
         "  why   because",
-        "  mend  mend it",
+        "  fix   fix it",
         "",
         "not checked: one; another: no time",
     ]

@@ -54,7 +54,7 @@ def _bounded_logits(seen: Seen) -> Finding:
     made = f" (made at {facts['made']})" if facts.get("made") and facts["made"] != seen.where else ""
     if loss == "nll_loss":
         why = "it expects logarithms: made of probabilities, the loss hardly punishes a wrong answer"
-        mend = "give it log_softmax of the raw outputs, or the raw outputs to cross_entropy"
+        fix = "give it log_softmax of the raw outputs, or the raw outputs to cross_entropy"
     else:
         floor = lowest(activation, facts["n"], facts.get("positives"))
         formula = f"= ln(1 + {facts['n'] - 1} exp({BOUNDS[activation][0] - BOUNDS[activation][1]:g}))"
@@ -63,11 +63,11 @@ def _bounded_logits(seen: Seen) -> Finding:
         floor_is = f"{floor:.3f} {formula}"
         guess = math.log(facts["n"])
         why = f"the loss cannot fall below {floor_is}, where knowing nothing gives {guess:.3f}, and its gradient fades"
-        mend = f"take the {activation} out: {loss} applies its own; apply one where a probability is shown"
+        fix = f"take the {activation} out: {loss} applies its own; apply one where a probability is shown"
     what = f"{loss} is given the output of a {activation}{made}; it expects raw outputs (logits)"
     if loss == "nll_loss":
         what = f"nll_loss is given the output of a {activation}{made}; it expects log-probabilities"
-    return Finding("bounded-logits", "error", what, why, mend, seen.where)
+    return Finding("bounded-logits", "error", what, why, fix, seen.where)
 
 
 def _broadcasts(seen: Seen) -> Finding:

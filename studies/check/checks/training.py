@@ -49,8 +49,8 @@ def fails(failure: Failure, how: str) -> Finding:
         "error",
         f"{how}, the training {ENDS[failure.kind]} {failure.detail}",
         "every trial with these parameters fails, and ten in a row end the study",
-        "mend the line, or take these values out of the space"
+        "fix the line, or take these values out of the space"
         if failure.kind is not FailureKind.HUNG
-        else "mend the line; where it is only slow, --timeout MINUTES gives it more time",
+        else "fix the line; where it is only slow, --timeout MINUTES gives it more time",
         failure.where,
     )
