@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studies.check.checks import CHECKS
+from studies.check.checks import Check, load
 from studies.check.findings import Finding, NotChecked, Progress, Stage, Told
 from studies.check.isolate import Failure, failure_of
 from studies.check.source import Source
@@ -106,18 +106,28 @@ def _failed(stage: Stage, failure: Failure) -> Finding:
 
 
 def _go_through(subject: Subject, sender: Connection) -> None:
-    for number, module in enumerate(CHECKS):
-        sender.send(("progress", Progress(Stage.CHECKING, f"checking {module.TITLE}", number / len(CHECKS))))
-        for told in _told_by(module, subject):
+    checks = load()
+    failed: set[str] = set()
+    for number, (name, check) in enumerate(checks.items()):
+        sender.send(("progress", Progress(Stage.CHECKING, f"checking {check.title}", number / len(checks))))
+        for told in told_by(name, check, subject, failed):
             sender.send(("told", told))
-        sender.send(("checked", module.TITLE))
+        sender.send(("checked", check.title))
 
 
-def _told_by(module: Any, subject: Subject) -> list[Told]:
-    if module.NEEDS_TRAINING and subject.first.failure:
-        return [NotChecked(module.TITLE, "it does not train with its defaults")]
+def told_by(name: str, check: Check, subject: Subject, failed: set[str]) -> list[Told]:
+    """Return what a check tells of a subject. failed: the checks that failed so far; it is added where this one does.
+
+    A check that fails hides neither the others nor itself: it is not checked, and neither is what needs it.
+    """
+    if needed := [other for other in check.after if other in failed]:
+        failed.add(name)
+        return [NotChecked(check.title, f"it needs what the check {needed[0]!r} did, and that one failed")]
+    if check.needs_training and subject.first.failure:
+        return [NotChecked(check.title, "it does not train with its defaults")]
     try:
-        return list(module.check(subject))
-    except Exception as error:  # a fault of the check's own hides neither the others nor itself
+        return list(check.check(subject))
+    except Exception as error:
         traceback.print_exc()
-        return [NotChecked(module.TITLE, f"the check itself failed ({type(error).__name__}: {error})")]
+        failed.add(name)
+        return [NotChecked(check.title, f"the check itself failed ({type(error).__name__}: {error})")]

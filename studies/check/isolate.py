@@ -47,7 +47,8 @@ class FailureKind(StrEnum):
 class Failure:
     """How a call failed.
 
-    detail: part of a sentence. where: in the user's code. trace: for the log. error: the name of the class of what was raised.
+    detail: part of a sentence. where: in the user's code. trace: for the log. error: the class of what was raised, by
+    its name.
     """
 
     kind: FailureKind

@@ -1,24 +1,63 @@
-"""What is looked for, one module for each kind of mistake, in the order in which they run.
+"""What `studies check` looks for: one file for each kind of mistake.
 
-A module has TITLE, part of the sentence "checking ..."; NEEDS_TRAINING, whether there is nothing to check when the
-objective does not train; and `check(subject)`, which yields findings, facts, and what could not be checked. A mistake
-is told where it was seen, never guessed; what was not seen is told as not checked, unless it was seen to be right.
+To add a check: write one file here with a class that extends `Check`, and add one line to `CHECKS`. A check reports a
+mistake where it saw one and never guesses. What it could not look at, it reports as not checked.
 """
 
-from studies.check.checks import (
-    asked_for,
-    cost,
-    evaluation,
-    labels,
-    losses,
-    parameters,
-    randomness,
-    resuming,
-    split,
-    training,
-    weights,
-)
+from __future__ import annotations
 
-CHECKS = (training, losses, evaluation, labels, weights, split, randomness, resuming, parameters, asked_for, cost)
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, ClassVar
 
-__all__ = ["CHECKS"]
+if TYPE_CHECKING:
+    from studies.check.findings import Told
+    from studies.check.subject import Subject
+
+# In the order in which they run.
+CHECKS: dict[str, str] = {
+    "training": "studies.check.checks.training:Training",
+    "losses": "studies.check.checks.losses:Losses",
+    "evaluation": "studies.check.checks.evaluation:Evaluation",
+    "labels": "studies.check.checks.labels:Labels",
+    "weights": "studies.check.checks.weights:Weights",
+    "split": "studies.check.checks.split:Split",
+    "randomness": "studies.check.checks.randomness:Randomness",
+    "resuming": "studies.check.checks.resuming:Resuming",
+    "parameters": "studies.check.checks.parameters:Parameters",
+    "asked_for": "studies.check.checks.asked_for:AskedFor",
+    "cost": "studies.check.checks.cost:Cost",
+}
+
+
+class Check(ABC):
+    """One kind of mistake to look for.
+
+    title: completes the sentence "checking ...". needs_training: there is nothing to check when the objective does not
+    train with its defaults. after: names of the checks whose trainings this one reads from `subject.tried`; where one
+    of them failed or did not run, this one is reported as not checked.
+    """
+
+    title: ClassVar[str]
+    needs_training: ClassVar[bool] = True
+    after: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def check(self, subject: Subject) -> Iterator[Told]:
+        """Yield findings, facts, and what could not be checked."""
+
+
+def load(paths: Mapping[str, str] = CHECKS) -> dict[str, Check]:
+    """Return the checks by name, in order. Raises ValueError where one does not come after those that it needs."""
+    checks: dict[str, Check] = {}
+    for name, path in paths.items():
+        module, _, attribute = path.partition(":")
+        check: Check = getattr(importlib.import_module(module), attribute)()
+        if missing := [other for other in check.after if other not in checks]:
+            raise ValueError(
+                f"check {name!r} needs {', '.join(missing)} to run before it; "
+                f"before it are {', '.join(checks) or 'none'}: change the order of CHECKS"
+            )
+        checks[name] = check
+    return checks

@@ -6,35 +6,40 @@ import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from studies.check.checks import Check
 from studies.check.findings import Finding, Told
 from studies.check.subject import Subject
 
-TITLE = "parameters that are not declared"
-NEEDS_TRAINING = False
 
-
-def check(subject: Subject) -> Iterator[Told]:
+class AskedFor(Check):
     """Look at what was asked for in every training so far."""
-    if subject.is_function:
-        yield from _suggested_otherwise(subject)
-        return
-    missing: dict[str, tuple[str | None, bool]] = {}
-    for seen in [subject.first, *(seen for _, _, seen in subject.tried)]:
-        for name, (where, has_default) in seen.missing.items():
-            survived = has_default or not seen.misses_a_parameter
-            if name not in missing or not survived:
-                missing[name] = where, survived
-    declared = subject.space.parameters
-    for name, (where, has_default) in missing.items():
-        if name in declared:
-            if not has_default:
-                yield _not_then(name, declared[name].when, where)
-        elif not has_default:
-            yield _not_declared(name, "every trial ends with KeyError", where, subject, fails=True)
-        elif subject.source.is_in_objective(where):
-            # A default for what this objective has not is right in code that several share, and odd in its own.
-            why = "no trial gives it, so the code's default always counts; once edited, equal trials train differently"
-            yield _not_declared(name, why, where, subject, fails=False)
+
+    title = "parameters that are not declared"
+    needs_training = False
+    after = ("parameters",)
+
+    def check(self, subject: Subject) -> Iterator[Told]:
+        """See Check."""
+        if subject.is_function:
+            yield from _suggested_otherwise(subject)
+            return
+        missing: dict[str, tuple[str | None, bool]] = {}
+        for seen in [subject.first, *(seen for _, _, seen in subject.tried)]:
+            for name, (where, has_default) in seen.missing.items():
+                survived = has_default or not seen.misses_a_parameter
+                if name not in missing or not survived:
+                    missing[name] = where, survived
+        declared = subject.space.parameters
+        for name, (where, has_default) in missing.items():
+            if name in declared:
+                if not has_default:
+                    yield _not_then(name, declared[name].when, where)
+            elif not has_default:
+                yield _not_declared(name, "every trial ends with KeyError", where, subject, fails=True)
+            elif subject.source.is_in_objective(where):
+                # A default for what this objective has not is right in code that several share, and odd in its own.
+                why = "no trial gives it: the code's default always counts; once edited, equal trials train differently"
+                yield _not_declared(name, why, where, subject, fails=False)
 
 
 def _not_declared(name: str, why: str, where: str | None, subject: Subject, *, fails: bool) -> Finding:

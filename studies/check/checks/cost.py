@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from statistics import mean
 from typing import Any
 
+from studies.check.checks import Check
 from studies.check.checks.training import fails
 from studies.check.findings import Fact, Finding, NotChecked, Told
 from studies.check.isolate import SHARE_OF_MEMORY, FailureKind, free_bytes
@@ -15,18 +16,21 @@ from studies.check.subject import FEW, Subject
 from studies.run.launchers.local import visible_gpus
 from studies.spec import Pruner, StudySpec
 
-TITLE = "memory and cost"
-NEEDS_TRAINING = True
-
 GIB = 2**30
 EXTREME_S = 4.0
 NOISE = 1.3  # a ratio of two short durations that means nothing
 
 
-def check(subject: Subject) -> Iterator[Told]:
+class Cost(Check):
     """Time the first epoch; train the smallest and the largest trial for a few steps."""
-    yield from _memory(subject)
-    yield from _cost(subject)
+
+    title = "memory and cost"
+    after = ("parameters",)
+
+    def check(self, subject: Subject) -> Iterator[Told]:
+        """See Check."""
+        yield from _memory(subject)
+        yield from _cost(subject)
 
 
 def _memory(subject: Subject) -> Iterator[Told]:

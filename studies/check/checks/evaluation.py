@@ -5,47 +5,52 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from studies.check.again import CLOSE
+from studies.check.checks import Check
 from studies.check.findings import Finding, NotChecked, Told
 from studies.check.observe import Observation
 from studies.check.subject import SPEEDS, Subject
 
-TITLE = "the evaluation"
-NEEDS_TRAINING = True
 
-
-def check(subject: Subject) -> Iterator[Told]:
+class Evaluation(Check):
     """Look at what came after the first epoch's last step, and at what it gives when made again."""
-    first = subject.first
-    causes = {seen.name for seen in first.seen}
-    if "dropout-in-evaluation" in causes:
-        yield from _dropout(first)
-    if "batch-norm-in-evaluation" in causes:
-        yield from _batch_norm(first)
-    if not first.evaluated:
-        yield NotChecked(TITLE, "the first epoch did not come to it in time")
-        return
-    again = first.again
-    assert again is not None
-    where = subject.source.of(again.model) if again.model else None
-    if "dropout-in-evaluation" not in causes and _is_random(first):
-        yield Finding(
-            "evaluation-random",
-            "error",
-            "two evaluations of one model on the same rows differ",
-            "a trial's value is partly chance: pruning and the choice of the best follow it",
-            "call model.eval() before evaluating, and draw nothing at random there",
-            where,
-        )
-    if not causes & {"dropout-in-evaluation", "batch-norm-in-evaluation"} and not _is_random(first):
-        if again.mates is not None and again.mates > CLOSE:
-            yield _mates(f"the answers to half of a batch differ by {again.mates:.0%} from those in the whole", where)
-        if again.padding is not None and again.padding > CLOSE:
-            yield _mates(f"a few more columns of padding change the answers by {again.padding:.0%}", where)
-    if first.tested_twice is not None and again.random is None and not _is_random(first):
-        again.reasons.pop("random", None)
-    for name, reason in again.reasons.items():
-        if name != "padding":
-            yield NotChecked(f"the evaluation, {WORDS[name]}", reason)
+
+    title = "the evaluation"
+
+    def check(self, subject: Subject) -> Iterator[Told]:
+        """See Check."""
+        first = subject.first
+        causes = {seen.name for seen in first.seen}
+        if "dropout-in-evaluation" in causes:
+            yield from _dropout(first)
+        if "batch-norm-in-evaluation" in causes:
+            yield from _batch_norm(first)
+        if not first.evaluated:
+            yield NotChecked(self.title, "the first epoch did not come to it in time")
+            return
+        again = first.again
+        assert again is not None
+        where = subject.source.of(again.model) if again.model else None
+        if "dropout-in-evaluation" not in causes and _is_random(first):
+            yield Finding(
+                "evaluation-random",
+                "error",
+                "two evaluations of one model on the same rows differ",
+                "a trial's value is partly chance: pruning and the choice of the best follow it",
+                "call model.eval() before evaluating, and draw nothing at random there",
+                where,
+            )
+        if not causes & {"dropout-in-evaluation", "batch-norm-in-evaluation"} and not _is_random(first):
+            if again.mates is not None and again.mates > CLOSE:
+                yield _mates(
+                    f"the answers to half of a batch differ by {again.mates:.0%} from those in the whole", where
+                )
+            if again.padding is not None and again.padding > CLOSE:
+                yield _mates(f"a few more columns of padding change the answers by {again.padding:.0%}", where)
+        if first.tested_twice is not None and again.random is None and not _is_random(first):
+            again.reasons.pop("random", None)
+        for name, reason in again.reasons.items():
+            if name != "padding":
+                yield NotChecked(f"the evaluation, {WORDS[name]}", reason)
 
 
 WORDS = {"random": "made twice", "mates": "with other rows in the batch"}

@@ -8,31 +8,36 @@ from typing import Any
 
 import numpy as np
 
+from studies.check.checks import Check
 from studies.check.findings import Fact, Finding, NotChecked, Told
 from studies.check.observe import Observation
 from studies.check.subject import Subject
-
-TITLE = "the labels"
-NEEDS_TRAINING = True
 
 ENOUGH = 64  # labels to judge an order by
 IN_ORDER = 0.5  # of the way from chance to all neighbours alike
 UNFIT = 0.8  # a majority from which on accuracy says little
 
 
-def check(subject: Subject) -> Iterator[Told]:
+class Labels(Check):
     """Look at the labels that losses of the first epoch were given."""
-    first = subject.first
-    trained, scored = first.labels.get(True), first.labels.get(False)
-    yield from _order(trained, scored, first.loss_at)
-    counted = scored if scored is not None else trained
-    share = _majority(first, counted)
-    yield from _balance(subject.spec.metric, share)
-    value = _baseline(subject, share, counted)
-    if value is None:
-        yield NotChecked("the baseline", f"what a constant answer scores does not follow from {subject.spec.metric}")
-    else:
-        yield Fact("baseline", f"a constant answer has {subject.spec.metric} {value:.4f}")
+
+    title = "the labels"
+
+    def check(self, subject: Subject) -> Iterator[Told]:
+        """See Check."""
+        first = subject.first
+        trained, scored = first.labels.get(True), first.labels.get(False)
+        yield from _order(trained, scored, first.loss_at)
+        counted = scored if scored is not None else trained
+        share = _majority(first, counted)
+        yield from _balance(subject.spec.metric, share)
+        value = _baseline(subject, share, counted)
+        if value is None:
+            yield NotChecked(
+                "the baseline", f"what a constant answer scores does not follow from {subject.spec.metric}"
+            )
+        else:
+            yield Fact("baseline", f"a constant answer has {subject.spec.metric} {value:.4f}")
 
 
 def _order(trained: Any, scored: Any, where: str | None) -> Iterator[Told]:

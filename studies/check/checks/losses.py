@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from studies.check.checks import Check
 from studies.check.findings import Finding, NotChecked, Told
 from studies.check.observe import Observation
 from studies.check.subject import Subject
@@ -15,26 +16,28 @@ from studies.check.tensors import BOUNDS
 from studies.check.watch import Seen
 from studies.record.floor import binary_floor, loss_floor
 
-TITLE = "what the loss is given"
-NEEDS_TRAINING = True
-
 FEW = 0.01  # of the targets may be outliers
 
 
-def check(subject: Subject) -> Iterator[Told]:
+class Losses(Check):
     """Look at every loss of the first epoch."""
-    first = subject.first
-    bounded = [seen for seen in first.seen if seen.name == "bounded-logits"]
-    # What is trained on says it; the same model's evaluation need not say it again.
-    for seen in [seen for seen in bounded if seen.facts["trained_on"]] or bounded:
-        yield _bounded_logits(seen)
-    for seen in first.seen:
-        if seen.name == "loss-broadcasts":
-            yield _broadcasts(seen)
-        elif seen.name == "bounded-output" and seen.facts["outside"] > FEW * seen.facts["of"]:
-            yield _bounded_output(seen, first)
-    if not first.n_rows:
-        yield NotChecked(TITLE, "no loss of torch with a gradient was seen: the training computes its own")
+
+    title = "what the loss is given"
+
+    def check(self, subject: Subject) -> Iterator[Told]:
+        """See Check."""
+        first = subject.first
+        bounded = [seen for seen in first.seen if seen.name == "bounded-logits"]
+        # What is trained on says it; the same model's evaluation need not say it again.
+        for seen in [seen for seen in bounded if seen.facts["trained_on"]] or bounded:
+            yield _bounded_logits(seen)
+        for seen in first.seen:
+            if seen.name == "loss-broadcasts":
+                yield _broadcasts(seen)
+            elif seen.name == "bounded-output" and seen.facts["outside"] > FEW * seen.facts["of"]:
+                yield _bounded_output(seen, first)
+        if not first.n_rows:
+            yield NotChecked(self.title, "no loss of torch with a gradient was seen: the training computes its own")
 
 
 def lowest(activation: str, n_classes: int, positives: float | None) -> float:

@@ -6,37 +6,41 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from studies.check.checks import Check
 from studies.check.checks.training import fails
 from studies.check.findings import Finding, NotChecked, Told
 from studies.check.observe import Observation
 from studies.check.subject import Subject
 from studies.spec.space import Choice, Fixed, Parameter, Range
 
-TITLE = "the parameters"
-NEEDS_TRAINING = True
-
 RESERVE = 0.2  # of all the time, for the checks after this one
 MOST_CONTEXTS = 8
 
 
-def check(subject: Subject) -> Iterator[Told]:
+class Parameters(Check):
     """Change one parameter at a time, and compare the trainings step by step."""
-    free = [each for each in subject.space.parameters.values() if not isinstance(each.domain, Fixed)]
-    queue = [(each, _with(subject, each)) for each in free if subject.space.possible(each)]
-    known, late = set(subject.space.parameters), []
-    while queue:
-        parameter, params = queue.pop(0)
-        if not _time_left(subject):
-            late.append(parameter.name)
-            continue
-        yield from _one(subject, parameter, params)
-        for _, _, seen in subject.tried:  # a function may suggest some parameters only beside certain values of others
-            for name, found in seen.suggested.parameters.items():
-                if name not in known:
-                    known.add(name)
-                    queue.append((found, dict(seen.params)))
-    if late:
-        yield NotChecked(TITLE, f"there was no time for {', '.join(late)}")
+
+    title = "the parameters"
+
+    def check(self, subject: Subject) -> Iterator[Told]:
+        """See Check."""
+        free = [each for each in subject.space.parameters.values() if not isinstance(each.domain, Fixed)]
+        queue = [(each, _with(subject, each)) for each in free if subject.space.possible(each)]
+        known, late = set(subject.space.parameters), []
+        while queue:
+            parameter, params = queue.pop(0)
+            if not _time_left(subject):
+                late.append(parameter.name)
+                continue
+            yield from _one(subject, parameter, params)
+            # A function may suggest some parameters only beside certain values of others.
+            for _, _, seen in subject.tried:
+                for name, found in seen.suggested.parameters.items():
+                    if name not in known:
+                        known.add(name)
+                        queue.append((found, dict(seen.params)))
+        if late:
+            yield NotChecked(self.title, f"there was no time for {', '.join(late)}")
 
 
 def _time_left(subject: Subject) -> bool:

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from studies.check.checks import Check
 from studies.check.findings import Finding, NotChecked, Told
 from studies.check.observe import Observation
 from studies.check.subject import Subject
 
-TITLE = "randomness"
-NEEDS_TRAINING = True
-
 GENERATORS = {"torch": "torch's global generator", "numpy": "numpy.random", "random": "Python's random"}
 
 
-def check(subject: Subject) -> Iterator[Told]:
+class Randomness(Check):
     """Train again: with the process's generators in other states, and a second time in one process."""
-    before = subject.quick({})
-    if not before.trajectory or before.failure:
-        why = before.failure.detail if before.failure else "no step and no epoch ended in time"
-        yield NotChecked(TITLE, why)
-        return
-    yield from _unseeded(subject, before)
-    yield from _kept(subject, before)
+
+    title = "randomness"
+
+    def check(self, subject: Subject) -> Iterator[Told]:
+        """See Check."""
+        before = subject.quick({})
+        if not before.trajectory or before.failure:
+            why = before.failure.detail if before.failure else "no step and no epoch ended in time"
+            yield NotChecked(self.title, why)
+            return
+        yield from _unseeded(subject, before)
+        yield from _kept(subject, before)
 
 
 def _unseeded(subject: Subject, before: Observation) -> Iterator[Told]:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from studies.check.checks import Check
 from studies.check.checks.randomness import GENERATORS
 from studies.check.findings import Finding, NotChecked, Told
 from studies.check.isolate import Failure, FailureKind
 from studies.check.observe import Observation
 from studies.check.subject import Subject
-
-TITLE = "going on from a checkpoint"
-NEEDS_TRAINING = True
 
 ENDS = {
     FailureKind.RAISED: "raised an error",
@@ -23,28 +21,33 @@ ENDS = {
 QUICK = 1 / 36  # of all the time: an epoch that takes longer is not waited for
 
 
-def check(subject: Subject) -> Iterator[Told]:
+class Resuming(Check):
     """Train, and train again with a checkpoint in between: after a whole epoch, or before the first if that is long."""
-    if subject.is_function:  # it is called anew, from its beginning
-        return
-    if _depends_on_more(subject):  # which `randomness` tells
-        yield NotChecked(TITLE, "the same training made twice does not give the same values as it is")
-        return
-    first = subject.first
-    if first.whole and sum(first.epoch_s[:1]) < subject.seconds * QUICK:
-        n_epochs = 1
-        straight = subject.whole_epochs(first.params, 2)
-        resumed = subject.whole_epochs(first.params, 2, resume_after=1)
-    else:
-        n_epochs = 0
-        straight = subject.few_steps(first.params)
-        resumed = subject.few_steps(first.params, resume_after=0)
-    if resumed.failure is not None:
-        yield _refused(resumed, resumed.failure)
-    elif not _went_on(resumed, n_epochs) or not _went_on(straight, n_epochs):
-        yield NotChecked(TITLE, "no step after it was seen in time")
-    elif subject.differ(straight, resumed):
-        yield _differs(subject, straight, resumed, n_epochs)
+
+    title = "going on from a checkpoint"
+
+    def check(self, subject: Subject) -> Iterator[Told]:
+        """See Check."""
+        if subject.is_function:  # it is called anew, from its beginning
+            return
+        if _depends_on_more(subject):  # which `randomness` tells
+            yield NotChecked(self.title, "the same training made twice does not give the same values as it is")
+            return
+        first = subject.first
+        if first.whole and sum(first.epoch_s[:1]) < subject.seconds * QUICK:
+            n_epochs = 1
+            straight = subject.whole_epochs(first.params, 2)
+            resumed = subject.whole_epochs(first.params, 2, resume_after=1)
+        else:
+            n_epochs = 0
+            straight = subject.few_steps(first.params)
+            resumed = subject.few_steps(first.params, resume_after=0)
+        if resumed.failure is not None:
+            yield _refused(resumed, resumed.failure)
+        elif not _went_on(resumed, n_epochs) or not _went_on(straight, n_epochs):
+            yield NotChecked(self.title, "no step after it was seen in time")
+        elif subject.differ(straight, resumed):
+            yield _differs(subject, straight, resumed, n_epochs)
 
 
 def _depends_on_more(subject: Subject) -> bool:

@@ -6,36 +6,40 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from studies.check.checks import Check
 from studies.check.findings import Finding, NotChecked, Told
 from studies.check.rows import GROUPS, MOST_ROWS, Side, sides
 from studies.check.subject import Subject
 
-TITLE = "the split"
-NEEDS_TRAINING = False
-
 MUCH, SOME = 0.10, 0.01  # of the rows that are scored
 
 
-def check(subject: Subject) -> Iterator[Told]:
+class Split(Check):
     """Look at the prepared data, and where they do not say who trains, at what the model was given."""
-    train, scored = sides(subject.data)
-    if train is None or scored is None:
-        yield from _as_given(subject)
-        yield NotChecked("groups on both sides", "train and validation cannot be told apart in the prepared data")
-        return
-    both = _in_both(train, scored)
-    if both is None:
-        yield from _as_given(subject)
-    else:
-        yield from _rows(*both, subject)
-        if both[1] == MOST_ROWS or (train.hashes is not None and len(train.hashes) == MOST_ROWS):
-            yield NotChecked("rows on both sides", f"only the first {MOST_ROWS:,} rows of each side were compared")
-    names = train.groups.keys() & scored.groups.keys()
-    for name in sorted(names):
-        yield from _groups(name, train, scored, subject)
-    if not names:
-        reason = f"no column of the data is named as groups are ({', '.join(sorted(GROUPS)[:4])}, ...)"
-        yield NotChecked("groups on both sides", reason)
+
+    title = "the split"
+    needs_training = False
+
+    def check(self, subject: Subject) -> Iterator[Told]:
+        """See Check."""
+        train, scored = sides(subject.data)
+        if train is None or scored is None:
+            yield from _as_given(subject)
+            yield NotChecked("groups on both sides", "train and validation cannot be told apart in the prepared data")
+            return
+        both = _in_both(train, scored)
+        if both is None:
+            yield from _as_given(subject)
+        else:
+            yield from _rows(*both, subject)
+            if both[1] == MOST_ROWS or (train.hashes is not None and len(train.hashes) == MOST_ROWS):
+                yield NotChecked("rows on both sides", f"only the first {MOST_ROWS:,} rows of each side were compared")
+        names = train.groups.keys() & scored.groups.keys()
+        for name in sorted(names):
+            yield from _groups(name, train, scored, subject)
+        if not names:
+            reason = f"no column of the data is named as groups are ({', '.join(sorted(GROUPS)[:4])}, ...)"
+            yield NotChecked("groups on both sides", reason)
 
 
 def _in_both(train: Side, scored: Side) -> tuple[int, int, bool] | None:

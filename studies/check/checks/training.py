@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from studies.check.checks import Check
 from studies.check.findings import Finding, NotChecked, Told
 from studies.check.isolate import Failure, FailureKind
 from studies.check.subject import Subject
-
-TITLE = "whether it trains"
-NEEDS_TRAINING = False
 
 ENDS = {
     FailureKind.RAISED: "raised",
@@ -20,26 +18,32 @@ ENDS = {
 }
 
 
-def check(subject: Subject) -> Iterator[Told]:
+class Training(Check):
     """Look at the first epoch."""
-    first = subject.first
-    if first.failure is not None:
-        if not first.misses_a_parameter:  # which asked_for tells better
-            yield fails(first.failure, "with its defaults")
-        return
-    if not first.whole:
-        reason = f"one at the defaults takes more than {subject.first_s:.0f} s here"
-        yield NotChecked("what needs a whole epoch", reason)
-    for number, metrics in enumerate(first.trajectory.epochs, start=1):
-        for name in (subject.spec.metric, "train_loss"):
-            if not math.isfinite(metrics.get(name, 0.0)):
-                yield Finding(
-                    "not-a-number",
-                    "error",
-                    f"{name} is {metrics[name]} in epoch {number}, with the defaults",
-                    "a trial whose metric is no number fails; with every default that does, most of the study will",
-                    "lower the default learning rate, or look for a division by zero or a logarithm of it",
-                )
+
+    title = "whether it trains"
+    needs_training = False
+
+    def check(self, subject: Subject) -> Iterator[Told]:
+        """See Check."""
+        first = subject.first
+        if first.failure is not None:
+            if not first.misses_a_parameter:  # which asked_for tells better
+                yield fails(first.failure, "with its defaults")
+            return
+        if not first.whole:
+            reason = f"one at the defaults takes more than {subject.first_s:.0f} s here"
+            yield NotChecked("what needs a whole epoch", reason)
+        for number, metrics in enumerate(first.trajectory.epochs, start=1):
+            for name in (subject.spec.metric, "train_loss"):
+                if not math.isfinite(metrics.get(name, 0.0)):
+                    yield Finding(
+                        "not-a-number",
+                        "error",
+                        f"{name} is {metrics[name]} in epoch {number}, with the defaults",
+                        "a trial whose metric is no number fails; with every default that does, most of the study will",
+                        "lower the default learning rate, or look for a division by zero or a logarithm of it",
+                    )
 
 
 def fails(failure: Failure, how: str) -> Finding:

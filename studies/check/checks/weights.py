@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from studies.check.checks import Check
 from studies.check.findings import Finding, Told
 from studies.check.subject import Subject
 
-TITLE = "the initialisation"
-NEEDS_TRAINING = True
 
-
-def check(subject: Subject) -> Iterator[Told]:
+class Weights(Check):
     """Look for initialisers of the model's that nobody called."""
-    for name, where in subject.first.unused:
-        yield Finding(
-            "initialisation-unused",
-            "warning",
-            f"{name} is not called, neither when the model is built nor in its first epoch",
-            "the weights are torch's own, not those that the code says",
-            f"call it where the model is built (model.apply({name.rpartition('.')[2]}) for a function), or delete it",
-            where,
-        )
+
+    title = "the initialisation"
+
+    def check(self, subject: Subject) -> Iterator[Told]:
+        """See Check."""
+        for name, where in subject.first.unused:
+            yield Finding(
+                "initialisation-unused",
+                "warning",
+                f"{name} is not called, neither when the model is built nor in its first epoch",
+                "the weights are torch's own, not those that the code says",
+                f"call it where the model is built (model.apply({name.rpartition('.')[2]}) if a function), or drop it",
+                where,
+            )
