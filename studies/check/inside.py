@@ -110,6 +110,8 @@ def _go_through(subject: Subject, sender: Connection) -> None:
     failed: set[str] = set()
     for number, (name, check) in enumerate(checks.items()):
         sender.send(("progress", Progress(Stage.CHECKING, f"checking {check.title}", number / len(checks))))
+        later = sum(each.share for each in list(checks.values())[number:])
+        subject.begin(check.share / later if check.share else 1.0)
         for told in told_by(name, check, subject, failed):
             sender.send(("told", told))
         sender.send(("checked", check.title))

@@ -7,12 +7,14 @@ does to globals, generators or memory is no part of the next.
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property, partial
+from statistics import mean
 from typing import Any
 
 from studies.check.asked import middle
@@ -35,7 +37,7 @@ SLACK_S = 4.0  # for what cannot be interrupted at once
 
 
 class Subject:
-    """See the module. deadline: when the checks should be over, by time.monotonic."""
+    """See the module. end, deadline: when all checks, and when the present one, should be over, by time.monotonic."""
 
     def __init__(
         self,
@@ -49,10 +51,13 @@ class Subject:
         self.spec, self.objective, self.data, self.source = spec, objective, data, source
         self.seconds = seconds
         self.memory_bytes = memory_bytes
-        self.deadline = time.monotonic() + seconds
+        self.end = time.monotonic() + seconds
+        self.deadline = self.end
+        self.given_s = seconds
         self.is_function = isinstance(objective, FunctionObjective)
         self.tried: list[tuple[Parameter, Any, Observation]] = []
         self._known: dict[str, Observation] = {}
+        self._took_s: list[float] = []
 
     @cached_property
     def space(self) -> Space:
@@ -95,9 +100,23 @@ class Subject:
         changed = dict(params) | {name: value}
         return changed if self.is_function else self.defaults(changed)
 
+    def begin(self, share: float) -> None:
+        """Give the next check its share (0 to 1) of the time that is left."""
+        self.given_s = max(0.0, self.end - time.monotonic()) * share
+        self.deadline = time.monotonic() + self.given_s
+
     def left_s(self) -> float:
-        """Return how much time there is."""
+        """Return how much time the present check has left."""
         return self.deadline - time.monotonic()
+
+    def minutes_for(self, missing_s: float) -> int:
+        """Return how many minutes, whole ones, all checks need so that the present one has `missing_s` more."""
+        spent_s = self.given_s - self.left_s()
+        return math.ceil(self.seconds * (spent_s + missing_s) / max(LEAST_S, self.given_s) / 60)
+
+    def mean_s(self) -> float:
+        """Return how long a training took on average, of those that the checks tried."""
+        return mean(self._took_s) if self._took_s else 0.0
 
     def observe(self, params: Mapping[str, Any], plan: Plan) -> Observation:
         """Return what a training of these parameters does; the same plan is not done twice."""
@@ -114,15 +133,23 @@ class Subject:
             if hurried and seen.failure is not None and seen.failure.kind is FailureKind.HUNG:
                 seen.failure = None  # it had less time than it is entitled to
             self._known[key] = seen
-            _log(params, plan, seen, time.monotonic() - started)
+            took_s = time.monotonic() - started
+            if not plan.look:
+                self._took_s.append(took_s)
+            _log(params, plan, seen, took_s)
         return self._known[key]
+
+    @property
+    def few_s(self) -> float:
+        """How long a few steps may take."""
+        first = self.first
+        step_s = first.stepped_s / max(1, first.n_steps - 1)
+        return first.start_s + min(MOST_FEW_S, max(FEW_S, first.start_s + 2 * FEW_STEPS * step_s))
 
     def few_steps(self, params: Mapping[str, Any], **changes: Any) -> Observation:
         """Return what the first steps of a training look like, or its first epoch if it has no steps to be seen."""
         first = self.first
-        step_s = first.stepped_s / max(1, first.n_steps - 1)
-        seconds = first.start_s + min(MOST_FEW_S, max(FEW_S, first.start_s + 2 * FEW_STEPS * step_s))
-        plan = Plan(n_epochs=3, seconds=seconds, limits=FEW)
+        plan = Plan(n_epochs=3, seconds=self.few_s, limits=FEW)
         if self.without_steps:
             plan = Plan(seconds=max(FEW_S, 3 * sum(first.epoch_s[:1])), limits=Limits(batches=FEW.batches))
         return self.observe(params, replace(plan, **changes))

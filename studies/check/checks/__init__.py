@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from studies.check.findings import Told
     from studies.check.subject import Subject
 
-# In the order in which they run.
+# In the order in which they run: first those that only read the first epoch, then those that train again.
 CHECKS: dict[str, str] = {
     "training": "studies.check.checks.training:Training",
     "losses": "studies.check.checks.losses:Losses",
@@ -23,10 +23,10 @@ CHECKS: dict[str, str] = {
     "labels": "studies.check.checks.labels:Labels",
     "weights": "studies.check.checks.weights:Weights",
     "split": "studies.check.checks.split:Split",
-    "randomness": "studies.check.checks.randomness:Randomness",
-    "resuming": "studies.check.checks.resuming:Resuming",
     "parameters": "studies.check.checks.parameters:Parameters",
     "asked_for": "studies.check.checks.asked_for:AskedFor",
+    "randomness": "studies.check.checks.randomness:Randomness",
+    "resuming": "studies.check.checks.resuming:Resuming",
     "cost": "studies.check.checks.cost:Cost",
 }
 
@@ -36,11 +36,13 @@ class Check(ABC):
 
     title: completes the sentence "checking ...". needs_training: there is nothing to check when the objective does not
     train with its defaults. after: names of the checks whose trainings this one reads from `subject.tried`; where one
-    of them failed or did not run, this one is reported as not checked.
+    of them failed, this one is reported as not checked. share: how much of the time that is left it may take, relative
+    to the checks after it, which get what it leaves over; 0 for one that trains nothing itself.
     """
 
     title: ClassVar[str]
     needs_training: ClassVar[bool] = True
+    share: ClassVar[int] = 0
     after: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod

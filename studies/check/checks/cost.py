@@ -25,6 +25,7 @@ class Cost(Check):
     """Time the first epoch; train the smallest and the largest trial for a few steps."""
 
     title = "memory and cost"
+    share = 1
     after = ("parameters",)
 
     def check(self, subject: Subject) -> Iterator[Told]:

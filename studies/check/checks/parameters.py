@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from studies.check.checks import Check
@@ -13,62 +15,110 @@ from studies.check.observe import Observation
 from studies.check.subject import Subject
 from studies.spec.space import Choice, Fixed, Parameter, Range
 
-RESERVE = 0.2  # of all the time, for the checks after this one
 MOST_CONTEXTS = 8
 
 
+@dataclass
+class Candidate:
+    """A parameter under examination. params: of the training without a change. values: those still to be tried.
+
+    n_trained: how many other values trained. compared: how many of them went on far enough to be compared.
+    changed: whether one of them trained differently.
+    """
+
+    parameter: Parameter
+    params: dict[str, Any]
+    values: list[Any]
+    n_trained: int = 0
+    compared: int = 0
+    changed: bool = False
+
+
 class Parameters(Check):
-    """Change one parameter at a time, and compare the trainings step by step."""
+    """Change one parameter at a time, and compare the trainings step by step.
+
+    Every parameter gets one other value before any gets a second: when time runs out, as few as possible are unknown.
+    """
 
     title = "the parameters"
+    share = 5
 
     def check(self, subject: Subject) -> Iterator[Told]:
         """See Check."""
         free = [each for each in subject.space.parameters.values() if not isinstance(each.domain, Fixed)]
-        queue = [(each, _with(subject, each)) for each in free if subject.space.possible(each)]
-        known, late = set(subject.space.parameters), []
+        queue = deque(_candidate(each, _with(subject, each)) for each in free if subject.space.possible(each))
+        known = set(subject.space.parameters)
+        late: list[Candidate] = []
         while queue:
-            parameter, params = queue.pop(0)
-            if not _time_left(subject):
-                late.append(parameter.name)
+            candidate = queue.popleft()
+            if subject.left_s() < 0:
+                late.append(candidate)
                 continue
-            yield from _one(subject, parameter, params)
-            # A function may suggest some parameters only beside certain values of others.
-            for _, _, seen in subject.tried:
-                for name, found in seen.suggested.parameters.items():
-                    if name not in known:
-                        known.add(name)
-                        queue.append((found, dict(seen.params)))
-        if late:
-            yield NotChecked(self.title, f"there was no time for {', '.join(late)}")
+            if candidate.values:
+                yield from _try_next(subject, candidate)
+            elif candidate.n_trained and not candidate.changed:
+                yield from _settle(subject, candidate)
+                continue
+            if candidate.values or (candidate.n_trained and not candidate.changed):
+                queue.append(candidate)
+            queue.extend(_suggested_elsewhere(subject, known))
+        yield from _no_time(subject, late)
 
 
-def _time_left(subject: Subject) -> bool:
-    return subject.left_s() > RESERVE * subject.seconds
+def _candidate(parameter: Parameter, params: dict[str, Any]) -> Candidate:
+    return Candidate(parameter, params, others(parameter, params.get(parameter.name)))
 
 
-def _one(subject: Subject, parameter: Parameter, before_params: dict[str, Any]) -> Iterator[Told]:
-    before = subject.few_steps(before_params)
+def _suggested_elsewhere(subject: Subject, known: set[str]) -> Iterator[Candidate]:
+    """Yield what a function suggests only beside certain values of others."""
+    for _, _, seen in subject.tried:
+        for name, found in seen.suggested.parameters.items():
+            if name not in known:
+                known.add(name)
+                yield _candidate(found, dict(seen.params))
+
+
+def _try_next(subject: Subject, candidate: Candidate) -> Iterator[Told]:
+    """Train with the next value, and compare it with the training without a change."""
+    parameter, params = candidate.parameter, candidate.params
+    before = subject.few_steps(params)
     if before.failure:
-        yield from _failed(before, before_params, parameter)
+        candidate.values.clear()
+        yield from _failed(before, params, parameter)
         return
-    subject.tried.append((parameter, before_params.get(parameter.name), before))
-    changed = compared = tried = 0
-    for value in others(parameter, before_params.get(parameter.name)):
-        if tried and not _time_left(subject):
-            break
-        after = subject.few_steps(subject.changed(before_params, parameter.name, value))
-        subject.tried.append((parameter, value, after))
-        if after.failure:
-            yield from _failed(after, after.params, parameter, value)
-        else:
-            tried += 1
-            compared += _went_on(before) and _went_on(after)
-            changed += subject.differ(before, after)
-    if tried and not compared:
-        yield NotChecked(f"the parameter {parameter.name}", "a few steps take too long here")
-    elif compared and not changed:
-        yield from _look_longer(subject, parameter, before_params)
+    value = candidate.values.pop(0)
+    after = subject.few_steps(subject.changed(params, parameter.name, value))
+    if not any(tried is parameter for tried, _, _ in subject.tried):  # the default first: `cost` divides by it
+        subject.tried.append((parameter, params.get(parameter.name), before))
+    subject.tried.append((parameter, value, after))
+    if after.failure:
+        yield from _failed(after, after.params, parameter, value)
+        return
+    candidate.n_trained += 1
+    candidate.compared += _went_on(before) and _went_on(after)
+    candidate.changed = candidate.changed or subject.differ(before, after)
+
+
+def _settle(subject: Subject, candidate: Candidate) -> Iterator[Told]:
+    """Look longer at a parameter that has changed nothing so far."""
+    if candidate.compared:
+        yield from _look_longer(subject, candidate.parameter, candidate.params)
+    else:
+        yield NotChecked(f"the parameter {candidate.parameter.name}", "a few steps take too long here")
+
+
+def _no_time(subject: Subject, late: list[Candidate]) -> Iterator[Told]:
+    """Name what was not looked at, and say how long a complete check needs."""
+    if not late:
+        return
+    n_trainings = sum(len(each.values) + (0 if each.n_trained else 1) for each in late)
+    missing_s = n_trainings * max(subject.mean_s(), subject.few_s)
+    hint = f"`studies check {subject.spec.name} --timeout {subject.minutes_for(missing_s)}` has time for all"
+    unknown = [each.parameter.name for each in late if not each.changed]
+    if unknown:
+        yield NotChecked("the parameters", f"there was no time for {', '.join(unknown)}; {hint}")
+    if partly := [each.parameter.name for each in late if each.changed]:
+        yield NotChecked("every value of the parameters", f"there was no time for all of {', '.join(partly)}; {hint}")
 
 
 def _went_on(seen: Observation) -> bool:
@@ -147,7 +197,7 @@ def _acts_elsewhere(
             continue
         for choice in others(other, params.get(other.name)):
             n_tried += 1
-            if n_tried > MOST_CONTEXTS or not _time_left(subject):
+            if n_tried > MOST_CONTEXTS or subject.left_s() < 0:
                 return None
             there = subject.changed(params, other.name, choice)
             before = subject.few_steps(there)

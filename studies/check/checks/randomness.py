@@ -16,6 +16,7 @@ class Randomness(Check):
     """Train again: with the process's generators in other states, and a second time in one process."""
 
     title = "randomness"
+    share = 2
 
     def check(self, subject: Subject) -> Iterator[Told]:
         """See Check."""

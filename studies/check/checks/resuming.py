@@ -25,6 +25,7 @@ class Resuming(Check):
     """Train, and train again with a checkpoint in between: after a whole epoch, or before the first if that is long."""
 
     title = "going on from a checkpoint"
+    share = 2
 
     def check(self, subject: Subject) -> Iterator[Told]:
         """See Check."""
