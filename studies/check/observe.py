@@ -63,10 +63,14 @@ class Plan:
 
 @dataclass
 class Trajectory:
-    """What a training came by: the loss at each backward, and the metrics of each whole epoch."""
+    """What a training came by: the loss at each backward, and the metrics of each whole epoch.
+
+    ends: how many losses there were at the end of each epoch.
+    """
 
     losses: list[float] = field(default_factory=list)
     epochs: list[dict[str, float]] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.losses or self.epochs)
@@ -281,6 +285,7 @@ class _One:
         self.found.epoch_s.append(time.monotonic() - self.began + self.watch.cut_s)
         self.watch.cut_s = 0.0
         self.trajectory.epochs.append(metrics)
+        self.trajectory.ends.append(len(self.trajectory.losses))
         self.found.evaluated = True
         if self.plan.look and len(self.trajectory.epochs) == 1:
             self._look_again()

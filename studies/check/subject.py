@@ -176,9 +176,13 @@ class Subject:
         """Whether two trainings go different ways, as far as both go."""
         return one.trajectory.differs(other.trajectory, self.unstable)
 
+    def epochs_s(self, n_epochs: int) -> float:
+        """How long so many epochs may take, on a machine that has become busy, too."""
+        return SLACK_S + n_epochs * 3 * sum(self.first.epoch_s[:1])
+
     def whole_epochs(self, params: Mapping[str, Any], n_epochs: int = 2, **changes: Any) -> Observation:
         """Return what whole epochs of a training look like; loaders are cut after the same few batches each time."""
-        seconds = min(self.seconds / 6, SLACK_S + n_epochs * 3 * sum(self.first.epoch_s[:1]))
+        seconds = min(self.seconds / 6, self.epochs_s(n_epochs))
         plan = Plan(n_epochs=n_epochs, seconds=seconds, limits=Limits(batches=FEW.batches))
         return self.observe(params, replace(plan, **changes))
 

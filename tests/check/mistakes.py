@@ -7,6 +7,7 @@ one but the mistake says so by its length.
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -117,11 +118,30 @@ class Sound:
 
 class ForgetsTheOptimizer(Sound):
     class training(Training):  # noqa: N801
-        def state_dict(self) -> dict[str, Any]:  # <- does-not-resume
+        def state_dict(self) -> dict[str, Any]:  # <- does-not-resume ForgetsInLongEpochs:does-not-resume
             return super().state_dict() | {"optimizer": {}}
 
         def load_state_dict(self, state: dict[str, Any]) -> None:
             super().load_state_dict(state | {"optimizer": self.optimizer.state_dict()})
+
+
+class ForgetsInLongEpochs(ForgetsTheOptimizer):
+    """The same with epochs that are not trained again for every question."""
+
+    class training(ForgetsTheOptimizer.training):  # noqa: N801
+        def batches(self) -> Iterator[Any]:
+            time.sleep(1.0)
+            yield from super().batches()
+
+
+class EpochsWithoutEnd(Sound):
+    """Sound, but no epoch ends."""
+
+    class training(Training):  # noqa: N801
+        def batches(self) -> Iterator[Any]:
+            while True:
+                time.sleep(0.01)
+                yield from super().batches()
 
 
 class ForgetsTheOrder(Sound):
@@ -212,6 +232,23 @@ class UnloggedDefault(Sound):
         def batches(self) -> Iterator[Any]:
             self.smoothing = self.params.get("label_smoothing", 0.1)  # <- undeclared-parameter
             return super().batches()
+
+
+class Slow(Sound):
+    """Sound: twenty parameters, each of which changes the training, which takes a second to start."""
+
+    space: ClassVar[dict[str, Any]] = Sound.space | {
+        f"shift_{n}": {"low": 0.0, "high": 1.0, "default": 0.0} for n in range(20)
+    }
+
+    class training(Training):  # noqa: N801
+        def build(self) -> nn.Module:
+            time.sleep(1)
+            return super().build()
+
+        def loss(self, inputs: Tensor, labels: Tensor) -> Tensor:
+            shift = sum((n + 1) * self.params[f"shift_{n}"] for n in range(20))
+            return super().loss(inputs + shift, labels)
 
 
 class Conditional(Sound):

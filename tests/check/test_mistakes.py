@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from studies.check.findings import Finding
 
 from .conftest import Check, place_of
+from .mistakes import Slow
 
 R2 = {"metric": "r2"}
 # What has nothing to do with parameters is checked with one of them: half the time.
@@ -53,6 +55,7 @@ MISTAKES: list[tuple[str, str, dict[str, Any]]] = [
     ("FromTheSystem", "unseeded", FIXED),
     ("GlobalModel", "state-kept-between-trials", FIXED),
     ("ForgetsTheOptimizer", "does-not-resume", FIXED),
+    ("ForgetsInLongEpochs", "does-not-resume", FIXED),
     ("ForgetsTheOrder", "does-not-resume", FIXED),
     ("KeepsASet", "does-not-resume", FIXED),
     ("HasNoState", "does-not-resume", FIXED),
@@ -118,6 +121,23 @@ def test_an_evaluation_in_training_mode_is_told_once_for_each_kind_of_layer(chec
     findings = {finding.name: finding for finding in checked("NoEval", **FIXED).findings}
     assert set(findings) == {"dropout-in-evaluation", "batch-norm-in-evaluation"}
     assert {finding.where for finding in findings.values()} == {place_of("dropout-in-evaluation", "NoEval")}
+
+
+def test_a_checkpoint_that_no_epoch_comes_to_is_not_checked(checked: Check) -> None:
+    result = checked("EpochsWithoutEnd", seconds=8.0, **FIXED)
+    assert not result.findings
+    [reason] = [left.reason for left in result.not_checked if left.name == "resuming from a checkpoint"]
+    assert "--timeout" in reason
+
+
+def test_parameters_without_time_are_named_with_the_time_that_they_need(checked: Check) -> None:
+    result = checked("Slow", seconds=6.0)
+    [reason] = [left.reason for left in result.not_checked if left.name == "the parameters"]
+    late, _, hint = reason.removeprefix("there was no time for ").partition("; ")
+    assert set(late.split(", ")) <= set(Slow.space)
+    minutes = re.fullmatch(r"`studies check checked --timeout (\d+)` has time for all", hint)
+    assert minutes is not None
+    assert int(minutes[1]) >= 1
 
 
 def only(findings: list[Finding]) -> Finding:

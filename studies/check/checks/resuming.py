@@ -9,7 +9,7 @@ from studies.check.checks.randomness import GENERATORS
 from studies.check.findings import Finding, NotChecked, Told
 from studies.check.isolate import Failure, FailureKind
 from studies.check.observe import Observation
-from studies.check.subject import Subject
+from studies.check.subject import FEW_STEPS, LEAST_S, Subject
 
 ENDS = {
     FailureKind.RAISED: "raised an error",
@@ -18,37 +18,44 @@ ENDS = {
     FailureKind.OUT_OF_MEMORY: "ran out of memory",
 }
 
-QUICK = 1 / 36  # of all the time: an epoch that takes longer is not waited for
-
 
 class Resuming(Check):
-    """Train, and train again with a checkpoint in between: after a whole epoch, or before the first if that is long."""
+    """Train, and train again with a checkpoint in between."""
 
-    title = "going on from a checkpoint"
+    title = "resuming from a checkpoint"
     share = 2
 
     def check(self, subject: Subject) -> Iterator[Told]:
         """See Check."""
         if subject.is_function:  # it is called anew, from its beginning
             return
-        if _depends_on_more(subject):  # which `randomness` tells
+        if _depends_on_more(subject):  # which `randomness` reports
             yield NotChecked(self.title, "the same training made twice does not give the same values as it is")
             return
-        first = subject.first
-        if first.whole and sum(first.epoch_s[:1]) < subject.seconds * QUICK:
-            n_epochs = 1
-            straight = subject.whole_epochs(first.params, 2)
-            resumed = subject.whole_epochs(first.params, 2, resume_after=1)
-        else:
-            n_epochs = 0
-            straight = subject.few_steps(first.params)
-            resumed = subject.few_steps(first.params, resume_after=0)
-        if resumed.failure is not None:
-            yield _refused(resumed, resumed.failure)
-        elif not _went_on(resumed, n_epochs) or not _went_on(straight, n_epochs):
-            yield NotChecked(self.title, "no step after it was seen in time")
-        elif subject.differ(straight, resumed):
-            yield _differs(subject, straight, resumed, n_epochs)
+        params = subject.first.params
+        if subject.first.whole:
+            seconds = max(LEAST_S, min(subject.epochs_s(2), subject.left_s() / 2))
+            straight = subject.whole_epochs(params, 2, seconds=seconds)
+            resumed = subject.whole_epochs(params, 2, seconds=seconds, resume_after=1)
+            if resumed.failure is not None or (_went_on(straight, 1) and _went_on(resumed, 1)):
+                yield from _compared(subject, straight, resumed, 1)
+                return
+        # A state that cannot be saved or read at all shows before the first step, too.
+        straight, resumed = subject.few_steps(params), subject.few_steps(params, resume_after=0)
+        yield from _compared(subject, straight, resumed, 0)
+        yield NotChecked(
+            self.title,
+            "an epoch takes too long to compare what follows it, and before the first step an optimizer has no state "
+            "to lose; give `studies check` a longer --timeout",
+        )
+
+
+def _compared(subject: Subject, straight: Observation, resumed: Observation, n_epochs: int) -> Iterator[Told]:
+    """Compare two trainings, one of them with a checkpoint after so many epochs."""
+    if resumed.failure is not None:
+        yield _refused(resumed, resumed.failure)
+    elif _went_on(straight, n_epochs) and _went_on(resumed, n_epochs) and subject.differ(straight, resumed):
+        yield _differs(subject, straight, resumed, n_epochs)
 
 
 def _depends_on_more(subject: Subject) -> bool:
@@ -60,8 +67,11 @@ def _depends_on_more(subject: Subject) -> bool:
 
 
 def _went_on(seen: Observation, n_epochs: int) -> bool:
+    """Whether it went on after so many epochs: another epoch, or as many steps as show what an optimizer has kept."""
     trajectory = seen.trajectory
-    return len(trajectory.epochs) > n_epochs or (n_epochs == 0 and bool(trajectory))
+    if n_epochs == 0 or len(trajectory.epochs) != n_epochs:
+        return bool(trajectory) and len(trajectory.epochs) >= n_epochs
+    return len(trajectory.losses) - trajectory.ends[n_epochs - 1] >= FEW_STEPS
 
 
 def _refused(resumed: Observation, failure: Failure) -> Finding:

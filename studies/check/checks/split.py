@@ -11,6 +11,10 @@ from studies.check.findings import Finding, NotChecked, Told
 from studies.check.rows import GROUPS, MOST_ROWS, Side, sides
 from studies.check.subject import Subject
 
+SHOWN = (
+    "to show it, let `prepare` return an object or a dict with `train` and `validation`, each an array, a tensor, a "
+    "tuple of them, a data frame, a torch data set, or row numbers into the other arrays"
+)
 MUCH, SOME = 0.10, 0.01  # of the rows that are scored
 
 
@@ -25,7 +29,10 @@ class Split(Check):
         train, scored = sides(subject.data)
         if train is None or scored is None:
             yield from _as_given(subject)
-            yield NotChecked("groups on both sides", "train and validation cannot be told apart in the prepared data")
+            yield NotChecked(
+                "groups on both sides",
+                f"it is unclear which of the prepared data are train rows and which validation rows; {SHOWN}",
+            )
             return
         both = _in_both(train, scored)
         if both is None:
