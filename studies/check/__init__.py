@@ -23,7 +23,7 @@ import psutil
 
 from studies.check.findings import Fact, Finding, NotChecked, Progress, Result, Stage
 from studies.check.isolate import SHARE_OF_MEMORY, death, free_bytes, innermost, where_now
-from studies.check.source import Source
+from studies.check.own_code import OwnCode
 from studies.errors import StudiesError
 
 if TYPE_CHECKING:
@@ -89,10 +89,10 @@ def _listen(
     while True:
         if not receiver.poll(POLL_S):
             if time.monotonic() - heard_at > silence_s:
-                where = where_now(process.pid, log, Source())
+                where = where_now(process.pid, log, OwnCode())
                 return result.add(_broken(now.what, f"did not end within {silence_s:.0f} s", where))
             if _resident(process.pid) > limit:
-                where = where_now(process.pid, log, Source())
+                where = where_now(process.pid, log, OwnCode())
                 how = f"took more than {limit / 2**30:.1f} GiB of memory, and was ended"
                 return result.add(_broken(now.what, how, where))
             continue
@@ -101,7 +101,7 @@ def _listen(
         except EOFError:
             process.join()
             return result.add(
-                _broken(now.what, f"ended its process: {death(process.exitcode)}", innermost(log, Source()))
+                _broken(now.what, f"ended its process: {death(process.exitcode)}", innermost(log, OwnCode()))
             )
         heard_at = time.monotonic()
         if kind == "error":

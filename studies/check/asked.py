@@ -8,7 +8,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FixedTrial
 
-from studies.check.source import Source
+from studies.check.own_code import OwnCode
 from studies.spec.space import Choice, Domain, Parameter, Range, Space
 
 
@@ -18,7 +18,7 @@ class Asked:
     read: the first place that did. missing: the first place that asked in vain, and whether it had a default at hand.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: OwnCode) -> None:
         self._source = source
         self.read: dict[str, str | None] = {}
         self.missing: dict[str, tuple[str | None, bool]] = {}

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from studies.check.source import Source
+from studies.check.own_code import OwnCode
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,7 +23,7 @@ NAME = re.compile(
 class Initialisers:
     """Counts the calls, from its creation on, of every function and method that is named like an initialiser."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: OwnCode) -> None:
         self._source = source
         self._called: set[Any] = set()
         self._counting: dict[FunctionType, Callable[..., Any]] = {}

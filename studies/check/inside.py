@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from studies.check.checks import Check, load
 from studies.check.findings import Finding, NotChecked, Progress, Stage, Told
 from studies.check.isolate import Failure, failure_of
-from studies.check.source import Source
+from studies.check.own_code import OwnCode
 from studies.check.subject import Subject
 from studies.errors import ObjectiveRefused, StudiesError
 from studies.run.objective import FunctionObjective, LoadedObjective, load_objective
@@ -55,7 +55,7 @@ def examine(
         pass  # nobody listens any more
 
 
-def _prepared(spec: StudySpec, settings: Settings, sender: Connection) -> tuple[LoadedObjective, Any, Source] | None:
+def _prepared(spec: StudySpec, settings: Settings, sender: Connection) -> tuple[LoadedObjective, Any, OwnCode] | None:
     """Import and prepare; None when that failed in a way that is the objective's own fault, which is then told."""
     module = spec.objective.partition(":")[0]
     stage = Stage.IMPORTING
@@ -64,7 +64,7 @@ def _prepared(spec: StudySpec, settings: Settings, sender: Connection) -> tuple[
         objective = load_objective(spec)
         _warm_up()
         found = objective.function if isinstance(objective, FunctionObjective) else objective
-        source = Source(module, found)
+        source = OwnCode(module, found)
         stage = Stage.PREPARING
         data = objective.prepare(
             spec.dataset,
@@ -78,7 +78,7 @@ def _prepared(spec: StudySpec, settings: Settings, sender: Connection) -> tuple[
         traceback.print_exc()
         if isinstance(error, ValueError) and stage is Stage.PREPARING:  # the objectives' DataError among them
             raise ObjectiveRefused(reason=str(error)) from None
-        sender.send(("told", _failed(stage, failure_of(error, Source(module)))))
+        sender.send(("told", _failed(stage, failure_of(error, OwnCode(module)))))
         return None
     return objective, data, source
 

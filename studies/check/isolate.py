@@ -25,7 +25,7 @@ from typing import IO, Any
 
 import psutil
 
-from studies.check.source import Source, place
+from studies.check.own_code import OwnCode, place
 
 POLL_S = 0.02
 FRAME = re.compile(r'File "(.+)", line (\d+) in ')  # as faulthandler writes it, innermost first
@@ -62,7 +62,7 @@ class TimeUp(BaseException):
     """Raised inside a call whose time is over; a BaseException, so that no `except Exception` of a user's hides it."""
 
 
-def isolated(call: Callable[[], Any], source: Source, timeout_s: float, memory_bytes: float | None = None) -> Any:
+def isolated(call: Callable[[], Any], source: OwnCode, timeout_s: float, memory_bytes: float | None = None) -> Any:
     """Return what `call` returns in a forked process, or the Failure that it ended in.
 
     memory_bytes: the most it may have resident; most of what is free without it.
@@ -108,7 +108,7 @@ def free_bytes() -> float:
     return max(free, 0.0)
 
 
-def _child(call: Callable[[], Any], source: Source, sender: Connection, timeout_s: float, stack: IO[bytes]) -> None:
+def _child(call: Callable[[], Any], source: OwnCode, sender: Connection, timeout_s: float, stack: IO[bytes]) -> None:
     faulthandler.enable(stack, all_threads=False)
     faulthandler.register(signal.SIGUSR1, stack, all_threads=False)
     os.setpgrp()  # so that whatever it starts can be ended with it
@@ -138,7 +138,7 @@ def _child(call: Callable[[], Any], source: Source, sender: Connection, timeout_
     os._exit(0)  # no exit handlers: those belong to the process that this one was forked from
 
 
-def failure_of(error: BaseException, source: Source) -> Failure:
+def failure_of(error: BaseException, source: OwnCode) -> Failure:
     """Return an error as a Failure."""
     out_of_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     out_of_memory = out_of_memory or "can't allocate memory" in str(error)  # torch raises a RuntimeError on the CPU
@@ -160,7 +160,7 @@ def _resident(pid: int | None) -> int:
         return 0
 
 
-def where_now(pid: int | None, stack: Path, source: Source) -> str | None:
+def where_now(pid: int | None, stack: Path, source: OwnCode) -> str | None:
     """Return where a process is that may not listen to Python's signals any more, but has set up faulthandler."""
     with suppress(OSError):
         if pid is not None:
@@ -169,7 +169,7 @@ def where_now(pid: int | None, stack: Path, source: Source) -> str | None:
     return innermost(stack, source)
 
 
-def innermost(stack: Path, source: Source) -> str | None:
+def innermost(stack: Path, source: OwnCode) -> str | None:
     """Return the innermost place of the user's code in the last stack that faulthandler wrote to a file."""
     written = re.split(STACK, stack.read_text(encoding="utf-8", errors="replace"))[-1]
     frames = ((file, int(line)) for file, line in FRAME.findall(written))

@@ -19,8 +19,9 @@ from typing import Any
 
 from studies.check.asked import middle
 from studies.check.isolate import Failure, FailureKind, isolated
-from studies.check.observe import Observation, Plan, observe
-from studies.check.source import Source
+from studies.check.observation import Observation, Plan
+from studies.check.observe import observe
+from studies.check.own_code import OwnCode
 from studies.check.watch import Limits
 from studies.metrics import SPEEDS
 from studies.run.objective import FunctionObjective, LoadedObjective
@@ -44,7 +45,7 @@ class Subject:
         spec: StudySpec,
         objective: LoadedObjective,
         data: Any,
-        source: Source,
+        source: OwnCode,
         seconds: float,
         memory_bytes: float | None = None,
     ) -> None:

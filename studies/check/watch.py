@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from studies.check import isolate
-from studies.check.source import Source
+from studies.check.own_code import OwnCode
 from studies.check.tensors import BOUNDS, bounded_by, broadcasts, is_tensor, rows_of
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Watch:
     evaluation: the first and the last call of a model since the last backward.
     """
 
-    def __init__(self, source: Source, stop_at: float, limits: Limits, look: bool) -> None:
+    def __init__(self, source: OwnCode, stop_at: float, limits: Limits, look: bool) -> None:
         self.losses: list[float] = []
         self.seen: dict[tuple[str, str | None], Seen] = {}
         self.n_rows = 0

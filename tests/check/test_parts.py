@@ -19,8 +19,8 @@ from studies.check.checks.cost import typical_share
 from studies.check.checks.losses import lowest
 from studies.check.findings import Finding, NotChecked, Result
 from studies.check.isolate import Failure, FailureKind, isolated
+from studies.check.own_code import OwnCode
 from studies.check.rows import sides
-from studies.check.source import Source
 from studies.spec import Pruner
 
 
@@ -140,7 +140,7 @@ def test_rows_that_offsets_cut_are_compared_whole() -> None:
 
 
 def test_parameters_are_noted_however_they_are_read() -> None:
-    asked = Asked(Source("tests.check.mistakes"))
+    asked = Asked(OwnCode("tests.check.mistakes"))
     params = AskedParams({"a": 1, "b": 2, "c": 3, "d": 4}, asked)
     assert params["a"] == 1
     assert params.get("nothing", 5) == 5
@@ -164,7 +164,7 @@ def test_a_call_is_ended_though_it_does_not_listen() -> None:
                 continue
 
     started = time.monotonic()
-    failure = isolated(deaf, Source("tests.check.mistakes"), timeout_s=0.5)
+    failure = isolated(deaf, OwnCode("tests.check.mistakes"), timeout_s=0.5)
     assert isinstance(failure, Failure)
     assert failure.kind is FailureKind.HUNG
     assert failure.where is not None
@@ -180,7 +180,7 @@ def test_what_a_call_starts_ends_with_it(tmp_path: Path) -> None:
     def starts_another() -> int:
         return subprocess.Popen(["sleep", "60"]).pid
 
-    pid = isolated(starts_another, Source("tests.check.mistakes"), timeout_s=5)
+    pid = isolated(starts_another, OwnCode("tests.check.mistakes"), timeout_s=5)
     deadline = time.monotonic() + 5
     while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline
@@ -207,6 +207,6 @@ def test_a_result_reads_the_same_for_people_and_machines() -> None:
 
 
 def test_libraries_of_another_environment_are_not_the_users_code() -> None:
-    source = Source("tests.check.mistakes")
+    source = OwnCode("tests.check.mistakes")
     assert source.is_own("/elsewhere/train.py")
     assert not source.is_own("/elsewhere/lib/python3.11/site-packages/torch/nn/functional.py")

@@ -11,7 +11,7 @@ from studies.check.checks import Check
 from studies.check.checks.training import fails
 from studies.check.findings import Fact, Finding, NotChecked, Told
 from studies.check.isolate import SHARE_OF_MEMORY, FailureKind, free_bytes
-from studies.check.observe import Observation, Plan
+from studies.check.observation import Observation, Plan
 from studies.check.subject import FEW, Subject
 from studies.run.launchers.local import visible_gpus
 from studies.spec import Pruner, StudySpec

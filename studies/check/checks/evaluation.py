@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from studies.check.again import CLOSE
 from studies.check.checks import Check
 from studies.check.findings import Finding, NotChecked, Told
-from studies.check.observe import Observation
+from studies.check.observation import Observation
 from studies.check.subject import SPEEDS, Subject
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from studies.check.checks import Check
 from studies.check.findings import Fact, Finding, NotChecked, Told
-from studies.check.observe import Observation
+from studies.check.observation import Observation
 from studies.check.subject import Subject
 
 ENOUGH = 64  # labels to judge an order by

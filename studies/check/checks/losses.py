@@ -10,7 +10,7 @@ import numpy as np
 
 from studies.check.checks import Check
 from studies.check.findings import Finding, NotChecked, Told
-from studies.check.observe import Observation
+from studies.check.observation import Observation
 from studies.check.subject import Subject
 from studies.check.tensors import BOUNDS
 from studies.check.watch import Seen

@@ -11,7 +11,7 @@ from typing import Any
 from studies.check.checks import Check
 from studies.check.checks.training import fails
 from studies.check.findings import Finding, NotChecked, Told
-from studies.check.observe import Observation
+from studies.check.observation import Observation
 from studies.check.subject import Subject
 from studies.spec.space import Choice, Fixed, Parameter, Range
 

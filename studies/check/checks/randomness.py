@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from studies.check.checks import Check
 from studies.check.findings import Finding, NotChecked, Told
-from studies.check.observe import Observation
+from studies.check.observation import Observation
 from studies.check.subject import Subject
 
 GENERATORS = {"torch": "torch's global generator", "numpy": "numpy.random", "random": "Python's random"}

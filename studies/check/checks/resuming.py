@@ -8,7 +8,7 @@ from studies.check.checks import Check
 from studies.check.checks.randomness import GENERATORS
 from studies.check.findings import Finding, NotChecked, Told
 from studies.check.isolate import Failure, FailureKind
-from studies.check.observe import Observation
+from studies.check.observation import Observation
 from studies.check.subject import FEW_STEPS, LEAST_S, Subject
 
 ENDS = {

@@ -20,7 +20,7 @@ LIBRARIES = (
 )
 
 
-class Source:
+class OwnCode:
     """The code of an objective: its own package wherever that is installed, and whatever else is not a library."""
 
     def __init__(self, module: str = "", found: Any = None) -> None:
