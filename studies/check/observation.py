@@ -8,7 +8,8 @@ from typing import Any
 
 from studies.check.again import EvaluationAgain
 from studies.check.isolate import Failure
-from studies.check.watch import Limits, Seen
+from studies.check.losses_seen import Seen
+from studies.check.watch import Limits
 from studies.spec.space import Space
 
 SEED = 7

@@ -180,11 +180,11 @@ def _read_watch(found: Observation, watch: Watch) -> None:
     """Take from a watch what can travel to another process."""
     found.seen = list(watch.seen.values())
     found.draws = watch.draws
-    found.loss_at = watch.loss_at
+    found.loss_at = watch.given.loss_at
     found.stepped_s, found.stepped_cpu_s = watch.stepped_s, watch.stepped_cpu_s
-    found.n_rows, found.n_classes = watch.n_rows, watch.n_classes
-    found.labels = {key: np.concatenate(parts) for key, parts in watch.labels.items() if parts}
-    found.targets = {key: np.concatenate(parts) for key, parts in watch.targets.items() if parts}
+    found.n_rows, found.n_classes = watch.n_rows, watch.given.n_classes
+    found.labels = {key: np.concatenate(parts) for key, parts in watch.given.labels.items() if parts}
+    found.targets = {key: np.concatenate(parts) for key, parts in watch.given.targets.items() if parts}
     trained, scored = watch.rows[True], watch.rows[False]
     found.both_sides = len(trained & scored), len(scored), len(trained), watch.n_row_calls[True]
 

@@ -10,28 +10,25 @@ from __future__ import annotations
 import os
 import time
 import traceback
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studies.check import isolate
+from studies.check.losses_seen import LossesSeen, Seen
 from studies.check.own_code import OwnCode
-from studies.check.tensors import BOUNDS, bounded_by, broadcasts, is_tensor, rows_of
+from studies.check.tensors import is_tensor, rows_of
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
-CLASS_LOSSES = {"cross_entropy", "nll_loss"}
-BINARY_LOSSES = {"binary_cross_entropy_with_logits"}
-DISTANCES = {"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"}
 DROPOUTS = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout"}
 DRAWS = {
     "randperm", "rand", "randn", "randint", "rand_like", "randn_like", "randint_like", "bernoulli", "bernoulli_",
     "multinomial", "normal", "normal_", "uniform_", "random_", "exponential_",
 }  # fmt: skip
-MOST_LABELS = 1_000_000
 MOST_ROWS = 200_000
 
 
@@ -46,16 +43,6 @@ class Limits:
     steps: int | None = None
     batches: int | None = None
     seconds: float = float("inf")
-
-
-@dataclass
-class Seen:
-    """One kind of mistake at one place. n: how often."""
-
-    name: str
-    where: str | None
-    facts: dict[str, Any] = field(default_factory=dict)
-    n: int = 1
 
 
 @dataclass
@@ -74,18 +61,15 @@ class Watch:
     """What was seen of one training. Enter it, train, leave it; then read.
 
     losses: the loss at each backward. seen: mistakes by name and place. n_rows: of losses between the first backward
-    and the last, which are stepped_s apart. alive_at: when torch was last asked for something. labels, targets: of rows
-    that were trained on, and of rows that were only scored. draws: places that drew from the process's own generators.
-    evaluation: the first and the last call of a model since the last backward.
+    and the last, which are stepped_s apart. alive_at: when torch was last asked for something. given: what losses were
+    given. draws: places that drew from the process's own generators. evaluation: the first and the last call of a model
+    since the last backward.
     """
 
     def __init__(self, source: OwnCode, stop_at: float, limits: Limits, look: bool) -> None:
         self.losses: list[float] = []
         self.seen: dict[tuple[str, str | None], Seen] = {}
         self.n_rows = 0
-        self.n_classes = 0
-        self.labels: dict[bool, list[Any]] = {True: [], False: []}
-        self.targets: dict[bool, list[Any]] = {True: [], False: []}
         self.draws: dict[str, str | None] = {}
         self.evaluation: list[ModelCall] = []
         self.models: dict[int, nn.Module] = {}
@@ -94,18 +78,14 @@ class Watch:
         self.n_row_calls = {True: 0, False: 0}
         self.cut_s = 0.0
         self.alive_at = 0.0
-        self.loss_at: str | None = None
         self.stepped_s = self.stepped_cpu_s = 0.0
         self._stepped_at = (0.0, 0.0)
         self._source = source
+        self.given = LossesSeen(source, self._note)
         self._stop_at = stop_at
         self._limits = limits
         self._look = look
         self._depth = 0
-        self._last_rows = 0
-        self._n_labels = {True: 0, False: 0}
-        self._activations: dict[str, str | None] = {}
-        self._differences: deque[tuple[Tensor, Tensor, Tensor]] = deque(maxlen=4)
         self._random_layers: list[Seen] = []
         self._pending_rows: list[bytes] = []
         self._stack = ExitStack()
@@ -157,21 +137,15 @@ class Watch:
         name = getattr(function, "__name__", "")
         if name == "backward":
             self._backward(args, kwargs)
-        elif name in CLASS_LOSSES | BINARY_LOSSES | DISTANCES:
-            self._loss(name, *_pair(args, kwargs))
         elif name in DROPOUTS:
             self._dropout(args, kwargs)
         elif name == "batch_norm":
             self._batch_norm(args, kwargs)
         if (name in DRAWS or name in DROPOUTS) and kwargs.get("generator") is None and "torch" not in self.draws:
             self.draws["torch"] = self._source.here()
+        self.given.before(name, args, kwargs)
         result = function(*args, **kwargs)
-        if name in BOUNDS and getattr(result, "requires_grad", False):
-            self._activations[name] = self._source.here()
-        elif name in ("sub", "rsub"):
-            self._difference(args, result)
-        elif name in ("pow", "square", "abs", "mul"):
-            self._distance(args)
+        self.given.after(name, args, result)
         return result
 
     def _backward(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -182,98 +156,14 @@ class Watch:
         if self._stepped_at[0]:  # the first step also warms up
             self.stepped_s += now[0] - self._stepped_at[0]
             self.stepped_cpu_s += now[1] - self._stepped_at[1]
-            self.n_rows += self._last_rows
+            self.n_rows += self.given.last_rows
         self._stepped_at = now
-        self._last_rows = 0
+        self.given.last_rows = 0
         self.evaluation.clear()
         self._random_layers.clear()
         self._rows_were(trained_on=True)
         if len(self.losses) == self._limits.steps:
             raise Enough
-
-    def _loss(self, name: str, answer: Any, target: Any) -> None:
-        if not is_tensor(answer) or not is_tensor(target):
-            return
-        if answer.requires_grad:
-            self.loss_at = self.loss_at or self._source.here()
-            self._last_rows = max(self._last_rows, len(target) if target.dim() else 1)
-        if name in DISTANCES:
-            self._regression(answer, target)
-            return
-        if name in CLASS_LOSSES:
-            self._class_labels(answer, target)
-            sums_to_one = bool(((answer.detach().sum(dim=min(1, answer.dim() - 1)) - 1).abs() < 1e-3).all())
-            if sums_to_one and bool((answer.detach() >= 0).all()) and answer.dim() > 1 and answer.shape[1] > 1:
-                self._note(
-                    "bounded-logits",
-                    self._source.here(),
-                    activation="softmax",
-                    loss=name,
-                    n=answer.shape[1],
-                    trained_on=answer.requires_grad,
-                )
-                return
-        elif target.dim() and target.numel() == len(target):
-            self._keep_labels(target.flatten(), answer.requires_grad, 2)
-        activation = bounded_by(answer)
-        if activation in ("sigmoid", "softmax", "tanh") and not (name == "nll_loss" and activation == "tanh"):
-            self._note(
-                "bounded-logits",
-                self._source.here(),
-                activation=activation,
-                made=self._activations.get(activation),
-                loss=name,
-                trained_on=answer.requires_grad,
-                n=answer.shape[1] if name in CLASS_LOSSES and answer.dim() > 1 else 2,
-                positives=float(target.float().mean()) if name in BINARY_LOSSES else None,
-            )
-
-    def _class_labels(self, answer: Tensor, target: Tensor) -> None:
-        if target.dtype.is_floating_point or target.dim() != 1 or answer.dim() != 2:
-            return
-        self._keep_labels(target, answer.requires_grad, answer.shape[1])
-
-    def _keep_labels(self, target: Tensor, trained_on: bool, n_classes: int) -> None:
-        self.n_classes = max(self.n_classes, n_classes)
-        if self._n_labels[trained_on] < MOST_LABELS:
-            self._n_labels[trained_on] += target.numel()
-            self.labels[trained_on].append(target.detach().cpu().numpy().copy())
-
-    def _regression(self, answer: Tensor, target: Tensor) -> None:
-        where = self._source.here()
-        if broadcasts(answer, target):
-            self._note("loss-broadcasts", where, answer=tuple(answer.shape), target=tuple(target.shape))
-            return
-        trained_on = answer.requires_grad
-        if len(self.targets[trained_on]) * max(1, target.numel()) < MOST_LABELS:
-            self.targets[trained_on].append(target.detach().cpu().float().flatten().numpy().copy())
-        activation = bounded_by(answer)
-        if activation is None:
-            return
-        low, high = BOUNDS[activation]
-        outside = int(((target < low) | (target > high)).sum())
-        seen = self._note("bounded-output", where, activation=activation, made=self._activations.get(activation))
-        seen.facts["outside"] = seen.facts.get("outside", 0) + outside
-        seen.facts["of"] = seen.facts.get("of", 0) + target.numel()
-
-    def _difference(self, args: tuple[Any, ...], result: Any) -> None:
-        """Keep a difference between something with a gradient and something without: the beginning of a loss."""
-        if len(args) < 2 or not all(is_tensor(arg) and arg.dtype.is_floating_point for arg in args[:2]):
-            return
-        with_gradient, without = sorted(args[:2], key=lambda arg: not arg.requires_grad)
-        if with_gradient.requires_grad and not without.requires_grad and with_gradient.dim() and without.dim():
-            self._differences.append((result, with_gradient, without))
-
-    def _distance(self, args: tuple[Any, ...]) -> None:
-        """A squared or absolute difference is a loss written by hand."""
-        if len(args) > 1 and is_tensor(args[1]) and args[1] is not args[0]:
-            return
-        for result, answer, target in self._differences:
-            one_per_row = {answer.dim(), target.dim()} == {1, 2} and answer.numel() == target.numel() == len(answer)
-            if result is args[0] and (answer.shape == target.shape or (one_per_row and answer.numel() > 1)):
-                self._last_rows = max(self._last_rows, len(target))
-                self._regression(answer, target)
-                return
 
     def _dropout(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         share = args[1] if len(args) > 1 else kwargs.get("p", 0.5)
@@ -376,9 +266,4 @@ def in_torch(error: BaseException) -> bool:
     """Whether an error that came from outside hit torch at work, and not the user's code."""
     frames = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
     interrupted = next((file for file in reversed(frames) if file != isolate.__file__), "")
-    return interrupted == __file__ or "/torch/" in interrupted
-
-
-def _pair(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
-    named = [kwargs.get("input"), kwargs.get("target")]
-    return (*args[:2], *named[len(args[:2]) :])
+    return Path(interrupted).parent == Path(__file__).parent or "/torch/" in interrupted

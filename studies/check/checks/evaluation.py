@@ -8,7 +8,7 @@ from studies.check.again import CLOSE
 from studies.check.checks import Check
 from studies.check.findings import Finding, NotChecked, Told
 from studies.check.observation import Observation
-from studies.check.subject import SPEEDS, Subject
+from studies.check.subject import LIKELY_SPEEDS, Subject
 
 
 class Evaluation(Check):
@@ -63,7 +63,9 @@ def _is_random(first: Observation) -> bool:
         return False
     one, other = first.tested_twice
     return any(
-        abs(one[name] - other.get(name, one[name])) > CLOSE * abs(one[name]) for name in one if not SPEEDS.match(name)
+        abs(one[name] - other.get(name, one[name])) > CLOSE * abs(one[name])
+        for name in one
+        if not LIKELY_SPEEDS.match(name)
     )
 
 

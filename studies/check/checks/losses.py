@@ -10,10 +10,10 @@ import numpy as np
 
 from studies.check.checks import Check
 from studies.check.findings import Finding, NotChecked, Told
+from studies.check.losses_seen import Seen
 from studies.check.observation import Observation
 from studies.check.subject import Subject
 from studies.check.tensors import BOUNDS
-from studies.check.watch import Seen
 from studies.record.floor import binary_floor, loss_floor
 
 FEW = 0.01  # of the targets may be outliers
