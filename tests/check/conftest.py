@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import pytest
 
@@ -12,7 +10,7 @@ from studies.check import Result, check
 from studies.settings import Settings
 from studies.spec import StudySpec
 
-Check: TypeAlias = Callable[..., Result]
+from .places import Check
 
 
 @pytest.fixture(scope="session")
@@ -39,15 +37,3 @@ def checked(settings: Settings) -> Check:
         return check(StudySpec.model_validate(spec | keys), settings, seconds=seconds, memory_bytes=memory_bytes)
 
     return check_one
-
-
-def place_of(mark: str, owner: str, file: str = "tests/check/mistakes.py") -> str | None:
-    """Return file:line of the mark `# <- ...` below the definition of `owner`, if there is one."""
-    inside = False
-    for number, line in enumerate(Path(file).read_text().split("\n"), start=1):
-        if line.startswith(("class ", "def ")) or line.startswith("# "):
-            inside = line.startswith((f"class {owner}(", f"def {owner}("))
-        marks = line.partition("# <- ")[2].split()
-        if f"{owner}:{mark}" in marks or (inside and mark in marks):
-            return f"{file}:{number}"
-    return None

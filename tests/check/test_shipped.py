@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ..contracts.tiny import TINY
-from .conftest import Check
+from .places import Check
 
 # Sizes that take long to train, and mean what the smaller ones do.
 SMALLER = {
