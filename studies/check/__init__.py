@@ -1,11 +1,11 @@
-"""Is a study sound? Found out before any hour is spent on it.
+"""Is a study sound? Checked before any hour is spent on it.
 
     result = check(spec, settings, seconds=60)
     result.sound, result.findings, result.facts, result.not_checked
 
 The objective is imported in a process of its own (`inside`), and every training is watched in yet another one
-(`isolate`, `observe`, `watch`), so that whatever it does is a finding and never the end of the check. What is looked
-for is in `checks/`: <- ADD A CHECK: one file there, and one line in its `CHECKS`.
+(`isolate`, `observe`, `watch`), so that whatever it does is a finding and never ends the check. The checks are in
+`checks/`: <- ADD A CHECK: one file there, and one line in its `CHECKS`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["SECONDS", "Fact", "Finding", "NotChecked", "Result", "check"]
 
 SECONDS = 45.0  # for all trainings together; with importing torch it stays under a minute
-SILENCE_S = 60.0  # importing, and preparing without a word of progress, may take so long
+SILENCE_S = 60.0  # the longest that importing, and preparing without progress, may take
 PATIENCE_S = 5.0
 POLL_S = 0.05
 
@@ -45,11 +45,11 @@ def check(
     seconds: float = SECONDS,
     memory_bytes: float | None = None,
 ) -> Result:
-    """Check a study for `seconds` at most, not counting what it takes to import it and to prepare its data.
+    """Check a study for at most `seconds`, not counting the time to import it and to prepare its data.
 
-    progress: told what is being done, and which share of it is behind. memory_bytes: the most that one training may
-    have, most of what is free without it. Raises ObjectiveRefused and SpaceRefused where the study and its objective
-    do not fit together, as launching it would.
+    progress: called with what is being done and the share that is done (0 to 1). memory_bytes: the most that one
+    training may use; default: most of what is free. Raises ObjectiveRefused and SpaceRefused where the study and its
+    objective do not fit together, as launching it would.
     """
     from studies.check.inside import examine
 
@@ -67,7 +67,7 @@ def check(
         _listen(receiver, process, result, progress, log, seconds)
     finally:
         receiver.close()
-        process.terminate()  # it takes its own children along
+        process.terminate()  # it ends its own children
         process.join(PATIENCE_S)
         process.kill()
         process.join()
@@ -83,7 +83,7 @@ def _listen(
     log: Path,
     seconds: float,
 ) -> None:
-    """Put what the process says into the result, until it has said everything or cannot go on."""
+    """Add what the process reports to the result, until it is done or has died."""
     now, heard_at = Progress(Stage.IMPORTING, Stage.IMPORTING, 0.0), time.monotonic()
     limit, silence_s = free_bytes() * SHARE_OF_MEMORY, max(SILENCE_S, seconds)
     while True:
@@ -93,7 +93,7 @@ def _listen(
                 return result.add(_broken(now.what, f"did not end within {silence_s:.0f} s", where))
             if _resident(process.pid) > limit:
                 where = where_now(process.pid, log, OwnCode())
-                how = f"took more than {limit / 2**30:.1f} GiB of memory, and was ended"
+                how = f"took more than {limit / 2**30:.1f} GiB of memory and was killed"
                 return result.add(_broken(now.what, how, where))
             continue
         try:
@@ -107,7 +107,7 @@ def _listen(
         if kind == "error":
             error: StudiesError = content
             raise error
-        if kind == "told":
+        if kind == "item":
             result.add(content)
         elif kind == "checked":
             result.checked.append(content)
@@ -124,7 +124,7 @@ def _broken(stage: str, how: str, where: str | None) -> Finding:
         "does-not-train",
         "error",
         f"{stage} {how}",
-        "no trial of this study can begin, and nothing else could be checked",
+        "no trial of this study can start, and nothing else could be checked",
         "fix the line; importing the module by hand shows the same, and the log has its output",
         where,
     )

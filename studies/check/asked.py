@@ -15,7 +15,7 @@ from studies.spec.space import Choice, Domain, Parameter, Range, Space
 class Asked:
     """What was asked for, by name.
 
-    read: the first place that did. missing: the first place that asked in vain, and whether it had a default at hand.
+    read: the first place that did. missing: the first place that asked for a missing one, and whether it had a default.
     """
 
     def __init__(self, source: OwnCode) -> None:
@@ -53,7 +53,7 @@ class AskedParams(dict[str, Any]):
         self._asked.for_one(name, dict.__contains__(self, name), has_default=bool(default))
         return super().pop(name, *default)
 
-    def __iter__(self) -> Iterator[str]:  # with one of its own, {**params} and dict(params) come by __getitem__
+    def __iter__(self) -> Iterator[str]:  # with one of its own, {**params} and dict(params) use __getitem__
         return super().__iter__()
 
     def items(self) -> Any:
@@ -73,7 +73,7 @@ class AskedParams(dict[str, Any]):
 
 
 class AskedTrial(FixedTrial):
-    """A trial for a plain function: it answers with what it is given, else with the middle of what may be.
+    """A trial for a plain function: it answers with what it is given, otherwise with the middle of the range.
 
     reported: called with each value that the function reports.
     """

@@ -1,4 +1,4 @@
-"""What a check says: plain data, the same on the screen, as JSON and in Python."""
+"""What a check reports: plain data, the same on the screen, as JSON and in Python."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Finding:
 
     name: of the mistake, the same wherever it occurs. severity: an error makes the study's numbers wrong, or its
     trials fail; a warning does not. what: was found. why: it matters, with the number that it costs. fix: what to do.
-    where: file:line of the objective's own code, if it can be told.
+    where: file:line of the objective's own code, if it is known.
     """
 
     name: str
@@ -58,13 +58,13 @@ class Progress:
     fraction: float
 
 
-Told = Finding | NotChecked | Fact
+Item = Finding | NotChecked | Fact
 
 
 @dataclass
 class Result:
-    """Everything that was told of a study. checked: the names of the checks that ran. log: what the objective printed,
-    every training that was watched, and tracebacks."""
+    """Everything that was found about a study. checked: the names of the checks that ran. log: what the objective
+    printed, every training that was watched, and tracebacks."""
 
     study: str
     seconds: float = 0.0
@@ -74,16 +74,16 @@ class Result:
     facts: list[Fact] = field(default_factory=list)
     not_checked: list[NotChecked] = field(default_factory=list)
 
-    def add(self, told: Told) -> None:
-        """Put it where it belongs."""
+    def add(self, item: Item) -> None:
+        """Add it to its list."""
         places: dict[type, list[Any]] = {
             Finding: self.findings,
             Fact: self.facts,
             NotChecked: self.not_checked,
         }
-        place = places[type(told)]
-        if told not in place:
-            place.append(told)
+        place = places[type(item)]
+        if item not in place:
+            place.append(item)
 
     @property
     def errors(self) -> list[Finding]:
@@ -102,8 +102,8 @@ class Result:
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> Result:
         """Return what `as_data` was made of."""
-        told = {"findings": Finding, "facts": Fact, "not_checked": NotChecked}
-        parts = {name: [kind(**one) for one in data[name]] for name, kind in told.items()}
+        kinds = {"findings": Finding, "facts": Fact, "not_checked": NotChecked}
+        parts = {name: [kind(**one) for one in data[name]] for name, kind in kinds.items()}
         return cls(**{name: value for name, value in data.items() if name != "sound"} | parts)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""The process that has the objective: it imports it, prepares its data, and goes through the checks."""
+"""The process that imports the objective, prepares its data and runs the checks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studies.check.checks import Check, load
-from studies.check.findings import Finding, NotChecked, Progress, Stage, Told
+from studies.check.findings import Finding, Item, NotChecked, Progress, Stage
 from studies.check.isolate import Failure, failure_of
 from studies.check.own_code import OwnCode
 from studies.check.subject import Subject
@@ -33,14 +33,14 @@ def examine(
     log: Path,
     directory: Path,
 ) -> None:
-    """Tell the sender everything about the study; what the objective prints goes to the log."""
+    """Send everything that is found about the study; what the objective prints goes to the log."""
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for standard in (1, 2):
         os.dup2(descriptor, standard)
     os.close(descriptor)
     faulthandler.enable(2)
     faulthandler.register(signal.SIGUSR1, 2, all_threads=False)
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # and so through every `finally`
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that every `finally` runs
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.chdir(directory)
     try:
@@ -52,11 +52,11 @@ def examine(
     except StudiesError as error:
         sender.send(("error", error))
     except BrokenPipeError:
-        pass  # nobody listens any more
+        pass  # nobody reads any more
 
 
 def _prepared(spec: StudySpec, settings: Settings, sender: Connection) -> tuple[LoadedObjective, Any, OwnCode] | None:
-    """Import and prepare; None when that failed in a way that is the objective's own fault, which is then told."""
+    """Import and prepare; None when that failed by the objective's own fault, which is then reported."""
     module = spec.objective.partition(":")[0]
     stage = Stage.IMPORTING
     sender.send(("progress", Progress(stage, stage, 0.0)))
@@ -78,7 +78,7 @@ def _prepared(spec: StudySpec, settings: Settings, sender: Connection) -> tuple[
         traceback.print_exc()
         if isinstance(error, ValueError) and stage is Stage.PREPARING:  # the objectives' DataError among them
             raise ObjectiveRefused(reason=str(error)) from None
-        sender.send(("told", _failed(stage, failure_of(error, OwnCode(module)))))
+        sender.send(("item", _failed(stage, failure_of(error, OwnCode(module)))))
         return None
     return objective, data, source
 
@@ -99,7 +99,7 @@ def _failed(stage: Stage, failure: Failure) -> Finding:
         "does-not-train",
         "error",
         f"{stage} raised {failure.detail}",
-        "no trial of this study can begin, and nothing else could be checked",
+        "no trial of this study can start, and nothing else could be checked",
         "fix the line; the traceback is in the log",
         failure.where,
     )
@@ -112,13 +112,13 @@ def _go_through(subject: Subject, sender: Connection) -> None:
         sender.send(("progress", Progress(Stage.CHECKING, f"checking {check.title}", number / len(checks))))
         later = sum(each.share for each in list(checks.values())[number:])
         subject.begin(check.share / later if check.share else 1.0)
-        for told in told_by(name, check, subject, failed):
-            sender.send(("told", told))
+        for item in items_of(name, check, subject, failed):
+            sender.send(("item", item))
         sender.send(("checked", check.title))
 
 
-def told_by(name: str, check: Check, subject: Subject, failed: set[str]) -> list[Told]:
-    """Return what a check tells of a subject. failed: the checks that failed so far; it is added where this one does.
+def items_of(name: str, check: Check, subject: Subject, failed: set[str]) -> list[Item]:
+    """Return what a check reports of a subject. failed: the checks that failed so far; this one is added if it fails.
 
     A check that fails hides neither the others nor itself: it is not checked, and neither is what needs it.
     """

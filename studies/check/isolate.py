@@ -1,4 +1,4 @@
-"""Calling something that may crash, hang, or eat the machine's memory: in a process of its own, within bounds.
+"""Calling something that may crash, hang or use up the machine's memory: in a process of its own, within limits.
 
 The process is forked from this one, so that it starts in exactly its state: with the objective imported, the data
 prepared, and no trace of what an earlier call did. What it prints goes where this process prints.
@@ -30,8 +30,8 @@ from studies.check.own_code import OwnCode, place
 POLL_S = 0.02
 FRAME = re.compile(r'File "(.+)", line (\d+) in ')  # as faulthandler writes it, innermost first
 STACK = "most recent call first"
-GRACE_S = 2.0  # between asking a process to end and ending it
-SHARE_OF_MEMORY = 0.8  # of what is free: the rest of the machine goes on working
+GRACE_S = 2.0  # between asking a process to end and killing it
+SHARE_OF_MEMORY = 0.8  # of what is free: the rest of the machine keeps working
 
 
 class FailureKind(StrEnum):
@@ -81,12 +81,14 @@ def isolated(call: Callable[[], Any], source: OwnCode, timeout_s: float, memory_
                 if (size := _resident(process.pid)) > limit:
                     where = where_now(process.pid, stack, source)
                     return Failure(
-                        FailureKind.OUT_OF_MEMORY, f"it was ended at {size / 2**30:.1f} GiB of memory", where
+                        FailureKind.OUT_OF_MEMORY, f"it was killed at {size / 2**30:.1f} GiB of memory", where
                     )
                 if time.monotonic() > deadline:
                     where = where_now(process.pid, stack, source)
                     return Failure(
-                        FailureKind.HUNG, f"it did not end within {timeout_s:.0f} s, nor when it was asked to", where
+                        FailureKind.HUNG,
+                        f"it did not end within {timeout_s:.0f} s, not even when it was asked to",
+                        where,
                     )
             return receiver.recv()
         except EOFError:
@@ -180,7 +182,7 @@ def death(code: int | None) -> str:
     """Return how a process ended, as part of a sentence."""
     if code is not None and code < 0:
         return f"killed by {signal.Signals(-code).name}"
-    return f"it left with exit code {code}"
+    return f"it exited with code {code}"
 
 
 def _end(process: multiprocessing.process.BaseProcess) -> None:

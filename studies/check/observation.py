@@ -18,11 +18,11 @@ NO_LIMITS = Limits()
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do to a training. n_epochs: whole ones. seconds: end in the middle after so long, or by `limits`.
+    """What to do to a training. n_epochs: whole ones. seconds: stop in the middle after so long, or by `limits`.
 
     n_trainings: one after another in one process. noise: what the process's own generators are seeded with, by name.
     look: also watch the data and make the evaluation again. resume_after: after so many whole epochs, if any number,
-    another training goes on from this one's checkpoint.
+    another training resumes from this one's checkpoint.
     """
 
     n_epochs: int = 1
@@ -37,7 +37,7 @@ class Plan:
 
 @dataclass
 class Trajectory:
-    """What a training came by: the loss at each backward, and the metrics of each whole epoch.
+    """What a training gave: the loss at each backward, and the metrics of each whole epoch.
 
     ends: how many losses there were at the end of each epoch.
     """
@@ -50,7 +50,7 @@ class Trajectory:
         return bool(self.losses or self.epochs)
 
     def differs(self, other: Trajectory, ignored: frozenset[str] = frozenset()) -> bool:
-        """Whether they part, as far as both go. ignored: metrics that never repeat, such as speeds."""
+        """Whether they differ, as far as both go. ignored: metrics that never repeat, such as speeds."""
         if self.parts_at_a_loss(other):
             return True
         return any(
@@ -81,12 +81,12 @@ class Trajectory:
 class Observation:
     """What was seen of a training, or of several in one process.
 
-    whole: it came to the end of its epochs. evaluated: it came to the end of an evaluation. failure: what the objective
+    whole: it finished its epochs. evaluated: it finished an evaluation. failure: what the objective
     did wrong itself. start_s, epoch_s: durations; an epoch's as long as it would have been without cutting loaders
     short. stepped_s, stepped_cpu_s: from the first backward to the last, by the clock and of the CPU; n_rows: of the
     losses between them. cpu_s: of the CPU in all. peak_bytes: what it took beyond the process it was forked from.
     unused: initialisers of the model's that nobody called, with their places. holders: globals that hold a model or an
-    optimizer after several trainings. state_at: where a training that was gone on from says what its state is.
+    optimizer after several trainings. state_at: where a training that was resumed from defines its state.
     """
 
     params: dict[str, Any] = field(default_factory=dict)
@@ -124,7 +124,7 @@ class Observation:
 
     @property
     def misses_a_parameter(self) -> bool:
-        """Whether it failed for want of a parameter."""
+        """Whether it failed because a parameter is missing."""
         wanted = any(not has_default for _, has_default in self.missing.values())
         return wanted and self.failure is not None and self.failure.error == KeyError.__name__
 

@@ -69,7 +69,7 @@ def observe(
 
 
 class _One:
-    """One training. What it comes by goes into `trajectory` as it happens, and so survives its end."""
+    """One training. What it gives goes into `trajectory` as it happens, so that it is kept however it ends."""
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class _One:
         return training
 
     def _resumed(self, params: Mapping[str, Any], training: Training) -> Training:
-        """Return a training that was begun under another seed and given this one's checkpoint, as a worker reads it."""
+        """Return a training with another seed that has loaded this one's checkpoint, as a worker reads it."""
         self.found.state_at = self.source.of(getattr(type(training), "state_dict", type(training)))
         state = decoded(encoded(training.state_dict()))
         resumed = self._start(params, self.plan.seed + 1)
@@ -159,7 +159,7 @@ class _One:
         self.began = time.monotonic()
 
     def _look_at_test(self, training: Any) -> None:
-        """See an evaluation though the epoch was too long to come to one: that of the test rows."""
+        """See an evaluation although the epoch was too long to reach one: that of the test rows."""
         if self.plan.look and not self.trajectory.epochs and callable(getattr(training, "test", None)):
             self.watch.go_on(self.plan.seconds / 2)
             self._tested(training)

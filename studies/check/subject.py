@@ -1,7 +1,7 @@
-"""The study under examination: what the checks ask, and what they have learnt so far.
+"""The study that is checked: what the checks ask of it, and what they know so far.
 
 Every training that a check wants to see happens in a process of its own, forked from one and the same state: what one
-does to globals, generators or memory is no part of the next.
+does to globals, generators or memory does not affect the next.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from studies.run.objective import FunctionObjective, LoadedObjective
 from studies.spec import StudySpec
 from studies.spec.space import Fixed, Parameter, Space
 
-FIRST_SHARE = 0.3  # of all the time, for the first epoch, which is looked at from every side
+FIRST_SHARE = 0.3  # of all the time, for the first epoch, which is looked at in every way
 FEW_STEPS = 3  # momentum is first seen in the third loss, every other setting before
 FEW = Limits(steps=FEW_STEPS, batches=2 * FEW_STEPS)
 FEW_S, MOST_FEW_S = 2.0, 8.0
 LIKELY_SPEEDS = re.compile(rf".*({'|'.join(SPEEDS)}|_ms|_mb|seconds|duration|elapsed|(^|_)time)$")  # by anybody's names
-LEAST_S = 1.0  # that a training gets, though there be no time left
+LEAST_S = 1.0  # that a training gets even when no time is left
 SLACK_S = 4.0  # for what cannot be interrupted at once
 
 
@@ -67,8 +67,8 @@ class Subject:
 
     @cached_property
     def first(self) -> Observation:
-        """One whole epoch at the defaults, with dropout on, looked at from every side."""
-        # Of a function's epochs nothing is known but what it reports: it is called to its end.
+        """One whole epoch at the defaults, with dropout on, looked at in every way."""
+        # Nothing is known of a function's epochs but what it reports: it is called to its end.
         plan = Plan(seconds=self.first_s, limits=Limits(seconds=self.first_s / 3), look=True)
         if self.is_function:
             return self.observe({}, replace(plan, n_epochs=sys.maxsize))
@@ -132,7 +132,7 @@ class Subject:
             seen = isolated(call, self.source, timeout_s, self.memory_bytes)
             seen = Observation(dict(params), failure=seen) if isinstance(seen, Failure) else seen
             if hurried and seen.failure is not None and seen.failure.kind is FailureKind.HUNG:
-                seen.failure = None  # it had less time than it is entitled to
+                seen.failure = None  # it had less time than planned
             self._known[key] = seen
             took_s = time.monotonic() - started
             if not plan.look:
@@ -189,7 +189,7 @@ class Subject:
 
 
 def _log(params: Mapping[str, Any], plan: Plan, seen: Observation, seconds: float) -> None:
-    """Say on stdout, which is the check's log, what was trained and how it ended."""
+    """Print what was trained and how it ended; stdout is the check's log."""
     end = f"{seen.failure.kind}: {seen.failure.detail}" if seen.failure else "whole" if seen.whole else "in part"
     print(f"{seconds:6.2f} s, {seen.n_steps} steps, {end}: {dict(params)}; {plan}", flush=True)
     if seen.failure is not None and seen.failure.trace:

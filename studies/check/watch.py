@@ -1,8 +1,8 @@
 """What a training does with torch, seen from outside while it does it.
 
 A function mode sees every torch function that Python calls: losses, dropout, batch normalisation, backward. Hooks see
-the calls of whole models. Nothing of it changes a number; only a loader may be cut short, so that a long epoch comes
-to its evaluation in time.
+the calls of whole models. Neither changes a number; only a loader may be cut short, so that a long epoch
+reaches its evaluation in time.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MOST_ROWS = 200_000
 
 
 class Enough(BaseException):
-    """Raised inside a training once it has shown what was wanted; no `except Exception` of a user's hides it."""
+    """Raised inside a training once enough was seen; no `except Exception` of a user's hides it."""
 
 
 @dataclass(frozen=True)

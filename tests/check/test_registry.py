@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from studies.check.checks import CHECKS, Check, load
-from studies.check.findings import Fact, NotChecked, Told
-from studies.check.inside import told_by
+from studies.check.findings import Fact, Item, NotChecked
+from studies.check.inside import items_of
 from studies.check.subject import Subject
 
 
@@ -17,7 +17,7 @@ class Broken(Check):
     title = "what is broken"
     needs_training = False
 
-    def check(self, subject: Subject) -> Iterator[Told]:
+    def check(self, subject: Subject) -> Iterator[Item]:
         raise RuntimeError("a fault of its own")
 
 
@@ -26,7 +26,7 @@ class Dependent(Check):
     needs_training = False
     after = ("broken",)
 
-    def check(self, subject: Subject) -> Iterator[Told]:
+    def check(self, subject: Subject) -> Iterator[Item]:
         yield Fact("follows", "it ran")
 
 
@@ -48,7 +48,7 @@ def test_a_check_before_its_dependency_is_refused_with_those_that_are_there() ->
 def test_a_check_whose_dependency_failed_is_not_checked() -> None:
     failed: set[str] = set()
     checks = load(PATHS)
-    told = [told_by(name, check, NOBODY, failed) for name, check in checks.items()]
+    told = [items_of(name, check, NOBODY, failed) for name, check in checks.items()]
     assert told == [
         [NotChecked("what is broken", "the check itself failed (RuntimeError: a fault of its own)")],
         [NotChecked("what follows", "it needs what the check 'broken' did, and that one failed")],
@@ -56,4 +56,4 @@ def test_a_check_whose_dependency_failed_is_not_checked() -> None:
 
 
 def test_a_check_whose_dependency_ran_runs() -> None:
-    assert told_by("dependent", Dependent(), NOBODY, set()) == [Fact("follows", "it ran")]
+    assert items_of("dependent", Dependent(), NOBODY, set()) == [Fact("follows", "it ran")]

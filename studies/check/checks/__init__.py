@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from studies.check.findings import Told
+    from studies.check.findings import Item
     from studies.check.subject import Subject
 
 # In the order in which they run: first those that only read the first epoch, then those that train again.
@@ -46,7 +46,7 @@ class Check(ABC):
     after: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
-    def check(self, subject: Subject) -> Iterator[Told]:
+    def check(self, subject: Subject) -> Iterator[Item]:
         """Yield findings, facts, and what could not be checked."""
 
 

@@ -7,18 +7,18 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from studies.check.checks import Check
-from studies.check.findings import Finding, Told
+from studies.check.findings import Finding, Item
 from studies.check.subject import Subject
 
 
 class AskedFor(Check):
-    """Look at what was asked for in every training so far."""
+    """Report parameters that a training so far has read and the space does not declare."""
 
     title = "parameters that are not declared"
     needs_training = False
     after = ("parameters",)
 
-    def check(self, subject: Subject) -> Iterator[Told]:
+    def check(self, subject: Subject) -> Iterator[Item]:
         """See Check."""
         if subject.is_function:
             yield from _suggested_otherwise(subject)
@@ -37,7 +37,7 @@ class AskedFor(Check):
             elif not has_default:
                 yield _not_declared(name, "every trial ends with KeyError", where, subject, fails=True)
             elif subject.source.is_in_objective(where):
-                # A default for what this objective has not is right in code that several share, and odd in its own.
+                # A default for what this objective has not is right in shared code, a mistake in the objective's own.
                 why = "no trial gives it: the code's default always counts; once edited, equal trials train differently"
                 yield _not_declared(name, why, where, subject, fails=False)
 
@@ -67,7 +67,7 @@ def _not_then(name: str, when: Mapping[str, list[Any]], where: str | None) -> Fi
     )
 
 
-def _suggested_otherwise(subject: Subject) -> Iterator[Told]:
+def _suggested_otherwise(subject: Subject) -> Iterator[Item]:
     """A name that is suggested from another set of values in another trial: Optuna refuses, or mixes the two up."""
     for name, parameter in subject.space.parameters.items():
         for _, _, seen in subject.tried:

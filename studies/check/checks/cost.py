@@ -9,7 +9,7 @@ from typing import Any
 
 from studies.check.checks import Check
 from studies.check.checks.training import fails
-from studies.check.findings import Fact, Finding, NotChecked, Told
+from studies.check.findings import Fact, Finding, Item, NotChecked
 from studies.check.isolate import SHARE_OF_MEMORY, FailureKind, free_bytes
 from studies.check.observation import Observation, Plan
 from studies.check.subject import FEW, Subject
@@ -28,13 +28,13 @@ class Cost(Check):
     share = 1
     after = ("parameters",)
 
-    def check(self, subject: Subject) -> Iterator[Told]:
+    def check(self, subject: Subject) -> Iterator[Item]:
         """See Check."""
         yield from _memory(subject)
         yield from _cost(subject)
 
 
-def _memory(subject: Subject) -> Iterator[Told]:
+def _memory(subject: Subject) -> Iterator[Item]:
     largest = _extreme(subject, max)
     smallest = _extreme(subject, min)
     for name, params in (("largest", largest), ("smallest", smallest)):
@@ -82,7 +82,7 @@ def _extreme(subject: Subject, most: Any) -> dict[str, Any]:
     return subject.defaults(params)
 
 
-def _cost(subject: Subject) -> Iterator[Told]:
+def _cost(subject: Subject) -> Iterator[Item]:
     spec = subject.spec
     trial_s, how = _trial_s(subject)
     if trial_s is None:
@@ -113,8 +113,8 @@ def _trial_s(subject: Subject) -> tuple[float | None, str]:
     if not rows or not first.n_rows:
         return None, f"one epoch takes more than {subject.first_s:.0f} s, and how much more is unclear"
     epoch_s = rows * first.stepped_s / first.n_rows
-    told = f"{_time(epoch_s)} of training at the defaults, told from {first.n_rows} of {rows} rows"
-    return first.start_s + n_epochs * epoch_s, told
+    how = f"{_time(epoch_s)} of training at the defaults, estimated from {first.n_rows} of {rows} rows"
+    return first.start_s + n_epochs * epoch_s, how
 
 
 def _average_factor(subject: Subject) -> float:
@@ -170,7 +170,7 @@ def typical_share(pruner: Pruner, max_epochs: int) -> float:
     return float(spent / sum(weights))
 
 
-def _limits(spec: StudySpec, hours: float, trial_s: float) -> Iterator[Told]:
+def _limits(spec: StudySpec, hours: float, trial_s: float) -> Iterator[Item]:
     limits = spec.limits
     if limits.gpu_hours is not None and hours > limits.gpu_hours:
         yield Finding(

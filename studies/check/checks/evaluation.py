@@ -6,17 +6,17 @@ from collections.abc import Iterator
 
 from studies.check.again import CLOSE
 from studies.check.checks import Check
-from studies.check.findings import Finding, NotChecked, Told
+from studies.check.findings import Finding, Item, NotChecked
 from studies.check.observation import Observation
 from studies.check.subject import LIKELY_SPEEDS, Subject
 
 
 class Evaluation(Check):
-    """Look at what came after the first epoch's last step, and at what it gives when made again."""
+    """Look at the evaluation after the first epoch's last step, and repeat it."""
 
     title = "the evaluation"
 
-    def check(self, subject: Subject) -> Iterator[Told]:
+    def check(self, subject: Subject) -> Iterator[Item]:
         """See Check."""
         first = subject.first
         causes = {seen.name for seen in first.seen}
@@ -25,7 +25,7 @@ class Evaluation(Check):
         if "batch-norm-in-evaluation" in causes:
             yield from _batch_norm(first)
         if not first.evaluated:
-            yield NotChecked(self.title, "the first epoch did not come to it in time")
+            yield NotChecked(self.title, "the first epoch did not reach it in time")
             return
         again = first.again
         assert again is not None
@@ -77,7 +77,7 @@ def _dropout(first: Observation) -> Iterator[Finding]:
                 "error",
                 f"dropout is on after the last training step of an epoch, with {seen.facts['share']:g} of the inputs",
                 "the score is that of a damaged network, and another one each time",
-                "call model.eval() before evaluating; F.dropout needs training=self.training, for it is on by default",
+                "call model.eval() before evaluating; F.dropout needs training=self.training, it is on by default",
                 seen.where,
             )
 

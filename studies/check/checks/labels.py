@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from studies.check.checks import Check
-from studies.check.findings import Fact, Finding, NotChecked, Told
+from studies.check.findings import Fact, Finding, Item, NotChecked
 from studies.check.observation import Observation
 from studies.check.subject import Subject
 
@@ -23,7 +23,7 @@ class Labels(Check):
 
     title = "the labels"
 
-    def check(self, subject: Subject) -> Iterator[Told]:
+    def check(self, subject: Subject) -> Iterator[Item]:
         """See Check."""
         first = subject.first
         trained, scored = first.labels.get(True), first.labels.get(False)
@@ -40,7 +40,7 @@ class Labels(Check):
             yield Fact("baseline", f"a constant answer has {subject.spec.metric} {value:.4f}")
 
 
-def _order(trained: Any, scored: Any, where: str | None) -> Iterator[Told]:
+def _order(trained: Any, scored: Any, where: str | None) -> Iterator[Item]:
     """Compare how often neighbours have one class with how often chance would have it."""
     if trained is None or len(trained) < ENOUGH:
         yield NotChecked("class order", "no class labels were seen in a loss with a gradient")
@@ -56,8 +56,8 @@ def _order(trained: Any, scored: Any, where: str | None) -> Iterator[Told]:
         "error",
         f"training rows come in the order of their classes: {alike:.0%} of neighbours are of one class, and "
         f"{by_chance:.0%} would be by chance",
-        "each step forgets the other classes for the present one; the last class trained wins the evaluation",
-        "shuffle the training rows anew in each epoch, such as with DataLoader(..., shuffle=True)",
+        "each step forgets the other classes; the last class trained wins the evaluation",
+        "shuffle the training rows in each epoch, such as with DataLoader(..., shuffle=True)",
         where,
     )
 
@@ -72,7 +72,7 @@ def _majority(first: Observation, labels: Any) -> float | None:
     return float(np.unique(labels, return_counts=True)[1].max() / len(labels))
 
 
-def _balance(metric: str, share: float | None) -> Iterator[Told]:
+def _balance(metric: str, share: float | None) -> Iterator[Item]:
     if "accuracy" not in metric.lower() and metric.lower() not in ("acc", "val_acc"):
         return
     if "balanced" in metric.lower():
@@ -84,7 +84,7 @@ def _balance(metric: str, share: float | None) -> Iterator[Told]:
             "metric-unfit",
             "error",
             f"the metric is {metric}, and {share:.1%} of the rows are of one class",
-            f"answering that class for everything scores {share:.4f}; the search may well end there",
+            f"predicting that class for every row scores {share:.4f}; the search may end there",
             "optimise balanced_accuracy, PR-AUC or F1, and keep accuracy as a second number",
         )
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from studies.check.checks import Check
-from studies.check.findings import Finding, NotChecked, Told
+from studies.check.findings import Finding, Item, NotChecked
 from studies.check.losses_seen import Seen
 from studies.check.observation import Observation
 from studies.check.subject import Subject
@@ -24,11 +24,11 @@ class Losses(Check):
 
     title = "what the loss is given"
 
-    def check(self, subject: Subject) -> Iterator[Told]:
+    def check(self, subject: Subject) -> Iterator[Item]:
         """See Check."""
         first = subject.first
         bounded = [seen for seen in first.seen if seen.name == "bounded-logits"]
-        # What is trained on says it; the same model's evaluation need not say it again.
+        # The loss that is trained on reports it; the same model's evaluation need not repeat it.
         for seen in [seen for seen in bounded if seen.facts["trained_on"]] or bounded:
             yield _bounded_logits(seen)
         for seen in first.seen:
@@ -65,8 +65,8 @@ def _bounded_logits(seen: Seen) -> Finding:
             formula = f"with {facts['positives']:.0%} of positives"
         floor_is = f"{floor:.3f} {formula}"
         guess = math.log(facts["n"])
-        why = f"the loss cannot fall below {floor_is}, where knowing nothing gives {guess:.3f}, and its gradient fades"
-        fix = f"take the {activation} out: {loss} applies its own; apply one where a probability is shown"
+        why = f"the loss cannot fall below {floor_is}, where a uniform guess gives {guess:.3f}, and its gradient fades"
+        fix = f"remove the {activation}: {loss} applies its own; apply one where a probability is shown"
     what = f"{loss} is given the output of a {activation}{made}; it expects raw outputs (logits)"
     if loss == "nll_loss":
         what = f"nll_loss is given the output of a {activation}{made}; it expects log-probabilities"

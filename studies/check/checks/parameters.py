@@ -10,7 +10,7 @@ from typing import Any
 
 from studies.check.checks import Check
 from studies.check.checks.training import fails
-from studies.check.findings import Finding, NotChecked, Told
+from studies.check.findings import Finding, Item, NotChecked
 from studies.check.observation import Observation
 from studies.check.subject import Subject
 from studies.spec.space import Choice, Fixed, Parameter, Range
@@ -43,7 +43,7 @@ class Parameters(Check):
     title = "the parameters"
     share = 5
 
-    def check(self, subject: Subject) -> Iterator[Told]:
+    def check(self, subject: Subject) -> Iterator[Item]:
         """See Check."""
         free = [each for each in subject.space.parameters.values() if not isinstance(each.domain, Fixed)]
         queue = deque(_candidate(each, _with(subject, each)) for each in free if subject.space.possible(each))
@@ -78,7 +78,7 @@ def _suggested_elsewhere(subject: Subject, known: set[str]) -> Iterator[Candidat
                 yield _candidate(found, dict(seen.params))
 
 
-def _try_next(subject: Subject, candidate: Candidate) -> Iterator[Told]:
+def _try_next(subject: Subject, candidate: Candidate) -> Iterator[Item]:
     """Train with the next value, and compare it with the training without a change."""
     parameter, params = candidate.parameter, candidate.params
     before = subject.few_steps(params)
@@ -99,7 +99,7 @@ def _try_next(subject: Subject, candidate: Candidate) -> Iterator[Told]:
     candidate.changed = candidate.changed or subject.differ(before, after)
 
 
-def _settle(subject: Subject, candidate: Candidate) -> Iterator[Told]:
+def _settle(subject: Subject, candidate: Candidate) -> Iterator[Item]:
     """Look longer at a parameter that has changed nothing so far."""
     if candidate.compared:
         yield from _look_longer(subject, candidate.parameter, candidate.params)
@@ -107,7 +107,7 @@ def _settle(subject: Subject, candidate: Candidate) -> Iterator[Told]:
         yield NotChecked(f"the parameter {candidate.parameter.name}", "a few steps take too long here")
 
 
-def _no_time(subject: Subject, late: list[Candidate]) -> Iterator[Told]:
+def _no_time(subject: Subject, late: list[Candidate]) -> Iterator[Item]:
     """Name what was not looked at, and say how long a complete check needs."""
     if not late:
         return
@@ -145,8 +145,8 @@ def others(parameter: Parameter, value: Any) -> list[Any]:
     return [end for end in (domain.high, domain.low) if end != value] if isinstance(domain, Range) else []
 
 
-def _look_longer(subject: Subject, parameter: Parameter, params: dict[str, Any]) -> Iterator[Told]:
-    """Compare whole epochs, for what acts in evaluations or between epochs alone; then elsewhere in the space."""
+def _look_longer(subject: Subject, parameter: Parameter, params: dict[str, Any]) -> Iterator[Item]:
+    """Compare whole epochs, for what acts only in evaluations or between epochs; then elsewhere in the space."""
     candidates = others(parameter, params.get(parameter.name))
     n_epochs = sys.maxsize if subject.is_function else subject.spec.max_epochs
     before = subject.whole_epochs(params, n_epochs)
@@ -177,7 +177,7 @@ def _look_longer(subject: Subject, parameter: Parameter, params: dict[str, Any])
         f"{parameter.name} changes nothing: {read}, and what trains with {params.get(parameter.name)!r} and with "
         f"{candidates[0]!r} is the same to the last digit ({_length(before)})",
         "the search spends trials on it, and its importance and best value mean nothing",
-        "hand it to what it is meant for, or take it out of the space",
+        "pass it to what it is meant for, or remove it from the space",
         _declared_at(subject, parameter),
     )
 
@@ -212,7 +212,7 @@ def _conditional(subject: Subject, parameter: Parameter, other: str, choice: Any
         "conditional-parameter",
         "warning",
         f"{parameter.name} changes nothing at the defaults, and does with {other} {choice!r}",
-        "where it does nothing the sampler varies it all the same, and learns from that noise",
+        "where it does nothing the sampler still varies it and learns from noise",
         f"declare it with when: {{{other!r}: [{choice!r}]}}"
         if not subject.is_function
         else f"suggest it only where {other} is {choice!r}",
@@ -227,10 +227,10 @@ def _declared_at(subject: Subject, parameter: Parameter) -> str | None:
     return subject.source.of_parameter(parameter.name)
 
 
-def _failed(seen: Observation, params: Mapping[str, Any], parameter: Parameter, value: Any = None) -> Iterator[Told]:
+def _failed(seen: Observation, params: Mapping[str, Any], parameter: Parameter, value: Any = None) -> Iterator[Item]:
     assert seen.failure is not None
     if seen.misses_a_parameter:
-        return  # which asked_for tells better
+        return  # which asked_for reports better
     if value is None:
         given = ", ".join(f"{name} {params.get(name)!r}" for name in parameter.when) or "the defaults"
         yield fails(seen.failure, f"with {given}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from studies.check.checks import Check
-from studies.check.findings import Finding, NotChecked, Told
+from studies.check.findings import Finding, Item, NotChecked
 from studies.check.observation import Observation
 from studies.check.subject import Subject
 
@@ -18,24 +18,24 @@ class Randomness(Check):
     title = "randomness"
     share = 2
 
-    def check(self, subject: Subject) -> Iterator[Told]:
+    def check(self, subject: Subject) -> Iterator[Item]:
         """See Check."""
         before = subject.quick({})
         if not before.trajectory or before.failure:
-            why = before.failure.detail if before.failure else "no step and no epoch ended in time"
+            why = before.failure.detail if before.failure else "no step and no epoch finished in time"
             yield NotChecked(self.title, why)
             return
         yield from _unseeded(subject, before)
         yield from _kept(subject, before)
 
 
-def _unseeded(subject: Subject, before: Observation) -> Iterator[Told]:
+def _unseeded(subject: Subject, before: Observation) -> Iterator[Item]:
     after = subject.quick(dict.fromkeys(GENERATORS, 1))
     if after.failure or not subject.differ(before, after):
         return
     only_scores = not before.trajectory.parts_at_a_loss(after.trajectory)
     if only_scores and any(seen.name == "dropout-in-evaluation" for seen in subject.first.seen):
-        return  # told already
+        return  # `evaluation` reports it
     guilty = ["system"]
     if not subject.differ(before, subject.quick({"again": 1})):
         guilty = [name for name in GENERATORS if subject.differ(before, subject.quick({name: 1}))]
@@ -54,10 +54,10 @@ def _unseeded(subject: Subject, before: Observation) -> Iterator[Told]:
     )
 
 
-def _kept(subject: Subject, before: Observation) -> Iterator[Told]:
+def _kept(subject: Subject, before: Observation) -> Iterator[Item]:
     twice = subject.quick({}, n_trainings=2)
     if len(twice.trajectories) < 2 or twice.failure:
-        yield NotChecked("state kept between trials", "a second training in one process did not come to a step in time")
+        yield NotChecked("state kept between trials", "a second training in one process did not reach a step in time")
         return
     one, other = twice.trajectories
     if before.trajectory.differs(one, subject.unstable) or not one.differs(other, subject.unstable):

@@ -1,4 +1,4 @@
-"""Does a training that goes on from its checkpoint come to the values it would have had?"""
+"""Does a training that resumes from its checkpoint reach the same values as one that was not stopped?"""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from studies.check.checks import Check
 from studies.check.checks.randomness import GENERATORS
-from studies.check.findings import Finding, NotChecked, Told
+from studies.check.findings import Finding, Item, NotChecked
 from studies.check.isolate import Failure, FailureKind
 from studies.check.observation import Observation
 from studies.check.subject import FEW_STEPS, LEAST_S, Subject
@@ -25,9 +25,9 @@ class Resuming(Check):
     title = "resuming from a checkpoint"
     share = 2
 
-    def check(self, subject: Subject) -> Iterator[Told]:
+    def check(self, subject: Subject) -> Iterator[Item]:
         """See Check."""
-        if subject.is_function:  # it is called anew, from its beginning
+        if subject.is_function:  # it is called again from its start
             return
         if _depends_on_more(subject):  # which `randomness` reports
             yield NotChecked(self.title, "the same training made twice does not give the same values as it is")
@@ -50,7 +50,7 @@ class Resuming(Check):
         )
 
 
-def _compared(subject: Subject, straight: Observation, resumed: Observation, n_epochs: int) -> Iterator[Told]:
+def _compared(subject: Subject, straight: Observation, resumed: Observation, n_epochs: int) -> Iterator[Item]:
     """Compare two trainings, one of them with a checkpoint after so many epochs."""
     if resumed.failure is not None:
         yield _refused(resumed, resumed.failure)

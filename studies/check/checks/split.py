@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from studies.check.checks import Check
-from studies.check.findings import Finding, NotChecked, Told
+from studies.check.findings import Finding, Item, NotChecked
 from studies.check.rows import GROUPS, MOST_ROWS, Side, sides
 from studies.check.subject import Subject
 
@@ -19,12 +19,12 @@ MUCH, SOME = 0.10, 0.01  # of the rows that are scored
 
 
 class Split(Check):
-    """Look at the prepared data, and where they do not say who trains, at what the model was given."""
+    """Look at the prepared data, and where they do not show their roles, at the model's inputs."""
 
     title = "the split"
     needs_training = False
 
-    def check(self, subject: Subject) -> Iterator[Told]:
+    def check(self, subject: Subject) -> Iterator[Item]:
         """See Check."""
         train, scored = sides(subject.data)
         if train is None or scored is None:
@@ -57,7 +57,7 @@ def _in_both(train: Side, scored: Side) -> tuple[int, int, bool] | None:
     return int(np.isin(scored.hashes, train.hashes).sum()), len(scored.hashes), repeats
 
 
-def _as_given(subject: Subject) -> Iterator[Told]:
+def _as_given(subject: Subject) -> Iterator[Item]:
     n_both, n_scored, n_different, n_trained = subject.first.both_sides
     if not n_scored or not n_different:
         yield NotChecked("rows on both sides", "neither the data nor the model's inputs show which rows are trained on")
@@ -65,7 +65,7 @@ def _as_given(subject: Subject) -> Iterator[Told]:
     yield from _rows(n_both, n_scored, n_different < 0.9 * n_trained, subject)
 
 
-def _rows(n_both: int, n_scored: int, repeats: bool, subject: Subject) -> Iterator[Told]:
+def _rows(n_both: int, n_scored: int, repeats: bool, subject: Subject) -> Iterator[Item]:
     share = n_both / n_scored
     if share < SOME:
         return
@@ -82,15 +82,15 @@ def _rows(n_both: int, n_scored: int, repeats: bool, subject: Subject) -> Iterat
     )
 
 
-def _groups(name: str, train: Side, scored: Side, subject: Subject) -> Iterator[Told]:
+def _groups(name: str, train: Side, scored: Side, subject: Subject) -> Iterator[Item]:
     trained, present = np.unique(train.groups[name]), np.unique(scored.groups[name])
     both = np.intersect1d(trained, present)
     if len(both):
         yield Finding(
             "groups-on-both-sides",
             "error",
-            f"{len(both)} of the {len(present)} values of {name!r} in validation rows are in training rows, too",
-            "rows of one group resemble each other: the score says how well groups are remembered, not new ones met",
+            f"{len(both)} of the {len(present)} values of {name!r} in validation rows are in training rows too",
+            "rows of one group are alike: the score shows how well known groups are remembered, not new ones predicted",
             f"split by {name}: each of its values is whole in train, validation or test",
             subject.source.of(type(subject.objective).prepare) if not subject.is_function else None,
         )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from studies.check.checks import Check
-from studies.check.findings import Finding, NotChecked, Told
+from studies.check.findings import Finding, Item, NotChecked
 from studies.check.isolate import Failure, FailureKind
 from studies.check.subject import Subject
 
@@ -24,11 +24,11 @@ class Training(Check):
     title = "whether it trains"
     needs_training = False
 
-    def check(self, subject: Subject) -> Iterator[Told]:
+    def check(self, subject: Subject) -> Iterator[Item]:
         """See Check."""
         first = subject.first
         if first.failure is not None:
-            if not first.misses_a_parameter:  # which asked_for tells better
+            if not first.misses_a_parameter:  # which asked_for reports better
                 yield fails(first.failure, "with its defaults")
             return
         if not first.whole:
@@ -41,13 +41,13 @@ class Training(Check):
                         "not-a-number",
                         "error",
                         f"{name} is {metrics[name]} in epoch {number}, with the defaults",
-                        "a trial whose metric is no number fails; with every default that does, most of the study will",
+                        "a trial whose metric is not a number fails; when the defaults do, most of the study will",
                         "lower the default learning rate, or look for a division by zero or a logarithm of it",
                     )
 
 
 def fails(failure: Failure, how: str) -> Finding:
-    """Return the finding of a training that did not come to its end. how: the parameters, as part of a sentence."""
+    """Return the finding of a training that did not finish. how: the parameters, as part of a sentence."""
     return Finding(
         "does-not-train",
         "error",

@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from studies.check.checks import Check
-from studies.check.findings import Finding, Told
+from studies.check.findings import Finding, Item
 from studies.check.subject import Subject
 
 
 class Weights(Check):
-    """Look for initialisers of the model's that nobody called."""
+    """Look for initialisers of the model that are never called."""
 
     title = "the initialisation"
 
-    def check(self, subject: Subject) -> Iterator[Told]:
+    def check(self, subject: Subject) -> Iterator[Item]:
         """See Check."""
         for name, where in subject.first.unused:
             yield Finding(
                 "initialisation-unused",
                 "warning",
                 f"{name} is not called, neither when the model is built nor in its first epoch",
-                "the weights are torch's own, not those that the code says",
+                "the weights are torch's defaults, not those that the code defines",
                 f"call it where the model is built (model.apply({name.rpartition('.')[2]}) if a function), or drop it",
                 where,
             )
