@@ -22,11 +22,13 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.svm import LinearSVC
 
 from objectives import silent
-from objectives._data.lines import TextLines
-from objectives._data.titles import Rows, Titles, load_titles, locate, roles_of
-from objectives._data.titles_readers import READERS
-from objectives._data.titles_split import ROLES
-from objectives._data.titles_spool import spool
+from objectives._data.kit.lines import TextLines
+from objectives._data.kit.split import ROLES
+from objectives._data.titles import TitleRows, Titles, load_titles
+from objectives._data.titles.arrays import roles_of
+from objectives._data.titles.readers import READERS
+from objectives._data.titles.sources import locate
+from objectives._data.titles.spool import spool
 
 RESULTS = Path(__file__).parent / "results" / "titles-baseline.md"
 SEEDS = (0, 1, 2, 3, 4)
@@ -47,7 +49,7 @@ Parts = list[tuple[list[str], np.ndarray]]  # documents and labels of train, val
 def cleaned(titles: Titles) -> Parts:
     """The tokens that the objectives train on, as words joined by spaces."""
 
-    def documents(rows: Rows) -> list[str]:
+    def documents(rows: TitleRows) -> list[str]:
         words = titles.vocabulary
         bounds = zip(rows.offsets[:-1], rows.offsets[1:], strict=True)
         return [" ".join(words[token] for token in rows.tokens[begin:end]) for begin, end in bounds]

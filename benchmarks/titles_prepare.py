@@ -24,8 +24,8 @@ from typing import Any
 
 import numpy as np
 
+from objectives._data.kit.split import ROLES
 from objectives._data.titles import load_titles
-from objectives._data.titles_split import ROLES
 
 N_CLASSES = 632
 SHARES = (0.80, 0.19, 0.01)

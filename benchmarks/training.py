@@ -32,7 +32,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from objectives import mnist_target, pmsm_temperature
 from objectives._contract import Objective
-from objectives._data.mnist import Digits
+from objectives._data.digits import Digits
 from objectives._data.motor import COLUMNS, Motor
 from objectives._metrics import r_squared
 from objectives._tabular import PerceptronFit

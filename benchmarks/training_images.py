@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from objectives._data.images import Images, Rows
+from objectives._data.pictures import PictureRows, PictureSet
 from objectives.cifar10_cnn import Pictures, objective
 from studies.spec.space import Space
 
@@ -36,7 +36,7 @@ RATE, BATCH = 0.005, 512
 class Items(Dataset[tuple[Tensor, int]]):
     """Pictures as torchvision's CIFAR10 gives them: a PIL picture an item, then its transform."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: PictureRows) -> None:
         self.rows = rows
         self.transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5,) * 3, (0.5,) * 3)])
 
@@ -62,7 +62,7 @@ class PlainNet(nn.Module):
         return answer
 
 
-def ours(data: Images, n_epochs: int, seed: int) -> tuple[float, float]:
+def ours(data: PictureSet, n_epochs: int, seed: int) -> tuple[float, float]:
     """Train; train pictures per second, validation accuracy after the last epoch."""
     params = Space.declared(objective.space).completed({"learning_rate": RATE, "batch_size": BATCH})
     training = objective.start(params, data, seed=seed, device="cpu")
@@ -70,7 +70,7 @@ def ours(data: Images, n_epochs: int, seed: int) -> tuple[float, float]:
     return statistics.median(epoch["examples_per_s"] for epoch in epochs), epochs[-1]["accuracy"]
 
 
-def plain(data: Images, n_epochs: int, seed: int) -> tuple[float, float]:
+def plain(data: PictureSet, n_epochs: int, seed: int) -> tuple[float, float]:
     """Train the authors' way; the same two numbers."""
     torch.manual_seed(seed)
     net, loss_of = PlainNet(), nn.CrossEntropyLoss()

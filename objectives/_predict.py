@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from objectives._contract import DataError, Source
-from objectives._data.images_readers import SUFFIXES
-from objectives._data.lines import TextLines, shown
+from objectives._data.kit.lines import TextLines, shown
+from objectives._data.pictures import SUFFIXES
 
 LONGEST_LINE = 1 << 16  # bytes; a line without an end must not fill the memory
 LARGEST_FILE = 1 << 28  # bytes of one picture

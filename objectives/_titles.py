@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from objectives._contract import DataError, PredictingObjective, Progress, Source, silent
-from objectives._data.lines import shown
-from objectives._data.titles import DATASETS, ORIGINS, UNK, Rows, Titles, encoder, load_titles, raw_files
-from objectives._data.titles_readers import records_of
-from objectives._data.tokens import Recipe
+from objectives._data.kit.lines import shown
+from objectives._data.kit.split import ROLES
+from objectives._data.kit.tables import records
+from objectives._data.titles import DATASETS, ORIGINS, UNK, Recipe, TitleRows, Titles, encoder, load_titles, raw_files
 from objectives._dropout import Dropout
 from objectives._evidence import Scores, score_classes
 from objectives._fit import Fit, Optimizer, make_optimizer, seeded
@@ -92,7 +92,7 @@ class TitleObjective(PredictingObjective):
         if not params["freeze_embeddings"]:
             optimizers.append(RowOptimizer(model.embedding, params))
         shortest = self.shortest(params)
-        roles = {role: TitleBatches(getattr(data, role), shortest, device) for role in ("train", "validation", "test")}
+        roles = {role: TitleBatches(getattr(data, role), shortest, device) for role in ROLES}
 
         def loss(batch: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, int]:
             words, lengths, labels = batch
@@ -153,7 +153,7 @@ class TitlePredictor:
         titles = ((title, self._encode(title)) for title in read_titles(source))
         for batch in batches(titles, SCORE_BATCH, lambda title: len(title[1]), PREDICT_WORDS):
             numbers = [words for _, words in batch]
-            rows = Rows(
+            rows = TitleRows(
                 np.fromiter(chain.from_iterable(numbers), dtype=np.int32),
                 np.fromiter(accumulate(map(len, numbers), initial=0), dtype=np.int64),
                 np.zeros(len(numbers), dtype=np.int32),
@@ -177,14 +177,14 @@ def read_titles(source: Source) -> Iterator[str]:
     n = 0
     with open_lines(file) as lines:
         column = 0
-        records: Iterator[list[str]] = ([line.rstrip("\r\n")] for line in lines)
+        rows: Iterator[list[str]] = ([line.rstrip("\r\n")] for line in lines)
         if is_named(source, ".csv"):
-            records = records_of(lines)
-            header = [name.strip().lower() for name in next(records, [])]
+            rows = (fields for _, fields in records(lines))
+            header = [name.strip().lower() for name in next(rows, [])]
             if "title" not in header:
                 raise lines.error(f"no column 'title' in {shown(','.join(header))}", "expected a header that has it")
             column = header.index("title")
-        for fields in records:
+        for fields in rows:
             n += 1
             if len(fields) <= column or not fields[column].strip():
                 raise lines.error("an empty title", "remove the line or fill it in")
@@ -196,7 +196,7 @@ def read_titles(source: Source) -> Iterator[str]:
 class TitleBatches:
     """The titles of one role, cut into padded batches."""
 
-    def __init__(self, rows: Rows, shortest: int, device: str) -> None:
+    def __init__(self, rows: TitleRows, shortest: int, device: str) -> None:
         self._rows = rows
         self._lengths = np.diff(rows.offsets)
         self._shortest = shortest

@@ -40,14 +40,22 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from objectives._contract import PredictingObjective, Progress, Source, silent
-from objectives._data.images import DATASETS, ORIGINS, Images, Rows, load_images, raw_files
-from objectives._data.images_readers import decoded
+from objectives._data.kit.split import ROLES
+from objectives._data.pictures import (
+    DATASETS,
+    ORIGINS,
+    SIDE,
+    PictureRows,
+    PictureSet,
+    decoded,
+    load_pictures,
+    raw_files,
+)
 from objectives._evidence import Scores, score_classes
 from objectives._fit import Fit, Optimizer, seeded
 from objectives._predict import batches, likeliest, pictures, restored
 
 KERNELS = (3, 5, 3)  # the published two, and a third block's
-SIDE = 32
 CROP_MARGIN = 4
 SCORE_BATCH = 1000
 WARM_UP = 0.3  # of the cycle; below it the rate rises
@@ -80,16 +88,16 @@ class Cifar10Cnn(PredictingObjective):
         """See Objective."""
         return raw_files(dataset, data)
 
-    def prepare(self, dataset: str, data: Path, cache: Path, progress: Progress = silent) -> Images:
+    def prepare(self, dataset: str, data: Path, cache: Path, progress: Progress = silent) -> PictureSet:
         """See Objective."""
-        return load_images(dataset, data, cache, progress)
+        return load_pictures(dataset, data, cache, progress)
 
-    def start(self, params: Mapping[str, Any], data: Images, *, seed: int, device: str) -> Fit:
+    def start(self, params: Mapping[str, Any], data: PictureSet, *, seed: int, device: str) -> Fit:
         """See Objective."""
         with seeded(seed, device):
             model = Cnn(params["widths"], params["dropout"], len(data.classes))
         model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        roles = {role: Pictures(getattr(data, role), device) for role in ("train", "validation", "test")}
+        roles = {role: PictureBatches(getattr(data, role), device) for role in ROLES}
         train = roles["train"]
         rate, n_batches = params["learning_rate"], -(-len(train) // params["batch_size"])
         adam = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=params["weight_decay"], fused=True)
@@ -112,7 +120,7 @@ class Cifar10Cnn(PredictingObjective):
             device=device,
         )
 
-    def fitted(self, params: Mapping[str, Any], data: Images) -> dict[str, Any]:
+    def fitted(self, params: Mapping[str, Any], data: PictureSet) -> dict[str, Any]:
         """See PredictingObjective."""
         return {"classes": data.classes}
 
@@ -173,10 +181,10 @@ class Cnn(nn.Module):
         return logits
 
 
-class Pictures:
+class PictureBatches:
     """The pictures of one role as one tensor on the device: uint8, for a batch is scaled faster than it is fetched."""
 
-    def __init__(self, rows: Rows, device: str) -> None:
+    def __init__(self, rows: PictureRows, device: str) -> None:
         self._pixels = torch.from_numpy(rows.pixels).to(device)  # [n, 32, 32, 3]
         self._labels = torch.from_numpy(rows.labels).to(device)  # [n]
 
@@ -257,7 +265,7 @@ class OneCycle:
         self._step = state["step"]
 
 
-def score_pictures(model: Cnn, pictures: Pictures, classes: Sequence[str], device: str) -> Scores:
+def score_pictures(model: Cnn, pictures: PictureBatches, classes: Sequence[str], device: str) -> Scores:
     """Return what `score_classes` has, over every picture."""
 
     def answered() -> Iterator[tuple[Tensor, Tensor]]:

@@ -40,25 +40,25 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from objectives._contract import PredictingObjective, Progress, Source, silent
-from objectives._data.images_readers import decoded
-from objectives._data.mnist import (
+from objectives._data.digits import (
     DATASETS,
     N_PIXELS,
     ORIGINS,
-    ROLES,
+    SIDE,
     Digits,
-    load_mnist,
+    load_digits,
     raw_files,
-    read_pictures,
+    read_idx_images,
     read_pixels,
 )
+from objectives._data.kit.split import ROLES
+from objectives._data.pictures import decoded
 from objectives._evidence import Scores, confused
 from objectives._fit import seeded
 from objectives._metrics import binary, confusion_matrix
 from objectives._predict import DECIMALS, batches, file_of, is_named, open_lines, pictures, restored
 from objectives._tabular import Loss, Perceptron, PerceptronFit, Table
 
-SIDE = 28
 SCALE = 1 / 255
 PREDICT_BATCH = 1024
 EXPECTED = "a picture, a directory of them, a .csv of 784 pixels a line, or a file of MNIST's own"
@@ -97,7 +97,7 @@ class MnistTarget(PredictingObjective):
 
     def prepare(self, dataset: str, data: Path, cache: Path, progress: Progress = silent) -> Digits:
         """See Objective."""
-        return load_mnist(dataset, data, cache, progress)
+        return load_digits(dataset, data, cache, progress)
 
     def start(self, params: Mapping[str, Any], data: Digits, *, seed: int, device: str) -> PerceptronFit:
         """See Objective."""
@@ -179,7 +179,7 @@ class DigitPredictor:
 def read_images(source: Source) -> Iterator[tuple[str | int, NDArray[np.uint8]]]:
     """Yield the name, or the number from 1, and the pixels (784,) of each image of an INPUT. Raises DataError."""
     if is_named(source, "-ubyte"):
-        yield from enumerate(read_pictures(Path(str(source))), start=1)
+        yield from enumerate(read_idx_images(Path(str(source))), start=1)
     elif not isinstance(source, str) or is_named(source, ".csv"):
         with open_lines(file_of(source, EXPECTED)) as lines:
             yield from enumerate(read_pixels(lines), start=1)

@@ -46,9 +46,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from objectives._contract import DataError, PredictingObjective, Progress, Source, silent
-from objectives._data.lines import TextLines, shown
-from objectives._data.motor import COLUMNS, DATASETS, ORIGINS, ROLES, SESSION, Motor, averaged, load_motor, raw_files
-from objectives._data.tables import LARGEST, header_of
+from objectives._data.kit.lines import TextLines, shown
+from objectives._data.kit.split import ROLES
+from objectives._data.kit.tables import LARGEST, header_of, places_of
+from objectives._data.motor import COLUMNS, DATASETS, ORIGINS, SESSION, Motor, averaged, load_motor, raw_files
 from objectives._evidence import Scores
 from objectives._fit import seeded
 from objectives._metrics import r_squared
@@ -197,11 +198,7 @@ def read_rows(file: TextLines, columns: Sequence[str]) -> Iterator[tuple[str, li
     """
     lines = iter(file)
     header = header_of(lines, file)
-    for name in columns:
-        if header.count(name) != 1:
-            found = f"no column {name!r}" if name not in header else f"several columns {name!r}"
-            raise file.error(f"{found} in {shown(','.join(header), 200)}", f"expected {','.join(columns)}")
-    wanted = [header.index(name) for name in columns]
+    wanted = places_of(columns, header, file, ",".join(columns))
     session = header.index(SESSION) if SESSION in header else None
     for line in lines:
         if line.isspace():

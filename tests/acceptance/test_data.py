@@ -19,7 +19,8 @@ ROWS = b"x,y\n" + b"1,2\n" * 1_000_000
 OBJECTIVE = """
 from pathlib import Path
 from objectives import DataError, Download, Objective, Origin
-from objectives._data._cache import file_sha256, prepared, fingerprint
+from objectives._data.kit.cache import prepared
+from objectives._data.kit.hashes import file_sha256
 
 class Rows:
     def __init__(self, name, sha256, directory):

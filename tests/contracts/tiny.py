@@ -18,7 +18,7 @@ from PIL import Image
 
 from objectives._data.lyrics import Vocabulary
 from objectives._data.motor import COLUMNS
-from objectives._data.motor_simulated import simulate
+from objectives._data.motor.simulation import simulate
 from objectives.lyrics_lstm import Writer
 from objectives.pmsm_temperature import FEATURES
 

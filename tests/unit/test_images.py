@@ -20,10 +20,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from objectives import DataError
-from objectives._data import shapes
-from objectives._data.carve import carve, content_key
-from objectives._data.images import Images, load_images
-from objectives._data.images_readers import CIFAR_BATCHES, CIFAR_CLASSES
+from objectives._data.kit.split import carve, content_key
+from objectives._data.pictures import PictureSet, load_pictures, shapes
+from objectives._data.pictures.readers import CIFAR_BATCHES, CIFAR_CLASSES
 from objectives.cifar10_cnn import Cnn, OneCycle, cropped, flipped
 
 RANDOM = np.random.default_rng(0)
@@ -31,8 +30,8 @@ PIXELS = RANDOM.integers(0, 256, (60, 32, 32, 3), dtype=np.uint8)
 LABELS = np.arange(60) % 3
 
 
-def load(dataset: str | Path, directory: Path) -> Images:
-    return load_images(str(dataset), directory / "data", directory / "cache")
+def load(dataset: str | Path, directory: Path) -> PictureSet:
+    return load_pictures(str(dataset), directory / "data", directory / "cache")
 
 
 def refused(dataset: str | Path, directory: Path, *parts: str) -> None:
@@ -76,7 +75,7 @@ def batches(place: Path) -> Path:
     return place
 
 
-def together(images: Images) -> set[tuple[bytes, str]]:
+def together(images: PictureSet) -> set[tuple[bytes, str]]:
     return {
         (pixels.tobytes(), images.classes[label])
         for rows in (images.train, images.validation, images.test)

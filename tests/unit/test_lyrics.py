@@ -17,8 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from objectives import DataError
-from objectives._data.lyrics import END, UNKNOWN, Lyrics, Stream, load_lyrics, split_words
-from objectives._data.lyrics_readers import CHUNK_CHARACTERS, read_text
+from objectives._data.lyrics import END, UNKNOWN, Lyrics, Stream, load_lyrics
+from objectives._data.lyrics.readers import CHUNK_CHARACTERS, read_text
+from objectives._data.lyrics.tokens import split_words
 from objectives.lyrics_lstm import Lstm, objective, pieces
 
 SONGS = [f"La la {word} {word},\nand {word}'s end" for word in ("rain", "sun", "wind", "snow", "fog", "hail", "heat")]

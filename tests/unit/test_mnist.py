@@ -14,13 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from objectives import DataError
-from objectives._data.mnist import DATASETS, IDX_FILES, ROLES, SAMPLE, load_mnist, read_idx, split
+from objectives._data.digits import DATASETS, load_digits
+from objectives._data.digits.readers import read_idx
+from objectives._data.digits.sources import IDX_FILES, SAMPLE
+from objectives._data.digits.split import split
+from objectives._data.kit.split import ROLES
 
 ROW = "0," * 784 + "3\n"
 
 
 def load(path: object, tmp_path: Path) -> object:
-    return load_mnist(str(path), tmp_path / "data", tmp_path / "cache")
+    return load_digits(str(path), tmp_path / "data", tmp_path / "cache")
 
 
 def idx(array: np.ndarray) -> bytes:
@@ -38,7 +42,7 @@ def write_idx(place: Path, n_train: int = 100, n_test: int = 20, zipped: bool = 
 
 
 def test_the_bundled_images_are_split_by_digit_and_never_shared(tmp_path: Path) -> None:
-    digits = load_mnist("mnist-5k", tmp_path, tmp_path)
+    digits = load_digits("mnist-5k", tmp_path, tmp_path)
     assert digits.summary == {
         "train": 3000, "validation": 1000, "test": 1000,
         "train_targets": 300, "validation_targets": 100, "test_targets": 100,
@@ -48,8 +52,8 @@ def test_the_bundled_images_are_split_by_digit_and_never_shared(tmp_path: Path) 
 
 
 def test_the_target_belongs_to_the_data_and_not_to_the_split(tmp_path: Path) -> None:
-    five, three = load_mnist("mnist-5k", tmp_path, tmp_path), load_mnist("mnist-5k:3", tmp_path, tmp_path)
-    assert five.sha256 == load_mnist("mnist-5k:5", tmp_path, tmp_path).sha256 != three.sha256
+    five, three = load_digits("mnist-5k", tmp_path, tmp_path), load_digits("mnist-5k:3", tmp_path, tmp_path)
+    assert five.sha256 == load_digits("mnist-5k:5", tmp_path, tmp_path).sha256 != three.sha256
     assert np.array_equal(five.validation.pixels, three.validation.pixels)
     assert not (five.validation.is_target & three.validation.is_target).any()
     assert {"mnist-5k", "mnist-5k:3", "mnist", "mnist:0"} <= set(DATASETS)
@@ -82,7 +86,7 @@ def test_mnists_own_sizes_give_the_authors_validation_set() -> None:
 @pytest.mark.parametrize("zipped", [True, False])
 def test_mnists_own_files_are_read(tmp_path: Path, below: str, zipped: bool) -> None:
     write_idx(tmp_path / "data" / "mnist" / below, zipped=zipped)
-    digits = load_mnist("mnist:4", tmp_path / "data", tmp_path / "cache")
+    digits = load_digits("mnist:4", tmp_path / "data", tmp_path / "cache")
     assert (len(digits.train), len(digits.validation), len(digits.test)) == (80, 20, 20)
     assert digits.test.is_target.tolist() == [number % 10 == 4 for number in range(20)]
     assert digits.train.pixels.shape == (80, 784)

@@ -13,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from objectives import DataError
-from objectives._data.motor import COLUMNS, ROLES, SESSION, Motor, averaged, load_motor, split
-from objectives._data.motor_simulated import UNITS, simulate
+from objectives._data.kit.split import ROLES
+from objectives._data.motor import COLUMNS, SESSION, Motor, averaged, load_motor
+from objectives._data.motor.simulation import UNITS, simulate
+from objectives._data.motor.split import split
 from objectives.pmsm_temperature import FEATURES, scale_of, scaled, score_sessions
 
 HEADER = ",".join([*COLUMNS, SESSION])

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from objectives import DataError
-from objectives._data.tokens import MODEL_NUMBERS
+from objectives._data.titles.tokens import MODEL_NUMBERS
 from objectives._predict import LONGEST_LINE, batches
 from objectives.cifar10_cnn import Cnn as PictureNet
 from objectives.cifar10_cnn import objective as cifar10_cnn

@@ -18,11 +18,11 @@ import pytest
 from numpy.typing import NDArray
 from torchvision import datasets
 
-from objectives._data import images, mnist
-from objectives._data.images import load_images
-from objectives._data.images_readers import CIFAR_CLASSES
+from objectives._data import digits, pictures
 from objectives._data.lyrics import load_lyrics
 from objectives._data.motor import COLUMNS, load_motor
+from objectives._data.pictures import load_pictures
+from objectives._data.pictures.readers import CIFAR_CLASSES
 from objectives._data.titles import load_titles
 
 RANDOM = np.random.default_rng(1)
@@ -78,7 +78,7 @@ def test_cifar_is_read_as_torchvision_reads_it(tmp_path: Path) -> None:
         meta: ClassVar = datasets.CIFAR10.meta | {"md5": md5["batches.meta"]}
 
     theirs = {role: Theirs(str(root), train=role == "train") for role in ("train", "test")}
-    ours = load_images("cifar10", tmp_path / "data", tmp_path / "cache")
+    ours = load_pictures("cifar10", tmp_path / "data", tmp_path / "cache")
 
     def seen(pixels: NDArray[np.uint8], labels: Any, names: list[str]) -> set[tuple[bytes, str]]:
         return {(picture.tobytes(), names[label]) for picture, label in zip(pixels, labels, strict=True)}
@@ -92,17 +92,17 @@ def test_cifar_is_read_as_torchvision_reads_it(tmp_path: Path) -> None:
     with tarfile.open(root / "cifar-10-python.tar.gz", "w:gz") as archive:
         archive.add(place, "cifar-10-batches-py")
     (place / "data_batch_3").unlink()
-    packed = load_images("cifar10", tmp_path / "data", tmp_path / "other")
+    packed = load_pictures("cifar10", tmp_path / "data", tmp_path / "other")
     assert np.array_equal(packed.train.pixels, ours.train.pixels)
 
 
 def test_addresses_and_checksums_are_torchvision_s() -> None:
-    assert (datasets.CIFAR10.url, datasets.CIFAR10.tgz_md5) == (images.CIFAR_ADDRESS, images.CIFAR_MD5)
-    [download] = images.ORIGINS["cifar10"].downloads
+    [download] = pictures.ORIGINS["cifar10"].downloads
+    assert ([datasets.CIFAR10.url], datasets.CIFAR10.tgz_md5) == (download.urls, download.md5)
     assert Path(download.path).name == datasets.CIFAR10.filename
     theirs = {(f"mnist/{name}", md5) for name, md5 in datasets.MNIST.resources}
-    assert {(one.path, one.md5) for one in mnist.ORIGINS["mnist:3"].downloads} == theirs
-    for one in mnist.ORIGINS["mnist"].downloads:
+    assert {(one.path, one.md5) for one in digits.ORIGINS["mnist:3"].downloads} == theirs
+    for one in digits.ORIGINS["mnist"].downloads:
         assert list(one.urls) == [mirror + Path(one.path).name for mirror in datasets.MNIST.mirrors]
 
 

@@ -20,10 +20,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from objectives import DataError
-from objectives._data import titles as titles_module
-from objectives._data.titles import DATASETS, UNK, Rows, Titles, load_titles
-from objectives._data.titles_split import ROLES, split
-from objectives._data.tokens import MODEL_NUMBERS, STOP_WORDS, Recipe, course, tokenizer
+from objectives._data.kit.split import ROLES
+from objectives._data.titles import DATASETS, UNK, TitleRows, Titles, load_titles
+from objectives._data.titles.split import split
+from objectives._data.titles.tokens import MODEL_NUMBERS, STOP_WORDS, Recipe, course, tokenizer
 
 RECIPES = [MODEL_NUMBERS, *(course(language) for language in STOP_WORDS)]
 HEADER = "title,label_quality,language,category\n"
@@ -51,7 +51,7 @@ def load(path: Path | str, tmp_path: Path, **more: Any) -> Titles:
     return load_titles(str(path), tmp_path / "data", tmp_path / "cache", **more)
 
 
-def words(titles: Titles, rows: Rows) -> list[list[str]]:
+def words(titles: Titles, rows: TitleRows) -> list[list[str]]:
     return [
         [titles.vocabulary[token] for token in rows.tokens[begin:end]]
         for begin, end in zip(rows.offsets[:-1], rows.offsets[1:], strict=True)
@@ -265,14 +265,13 @@ def test_the_course_s_split_is_kept_and_its_vocabulary_is_train_s(tmp_path: Path
     assert load(tmp_path / "data" / "mercadolibre", tmp_path).sha256 == titles.sha256
 
 
-def test_other_content_or_options_have_another_sha256(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_content_or_options_have_another_sha256(tmp_path: Path) -> None:
     one = load(write(tmp_path / "a.csv", csv_rows(30)), tmp_path)
     same = load(write(tmp_path / "b.csv", csv_rows(30)), tmp_path)
     other = load(write(tmp_path / "a.csv", csv_rows(32)), tmp_path)
     assert one.sha256 == same.sha256 != other.sha256
     assert one.directory == same.directory
-    monkeypatch.setattr(titles_module, "PREPARER_VERSION", 99)
-    assert load(tmp_path / "b.csv", tmp_path).sha256 != one.sha256
+    assert load(tmp_path / "b.csv", tmp_path, language="spanish").sha256 != one.sha256
 
 
 # --- bad input ------------------------------------------------------------------------------------
@@ -283,7 +282,7 @@ BAD_FILES: dict[str, tuple[str | bytes, str]] = {
     "blank.jsonl": ("\n\n", "is empty"),
     "header-only.csv": (HEADER, "has no rows"),
     "no-category.csv": ("title,label_quality\na,b\n", "line 1: no column 'category'"),
-    "unknown.csv": ("some,other,table\n1,2,3\n", "line 1: no known form"),
+    "unknown.csv": ("some,other,table\n1,2,3\n", "line 1: not a known form"),
     "short.csv": (HEADER + "a,b,c,d\nonly two,columns\n", "line 3: 2 columns"),
     "empty-title.csv": (HEADER + "a,b,c,d\n  ,b,c,d\n", "line 3: an empty title"),
     "nan.csv": (HEADER + "a,b,c,NaN\n", "line 2: the category is 'NaN'"),
@@ -486,6 +485,6 @@ def test_a_disk_that_fills_up(tmp_path: Path, limit: int) -> None:
 
 
 def test_importing_the_readers_imports_no_torch() -> None:
-    modules = "objectives._data.titles, objectives._data.vectors"
+    modules = ", ".join(f"objectives._data.{name}" for name in ("titles", "pictures", "digits", "motor", "lyrics"))
     code = f"import sys; import {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -11,7 +11,7 @@ import torch
 
 from objectives import DataError, meli_cnn, meli_mlp
 from objectives._data.titles import Titles, load_titles, raw_files
-from objectives._data.vectors import load_vectors
+from objectives._data.titles.vectors import load_vectors
 from studies.spec.space import Space
 
 VOCABULARY = ["<pad>", "<unk>", "rojo", "azul", "madrid", "nadie"]
@@ -50,7 +50,7 @@ BAD = {
     "wide": ("rojo 1 2 3\nazul 1 2 3 4\n", "line 2: 4 values for 'azul'; expected 3"),
     "header-width": ("2 4\nrojo 1 2 3\n", "line 2: 3 values for 'rojo'; expected 4"),
     "cut-short": ("9 3\nrojo 1 2 3\n", "line 2: the file ends after 1 words, its header says 9"),
-    "no-number": ("rojo 1 zwei 3\n", "line 1: a value of 'rojo' is no number"),
+    "no-number": ("rojo 1 zwei 3\n", "line 1: a value of 'rojo' is not a number"),
     "nan": ("rojo 1 nan 3\n", "line 1: a value of 'rojo' is not finite"),
     "empty": ("", "is empty"),
     "blank-line": ("rojo 1 2 3\n\nazul 1 2 3\n", "line 2: 0 values"),

@@ -1,0 +1,80 @@
+"""Images of handwritten digits, for telling one digit from the rest; prepared once into memory-mapped arrays.
+
+digits = load_digits("mnist-5k:3", data, cache)
+digits.train.pixels[0], digits.train.is_target[0]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from objectives._contract import Progress, silent
+from objectives._data.digits.data import DigitPictures, Digits
+from objectives._data.digits.readers import read_csv, read_pair
+from objectives._data.digits.sources import locate, target_of
+from objectives._data.digits.split import HELD_OUT, SPLIT_SEED, split
+from objectives._data.kit.hashes import fingerprint
+from objectives._data.kit.preparation import ArrayDirectory, Hashes, prepare_arrays
+from objectives._data.kit.split import ROLES
+
+PREPARER_VERSION = 1  # raise it whenever the same source would give other arrays
+
+
+def load_digits(dataset: str, data: Path, cache: Path, progress: Progress = silent) -> Digits:
+    """Return `dataset` prepared, preparing it if no process has before.
+
+    dataset: a key of DATASETS, or a path to a CSV file of 784 pixels and the digit on each line, or to a directory of
+    MNIST's four files; `:digit` after either names the target. data: the directory of full data sets. cache: where
+    prepared ones are kept. Raises DataError.
+    """
+    name, target = target_of(dataset)
+    files = locate(name, data)
+    options = {"preparer": f"mnist {PREPARER_VERSION}", "seed": SPLIT_SEED, "held_out": HELD_OUT}
+
+    def build(directory: Path, hashes: Hashes) -> Mapping[str, Any]:
+        pixels, digits, roles = _read(files, progress)
+        for number, role in enumerate(ROLES):
+            np.save(directory / f"{role}.pixels.npy", pixels[roles == number])
+            np.save(directory / f"{role}.digits.npy", digits[roles == number])
+        return {"sources": hashes}
+
+    arrays = prepare_arrays(
+        "mnist",
+        files,
+        cache,
+        progress,
+        about={"name": name},
+        identity=lambda hashes: {"sources": hashes, **options},
+        build=build,
+    )
+    return _open(dataset, target, arrays)
+
+
+def _read(
+    files: Mapping[str, Path], progress: Progress
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+    """Pixels (n, 784), digits (n,) and roles (n,) of all images."""
+    if "" in files:
+        pixels, digits = read_csv(files[""], progress)
+        return pixels, digits, split(digits, ROLES)
+    train, test = (read_pair(files[f"{role} images"], files[f"{role} labels"], progress) for role in ("train", "test"))
+    pixels, digits = (np.concatenate(parts) for parts in zip(train, test, strict=True))
+    tests = np.full(len(test[1]), ROLES.index("test"), np.uint8)
+    return pixels, digits, np.concatenate([split(train[1], ROLES[:2]), tests])
+
+
+def _open(name: str, target: int, arrays: ArrayDirectory) -> Digits:
+    roles = {}
+    for role in ROLES:
+        # Copy on write: all workers share the pages, and torch wraps them without a warning.
+        pixels, digits = arrays.array(f"{role}.pixels", "c"), np.asarray(arrays.array(f"{role}.digits"))
+        roles[role] = DigitPictures(pixels, digits == target)
+    summary = {role: len(images) for role, images in roles.items()}
+    summary |= {f"{role}_targets": int(images.is_target.sum()) for role, images in roles.items()}
+    sha256 = fingerprint({"images": arrays.sha256, "target": target})
+    return Digits(name, sha256, summary, target, directory=arrays.path, **roles)

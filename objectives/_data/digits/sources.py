@@ -1,0 +1,88 @@
+"""The data sets of digits: their names, their licences, where their files are, and which digit is the target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from objectives._contract import DataError, Download, Origin
+from objectives._data.kit.sources import SAMPLES, own_path
+
+N_DIGITS = 10
+DEFAULT_TARGET = 5
+
+SAMPLE = SAMPLES / "mnist_5k.csv.gz"
+IDX_FILES = {
+    "train images": "train-images-idx3-ubyte",
+    "train labels": "train-labels-idx1-ubyte",
+    "test images": "t10k-images-idx3-ubyte",
+    "test labels": "t10k-labels-idx1-ubyte",
+}
+
+DATASETS: Mapping[str, str] = {
+    "mnist-5k": f"500 images of each digit, is it a {DEFAULT_TARGET}?; ships with the package.",
+    "mnist": f"MNIST's 60,000 and 10,000 images, is it a {DEFAULT_TARGET}?; in the data directory, below mnist.",
+    **{
+        f"{name}:{digit}": f"The images of {name}, is it a {digit}?"
+        for name in ("mnist-5k", "mnist")
+        for digit in range(N_DIGITS)
+    },
+}
+# The addresses and checksums are torchvision's.
+MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/")
+MD5 = {
+    "train-images-idx3-ubyte": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+    "train-labels-idx1-ubyte": "d53e105ee54ea40749a09fcbcd1e9432",
+    "t10k-images-idx3-ubyte": "9fb629c4189551a2d022fa330f9573f3",
+    "t10k-labels-idx1-ubyte": "ec29112dd5afa0611ce80d1b7f02629c",
+}
+RIGHTS = "CC BY-SA 3.0 (not confirmed); LeCun, Cortes and Burges"
+DOWNLOADS = [
+    Download(f"mnist/{name}.gz", [f"{mirror}{name}.gz" for mirror in MIRRORS], md5) for name, md5 in MD5.items()
+]
+ORIGINS: Mapping[str, Origin] = {
+    name: Origin(RIGHTS, [] if name.startswith("mnist-5k") else DOWNLOADS) for name in DATASETS
+}
+
+
+def raw_files(dataset: str, data: Path) -> Sequence[Path]:
+    """Return the files of `dataset`. Raises DataError when one is missing."""
+    return list(locate(target_of(dataset)[0], data).values())
+
+
+def target_of(dataset: str) -> tuple[str, int]:
+    """The data set without its target, and the target. Raises DataError for a target that is not a digit."""
+    name, colon, digit = dataset.rpartition(":")
+    if not colon or Path(dataset).exists():
+        return dataset, DEFAULT_TARGET
+    if len(digit) != 1 or digit not in "0123456789":
+        raise DataError(f"the data set {dataset!r} names the target {digit!r}; expected a digit, as in {name}:3")
+    return name, int(digit)
+
+
+def locate(name: str, data: Path) -> dict[str, Path]:
+    """The files of a data set, without its target: a CSV under the key "", or four under the keys of IDX_FILES."""
+    if name == "mnist-5k":
+        return {"": SAMPLE}
+    if name != "mnist":
+        path = own_path(name, ("mnist-5k:3", "mnist:3"))
+        if path.is_file():
+            return {"": path}
+        return _idx_files(path, f"{path} does not hold MNIST:")
+    return _idx_files(data / "mnist", "the data set mnist is not there:")
+
+
+def _idx_files(place: Path, problem: str) -> dict[str, Path]:
+    found = {}
+    for part, name in IDX_FILES.items():
+        # torchvision.datasets.MNIST(root=place) puts them two directories down.
+        for path in (place / f"{name}{end}" for place in (place, place / "MNIST" / "raw") for end in ("", ".gz")):
+            if path.is_file():
+                found[part] = path
+                break
+        else:
+            raise DataError(
+                f"{problem} put {', '.join(f'{each}.gz' for each in IDX_FILES.values())} into {place} "
+                f"({name} is missing), or let torchvision.datasets.MNIST({str(place)!r}, download=True) do so"
+            )
+    return found

@@ -1,0 +1,26 @@
+"""Songs, poems and plays as words and as characters: what ships, Kaggle's song lyrics, or a user's own file.
+
+sources  names, licences and files    data     what an objective gets
+readers  CSV and plain text           prepare  load_lyrics
+tokens   texts as numbers and back
+
+To add a data set: a name in sources.DATASETS and ORIGINS, and its file in sources.locate.
+"""
+
+from objectives._data.lyrics.data import Lyrics, Stream, Tokens
+from objectives._data.lyrics.prepare import load_lyrics
+from objectives._data.lyrics.sources import DATASETS, ORIGINS, locate
+from objectives._data.lyrics.tokens import END, UNKNOWN, Vocabulary
+
+__all__ = [
+    "DATASETS",
+    "END",
+    "ORIGINS",
+    "UNKNOWN",
+    "Lyrics",
+    "Stream",
+    "Tokens",
+    "Vocabulary",
+    "load_lyrics",
+    "locate",
+]

@@ -1,0 +1,46 @@
+"""The data sets of texts: their names, their licences, and where their files are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from objectives._contract import DataError, Download, Origin
+from objectives._data.kit.sources import OWN_FILE, SAMPLES, own_file
+
+BUNDLED = {"sonnets": SAMPLES / "sonnets.csv.gz", "tinyshakespeare": SAMPLES / "tinyshakespeare.txt.gz"}
+DATASETS: Mapping[str, str] = {
+    "sonnets": "Shakespeare's 154 sonnets, 94,000 characters; ships with the package (public domain).",
+    "tinyshakespeare": "A million characters of his plays; ships with the package (public domain).",
+    "songdata": "Kaggle's 57,650 song lyrics (songdata.csv), or any file of that form put in its place.",
+}
+KAGGLE = "https://www.kaggle.com/datasets/mousehead/songlyrics"
+ORIGINS: Mapping[str, Origin] = {
+    "sonnets": Origin("public domain"),
+    "tinyshakespeare": Origin("public domain"),
+    "songdata": Origin(
+        "the songs' owners have the rights; Kaggle",
+        [Download("lyrics/songdata.csv", page=f"{KAGGLE} (an account is needed)")],
+    ),
+}
+
+
+def locate(dataset: str, data: Path) -> Path:
+    """Return the file of `dataset`. Raises DataError that says which file to put where when it is missing."""
+    if dataset in BUNDLED:
+        return BUNDLED[dataset]
+    if dataset == "songdata":
+        place = data / "lyrics"
+        found = next((path for path in (place / "songdata.csv", place / "songdata.csv.gz") if path.is_file()), None)
+        if found is None:
+            raise DataError(
+                "the data set songdata is not there: put songdata.csv (artist,song,link,text) of Kaggle's "
+                f"'55000+ Song Lyrics' into {place}"
+            )
+        return found
+    return own_file(dataset, DATASETS)
+
+
+def rights(dataset: str) -> str:
+    """The licence of a data set that can be prepared."""
+    return "public domain" if dataset in BUNDLED else OWN_FILE

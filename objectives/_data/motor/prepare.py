@@ -1,0 +1,88 @@
+"""Measurements of an electric motor's temperatures, in sessions; prepared once into memory-mapped arrays.
+
+    motor = load_motor("simulated", data, cache)
+    rows = motor.rows("validation")         # of whole sessions
+    motor.values[rows], motor.sessions[0]
+
+The measurements are those of Paderborn University ("Electric Motor Temperature", Kaggle): 2 samples per second, in
+sessions that are independent of one another. A row has the role of its session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from objectives._contract import DataError, Progress, silent
+from objectives._data.kit.preparation import ArrayDirectory, Hashes, prepare_arrays
+from objectives._data.kit.split import ROLES
+from objectives._data.motor.data import Motor
+from objectives._data.motor.readers import COLUMNS, SESSION, read_csv
+from objectives._data.motor.simulation import N_SESSIONS, SAMPLES, SEED, VERSION, simulate
+from objectives._data.motor.sources import raw_files
+from objectives._data.motor.split import HELD_OUT, SPLIT_SEED, split
+
+PREPARER_VERSION = 1  # raise it whenever the same source would give other arrays
+SIMULATION = {"simulation": VERSION, "seed": SEED, "sessions": N_SESSIONS, "samples": SAMPLES}
+
+
+def load_motor(dataset: str, data: Path, cache: Path, progress: Progress = silent) -> Motor:
+    """Return `dataset` prepared, preparing it if no process has before.
+
+    dataset: a key of DATASETS, or a path to a CSV file with a header that has COLUMNS and SESSION, in any order and
+    among others. data: the directory of full data sets. cache: where prepared ones are kept. Raises DataError.
+    """
+    files = dict(zip(["file"], raw_files(dataset, data), strict=False))  # none, if it is simulated
+    options = {"preparer": f"motor {PREPARER_VERSION}", "seed of split": SPLIT_SEED, "held_out": HELD_OUT}
+
+    def source(hashes: Hashes) -> Mapping[str, Any]:
+        return hashes if files else SIMULATION
+
+    def build(directory: Path, hashes: Hashes) -> Mapping[str, Any]:
+        values, session_of = read_csv(files["file"], progress) if files else _simulated(progress)
+        _write(directory, values, session_of, files.get("file"))
+        return {"source": source(hashes)}
+
+    arrays = prepare_arrays(
+        "motor",
+        files,
+        cache,
+        progress,
+        about={"name": dataset},
+        identity=lambda hashes: {**source(hashes), **options},
+        build=build,
+    )
+    return _open(dataset, arrays)
+
+
+def _simulated(progress: Progress) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    progress("simulating a motor", 0.0)
+    simulation = simulate()
+    order = [simulation.columns.index(name) for name in COLUMNS]
+    return simulation.values[:, order], simulation.sessions
+
+
+def _write(directory: Path, values: NDArray[np.float32], session_of: NDArray[np.int64], file: Path | None) -> None:
+    """Write the arrays of rows [n, 12] and the session of each, (n,). Raises DataError for too few sessions."""
+    sessions, lengths = np.unique(session_of, return_counts=True)
+    if len(sessions) < len(ROLES):
+        raise DataError(
+            f"{file} has {len(sessions)} session{'s'[: len(sessions) != 1]} in its column {SESSION}; expected "
+            f"{len(ROLES)} or more, to train, validate and test on different ones"
+        )
+    # Stable: a session's rows stay in the order of time, wherever the file has them.
+    np.save(directory / "values.npy", values[np.argsort(session_of, kind="stable")])
+    np.save(directory / "sessions.npy", sessions)
+    np.save(directory / "offsets.npy", np.concatenate([[0], np.cumsum(lengths)]))
+    np.save(directory / "roles.npy", split(len(sessions)))
+
+
+def _open(name: str, arrays: ArrayDirectory) -> Motor:
+    values, sessions, offsets, roles = map(arrays.array, ("values", "sessions", "offsets", "roles"))
+    n_of_role = np.bincount(roles, minlength=len(ROLES)).tolist()
+    summary = {"rows": len(values)} | {f"{role}_sessions": n for role, n in zip(ROLES, n_of_role, strict=True)}
+    return Motor(name, arrays.sha256, summary, values, sessions, offsets, roles, arrays.path)

@@ -1,0 +1,36 @@
+"""The files of the measurements: CSV with a header, in any order of columns and with others among them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from objectives._contract import DataError, Progress
+from objectives._data.kit.lines import TextLines
+from objectives._data.kit.tables import header_of, numbers, places_of
+
+# The order of the first release; the second has the same names in another.
+COLUMNS = (
+    "ambient", "coolant", "u_d", "u_q", "motor_speed", "torque", "i_d", "i_q",
+    "pm", "stator_yoke", "stator_tooth", "stator_winding",
+)  # fmt: skip
+SESSION = "profile_id"
+MOST_SESSION = 2**31 - 1
+
+
+def read_csv(path: Path, progress: Progress) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The columns of COLUMNS, float32 (n, 12), and the session of each row (n,), in the file's order."""
+    values, sessions = [], []
+    with TextLines(path) as file:
+        lines = iter(file)
+        header = header_of(lines, file)
+        *wanted, session = places_of((*COLUMNS, SESSION), header, file, "each of the measurements' once")
+        for part in numbers(lines, file, header, {SESSION: MOST_SESSION}):
+            values.append(part[:, wanted].astype(np.float32))
+            sessions.append(part[:, session].astype(np.int64))
+            progress(f"reading {path.name}", file.fraction)
+    if not values:
+        raise DataError(f"{path} has a header and no rows; expected measurements")
+    return np.concatenate(values), np.concatenate(sessions)

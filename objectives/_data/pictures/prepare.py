@@ -1,0 +1,146 @@
+"""Labelled pictures as uint8 arrays: decoded once on a machine, then memory-mapped by every process.
+
+    found = load_pictures("cifar10", data, cache)
+    found.train.pixels[0]  # (32, 32, 3)
+
+Validation pictures are carved from the train pictures, the same share of each class; if the source has no test
+pictures, these are carved first. Equal pictures stay together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from objectives._contract import DataError, Progress, silent
+from objectives._data.kit.disk import write_json
+from objectives._data.kit.hashes import fingerprint
+from objectives._data.kit.preparation import Hashes, prepare_arrays
+from objectives._data.kit.split import ROLES, carve, content_key
+from objectives._data.pictures.data import PictureRows, PictureSet
+from objectives._data.pictures.decode import SIDE
+from objectives._data.pictures.readers import READERS
+from objectives._data.pictures.shapes import DRAWING_VERSION
+from objectives._data.pictures.sources import PictureSource, locate
+
+PREPARER_VERSION = 1  # raise it whenever the same source would give other arrays
+HELD_OUT = 0.1  # of each class, for validation; again for test if the source has none
+SAVE_ROWS = 8192
+
+
+def load_pictures(dataset: str, data: Path, cache: Path, progress: Progress = silent) -> PictureSet:
+    """Return `dataset` prepared, preparing it if no process has before.
+
+    dataset: a key of DATASETS, or a path to a directory of class directories, a parquet, or an .npz (see readers).
+    data: the directory of full data sets. cache: where prepared ones are kept. Raises DataError.
+    """
+    source = locate(dataset, data)
+    options = {
+        "preparer": f"images {PREPARER_VERSION}",
+        "form": source.form,
+        "side": SIDE,
+        "held_out": HELD_OUT,
+        "split": "by content in each class",
+    }
+
+    def build(directory: Path, hashes: Hashes) -> Mapping[str, Any]:
+        return {"counts": _build(source, directory, progress), "options": options, "rights": source.rights}
+
+    arrays = prepare_arrays(
+        "images",
+        _keyed(source),
+        cache,
+        progress,
+        about={"name": dataset},
+        identity=lambda hashes: {"content": _content(source, hashes), "options": options},
+        build=build,
+        hash_as_one=source.form == "directory",
+    )
+    train, validation, test = (
+        PictureRows(*(arrays.array(f"{role}.{part}", "c") for part in ("pixels", "labels"))) for role in ROLES
+    )
+    counts, classes = arrays.manifest["counts"], arrays.json("classes")
+    return PictureSet(dataset, arrays.sha256, counts, train, validation, test, classes, arrays.path)
+
+
+def _keyed(source: PictureSource) -> dict[str, Path]:
+    """The files under keys: in a tree ROLE/CLASS/NAME, for the name of the directory above must not matter."""
+    if source.form == "directory":
+        return {"/".join(path.parts[-3:]): path for path in source.files}
+    return {str(place): path for place, path in enumerate(source.files)}
+
+
+def _content(source: PictureSource, hashes: Hashes) -> str:
+    """One hash of everything that decides the pictures' bytes and names."""
+    if source.form == "shapes":
+        return f"drawing {DRAWING_VERSION}"
+    return hashes[""] if source.form == "directory" else fingerprint(list(hashes.values()))
+
+
+def _build(source: PictureSource, directory: Path, progress: Progress) -> dict[str, int]:
+    """Write all arrays of `source` into `directory`; return the counts worth showing."""
+    spool = directory / "spool"
+    names, given, keys = [], [], []
+    with spool.open("wb") as file:
+        for pixels, name, role in READERS[source.form](source.files):
+            content = pixels.tobytes()
+            file.write(content)
+            names.append(name)
+            given.append(role)
+            keys.append(content_key(content))
+            if len(names) % 1000 == 1:  # only of a directory it is known how many there are
+                progress("decoding pictures", len(names) / len(source.files) if source.form == "directory" else 0.0)
+    where = source.files[0] if source.files else source.form
+    if not names:
+        raise DataError(f"{where} holds no pictures; expected some of each class")
+    classes = _sorted(set(names))
+    number = {name: index for index, name in enumerate(classes)}
+    labels = np.array([number[name] for name in names], dtype=np.int64)
+    roles = _roles(np.array(keys, dtype=np.uint64), labels, np.array(given))
+    for index, name in enumerate(classes):
+        absent = next((role for role in ROLES if not np.any(roles[labels == index] == role)), None)
+        # A source's own test pictures may lack a class; what is carved may not.
+        if absent and (absent != "test" or "test" not in given):
+            raise DataError(
+                f"{where}: the class {name!r} has {names.count(name)} different pictures or fewer, too few to train, "
+                "validate and test on; give it at least 3, or remove it"
+            )
+    pictures = np.memmap(spool, np.uint8, "r", shape=(len(names), SIDE, SIDE, 3))
+    counts = {"rows": len(names)}
+    for place, role in enumerate(ROLES):
+        progress("writing the arrays", place / len(ROLES))
+        rows = np.flatnonzero(roles == role)
+        counts[role] = len(rows)
+        np.save(directory / f"{role}.labels.npy", labels[rows])
+        _save(pictures, rows, directory / f"{role}.pixels.npy")
+    spool.unlink()
+    write_json(directory / "classes.json", classes)
+    trained = np.isin(np.array(keys, dtype=np.uint64), np.array(keys, dtype=np.uint64)[roles == "train"])
+    repeated = int(np.count_nonzero(trained & (roles != "train")))
+    return counts | {"classes": len(classes), "scored_pictures_also_in_train": repeated}
+
+
+def _roles(keys: NDArray[np.uint64], labels: NDArray[np.int64], given: NDArray[np.str_]) -> NDArray[np.str_]:
+    """Each picture's role, shape (n,): the one given, if any; roles that no picture was given are carved from train."""
+    roles = np.where(given == "", "train", given).astype("<U10")
+    for role in ("test", "validation"):
+        if role not in given:
+            rows = np.flatnonzero(roles == "train")
+            roles[rows[carve(keys[rows], labels[rows], HELD_OUT)]] = role
+    return roles
+
+
+def _save(pictures: Any, rows: NDArray[np.int64], path: Path) -> None:
+    written = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(len(rows), SIDE, SIDE, 3))
+    for begin in range(0, len(rows), SAVE_ROWS):
+        written[begin : begin + SAVE_ROWS] = pictures[rows[begin : begin + SAVE_ROWS]]
+    written.flush()
+
+
+def _sorted(names: set[str]) -> list[str]:
+    """By number where all are numbers, else by the alphabet."""
+    return sorted(names, key=int) if all(name.isdecimal() for name in names) else sorted(names)

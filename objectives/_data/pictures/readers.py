@@ -1,0 +1,205 @@
+"""The forms of files with labelled pictures, each read as a stream of (pixels, class, role).
+
+A picture is uint8 (SIDE, SIDE, 3); one of another size is cut to its central square and scaled. The role is one of
+ROLES, or "" if the source does not say. What cannot be used raises DataError with the file and the row.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import pickle
+import tarfile
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from objectives._contract import DataError
+from objectives._data.kit.lines import shown
+from objectives._data.kit.split import ROLES
+from objectives._data.pictures import shapes
+from objectives._data.pictures.decode import SIDE, SUFFIXES, Pixels, decoded, fitted
+
+CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+CIFAR_BATCHES = {**{f"data_batch_{number}": "train" for number in range(1, 6)}, "test_batch": "test"}
+CIFAR_TRAIN = 50_000  # pictures before the test batch, in the original order
+IMAGE_COLUMNS = ("jpeg", "png", "image", "img", "bytes")
+CLASS_COLUMNS = ("label_name", "class", "category", "label")
+ROLE_NAMES = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
+
+LabelledPictures = Iterator[tuple[Pixels, str, str]]
+
+
+def read_cifar(files: Sequence[Path]) -> LabelledPictures:
+    """The pictures of CIFAR-10's python version: cifar-10-python.tar.gz, or the six batches unpacked from it."""
+    for path in files:
+        if path.name.endswith(".tar.gz"):
+            yield from _cifar_archive(path)
+        else:
+            with path.open("rb") as file:
+                yield from _cifar_batch(path, path.name, file)
+
+
+def read_npz(files: Sequence[Path]) -> LabelledPictures:
+    """The pictures of an .npz with x, uint8 (n, height, width, 3), and y, (n,), its classes.
+
+    `global_index`, if there, has their places in the original CIFAR-10; from CIFAR_TRAIN on they are test pictures.
+    """
+    (path,) = files
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            missing = [name for name in ("x", "y") if name not in arrays]
+            if missing:
+                raise DataError(f"{path} has no array {missing[0]!r}, only {', '.join(arrays)}; expected x and y")
+            x, y = arrays["x"], arrays["y"]
+            index = arrays.get("global_index")
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path} is truncated or not an .npz file; get it again") from error
+    if x.dtype != np.uint8 or x.ndim != 4 or x.shape[3] != 3 or y.shape != (len(x),):
+        raise DataError(
+            f"{path} holds x {x.dtype} {x.shape} and y {y.shape}; expected x uint8 (n, height, width, 3) and y (n,)"
+        )
+    if index is not None and index.shape != y.shape:
+        raise DataError(f"{path} holds global_index {index.shape} beside y {y.shape}; expected one number a picture")
+    for row, (pixels, label) in enumerate(zip(x, y, strict=True)):
+        role = "" if index is None else ("train" if index[row] < CIFAR_TRAIN else "test")
+        yield fitted(pixels), str(label), role
+
+
+def read_parquet(files: Sequence[Path]) -> LabelledPictures:
+    """The pictures of a parquet: a column of JPEG or PNG files, a column of classes, perhaps a column `split`."""
+    import pyarrow.parquet  # slow to import, and only needed here
+    from pyarrow.lib import ArrowException
+
+    (path,) = files
+    try:
+        table = pyarrow.parquet.ParquetFile(path)
+        names = table.schema_arrow.names
+        image = _column(path, names, IMAGE_COLUMNS, "pictures")
+        label = _column(path, names, CLASS_COLUMNS, "classes")
+        wanted = [image, label, *(["split"] if "split" in names else [])]
+        row = 0
+        for batch in table.iter_batches(batch_size=1024, columns=wanted):
+            for record in batch.to_pylist():
+                row += 1
+                yield _parquet_row(f"{path}, row {row}", record, image, label)
+    except (ArrowException, OSError) as error:
+        raise DataError(f"{path} is truncated or not a parquet file; get it again") from error
+
+
+def read_directory(files: Sequence[Path]) -> LabelledPictures:
+    """The pictures of a tree: CLASS/NAME.png, or ROLE/CLASS/NAME.png with the roles train, val and test."""
+    for path in files:
+        role = ROLE_NAMES.get(path.parents[1].name.lower(), "")
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise DataError(f"{path} cannot be read ({error.strerror}); check the path") from error
+        yield decoded(str(path), io.BytesIO(content)), path.parent.name, role
+
+
+def read_shapes(files: Sequence[Path]) -> LabelledPictures:
+    """The synthetic pictures: 1,000 of each class to train on and 200 to test on."""
+    for stream, (role, n_of_class) in enumerate((("train", 1000), ("test", 200))):
+        pictures, labels = shapes.draw(n_of_class, stream)
+        for pixels, label in zip(pictures, labels, strict=True):
+            yield pixels, shapes.CLASSES[label], role
+
+
+READERS: dict[str, Callable[[Sequence[Path]], LabelledPictures]] = {
+    "cifar": read_cifar,
+    "npz": read_npz,
+    "parquet": read_parquet,
+    "directory": read_directory,
+    "shapes": read_shapes,
+}
+
+
+def directory_files(root: Path) -> list[Path]:
+    """The picture files of a tree that read_directory reads, sorted. Raises DataError when there are none."""
+    found = sorted(path for path in root.glob("*/*") if path.suffix.lower() in SUFFIXES)
+    if not found:
+        found = sorted(path for path in root.glob("*/*/*") if path.suffix.lower() in SUFFIXES)
+        strange = next((path for path in found if path.parents[1].name.lower() not in ROLE_NAMES), None)
+        if strange:
+            raise DataError(
+                f"{strange} is in a directory {strange.parents[1].name!r} of classes; expected train, val or test"
+            )
+    if not found:
+        raise DataError(f"{root} holds no pictures; expected CLASS/NAME.png, or train/CLASS/NAME.png and test/...")
+    return found
+
+
+def _cifar_archive(path: Path) -> LabelledPictures:
+    found = set()
+    try:
+        with tarfile.open(path, "r:gz") as archive:
+            for member in archive:
+                name = Path(member.name).name
+                file = archive.extractfile(member) if name in CIFAR_BATCHES else None
+                if file is not None:
+                    found.add(name)
+                    yield from _cifar_batch(path, name, file)
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"{path} is truncated or not a .tar.gz file; get it again") from error
+    absent = sorted(set(CIFAR_BATCHES) - found)
+    if absent:
+        raise DataError(f"{path} holds no {absent[0]}; get CIFAR-10's python version again")
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """Unpickles lists, dicts, strings and numpy arrays: a pickle can otherwise run any program."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """See pickle.Unpickler."""
+        if (module.replace("numpy.core", "numpy._core"), name) == ("numpy._core.multiarray", "_reconstruct"):
+            return np._core.multiarray._reconstruct  # type: ignore[attr-defined]
+        if (module, name) in (("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode")):
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"it holds a {module}.{name}")
+
+
+def _cifar_batch(path: Path, name: str, file: IO[bytes]) -> LabelledPictures:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # numpy's, about the age of the pickle
+            batch = _ArraysOnly(file, encoding="latin1").load()
+        data, labels = np.asarray(batch["data"]), list(batch["labels"])
+        if data.shape != (len(labels), 3 * SIDE * SIDE) or data.dtype != np.uint8:
+            raise DataError(f"{path}, {name}: data {data.dtype} {data.shape}; expected uint8 (n, {3 * SIDE * SIDE})")
+        names = [CIFAR_CLASSES[label] for label in labels]
+    except DataError:
+        raise
+    # A damaged pickle raises almost anything.
+    except (pickle.UnpicklingError, EOFError, LookupError, TypeError, ValueError, AttributeError, ImportError) as error:
+        raise DataError(f"{path}, {name}: not a batch of CIFAR-10's python version ({error}); get it again") from error
+    pictures = np.ascontiguousarray(data.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1))
+    for pixels, label in zip(pictures, names, strict=True):
+        yield pixels, label, CIFAR_BATCHES[name]
+
+
+def _column(path: Path, names: Sequence[str], known: Sequence[str], what: str) -> str:
+    for name in known:
+        if name in names:
+            return name
+    raise DataError(f"{path} has no column of {what}, only {', '.join(names)}; expected one of {', '.join(known)}")
+
+
+def _parquet_row(where: str, record: dict[str, Any], image: str, label: str) -> tuple[Pixels, str, str]:
+    content, role = record[image], record.get("split") or ""
+    if isinstance(content, dict):  # as the Hugging Face hub stores a picture
+        content = content.get("bytes")
+    if not isinstance(content, bytes):
+        raise DataError(f"{where}: {image!r} is {shown(content)}; expected the bytes of a JPEG or PNG file")
+    if record[label] is None:
+        raise DataError(f"{where}: {label!r} is missing; fill it in or remove the row")
+    if role not in ("", *ROLE_NAMES):
+        raise DataError(f"{where}: the split is {shown(role)}; expected one of {', '.join(ROLES)}")
+    return decoded(where, io.BytesIO(content)), str(record[label]), ROLE_NAMES.get(role, "")

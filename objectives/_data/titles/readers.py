@@ -1,0 +1,135 @@
+"""The three forms of files with product titles, each read as a stream of (text, category).
+
+A row that cannot be used raises DataError with the file's name and the line: if it were left out silently, two people's
+scores would differ for no visible reason.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from objectives._contract import DataError
+from objectives._data.kit.lines import TextLines, shown
+from objectives._data.kit.tables import records
+
+LabelledTitles = Iterator[tuple[str, str]]
+
+PRICERUNNER_COLUMNS = (
+    "product_id",
+    "title",
+    "merchant_id",
+    "cluster_id",
+    "cluster_label",
+    "category_id",
+    "category",
+)
+CHALLENGE_HEADER = "title,label_quality,language,category"
+# What programs write where a category is missing.
+NO_CATEGORY = frozenset({"", "nan", "none", "null", "n/a", "<na>"})
+
+
+def read_pricerunner(lines: TextLines, column: str) -> LabelledTitles:
+    """The titles of a PriceRunner file; `column` is the one of PRICERUNNER_COLUMNS that holds the class."""
+    wanted = PRICERUNNER_COLUMNS.index(column)
+    for _, fields in records(lines):
+        if len(fields) != len(PRICERUNNER_COLUMNS):
+            raise lines.error(
+                f"{len(fields)} columns",
+                f"expected the {len(PRICERUNNER_COLUMNS)} of {','.join(PRICERUNNER_COLUMNS)}",
+            )
+        yield _title(lines, fields[1]), _category(lines, fields[wanted])
+
+
+def read_challenge(lines: TextLines, language: str) -> LabelledTitles:
+    """The titles of a CSV file with a header like the challenge's; `language` keeps the rows in it, "" keeps all.
+
+    Rows of either label quality are kept, as in the challenge's own test.
+    """
+    rows = records(lines)
+    _, first = next(rows, (1, []))
+    header = [name.strip().lower() for name in first]
+    for name in ("title", "category", *(["language"] if language else [])):
+        if name not in header:
+            raise lines.error(f"no column {name!r} in {shown(','.join(header))}", f"expected {CHALLENGE_HEADER}")
+    title, category = header.index("title"), header.index("category")
+    spoken = header.index("language") if language else -1
+    for _, fields in rows:
+        if len(fields) != len(header):
+            raise lines.error(f"{len(fields)} columns", f"expected {len(header)} as in the header")
+        if not language or fields[spoken] == language:
+            yield _title(lines, fields[title]), _category(lines, fields[category])
+
+
+def read_course(lines: TextLines, language: str) -> LabelledTitles:
+    """The titles of JSON lines like the course's: the words of `tokenized_title` if there are any, else `title`.
+
+    The course's token ids (`data`) are not used: their vocabulary was built on the test rows too.
+    """
+    for line in lines:
+        if line.isspace():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise lines.error(f"not JSON: {shown(line.strip())}", "expected one JSON object a line") from error
+        if not isinstance(row, dict):
+            raise lines.error(f"not a JSON object: {shown(row)}", "expected one JSON object a line")
+        if language and row.get("language") != language:
+            continue
+        for name in ("title", "category"):
+            if not isinstance(row.get(name), str):
+                found = f"{name!r} is {shown(row[name])}" if name in row else f"no {name!r}"
+                raise lines.error(found, "expected text in 'title' and in 'category'")
+        title, words = _title(lines, row["title"]), row.get("tokenized_title")
+        if words is not None:
+            title = _joined(lines, words)
+        yield title, _category(lines, row["category"])
+
+
+def recognise(path: Path) -> str:
+    """Which form a file has, by its first line: "pricerunner", "challenge" or "course". Raises DataError."""
+    with TextLines(path) as lines:
+        first = next((line for line in lines if not line.isspace()), None)
+        if first is None:
+            raise DataError(f"{path} is empty; expected a file of titles and their categories")
+        if first.lstrip().startswith("{"):
+            return "course"
+        fields = [field.strip() for field in first.split(",")]
+        if {"title", "category"} & {field.lower().strip('"') for field in fields}:
+            return "challenge"
+        if len(fields) >= len(PRICERUNNER_COLUMNS) and fields[0].isdigit():
+            return "pricerunner"
+        raise lines.error(
+            f"not a known form: {shown(first.strip())}",
+            f"expected the header {CHALLENGE_HEADER}, PriceRunner's {len(PRICERUNNER_COLUMNS)} columns or JSON lines",
+        )
+
+
+READERS: dict[str, Callable[[TextLines, str], LabelledTitles]] = {
+    "pricerunner": read_pricerunner,
+    "challenge": read_challenge,
+    "course": read_course,
+}
+
+
+def _title(lines: TextLines, title: str) -> str:
+    if not title or title.isspace():
+        raise lines.error("an empty title", "remove the row or fill it in")
+    return title
+
+
+def _category(lines: TextLines, category: str) -> str:
+    category = category.strip()
+    if category.lower() in NO_CATEGORY:
+        raise lines.error(f"the category is {shown(category)}", "remove the row or fill it in")
+    return category
+
+
+def _joined(lines: TextLines, words: Any) -> str:
+    try:
+        return " ".join(words) if isinstance(words, list) else words + ""
+    except TypeError:
+        raise lines.error(f"'tokenized_title' is {shown(words)}", "expected a list of words") from None
