@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import pickle
 import tarfile
 import warnings
@@ -19,11 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from objectives import DataError
 from objectives._data.kit.split import carve, content_key
 from objectives._data.pictures import PictureSet, load_pictures, shapes
 from objectives._data.pictures.readers import CIFAR_BATCHES, CIFAR_CLASSES
 from objectives.cifar10_cnn import Cnn, OneCycle, cropped, flipped
+
+from ..data_files import png, refused
 
 RANDOM = np.random.default_rng(0)
 PIXELS = RANDOM.integers(0, 256, (60, 32, 32, 3), dtype=np.uint8)
@@ -34,21 +34,8 @@ def load(dataset: str | Path, directory: Path) -> PictureSet:
     return load_pictures(str(dataset), directory / "data", directory / "cache")
 
 
-def refused(dataset: str | Path, directory: Path, *parts: str) -> None:
-    """Preparing raises a DataError of one line with all these parts, and leaves nothing in the cache."""
-    with pytest.raises(DataError) as caught:
-        load(dataset, directory)
-    message = str(caught.value)
-    assert "\n" not in message
-    for part in parts:
-        assert part in message
-    assert not [path for path in (directory / "cache").glob("*") if path.is_dir()]
-
-
-def png(pixels: np.ndarray, form: str = "PNG") -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, form)
-    return file.getvalue()
+def refuses(dataset: str | Path, directory: Path, *parts: str) -> None:
+    refused(lambda: load(dataset, directory), directory / "cache", *parts)
 
 
 def tree(root: Path, *, prefix: str = "") -> Path:
@@ -169,7 +156,7 @@ def test_shapes_are_the_same_everywhere_and_balanced() -> None:
 )
 def test_bad_parquet(columns: dict[str, Any], parts: tuple[str, ...], tmp_path: Path) -> None:
     path = parquet(tmp_path / "p.parquet", **columns)
-    refused(path, tmp_path, str(path), *parts)
+    refuses(path, tmp_path, str(path), *parts)
 
 
 def damage_parquet(directory: Path) -> Path:
@@ -232,22 +219,22 @@ def no_pictures(directory: Path) -> Path:
     ],
 )
 def test_bad_input(make: Callable[[Path], Path], part: str, tmp_path: Path) -> None:
-    refused(make(tmp_path), tmp_path, part)
+    refuses(make(tmp_path), tmp_path, part)
 
 
 def test_cifar_missing_truncated_or_foreign(tmp_path: Path) -> None:
     place = tmp_path / "data" / "cifar10"
-    refused("cifar10", tmp_path, "cifar-10-python.tar.gz", str(place))
+    refuses("cifar10", tmp_path, "cifar-10-python.tar.gz", str(place))
     batches(place / "cifar-10-batches-py")
     with tarfile.open(place / "cifar-10-python.tar.gz", "w:gz") as archive:
         archive.add(place / "cifar-10-batches-py", "cifar-10-batches-py")
     (place / "cifar-10-batches-py" / "test_batch").write_bytes(pickle.dumps({"data": Path("/"), "labels": []}))
-    refused("cifar10", tmp_path, "test_batch", "pathlib")
+    refuses("cifar10", tmp_path, "test_batch", "pathlib")
     (place / "cifar-10-batches-py" / "test_batch").unlink()
     whole = (place / "cifar-10-python.tar.gz").read_bytes()
     for size in (5, 500, len(whole) // 2):
         (place / "cifar-10-python.tar.gz").write_bytes(whole[:size])
-        refused("cifar10", tmp_path, "cifar-10-python.tar.gz", "get it again")
+        refuses("cifar10", tmp_path, "cifar-10-python.tar.gz", "get it again")
 
 
 @given(st.lists(st.tuples(st.binary(max_size=2), st.integers(0, 3)), min_size=1, max_size=60), st.floats(0.05, 0.5))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import struct
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -20,15 +19,13 @@ from objectives._data.digits.sources import IDX_FILES, SAMPLE
 from objectives._data.digits.split import split
 from objectives._data.kit.split import ROLES
 
+from ..data_files import idx, refused
+
 ROW = "0," * 784 + "3\n"
 
 
 def load(path: object, tmp_path: Path) -> object:
     return load_digits(str(path), tmp_path / "data", tmp_path / "cache")
-
-
-def idx(array: np.ndarray) -> bytes:
-    return bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
 
 
 def write_idx(place: Path, n_train: int = 100, n_test: int = 20, zipped: bool = True) -> None:
@@ -114,11 +111,7 @@ def test_missing_files_are_named_with_their_place(tmp_path: Path) -> None:
 def test_a_bad_file_is_told_in_one_sentence(tmp_path: Path, text: str, expected: str) -> None:
     path = tmp_path / "digits.csv"
     path.write_text(text)
-    with pytest.raises(DataError) as caught:
-        load(path, tmp_path)
-    assert str(path) in str(caught.value)
-    assert expected in str(caught.value)
-    assert not [place for place in (tmp_path / "cache").iterdir() if place.is_dir()]
+    refused(lambda: load(path, tmp_path), tmp_path / "cache", str(path), expected)
 
 
 def test_truncated_gzip_is_told(tmp_path: Path) -> None:
@@ -141,10 +134,7 @@ def test_truncated_gzip_is_told(tmp_path: Path) -> None:
 def test_a_bad_idx_file_is_told(tmp_path: Path, content: bytes, expected: str) -> None:
     path = tmp_path / "images"
     path.write_bytes(content)
-    with pytest.raises(DataError) as caught:
-        read_idx(path, 3)
-    assert expected in str(caught.value)
-    assert str(path) in str(caught.value)
+    refused(lambda: read_idx(path, 3), tmp_path, str(path), expected)
 
 
 @given(st.binary(max_size=60))

@@ -19,6 +19,8 @@ from objectives._data.motor.simulation import UNITS, simulate
 from objectives._data.motor.split import split
 from objectives.pmsm_temperature import FEATURES, scale_of, scaled, score_sessions
 
+from ..data_files import refused
+
 HEADER = ",".join([*COLUMNS, SESSION])
 ROW = ",".join(["0.5"] * 12)
 
@@ -168,11 +170,7 @@ def rows(*sessions: object) -> str:
 def test_a_bad_file_is_told_in_one_sentence(tmp_path: Path, text: str, expected: str) -> None:
     path = tmp_path / "motor.csv"
     path.write_text(text)
-    with pytest.raises(DataError) as caught:
-        load(path, tmp_path)
-    assert str(path) in str(caught.value)
-    assert expected in str(caught.value)
-    assert not [place for place in (tmp_path / "cache").iterdir() if place.is_dir()]
+    refused(lambda: load(path, tmp_path), tmp_path / "cache", str(path), expected)
 
 
 def test_a_mistake_far_down_has_its_line(tmp_path: Path) -> None:

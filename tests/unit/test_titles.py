@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import random
@@ -25,8 +24,10 @@ from objectives._data.titles import DATASETS, UNK, TitleRows, Titles, load_title
 from objectives._data.titles.split import split
 from objectives._data.titles.tokens import MODEL_NUMBERS, STOP_WORDS, Recipe, course, tokenizer
 
+from ..data_files import TITLES_HEADER as HEADER
+from ..data_files import left_in, refused, write
+
 RECIPES = [MODEL_NUMBERS, *(course(language) for language in STOP_WORDS)]
-HEADER = "title,label_quality,language,category\n"
 
 
 def csv_rows(n_rows: int = 30, language: str = "spanish") -> str:
@@ -41,12 +42,6 @@ def course_line(title: str, category: str, **more: Any) -> str:
     return json.dumps({"title": title, "category": category, "language": "spanish", **more}) + "\n"
 
 
-def write(path: Path, text: str | bytes) -> Path:
-    content = text.encode() if isinstance(text, str) else text
-    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
-    return path
-
-
 def load(path: Path | str, tmp_path: Path, **more: Any) -> Titles:
     return load_titles(str(path), tmp_path / "data", tmp_path / "cache", **more)
 
@@ -56,11 +51,6 @@ def words(titles: Titles, rows: TitleRows) -> list[list[str]]:
         [titles.vocabulary[token] for token in rows.tokens[begin:end]]
         for begin, end in zip(rows.offsets[:-1], rows.offsets[1:], strict=True)
     ]
-
-
-def visible(cache: Path) -> list[str]:
-    """What a cache holds besides locks and hashes remembered; a temporary would show."""
-    return [path.name for path in cache.iterdir() if path.suffix != ".lock" and path.name != "sources.json"]
 
 
 @pytest.fixture(scope="module")
@@ -311,12 +301,7 @@ BAD_FILES: dict[str, tuple[str | bytes, str]] = {
 def test_bad_files_get_one_sentence_and_leave_nothing(tmp_path: Path, name: str) -> None:
     content, expected = BAD_FILES[name]
     path = write(tmp_path / name, content)
-    with pytest.raises(DataError) as caught:
-        load(path, tmp_path)
-    assert expected in str(caught.value)
-    assert str(path) in str(caught.value)
-    assert "\n" not in str(caught.value)
-    assert not (tmp_path / "cache").exists() or visible(tmp_path / "cache") == []
+    refused(lambda: load(path, tmp_path), tmp_path / "cache", str(path), expected)
 
 
 @pytest.mark.parametrize("cut", [15, 200, 2_000])
@@ -327,7 +312,7 @@ def test_a_truncated_gzip(tmp_path: Path, cut: int) -> None:
     path.write_bytes(path.read_bytes()[:-cut])
     with pytest.raises(DataError, match=r"train.csv.gz, after line \d+: the gzip data is truncated"):
         load(path, tmp_path)
-    assert not (tmp_path / "cache").exists() or visible(tmp_path / "cache") == []
+    assert left_in(tmp_path / "cache") == []
 
 
 def test_no_rows_in_the_language(tmp_path: Path) -> None:
@@ -405,10 +390,10 @@ def test_a_killed_preparation_leaves_nothing_that_looks_whole(tmp_path: Path, ph
     with start(path, cache, "die", phase) as child:
         child.communicate()
     assert child.returncode == -signal.SIGKILL
-    assert any(name.endswith(".tmp") for name in visible(cache))
+    assert any(name.endswith(".tmp") for name in left_in(cache))
     titles = load_titles(str(path), tmp_path, cache)
     assert titles.summary["rows"] == 30
-    assert visible(cache) == [titles.directory.name]
+    assert left_in(cache) == [titles.directory.name]
 
 
 def test_a_temporary_of_another_data_set_is_swept(tmp_path: Path) -> None:
@@ -416,7 +401,7 @@ def test_a_temporary_of_another_data_set_is_swept(tmp_path: Path) -> None:
     with start(path, tmp_path / "cache", "die", "writing") as child:
         child.communicate()
     titles = load(other, tmp_path)
-    assert visible(tmp_path / "cache") == [titles.directory.name]
+    assert left_in(tmp_path / "cache") == [titles.directory.name]
 
 
 def test_processes_that_ask_at_once_prepare_once(tmp_path: Path) -> None:
@@ -480,7 +465,7 @@ def test_a_disk_that_fills_up(tmp_path: Path, limit: int) -> None:
     last = ended.stderr.splitlines()[-1]
     assert "DataError: the cache" in last
     assert "free space there" in last
-    assert visible(tmp_path / "cache") == []
+    assert left_in(tmp_path / "cache") == []
     assert load("pricerunner", tmp_path).summary["rows"] == 35_311
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +13,10 @@ from objectives._data.titles import Titles, load_titles, raw_files
 from objectives._data.titles.vectors import load_vectors
 from studies.spec.space import Space
 
+from ..data_files import refused, write
+
 VOCABULARY = ["<pad>", "<unk>", "rojo", "azul", "madrid", "nadie"]
 ROWS = "rojo 1 2 3\nazul -1 .5 2e-1 \nMadrid 7 8 9\nmadrid 4 5 6\nMADRID 0 0 0\n. . . 1 1 1\n"
-
-
-def write(path: Path, content: str | bytes) -> Path:
-    raw = content.encode() if isinstance(content, str) else content
-    path.write_bytes(gzip.compress(raw) if path.suffix == ".gz" else raw)
-    return path
 
 
 @pytest.mark.parametrize("name", ["vectors.txt", "vectors.txt.gz"])
@@ -64,10 +59,7 @@ BAD = {
 def test_bad_files_get_one_sentence(tmp_path: Path, name: str, suffix: str) -> None:
     content, expected = BAD[name]
     path = write(tmp_path / f"{name}{suffix}", content)
-    with pytest.raises(DataError) as caught:
-        load_vectors(path, VOCABULARY, seed=0)
-    assert expected in str(caught.value)
-    assert str(path) in str(caught.value)
+    refused(lambda: load_vectors(path, VOCABULARY, seed=0), tmp_path / "cache", str(path), expected)
 
 
 def test_truncated_and_missing(tmp_path: Path) -> None:
