@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Protocol
 
-Source = str | BinaryIO  # what a person wants answered: INPUT as typed, or a binary stream, such as stdin's
+Source = str | BinaryIO  # what to predict for: INPUT as typed, or a binary stream such as stdin
 Answer = Mapping[str, Any] | str  # one row, the same keys in each, scalars as values; or a text to show as it is
 
 
@@ -18,24 +18,23 @@ class DataError(ValueError):
 
 
 class Progress(Protocol):
-    """Told how far a preparation is."""
+    """Reports how far a preparation is."""
 
     def __call__(self, what: str, fraction: float) -> None:
-        """`what` is being done and `fraction` of it, 0 to 1, is behind."""
+        """`what` is being done, and `fraction` of it, 0 to 1, is done."""
 
 
 def silent(what: str, fraction: float) -> None:
-    """Progress that tells nobody."""
+    """Progress that reports nothing."""
 
 
 @dataclass(frozen=True)
 class Download:
-    """A raw file that does not ship, and where it may be had.
+    """A raw file that does not ship, and where to get it.
 
     path: where it belongs, below the directory of full data sets. urls: addresses of the same content, tried in turn;
-    none where only a person may get it. md5: as published, "" where none is. members: the files to take out of an
-    archive, by their own names; they go where the archive is. page: where a person finds it. needed: whether the data
-    set is not whole without it.
+    none if it needs a login. md5: as published, or "". members: the files to extract from an archive, by their names;
+    they are put beside the archive. page: where a person finds it. needed: whether the data set needs it.
     """
 
     path: str
@@ -55,19 +54,19 @@ class Origin:
 
 
 class NotPrepared(Exception):
-    """A data set was to be opened, and would have had to be prepared."""
+    """A data set was to be opened, but it is not prepared yet."""
 
 
-# Set while data are to be opened as they are: whoever would read a raw file or build arrays raises NotPrepared.
+# Set while data are only opened: code that would read a large raw file or build arrays raises NotPrepared instead.
 opening_only: ContextVar[bool] = ContextVar("opening_only", default=False)
 
 
 class Prepared(Protocol):
     """A data set ready to train on.
 
-    name: as the study file gives it. sha256: of the raw content and of how it was prepared, so that two studies with
-    the same value trained on the same numbers. summary: counts worth showing, such as rows and classes. directory:
-    where its arrays are.
+    name: as in the study file. sha256: of the raw content and of how it was prepared: two studies with the same value
+    trained on the same numbers. summary: counts worth showing, such as rows and classes. directory: where its arrays
+    are.
     """
 
     name: str
@@ -83,16 +82,16 @@ class Training(Protocol):
         """Train one epoch and return its metrics, the objective's `metrics` among them."""
 
     def evidence(self) -> dict[str, Any]:
-        """What the last validation metrics were made of, as plain JSON; see the package. Optional."""
+        """The evidence for the last validation metrics, as plain JSON; see the package. Optional."""
 
     def test(self) -> dict[str, float]:
-        """Score the test rows with the present weights."""
+        """Score the test rows with the current weights."""
 
     def state_dict(self) -> dict[str, Any]:
         """Everything the next epoch depends on: tensors, numbers, strings, lists and dicts of them."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Become the training that `state` was taken from."""
+        """Continue from where `state` was taken."""
 
     def weights(self) -> dict[str, Any]:
         """Return the tensors that a predictor needs, by name."""
@@ -104,9 +103,9 @@ class Predictor(Protocol):
     def predict(self, source: Source) -> Iterator[Answer]:
         """Yield an answer for each thing in `source`, in its order; the docstring's first sentence says what that is.
 
-        What is asked of one does not depend on the others, and however many there are, few are held at a time.
-        Keyword-only arguments with a default are options, which a person sets with `--NAME`.
-        Raises DataError, with the line, for the first thing that cannot be used, after the answers to those before it.
+        An answer does not depend on the other things asked, and only a few are in memory at a time.
+        Keyword-only arguments with a default are options: `--NAME` on the command line.
+        Raises DataError, with the line, for the first thing that cannot be used, after the answers before it.
         """
 
 
@@ -122,13 +121,13 @@ class Objective(ABC):
     def prepare(self, dataset: str, data: Path, cache: Path, progress: Progress = silent) -> Prepared:
         """Return `dataset` (one of `datasets`, or a path) prepared.
 
-        data: directory of full data sets. cache: directory for what is made of them; the result is kept there under a
-        name that follows from the content, and is whole whenever it is there.
+        data: directory of full data sets. cache: directory for prepared ones; the result is kept there under a name
+        that follows from the content, and is complete whenever it is there.
         Raises DataError.
         """
 
     def files(self, dataset: str, data: Path) -> Sequence[Path]:
-        """Return the raw files of `dataset`, one of `datasets` or a path; none when it is generated.
+        """Return the raw files of `dataset`, one of `datasets` or a path; none if it is generated.
 
         Raises DataError that says which file to put where when one is missing.
         """
@@ -141,9 +140,9 @@ class Objective(ABC):
         return wanted
 
     def opened(self, dataset: str, data: Path, cache: Path) -> Prepared | None:
-        """Return what `prepare` would, if it is prepared and its raw files have not changed since; build nothing.
+        """Return what `prepare` would if it is prepared and its raw files are unchanged, else None; build nothing.
 
-        Quick: no large file is read. Raises DataError when a raw file is missing.
+        Fast: no large file is read. Raises DataError when a raw file is missing.
         """
         token = opening_only.set(True)
         try:
@@ -155,9 +154,9 @@ class Objective(ABC):
 
     @abstractmethod
     def start(self, params: Mapping[str, Any], data: Any, *, seed: int, device: str) -> Training:
-        """Return a training of these parameters on these data that has done no epoch yet.
+        """Return a new training of these parameters on these data.
 
-        params: a value for every parameter of `space` that exists under them. device: as torch spells it.
+        params: a value for every parameter of `space` that applies. device: as torch spells it.
         """
 
 
@@ -168,14 +167,14 @@ class PredictingObjective(Objective):
     def fitted(self, params: Mapping[str, Any], data: Any) -> dict[str, Any]:
         """Return what a predictor needs besides parameters and weights, as plain JSON data.
 
-        Such as a vocabulary, class names or a scale. Whatever of it is learnt from rows is learnt from train rows.
+        Such as a vocabulary, class names or a scale. What is learnt from rows is learnt from train rows only.
         """
 
     @abstractmethod
     def predictor(
         self, params: Mapping[str, Any], fitted: Mapping[str, Any], weights: Mapping[str, Any], *, device: str
     ) -> Predictor:
-        """Return the model that was trained with these parameters, fitted this and has these weights.
+        """Return the trained model that these parameters, fitted data and weights belong to.
 
-        Raises any Exception where the three do not belong together.
+        Raises any Exception if the three do not belong together.
         """

@@ -1,4 +1,4 @@
-"""What stands beside a metric: which classes were taken for which, in plain JSON that stays small with many classes."""
+"""Evidence for a metric: which classes were mistaken for which, as plain JSON that stays small with many classes."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from torch.nn import functional as F
 
 from objectives._metrics import average_precision, classification, confusion_matrix
 
-MAX_DENSE = 50  # classes; the matrix of more is large, and nearly all zeros
+MAX_DENSE = 50  # classes; with more, the matrix is large and nearly all zeros
 MAX_RECALLS = 2000
 N_LISTED = 20
 MAX_NAME = 60
-MAX_SCORES = 2**25  # scores that are kept for the areas: 134 MB
+MAX_SCORES = 2**25  # scores kept for the areas: 134 MB
 
 
 class Scores(dict[str, float]):
-    """Metrics, with what they were made of. evidence: returns it as plain JSON, when somebody asks."""
+    """Metrics with their evidence. evidence: a function that returns it as plain JSON, called only when needed."""
 
     def __init__(self, metrics: Mapping[str, float], evidence: Callable[[], dict[str, Any]]) -> None:
         super().__init__(metrics)
@@ -32,12 +32,12 @@ def score_classes(batches: Iterable[tuple[Tensor, Tensor]], n_rows: int, classes
     """Return the metrics of all batches of logits [n, n_classes] and labels [n], n_rows in all, with their evidence.
 
     pr_auc is the mean over classes of the area under the precision-recall curve of each class against the rest, by
-    the rows' probabilities; of more scores than MAX_SCORES, by every second row, or third, ... Classes that do not
-    occur have no share in it. baseline_*: of one answer for everything.
+    the rows' probabilities; with more scores than MAX_SCORES, only every second (third, ...) row counts. Classes that
+    do not occur do not count. baseline_*: what one answer for everything gets.
     """
     step = max(1, -(-n_rows * len(classes) // MAX_SCORES))
-    # Written into arrays of their full size: small tensors that are kept from each batch lie between two batches'
-    # logits in the heap, which then never gets smaller. With a million rows and 632 classes that was 2.5 GB.
+    # Written into arrays of full size: small tensors kept from each batch would lie between the logits of two batches
+    # in the heap, which then never shrinks. With a million rows and 632 classes that was 2.5 GB.
     true, answered = np.empty(n_rows, dtype=np.int64), np.empty(n_rows, dtype=np.int64)
     scored = np.empty((-(-n_rows // step), len(classes)), dtype=np.float32)
     total, n_seen = torch.zeros(()), 0
@@ -51,15 +51,11 @@ def score_classes(batches: Iterable[tuple[Tensor, Tensor]], n_rows: int, classes
         n_seen += len(labels)
     confusion = confusion_matrix(true, answered, len(classes))
     areas = _areas(true[::step], scored)
-    per_class = confusion.sum(axis=1)
-    share = 1 / np.count_nonzero(per_class)
     metrics = {
         "validation_loss": total.item() / n_seen,
         **classification(confusion),
         "pr_auc": float(np.nanmean(areas)),
-        "baseline_balanced_accuracy": share,
-        "baseline_accuracy": float(per_class.max() / per_class.sum()),
-        "baseline_pr_auc": share,  # one score for all rows: the area is a class's share of them
+        "baseline_pr_auc": 1 / np.count_nonzero(confusion.sum(axis=1)),  # of one score for all rows: a class's share
     }
     return Scores(metrics, lambda: confused(confusion, classes) | _areas_shown(areas))
 

@@ -1,7 +1,7 @@
-"""The training loop that the shipped objectives share: one epoch, its metrics, and a state to go on from.
+"""The training loop that the shipped objectives share: one epoch, its metrics, and a state to continue from.
 
-Everything random draws from a state that belongs to the training, so that two trainings in one process, or one that
-is carried over to another process, give the values they would give alone.
+Everything random is drawn from a state that belongs to the training. So two trainings in one process, or one that is
+moved to another process, give the values they would give alone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from objectives._evidence import Scores
 
 
 class Optimizer(Protocol):
-    """What the loop asks of an optimizer; torch's own and `RowOptimizer` have it."""
+    """What the loop needs of an optimizer; torch's own and `RowOptimizer` have it."""
 
     def step(self) -> Any:
         """Update the parameters from their gradients."""
@@ -30,7 +30,7 @@ class Optimizer(Protocol):
         """Everything the next step depends on."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Become the optimizer that `state` was taken from."""
+        """Continue from where `state` was taken."""
 
 
 class Fit:
@@ -39,7 +39,7 @@ class Fit:
     batches(generator): yields one epoch's batches, in an order drawn from the generator.
     loss(batch): the mean loss of a batch, a scalar that carries a gradient, and the number of its examples.
     score(role): metrics over the rows of "validation" or "test", in evaluation mode and without gradients; `Scores`
-    where there is evidence for them.
+    if there is evidence for them.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Fit:
         return {"train_loss": train_loss, **scores, "examples_per_s": n_examples / seconds}
 
     def evidence(self) -> dict[str, Any]:
-        """Return what the validation metrics of the last epoch were made of; nothing before the first."""
+        """Return the evidence for the last epoch's validation metrics; empty before the first epoch."""
         return self._evidence()
 
     def _train(self) -> tuple[float, int]:
@@ -90,7 +90,7 @@ class Fit:
             torch.autograd.backward(loss)
             for optimizer in self._optimizers:
                 optimizer.step()
-            total += loss.detach() * size  # stays on the device: reading it would wait for the device
+            total += loss.detach() * size  # stays on the device: reading it would wait
             n_examples += size
         return total.item() / n_examples, n_examples
 
@@ -108,7 +108,7 @@ class Fit:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from where `state` was taken."""
+        """Continue from where `state` was taken."""
         self.model.load_state_dict(state["model"])
         for optimizer, saved in zip(self._optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
@@ -134,7 +134,7 @@ class Fit:
 
 @contextmanager
 def seeded(seed: int, device: str) -> Iterator[None]:
-    """Draw everything inside from this seed, and leave the process's own randomness as it was."""
+    """Draw everything inside from this seed; the process's own random state does not change."""
     with torch.random.fork_rng(_cuda(device)):
         torch.manual_seed(seed)
         yield
@@ -146,7 +146,7 @@ def random_state(device: str) -> list[Tensor]:
 
 
 def set_random_state(state: list[Tensor], device: str) -> None:
-    """Undo what was drawn since `state` was taken."""
+    """Set the generators to `state`."""
     torch.set_rng_state(state[0])
     for cuda, saved in zip(_cuda(device), state[1:], strict=False):
         torch.cuda.set_rng_state(saved, cuda)
@@ -157,7 +157,7 @@ def _cuda(device: str) -> list[str]:
 
 
 def make_optimizer(parameters: Iterator[nn.Parameter], params: Mapping[str, Any]) -> torch.optim.Optimizer:
-    """Return the optimizer that `optimizer`, `learning_rate`, `weight_decay`, if any, and for sgd `momentum` say."""
+    """Return the optimizer for `optimizer`, `learning_rate`, `weight_decay` (default: 0) and, for sgd, `momentum`."""
     rate, decay = params["learning_rate"], params.get("weight_decay", 0.0)
     if params["optimizer"] == "adam":
         return torch.optim.Adam(parameters, lr=rate, weight_decay=decay, fused=True)

@@ -18,8 +18,8 @@ def confusion_matrix(truth: npt.ArrayLike, answer: npt.ArrayLike, n_classes: int
 def classification(confusion: npt.NDArray[np.int64]) -> dict[str, float]:
     """Return accuracy and balanced accuracy: the mean recall of the classes that occur.
 
-    Brodersen et al., "The balanced accuracy and its posterior distribution", ICPR 2010. baseline_*: of the best answer
-    that is the same for everything, 1/K for K classes that occur.
+    Brodersen et al., "The balanced accuracy and its posterior distribution", ICPR 2010. baseline_*: what the best
+    answer that is the same for everything gets, 1/K for K classes that occur.
     """
     per_class = confusion.sum(axis=1)
     recall = np.diag(confusion)[per_class > 0] / per_class[per_class > 0]
@@ -32,10 +32,10 @@ def classification(confusion: npt.NDArray[np.int64]) -> dict[str, float]:
 
 
 def binary(truth: npt.ArrayLike, score: npt.ArrayLike) -> dict[str, float]:
-    """Return what is worth knowing about a yes-or-no classifier: metrics, counts, and what a constant answer gets.
+    """Return metrics and counts of a yes-or-no classifier, and what a constant answer gets.
 
     truth: yes or no (n,), at least one of each. score: (n,), higher for a likelier yes; above 0 it is the answer yes.
-    precision is 0 where nothing was answered yes. baseline_*: of one answer for everything, the better of the two.
+    precision is 0 if no answer is yes. baseline_*: what one answer for everything gets, the better of the two.
     """
     truth, score = np.asarray(truth, dtype=bool), np.asarray(score)
     confusion = confusion_matrix(truth, score > 0, 2)
@@ -57,7 +57,7 @@ def binary(truth: npt.ArrayLike, score: npt.ArrayLike) -> dict[str, float]:
 
 
 def average_precision(truth: npt.NDArray[np.bool_], score: npt.NDArray[np.floating[Any]]) -> float:
-    """Return the area under the precision-recall curve, as the sum of precision times the recall it gains.
+    """Return the area under the precision-recall curve, as the sum of precision times gain in recall.
 
     A step of the curve is one value of `score`, however many rows have it. Not interpolated: see Davis and Goadrich,
     "The relationship between precision-recall and ROC curves", ICML 2006.

@@ -1,4 +1,4 @@
-"""What the predictors share: what INPUT means, batches of it, and answers worth reading."""
+"""What the predictors share: what INPUT means, batches of it, and readable answers."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from objectives._contract import DataError, Source
 from objectives._data.kit.lines import TextLines, shown
 from objectives._data.pictures import SUFFIXES
 
-LONGEST_LINE = 1 << 16  # bytes; a line without an end must not fill the memory
+LONGEST_LINE = 1 << 16  # bytes; an endless line must not fill the memory
 LARGEST_FILE = 1 << 28  # bytes of one picture
 N_LIKELIEST = 3
-DECIMALS = 6  # of a probability: more of them depend on how many were asked at a time
+DECIMALS = 6  # of a probability: further ones depend on the size of the batch
 
 Item = TypeVar("Item")
 
 
 def file_in(source: Source, expected: str) -> Path | BinaryIO | None:
-    """Return the file or the stream that an INPUT is, None for one that is the thing itself.
+    """Return the file or the stream that an INPUT is, None if it is the text itself.
 
-    expected: what an INPUT is, for the message. Raises DataError for what can only be a mistyped path.
+    expected: what an INPUT may be, for the message. Raises DataError for what can only be a mistyped path.
     """
     if not isinstance(source, str):
         return source
@@ -48,22 +48,21 @@ def file_of(source: Source, expected: str) -> Path | BinaryIO:
 
 
 def is_named(source: Source, *ends: str) -> bool:
-    """Whether INPUT is a path with one of these ends, gzip or not."""
+    """Whether INPUT is a path that ends in one of `ends`, gzip or not."""
     return isinstance(source, str) and source.lower().removesuffix(".gz").endswith(ends)
 
 
 def open_lines(file: Path | BinaryIO) -> TextLines:
-    """Return the lines of a file or a stream, each of a length that memory can hold many of."""
+    """Return the lines of a file or a stream, each at most LONGEST_LINE long."""
     return TextLines(file, longest=LONGEST_LINE)
 
 
 def pictures(
     source: Source, expected: str, decode: Callable[[str, IO[bytes]], NDArray[np.uint8]]
 ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """Yield name and pixels of each picture: INPUT itself, those below a directory, or those a stream lists.
+    """Yield name and pixels of each picture: INPUT itself, those in a directory, or those that a stream lists.
 
-    decode(name, file): returns the pixels. Raises DataError for a file that cannot be read, or is larger than any
-    picture.
+    decode(name, file): returns the pixels. Raises DataError for a file that cannot be read or is too large.
     """
     for path in _picture_paths(source, expected):
         try:
@@ -79,8 +78,9 @@ def pictures(
 def batches(
     items: Iterator[Item], n: int, size: Callable[[Item], int] = lambda item: 1, largest: int | None = None
 ) -> Iterator[list[Item]]:
-    """Cut items into lists of at most n, of which no more than `largest` would be held when all are padded to the
-    longest; what came before an item that raises DataError is yielded first.
+    """Yield the items in lists of at most n, and of at most `largest` in total when all are padded to the longest.
+
+    Before a DataError of `items` is raised, the items before it are yielded.
     """
     batch: list[Item] = []
     longest = 0
@@ -100,7 +100,7 @@ def batches(
 
 
 def likeliest(logits: torch.Tensor, classes: Sequence[str], name: str) -> Iterator[dict[str, Any]]:
-    """Yield for each row of logits [n, n_classes] its likeliest classes with their probabilities, as columns."""
+    """Yield for each row of logits [n, n_classes] its likeliest classes and their probabilities, as columns."""
     found = logits.float().softmax(dim=1).topk(min(N_LIKELIEST, len(classes)), dim=1)
     for probabilities, indices in zip(found.values.tolist(), found.indices.tolist(), strict=True):
         row: dict[str, Any] = {}
@@ -111,7 +111,7 @@ def likeliest(logits: torch.Tensor, classes: Sequence[str], name: str) -> Iterat
 
 
 def restored(model: nn.Module, weights: Mapping[str, Any], device: str) -> Any:
-    """Return the model on the device with these weights, in evaluation mode. Raises RuntimeError where they differ."""
+    """Return the model on the device with these weights, in evaluation mode. Raises RuntimeError if they do not fit."""
     model.load_state_dict(dict(weights))
     return model.to(device).eval()
 

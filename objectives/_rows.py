@@ -1,14 +1,14 @@
-"""An embedding of which a batch touches a few rows, and an optimizer that touches only those.
+"""An embedding where a batch reads only a few rows, and an optimizer that updates only those.
 
 A dense gradient makes every step read and write the whole table several times: for 50,000 words of 300 numbers that
-is 60 MB a pass, against the 1,000 or so rows that a batch of 128 titles uses. Here a batch's distinct words are
-looked up once, the model computes on those rows, and the optimizer updates them alone.
+is 60 MB a pass, while a batch of 128 titles uses about 1,000 rows. Here a batch's distinct words are looked up once,
+the model computes on those rows, and the optimizer updates only them.
 
-A dense optimizer also goes on moving the rows that a batch does not use, by the moments that they have left: with
-Adam a word that occurs once goes ten times as far as in the step of its own batch. torch's SparseAdam leaves that out,
-and learns rare words more slowly: the title CNN's validation balanced accuracy on the bundled titles is then .976 after
-two epochs, not .980 (`benchmarks/results/training-titles.md`). Here a row makes up for the steps it missed when it is
-next read, all in one, since without a gradient they are a geometric series. Only weight decay is left out of them.
+A dense optimizer also keeps moving the rows that a batch does not use, by their remaining moments: with Adam a word
+that occurs once moves ten times as far as in the step of its own batch. torch's SparseAdam leaves that out, and learns
+rare words more slowly: the title CNN's validation balanced accuracy on the bundled titles is then .976 after two
+epochs, not .980 (`benchmarks/results/training-titles.md`). Here a row catches up on the steps it missed when it is next
+read, all at once, since without a gradient they are a geometric series. Only weight decay is left out of them.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from torch import Tensor, nn
 
 from objectives._rules import make_rule
 
-# torch's own embedding draws from N(0, 1). Words seen in few titles then keep a large random part that drowns what was
-# learnt of them: on the bundled titles, the CNN's best validation balanced accuracy over 6 epochs (batch 256, learning
-# rate 2e-3, dropout 0.5, seed 1) is .983 with 1, .986 with 0.3 and .987 with 0.1.
+# torch's own embedding draws from N(0, 1). Words seen in few titles then keep a large random part that hides what was
+# learnt about them. On the bundled titles, the CNN's best validation balanced accuracy over 6 epochs (batch 256,
+# learning rate 2e-3, dropout 0.5, seed 1) is .983 with 1, .986 with 0.3 and .987 with 0.1.
 INITIAL_SPREAD = 0.1
 
 SETTLE_ROWS = 1024  # at a time, so that what is computed on stays in the cache
 
 
 class Gathered:
-    """Memory for a batch's rows, used again for the next batch: megabytes of new pages cost more than the copy."""
+    """Memory for a batch's rows that the next batch uses again: megabytes of new pages cost more than the copy."""
 
     def __init__(self) -> None:
         self._memory: Tensor | None = None
@@ -44,9 +44,9 @@ class Gathered:
 
 
 class RowEmbedding(nn.Module):
-    """A table [n_words, width], row `pad` of which is zero and stays so. It is trained once it has a RowOptimizer.
+    """A table [n_words, width] whose row `pad` is always zero. It is trained once it has a RowOptimizer.
 
-    weight: a tensor of that shape, which becomes the module's own, or None for rows drawn from N(0, INITIAL_SPREAD^2).
+    weight: a tensor of that shape, which the module then owns, or None for rows drawn from N(0, INITIAL_SPREAD^2).
     """
 
     def __init__(self, n_words: int, width: int, *, pad: int, weight: Tensor | None = None) -> None:
@@ -73,7 +73,7 @@ class RowEmbedding(nn.Module):
         return self.weight.index_select(0, distinct), place
 
     def train(self, mode: bool = True) -> RowEmbedding:
-        """See nn.Module. Before an evaluation every row makes up for the steps that it missed."""
+        """See nn.Module. Before an evaluation every row catches up on the steps that it missed."""
         if not mode and self.optimizer is not None:
             self.optimizer.settle()
         return super().train(mode)
@@ -119,7 +119,7 @@ class RowOptimizer:
 
     @torch.no_grad()
     def settle(self) -> None:
-        """Bring every row up to date; those that no batch has read yet are."""
+        """Bring every row up to date. Rows that no batch has read yet already are."""
         behind = (self._last > 0) & (self._last < self._n_steps)
         for words in torch.split(behind.nonzero()[:, 0], SETTLE_ROWS):
             self._keep(words, *self._up_to_date(words))
@@ -130,7 +130,7 @@ class RowOptimizer:
         return {"moments": self._moments, "n_steps": self._n_steps}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from where `state` was taken."""
+        """Continue from where `state` was taken."""
         for moment, saved in zip(self._moments, state["moments"], strict=True):
             moment.copy_(saved)
         self._n_steps = state["n_steps"]
@@ -153,10 +153,10 @@ class RowOptimizer:
 
 
 def _zeros(n_words: int, width: int, *, device: torch.device | None = None) -> Tensor:
-    """Return a table of zeros, on a CPU in memory of numpy's, which unlike torch asks for huge pages.
+    """Return a table of zeros, on a CPU in memory from numpy, which unlike torch asks for huge pages.
 
-    A batch's rows lie all over the table, and with small pages each costs a walk through the page tables: to read and
-    write 1,850 rows of three tables of 60 MB takes 2.5 ms in place of 3.1.
+    A batch's rows are all over the table, and with small pages each costs a walk through the page tables: reading and
+    writing 1,850 rows of three tables of 60 MB takes 2.5 ms, not 3.1.
     """
     if device is None or device.type == "cpu":
         return torch.from_numpy(np.zeros((n_words, width), dtype=np.float32))
@@ -164,7 +164,7 @@ def _zeros(n_words: int, width: int, *, device: torch.device | None = None) -> T
 
 
 def _put(table: Tensor, places: Tensor, rows: Tensor) -> None:
-    """Write rows [n, width] to places [n] of a table; on a CPU by numpy, for torch takes three times as long."""
+    """Write rows [n, width] to places [n] of a table; on a CPU with numpy, since torch takes three times as long."""
     if table.device.type == "cpu":
         table.numpy()[places.numpy()] = rows.numpy()
     else:

@@ -1,4 +1,4 @@
-"""What Adam, RMSprop and SGD do to the rows of an embedding: with a gradient, and in the steps without one.
+"""What Adam, RMSprop and SGD do to the rows of an embedding, in a step with a gradient and in the steps without one.
 
 The formulas and defaults are torch's. Everything happens in place: a batch's rows are megabytes, and each new tensor of
 that size costs page faults.
@@ -22,7 +22,7 @@ UNBIASED = 20_000  # steps of Adam from which its bias correction is 1 to nine d
 
 
 def make_rule(params: Mapping[str, Any]) -> Rule:
-    """Return the rule that `optimizer`, `learning_rate`, `weight_decay`, if any, and for sgd `momentum` say."""
+    """Return the rule for `optimizer`, `learning_rate`, `weight_decay` (default: 0) and, for sgd, `momentum`."""
     rate, decay = params["learning_rate"], params.get("weight_decay", 0.0)
     if params["optimizer"] == "adam":
         return Adam(rate, decay)
@@ -42,13 +42,13 @@ class Rule(ABC):
 
     @abstractmethod
     def step(self, rows: Tensor, gradient: Tensor, moments: list[Tensor], n_steps: int) -> None:
-        """Take step `n_steps`, of which the first is 1. The gradient [n, width] may be changed, too."""
+        """Take step number `n_steps`, counted from 1. The gradient [n, width] may be overwritten."""
 
     @abstractmethod
     def rest(self, rows: Tensor, moments: list[Tensor], last: Tensor, now: int) -> None:
-        """Do at once what the steps from each row's last, [n, 1], to step `now` do without a gradient.
+        """Apply at once the steps without a gradient from each row's `last` step [n, 1] to step `now`.
 
-        Weight decay is left out of them.
+        Without weight decay.
         """
 
 
@@ -58,7 +58,7 @@ class Adam(Rule):
     n_moments = 2
 
     def step(self, rows: Tensor, gradient: Tensor, moments: list[Tensor], n_steps: int) -> None:
-        """See Rule. Formulas over whole tensors read and write them seven times; torch's kernel does so once."""
+        """See Rule. Tensor formulas would read and write everything seven times; torch's kernel does it once."""
         mean, square = moments
         adam(
             [rows], [gradient], [mean], [square], [], [torch.tensor(n_steps - 1.0, device=rows.device)],
@@ -71,8 +71,8 @@ class Adam(Rule):
 
         With the moments m and v of step s, step s + j goes by m b1^j / (1 - b1^(s+j)) / (sqrt(v b2^j / (1 - b2^(s+j)))
         + e), times the rate. That is m / sqrt(v) * r^j c(s+j), where r = b1 / sqrt(b2) and c has the two corrections:
-        summed to infinity m / sqrt(v) * R(s), and until now R(s) - r^(now-s) R(now). Epsilon is held at what it counts
-        for in step s + 1.
+        summed to infinity m / sqrt(v) * R(s), and until now R(s) - r^(now-s) R(now). Epsilon is kept at its effect in
+        step s + 1.
         """
         mean, square = moments
         tables = _adams_tables(last.device)
@@ -85,10 +85,10 @@ class Adam(Rule):
 
 
 class _AdamsTables(NamedTuple):
-    """What `Adam.rest` needs for 0 to UNBIASED steps, each [UNBIASED + 1]: a power costs more than to look it up."""
+    """What `Adam.rest` needs for 0 to UNBIASED steps, each [UNBIASED + 1]: cheaper than computing powers."""
 
     reach: Tensor  # R(s): r (c(s+1) + R(s+1))
-    epsilon: Tensor  # of step s + 1, as it counts beside sqrt(v)
+    epsilon: Tensor  # in step s + 1, relative to sqrt(v)
     ratio: Tensor  # r^k
     fade_1: Tensor  # b1^k
     fade_2: Tensor

@@ -1,10 +1,10 @@
 """What the nets on plain rows of numbers share: rows that live on the device, a perceptron, and how it is trained.
 
 A step of a small perceptron is a handful of tiny products, and nearly all of its time goes into the machinery around
-them: an item at a time from a loader, an autograd graph, an optimizer that visits each tensor. Here batches are slices
-of gathered rows, the gradients are written down by hand (they are short), and the optimizer sees one vector of
-weights. `benchmarks/results/training-motor-mnist.md` has what that gives; `tests/unit/test_tabular.py` holds the
-gradients and the optimizer against torch's.
+them: a loader that fetches one item at a time, an autograd graph, an optimizer that visits each tensor. Here batches
+are slices of gathered rows, the gradients are written by hand (they are short), and the optimizer sees one vector of
+weights. `benchmarks/results/training-motor-mnist.md` has the speed; `tests/unit/test_tabular.py` compares gradients and
+optimizer with torch's.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from torch import Tensor, nn
 
 from objectives._dropout import Dropout, scaled_mask
 from objectives._fit import Fit
+from objectives._rules import BETA_1, BETA_2, EPSILON
 
-POOL_BYTES = {"cpu": 2**19, "cuda": 2**28}  # on a CPU so few that they stay in the core's own cache
-BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # torch's defaults for Adam
+POOL_BYTES = {"cpu": 2**19, "cuda": 2**28}  # on a CPU few enough to stay in the cache of one core
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"sigmoid": nn.Sigmoid, "relu": nn.ReLU}
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows on the device. inputs [n, k], target [n]. scale: what the model takes is inputs times this, as floats.
+    """Rows on the device. inputs [n, k], target [n]. scale: the model gets the inputs times this, as floats.
 
-    Rows are gathered and scaled many at a time, into memory that stays: a batch is a part of it, which costs no copy.
+    Many rows are gathered and scaled together, into memory that is used again; a batch is a view of it, not a copy.
     """
 
     inputs: Tensor
@@ -41,7 +41,7 @@ class Table:
     def shuffled(self, batch_size: int, order: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield inputs [m, k] and target [m] of every row once, in random batches.
 
-        A batch's inputs are a part of a pool of rows, and gone when the next batch is asked for.
+        A batch's inputs are a view of a pool of rows, valid until the next batch.
         """
         permutation = torch.randperm(len(self.target), generator=order).to(self.target.device)
         target = self.target.index_select(0, permutation)
@@ -98,8 +98,8 @@ class SquaredError(Loss):
 class Perceptron(nn.Sequential):
     """Inputs [n, k] to one number each [n]: [Linear, activation, dropout] for each width, then Linear.
 
-    Its output is linear. A sigmoid belongs to the loss: a second one would keep it from falling, and over a
-    standardised target it could not go below zero.
+    Its output is linear. A sigmoid belongs to the loss: a second one would keep the loss from falling, and could not
+    reach the negative values of a standardised target.
     """
 
     def __init__(self, n_inputs: int, widths: Sequence[int], activation: str, dropout: float = 0.0) -> None:
@@ -107,7 +107,7 @@ class Perceptron(nn.Sequential):
         for width in widths:
             layers += [nn.Linear(n_inputs, width), ACTIVATIONS[activation](), Dropout(dropout)]
             n_inputs = width
-        # [n, 1] against a target of [n] would broadcast to [n, n] in a loss without a word.
+        # [n, 1] against a target of [n] would silently broadcast to [n, n] in a loss.
         super().__init__(*layers, nn.Linear(n_inputs, 1), nn.Flatten(0))
         self.activation = activation
         self.dropout = dropout
@@ -117,7 +117,7 @@ class Perceptron(nn.Sequential):
         return [layer for layer in self if isinstance(layer, nn.Linear)]
 
     def flattened(self) -> nn.Parameter:
-        """Return all weights and their gradients as one vector, of which each layer's become a part."""
+        """Return all weights and their gradients as one vector; each layer's weights become a view of it."""
         parameters = list(self.parameters())
         whole = nn.Parameter(torch.cat([parameter.detach().flatten() for parameter in parameters]))
         whole.grad = torch.zeros_like(whole)
@@ -133,8 +133,8 @@ class Perceptron(nn.Sequential):
 class Gradients:
     """What a perceptron answers to a batch in training, and the gradient of the loss by its weights.
 
-    The chain rule for [Linear, activation, dropout] and a linear end, without an autograd graph. The model must have
-    been `flattened`, so that its gradients are there to be written to.
+    The chain rule for [Linear, activation, dropout] and a last linear layer, without an autograd graph. Call the
+    model's `flattened` before: it allocates the gradients that are written here.
     """
 
     def __init__(self, model: Perceptron, loss: Loss) -> None:
@@ -182,8 +182,8 @@ class Gradients:
 class VectorOptimizer:
     """Adam or SGD on one vector of weights; formulas and defaults are torch's.
 
-    torch's own, fused, takes five times as long for so few weights: what it does around its kernel is most of it.
-    params: `optimizer`, `learning_rate`, for sgd `momentum`, and `weight_decay`, none where the space has none.
+    torch's own, fused, takes five times as long for so few weights, most of it outside its kernel.
+    params: `optimizer`, `learning_rate`, for sgd `momentum`, and `weight_decay` (default: 0).
     """
 
     def __init__(self, weights: nn.Parameter, params: Mapping[str, Any]) -> None:
@@ -197,7 +197,7 @@ class VectorOptimizer:
         self._n_steps = 0
 
     def zero_grad(self) -> None:
-        """Do nothing: gradients are written, not added up."""
+        """Do nothing: each step overwrites the gradients."""
 
     @torch.no_grad()
     def step(self) -> None:
@@ -220,7 +220,7 @@ class VectorOptimizer:
         return {"moments": self._moments, "n_steps": self._n_steps}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from where `state` was taken."""
+        """Continue from where `state` was taken."""
         for moment, saved in zip(self._moments, state["moments"], strict=True):
             moment.copy_(saved)
         self._n_steps = state["n_steps"]
@@ -274,11 +274,11 @@ class PerceptronFit(Fit):
             answers.append(self._gradients(inputs, target))
             targets.append(target)
             optimizer.step()
-        # The loss of each batch before its step, as ever, but computed for all at once.
+        # The loss of each batch before its step, as in Fit, but computed for all batches at once.
         return self._value(torch.cat(answers), torch.cat(targets)).item(), sum(map(len, targets))
 
 
 def _gradient_of(parameter: Tensor) -> Tensor:
     if parameter.grad is None:
-        raise ValueError("the perceptron has not been flattened")
+        raise ValueError("the perceptron is not flattened; call flattened() first")
     return parameter.grad

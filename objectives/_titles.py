@@ -25,7 +25,7 @@ from objectives._fit import Fit, Optimizer, make_optimizer, seeded
 from objectives._predict import batches, file_in, is_named, likeliest, open_lines, restored
 from objectives._rows import RowEmbedding, RowOptimizer
 
-EMBEDDING_WIDTH = 300  # unless the data have vectors; that of those which the published models start from
+EMBEDDING_WIDTH = 300  # unless the data have vectors; the width of those that the published models start from
 SCORE_BATCH = 1024
 PREDICT_WORDS = 64 * SCORE_BATCH  # of a batch, padding included
 
@@ -33,7 +33,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU}
 
 SHARED_SPACE: dict[str, dict[str, Any]] = {
     "learning_rate": {"low": 1e-5, "high": 1e-1, "log": True, "default": 1e-3},
-    # A range of its logarithm cannot hold the 0 of no decay at all.
+    # A logarithmic range cannot contain 0.
     "decay_weights": {"choices": [True, False], "default": True},
     "weight_decay": {"low": 1e-7, "high": 1e-3, "log": True, "default": 1e-5, "when": {"decay_weights": [True]}},
     "batch_size": {"choices": [64, 128, 256, 512, 1024], "default": 128},
@@ -67,7 +67,7 @@ class TitleObjective(PredictingObjective):
     ) -> TitleClassifier:
         """Return the model, with weights drawn from torch's generator.
 
-        vectors: the embedding's first weight [n_words, width], the model's own from here on; None for random rows.
+        vectors: the embedding's first weight [n_words, width], which the model then owns; None for random rows.
         """
 
     def shortest(self, params: Mapping[str, Any]) -> int:
@@ -147,8 +147,8 @@ class TitlePredictor:
     def predict(self, source: Source) -> Iterator[dict[str, Any]]:
         """INPUT is a product title, a file of titles, one a line, or a .csv with a column `title`.
 
-        Each is answered with its three likeliest categories, and with known_words, the share of its words that
-        occurred in training: where that is 0, the answer says nothing about this title.
+        The answer has the three likeliest categories, and known_words, the share of the title's words that occurred in
+        training: if that is 0, the answer says nothing about this title.
         """
         titles = ((title, self._encode(title)) for title in read_titles(source))
         for batch in batches(titles, SCORE_BATCH, lambda title: len(title[1]), PREDICT_WORDS):
@@ -208,9 +208,9 @@ class TitleBatches:
     def shuffled(self, batch_size: int, order: torch.Generator) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield words [n, longest], lengths [n] and labels [n] of every title once, in random batches.
 
-        Titles of like length in a batch would save padding, and cost more than that: they are of like classes, too. On
-        the bundled titles the perceptron with frozen embeddings then reaches .60 in place of .78 after one epoch, .927
-        in place of .941 after three (batch 256, n = 3 seeds, sd .05 and .003).
+        Batches of titles of similar length would save padding, but cost more than that, for such titles have similar
+        classes, too. On the bundled titles the perceptron with frozen embeddings then reaches .60, not .78, after one
+        epoch and .927, not .941, after three (batch 256, n = 3 seeds, sd .05 and .003).
         """
         shuffled = torch.randperm(len(self._lengths), generator=order).numpy()
         for start in range(0, len(shuffled), batch_size):

@@ -2,7 +2,7 @@
 
 Task      a picture of 32 x 32 pixels to one of 10 classes
 Data      `cifar10-shapes` is drawn here, synthetic; CIFAR-10 (Krizhevsky, "Learning multiple layers of features from
-          tiny images", 2009); or one's own pictures, a directory for each class
+          tiny images", 2009); or your own pictures, a directory for each class
 Metric    accuracy on validation pictures, a tenth of the train pictures; the test pictures are never looked at
 Model     for each width: convolution, batch normalisation, ReLU, maximum over 2 x 2; then dropout and one linear layer
           to the logits. Filters are 3 wide in the first block, 5 in the second, 3 in the third; Adam (AdamW where
@@ -55,10 +55,10 @@ from objectives._evidence import Scores, score_classes
 from objectives._fit import Fit, Optimizer, seeded
 from objectives._predict import batches, likeliest, pictures, restored
 
-KERNELS = (3, 5, 3)  # the published two, and a third block's
+KERNELS = (3, 5, 3)  # the published two, and one for a third block
 CROP_MARGIN = 4
 SCORE_BATCH = 1000
-WARM_UP = 0.3  # of the cycle; below it the rate rises
+WARM_UP = 0.3  # of the cycle, while the rate rises
 FIRST_RATE, LAST_RATE = 1 / 25, 1e-5  # of the highest
 
 
@@ -80,7 +80,7 @@ class Cifar10Cnn(PredictingObjective):
         "augment": {"choices": ["none", "flip", "flip+crop"], "default": "none"},
         "widths": {"choices": [[16, 32], [32, 64], [64, 128, 256]], "default": [16, 32]},
         "schedule": {"choices": ["constant", "one_cycle"], "default": "constant"},
-        # A cycle has to know its end. After it the rate stays at its lowest, so fix this at the study's max_epochs.
+        # A cycle must know its end. After it the rate stays at its lowest, so set this to the study's max_epochs.
         "epochs": {"low": 1, "high": 200, "log": True, "default": 10, "when": {"schedule": ["one_cycle"]}},
     }
 
@@ -143,7 +143,7 @@ class PicturePredictor:
     def predict(self, source: Source) -> Iterator[dict[str, Any]]:
         """INPUT is a picture, a directory of pictures, or, from stdin, the path of one a line.
 
-        Each is cut to its central square, scaled to 32 x 32, and answered with its three likeliest classes.
+        Each is cut to its central square and scaled to 32 x 32. The answer has its three likeliest classes.
         """
         for batch in batches(pictures(source, "a picture or a directory of them", decoded), SCORE_BATCH):
             pixels = torch.from_numpy(np.stack([each for _, each in batch])).to(self._device)
@@ -182,7 +182,7 @@ class Cnn(nn.Module):
 
 
 class PictureBatches:
-    """The pictures of one role as one tensor on the device: uint8, for a batch is scaled faster than it is fetched."""
+    """The pictures of one role as one uint8 tensor on the device: scaling a batch is faster than fetching floats."""
 
     def __init__(self, rows: PictureRows, device: str) -> None:
         self._pixels = torch.from_numpy(rows.pixels).to(device)  # [n, 32, 32, 3]
@@ -214,7 +214,7 @@ def flipped(pixels: Tensor) -> Tensor:
 
 
 def cropped(pixels: Tensor) -> Tensor:
-    """Move each picture [n, side, side, 3] by up to CROP_MARGIN pixels each way; what comes in is mid-grey."""
+    """Move each picture [n, side, side, 3] by up to CROP_MARGIN pixels each way; the new border is mid-grey."""
     n, side = pixels.shape[:2]
     padded = F.pad(pixels, (0, 0, *[CROP_MARGIN] * 4), value=128)
     start = torch.randint(0, 2 * CROP_MARGIN + 1, (2, n, 1), device=pixels.device)

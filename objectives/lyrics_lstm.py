@@ -1,21 +1,21 @@
 """What comes next in a song? A recurrent network that reads a text token by token, and can write on.
 
 Task      the tokens of a text (words or characters) so far to the next one
-Data      `sonnets` and `tinyshakespeare` ship with the package; `songdata` is Kaggle's song lyrics; or one's own file
+Data      `sonnets` and `tinyshakespeare` ship with the package; `songdata` is Kaggle's song lyrics; or your own file
 Metric    loss on validation documents in nats per token; a document (song, poem, 4,000 characters of a play) is whole
-          in train, validation or test, and the vocabulary is that of train. Beside it: perplexity, which is e to the
-          loss, and bits per character, in which an unknown word counts with what it takes to spell it. Words and
-          characters compare by the last alone: fix `tokens`, or let `bits_per_character` be the study's metric.
+          in train, validation or test, and the vocabulary is that of train. Also: perplexity, which is e to the
+          loss, and bits per character, where an unknown word costs as much as spelling it. Only the last compares words
+          with characters: fix `tokens`, or make `bits_per_character` the study's metric.
 Model     embedding -> convolution over the last few tokens, if any -> LSTM layers -> logits, by the embedding itself
           when tied (Press and Wolf, EACL 2017); dropout between all of them (Zaremba et al., "Recurrent neural network
           regularization", 2014). The train documents, in a new order each epoch, are cut into batch_size columns and
-          read bptt tokens at a time, the state going on from one piece to the next. The rate halves after an epoch
-          that brought no lower validation loss.
+          read bptt tokens at a time; the state is kept from one piece to the next. The rate halves after an epoch that
+          did not lower the validation loss.
 
 Parameter            Space                                          Default
 tokens               word, character                                word
 n_layers             1, 2, 3, 10                                    1
-hidden_size          128, 300, 512, which the embedding has, too    128
+hidden_size          128, 300, 512, also of the embedding           128
 dropout              0 .. 0.5                                       0.2
 tied                 true, false                                    true
 convolution          none, 3, 5 tokens wide                         none
@@ -62,7 +62,7 @@ from objectives._data.lyrics import (
 from objectives._fit import Fit, seeded
 from objectives._predict import file_in, open_lines, restored
 
-WEIGHT_RANGE = 0.1  # of the embedding's first weights (Zaremba et al.); sgd at a rate of 20 needs them small
+WEIGHT_RANGE = 0.1  # of the embedding's initial weights (Zaremba et al.); sgd at a rate of 20 needs small ones
 SCORE_COLUMNS = 20
 SCORE_LENGTH = 100
 PADDING = -100  # a target that does not count
@@ -90,8 +90,8 @@ class LyricsLstm(PredictingObjective):
         "tied": {"choices": [True, False], "default": True},
         "convolution": {"choices": ["none", 3, 5], "default": "none"},
         "optimizer": {"choices": ["sgd", "adam"], "default": "adam"},
-        # Two parameters, for the ranges do not meet: in a common one most of what a sampler draws would be senseless
-        # for the optimizer it is drawn for, and what it learns of one optimizer would mislead it about the other.
+        # Two parameters, since the ranges do not overlap: in a common range most values that a sampler draws would be
+        # useless for the drawn optimizer, and what it learns about one optimizer would mislead it about the other.
         "sgd_learning_rate": {"low": 1.0, "high": 30.0, "log": True, "default": 20.0, "when": {"optimizer": ["sgd"]}},
         "adam_learning_rate": {
             "low": 1e-4, "high": 1e-2, "log": True, "default": 3e-3, "when": {"optimizer": ["adam"]},
@@ -178,10 +178,10 @@ class Writer:
         self._vocabulary = vocabulary
 
     def predict(self, source: Source, *, temperature: float = 1.0, length: int = 100, seed: int = 0) -> Iterator[str]:
-        """INPUT is the beginning of a text, or a file of it; empty, it is that of a new one.
+        """INPUT is the beginning of a text, or a file of it; leave it empty to begin a new text.
 
-        The answer is how the model goes on, `length` tokens of it, never an unknown one. temperature: what logits are
-        divided by; near 0 the likeliest token always wins. The same seed gives the same text.
+        The answer is the next `length` tokens, never an unknown one. temperature: what logits are divided by; near 0
+        the likeliest token always wins. The same seed gives the same text.
         """
         if not 0 < temperature < math.inf:
             raise DataError(f"the temperature is {temperature:g}; expected a number above 0, such as 0.8")
@@ -197,7 +197,7 @@ class Writer:
             state = None
             for _ in range(length):
                 logits, state = self._model(inputs, state)
-                scores = logits[-1, 0].cpu().double()  # in which no temperature above 0 is rounded to it
+                scores = logits[-1, 0].cpu().double()  # double, so that no temperature above 0 is rounded to 0
                 scores[UNKNOWN] = -torch.inf
                 odds = ((scores - scores.max()) / temperature).softmax(0)
                 token = int(torch.multinomial(odds, 1, generator=draw))
@@ -206,7 +206,7 @@ class Writer:
 
 
 def read_prompt(source: Source) -> str:
-    """Return the text of an INPUT. Raises DataError for one that cannot be read, or is longer than LONGEST_PROMPT."""
+    """Return the text of an INPUT. Raises DataError if it cannot be read or is longer than LONGEST_PROMPT."""
     file = file_in(source, "the beginning of a text, or a file of it")
     if file is None:
         return str(source)
@@ -238,14 +238,14 @@ class Lstm(nn.Module):
             self.output.weight = self.embedding.weight
 
     def forward(self, inputs: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """See the class. Without a state it is that of a text's beginning."""
+        """See the class. No state means the beginning of a text."""
         if state is None:
             before = inputs.new_full((self.width - 1, inputs.shape[1]), END)
             zeros = self.embedding.weight.new_zeros(self.lstm.num_layers, inputs.shape[1], self.lstm.hidden_size)
             state = (before, zeros, zeros)
         read = torch.cat([state[0], inputs])  # [width - 1 + length, n]
         features = self.dropout(self.embedding(read))
-        if self.convolution is not None:  # over a token and those before it, never those after
+        if self.convolution is not None:  # over a token and those before it, not those after
             features = torch.relu(self.convolution(features.permute(1, 2, 0))).permute(2, 0, 1)
         features, (hidden, cell) = self.lstm(features, state[1:])
         logits: Tensor = self.output(self.dropout(features))
@@ -288,7 +288,7 @@ class Clipped:
 
 
 class Piece(NamedTuple):
-    """What is read at a time: inputs and targets [length, n_columns], how many targets count, is it the first."""
+    """What is read in one step: inputs and targets [length, n_columns], how many targets count, is it the first."""
 
     inputs: Tensor
     targets: Tensor
@@ -323,9 +323,9 @@ def pieces(numbers: NDArray[np.int32], n_columns: int, length: int, device: str)
 
 
 def score_stream(model: Lstm, stream: Stream, device: str) -> dict[str, float]:
-    """Return the loss over every token of the documents, in their order, beside that of a model that looks at nothing.
+    """Return the loss over every token of the documents, in order, and that of a model that ignores its input.
 
-    The columns do not depend on the parameters, so that all trials answer the same questions.
+    The columns do not depend on the parameters, so that the values of all trials compare.
     """
     total, state = torch.zeros((), device=device), None
     for piece in pieces(stream.numbers, SCORE_COLUMNS, SCORE_LENGTH, device):

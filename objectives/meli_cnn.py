@@ -6,7 +6,7 @@ Metric    balanced accuracy on validation titles, none of which is a training ti
 Model     words -> embedding of 300 -> for each filter length L: n_filters convolutions over L words, maximum over the
           title, ReLU -> concatenated -> hidden layers -> one logit a category (Kim, "Convolutional neural networks
           for sentence classification", EMNLP 2014; as trained in the DiploDatos course). The embedding starts from
-          word vectors, as in meli_mlp, where the data have some
+          word vectors, as in meli_mlp, if the data have any
 
 Parameter            Space                                          Default
 learning_rate        1e-5 .. 1e-1, log                              1e-3
@@ -76,7 +76,7 @@ class Cnn(TitleClassifier):
         width = EMBEDDING_WIDTH if weight is None else weight.shape[1]
         self.embedding = RowEmbedding(n_words, width, pad=pad, weight=weight)
         convolutions = [nn.Conv1d(width, params["n_filters"], length) for length in self.filter_lengths]
-        # The filters as [width, length, n_filters]: what a word adds to a window when it stands at each place of it.
+        # The filters as [width, length, n_filters]: what a word adds to a window at each place in it.
         self.filters = nn.ParameterList(layer.weight.detach().permute(1, 2, 0).contiguous() for layer in convolutions)
         self.biases = nn.ParameterList(layer.bias for layer in convolutions)
         n_features = len(convolutions) * params["n_filters"]
@@ -98,9 +98,9 @@ class Cnn(TitleClassifier):
 class LargestWindow(torch.autograd.Function):
     """The maximum over a title's windows of the sum of what their words add.
 
-    The same numbers as Conv1d and max over time, with less work: a word that occurs many times in a batch meets the
-    filters once, and backward visits the one window that won, not all of them. Windows past a title's own end do not
-    compete, so a title's score does not depend on the titles beside it.
+    The same numbers as Conv1d and max over time, with less work: the filters are applied once to a word that occurs
+    many times in a batch, and backward visits only the window that won. Windows past a title's own end do not count, so
+    a title's score does not depend on the other titles in the batch.
 
     parts [n_distinct, length, n_filters], place [n, longest], n_windows [n] -> [n, n_filters]
     """

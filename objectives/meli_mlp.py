@@ -5,8 +5,8 @@ Data      `pricerunner` ships with the package; MercadoLibre Data Challenge 2019
 Metric    balanced accuracy on validation titles, none of which is a training title
 Model     words -> embedding of 300 -> mean or sum over the title's own words -> hidden layers -> one logit a category
           (the DiploDatos course's baseline; Iyyer et al., "Deep unordered composition", ACL 2015). The embedding
-          starts from word vectors, and is as wide as they are, where the data have some: a file vectors.txt beside
-          them, for MercadoLibre's Spanish titles the one its authors used. With freeze_embeddings it stays so
+          starts from word vectors, and has their width, if the data have any: a file vectors.txt beside them, for
+          MercadoLibre's Spanish titles the one its authors used. freeze_embeddings keeps the embedding as it starts
 
 Parameter            Space                                          Default
 learning_rate        1e-5 .. 1e-1, log                              1e-3

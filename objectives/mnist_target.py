@@ -1,13 +1,13 @@
 """Is this the target digit? A small perceptron on an imbalanced problem.
 
 Task      an image of 28 x 28 pixels: is it the target (one image in ten) or another digit?
-Data      `mnist-5k` ships with the package, 500 images of each digit; `mnist` is the whole of it. The target belongs
+Data      `mnist-5k` ships with the package, 500 images of each digit; `mnist` is the full data set. The target belongs
           to the data: `mnist-5k:3` asks for threes, `mnist-5k` for fives
 Metric    balanced accuracy on validation images: the mean of the recalls of both classes, 0.5 for a constant answer,
           which has an accuracy of 0.90
 Model     pixels / 255 -> hidden layers -> one logit (784-32-64-1 with sigmoids in the course project of J. Moros, UAB
           2020, which swept learning rate, epochs and batch size one at a time). Plain SGD, as there. Pixels that are
-          dark in every training image are left out: nothing trains their weights (132 of 784 in mnist-5k)
+          dark in every training image are left out, since nothing trains their weights (132 of 784 in mnist-5k)
 
 Parameter            Space                                          Default
 learning_rate        5e-5 .. 0.5, log                               0.03
@@ -142,7 +142,7 @@ def perceptron(params: Mapping[str, Any], n_pixels: int) -> Perceptron:
 
 
 def table(data: Digits, role: str, lit: NDArray[np.intp], device: str) -> Table:
-    """Return the lit pixels of a role's images on the device, a byte a pixel until a batch is made of them."""
+    """Return the lit pixels of a role's images on the device, as bytes; a batch of them becomes floats."""
     images = getattr(data, role)
     pixels, target = torch.from_numpy(images.pixels.take(lit, axis=1)), torch.from_numpy(images.is_target)
     return Table(pixels.to(device), target.float().to(device), SCALE)
@@ -160,7 +160,7 @@ class DigitPredictor:
     def predict(self, source: Source) -> Iterator[dict[str, Any]]:
         """INPUT is a picture of a digit, bright on dark, a directory of them, or a .csv of 784 pixels a line, as stdin.
 
-        MNIST's own files of images do, too. Each is answered yes (it is the target) or no, and how likely yes is.
+        MNIST's own files of images work, too. The answer is yes (it is the target) or no, and the probability of yes.
         """
         for batch in batches(read_images(source), PREDICT_BATCH):
             pixels = torch.from_numpy(np.stack([each for _, each in batch]).take(self._lit, axis=1)).to(self._device)
@@ -205,14 +205,14 @@ class BinaryCrossEntropy(Loss):
 
 
 class SquaredErrorOfSigmoid(BinaryCrossEntropy):
-    """The mean squared error of the logits' sigmoid, weighted alike."""
+    """The mean squared error of the logits' sigmoid, with the same weights."""
 
     def value(self, answers: Tensor, target: Tensor) -> Tensor:
         """See Loss."""
         return ((1 + self._extra * target) * (answers.sigmoid() - target) ** 2).mean()
 
     def gradient(self, answers: Tensor, target: Tensor) -> Tensor:
-        """See Loss: by the chain rule, that of the cross entropy times 2 sigmoid (1 - sigmoid)."""
+        """See Loss: by the chain rule, the cross entropy's times 2 sigmoid (1 - sigmoid)."""
         likely = answers.sigmoid()
         return super().gradient(answers, target).mul_(likely * (1 - likely)).mul_(2)
 

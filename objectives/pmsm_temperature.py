@@ -2,11 +2,11 @@
 
 Task      currents, voltages, speed and outside temperatures at an instant, and their recent averages, to the
           temperature `pm` of the rotor's permanent magnets, where no sensor can sit
-Data      `simulated` is made on the spot, and is simulated; `pmsm-v1` and `pmsm-v2` are Paderborn University's
+Data      `simulated` is a simulation, generated here; `pmsm-v1` and `pmsm-v2` are Paderborn University's
           measurements (Kaggle: wkirgsn/electric-motor-temperature). Split by session, never by row
 Metric    R2 on whole validation sessions; the training sessions' mean temperature gets about 0
 Model     inputs -> scaled as on the training sessions -> `depth` hidden layers of ReLU -> one number, linear
-          (the network of kenny08gt/proyecto_statistical_learning2, less the sigmoid at its end; the averages as in
+          (the network of kenny08gt/proyecto_statistical_learning2 without its last sigmoid; the averages as in
           Kirchgaessner, Wallscheid and Boecker, "Data-driven permanent magnet temperature estimation in synchronous
           motors with supervised machine learning: a benchmark", IEEE Transactions on Energy Conversion 36, 2021)
 
@@ -22,8 +22,8 @@ features             inputs, ambient+coolant+motor_speed+i_d,       inputs
 scaling              none, minmax, standard                         standard
 ewma_spans           [], [60], [60, 300, 1200] samples              [60, 300, 1200]
 
-`inputs` are the eight columns measured outside; `stator` the temperatures of yoke, tooth and winding. A span of 60
-samples is half a minute: `ewma_spans` adds the exponentially weighted means of every feature over each.
+`inputs` are the eight columns measured outside; `stator` the temperatures of yoke, tooth and winding. `ewma_spans` adds
+the exponentially weighted means of every feature over each span; 60 samples are half a minute.
 
 Result    simulated, 8 epochs, 5 seeds, R2 on 24 validation sessions at the best epoch: 0.932 +- 0.003 from the inputs
           (defaults; 0.889 +- 0.007 on 24 test sessions), 0.992 +- 0.001 from stator+coolant+ambient (test 0.990 +-
@@ -153,12 +153,12 @@ class TemperaturePredictor:
             raise ValueError("the scale is not of as many inputs as the network has")
 
     def predict(self, source: Source) -> Iterator[dict[str, Any]]:
-        """INPUT is a .csv with a header and, a row each half second, the columns the model was trained on.
+        """INPUT is a .csv with a header and the columns the model was trained on, one row each half second.
 
-        Other columns are left out. Averages begin anew with each `profile_id`; without that column all rows are one
-        session. Each row is answered with the temperature `pm`, in the units of the data trained on.
+        Other columns are ignored. Averages restart with each `profile_id`; without that column all rows are one
+        session. The answer to each row is the temperature `pm`, in the units of the training data.
         """
-        last: dict[str, dict[int, NDArray[np.float64]]] = {}  # of each session, its means at its last row
+        last: dict[str, dict[int, NDArray[np.float64]]] = {}  # the means of each session at its last row
         n = 0
         with open_lines(file_of(source, f"a .csv with the columns {','.join(self._columns)}")) as file:
             for batch in batches(read_rows(file, self._columns), PREDICT_ROWS):
@@ -176,7 +176,7 @@ class TemperaturePredictor:
             raise DataError(f"{file.path} has a header and no rows; expected measurements")
 
     def _inputs(self, now: Floats, last: dict[int, NDArray[np.float64]]) -> Floats:
-        """Return what `inputs_of` would for rows (n, k) of one session; `last` has its means before, and gets them."""
+        """Return what `inputs_of` would for rows (n, k) of one session. `last`: its means before the rows; updated."""
         parts = [now]
         for span in self._spans:
             means = averaged(now, np.array([0, len(now)]), span, last.get(span))
@@ -227,7 +227,7 @@ def perceptron(params: Mapping[str, Any]) -> Perceptron:
 def target_scale(train: Floats) -> tuple[np.float32, np.float32]:
     """Return mean and deviation of the train rows' target (n,).
 
-    Whatever the units: a net learns a target around zero fastest, and R2 does not see the difference.
+    A network learns a target around zero fastest, and R2 does not depend on the scale.
     """
     return train.mean(), train.std() or np.float32(1)
 
@@ -240,9 +240,9 @@ def inputs_of(data: Motor, params: Mapping[str, Any]) -> NDArray[np.float32]:
 
 
 def scale_of(train: Floats, scaling: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return what is subtracted from the inputs and what they are then divided by, (k,) each, from train rows [n, k].
+    """Return what to subtract from the inputs and what to divide them by, (k,) each, from train rows [n, k].
 
-    A column that is constant there is only moved.
+    A column that is constant there is only shifted.
     """
     if scaling == "none":
         return np.zeros(train.shape[1]), np.ones(train.shape[1])
@@ -264,8 +264,8 @@ def score_sessions(
 ) -> dict[str, float]:
     """Return R2 over all rows of a role and over each of its sessions; both [n], standardised as on train.
 
-    baseline_r2 is that of always answering the training sessions' mean, which is 0 in these units. A session of
-    constant temperature has no R2.
+    baseline_r2: what the training sessions' mean gets as the only answer; it is 0 in these units. A session of constant
+    temperature has no R2.
     """
     own = data.sessions_of(role)
     lengths = np.diff(data.offsets)[np.isin(data.sessions, own)]

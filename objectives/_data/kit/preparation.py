@@ -41,7 +41,7 @@ class ArrayDirectory:
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """What preparation noted beside the arrays."""
+        """What preparation wrote down about the arrays."""
         manifest: dict[str, Any] = json.loads((self.path / MANIFEST).read_text(encoding="ascii"))
         return manifest
 

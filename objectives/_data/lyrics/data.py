@@ -17,9 +17,9 @@ class Stream:
     """The documents of one role, memory-mapped, one after another, each closed by END.
 
     numbers: token numbers, int32 (t,). offsets: document i is numbers[offsets[i]:offsets[i + 1]], int64 (n + 1,).
-    n_characters: of the documents, an end counting as one. spelling_nats: what it would take to spell the unknown
-    tokens, each letter and an end at its frequency among the train characters. unigram_nats: log loss per token under
-    the train documents' frequencies (one added to each), which is what a model that looks at nothing reaches.
+    n_characters: of the documents; an end counts as one. spelling_nats: the cost of spelling the unknown tokens, each
+    letter and each end at its frequency among the train characters. unigram_nats: log loss per token under the
+    frequencies in the train documents (one added to each), which a model that ignores its input reaches.
     """
 
     numbers: NDArray[np.int32]
@@ -52,9 +52,9 @@ class Lyrics:
     directory: Path
 
     def with_validation(self) -> Lyrics:
-        """The same, where the validation documents are trained on, too. Vocabularies stay those of the train ones.
+        """The same data with the validation documents among the train documents. The vocabularies do not change.
 
-        Whoever decides by the validation loss, as on halving a rate, then decides by documents that were trained on.
+        A training that halves its rate by the validation loss then decides by documents that it trained on.
         """
         return replace(
             self,
@@ -66,7 +66,7 @@ class Lyrics:
 
 
 def _joined(one: Stream, other: Stream) -> Stream:
-    """The documents of both, in memory. What is known of one's spelling and unigrams is kept: nobody scores these."""
+    """The documents of both, in memory. Spelling and unigrams stay those of `one`: train documents are not scored."""
     numbers = np.concatenate([one.numbers, other.numbers])
     offsets = np.concatenate([one.offsets, other.offsets[1:] + one.offsets[-1]])
     return replace(one, numbers=numbers, offsets=offsets, n_characters=one.n_characters + other.n_characters)

@@ -75,7 +75,7 @@ def _open(arrays: ArrayDirectory, kind: str, manifest: Mapping[str, Any]) -> Tok
 
 
 def _build(path: Path, directory: Path, progress: Progress) -> dict[str, Any]:
-    """Write all arrays into `directory`; what else is worth keeping."""
+    """Write all arrays into `directory`; return the manifest's other entries."""
     progress(f"reading {path.name}", 0.0)
     documents = list(reader(path)(path))
     roles = _roles(path, documents)
@@ -121,7 +121,7 @@ def _build(path: Path, directory: Path, progress: Progress) -> dict[str, Any]:
 
 
 def _roles(path: Path, documents: list[str]) -> NDArray[np.str_]:
-    """Each document's role, shape (n,); documents of the same words share one."""
+    """Each document's role, shape (n,); documents with the same words have the same role."""
     keys = np.array([content_key(" ".join(split_words(text)).encode()) for text in documents], dtype=np.uint64)
     roles = np.full(len(documents), "train", dtype="<U10")
     for role in ("test", "validation"):

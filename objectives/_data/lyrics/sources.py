@@ -12,7 +12,7 @@ BUNDLED = {"sonnets": SAMPLES / "sonnets.csv.gz", "tinyshakespeare": SAMPLES / "
 DATASETS: Mapping[str, str] = {
     "sonnets": "Shakespeare's 154 sonnets, 94,000 characters; ships with the package (public domain).",
     "tinyshakespeare": "A million characters of his plays; ships with the package (public domain).",
-    "songdata": "Kaggle's 57,650 song lyrics (songdata.csv), or any file of that form put in its place.",
+    "songdata": "Kaggle's 57,650 song lyrics (songdata.csv), or any file of that form in its place.",
 }
 KAGGLE = "https://www.kaggle.com/datasets/mousehead/songlyrics"
 ORIGINS: Mapping[str, Origin] = {

@@ -14,7 +14,7 @@ CLOSING, OPENING = set(".,;:!?)]}\n"), set("([{\n")
 
 
 def split_words(text: str) -> list[str]:
-    """Return the words of a text, lower case, with punctuation marks and line ends as words of their own."""
+    """Return the words of a text in lower case; punctuation marks and line ends are separate words."""
     return WORD.findall(text.lower())
 
 
@@ -36,7 +36,7 @@ class Vocabulary:
         return [numbers.get(token, UNKNOWN) for token in split_tokens(text, self.kind)]
 
     def decode(self, numbers: Sequence[int]) -> str:
-        """Return the text of these tokens; an end becomes a blank line. Words are lower case, as they were read."""
+        """Return the text of these tokens; an end becomes a blank line. Words are in lower case."""
         tokens = ["\n\n" if number == END else self.vocabulary[number] for number in numbers]
         if self.kind == "character":
             return "".join(tokens)

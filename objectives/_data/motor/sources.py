@@ -11,7 +11,7 @@ from objectives._data.motor.simulation import N_SESSIONS
 
 FILES = {"pmsm-v1": "pmsm_temperature_data.csv", "pmsm-v2": "measures_v2.csv"}
 DATASETS: Mapping[str, str] = {
-    "simulated": f"SIMULATED, not measured: {N_SESSIONS} sessions of a small thermal network; made on the spot.",
+    "simulated": f"SIMULATED, not measured: {N_SESSIONS} sessions of a small thermal network; generated here.",
     "pmsm-v1": "The measurements' first release, 998,070 standardised rows; you put it into the data directory.",
     "pmsm-v2": "The second release, 1,330,816 rows in physical units; you put it into the data directory.",
 }

@@ -67,7 +67,7 @@ def read_npz(files: Sequence[Path]) -> LabelledPictures:
             f"{path} holds x {x.dtype} {x.shape} and y {y.shape}; expected x uint8 (n, height, width, 3) and y (n,)"
         )
     if index is not None and index.shape != y.shape:
-        raise DataError(f"{path} holds global_index {index.shape} beside y {y.shape}; expected one number a picture")
+        raise DataError(f"{path} holds global_index {index.shape} beside y {y.shape}; expected one per picture")
     for row, (pixels, label) in enumerate(zip(x, y, strict=True)):
         role = "" if index is None else ("train" if index[row] < CIFAR_TRAIN else "test")
         yield fitted(pixels), str(label), role

@@ -31,7 +31,7 @@ PRICERUNNER_RIGHTS = (
 )
 MERCADOLIBRE_RIGHTS = "MercadoLibre Data Challenge 2019; no licence is stated, do not redistribute"
 
-# The addresses are those of the course's and of several participants' own scripts; nobody publishes checksums.
+# The addresses are from the scripts of the course and of several participants; no checksums are published.
 COURSE_ADDRESS = "https://cs.famaf.unc.edu.ar/~ccardellino/resources/diplodatos/"
 CHALLENGE_ADDRESS = "https://meli-data-challenge.s3.amazonaws.com/"
 SBW = "SBW-vectors-300-min5.txt"  # Spanish Billion Words, C. Cardellino, CC BY-SA 4.0: what the published models read
