@@ -1,4 +1,4 @@
-"""Handwritten digits: the readers, the split, and what a bad file is told."""
+"""Handwritten digits: the readers, the split, and the errors for bad files."""
 
 from __future__ import annotations
 
@@ -108,13 +108,13 @@ def test_missing_files_are_named_with_their_place(tmp_path: Path) -> None:
         ("0," * 783 + "cat,1\n", "line 1: pixel 783 is 'cat'"),
     ],
 )
-def test_a_bad_file_is_told_in_one_sentence(tmp_path: Path, text: str, expected: str) -> None:
+def test_a_bad_file_gets_one_sentence(tmp_path: Path, text: str, expected: str) -> None:
     path = tmp_path / "digits.csv"
     path.write_text(text)
     refused(lambda: load(path, tmp_path), tmp_path / "cache", str(path), expected)
 
 
-def test_truncated_gzip_is_told(tmp_path: Path) -> None:
+def test_a_truncated_gzip(tmp_path: Path) -> None:
     path = tmp_path / "digits.csv.gz"
     path.write_bytes(SAMPLE.read_bytes()[:50_000])
     with pytest.raises(DataError, match="truncated or damaged"):
@@ -131,7 +131,7 @@ def test_truncated_gzip_is_told(tmp_path: Path) -> None:
         (idx(np.zeros((2, 28, 28), np.uint8))[:-1], "has 1567 bytes for [2, 28, 28]"),
     ],
 )
-def test_a_bad_idx_file_is_told(tmp_path: Path, content: bytes, expected: str) -> None:
+def test_a_bad_idx_file_gets_one_sentence(tmp_path: Path, content: bytes, expected: str) -> None:
     path = tmp_path / "images"
     path.write_bytes(content)
     refused(lambda: read_idx(path, 3), tmp_path, str(path), expected)
@@ -147,11 +147,11 @@ def test_any_bytes_are_an_array_or_an_error_that_says_so(content: bytes) -> None
 
 
 @pytest.mark.parametrize("dataset", ["mnist-5k:x", "mnist-5k:12", "mnist-5k:", "mnist:²"])
-def test_a_target_that_is_no_digit_is_told(tmp_path: Path, dataset: str) -> None:
+def test_a_target_that_is_not_a_digit(tmp_path: Path, dataset: str) -> None:
     with pytest.raises(DataError, match="expected a digit"):
         load(dataset, tmp_path)
 
 
-def test_an_unknown_data_set_is_told(tmp_path: Path) -> None:
+def test_an_unknown_data_set(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no data set or file 'minst'"):
         load("minst", tmp_path)

@@ -1,4 +1,4 @@
-"""The motor: the reader, the split by session, the averages, the simulation, and what a bad file is told."""
+"""The motor: the reader, the split by session, the averages, the simulation, and the errors for bad files."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def rows(*sessions: object) -> str:
         (HEADER + "\n" + rows(1, 1, 2), "has 2 sessions in its column profile_id; expected 3 or more"),
     ],
 )
-def test_a_bad_file_is_told_in_one_sentence(tmp_path: Path, text: str, expected: str) -> None:
+def test_a_bad_file_gets_one_sentence(tmp_path: Path, text: str, expected: str) -> None:
     path = tmp_path / "motor.csv"
     path.write_text(text)
     refused(lambda: load(path, tmp_path), tmp_path / "cache", str(path), expected)
@@ -180,7 +180,7 @@ def test_a_mistake_far_down_has_its_line(tmp_path: Path) -> None:
         load(path, tmp_path)
 
 
-def test_truncated_gzip_and_other_encodings_are_told(tmp_path: Path) -> None:
+def test_truncated_gzip_and_other_encodings(tmp_path: Path) -> None:
     cut, latin = tmp_path / "cut.csv.gz", tmp_path / "latin.csv"
     cut.write_bytes(gzip.compress(frame().to_csv(index=False).encode())[:-200])
     latin.write_bytes(b"temp\xe9rature," + HEADER.encode() + b"\n")
@@ -190,6 +190,6 @@ def test_truncated_gzip_and_other_encodings_are_told(tmp_path: Path) -> None:
         load(latin, tmp_path)
 
 
-def test_an_unknown_data_set_is_told(tmp_path: Path) -> None:
+def test_an_unknown_data_set(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no data set or file 'simulate'.*simulated"):
         load("simulate", tmp_path)

@@ -26,6 +26,8 @@ from objectives.mnist_target import perceptron
 from objectives.pmsm_temperature import objective as pmsm_temperature
 from objectives.pmsm_temperature import perceptron as motor_net
 
+from ..data_files import idx
+
 CLASSES = ["fridges", "phones"]
 VOCABULARY = ["<pad>", "<unk>", "phone", "fridge", "cold"]
 INPUTS = ["ambient", "coolant", "u_d", "u_q", "motor_speed", "torque", "i_d", "i_q"]
@@ -213,8 +215,7 @@ def test_digits_from_pixels_pictures_and_mnists_own_file(digits: Any, tmp_path: 
     expected = list(digits.predict(stream("\n".join(rows).encode())))
     assert [(answer["image"], answer["target"]) for answer in expected] == [(1, 3), (2, 3), (3, 3)]
     (tmp_path / "pixels.csv.gz").write_bytes(gzip.compress("\n".join(f"{row},7" for row in rows).encode()))
-    header = b"\0\0\x08\x03" + b"".join(size.to_bytes(4, "big") for size in pixels.shape)
-    (tmp_path / "t10k-images-idx3-ubyte.gz").write_bytes(gzip.compress(header + pixels.tobytes()))
+    (tmp_path / "t10k-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(pixels)))
     for name in ("pixels.csv.gz", "t10k-images-idx3-ubyte.gz"):
         assert list(digits.predict(str(tmp_path / name))) == expected
     for row, image in enumerate(pixels):

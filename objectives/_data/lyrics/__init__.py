@@ -1,8 +1,8 @@
 """Songs, poems and plays as words and as characters: what ships, Kaggle's song lyrics, or a user's own file.
 
-sources  names, licences and files    data     what an objective gets
-readers  CSV and plain text           prepare  load_lyrics
-tokens   texts as numbers and back
+sources  names, licences and files    arrays   from documents to each role's arrays
+readers  CSV and plain text           data     what an objective gets
+tokens   texts as numbers and back    prepare  load_lyrics
 
 To add a data set: a name in sources.DATASETS and ORIGINS, and its file in sources.locate.
 """

@@ -84,31 +84,12 @@ def _content(source: PictureSource, hashes: Hashes) -> str:
 def _build(source: PictureSource, directory: Path, progress: Progress) -> dict[str, int]:
     """Write all arrays of `source` into `directory`; return the counts worth showing."""
     spool = directory / "spool"
-    names, given, keys = [], [], []
-    with spool.open("wb") as file:
-        for pixels, name, role in READERS[source.form](source.files):
-            content = pixels.tobytes()
-            file.write(content)
-            names.append(name)
-            given.append(role)
-            keys.append(content_key(content))
-            if len(names) % 1000 == 1:  # only of a directory it is known how many there are
-                progress("decoding pictures", len(names) / len(source.files) if source.form == "directory" else 0.0)
-    where = source.files[0] if source.files else source.form
-    if not names:
-        raise DataError(f"{where} holds no pictures; expected some of each class")
+    names, given, keys = _decode(source, spool, progress)
     classes = _sorted(set(names))
     number = {name: index for index, name in enumerate(classes)}
     labels = np.array([number[name] for name in names], dtype=np.int64)
-    roles = _roles(np.array(keys, dtype=np.uint64), labels, np.array(given))
-    for index, name in enumerate(classes):
-        absent = next((role for role in ROLES if not np.any(roles[labels == index] == role)), None)
-        # A source's own test pictures may lack a class; what is carved may not.
-        if absent and (absent != "test" or "test" not in given):
-            raise DataError(
-                f"{where}: the class {name!r} has {names.count(name)} different pictures or fewer, too few to train, "
-                "validate and test on; give it at least 3, or remove it"
-            )
+    roles = _roles(keys, labels, given)
+    _check_classes(source, classes, labels, roles, given)
     pictures = np.memmap(spool, np.uint8, "r", shape=(len(names), SIDE, SIDE, 3))
     counts = {"rows": len(names)}
     for place, role in enumerate(ROLES):
@@ -119,9 +100,46 @@ def _build(source: PictureSource, directory: Path, progress: Progress) -> dict[s
         _save(pictures, rows, directory / f"{role}.pixels.npy")
     spool.unlink()
     write_json(directory / "classes.json", classes)
-    trained = np.isin(np.array(keys, dtype=np.uint64), np.array(keys, dtype=np.uint64)[roles == "train"])
-    repeated = int(np.count_nonzero(trained & (roles != "train")))
+    repeated = int(np.count_nonzero(np.isin(keys[roles != "train"], keys[roles == "train"])))
     return counts | {"classes": len(classes), "scored_pictures_also_in_train": repeated}
+
+
+def _decode(
+    source: PictureSource, spool: Path, progress: Progress
+) -> tuple[list[str], NDArray[np.str_], NDArray[np.uint64]]:
+    """Write all pixels to `spool`; return each picture's class, the role it was given or "", and its content_key."""
+    names, given, keys = [], [], []
+    with spool.open("wb") as file:
+        for pixels, name, role in READERS[source.form](source.files):
+            content = pixels.tobytes()
+            file.write(content)
+            names.append(name)
+            given.append(role)
+            keys.append(content_key(content))
+            if len(names) % 1000 == 1:  # how many there are is known only for a directory
+                progress("decoding pictures", len(names) / len(source.files) if source.form == "directory" else 0.0)
+    if not names:
+        raise DataError(f"{source.place} holds no pictures; expected some of each class")
+    return names, np.array(given), np.array(keys, dtype=np.uint64)
+
+
+def _check_classes(
+    source: PictureSource,
+    classes: list[str],
+    labels: NDArray[np.int64],
+    roles: NDArray[np.str_],
+    given: NDArray[np.str_],
+) -> None:
+    """Raise DataError for a class that has no picture in some role."""
+    for index, name in enumerate(classes):
+        absent = next((role for role in ROLES if not np.any(roles[labels == index] == role)), None)
+        # A source's own test pictures may lack a class; what is carved may not.
+        if absent and (absent != "test" or "test" not in given):
+            n = np.count_nonzero(labels == index)
+            raise DataError(
+                f"{source.place}: the class {name!r} has {n} different pictures or fewer, too few to train, validate "
+                "and test on; give it at least 3, or remove it"
+            )
 
 
 def _roles(keys: NDArray[np.uint64], labels: NDArray[np.int64], given: NDArray[np.str_]) -> NDArray[np.str_]:

@@ -34,6 +34,11 @@ class PictureSource:
     files: Sequence[Path]
     rights: str = "files of the user's own"
 
+    @property
+    def place(self) -> str:
+        """What a message calls it."""
+        return str(self.files[0]) if self.files else self.form
+
 
 def raw_files(dataset: str, data: Path) -> Sequence[Path]:
     """Return the files of `dataset`, none when it is drawn. Raises DataError."""
