@@ -27,7 +27,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from objectives._data.pictures import PictureRows, PictureSet
-from objectives.cifar10_cnn import Pictures, objective
+from objectives.cifar10_cnn import PictureBatches, objective
 from studies.spec.space import Space
 
 RATE, BATCH = 0.005, 512
@@ -115,7 +115,7 @@ def main() -> None:
         found: dict[str, list[tuple[float, float, float]]] = {"ours": [], "plain": []}
         for seed in range(given.rounds):
             n, order = len(data.train), torch.Generator().manual_seed(seed)
-            fast = per_second(Pictures(data.train, "cpu").shuffled(BATCH, "none", order), n)
+            fast = per_second(PictureBatches(data.train, "cpu").shuffled(BATCH, "none", order), n)
             slow = per_second(iter(DataLoader(Items(data.train), BATCH, shuffle=True)), n)
             found["ours"].append((*ours(data, given.epochs, seed), fast))
             found["plain"].append((*plain(data, given.epochs, seed), slow))

@@ -7,6 +7,7 @@ import json
 import math
 import pkgutil
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,13 @@ def test_opening_finds_what_is_prepared_and_prepares_nothing(subject: Subject, t
     assert list(opened.directory.iterdir())
     assert subject.objective.opened(subject.dataset, subject.directory, tmp_path / "cache") is None
     assert not [path for path in (tmp_path / "cache").glob("*") if path.is_dir()]
+
+
+def test_every_objective_is_kept_apart_from_the_others() -> None:
+    """Add a new objective to this contract of import-linter's in pyproject.toml."""
+    settings = tomllib.loads((Path(objectives.__path__[0]).parent / "pyproject.toml").read_text())
+    contracts = {each["name"]: each for each in settings["tool"]["importlinter"]["contracts"]}
+    assert contracts["no objective imports another"]["modules"] == [f"objectives.{name}" for name in NAMES]
 
 
 def another(parameter: Parameter, value: Any) -> Any:
