@@ -6,6 +6,7 @@ same names in each folder:
 sources     the data sets' names, their licences, and where their files are
 readers     the forms those files come in
 split       which rows train, validate and test, where that is this data set's own rule
+arrays      the arrays of each role, where building them is long
 data        what an objective gets: a class that fulfils `objectives.Prepared`
 prepare     from raw files to arrays: the call of `kit.preparation.prepare_arrays`
 
