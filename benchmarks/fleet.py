@@ -47,6 +47,7 @@ class Worker:
         self.storage = PostgresStorage(url)
         self.storage._connections.close()
         self.storage._connections = connections
+        self.storage._compose()
         self.ledger = Ledger(url, lease_s=3600, wait_s=60)
         self.ledger.close()
         self.ledger._connections = connections
@@ -158,7 +159,7 @@ def main() -> None:
             start.wait()
             for process in processes:
                 process.join()
-            [(n_trials,)] = ledger.read("SELECT count(*) FROM trials")
+            n_trials = storage.get_n_trials(study_id)
             storage.remove_session()
             ledger.close()
     finally:

@@ -101,12 +101,7 @@ def _next(storage: Storage, name: str) -> str:
 
 def started(storage: Storage) -> list[str]:
     """Return the names of the studies that are whole, the oldest first."""
-    rows = storage.ledger.read(
-        """SELECT s.study_name FROM studies s
-             JOIN study_user_attributes a ON a.study_id = s.study_id AND a.key = %s ORDER BY s.study_id""",
-        (SPEC,),
-    )
-    return [name for (name,) in rows]
+    return [study.name for study in storage.ledger.started_studies()]
 
 
 def find(storage: Storage, name: str) -> optuna.Study | None:

@@ -201,16 +201,10 @@ def _progress_of_all(storage: Storage) -> list[Progress]:
     from studies.record.progress import read_progress
     from studies.record.verdicts import counts
 
-    studies = storage.ledger.read(
-        """SELECT s.study_id, s.study_name, d.direction::text
-             FROM studies s JOIN study_directions d USING (study_id)
-             JOIN study_user_attributes a ON a.study_id = s.study_id AND a.key = %s ORDER BY s.study_id""",
-        (names.SPEC,),
-    )
+    ledger = storage.ledger
     return [
         replace(
-            read_progress(storage.ledger, key, name, names.Direction(direction.lower())),
-            verdicts=counts(storage.ledger, key),
+            read_progress(ledger, study.study_id, study.name, study.direction), verdicts=counts(ledger, study.study_id)
         )
-        for key, name, direction in studies
+        for study in ledger.started_studies()
     ]

@@ -11,7 +11,9 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import hypothesis
@@ -88,6 +90,13 @@ def execute(url: str, statement: str) -> None:
             cursor.execute(statement)
     finally:
         connection.close()
+
+
+def rows_of(url: str, statement: str) -> list[tuple[Any, ...]]:
+    """What a statement returns."""
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+        return cursor.fetchall()
 
 
 @pytest.fixture(scope="session")

@@ -77,15 +77,7 @@ def counts(ledger: Ledger, study_id: int) -> dict[str, int]:
 
     A trial that a continuation replaced does not count. A word of no known kind counts as itself.
     """
-    rows = ledger.read(
-        """SELECT a.value_json::json #>> '{}', count(*)
-             FROM trials t JOIN trial_user_attributes a ON a.trial_id = t.trial_id AND a.key = %s
-            WHERE t.study_id = %s AND NOT EXISTS (
-                SELECT FROM trial_user_attributes c WHERE c.trial_id = t.trial_id AND c.key = 'continued_by')
-            GROUP BY 1""",
-        (VERDICT, study_id),
-    )
     found: Counter[str] = Counter()
-    for word, n in rows:
+    for word, n in ledger.verdicts(study_id).items():
         found[kind_of(word) or word] += n
     return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))

@@ -203,9 +203,4 @@ class _Launch:
             raise Interrupted(**count)
 
     def _last_failure(self) -> str:
-        rows = self.storage.ledger.read(
-            """SELECT a.value_json::json #>> '{}' FROM trials t JOIN trial_user_attributes a USING (trial_id)
-                WHERE t.study_id = %s AND t.state = 'FAIL' AND a.key = 'detail' ORDER BY t.number DESC LIMIT 1""",
-            (self.study_id,),
-        )
-        return str(rows[0][0]) if rows else "nothing"
+        return self.storage.ledger.last_failure(self.study_id) or "nothing"

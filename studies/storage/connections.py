@@ -20,6 +20,7 @@ from optuna.exceptions import StorageInternalError
 
 from studies.errors import StorageFull, StorageUnreachable
 from studies.settings import masked
+from studies.storage import sql
 
 # Unless the URL says otherwise: notice within half a minute, and so within a lease, that the other side is gone without
 # a word. Keepalives do so while an answer is awaited, the user timeout while packets are not acknowledged.
@@ -30,10 +31,6 @@ _DEFAULTS = {
     "keepalives_count": "4",
     "tcp_user_timeout": "30000",
 }
-# The same for the server, whose defaults are hours: so long a client that was cut off would keep a lock it held.
-_SERVER_NOTICES = """
-SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 4;
-SET tcp_user_timeout = 30000"""
 
 # What passes by itself although the connection stands: others were in the way, or the server's disk is full.
 _PASSING = {"40001", "40P01", "53100"}
@@ -119,9 +116,8 @@ class Connections:
             connection = self.connect()
             connection.autocommit = True
             if self.pooled is None:
-                # A pooler makes up the process id that it announces.
                 with connection.cursor() as cursor:
-                    cursor.execute("SELECT pg_backend_pid()")
+                    cursor.execute(sql.READ_BACKEND_PID)
                     self.pooled = cursor.fetchone() != (connection.info.backend_pid,)
             return connection
 
@@ -142,7 +138,7 @@ class Connections:
         """
         with closing(self.connect()) as connection, connection.cursor() as cursor:
             while True:
-                cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext('studies'), hashtext(%s))", (what,))
+                cursor.execute(sql.TRY_LOCK, {"what": what})
                 if cursor.fetchone() == (True,):
                     break
                 connection.rollback()
@@ -157,7 +153,7 @@ class Connections:
         if not connection.info.host.startswith("/"):  # a Unix socket is never cut
             connection.autocommit = True
             with connection.cursor() as cursor:
-                cursor.execute(_SERVER_NOTICES)
+                cursor.execute(sql.NOTICE_SILENCE)
             connection.autocommit = False
         return connection
 

@@ -35,6 +35,7 @@ import psycopg2
 
 from studies.errors import EmbeddedServerFailed, StorageFull, StorageUnreachable
 from studies.settings import Settings
+from studies.storage import sql
 
 MAX_SOCKET_PATH = 100  # bytes; sun_path holds 108 on Linux and 104 on macOS, with ".s.PGSQL.5432" inside it
 START_TIMEOUT_S = 60
@@ -237,7 +238,7 @@ class EmbeddedServer:
             "-D",
             "data.partial",
             "postgres",
-            input="CREATE DATABASE studies\n",
+            input=f"{sql.CREATE_DATABASE}\n",
             cwd=self.place,
         )
         if single.returncode != 0:

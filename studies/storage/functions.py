@@ -1,5 +1,5 @@
 # ruff: noqa: S608 - nothing but the constants of this file is put into a statement
-"""The hot path's SQL, as functions in the schema `studies`, called with one statement for one operation.
+"""The hot path's SQL, as functions in the schema `studies`; `calls` has the one statement that calls each.
 
 A function's statements are planned once in a connection; sent as text, planning them took half of their time. And each
 of its statements sees what was committed before it began: who waited for the study's lock sees what its last holder
@@ -19,8 +19,6 @@ What they have in common:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from functools import lru_cache
 
 from studies.storage.sql import TRIAL_COLUMNS
 
@@ -38,6 +36,7 @@ _NEW = """(
 
 _SOON = "SET LOCAL synchronous_commit = off"
 
+# The number of a study's next trial, under the lock on the study's row.
 _NEXT_NUMBER = f"coalesce((SELECT max(t.number) FROM {_NEW} t), _last_number) + 1"
 
 # Grows with every write to a trial, whoever writes: the transactions that wrote its rows, added up. Of a thousand
@@ -294,6 +293,7 @@ _ALL = (CHANGES, RUNGS, IS_WAITING, CREATE, CLAIM, REPORT, WRITE)
 
 VERSION = hashlib.sha256("".join(_ALL).encode()).hexdigest()[:8]
 
+# What creates them all, in any state of the schema.
 DEFINITIONS = "\n".join(
     ["CREATE SCHEMA IF NOT EXISTS studies;"]
     + [f"CREATE OR REPLACE {text.strip().replace('VERSION', VERSION)};" for text in _ALL]
@@ -301,55 +301,3 @@ DEFINITIONS = "\n".join(
 
 # The last one to be created tells whether all are there.
 LAST_FUNCTION = f"studies.write_trial_{VERSION}"
-
-CALL_CHANGES = f"""
-SELECT * FROM studies.changes_{VERSION}(
-    %(study_id)s, %(after)s, %(watched)s::int[], %(signatures)s::bigint[], %(known)s::int[], %(own)s::int[])"""
-
-CALL_IS_WAITING = f"SELECT studies.is_waiting_{VERSION}(%(study_id)s, %(after)s, %(watched)s::int[])"
-
-CALL_CREATE = f"""
-SELECT trial_id, number
-FROM studies.create_trial_{VERSION}(%(study_id)s, %(after)s, %(last_number)s, %(state)s, %(start)s)"""
-
-CALL_CLAIM = f"""
-SELECT * FROM studies.claim_trial_{VERSION}(
-    %(study_id)s, %(after)s, %(last_number)s, %(n_done)s, %(unfinished)s::int[], %(failed)s::int[], %(n_trials)s,
-    %(start)s, %(worker_id)s)"""
-
-CALL_REPORT = f"SELECT studies.report_{VERSION}(%(trial_id)s, %(step)s, %(value)s, %(value_type)s)"
-
-
-def call_write(given: Iterable[str]) -> str:
-    """Return the call that writes to a trial the arguments of these names."""
-    return f"SELECT studies.write_trial_{VERSION}(%(trial_id)s, {_named(tuple(given))})"
-
-
-def call_rungs(write: str) -> str:
-    """Return the call that carries out a write and then reads the rungs."""
-    return f"SELECT * FROM studies.rungs_{VERSION}(%(study_id)s, %(after_attribute)s, ({write}))"
-
-
-def call_create_from(given: Iterable[str]) -> str:
-    """Return the call that creates a trial with the arguments of these names."""
-    return f"""
-SELECT trial_id, number, studies.write_trial_{VERSION}(trial_id, {_named(tuple(given))})
-FROM studies.create_trial_{VERSION}(%(study_id)s, %(after)s, %(last_number)s, %(first_state)s, %(start)s)"""
-
-
-@lru_cache
-def _named(given: tuple[str, ...]) -> str:
-    return ", ".join(f"_{name} => %({name})s{_TYPES.get(name, '')}" for name in given if name in _ARGUMENTS)
-
-
-_TYPES = {
-    "param_values": "::float8[]",
-    "reported": "::float8[]",
-    "reported_types": "::trialintermediatevaluetype[]",
-    "finals": "::float8[]",
-    "final_types": "::trialvaluetype[]",
-}
-_ARGUMENTS = (
-    "soon", "start", "ending", "complete", "param_names", "param_values", "param_distributions", "user_keys",
-    "user_values", "system_keys", "system_values", "steps", "reported", "reported_types", "finals", "final_types",
-)  # fmt: skip

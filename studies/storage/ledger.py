@@ -19,8 +19,8 @@ from typing import Any
 
 import psycopg2
 
-from studies.names import CONTINUED_BY, REASON
-from studies.storage import sql
+from studies.names import CONTINUED_BY, REASON, SPEC, VERDICT, Direction
+from studies.storage import sql_ledger
 from studies.storage.budget import Budget, Tally
 from studies.storage.connections import Connections, Statement, WhileWaiting
 
@@ -42,6 +42,15 @@ class Worker:
     alive: bool
 
 
+@dataclass(frozen=True)
+class Started:
+    """A study that this package created."""
+
+    study_id: int
+    name: str
+    direction: Direction
+
+
 class Ledger:
     """The tables of the schema `studies`. Safe to share between threads.
 
@@ -55,27 +64,26 @@ class Ledger:
         self._connections = Connections(url, wait_s, while_waiting)
         self._tallies: dict[int, tuple[int, Tally]] = {}  # by study: connections lost until then, and what was seen
         self._lock = threading.Lock()
-        if self.read(sql.HAS_LEDGER) == [(False,)]:
+        if self._run(sql_ledger.HAS_LEDGER) == [(False,)]:
             with self.alone("ledger"):
-                self.read(sql.CREATE_LEDGER)
+                self._run(sql_ledger.CREATE_LEDGER)
 
     def close(self) -> None:
         """Close the connections."""
         self._connections.close()
 
-    def read(self, sql: str, values: Mapping[str, Any] | tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-        """Run one statement, over these tables and Optuna's, and return its rows."""
-        return self._connections.run(sql, values)  # type: ignore[arg-type]
+    def _run(self, statement: str, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        return self._connections.run(statement, values)
 
     # --- the study ------------------------------------------------------------------------------------------------
 
     def open_study(self, study_id: int, n_trials: int) -> None:
         """Set how many trials the study shall have; forget an earlier stop and forgive the failures so far."""
-        self.read(sql.OPEN_STUDY, {"study": study_id, "n": n_trials})
+        self._run(sql_ledger.OPEN_STUDY, {"study": study_id, "n": n_trials})
 
     def request_stop(self, study_id: int, why: str) -> None:
         """Ask every worker of the study to leave after its epoch; the first reason given stays."""
-        self.read(sql.REQUEST_STOP, {"study": study_id, "why": why})
+        self._run(sql_ledger.REQUEST_STOP, {"study": study_id, "why": why})
 
     def budget(self, study_id: int) -> Budget:
         """Return how far the study is."""
@@ -88,7 +96,7 @@ class Ledger:
                 tally = Tally()
                 self._tallies[study_id] = self._connections.n_lost, tally
             given = {"study": study_id, "after": tally.after, "unfinished": tally.unfinished, "lease": self.lease_s}
-            return sql.READ_BUDGET, given
+            return sql_ledger.READ_BUDGET, given
 
         with self._lock:
             rows = self._connections.run(statement)
@@ -110,38 +118,38 @@ class Ledger:
         """Set user attributes of trials, ended ones too, given by number and name; what is the same is not written."""
         given = [(number, key, json.dumps(text)) for number, own in attributes.items() for key, text in own.items()]
         numbers, keys, values = map(list, zip(*given, strict=True)) if given else ([], [], [])
-        self.read(sql.ANNOTATE, {"study": study_id, "numbers": numbers, "keys": keys, "values": values})
+        self._run(sql_ledger.ANNOTATE, {"study": study_id, "numbers": numbers, "keys": keys, "values": values})
 
     # --- workers --------------------------------------------------------------------------------------------------
 
     def enter(self, study_id: int, device: str) -> int:
         """Register this process as a worker of the study; return its id."""
-        rows = self.read(
-            sql.ENTER, {"study": study_id, "host": socket.gethostname(), "pid": os.getpid(), "device": device}
+        rows = self._run(
+            sql_ledger.ENTER, {"study": study_id, "host": socket.gethostname(), "pid": os.getpid(), "device": device}
         )
         return int(rows[0][0])
 
     def heartbeat(self, worker_id: int) -> str | None:
         """Say that the worker lives; return why it should stop, or None."""
-        rows = self.read(sql.BEAT, {"worker": worker_id})
+        rows = self._run(sql_ledger.BEAT, {"worker": worker_id})
         return rows[0][0] if rows else None
 
     def leave(self, worker_id: int) -> None:
         """Record that the worker ended by itself."""
-        self.read(sql.LEAVE, {"worker": worker_id})
+        self._run(sql_ledger.LEAVE, {"worker": worker_id})
 
     def trial_of(self, study_id: int, host: str, pid: int) -> int | None:
         """Return the id of the trial that a worker runs."""
-        rows = self.read(sql.READ_TRIAL_OF, {"study": study_id, "host": host, "pid": pid})
+        rows = self._run(sql_ledger.READ_TRIAL_OF, {"study": study_id, "host": host, "pid": pid})
         return rows[0][0] if rows else None
 
     def declare_dead(self, study_id: int, host: str, pid: int) -> None:
         """End the lease of a worker that is known to be dead, so that its trial is taken over at once."""
-        self.read(sql.DECLARE_DEAD, {"study": study_id, "host": host, "pid": pid})
+        self._run(sql_ledger.DECLARE_DEAD, {"study": study_id, "host": host, "pid": pid})
 
     def workers(self, study_id: int) -> list[Worker]:
         """Return the workers that have not ended, dead ones that nobody has declared so included."""
-        rows = self.read(sql.READ_WORKERS, {"study": study_id, "lease": self.lease_s})
+        rows = self._run(sql_ledger.READ_WORKERS, {"study": study_id, "lease": self.lease_s})
         return [Worker(*row) for row in rows]
 
     # --- taking over ----------------------------------------------------------------------------------------------
@@ -161,8 +169,8 @@ class Ledger:
         params: as Optuna's `enqueue_trial` takes them. attributes: user attributes of the continuation.
         Returns False, and does nothing, when the trial was not running any more.
         """
-        rows = self.read(
-            sql.CONTINUE,
+        rows = self._run(
+            sql_ledger.CONTINUE,
             {
                 "study": study_id,
                 "trial": trial_id,
@@ -176,3 +184,37 @@ class Ledger:
             },
         )
         return bool(rows[0][0])
+
+    # --- what a person looks at -----------------------------------------------------------------------------------
+
+    def started_studies(self) -> list[Started]:
+        """Return the studies that are whole, the oldest first."""
+        rows = self._run(sql_ledger.READ_STARTED, {"spec_key": SPEC})
+        return [Started(study_id, name, Direction(direction.lower())) for study_id, name, direction in rows]
+
+    def n_ended(self) -> dict[int, int]:
+        """Return how many trials have ended, by study id; a study without any is left out."""
+        return dict(self._run(sql_ledger.COUNT_ENDED))
+
+    def states(self, study_id: int) -> dict[str, int]:
+        """Return how many trials are in each state; failed ones by reason: "FAIL lost"."""
+        return dict(self._run(sql_ledger.COUNT_STATES, {"study": study_id, "reason_key": REASON}))
+
+    def n_epochs(self, study_id: int) -> int:
+        """Return how many epochs the study's trials have reported."""
+        return int(self._run(sql_ledger.COUNT_EPOCHS, {"study": study_id})[0][0])
+
+    def best(self, study_id: int, *, maximize: bool) -> tuple[float, int] | None:
+        """Return the best value so far and its trial's number; None while no trial is complete."""
+        rows = self._run(sql_ledger.READ_BEST, {"study": study_id, "maximize": maximize})
+        return (rows[0][0], rows[0][1]) if rows else None
+
+    def verdicts(self, study_id: int) -> dict[str, int]:
+        """Return how many trials have each verdict, in its own word; a continued trial has none."""
+        given = {"study": study_id, "verdict_key": VERDICT, "link_key": CONTINUED_BY}
+        return dict(self._run(sql_ledger.COUNT_VERDICTS, given))
+
+    def last_failure(self, study_id: int) -> str | None:
+        """Return what the newest failed trial said, or None when none said anything."""
+        rows = self._run(sql_ledger.READ_LAST_FAILURE, {"study": study_id, "detail_key": "detail"})
+        return str(rows[0][0]) if rows else None

@@ -1,7 +1,8 @@
 """An Optuna storage for PostgreSQL that takes one statement for one operation, on Optuna's own tables.
 
 `PostgresStorage(url)` goes wherever Optuna takes a storage; RDBStorage workers and optuna-dashboard may use the same
-study at the same time. `studies` and `trials` beside this file hold its other parts, `sql` every statement.
+study at the same time. The class is Optuna's interface and nothing else; each part that does the work is a module
+beside this one: `studies`, `reading`, `starting`, `writing`, on what `remembered` keeps and `connections` runs.
 
 What a worker may rely on:
 
@@ -21,27 +22,32 @@ What a worker may rely on:
 
 from __future__ import annotations
 
-import copy
 import os
-import threading
 import weakref
-from collections.abc import Callable, Container
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
+from optuna.distributions import BaseDistribution
+from optuna.storages import BaseStorage
 from optuna.storages._heartbeat import BaseHeartbeat
-from optuna.study import Study
+from optuna.study import Study, StudyDirection
+from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
-from studies.storage import functions, sql
+from studies.storage import sql
 from studies.storage.connections import Connections, WhileWaiting
 from studies.storage.ends import Ends
-from studies.storage.memory import UNFINISHED
-from studies.storage.rows import trial_from
+from studies.storage.reading import TrialReader
+from studies.storage.remembered import Remembered
+from studies.storage.starting import TrialStarter
+from studies.storage.studies import Studies
 from studies.storage.tables import ensure_tables
-from studies.storage.trials import TrialStore
+from studies.storage.writes import Parameters
+from studies.storage.writing import TrialWriter
 
 
-class PostgresStorage(TrialStore, BaseHeartbeat):
+class PostgresStorage(BaseStorage, BaseHeartbeat):
     """Optuna's studies and trials in PostgreSQL.
 
     Args:
@@ -69,7 +75,7 @@ class PostgresStorage(TrialStore, BaseHeartbeat):
                 raise ValueError(f"The value of `{name}` should be a positive integer.")
         self._heartbeat = (heartbeat_interval, grace_period, heartbeat_stale_trial_callback)
         self._connections = Connections(url, wait_s, while_waiting)
-        self._forget()
+        self._compose()
         ensure_tables(self._connections)
         _storages.add(self)
 
@@ -84,17 +90,19 @@ class PostgresStorage(TrialStore, BaseHeartbeat):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._heartbeat = state["heartbeat"]
         self._connections = Connections(state["url"], state["wait_s"])
-        self._forget()
+        self._compose()
         _storages.add(self)
 
-    def _forget(self) -> None:
-        """Start with nothing: what a parent process runs is not its child's."""
-        self._connections.forget()
-        self._studies = {}
-        self._ids = {}
-        self._timer = None
-        self._ends = Ends(self._connections)
-        self._timer_lock = threading.Lock()
+    def _compose(self) -> None:
+        """Put the parts together with nothing remembered: what a parent process runs is not its child's."""
+        connections = self._connections
+        connections.forget()
+        self._ends = Ends(connections)
+        self._remembered = Remembered(connections, self._ends)
+        self._studies = Studies(connections, self._remembered)
+        self._reader = TrialReader(connections, self._remembered)
+        self._writer = TrialWriter(connections, self._remembered, self._ends)
+        self._starter = TrialStarter(connections, self._remembered, self._ends, self._writer)
 
     def remove_session(self) -> None:
         """Send what lingers and close the connections; the next operation opens one."""
@@ -106,68 +114,161 @@ class PostgresStorage(TrialStore, BaseHeartbeat):
         """Close the connections as they are; the next operation opens one."""
         self._connections.close()
 
+    # --- studies ------------------------------------------------------------------------------------------------------
+
+    def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
+        """Create a study; DuplicatedStudyError when the name is taken."""
+        return self._studies.create(directions, study_name)
+
+    def delete_study(self, study_id: int) -> None:
+        """Delete a study with all its trials."""
+        self._studies.delete(study_id)
+
+    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
+        """Set a user attribute of a study."""
+        self._studies.set_user_attr(study_id, key, value)
+
+    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+        """Set an attribute that Optuna itself keeps on a study."""
+        self._studies.set_system_attr(study_id, key, value)
+
+    def delete_study_system_attrs(self, study_id: int, keys: Collection[str]) -> None:
+        """Delete attributes that Optuna itself keeps on a study; what is not there is passed over."""
+        self._studies.delete_system_attrs(study_id, keys)
+
+    def get_study_id_from_name(self, study_name: str) -> int:
+        """Return the id of a study."""
+        return self._remembered.named(study_name).study_id
+
+    def get_study_name_from_id(self, study_id: int) -> str:
+        """Return the name of a study."""
+        return self._remembered.study(study_id).name
+
+    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
+        """Return whether each objective of a study is minimized or maximized."""
+        return list(self._remembered.study(study_id).directions)
+
+    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
+        """Return the user attributes of a study."""
+        return self._studies.user_attrs(study_id)
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        """Return the attributes that Optuna itself keeps on a study."""
+        return self._studies.system_attrs(study_id)
+
+    def get_all_studies(self) -> list[FrozenStudy]:
+        """Return all studies, by id."""
+        return self._studies.all()
+
+    # --- starting trials ----------------------------------------------------------------------------------------------
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        """Create a trial, running unless a template says otherwise."""
+        return self._starter.create(study_id, template_trial)
+
+    def claim_trial(self, study_id: int, *, n_trials: int | None = None, worker_id: int | None = None) -> int | None:
+        """Return the next trial to run, now running: the oldest waiting one or a new one; None when all are taken.
+
+        `n_trials` is the study's budget. Running, complete, pruned and failed trials count against it, but not a
+        failed one that another continues (user attribute `continued_by`). It is kept exactly, whoever else claims.
+        `worker_id`: who claims, as the ledger knows it.
+        """
+        return self._starter.claim(study_id, n_trials=n_trials, worker_id=worker_id)
+
+    # --- writing trials -----------------------------------------------------------------------------------------------
+
+    def set_trial_param(
+        self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
+    ) -> None:
+        """Set a parameter; ValueError when the study has it with an incompatible distribution."""
+        self._writer.set_params(trial_id, {param_name: (param_value_internal, distribution)})
+
+    def set_trial_params(self, trial_id: int, params: Parameters) -> None:
+        """Set several parameters, given by internal value and distribution, in one statement."""
+        self._writer.set_params(trial_id, params)
+
+    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """Set a user attribute of a trial."""
+        self._writer.set_user_attr(trial_id, key, value)
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """Set an attribute that Optuna itself keeps on a trial."""
+        self._writer.set_system_attr(trial_id, key, value)
+
+    def delete_trial_system_attr(self, trial_id: int, key: str) -> None:
+        """Delete an attribute that Optuna itself keeps on a trial, an ended one too."""
+        self._writer.delete_system_attr(trial_id, key)
+        self._reader.trial(trial_id).system_attrs.pop(key, None)
+
+    def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
+        """Report a value."""
+        self._writer.record_epoch(trial_id, step, intermediate_value, {})
+
+    def record_epoch(self, trial_id: int, step: int, value: float, user_attrs: Mapping[str, Any]) -> None:
+        """Report a value and set user attributes, in one statement with all that was set before."""
+        self._writer.record_epoch(trial_id, step, value, user_attrs)
+
+    def together(self, trial_id: int) -> AbstractContextManager[None]:
+        """Let a report wait for what the pruner asks about it: at a rung they travel in one statement."""
+        return self._writer.together(trial_id)
+
+    def complete_rung(self, trial_id: int, rung: str, value: float) -> list[tuple[int, float]]:
+        """Set a `completed_rung_*` attribute; return the numbers and values of all trials that have it, this one too.
+
+        One statement, which returns what is new since the last; the list only grows, or is replaced by another.
+        """
+        return self._writer.complete_rung(trial_id, rung, value)
+
+    def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
+        """Change a trial's state and set its values; False when it should start but runs already."""
+        if state.is_finished():
+            self._writer.finish(trial_id, state, values)
+            return True
+        self._writer.set_values(trial_id, values)
+        return self._starter.change_state(trial_id, state)
+
+    def finish_trial(
+        self,
+        trial_id: int,
+        state: TrialState,
+        values: Sequence[float] | None = None,
+        user_attrs: Mapping[str, Any] | None = None,
+    ) -> None:
+        """End a trial: state, values and last user attributes, in one statement with all that was set before."""
+        self._writer.finish(trial_id, state, values, user_attrs)
+
+    def flush(self) -> None:
+        """Send what lingers."""
+        self._writer.flush()
+
     # --- reading trials -----------------------------------------------------------------------------------------------
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         """Return a trial: an own or a finished one from memory."""
-        if (own := self._own(trial_id)) is not None:
-            return own.trial
-        for study in list(self._studies.values()):
-            if (finished := study.finished(trial_id)) is not None:
-                return finished
-        rows = self._connections.run(sql.READ_TRIAL, {"trial_id": trial_id})
-        if not rows:
-            raise KeyError(f"No trial with id {trial_id}.")
-        return trial_from(rows[0][1:])
+        return self._reader.trial(trial_id)
 
     def get_trial_system_attrs(self, trial_id: int) -> dict[str, Any]:
         """Return the attributes that Optuna itself keeps on a trial; its pruners ask at every report."""
-        own = self._own(trial_id)
+        own = self._remembered.own(trial_id)
         return super().get_trial_system_attrs(trial_id) if own is None else own.system_attrs
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
         """Return a study's trials by number, after reading what is new."""
-        study = self._study(study_id)
-        wanted = None if states is None else frozenset(state for state in TrialState if state in states)
-        if wanted == frozenset({TrialState.WAITING}) and not study.is_behind:
-            [(waiting,)] = self._connections.run(lambda: (functions.CALL_IS_WAITING, self._seen(study)))
-            if waiting is None:
-                raise self._gone(study_id)
-            if not waiting:
-                return []
-        self._read_changes(study, ended_only=wanted is not None and wanted.isdisjoint(UNFINISHED))
-        trials = study.trials(wanted)
-        return copy.deepcopy(trials) if deepcopy else trials
+        return self._reader.all(study_id, deepcopy, states)
 
     def get_n_trials(self, study_id: int, state: tuple[TrialState, ...] | TrialState | None = None) -> int:
         """Return the number of a study's trials, in some state or at all."""
-        study = self._study(study_id)
-        self._read_changes(study)
-        return study.n_trials((state,) if isinstance(state, TrialState) else state)
+        return self._reader.n_trials(study_id, state)
 
     def get_best_trial(self, study_id: int) -> FrozenTrial:
         """Return the complete trial with the best value; ValueError when there is none."""
-        study = self._study(study_id)
-        if len(study.directions) > 1:
-            raise RuntimeError("Best trial can be obtained only for single-objective optimization.")
-        self._read_changes(study, ended_only=True)
-        best = study.best(study.directions[0])
-        if best is None:
-            raise ValueError("No trials are completed yet.")
-        return best
+        return self._reader.best(study_id)
 
     def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:
         """Return the id of the trial with this number."""
-        study = self._study(study_id)
-        trial_id = study.id_of(trial_number)
-        if trial_id is None:
-            self._read_changes(study)
-            trial_id = study.id_of(trial_number)
-        if trial_id is None:
-            raise KeyError(f"No trial with number {trial_number} in the study with id {study_id}.")
-        return trial_id
+        return self._reader.id_of(study_id, trial_number)
 
     # --- heartbeats ---------------------------------------------------------------------------------------------------
 
@@ -175,16 +276,11 @@ class PostgresStorage(TrialStore, BaseHeartbeat):
         """Note that the trial's worker is alive; learn whether somebody else ended the trial."""
         rows = self._connections.run(sql.RECORD_HEARTBEAT, {"trial_id": trial_id})
         if rows != [("RUNNING",)]:
-            self._disown(trial_id)
+            self._remembered.disown(trial_id)
 
     def _get_stale_trial_ids(self, study_id: int) -> list[int]:
         interval, grace_s, _ = self._heartbeat
-        study = self._study(study_id)
-        if study.is_behind:
-            self._read_changes(study)
-        more = {"grace_s": 2 * (interval or 0) if grace_s is None else grace_s}
-        rows = self._connections.run(lambda: (sql.READ_STALE, self._seen(study) | more))
-        return [trial_id for (trial_id,) in rows]
+        return self._reader.stale(study_id, 2 * (interval or 0) if grace_s is None else grace_s)
 
     def get_heartbeat_interval(self) -> int | None:
         """Return the seconds between heartbeats, or None."""
@@ -200,7 +296,7 @@ _storages: weakref.WeakSet[PostgresStorage] = weakref.WeakSet()
 
 def _forget_in_child() -> None:
     for storage in list(_storages):
-        storage._forget()
+        storage._compose()
 
 
 os.register_at_fork(after_in_child=_forget_in_child)

@@ -10,7 +10,7 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution
 
-from studies.storage import functions
+from studies.storage import calls
 from studies.storage.connections import Statement
 from studies.storage.rows import distribution_text, stored_number, utc
 
@@ -82,11 +82,11 @@ def statement_of(
     soon: do not wait for the disk. start: when the trial began, to be sure that it is still this one.
     """
     if ending is None and soon and (report := writes.only_report()) is not None:
-        return functions.CALL_REPORT, report | {"trial_id": trial_id}
+        return calls.REPORT, report | {"trial_id": trial_id}
     given = writes.arguments() | {"soon": soon} | dict(ending or {})
     if start is not None:
         given["start"] = utc(start)
-    return functions.call_write(given), given | {"trial_id": trial_id}
+    return calls.write(given), given | {"trial_id": trial_id}
 
 
 def texts_of(attrs: Mapping[str, Any]) -> dict[str, str]:

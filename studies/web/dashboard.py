@@ -30,21 +30,14 @@ class _Storage(PostgresStorage):
         if not (key.startswith(ARTIFACT) and value == "null"):
             super().set_trial_system_attr(trial_id, key, value)
             return
-        self._connections.run(
-            "DELETE FROM trial_system_attributes WHERE trial_id = %(id)s AND key = %(key)s",
-            {"id": trial_id, "key": key},
-        )
-        self.get_trial(trial_id).system_attrs.pop(key, None)
+        self.delete_trial_system_attr(trial_id, key)
 
     def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
         """See BaseStorage."""
         if not (key.startswith(ARTIFACT) and value == "null"):
             super().set_study_system_attr(study_id, key, value)
             return
-        self._connections.run(
-            "DELETE FROM study_system_attributes WHERE study_id = %(id)s AND key = %(key)s",
-            {"id": study_id, "key": key},
-        )
+        self.delete_study_system_attrs(study_id, [key])
 
 
 class _Server(ThreadingMixIn, WSGIServer):

@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from studies.names import GALLERY, SPEC
+from studies.names import GALLERY
 
 if TYPE_CHECKING:
     import optuna
@@ -63,15 +63,10 @@ def _keep(storage: Storage, artifacts: Store, say: Callable[[str], None], ended:
 
 
 def _studies(storage: Storage) -> list[tuple[int, str, int]]:
-    """Return our studies: id, name and how many trials have ended."""
-    rows = storage.ledger.read(
-        """SELECT s.study_id, s.study_name, count(t.trial_id)
-             FROM studies s JOIN study_user_attributes a ON a.study_id = s.study_id AND a.key = %s
-             LEFT JOIN trials t ON t.study_id = s.study_id AND t.state IN ('COMPLETE', 'PRUNED', 'FAIL')
-            GROUP BY 1, 2 ORDER BY 1 DESC""",
-        (SPEC,),
-    )
-    return [(int(study_id), str(name), int(n)) for study_id, name, n in rows]
+    """Return our studies, the newest first: id, name and how many trials have ended."""
+    ended = storage.ledger.n_ended()
+    newest_first = reversed(storage.ledger.started_studies())
+    return [(study.study_id, study.name, ended.get(study.study_id, 0)) for study in newest_first]
 
 
 def publish(
@@ -140,7 +135,7 @@ def _forget(storage: Storage, study_id: int, artifacts: Store, gone: set[str]) -
     from optuna.artifacts.exceptions import ArtifactNotFound
 
     keys = [optuna_upload.ARTIFACTS_ATTR_PREFIX + artifact_id for artifact_id in gone]
-    storage.ledger.read("DELETE FROM study_system_attributes WHERE study_id = %s AND key = ANY(%s)", (study_id, keys))
+    storage.optuna.delete_study_system_attrs(study_id, keys)
     for artifact_id in gone:
         try:
             artifacts.remove(artifact_id)

@@ -207,8 +207,8 @@ def test_a_worker_cut_off_past_its_lease_drops_its_trial(net: Net, make_studies:
 
 def workers(storage) -> list[int | None]:  # type: ignore[no-untyped-def]
     """The last epoch that each worker has reported of its trial."""
-    rows = storage.ledger.read("SELECT study_id FROM studies WHERE study_name = 'parabola'")
-    return [worker.epoch for worker in storage.ledger.workers(rows[0][0])] if rows else []
+    ids = [study.study_id for study in storage.ledger.started_studies() if study.name == "parabola"]
+    return [worker.epoch for study_id in ids for worker in storage.ledger.workers(study_id)]
 
 
 @pytest.fixture

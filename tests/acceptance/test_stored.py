@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import psycopg2
-
+from ..conftest import rows_of
 from .conftest import Studies
 
 STUDY_KEYS = {"data", "declared_space", "spec", "uid"}
@@ -27,26 +26,18 @@ start_with: [{x: 2.0}, {x: 1.0, mood: nan}, {x: 1.0, mood: raises}, {x: -1.0}]
 """
 
 
-def read(url: str, statement: str) -> list[tuple[Any, ...]]:
-    with psycopg2.connect(url) as connection, connection.cursor() as cursor:
-        cursor.execute(statement)
-        rows = cursor.fetchall()
-    connection.close()
-    return rows
-
-
 def test_every_key_and_the_values_that_others_depend_on(studies: Studies) -> None:
     (studies.directory / "every-fate.yaml").write_text(SPEC)
     studies("launch", "every-fate.yaml")
     url = studies("storage", "up").stdout.strip()
     try:
-        of_study = dict(read(url, "SELECT key, value_json FROM study_user_attributes"))
+        of_study = dict(rows_of(url, "SELECT key, value_json FROM study_user_attributes"))
         attributes: dict[int, dict[str, Any]] = {number: {} for number in range(4)}
-        for number, key, value in read(
+        for number, key, value in rows_of(
             url, "SELECT number, key, value_json FROM trials JOIN trial_user_attributes USING (trial_id)"
         ):
             attributes[number][key] = json.loads(value)
-        params = read(url, "SELECT number, param_name, param_value FROM trials JOIN trial_params USING (trial_id)")
+        params = rows_of(url, "SELECT number, param_name, param_value FROM trials JOIN trial_params USING (trial_id)")
     finally:
         studies("storage", "down")
     assert set(of_study) == STUDY_KEYS

@@ -10,7 +10,7 @@ from studies.run import end
 from studies.settings import Settings
 from studies.storage import open_storage
 
-from ..conftest import TcpServer, execute
+from ..conftest import TcpServer, execute, rows_of
 from .conftest import Studies
 
 README = Path(__file__).parents[2] / "README.md"
@@ -73,10 +73,11 @@ def test_the_database_sees_these_states_and_words_and_no_others(studies: Studies
     with open_storage(Settings.from_environment(studies.environment)) as storage:
         execute(tcp_server.team_url(database="words"), WATCH)
         studies("launch", "./fates.yaml", "--workers", "2")
-        went = {row[0] for row in storage.ledger.read("SELECT DISTINCT went FROM seen")}
-        ends = storage.ledger.read(
+        went = {row[0] for row in rows_of(storage.url, "SELECT DISTINCT went FROM seen")}
+        ends = rows_of(
+            storage.url,
             """SELECT DISTINCT t.state::text, coalesce(a.value_json::json #>> '{}', '') FROM trials t
-                 LEFT JOIN trial_user_attributes a ON a.trial_id = t.trial_id AND a.key = 'reason'"""
+                 LEFT JOIN trial_user_attributes a ON a.trial_id = t.trial_id AND a.key = 'reason'""",
         )
     execute(tcp_server.url, "DROP DATABASE words WITH (FORCE)")
     documented = set(re.findall(r"[A-Z]+ -> [A-Z]+", end.__doc__ or ""))

@@ -12,7 +12,7 @@ import pytest
 from optuna.pruners import BasePruner, HyperbandPruner, SuccessiveHalvingPruner
 
 from studies.search.pruning import Hyperband, SuccessiveHalving
-from studies.storage import functions
+from studies.storage import calls
 from studies.storage.postgres import PostgresStorage
 
 BAND = {"min_resource": 1, "max_resource": 9, "reduction_factor": 3}
@@ -84,7 +84,7 @@ def test_two_workers_with_two_pruners_see_each_others_rungs(database_url: str) -
 def test_a_rung_is_one_statement_and_between_rungs_there_is_none(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("studies.storage.trials.LINGER_S", 0)
+    monkeypatch.setattr("studies.storage.lingering.LINGER_S", 0)
     storage = PostgresStorage(database_url)
     study = optuna.create_study(storage=storage, pruner=SuccessiveHalving(min_resource=2, reduction_factor=2))
     trial = study.ask()
@@ -126,8 +126,8 @@ def test_what_is_known_is_not_read_again(database_url: str) -> None:
         trial_id = storage.create_new_trial(study._study_id)
         entries = storage.complete_rung(trial_id, "completed_rung_0", 2.0)
     assert len(entries) == 22
-    given = {"study_id": study._study_id, "after_attribute": storage._study(study._study_id).rungs.after}
-    rows = storage._connections.run(functions.call_rungs("true"), given)
+    given = {"study_id": study._study_id, "after_attribute": storage._remembered.study(study._study_id).rungs.after}
+    rows = storage._connections.run(calls.rungs("true"), given)
     assert [row[-1] for row in rows] == ["2.0"]
     for each in (storage, other):
         each.remove_session()
@@ -149,7 +149,7 @@ def test_new_values_are_found_without_a_look_at_old_trials(database_url: str) ->
         cursor.execute("SELECT max(trial_system_attribute_id) - 3 FROM trial_system_attributes")
         [(after,)] = cursor.fetchall()
         for _ in range(8):  # a plan is kept after the fifth call
-            cursor.execute(functions.call_rungs("true"), {"study_id": study_id, "after_attribute": after})
+            cursor.execute(calls.rungs("true"), {"study_id": study_id, "after_attribute": after})
             assert cursor.fetchall()[0][-1] == "0.5,0.5,0.5"
         cursor.execute("SELECT seq_scan, idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'trials'")
         [(n_scans, n_fetched)] = cursor.fetchall()

@@ -34,6 +34,7 @@ from studies.web.dashboard import application
 from studies.web.gallery import GALLERY, keep_up_to_date, publish
 from studies.words import exact, number
 
+from ..conftest import rows_of
 from ..reports import DECLARED, make_study
 
 DATA = {"name": "none", "sha256": "0" * 64, "summary": {"classes": 10}}
@@ -66,11 +67,11 @@ def fill(storage: Storage, n: int) -> int:
 
 
 def rows(storage: Storage) -> list[tuple[Any, ...]]:
-    return storage.ledger.read(
+    return rows_of(
+        storage.url,
         """SELECT t.number, a.key, a.value_json, a.xmin::text
              FROM trial_user_attributes a JOIN trials t USING (trial_id)
-            WHERE a.key LIKE 'verdict%%' ORDER BY 1, 2""",
-        (),
+            WHERE a.key LIKE 'verdict%' ORDER BY 1, 2""",
     )
 
 

@@ -1,0 +1,201 @@
+"""The ledger's SQL, each statement with its reason: its own tables, and questions that span them and Optuna's.
+
+As in `sql`, each is one message to the server and needs no session state. The ledger's tables are in the schema
+`studies`.
+"""
+
+from __future__ import annotations
+
+# --- its tables -------------------------------------------------------------------------------------------------------
+
+# Workers, each with the trial it runs, and what was asked of a study. A table of an earlier release gets the new
+# column.
+CREATE_LEDGER = """
+CREATE SCHEMA IF NOT EXISTS studies;
+CREATE TABLE IF NOT EXISTS studies.workers (
+    worker_id    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    study_id     integer NOT NULL,
+    host         text NOT NULL,
+    pid          integer NOT NULL,
+    device       text NOT NULL,
+    trial_id     integer,
+    started_at   timestamptz NOT NULL DEFAULT now(),
+    heartbeat_at timestamptz NOT NULL DEFAULT now(),
+    ended_at     timestamptz
+);
+CREATE INDEX IF NOT EXISTS workers_study ON studies.workers (study_id) WHERE ended_at IS NULL;
+CREATE INDEX IF NOT EXISTS workers_trial ON studies.workers (trial_id);
+CREATE TABLE IF NOT EXISTS studies.control (
+    study_id  integer PRIMARY KEY,
+    n_trials  integer NOT NULL,
+    stop      text
+);
+ALTER TABLE studies.control ADD COLUMN IF NOT EXISTS forgiven integer NOT NULL DEFAULT -1;
+"""
+
+# The last column that was added: with it, the tables are whole.
+HAS_LEDGER = """
+SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('studies.control') AND attname = 'forgiven')"""
+
+# --- the study --------------------------------------------------------------------------------------------------------
+
+# What a launch does: a budget, no stop, and the failures until now forgiven.
+OPEN_STUDY = """
+INSERT INTO studies.control (study_id, n_trials, forgiven)
+VALUES (%(study)s, %(n)s,
+    (SELECT coalesce(max(number), -1) FROM trials WHERE study_id = %(study)s AND state = 'FAIL'))
+ON CONFLICT (study_id) DO UPDATE SET n_trials = excluded.n_trials, stop = NULL, forgiven = excluded.forgiven"""
+
+# The first reason stays: the workers that see it say so in their logs.
+REQUEST_STOP = "UPDATE studies.control SET stop = coalesce(stop, %(why)s) WHERE study_id = %(study)s"
+
+# What became of the study's trials that are new, or had not ended when they were last seen, for `budget.Tally`. The new
+# are looked for by id, at the first time by study; see `functions` for what `+ 0` is for. A running one is lost when
+# the worker that claimed it has ended or its lease is over; one of another Optuna program has no worker here. A loss is
+# a value, negated where it is to be maximized.
+READ_BUDGET = """
+WITH seen AS MATERIALIZED (
+    SELECT * FROM trials WHERE %(after)s < 0 AND study_id = %(study)s
+    UNION ALL
+    SELECT * FROM trials
+    WHERE %(after)s >= 0 AND trial_id > %(after)s AND trial_id < 2147483647 AND study_id + 0 = %(study)s
+    UNION ALL
+    SELECT * FROM trials WHERE trial_id = ANY(%(unfinished)s::int[])),
+running AS MATERIALIZED (SELECT trial_id, datetime_start FROM seen WHERE state = 'RUNNING'),
+ended AS (
+    SELECT number, state,
+        state = 'FAIL' AND coalesce((
+            SELECT true FROM trial_user_attributes a
+            WHERE a.trial_id = t.trial_id AND a.key = 'continued_by'), false) AS continued,
+        extract(epoch FROM datetime_complete - datetime_start)::float8 AS seconds,
+        CASE WHEN state = 'COMPLETE' THEN (
+            SELECT CASE d.direction WHEN 'MAXIMIZE' THEN -v.value ELSE v.value END
+            FROM trial_values v JOIN study_directions d ON d.study_id = t.study_id AND d.objective = v.objective
+            WHERE v.trial_id = t.trial_id AND v.objective = 0) END AS loss
+    FROM seen t WHERE state NOT IN ('RUNNING', 'WAITING'))
+SELECT n_trials, stop, forgiven,
+    (SELECT max(trial_id) FROM seen),
+    (SELECT array_agg(trial_id) FROM seen WHERE state IN ('RUNNING', 'WAITING')),
+    (SELECT count(*) FROM running),
+    (SELECT coalesce(sum(extract(epoch FROM now() AT TIME ZONE 'UTC' - datetime_start)), 0)::float8 FROM running),
+    (SELECT array_agg(w.trial_id) FROM studies.workers w
+     WHERE w.trial_id = ANY(ARRAY(SELECT trial_id FROM running))
+        AND (w.ended_at IS NOT NULL OR w.heartbeat_at <= now() - make_interval(secs => %(lease)s))),
+    (SELECT json_agg(json_build_array(number, state, continued, seconds, loss)) FROM ended)
+FROM studies.control WHERE study_id = %(study)s"""
+
+# What is found out about trials after they ended; what is the same is not written.
+ANNOTATE = """
+INSERT INTO trial_user_attributes AS kept (trial_id, key, value_json)
+SELECT t.trial_id, given.key, given.value
+FROM trials t, unnest(%(numbers)s::int[], %(keys)s::text[], %(values)s::text[]) AS given (number, key, value)
+WHERE t.study_id = %(study)s AND t.number = given.number
+ON CONFLICT (trial_id, key) DO UPDATE SET value_json = excluded.value_json
+WHERE kept.value_json IS DISTINCT FROM excluded.value_json"""
+
+# --- workers ----------------------------------------------------------------------------------------------------------
+
+# A worker begins.
+ENTER = """
+INSERT INTO studies.workers (study_id, host, pid, device) VALUES (%(study)s, %(host)s, %(pid)s, %(device)s)
+RETURNING worker_id"""
+
+# A worker lives; what comes back is why it should stop. It does not wait for the disk: of what a thousand workers send,
+# a third are heartbeats.
+BEAT = """
+SET LOCAL synchronous_commit = off;
+UPDATE studies.workers w SET heartbeat_at = now() WHERE worker_id = %(worker)s
+RETURNING (SELECT stop FROM studies.control c WHERE c.study_id = w.study_id)"""
+
+# A worker ended by itself.
+LEAVE = "UPDATE studies.workers SET ended_at = now() WHERE worker_id = %(worker)s"
+
+# The trial that a worker ran which the kernel killed.
+READ_TRIAL_OF = """
+SELECT t.trial_id FROM studies.workers w JOIN trials t ON t.trial_id = w.trial_id AND t.state = 'RUNNING'
+WHERE w.study_id = %(study)s AND w.host = %(host)s AND w.pid = %(pid)s AND w.ended_at IS NULL"""
+
+# A worker that its launcher saw die: its trial is taken over at once, not after its lease.
+DECLARE_DEAD = """
+UPDATE studies.workers SET ended_at = now()
+WHERE study_id = %(study)s AND host = %(host)s AND pid = %(pid)s AND ended_at IS NULL"""
+
+# The workers of a study, with the last epoch that each reported, how long it has been silent, and whether its lease
+# still runs.
+READ_WORKERS = """
+SELECT w.worker_id, w.host, w.pid, w.device, t.number,
+    (SELECT max(step) FROM trial_intermediate_values v WHERE v.trial_id = t.trial_id),
+    extract(epoch FROM now() - w.heartbeat_at)::float8,
+    w.heartbeat_at > now() - make_interval(secs => %(lease)s)
+FROM studies.workers w LEFT JOIN trials t ON t.trial_id = w.trial_id AND t.state = 'RUNNING'
+WHERE w.study_id = %(study)s AND w.ended_at IS NULL ORDER BY w.worker_id"""
+
+# --- taking over ------------------------------------------------------------------------------------------------------
+
+# Ends a running trial and queues its continuation. The study's row is locked first, by a statement of its own, so that
+# the second one sees every number that was given out.
+CONTINUE = """
+SELECT FROM studies WHERE study_id = %(study)s FOR UPDATE;
+WITH ended AS (
+    UPDATE trials SET state = 'FAIL', datetime_complete = now() AT TIME ZONE 'UTC'
+    WHERE trial_id = %(trial)s AND state = 'RUNNING' RETURNING trial_id),
+reason AS (
+    INSERT INTO trial_user_attributes (trial_id, key, value_json) SELECT trial_id, %(reason_key)s, %(reason)s FROM ended
+    ON CONFLICT (trial_id, key) DO UPDATE SET value_json = excluded.value_json),
+queued AS (
+    INSERT INTO trials (number, study_id, state)
+    SELECT (SELECT max(number) + 1 FROM trials WHERE study_id = %(study)s), %(study)s, 'WAITING' FROM ended
+    WHERE %(again)s RETURNING trial_id, number),
+params AS (
+    INSERT INTO trial_system_attributes (trial_id, key, value_json)
+    SELECT trial_id, 'fixed_params', %(params)s FROM queued),
+attributes AS (
+    INSERT INTO trial_user_attributes (trial_id, key, value_json)
+    SELECT trial_id, key, value FROM queued, unnest(%(keys)s::text[], %(values)s::text[]) AS given (key, value)),
+link AS (
+    INSERT INTO trial_user_attributes (trial_id, key, value_json)
+    SELECT ended.trial_id, %(link_key)s, queued.number::text FROM ended, queued)
+SELECT (SELECT count(*) FROM ended), (SELECT number FROM queued)"""
+
+# --- what a person looks at -------------------------------------------------------------------------------------------
+
+# The studies that this package created, the oldest first. One without a spec is another program's, or was left half
+# created by a launch that was killed.
+READ_STARTED = """
+SELECT s.study_id, s.study_name, d.direction::text
+FROM studies s JOIN study_user_attributes a ON a.study_id = s.study_id AND a.key = %(spec_key)s
+JOIN study_directions d ON d.study_id = s.study_id AND d.objective = 0
+ORDER BY s.study_id"""
+
+# How many trials have ended, by study: one statement tells the dashboard which studies have news.
+COUNT_ENDED = """
+SELECT study_id, count(*) FROM trials WHERE state IN ('COMPLETE', 'PRUNED', 'FAIL') GROUP BY study_id"""
+
+# Trials by state, and failed ones by reason, as `status` shows them: "FAIL lost".
+COUNT_STATES = """
+SELECT t.state::text || coalesce(' ' || (a.value_json::json #>> '{}'), ''), count(*)
+FROM trials t LEFT JOIN trial_user_attributes a ON a.trial_id = t.trial_id AND a.key = %(reason_key)s
+WHERE t.study_id = %(study)s GROUP BY 1 ORDER BY 1"""
+
+# Epochs that were reported so far, of all trials together.
+COUNT_EPOCHS = """
+SELECT count(*) FROM trial_intermediate_values v JOIN trials t USING (trial_id) WHERE t.study_id = %(study)s"""
+
+# The best value so far and whose it is; among equals the first trial's. Infinity, kept as null, is nobody's best.
+READ_BEST = """
+SELECT v.value, t.number FROM trials t JOIN trial_values v USING (trial_id)
+WHERE t.study_id = %(study)s AND t.state = 'COMPLETE' AND v.value IS NOT NULL
+ORDER BY CASE WHEN %(maximize)s THEN -v.value ELSE v.value END, t.number LIMIT 1"""
+
+# Trials by the word of their verdict. A trial that another continues is left out: its continuation has the verdict.
+COUNT_VERDICTS = """
+SELECT a.value_json::json #>> '{}', count(*)
+FROM trials t JOIN trial_user_attributes a ON a.trial_id = t.trial_id AND a.key = %(verdict_key)s
+WHERE t.study_id = %(study)s AND NOT EXISTS (
+    SELECT FROM trial_user_attributes c WHERE c.trial_id = t.trial_id AND c.key = %(link_key)s)
+GROUP BY 1"""
+
+# What the newest failed trial said, for the error that ends a launch.
+READ_LAST_FAILURE = """
+SELECT a.value_json::json #>> '{}' FROM trials t JOIN trial_user_attributes a USING (trial_id)
+WHERE t.study_id = %(study)s AND t.state = 'FAIL' AND a.key = %(detail_key)s ORDER BY t.number DESC LIMIT 1"""
