@@ -20,7 +20,7 @@ from studies.run import limits
 from studies.run.end import Outcome, end
 from studies.run.launchers import Description, Exit, Launcher, make_launcher
 from studies.settings import Settings
-from studies.storage import Storage, open_storage
+from studies.storage import Storage, Waiting, open_storage
 from studies.study import get, typed
 
 if TYPE_CHECKING:
@@ -75,14 +75,15 @@ def launch(
     launcher = make_launcher(kind, spec, settings, n_workers)
     try:
         described = launcher.describe(view.preparing)
-        with open_storage(settings) as storage:
+        interrupts: list[int] = []
+        with open_storage(settings, Waiting(lambda: interrupts, view.say)) as storage:
             study_id, spec = join(storage, described, view.say)
             budget = storage.ledger.budget(study_id)
             left = budget.n_trials - budget.done
             if left <= 0:
                 return spec.name, False
             deadline = time.monotonic() + timeout_s
-            _Launch(storage, study_id, spec, launcher, view, deadline).run(min(n_workers, left))
+            _Launch(storage, study_id, spec, launcher, view, deadline, interrupts).run(min(n_workers, left))
             return spec.name, True
     finally:
         launcher.close()
@@ -96,7 +97,7 @@ class _Launch:
     launcher: Launcher
     view: View
     deadline: float
-    interrupts: int = 0
+    interrupts: list[int]  # the signals that asked it to stop
     timed_out: bool = False
     n_died: int = 0
     n_workers: int = 0
@@ -106,7 +107,6 @@ class _Launch:
 
     def run(self, n_workers: int) -> None:
         self.n_workers = n_workers
-        self.storage.leaving, self.storage.say = lambda: self.interrupts, self.view.say
         before = {number: signal.signal(number, self._interrupted) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             for _ in range(n_workers):
@@ -127,8 +127,8 @@ class _Launch:
         self._conclude()
 
     def _interrupted(self, number: int, frame: Any) -> None:
-        self.interrupts += 1
-        if self.interrupts == 1:
+        self.interrupts.append(number)
+        if len(self.interrupts) == 1:
             self.view.say("Stopping after the current epoch of each worker; once more to end them now.")
             self.launcher.stop()
         else:

@@ -25,7 +25,7 @@ from studies.run.end import Outcome, end
 from studies.run.objective import load_objective
 from studies.run.trial import Course, run_trial
 from studies.settings import Settings
-from studies.storage import Storage, open_storage
+from studies.storage import Storage, Waiting, open_storage
 from studies.storage.budget import Budget
 from studies.study import open_for_trials, space_of, spec_of
 from studies.words import one_line
@@ -57,8 +57,7 @@ def work(name: str, settings: Settings, device: str, stop: Stop, say: Callable[[
     say: told one line about each trial as it ends.
     Raises StudyNotStarted, ObjectiveRefused, and the storage's errors.
     """
-    with open_storage(settings) as storage:
-        storage.leaving, storage.say = stop, say
+    with open_storage(settings, Waiting(stop, say)) as storage:
         worker = _Worker(storage, name, settings, device, stop, say)
         with worker.registered():
             return worker.run()

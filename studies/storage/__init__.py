@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 from urllib.parse import urlsplit
 
@@ -36,22 +37,32 @@ REFUSALS = (
 )
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """What a process does while it waits for a server that went away.
+
+    leaving: whether it was asked to leave; then it waits for LEAVING_WAIT_S at most. say: called with one line when it
+    has waited for longer than a moment, and again every SAY_EVERY_S.
+    """
+
+    leaving: Callable[[], object] = lambda: None
+    say: Callable[[str], object] = lambda line: None
+
+
 class Storage:
     """An open storage: `optuna` is what Optuna works with, `ledger` holds what Optuna has no table for.
 
     A context manager: leaving it closes the connections and, for its last user, stops the embedded server.
-
-    To be set: `leaving` says whether this process was asked to leave, and so waits LEAVING_WAIT_S at most for a server
-    that went away; `say` is told when it waits for longer than a moment.
     """
 
-    def __init__(self, url: str, settings: Settings, server: EmbeddedServer | None = None) -> None:
+    def __init__(
+        self, url: str, settings: Settings, server: EmbeddedServer | None = None, waiting: Waiting | None = None
+    ) -> None:
         from studies.storage.postgres import PostgresStorage
 
         self.url = url
         self.server = server
-        self.leaving: Callable[[], object] = lambda: None
-        self.say: Callable[[str], object] = lambda line: None
+        self._waiting = waiting or Waiting()
         self.wait_s = wait_s = settings.storage_wait_s
         self._said_at = -math.inf  # on the monotonic clock
         self.optuna = PostgresStorage(url, wait_s=wait_s, while_waiting=self.while_waiting)
@@ -59,7 +70,7 @@ class Storage:
 
     def while_waiting(self, why: StorageUnreachable, waited_s: float) -> StorageUnreachable:
         """See `connections.WhileWaiting`."""
-        if waited_s >= LEAVING_WAIT_S and self.leaving():
+        if waited_s >= LEAVING_WAIT_S and self._waiting.leaving():
             raise why
         if self.server is not None:
             try:
@@ -68,7 +79,7 @@ class Storage:
                 why = error
         if waited_s >= LEAVING_WAIT_S and time.monotonic() > self._said_at + SAY_EVERY_S:
             self._said_at = time.monotonic()
-            self.say(f"{why} Waiting for up to {self.wait_s - waited_s:.0f} s.")
+            self._waiting.say(f"{why} Waiting for up to {self.wait_s - waited_s:.0f} s.")
         return why
 
     def close(self, gone: bool = False) -> None:
@@ -90,17 +101,19 @@ class Storage:
         self.close(gone=isinstance(error, StorageUnreachable))
 
 
-def open_storage(settings: Settings) -> Storage:
+def open_storage(settings: Settings, waiting: Waiting | None = None) -> Storage:
     """Open the server that the settings name, or the embedded one.
+
+    waiting: what happens while the server is away; default: nothing but waiting.
 
     Raises WrongStorageUrl, StorageRefused, StorageUnreachable, EmbeddedServerFailed, HomeNotWritable.
     """
     if settings.storage is not None:
-        return Storage(checked_url(settings.storage), settings)
+        return Storage(checked_url(settings.storage), settings, waiting=waiting)
     server = EmbeddedServer(settings)
     server.join()
     try:
-        return Storage(server.url, settings, server)
+        return Storage(server.url, settings, server, waiting)
     except BaseException:
         server.leave()
         raise
