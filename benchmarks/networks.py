@@ -253,11 +253,6 @@ class TeamServer(EmbeddedServer):
             "max_connections": "200",
         }
 
-    @property
-    def url(self) -> str:
-        """Its address for this machine, which no cut reaches."""
-        return f"{super().url}&port={self.port}"
-
     def team_url(self, address: tuple[str, int]) -> str:
         """Return its URL for whoever finds it at the address."""
         return f"postgresql://studies@{address[0]}:{address[1]}/studies"

@@ -145,6 +145,17 @@ class StorageFull(StorageUnreachable):
     from there."""
 
 
+class SharedMemoryFull(StorageUnreachable):
+    """The PostgreSQL server {where} ran out of shared memory ({reason}); give its /dev/shm more room (`docker run
+    --shm-size 1g`), then the same command goes on from there."""
+
+
+class UserWithoutName(WrongInput):
+    """User id {uid} has no entry in /etc/passwd, and PostgreSQL creates no database for such a user; add one (as root,
+    or in the image: `echo studies:x:{uid}:0::/tmp:/bin/sh >> /etc/passwd`), or set STUDIES_STORAGE to a server that
+    runs elsewhere."""
+
+
 class EmbeddedServerFailed(StorageUnreachable):
     """The embedded PostgreSQL server did not start in {place} ({reason}); its log is {log}."""
 

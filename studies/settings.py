@@ -36,8 +36,8 @@ class Settings:
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
         """Read the variables; an empty one counts as absent."""
         state = environment.get("XDG_DATA_HOME") or "~/.local/share"
-        home = Path(environment.get("STUDIES_HOME") or f"{state}/studies").expanduser().absolute()
-        data = Path(environment.get("STUDIES_DATA") or home / "data").expanduser().absolute()
+        home = _path(environment.get("STUDIES_HOME") or f"{state}/studies", "STUDIES_HOME")
+        data = _path(environment.get("STUDIES_DATA") or home / "data", "STUDIES_DATA")
         lease_s = _seconds(environment, "STUDIES_LEASE_S", cls.lease_s)
         storage_wait_s = _seconds(environment, "STUDIES_STORAGE_WAIT_S", cls.storage_wait_s)
         storage, artifacts = environment.get("STUDIES_STORAGE") or None, environment.get("STUDIES_ARTIFACTS") or None
@@ -57,6 +57,16 @@ class Settings:
         except OSError as error:
             raise HomeNotWritable(path=path, reason=(error.strerror or str(error)).lower()) from None
         return path
+
+
+def _path(given: str | Path, name: str) -> Path:
+    try:
+        return Path(given).expanduser().absolute()
+    except RuntimeError:
+        raise WrongInput(
+            reason=f"{name} would be {str(given)!r}, but HOME is not set and user id {os.geteuid()} has no home "
+            f"directory; set {name} to a directory that this user can write to, such as {name}=/tmp/studies."
+        ) from None
 
 
 def _seconds(environment: Mapping[str, str], name: str, default: float) -> float:

@@ -60,10 +60,6 @@ class TcpServer(EmbeddedServer):
             self.port = probe.getsockname()[1]
         self.server_settings = {"listen_addresses": "127.0.0.1", "port": str(self.port)}
 
-    @property
-    def url(self) -> str:
-        return f"{super().url}&port={self.port}"
-
     def team_url(self, password: str = PASSWORD, database: str = "studies") -> str:
         return f"postgresql://team:{quote(password, safe='')}@127.0.0.1:{self.port}/{database}"
 

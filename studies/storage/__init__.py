@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg2
@@ -65,8 +66,14 @@ class Storage:
         self._waiting = waiting or Waiting()
         self.wait_s = wait_s = settings.storage_wait_s
         self._said_at = -math.inf  # on the monotonic clock
-        self.optuna = PostgresStorage(url, wait_s=wait_s, while_waiting=self.while_waiting)
-        self.ledger = Ledger(url, lease_s=settings.lease_s, wait_s=wait_s, while_waiting=self.while_waiting)
+        self.environment = server is None  # see `connections.Connections`
+        given: dict[str, Any] = {
+            "wait_s": wait_s,
+            "while_waiting": self.while_waiting,
+            "environment": self.environment,
+        }
+        self.optuna = PostgresStorage(url, **given)
+        self.ledger = Ledger(url, lease_s=settings.lease_s, **given)
 
     def while_waiting(self, why: StorageUnreachable, waited_s: float) -> StorageUnreachable:
         """See `connections.WhileWaiting`."""

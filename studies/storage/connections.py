@@ -6,11 +6,13 @@ may do as it likes. Behind one, a connection outlives a crash of the server.
 
 from __future__ import annotations
 
+import os
 import random
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from typing import Any
 
 import psycopg2
@@ -18,7 +20,7 @@ import psycopg2.errors
 import psycopg2.extensions
 from optuna.exceptions import StorageInternalError
 
-from studies.errors import StorageFull, StorageUnreachable
+from studies.errors import SharedMemoryFull, StorageFull, StorageUnreachable
 from studies.settings import masked
 from studies.storage import sql
 
@@ -48,13 +50,45 @@ Statement = tuple[str, Mapping[str, Any]]
 WhileWaiting = Callable[[StorageUnreachable, float], StorageUnreachable]
 
 
+_hiding = threading.Lock()
+os.register_at_fork(before=_hiding.acquire, after_in_parent=_hiding.release, after_in_child=_hiding.release)
+
+
+@contextmanager
+def without_libpq_variables() -> Iterator[None]:
+    """Hide the variables PGHOST, PGPORT, PGOPTIONS, PGSERVICE, ... from libpq while it connects.
+
+    The URL cannot overrule all of them: PGSERVICE, PGTZ and PGDATESTYLE have no parameter. They are hidden from C
+    alone: `os.environ`, which an objective may read, keeps them.
+    """
+    with _hiding:
+        hidden = {name: value for name, value in os.environ.items() if name.startswith("PG")}
+        for name in hidden:
+            os.unsetenv(name)
+        try:
+            yield
+        finally:
+            for name, value in hidden.items():
+                os.putenv(name, value)
+
+
 class Connections:
     """Runs statements, each a transaction of its own, from any thread.
 
     while_waiting: see `WhileWaiting`.
+    environment: whether libpq's variables (PGPASSWORD, PGPASSFILE, PGSSLROOTCERT, ...) add to what the URL says. For
+    the embedded server they do not: whoever sets them means another server.
     """
 
-    def __init__(self, url: str, wait_s: float, while_waiting: WhileWaiting = lambda why, waited_s: why) -> None:
+    def __init__(
+        self,
+        url: str,
+        wait_s: float,
+        while_waiting: WhileWaiting = lambda why, waited_s: why,
+        *,
+        environment: bool = True,
+    ) -> None:
+        self.environment = environment
         self._while_waiting = while_waiting
         self.url = re.sub(r"^postgres(ql)?(\+psycopg2)?://", "postgresql://", url)
         self.wait_s = wait_s
@@ -149,7 +183,9 @@ class Connections:
     def connect(self) -> psycopg2.extensions.connection:
         """Open a connection of the caller's own."""
         given = psycopg2.extensions.parse_dsn(self.url)
-        connection: psycopg2.extensions.connection = psycopg2.connect(**{**_DEFAULTS, **given})
+        connection: psycopg2.extensions.connection
+        with nullcontext() if self.environment else without_libpq_variables():
+            connection = psycopg2.connect(**{**_DEFAULTS, **given})
         if not connection.info.host.startswith("/"):  # a Unix socket is never cut
             connection.autocommit = True
             with connection.cursor() as cursor:
@@ -161,6 +197,8 @@ class Connections:
         """Return what to raise when the server is gone."""
         reason = masked((str(error).strip() or "no reason given").splitlines()[0])
         if isinstance(error.__cause__, psycopg2.errors.DiskFull):
+            if "shared memory" in reason:
+                return SharedMemoryFull(where=f"at {masked(self.url)!r}", reason=reason)
             return StorageFull(where=f"at {masked(self.url)!r}", reason=reason)
         return StorageUnreachable(url=masked(self.url), reason=reason)
 

@@ -22,6 +22,7 @@ import pwd
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -33,14 +34,17 @@ from urllib.parse import quote
 
 import psycopg2
 
-from studies.errors import EmbeddedServerFailed, StorageFull, StorageUnreachable
+from studies.errors import EmbeddedServerFailed, SharedMemoryFull, StorageFull, StorageUnreachable, UserWithoutName
 from studies.settings import Settings
 from studies.storage import sql
+from studies.storage.connections import without_libpq_variables
 
 MAX_SOCKET_PATH = 100  # bytes; sun_path holds 108 on Linux and 104 on macOS, with ".s.PGSQL.5432" inside it
 START_TIMEOUT_S = 60
 FULL_DISK_TIMEOUT_S = 5  # without room a server may run, and yet be unable to write down that it does
 ROOT_PLACE = Path("/var/lib/studies")
+SHARED_MEMORY_BYTES = 16 * 2**20  # what statistics and a parallel query may take of /dev/shm
+IN_FILES = "dynamic_shared_memory_type=mmap"
 WAL_SEGMENT_BYTES = 16 * 2**20  # with less room than PostgreSQL's default size of one, it may not start
 
 # Durable as PostgreSQL is by default; only what a local socket and a small machine ask for is set.
@@ -59,6 +63,7 @@ class EmbeddedServer:
     """
 
     server_settings: Mapping[str, str] = SERVER_SETTINGS
+    port: int = 5432  # names the socket; nothing listens on it
 
     def __init__(self, settings: Settings) -> None:
         self.home = settings.directory("postgres")
@@ -68,11 +73,12 @@ class EmbeddedServer:
         self.log = self.place / "server.log"
         self._sockets = self._choose_socket_directory()
         self._use: IO[str] | None = None
+        self._started = False  # by this process
 
     @property
     def url(self) -> str:
         """The server's address: a database named `studies` behind a Unix socket."""
-        return f"postgresql://studies@/studies?host={quote(str(self._sockets), safe='/')}"
+        return f"postgresql://studies@/studies?host={quote(str(self._sockets), safe='/')}&port={self.port}"
 
     @property
     def exists(self) -> bool:
@@ -84,6 +90,7 @@ class EmbeddedServer:
         if self._use is not None:
             return
         with self._alone():
+            is_first = not self.in_use()
             self._use = self._open_lock("users.lock")
             fcntl.flock(self._use, fcntl.LOCK_SH)
             try:
@@ -92,6 +99,8 @@ class EmbeddedServer:
             except BaseException:
                 self._use.close()
                 self._use = None
+                if is_first and self._started:  # it runs and lets nobody in: nobody else would ever stop it
+                    self._stop()
                 raise
 
     def revive(self) -> None:
@@ -141,7 +150,8 @@ class EmbeddedServer:
     def _refusal(self) -> str | None:
         """Return why the server takes no connection, or None when it does."""
         try:
-            psycopg2.connect(self.url, connect_timeout=5).close()
+            with without_libpq_variables():
+                psycopg2.connect(self.url, connect_timeout=5).close()
         except psycopg2.OperationalError as error:
             return str(error)
         return None
@@ -168,11 +178,19 @@ class EmbeddedServer:
         return ROOT_PLACE / hashlib.sha256(str(self.home).encode()).hexdigest()[:12]
 
     def _choose_socket_directory(self) -> Path:
-        short = len(os.fsencode(self.place)) <= MAX_SOCKET_PATH - len(".s.PGSQL.5432.lock")
-        if short and re.fullmatch(r"[\w/ .+@-]+", str(self.place)):
+        if _holds_sockets(self.place) and re.fullmatch(r"[\w/ .+@-]+", str(self.place)):
             return self.place
         name = hashlib.sha256(str(self.place).encode()).hexdigest()[:12]
-        return Path(tempfile.gettempdir()) / f"studies-{os.geteuid()}-{name}"
+        # /tmp first: all users of a home must come to the same place, whatever TMPDIR each of them has.
+        for directory in ("/tmp", tempfile.gettempdir()):  # noqa: S108 - the directory in it is this user's alone
+            sockets = Path(directory) / f"studies-{os.geteuid()}-{name}"
+            if os.access(directory, os.W_OK | os.X_OK) and _holds_sockets(sockets):
+                return sockets
+        raise self._failure(
+            f"its path is too long for a Unix socket, /tmp cannot be written and TMPDIR is {tempfile.gettempdir()!r}; "
+            f"set STUDIES_HOME to a path of fewer than {MAX_SOCKET_PATH - 40} characters",
+            "not written",
+        )
 
     def _reachable(self, path: Path) -> bool:
         return self._run("test", "-x", str(path)).returncode == 0
@@ -205,6 +223,8 @@ class EmbeddedServer:
             self._initialise(binaries)
         options = " ".join(f"-c {key}={value}" for key, value in self.server_settings.items())
         options += f' -c unix_socket_directories="{self._sockets}"'
+        if _is_shared_memory_small():  # a container's: files in the data directory do as well
+            options += f" -c {IN_FILES}"
         deadline = time.monotonic() + START_TIMEOUT_S
         while True:
             self._forget_dead_server()
@@ -213,22 +233,26 @@ class EmbeddedServer:
                 str(binaries / "pg_ctl"), "start", "--wait", f"--timeout={timeout_s}", "--silent",
                 "--pgdata=data", "--log=server.log", f"--options={options}", cwd=self.place,
             )  # fmt: skip
+            self._started = started.returncode == 0
             refusal = self._refusal()
             if started.returncode == 0 and refusal is None:
                 return
             if _is_disk_full(refusal or ""):  # it runs, but has no room to let anybody in
                 raise self._failure(refusal or "", self.log)
             if time.monotonic() > deadline or not self._may_start_soon():
-                raise self._failure(self._last_log_line(), self.log)
+                raise self._failure(refusal if self._started and refusal else self._last_log_line(), self.log)
             time.sleep(0.5)
 
     def _initialise(self, binaries: Path) -> None:
         """Create the cluster beside its final name, so that a half-made one is never mistaken for a whole one."""
+        if self._runs_as is None and not _has_name(os.geteuid()):
+            raise UserWithoutName(uid=os.geteuid())
         partial = self.place / "data.partial"
         shutil.rmtree(partial, ignore_errors=True)
         made = self._run(
             str(binaries / "initdb"), "--pgdata=data.partial", "--username=studies", "--auth=trust",
-            "--encoding=UTF8", "--no-locale", "--no-instructions", cwd=self.place,
+            "--encoding=UTF8", "--no-locale", "--no-instructions",
+            *(["--set", IN_FILES] if _is_shared_memory_small() else []), cwd=self.place,
         )  # fmt: skip
         if made.returncode != 0:
             raise self._failure(made.stderr, "not written")
@@ -278,6 +302,8 @@ class EmbeddedServer:
 
     def _failure(self, reason: str, log: Path | str) -> StorageUnreachable:
         reason = " ".join(reason.split())
+        if _is_disk_full(reason) and "shared memory" in reason:
+            return SharedMemoryFull(where=f"in {self.place}", reason=reason)
         # Of a full disk the server's log, which is on it, cannot always tell.
         if _is_disk_full(reason) or not self._has_room():
             return StorageFull(where=f"in {self.place}", reason=reason)
@@ -335,6 +361,25 @@ class EmbeddedServer:
 
     def _open_lock(self, name: str) -> IO[str]:
         return (self.home / name).open("a")
+
+
+def _holds_sockets(directory: Path) -> bool:
+    return len(os.fsencode(directory)) <= MAX_SOCKET_PATH - len(".s.PGSQL.5432.lock")
+
+
+def _is_shared_memory_small() -> bool:
+    """Whether a server could not have its shared memory in /dev/shm, where Linux has it."""
+    try:
+        return sys.platform == "linux" and shutil.disk_usage("/dev/shm").free < SHARED_MEMORY_BYTES  # noqa: S108
+    except OSError:
+        return True
+
+
+def _has_name(uid: int) -> bool:
+    try:
+        return bool(pwd.getpwuid(uid))
+    except KeyError:
+        return False
 
 
 def _is_disk_full(reason: str) -> bool:

@@ -55,13 +55,20 @@ class Ledger:
     """The tables of the schema `studies`. Safe to share between threads.
 
     lease_s: a worker that is silent for longer is dead. Optuna's tables must be there already.
+    environment: see `connections.Connections`.
     """
 
     def __init__(
-        self, url: str, *, lease_s: float, wait_s: float, while_waiting: WhileWaiting = lambda why, waited_s: why
+        self,
+        url: str,
+        *,
+        lease_s: float,
+        wait_s: float,
+        while_waiting: WhileWaiting = lambda why, waited_s: why,
+        environment: bool = True,
     ) -> None:
         self.lease_s = lease_s
-        self._connections = Connections(url, wait_s, while_waiting)
+        self._connections = Connections(url, wait_s, while_waiting, environment=environment)
         self._tallies: dict[int, tuple[int, Tally]] = {}  # by study: connections lost until then, and what was seen
         self._lock = threading.Lock()
         if self._run(sql_ledger.HAS_LEDGER) == [(False,)]:

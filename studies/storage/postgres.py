@@ -57,6 +57,7 @@ class PostgresStorage(BaseStorage, BaseHeartbeat):
         heartbeat_stale_trial_callback: called with the study and the trial after that.
         wait_s: how long a statement waits for a server that went away; opening a storage does not wait.
         while_waiting: see `connections.WhileWaiting`; not carried to a process that unpickles the storage.
+        environment: see `connections.Connections`.
 
     """
 
@@ -69,12 +70,13 @@ class PostgresStorage(BaseStorage, BaseHeartbeat):
         heartbeat_stale_trial_callback: Callable[[Study, FrozenTrial], None] | None = None,
         wait_s: float = 60,
         while_waiting: WhileWaiting = lambda why, waited_s: why,
+        environment: bool = True,
     ) -> None:
         for name, seconds in (("heartbeat_interval", heartbeat_interval), ("grace_period", grace_period)):
             if seconds is not None and seconds <= 0:
                 raise ValueError(f"The value of `{name}` should be a positive integer.")
         self._heartbeat = (heartbeat_interval, grace_period, heartbeat_stale_trial_callback)
-        self._connections = Connections(url, wait_s, while_waiting)
+        self._connections = Connections(url, wait_s, while_waiting, environment=environment)
         self._compose()
         ensure_tables(self._connections)
         _storages.add(self)
@@ -84,12 +86,13 @@ class PostgresStorage(BaseStorage, BaseHeartbeat):
         return {
             "url": self._connections.url,
             "wait_s": self._connections.wait_s,
+            "environment": self._connections.environment,
             "heartbeat": self._heartbeat,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._heartbeat = state["heartbeat"]
-        self._connections = Connections(state["url"], state["wait_s"])
+        self._connections = Connections(state["url"], state["wait_s"], environment=state["environment"])
         self._compose()
         _storages.add(self)
 

@@ -14,9 +14,13 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from studies.errors import EmbeddedServerFailed
+from studies.errors import EmbeddedServerFailed, StorageRefused
 from studies.settings import Settings
+from studies.storage import checked_url
+from studies.storage.connections import Connections
 from studies.storage.embedded import EmbeddedServer
+
+from ..conftest import TcpServer
 
 USER = """
 import sys
@@ -142,7 +146,7 @@ def test_only_its_owner_can_reach_it(settings: Settings) -> None:
     with EmbeddedServer(settings) as server:
         assert server.data.stat().st_mode & 0o077 == 0
         assert "127.0.0.1" not in server.url
-        sockets = Path(server.url.partition("host=")[2])
+        sockets = Path(server.url.partition("host=")[2].partition("&")[0])
         assert sockets.stat().st_mode & 0o077 == 0
 
 
@@ -153,3 +157,80 @@ def test_long_and_odd_paths(reachable_directory: Path) -> None:
     with EmbeddedServer(settings) as server:
         assert server.answers()
     assert EmbeddedServer(settings).exists
+
+
+ELSEWHERE = {
+    "PGHOST": "nowhere.invalid", "PGPORT": "5555", "PGUSER": "somebody", "PGDATABASE": "other", "PGOPTIONS": "--wrong",
+    "PGSERVICE": "none", "PGSSLMODE": "verify-full", "PGPASSFILE": "/none", "PGDATESTYLE": "wrong", "PGTZ": "wrong",
+}  # fmt: skip
+
+
+def test_variables_for_another_server_change_nothing(settings: Settings) -> None:
+    environment = os.environ | ELSEWHERE | {"STUDIES_HOME": str(settings.home)}
+    command = [sys.executable, "-m", "studies"]
+    up = subprocess.run([*command, "storage", "up"], env=environment, capture_output=True, text=True)
+    assert (up.returncode, up.stderr) == (0, "")
+    assert up.stdout == EmbeddedServer(settings).url + "\n"
+    listed = subprocess.run([*command, "list"], env=environment, capture_output=True, text=True)
+    assert listed.returncode == 0, listed.stderr
+    assert EmbeddedServer(settings).down()
+
+
+def test_they_stay_in_the_environment(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    with EmbeddedServer(settings) as server:
+        monkeypatch.setenv("PGOPTIONS", "-c application_name=variable")
+        ours, theirs = (Connections(server.url, 1, environment=environment).connect() for environment in (False, True))
+        assert not ours.info.dsn_parameters.get("options")
+        assert theirs.info.dsn_parameters["options"] == "-c application_name=variable"
+        assert os.environ["PGOPTIONS"] == "-c application_name=variable"
+        ours.close()
+        theirs.close()
+
+
+def test_a_url_is_completed_by_libpqs_variables(
+    tcp_server: TcpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = tcp_server.team_url().replace(tcp_server.team_url().partition("team")[2].partition("@")[0], "", 1)
+    assert url.startswith("postgresql://team@127.0.0.1:")
+    with pytest.raises(StorageRefused, match="no password supplied"):
+        checked_url(url)
+    monkeypatch.setenv("PGPASSWORD", tcp_server.PASSWORD)
+    Connections(checked_url(url), 1).connect().close()
+    monkeypatch.delenv("PGPASSWORD")
+    passwords = tmp_path / "passwords"
+    passwords.write_text(f"127.0.0.1:{tcp_server.port}:*:team:{tcp_server.PASSWORD}\n")
+    passwords.chmod(0o600)
+    monkeypatch.setenv("PGPASSFILE", str(passwords))
+    Connections(checked_url(url), 1).connect().close()
+    monkeypatch.setenv("PGSSLROOTCERT", "/none")
+    connection = Connections(checked_url(url), 1).connect()
+    assert connection.info.dsn_parameters["sslrootcert"] == "/none"
+    connection.close()
+
+
+class Deaf(EmbeddedServer):
+    """A server that listens where nobody asks."""
+
+    server_settings = EmbeddedServer.server_settings | {"port": "5499"}  # type: ignore[operator]
+
+
+def test_a_server_that_starts_and_does_not_answer_is_stopped(settings: Settings) -> None:
+    server = Deaf(settings)
+    with pytest.raises(EmbeddedServerFailed, match="No such file"):
+        server.join()
+    assert server.exists
+    assert not (server.data / "postmaster.pid").exists()
+    assert not server.in_use()
+
+
+def test_a_long_home_has_its_socket_where_any_tmpdir_finds_it(
+    reachable_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Path(tempfile.mkdtemp(dir=reachable_directory)) / ("long" * 30)
+    home.parent.chmod(0o755)
+    home.mkdir(mode=0o755)
+    settings = Settings(None, home, home / "data")
+    with EmbeddedServer(settings) as server:
+        monkeypatch.setattr(tempfile, "tempdir", str(home))
+        assert EmbeddedServer(settings).url == server.url
+        assert EmbeddedServer(settings).answers()

@@ -1,9 +1,10 @@
-"""What a machine can run out of, made real by root: the disk under the server, and memory."""
+"""What a machine can run out of or lack, made real by root: disk, memory, shared memory, a name for the user."""
 
 from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -118,3 +119,39 @@ def test_what_the_kernel_kills_for_lack_of_memory_teaches_too(machine: Studies, 
     with open_storage(machine.settings) as storage:
         told = {trial.number for trial in study.get(storage, "counted").trials if trial.constraints}
     assert told == {trial.number for trial in failed}
+
+
+# A user that only a number names, as `docker run --user 12345` has it. It may read what root may: Python is in /root.
+NAMELESS = [
+    "setpriv", "--reuid=12345", "--clear-groups", "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search",
+]  # fmt: skip
+UP = [sys.executable, "-m", "studies", "storage", "up"]
+
+
+def test_a_user_without_a_name_gets_a_sentence(reachable_directory: Path) -> None:
+    home = reachable_directory / "nameless"
+    home.mkdir()
+    os.chown(home, 12345, -1)
+    given = {"PATH": os.environ["PATH"], "STUDIES_HOME": str(home)}
+    up = subprocess.run([*NAMELESS, *UP], env=given, capture_output=True, text=True)
+    assert up.returncode == 2
+    assert up.stderr.startswith("studies: User id 12345 has no entry in /etc/passwd")
+    assert len(up.stderr.splitlines()) == 1
+
+
+def test_a_user_without_a_home_gets_a_sentence() -> None:
+    up = subprocess.run([*NAMELESS, *UP], env={"PATH": os.environ["PATH"]}, capture_output=True, text=True)
+    assert up.returncode == 2
+    assert "HOME is not set and user id 12345 has no home directory; set STUDIES_HOME" in up.stderr
+    assert len(up.stderr.splitlines()) == 1
+
+
+def test_the_embedded_server_needs_no_shared_memory_of_the_system(reachable_directory: Path) -> None:
+    """A container has 64 MiB of /dev/shm by default, which a training may have filled."""
+    mounted = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o size=16k none /dev/shm && exec "$@"', "sh"]
+    environment = os.environ | {"STUDIES_HOME": str(reachable_directory / "small-shm")}
+    up = subprocess.run([*mounted, *UP], env=environment, capture_output=True, text=True)
+    try:
+        assert up.returncode == 0, up.stderr
+    finally:
+        subprocess.run([*UP[:-1], "down"], env=environment, check=True, capture_output=True)
