@@ -38,7 +38,8 @@ from studies.errors import StorageUnreachable, StudiesError
 from studies.names import Reason
 from studies.record.reading import read_stored
 from studies.record.study import StudyRecord, TrialRecord
-from studies.search.sampling import make_sampler, seed_of
+from studies.search.samplers import make_sampler
+from studies.search.seeded import seed_of
 from studies.settings import Settings
 from studies.storage import Storage, open_storage
 from studies.study import get, space_of

@@ -30,7 +30,7 @@ import optuna
 import psutil
 from optuna.trial import TrialState
 
-from studies.search.pruning import Hyperband
+from studies.search.rungs import Hyperband
 from studies.settings import Settings
 from studies.storage.connections import Connections
 from studies.storage.embedded import EmbeddedServer

@@ -35,8 +35,8 @@ import psycopg2.extensions
 from latency import delayed
 from optuna.trial import TrialState
 
-from studies.search.pruning import SuccessiveHalving
-from studies.search.sampling import SeededSampler
+from studies.search.rungs import SuccessiveHalving
+from studies.search.seeded import SeededSampler
 from studies.settings import Settings
 from studies.storage.embedded import EmbeddedServer
 from studies.storage.ledger import Ledger
@@ -284,7 +284,9 @@ def tpe_share(url: str) -> list[dict[str, Any]]:
             add_study(url, name, earlier, 10)
             storage = PostgresStorage(url)
             study = optuna.load_study(study_name=name, storage=storage)
-            study.sampler = SeededSampler("tpe", 0) if who == "service" else optuna.samplers.TPESampler(seed=0)
+            study.sampler = (
+                SeededSampler(optuna.samplers.TPESampler, 0) if who == "service" else optuna.samplers.TPESampler(seed=0)
+            )
             halving = SuccessiveHalving if who == "service" else optuna.pruners.SuccessiveHalvingPruner
             study.pruner = halving(min_resource=1, reduction_factor=4)
             way = "claimed" if who == "service" else "fast"

@@ -23,8 +23,9 @@ from studies.names import (
     WARM_START,
 )
 from studies.search.knowledge import observations
+from studies.search.pruners import make_pruner
 from studies.search.race import Race
-from studies.search.sampling import make_pruner, make_sampler
+from studies.search.samplers import make_sampler
 from studies.spec import StudySpec, catalog
 from studies.spec.space import Space
 from studies.storage import Storage
@@ -163,7 +164,7 @@ def open_for_trials(storage: Storage, name: str) -> optuna.Study:
     spec = spec_of(study)
     space = space_of(study)
     study.sampler = make_sampler(spec, space, _known_trials(storage, study, space))
-    study.pruner = Race() if CONFIRMS in study.user_attrs else make_pruner(spec.pruner, spec.max_epochs)
+    study.pruner = Race() if CONFIRMS in study.user_attrs else make_pruner(spec)
     return study
 
 

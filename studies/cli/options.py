@@ -9,6 +9,7 @@ import typer
 
 from studies import names
 from studies.errors import IsConfirmation, UnknownStudy, WrongInput
+from studies.registry import LAUNCHERS
 from studies.settings import Settings
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ Overrides = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Replace a key of the study file. Repeatable."),
 ]
 Workers = Annotated[int, typer.Option(help="How many trials train at a time.")]
-Where = Annotated[str, typer.Option("--on", help="Where the workers run: local.")]
+Where = Annotated[str, typer.Option("--on", help=f"Where the workers run: {', '.join(LAUNCHERS)}, or module:Name.")]
 Timeout = Annotated[float | None, typer.Option(metavar="MINUTES", help="Stop the study after this long.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Return at once; the study goes on.")]
 Dataset = Annotated[str | None, typer.Option(help="Another of the objective's data sets, or the path of a file.")]
@@ -55,12 +56,9 @@ def settings_of(storage: str | None) -> Settings:
 
 def check_workers(workers: int, on: str) -> None:
     """Raise WrongInput for a number of workers or a launcher that there is not."""
-    from studies.run.launchers import LAUNCHERS
-
     if workers < 1:
         raise WrongInput(reason=f"--workers is {workers}; expected 1 or more, such as --workers 4.")
-    if on not in LAUNCHERS:
-        raise WrongInput(reason=f"--on is {on!r}; expected one of {', '.join(LAUNCHERS)}.")
+    LAUNCHERS.check(on, "--on")
 
 
 def seconds_of(timeout: float | None, example: int = 30) -> float:

@@ -11,6 +11,7 @@ import typer
 from studies import names
 from studies.cli.options import StorageUrl, StudyName, read, settings_of
 from studies.errors import IsConfirmation, WrongInput
+from studies.registry import EXPORTERS
 
 app = typer.Typer()
 
@@ -18,7 +19,9 @@ app = typer.Typer()
 @app.command()
 def export(
     name: StudyName,
-    format: Annotated[str, typer.Option("--format", metavar="yaml|csv|parquet|json")] = "yaml",
+    format: Annotated[
+        str, typer.Option("--format", metavar="|".join(EXPORTERS), help="Or module:Name of your own.")
+    ] = "yaml",
     curves: Annotated[bool, typer.Option("--curves", help="One row an epoch instead of one a trial.")] = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="The file; stdout without it.")] = None,
     mlflow: Annotated[
@@ -27,11 +30,11 @@ def export(
     storage: StorageUrl = None,
 ) -> None:
     """Write the best parameters as YAML, or every trial as CSV, Parquet or JSON, or log the study to MLflow."""
-    from studies.exporters import check_format
     from studies.exporters import export as rendered
+    from studies.exporters import exporter_of
     from studies.files import write_file
 
-    check_format(format, curves=curves)
+    exporter_of(format, curves=curves)
     record = read(name, settings_of(storage))
     if mlflow is not None:
         from studies.exporters.mlflow import log_study

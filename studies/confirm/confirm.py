@@ -31,7 +31,7 @@ from studies.run.launch import launch
 from studies.run.launchers import Description
 from studies.search.knowledge import best_settings, queued
 from studies.search.race import contenders, last_trials
-from studies.search.sampling import seed_of
+from studies.search.seeded import seed_of
 from studies.spec import Pruner, Sampler, StudySpec
 from studies.storage import Storage, open_storage
 from studies.study import changed, create_or_join, find, get

@@ -1,40 +1,44 @@
-"""Turning a study's record into a file. An exporter is one file here and one line below."""
+"""Turning a record into a file. An exporter is one file here, and one line in `EXPORTERS` in `studies/registry.py`.
+
+It is a module, an object or a class with `render(record)`, which returns text, or bytes of a binary format. With
+`render_curves(record)` as well, it works with `--curves`: a row for each epoch instead of one for each trial. A user's
+own needs no line: `studies export NAME --format mymodule:Mine`. `mlflow` is not an exporter: it logs to a server.
+`studies.testing.ExporterSuite` has the tests that each must pass.
+"""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from studies.errors import WrongInput
+from studies.registry import EXPORTERS
 
 if TYPE_CHECKING:
     from studies.record.study import StudyRecord
 
-EXPORTERS = {
-    "yaml": "studies.exporters.yaml",
-    "csv": "studies.exporters.csv",
-    "parquet": "studies.exporters.parquet",
-    "json": "studies.exporters.json",
-}
-
-CURVES = ("csv", "parquet")  # the exporters with `render_curves`
-
 
 def export(record: StudyRecord, kind: str, *, curves: bool = False) -> str | bytes:
-    """Return the study in this format, one of EXPORTERS: text, or bytes of a binary one.
+    """Return the study in this format, one of EXPORTERS or `module:Name`: text, or bytes of a binary one.
 
-    curves: a row for each epoch instead of one for each trial; only for CURVES. Raises NothingToExport, WrongInput.
+    curves: a row for each epoch instead of one for each trial. Raises NothingToExport, WrongInput.
     """
-    check_format(kind, curves=curves)
-    exporter = importlib.import_module(EXPORTERS[kind])
-    render: Callable[[StudyRecord], str | bytes] = exporter.render_curves if curves else exporter.render
-    return render(record)
+    exporter = exporter_of(kind, curves=curves)
+    content: str | bytes = exporter.render_curves(record) if curves else exporter.render(record)
+    return content
 
 
-def check_format(kind: str, *, curves: bool = False) -> None:
-    """Raise WrongInput for an unknown format, or one that cannot export curves."""
-    if kind not in EXPORTERS:
-        raise WrongInput(reason=f"--format is {kind!r}; expected one of {', '.join(EXPORTERS)}.")
-    if curves and kind not in CURVES:
-        raise WrongInput(reason=f"--curves is for --format {' and '.join(CURVES)}; the format is {kind}.")
+def exporter_of(kind: str, *, curves: bool = False) -> Any:
+    """Return the exporter of this format; WrongInput where there is none, or none of curves."""
+    EXPORTERS.check(kind, "--format")
+    exporter = _loaded(kind)
+    if not hasattr(exporter, "render"):
+        raise WrongInput(reason=f"--format is {kind!r}, which has no render(record) and so is no exporter")
+    if curves and not hasattr(exporter, "render_curves"):
+        of_curves = [name for name in EXPORTERS if hasattr(_loaded(name), "render_curves")]
+        raise WrongInput(reason=f"--curves is for --format {' and '.join(of_curves)}; the format is {kind}.")
+    return exporter
+
+
+def _loaded(kind: str) -> Any:
+    found = EXPORTERS.load(kind)
+    return found() if isinstance(found, type) else found

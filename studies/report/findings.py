@@ -121,7 +121,7 @@ def importances(record: StudyRecord) -> dict[str, float]:
 
 
 def _distribution(domain: Domain) -> BaseDistribution | None:
-    from studies.search.sampling import distribution_of
+    from studies.search.knowledge import distribution_of
 
     if isinstance(domain, Choice) or (isinstance(domain, Range) and domain.low < domain.high):
         return distribution_of(domain)

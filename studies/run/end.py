@@ -21,7 +21,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from studies.names import CONTINUES, DETAIL, FIXED_PARAMS, INHERITED, REASON, RETRIES, SEED, Reason
-from studies.search.sampling import OUT_OF_MEMORY_KEY
+from studies.search.out_of_memory import OUT_OF_MEMORY_KEY
 from studies.storage import Storage
 
 

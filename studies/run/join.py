@@ -28,7 +28,7 @@ from studies.record.reading import read_stored
 from studies.record.study import StudyRecord
 from studies.run.launchers import Description
 from studies.search.knowledge import best_settings, fitted, observation, queued
-from studies.search.sampling import seed_of
+from studies.search.seeded import seed_of
 from studies.spec import StudySpec
 from studies.spec.space import Space, SpaceError
 from studies.storage import Storage

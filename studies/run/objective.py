@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from studies.errors import ObjectiveRefused, SpaceRefused
+from studies.errors import ObjectiveRefused, SpaceRefused, WrongInput
+from studies.registry import imported
+from studies.search.pruners import make_pruner
+from studies.search.samplers import make_sampler
 from studies.spec import StudySpec
 from studies.spec.space import Space, SpaceError
 from studies.words import near
@@ -80,24 +81,10 @@ def load_objective(spec: StudySpec) -> LoadedObjective:
 
 def import_objective(path: str) -> Any:
     """Import what a dotted path names, from the working directory too; ObjectiveRefused when it is not there."""
-    module_name, _, attribute = path.partition(":")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
     try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name and module_name.startswith(error.name):
-            raise ObjectiveRefused(
-                reason=f"objective {path!r} was not found: there is no module {error.name!r} in the working "
-                "directory or the environment; expected package.module or package.module:Name"
-            ) from None
-        raise
-    found = getattr(module, attribute or "objective", None)
-    if found is None:
-        raise ObjectiveRefused(
-            reason=f"module {module_name!r} has no {attribute or 'objective'!r}"
-            f"{near(attribute or 'objective', [name for name in vars(module) if not name.startswith('_')])}"
-        )
+        found = imported(path, "objective", default="objective")
+    except WrongInput as error:
+        raise ObjectiveRefused(**error.given) from None
     return found() if isinstance(found, type) else found
 
 
@@ -134,7 +121,8 @@ def _check(objective: LoadedObjective, spec: StudySpec) -> None:
     except SpaceError as error:
         raise ObjectiveRefused(reason=f"{_place(objective)}: the space of {spec.objective!r}: {error}") from None
     try:
-        spec.resolve(objective.space)
+        make_sampler(spec, spec.resolve(objective.space))
+        make_pruner(spec)
     except SpaceError as error:
         raise SpaceRefused(reason=str(error), path=error.path) from None
 

@@ -22,7 +22,7 @@ from studies.run.checkpoint import Checkpoint, Checkpoints
 from studies.run.end import Outcome
 from studies.run.evidence import evidence_of, peak_memory_mib, reset_peak_memory
 from studies.run.objective import FunctionObjective, LoadedObjective
-from studies.search.sampling import seed_of
+from studies.search.seeded import seed_of
 from studies.spec import StudySpec
 from studies.spec.space import Choice, Range, Space, encoded
 from studies.storage.postgres import PostgresStorage

@@ -1,7 +1,16 @@
 """What decides: which parameters a trial gets, and whether it goes on.
 
-sampling    samplers and pruners by their names in a study file
-pruning     Hyperband and successive halving, asking the storage about the rung alone
-knowledge   what the trials of one study say in the space of another
-race        the pruner of a confirmation: who can no longer win; `paired` compares two contenders under the same seeds
+samplers       the sampler of a study file
+pruners        the pruner of a study file
+made           what both share: from a name and its options to Optuna's object, with an error for the study file
+seeded         a sampler whose random numbers follow from the study's seed and the trial's number
+out_of_memory  how samplers learn from trials that ran out of memory
+rungs          Hyperband and successive halving, asking the storage about the rung alone
+knowledge      what the trials of one study say in the space of another
+race           the pruner of a confirmation: who can no longer win
+paired         two contenders under the same seeds: is one better
+
+To add a sampler, write a function like `samplers.grid`, or take a class that Optuna has, and add a line to `SAMPLERS`
+in `studies/registry.py`. Pruners go the same way, into `PRUNERS`. A user's own needs no line:
+`sampler: {name: mymodule:mine}`. `studies.testing` has the tests that each must pass.
 """

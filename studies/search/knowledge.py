@@ -7,13 +7,22 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial
 
-from studies.search.sampling import distribution_of
-from studies.spec.space import Fixed, Space, Value, encoded
+from studies.spec.space import Choice, Fixed, Range, Space, Value, encoded
 
 if TYPE_CHECKING:
     from studies.record.study import StudyRecord, TrialRecord
+
+
+def distribution_of(domain: Range | Choice) -> BaseDistribution:
+    """Return the domain as Optuna has it."""
+    if isinstance(domain, Choice):
+        return CategoricalDistribution([encoded(choice) for choice in domain.choices])
+    if domain.whole:
+        return IntDistribution(int(domain.low), int(domain.high), log=domain.log, step=int(domain.step or 1))
+    return FloatDistribution(domain.low, domain.high, log=domain.log, step=domain.step)
 
 
 def best_settings(record: StudyRecord) -> Iterator[TrialRecord]:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+)
+from pydantic_core import PydanticCustomError
 
 from studies.names import Direction
-from studies.spec.space import Range, Space, SpaceError
+from studies.registry import PRUNERS, SAMPLERS, Registry
+from studies.spec.space import Space, SpaceError
 
 MAX_NAME = 100  # characters, in a file
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -24,17 +33,42 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Sampler(Part):
+class Named(Part):
+    """What a registry knows by name, or a user's own by its dotted path. options: what else it takes, by name."""
+
+    registry: ClassVar[Registry]
+
+    name: str
+    options: dict[str, Any] = {}
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if (expected := cls.registry.expected(name)) is not None:
+            raise PydanticCustomError("unknown_name", "{expected}", {"expected": expected})
+        return name
+
+    @model_serializer(mode="wrap")
+    def _without_empty_options(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Keep what is stored as it was before there were options."""
+        return {key: value for key, value in serialize(self).items() if key != "options" or value}
+
+
+class Sampler(Named):
     """How the next parameters are chosen. The same seed gives the same study with one worker."""
 
-    name: Literal["tpe", "random", "grid"] = "tpe"
+    registry = SAMPLERS
+
+    name: str = "tpe"
     seed: int = Field(default=0, ge=0)
 
 
-class Pruner(Part):
-    """When a bad trial is stopped early."""
+class Pruner(Named):
+    """When a bad trial is stopped early. min_epochs and reduction_factor are for the shipped ones."""
 
-    name: Literal["hyperband", "successive_halving", "median", "none"] = "hyperband"
+    registry = PRUNERS
+
+    name: str = "hyperband"
     min_epochs: int = Field(default=1, ge=1)
     reduction_factor: int = Field(default=3, ge=2)
 
@@ -93,9 +127,4 @@ class StudySpec(Part):
             raise
         for index, given in enumerate(self.start_with):
             space.completed(given, "start_with", index)
-        if self.sampler.name == "grid":
-            for name, parameter in space.parameters.items():
-                if isinstance(parameter.domain, Range) and space.possible(parameter):
-                    reason = f"the grid sampler needs choices, and {name} is a range ({parameter.domain})"
-                    raise SpaceError(reason, "space", name)
         return space

@@ -39,6 +39,13 @@ def sentence(studies: Studies, *arguments: str, expect: int = 2) -> str:
         (["launch", "parabola.yaml", "--set", "objective=mine:Parabole"], "did you mean Parabola?"),
         (["launch", "parabola.yaml", "--dataset", "moon"], "has no data set 'moon'; known: none"),
         (["launch", "parabola.yaml", "--set", "sampler.name=grid"], "the grid sampler needs choices"),
+        (
+            ["launch", "parabola.yaml", "--set", "sampler.name=tpee"],
+            "name is 'tpee': expected one of tpe, random",
+        ),
+        (["launch", "parabola.yaml", "--set", "sampler.name=mine:nothing"], "module 'mine' has no 'nothing'"),
+        (["launch", "parabola.yaml", "--set", "sampler.options={sed: 1}"], "has no option 'sed'"),
+        (["launch", "parabola.yaml", "--set", "pruner.name=mine:Parabola"], "Parabola() takes no arguments"),
         (["status", "meli-cnn"], "has no trial in this storage yet; `studies launch meli-cnn` starts it"),
         (["stop", "meli-cnn"], "has no trial in this storage yet"),
         (["worker", "meli-cnn@2"], "has no trial in this storage yet; `studies launch meli-cnn` starts it"),

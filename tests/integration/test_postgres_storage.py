@@ -21,7 +21,7 @@ from optuna.testing.pytest_storages import StorageTestCase
 from optuna.trial import TrialState, create_trial
 
 from studies.errors import StorageUnreachable
-from studies.search.pruning import SuccessiveHalving
+from studies.search.rungs import SuccessiveHalving
 from studies.storage import calls, sql, sql_ledger, tables
 from studies.storage.connections import Connections
 from studies.storage.ledger import Ledger

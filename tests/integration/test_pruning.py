@@ -11,7 +11,7 @@ import psycopg2
 import pytest
 from optuna.pruners import BasePruner, HyperbandPruner, SuccessiveHalvingPruner
 
-from studies.search.pruning import Hyperband, SuccessiveHalving
+from studies.search.rungs import Hyperband, SuccessiveHalving
 from studies.storage import calls
 from studies.storage.postgres import PostgresStorage
 

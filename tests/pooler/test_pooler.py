@@ -22,7 +22,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from studies.errors import StorageUnreachable
-from studies.search.pruning import Hyperband
+from studies.search.rungs import Hyperband
 from studies.settings import Settings
 from studies.storage import Storage, checked_url, open_storage
 from studies.storage.embedded import EmbeddedServer

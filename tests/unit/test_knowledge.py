@@ -8,7 +8,7 @@ import optuna
 import pytest
 
 from studies.search.knowledge import best_settings, fitted, observation, observations, queued
-from studies.search.sampling import SeededSampler
+from studies.search.seeded import SeededSampler
 from studies.spec.space import Space
 
 from ..reports import DECLARED, make_report, make_trial
@@ -68,7 +68,7 @@ def test_a_sampler_listens_to_what_it_is_told_and_counts_its_own_alone() -> None
     assert len(known) == 30
 
     def asked(told: list[optuna.trial.FrozenTrial]) -> list[float]:
-        study = optuna.create_study(direction="maximize", sampler=SeededSampler("tpe", 3, told))
+        study = optuna.create_study(direction="maximize", sampler=SeededSampler(optuna.samplers.TPESampler, 3, told))
         drawn = []
         for _ in range(8):
             trial = study.ask()

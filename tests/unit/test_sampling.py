@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import optuna
+import pytest
 from optuna.trial import TrialState
 
-from studies.search.sampling import OUT_OF_MEMORY, make_pruner, make_sampler
+from studies.search.out_of_memory import OUT_OF_MEMORY
+from studies.search.pruners import make_pruner
+from studies.search.samplers import make_sampler
 from studies.spec import StudySpec
-from studies.spec.space import Space
+from studies.spec.model import Sampler
+from studies.spec.space import Space, SpaceError
 
 
 def test_a_grid_is_asked_to_its_end_and_beyond() -> None:
@@ -30,10 +36,17 @@ def test_a_grid_is_asked_to_its_end_and_beyond() -> None:
 def share_out_of_memory(seed: int, told: bool) -> float:
     """Return which part of trials 20 to 49 runs out of memory; the larger and wider the better, up to the memory."""
     spec = StudySpec.model_validate(
-        {"name": "oom", "objective": "a.b", "direction": "maximize", "n_trials": 50, "sampler": {"seed": seed}}
+        {
+            "name": "oom",
+            "objective": "a.b",
+            "direction": "maximize",
+            "n_trials": 50,
+            "max_epochs": 9,
+            "sampler": {"seed": seed},
+        }
     )
     space = Space.declared({})
-    pruner = make_pruner(spec.pruner, 9)  # Hyperband, which shows the sampler a study of its own making
+    pruner = make_pruner(spec)  # Hyperband, which shows the sampler a study of its own making
     study = optuna.create_study(sampler=make_sampler(spec, space), pruner=pruner, direction="maximize")
     n_out = 0
     for number in range(50):
@@ -57,3 +70,98 @@ def test_what_ran_out_of_memory_is_suggested_markedly_less() -> None:
     without, told = (statistics.fmean(column) for column in zip(*pairs, strict=True))
     assert sum(now < before for before, now in pairs) == 10, pairs
     assert told < without / 2, (without, told)
+
+
+def spec_with(**given: Any) -> StudySpec:
+    base = {"name": "own", "objective": "a.b", "direction": "maximize", "n_trials": 9, "max_epochs": 4}
+    return StudySpec.model_validate(base | given)
+
+
+def counting(settings: Sampler, space: Space, seed: int, *, step: float = 0.25) -> optuna.samplers.BaseSampler:
+    """A user's factory: told the settings, the space and the trial's own seed."""
+    assert settings.name.endswith(":counting")
+    assert "rate" in space.parameters
+    return optuna.samplers.RandomSampler(seed=seed + round(step))
+
+
+def no_sampler(settings: Sampler, space: Space, seed: int) -> int:
+    return seed
+
+
+SPACE = Space.declared({"rate": {"low": 0.0, "high": 1.0, "default": 0.5}})
+
+
+def suggested(given: Mapping[str, Any], numbers: Sequence[int]) -> list[float]:
+    study = optuna.create_study(sampler=make_sampler(spec_with(sampler=given), SPACE), direction="maximize")
+    found = []
+    for _ in numbers:
+        trial = study.ask()
+        found.append(trial.suggest_float("rate", 0.0, 1.0))
+        study.tell(trial, found[-1])
+    return found
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"name": f"{__name__}:counting", "options": {"step": 1.0}},
+        {"name": "optuna.samplers:NSGAIISampler", "options": {"population_size": 4}},
+        {"name": "optuna.samplers:TPESampler", "options": {"multivariate": True, "n_startup_trials": 3}},
+        {"name": "tpe", "options": {"n_startup_trials": 2}},
+    ],
+)
+def test_a_sampler_by_its_path_is_seeded_for_each_trial(given: dict[str, Any]) -> None:
+    first = suggested(given | {"seed": 3}, range(8))
+    assert suggested(given | {"seed": 3}, range(8)) == first
+    assert suggested(given | {"seed": 4}, range(8)) != first
+    assert len(set(first)) == 8
+
+
+def test_the_same_class_by_its_name_and_by_its_path_suggests_the_same() -> None:
+    assert suggested({"name": "random"}, range(3)) == suggested({"name": "optuna.samplers:RandomSampler"}, range(3))
+
+
+@pytest.mark.parametrize(
+    ("part", "given", "path", "expected"),
+    [
+        ("sampler", {"name": "nowhere:Mine"}, ("name",), "there is no module 'nowhere'"),
+        ("sampler", {"name": "math:pi"}, ("name",), "is a float; expected a class or a function"),
+        ("sampler", {"name": "optuna.samplers:PartialFixedSampler"}, ("name",), "takes no 'seed'"),
+        ("sampler", {"name": "builtins:dict"}, ("name",), "expected a class or a function that makes a sampler"),
+        ("sampler", {"name": f"{__name__}:no_sampler"}, ("name",), "is a int, not an Optuna BaseSampler"),
+        (
+            "sampler",
+            {"name": "tpe", "options": {"multivariat": True}},
+            ("options", "multivariat"),
+            "sampler 'tpe' has no option 'multivariat'; did you mean multivariate?",
+        ),
+        ("sampler", {"name": "tpe", "options": {"seed": 1}}, ("options", "seed"), "has no option 'seed'"),
+        (
+            "sampler",
+            {"name": "optuna.samplers:NSGAIISampler", "options": {"population_size": 1}},
+            ("options",),
+            "cannot be made (ValueError: ",
+        ),
+        ("pruner", {"name": "optuna.pruners:PercentilePruner"}, ("name",), "needs the option 'percentile'"),
+        ("pruner", {"name": "none", "options": {"x": 1}}, ("options", "x"), "pruner 'none' has no option 'x'"),
+        ("pruner", {"name": f"{__name__}:counting"}, ("name",), "needs the option 'seed'"),
+    ],
+)
+def test_what_cannot_be_made_is_pointed_at(part: str, given: Any, path: tuple[str, ...], expected: str) -> None:
+    spec = spec_with(**{part: given})
+    with pytest.raises(SpaceError) as caught:
+        make_sampler(spec, SPACE), make_pruner(spec)
+    assert expected in str(caught.value)
+    assert caught.value.path == (part, *path)
+
+
+def test_a_pruner_by_its_path_has_its_options() -> None:
+    given = {"name": "optuna.pruners:PercentilePruner", "options": {"percentile": 10.0, "n_startup_trials": 0}}
+    study = optuna.create_study(pruner=make_pruner(spec_with(pruner=given)), direction="maximize")
+    pruned = []
+    for value in range(10):
+        trial = study.ask()
+        trial.report(-value, 1)
+        pruned.append(trial.should_prune())
+        study.tell(trial, -value)
+    assert pruned == [False] + [True] * 9

@@ -40,6 +40,14 @@ def test_overrides_reach_into_the_file(tmp_path: Path) -> None:
     assert (study.n_trials, study.space, study.sampler.seed) == (8, {"batch_size": [64]}, 3)
 
 
+def test_options_are_stored_only_where_there_are_some(tmp_path: Path) -> None:
+    """A version without options reads what this one stores."""
+    assert read(tmp_path, GOOD).sampler.model_dump() == {"name": "tpe", "seed": 0}
+    given = read(tmp_path, GOOD + "sampler: {name: tpe, options: {multivariate: true}}")
+    assert given.model_dump()["sampler"] == {"name": "tpe", "options": {"multivariate": True}, "seed": 0}
+    assert spec.StudySpec.model_validate(given.model_dump()) == given
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -55,6 +63,12 @@ def test_overrides_reach_into_the_file(tmp_path: Path) -> None:
         (GOOD.replace("mine", "mine-confirm"), "study.yaml:1: name is 'mine-confirm', as `studies` itself names"),
         (GOOD.replace("mine", "m" * 101), "it should have at most 100 characters"),
         (GOOD.replace("maximize", "up"), "study.yaml:3: direction is 'up': it should be 'maximize' or 'minimize'"),
+        (
+            GOOD + "sampler:\n  name: tpee\n",
+            "study.yaml:6: name is 'tpee': expected one of tpe, random, grid, or module:Name of your own; did"
+            " you mean tpe?",
+        ),
+        (GOOD + "pruner: {name: never}\n", "study.yaml:5: name is 'never': expected one of hyperband, "),
         ("name: mine\n", "the key 'objective' is missing"),
         (GOOD + "space:\n  c: {{ c_value }}\n", "study.yaml:6: {{ ... }} is a template that was not filled in"),
         (GOOD + "space:\n  c: {low: 0,1, high: 0,5}\n", "study.yaml:6: a comma splits a number before '1'"),

@@ -147,7 +147,7 @@ def typical_share(pruner: Pruner, max_epochs: int) -> float:
     hyperparameter tuning", MLSys 2020); Hyperband has brackets that begin at later and later rungs. A median pruner
     stops half of the trials at its first epoch, were no curves to cross.
     """
-    if pruner.name == "none":
+    if pruner.name not in ("hyperband", "successive_halving", "median"):  # none, or one of which nothing is known
         return 1.0
     if pruner.name == "median":
         first = min(pruner.min_epochs + 1, max_epochs)

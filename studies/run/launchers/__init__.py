@@ -1,21 +1,23 @@
-"""Starting workers. A launcher is one file here and one line below."""
+"""Starting workers. A launcher is one file here, a class that does what `Launcher` says, and one line in `LAUNCHERS`.
+
+`LAUNCHERS` is in `studies/registry.py`. A user's own needs no line: `studies launch NAME --on mymodule:MyLauncher`. Its
+tests are one class: `class TestMine(studies.testing.LauncherSuite): launcher = "mymodule:MyLauncher"`.
+"""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from studies.registry import LAUNCHERS
 from studies.settings import Settings
 
 if TYPE_CHECKING:
     from studies.spec import StudySpec
 
 PRELOADED = "STUDIES_PRELOAD"  # the variable that names modules to a fork server, separated by commas
-
-LAUNCHERS = {"local": "studies.run.launchers.local:LocalLauncher"}
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,6 @@ class Launcher(Protocol):
 
 
 def make_launcher(kind: str, spec: StudySpec, settings: Settings, n_workers: int) -> Launcher:
-    """Return the launcher of this kind, one of LAUNCHERS, imported only now."""
-    module, _, name = LAUNCHERS[kind].partition(":")
-    launcher: Launcher = getattr(importlib.import_module(module), name)(spec, settings, n_workers)
+    """Return the launcher of this kind, imported only now. Raises WrongInput for one that there is not."""
+    launcher: Launcher = LAUNCHERS.load(kind)(spec, settings, n_workers)
     return launcher

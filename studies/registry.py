@@ -1,0 +1,102 @@
+"""Everything that can be extended by name: one mapping for each kind of thing, and the error for a name it lacks.
+
+To add one more, write it and add its line below. Nothing is imported before it is used. A user adds one without
+touching this package: `module:Name` works wherever a name does, and is found from the working directory too.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from studies.errors import WrongInput
+from studies.words import near
+
+PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")  # of a user's own
+
+
+class Registry(dict[str, str]):
+    """The things of one kind: name -> "module:Name", or "module" where the module itself is the thing."""
+
+    def __init__(self, kind: str, paths: Mapping[str, str]) -> None:
+        super().__init__(paths)
+        self.kind = kind
+
+    def expected(self, name: str) -> str | None:
+        """Return what could stand in place of a name, as part of a sentence; None where the name can be used."""
+        if name in self or PATH.fullmatch(name):
+            return None
+        close = difflib.get_close_matches(name, self, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        return f"expected one of {', '.join(self)}, or module:Name of your own{hint}"
+
+    def check(self, name: str, option: str) -> None:
+        """Raise WrongInput for a name that is neither known nor the path of a user's own. Imports nothing."""
+        if (expected := self.expected(name)) is not None:
+            raise WrongInput(reason=f"{option} is {name!r}; {expected}")
+
+    def load(self, name: str) -> Any:
+        """Import the thing of this name. Raises WrongInput where there is none."""
+        self.check(name, self.kind)
+        return imported(self.get(name, name), self.kind)
+
+
+def imported(path: str, kind: str, default: str = "") -> Any:
+    """Import `module:Name`, from the working directory too. Raises WrongInput where there is no such thing.
+
+    default: the name where the path has none; with neither, the module itself is returned.
+    """
+    module_name, _, name = path.partition(":")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name and module_name.startswith(error.name):
+            raise WrongInput(
+                reason=f"{kind} {path!r} was not found: there is no module {error.name!r} in the working "
+                f"directory or the environment; expected {'package.module or ' if default else ''}package.module:Name"
+            ) from None
+        raise
+    name = name or default
+    if not name or hasattr(module, name):
+        return getattr(module, name) if name else module
+    public = [each for each in vars(module) if not each.startswith("_")]
+    raise WrongInput(reason=f"module {module_name!r} has no {name!r}{near(name, public)}")
+
+
+LAUNCHERS = Registry("launcher", {"local": "studies.run.launchers.local:LocalLauncher"})
+
+SAMPLERS = Registry(
+    "sampler",
+    {
+        "tpe": "optuna.samplers:TPESampler",
+        "random": "optuna.samplers:RandomSampler",
+        "grid": "studies.search.samplers:grid",
+    },
+)
+
+PRUNERS = Registry(
+    "pruner",
+    {
+        "hyperband": "studies.search.pruners:hyperband",
+        "successive_halving": "studies.search.pruners:successive_halving",
+        "median": "studies.search.pruners:median",
+        "none": "studies.search.pruners:none",
+    },
+)
+
+EXPORTERS = Registry(
+    "exporter",
+    {
+        "yaml": "studies.exporters.yaml",
+        "csv": "studies.exporters.csv",
+        "parquet": "studies.exporters.parquet",
+        "json": "studies.exporters.json",
+    },
+)

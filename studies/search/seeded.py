@@ -1,0 +1,110 @@
+"""A sampler whose random numbers follow from the study's seed and the trial's number, whoever asks and when."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from typing import TYPE_CHECKING, Any, cast
+
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, TPESampler
+from optuna.trial import FrozenTrial, TrialState
+
+from studies.search.out_of_memory import shown_to_sampler
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Sequence
+
+    from optuna import Study
+
+
+def seed_of(seed: int, number: int | str) -> int:
+    """Return the seed of a study's trial: 32 bits that look unrelated from one trial to the next.
+
+    number: the trial's, or a text, for a seed that is not of this row.
+    """
+    return int.from_bytes(hashlib.sha256(f"{seed}:{number}".encode()).digest()[:4], "little")
+
+
+class _Reading:
+    """A study as a sampler reads it for one trial; whoever counts sees the study itself.
+
+    Its trials are read once, when they are first asked for: TPE asks two times and more for each trial. They begin with
+    those that are known of other studies.
+    """
+
+    def __init__(self, study: Study, known: Sequence[FrozenTrial]) -> None:
+        self._study = study
+        self._known = known
+        self._trials: list[FrozenTrial] | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._study, name)
+
+    def _get_trials(
+        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
+    ) -> list[FrozenTrial]:
+        if self._trials is None:
+            own = self._study._storage.get_all_trials(self._study._study_id, deepcopy=False)
+            self._trials = [*self._known, *own]
+        found = [trial for trial in self._trials if states is None or trial.state in states]
+        return copy.deepcopy(found) if deepcopy else found
+
+    get_trials = _get_trials
+
+
+class SeededSampler(BaseSampler):
+    """A sampler whose random numbers follow from the study's seed and the trial's number.
+
+    Optuna's samplers draw from one stream per process. With several workers that makes a study depend on who asks
+    first, or, with one seed for all, makes every worker suggest the same. Here a trial's suggestion depends on its
+    number and on the finished trials alone.
+    """
+
+    def __init__(self, make: Callable[..., BaseSampler], seed: int, known: Sequence[FrozenTrial] = ()) -> None:
+        """make: a class or a function that takes `seed`. known: finished trials of other studies, as its first ones."""
+        self._make = make
+        self._seed = seed
+        self._known = known
+        self._current: tuple[int, BaseSampler] | None = None
+        self._reading: tuple[int, _Reading] | None = None
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """See BaseSampler."""
+        self._of(trial).before_trial(study, trial)
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """See BaseSampler."""
+        return self._of(trial).infer_relative_search_space(self._seen(study, trial), trial)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """See BaseSampler."""
+        return self._of(trial).sample_relative(shown_to_sampler(self._seen(study, trial)), trial, search_space)
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """See BaseSampler."""
+        seen = shown_to_sampler(self._seen(study, trial))
+        return self._of(trial).sample_independent(seen, trial, param_name, param_distribution)
+
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
+        """See BaseSampler."""
+        self._of(trial).after_trial(study, trial, state, values)
+
+    def _of(self, trial: FrozenTrial) -> BaseSampler:
+        if self._current is None or self._current[0] != trial.number:
+            sampler = self._make(seed=seed_of(self._seed, trial.number))
+            before = None if self._current is None else self._current[1]
+            if isinstance(sampler, TPESampler) and isinstance(before, TPESampler):
+                # What all finished trials have in common: looking at them all again is half of TPE's time.
+                sampler._search_space = before._search_space
+            self._current = trial.number, sampler
+        return self._current[1]
+
+    def _seen(self, study: Study, trial: FrozenTrial) -> Study:
+        if self._reading is None or self._reading[0] != trial.number:
+            self._reading = trial.number, _Reading(study, self._known)
+        return cast("Study", self._reading[1])

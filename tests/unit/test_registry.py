@@ -1,0 +1,56 @@
+"""Names of what can be extended: the known ones, a user's own, and what is wrong with a name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from studies.errors import WRONG_INPUT, WrongInput
+from studies.registry import EXPORTERS, LAUNCHERS, PRUNERS, SAMPLERS, Registry, imported
+
+KNOWN = Registry("thing", {"path": "pathlib:Path", "json": "json"})
+
+
+@pytest.mark.parametrize("registry", [LAUNCHERS, SAMPLERS, PRUNERS, EXPORTERS], ids=lambda registry: registry.kind)
+def test_everything_that_is_listed_is_there(registry: Registry) -> None:
+    for name in registry:
+        assert registry.load(name) is not None
+    assert registry.expected(next(iter(registry))) is None
+
+
+def test_a_name_is_a_thing_or_a_module() -> None:
+    assert KNOWN.load("path") is Path
+    assert KNOWN.load("json").dumps([]) == "[]"
+
+
+def test_a_users_own_is_found_from_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_things.py").write_text("class Mine:\n    pass\n")
+    monkeypatch.chdir(tmp_path)
+    assert KNOWN.load("own_things:Mine").__name__ == "Mine"
+    assert imported("own_things", "thing", default="Mine").__name__ == "Mine"
+    with pytest.raises(WrongInput, match="module 'own_things' has no 'Mina'; did you mean Mine"):
+        KNOWN.load("own_things:Mina")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("jsn", "--kind is 'jsn'; expected one of path, json, or module:Name of your own; did you mean json?"),
+        ("", "--kind is ''; expected one of path, json, or module:Name of your own"),
+        ("own_things", "--kind is 'own_things'; expected one of path, json, or module:Name of your own"),
+        ("own things:Mine", "expected one of path, json"),
+        ("nowhere.models:Mine", None),
+    ],
+)
+def test_what_is_not_known(name: str, expected: str | None) -> None:
+    if expected is None:
+        KNOWN.check(name, "--kind")  # imports nothing
+        expected = "thing 'nowhere.models:Mine' was not found: there is no module 'nowhere'"
+        with pytest.raises(WrongInput) as caught:
+            KNOWN.load(name)
+    else:
+        with pytest.raises(WrongInput) as caught:
+            KNOWN.check(name, "--kind")
+    assert expected in str(caught.value)
+    assert caught.value.exit_code == WRONG_INPUT
