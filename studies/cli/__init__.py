@@ -1,12 +1,18 @@
 """What users type. Every command parses, calls one function and prints; imports happen inside, so that help is fast.
 
-Data goes to stdout, progress and messages to stderr. One module for each noun; a command is added in one of them.
+Data goes to stdout, progress and messages to stderr. One module for each noun, found by its being here: to add a
+command, write it into one of them, or into a new file with a variable `app`, a `typer.Typer()`. With a name,
+`typer.Typer(name="data")`, its commands are typed after that name. PLACE says where they stand in `studies --help`:
+last without it.
 """
 
 from __future__ import annotations
 
+import importlib
 import io
+import math
 import os
+import pkgutil
 import signal
 import sys
 from typing import Annotated, NoReturn
@@ -14,7 +20,6 @@ from typing import Annotated, NoReturn
 import typer
 
 from studies import __version__
-from studies.cli import catalog, check, confirmation, data, model, progress, results, storage, trials
 from studies.errors import EXIT_CODES, INTERRUPTED, WRONG_INPUT, StudiesError
 from studies.settings import masked
 from studies.words import one_line
@@ -35,10 +40,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for commands in (catalog, check, trials, progress, results, confirmation, model):
-    app.add_typer(commands.app)
-app.add_typer(storage.app, name="storage")
-app.add_typer(data.app, name="data")
+modules = [importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]
+for commands in sorted(modules, key=lambda module: getattr(module, "PLACE", math.inf)):
+    if hasattr(commands, "app"):
+        app.add_typer(commands.app)
 
 
 def _version(shown: bool) -> None:

@@ -7,6 +7,8 @@ import typer
 from studies.cli.options import Name, Overrides, StorageUrl, settings_of, spec_file
 from studies.errors import SpaceRefused
 
+PLACE = 1  # in the help
+
 app = typer.Typer()
 
 

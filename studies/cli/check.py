@@ -11,6 +11,8 @@ import typer
 from studies.cli.options import Dataset, Name, Overrides, StorageUrl, seconds_of, settings_of, spec_file
 from studies.errors import FAILED, SpaceRefused
 
+PLACE = 2  # in the help
+
 app = typer.Typer()
 
 

@@ -22,6 +22,8 @@ from studies.cli.options import (
 )
 from studies.errors import WrongInput
 
+PLACE = 6  # in the help
+
 app = typer.Typer()
 
 

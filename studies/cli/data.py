@@ -8,7 +8,11 @@ import typer
 
 from studies.settings import Settings
 
-app = typer.Typer(help="The data sets: where they are, what is missing; get and prepare them.", no_args_is_help=True)
+PLACE = 9  # in the help
+
+app = typer.Typer(
+    name="data", help="The data sets: where they are, what is missing; get and prepare them.", no_args_is_help=True
+)
 
 Objective = Annotated[
     str | None,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from studies import names
 from studies.cli.options import Dataset, StorageUrl, launched, read, settings_of
@@ -14,8 +17,14 @@ from studies.errors import IsConfirmation, SpaceRefused, WrongInput
 from studies.settings import Settings
 
 if TYPE_CHECKING:
+    from studies.model.predict import Asked, Option
     from studies.model.winner import Winner
     from studies.spec import SpecFile
+
+PLACE = 7  # in the help
+
+# What the command line keeps of the model in DIR, and how the model's options are told from the command's own.
+MODEL, OPTIONS, GIVEN, PREFIX = "studies.model", "studies.options", "studies.given", "option_"
 
 app = typer.Typer()
 
@@ -63,27 +72,84 @@ def train(
     typer.echo(tables.trained(result, directory), err=True)
 
 
-@app.command()
+class ModelCommand(TyperCommand):
+    """`studies predict`, with the options of the model in DIR: what its predictor's `predict` takes by keyword."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Open the model before its options are looked at. Raises WrongInput for one that it does not have."""
+        named = [arg for arg in args if not arg.startswith("-")]
+        if not named:
+            return super().parse_args(ctx, args)
+        from studies.model import PARAMS
+        from studies.model.predict import Asked
+        from studies.run.launchers.local import visible_gpus
+
+        # An option may come first, and so its value: DIR is what holds a model.
+        directory = next((arg for arg in named if (Path(arg) / PARAMS).is_file()), named[0])
+        model = ctx.meta[MODEL] = Asked(Path(directory), "cuda" if visible_gpus() else "cpu")
+        ctx.meta[OPTIONS] = parameters(model.options)
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            if type(error).__name__ == "NoSuchOption":
+                raise model.refusal(error.option_name) from None  # type: ignore[attr-defined]
+            raise
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """See Command: the model's come last."""
+        return [*super().get_params(ctx), *ctx.meta.get(OPTIONS, ())]
+
+    def invoke(self, ctx: Any) -> Any:
+        """Put what was given for the model's options aside; the command's own go to the function."""
+        given = {option.name: ctx.params.pop(PREFIX + option.name) for option in ctx.meta[MODEL].options}
+        ctx.meta[GIVEN] = {name: value for name, value in given.items() if value is not None}
+        return super().invoke(ctx)
+
+
+def parameters(options: Iterable[Option]) -> list[Any]:
+    """Return a model's options as parameters of a command, made as Typer makes those of a function."""
+
+    def asked() -> None:
+        """Take the options."""
+
+    asked.__annotations__ = {
+        PREFIX + option.name: Annotated[
+            option.kind | None,
+            typer.Option(
+                f"{option.flag}/--no-{option.flag[2:]}" if option.kind is bool else option.flag,
+                help=option.help + ("" if option.default is None else f" [default: {option.default}]"),
+            ),
+        ]
+        for option in options
+    }
+    asked.__signature__ = inspect.Signature([  # type: ignore[attr-defined]
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        for name, annotation in asked.__annotations__.items()
+    ])  # fmt: skip
+    alone = typer.Typer(add_completion=False)
+    alone.command()(asked)
+    return list(typer.main.get_command(alone).params)
+
+
+@app.command(cls=ModelCommand)
 def predict(
+    context: typer.Context,
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A directory that `studies train` wrote.")],
     source: Annotated[
         str | None, typer.Argument(metavar="INPUT", help="A file, a directory or a text; stdin without it.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines in place of tab-separated columns.")] = False,
-    temperature: Annotated[float | None, typer.Option(help="Of a text: near 0 the likeliest token wins.")] = None,
-    length: Annotated[int | None, typer.Option(help="Of a text, in tokens.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Of a text: the same seed, the same text.")] = None,
 ) -> None:
-    """Ask a trained model: titles, pictures, measurements or the beginning of a text, as its card says."""
-    from studies.model.predict import Asked, lines
-    from studies.run.launchers.local import visible_gpus
+    """Ask a trained model: titles, pictures, measurements or the beginning of a text, as its card says.
 
-    model = Asked(directory, "cuda" if visible_gpus() else "cpu")
+    Some models have options of their own, such as --temperature: `studies predict DIR --help` shows them.
+    """
+    from studies.model.predict import lines
+
+    model: Asked = context.meta[MODEL]
     if source is None and sys.stdin.isatty():
         typer.echo(f"Reading from the terminal until Ctrl-D. {model.says}", err=True)
-    given = {"temperature": temperature, "length": length, "seed": seed}
-    options = {name: value for name, value in given.items() if value is not None}
-    answers = model.answers(sys.stdin.buffer if source is None else source, options)
+    answers = model.answers(sys.stdin.buffer if source is None else source, context.meta[GIVEN])
     for line in lines(answers, as_json):
         sys.stdout.write(f"{line}\n")
 

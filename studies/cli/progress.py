@@ -10,6 +10,8 @@ import typer
 from studies import names
 from studies.cli.options import StorageUrl, StudyName, launched, settings_of
 
+PLACE = 4  # in the help
+
 app = typer.Typer()
 
 

@@ -13,6 +13,8 @@ from studies.cli.options import StorageUrl, StudyName, read, settings_of
 from studies.errors import IsConfirmation, WrongInput
 from studies.registry import EXPORTERS
 
+PLACE = 5  # in the help
+
 app = typer.Typer()
 
 

@@ -10,7 +10,11 @@ from studies.cli.options import StorageUrl, settings_of
 from studies.errors import WrongInput
 from studies.settings import Settings, masked
 
-app = typer.Typer(help="The embedded PostgreSQL server: start it, stop it, its address.", no_args_is_help=True)
+PLACE = 8  # in the help
+
+app = typer.Typer(
+    name="storage", help="The embedded PostgreSQL server: start it, stop it, its address.", no_args_is_help=True
+)
 
 
 @app.command("up")

@@ -32,6 +32,8 @@ from studies.cli.options import (
 from studies.errors import INTERRUPTED, SpaceRefused, WrongInput
 from studies.settings import Settings
 
+PLACE = 3  # in the help
+
 app = typer.Typer()
 
 

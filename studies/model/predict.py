@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO, TypeAlias, get_args, get_type_hints
 
 from studies.errors import ModelRefused, ObjectiveRefused, WrongInput
 from studies.model import open_model, read_params
@@ -14,7 +16,24 @@ from studies.run.objective import import_objective
 
 Answer: TypeAlias = "Mapping[str, Any] | str"  # one row, or a text to show as it is: the objectives' contract
 
+KINDS = (bool, int, float, str, Path)  # of an option; a text is taken for any other
+
 ESCAPES = str.maketrans({"\t": "\\t", "\n": "\\n", "\r": "\\r", "\\": "\\\\"})  # as PostgreSQL's COPY has them
+
+
+@dataclass(frozen=True)
+class Option:
+    """A keyword-only argument of a predictor's `predict`. kind: one of KINDS. default: None where it has none."""
+
+    name: str
+    kind: type
+    default: Any
+    help: str
+
+    @property
+    def flag(self) -> str:
+        """As a person types it."""
+        return "--" + self.name.replace("_", "-")
 
 
 class Asked:
@@ -46,8 +65,20 @@ class Asked:
 
     @property
     def says(self) -> str:
-        """What INPUT is, in the objective's words."""
-        return " ".join((self._predictor.predict.__doc__ or "INPUT is what the objective predicts from.").split())
+        """What INPUT is and what the answer, in the objective's words."""
+        text = inspect.getdoc(self._predictor.predict) or "INPUT is what the objective predicts from."
+        names = [re.escape(option.name) for option in self.options]
+        return " ".join((re.split(rf"\b(?:{'|'.join(names)}): ", text)[0] if names else text).split())
+
+    @property
+    def options(self) -> list[Option]:
+        """What can be set for an answer, as `predict` declares and describes it."""
+        return options_of(self._predictor.predict)
+
+    def refusal(self, flag: str) -> WrongInput:
+        """Return the error for an option that this model does not have."""
+        known = ", ".join(option.flag for option in self.options)
+        return WrongInput(reason=f"{flag} is not for this model, which {f'has {known}' if known else 'has no options'}")
 
     def answers(self, source: str | BinaryIO, options: Mapping[str, Any]) -> Iterator[Answer]:
         """Yield the answers to INPUT as it was typed, or to what a stream holds.
@@ -55,14 +86,36 @@ class Asked:
         options: by name, for a predictor that takes them. Raises WrongInput for what cannot be answered, after the
         answers to what came before it.
         """
-        known = inspect.signature(self._predictor.predict).parameters
+        known = {option.name for option in self.options}
         for name in options:
-            if name not in known or known[name].kind is not inspect.Parameter.KEYWORD_ONLY:
-                raise WrongInput(reason=f"--{name} is not for this model; {self.says}")
+            if name not in known:
+                raise self.refusal("--" + name.replace("_", "-"))
         try:
             yield from self._predictor.predict(source, **options)
         except ValueError as error:  # the objectives' DataError among them
             raise WrongInput(reason=str(error)) from None
+
+
+def options_of(predict: Callable[..., Any]) -> list[Option]:
+    """Return the keyword-only arguments of a predictor's `predict`, each described in its docstring: `name: text`."""
+    try:
+        hints = get_type_hints(predict)
+    except NameError:  # imported for the type checker alone
+        hints = {}
+    taken = {
+        name: each
+        for name, each in inspect.signature(predict).parameters.items()
+        if each.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+    text, names = inspect.getdoc(predict) or "", "|".join(map(re.escape, taken))
+    found = []
+    for name, each in taken.items():
+        default = None if each.default is inspect.Parameter.empty else each.default
+        hint = hints.get(name, type(default))
+        kind = next((kind for kind in KINDS if hint is kind or kind in get_args(hint)), str)
+        told = re.search(rf"\b{re.escape(name)}: (.+?)(?=\s\b(?:{names}): |\n\s*\n|\Z)", text, re.DOTALL)
+        found.append(Option(name, kind, default, " ".join(told[1].split()) if told else ""))
+    return found
 
 
 def lines(answers: Iterable[Answer], as_json: bool) -> Iterator[str]:

@@ -11,9 +11,11 @@ import pytest
 import torch
 import yaml
 
+from studies.cli import app
+from studies.cli.model import parameters
 from studies.errors import DirectoryTaken, ModelRefused, ObjectiveRefused, WrongInput
 from studies.model import FILES, new_directory, open_model
-from studies.model.predict import Asked, lines
+from studies.model.predict import Asked, Option, lines, options_of
 from studies.model.result import Request, TrainingResult
 from studies.model.train import train
 from studies.model.winner import Winner
@@ -55,7 +57,9 @@ class Predictor:
         self.n = n
 
     def predict(self, source: Any, *, temperature: float = 1.0) -> Iterator[dict[str, Any] | str]:
-        """INPUT is a number."""
+        """INPUT is a number. temperature: what the answer is
+        multiplied by.
+        """
         if source == "bad":
             raise ValueError("bad is no number")
         yield {"asked": source, "epochs": self.n * temperature}
@@ -203,12 +207,66 @@ def test_a_directory_of_something_else_is_refused(tmp_path: Path, change: str, e
 def test_what_is_asked_wrongly_is_told(tmp_path: Path) -> None:
     trained(tmp_path / "model")
     assert asked(tmp_path / "model", temperature=2.0) == [{"asked": "7", "epochs": 4.0}]
-    with pytest.raises(WrongInput, match="--length is not for this model; INPUT is a number"):
+    with pytest.raises(WrongInput, match="--length is not for this model, which has --temperature"):
         asked(tmp_path / "model", length=3)
     with pytest.raises(WrongInput, match="--source is not for this model"):
         list(Asked(tmp_path / "model", "cpu").answers("7", {"source": 3}))
     with pytest.raises(WrongInput, match="bad is no number"):
         asked(tmp_path / "model", "bad")
+
+
+def predict(*arguments: str) -> None:
+    app(["predict", *arguments], standalone_mode=False)
+
+
+def test_the_predictors_options_are_options_of_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trained(tmp_path / "model")
+    model = str(tmp_path / "model")
+    for arguments in ([model, "7", "--temperature", "2"], ["--temperature=2.0", model, "7", "--json"]):
+        predict(*arguments)
+        assert "4.0" in capsys.readouterr().out
+    predict(model, "--help")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "--temperature" in said
+    assert "what the answer is multiplied by. [default: 1.0]" in said
+    assert Asked(tmp_path / "model", "cpu").says == "INPUT is a number."
+    with pytest.raises(WrongInput, match="--length is not for this model, which has --temperature"):
+        predict(model, "7", "--length", "3")
+    with pytest.raises(ModelRefused, match="there is no such directory"):
+        predict(str(tmp_path / "nowhere"), "7", "--temperature", "3")
+    predict("--help")
+    assert "multiplied" not in " ".join(capsys.readouterr().out.split())
+
+
+def test_options_of_every_kind() -> None:
+    def declared(
+        source: Any,
+        *,
+        beam_width: int = 3,
+        sample: bool = False,
+        stop: str | None = None,
+        scale: Any = (1, 2),
+        seed: int,
+    ) -> Iterator[str]:
+        """INPUT is a text, and this is no option: source.
+
+        beam_width: how many
+        at a time. sample: whether to draw.
+        stop: where it ends
+
+        More about it.
+        """
+        yield ""
+
+    assert options_of(declared) == [
+        Option("beam_width", int, 3, "how many at a time."),
+        Option("sample", bool, False, "whether to draw."),
+        Option("stop", str, None, "where it ends"),
+        Option("scale", str, (1, 2), ""),
+        Option("seed", int, None, ""),
+    ]
+    typed = [name for parameter in parameters(options_of(declared)) for name in parameter.opts]
+    assert typed == ["--beam-width", "--sample", "--stop", "--scale", "--seed"]
 
 
 def test_what_cannot_be_saved_is_told_before_training(tmp_path: Path) -> None:
