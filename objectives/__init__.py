@@ -31,21 +31,28 @@ The caller (the service, a test, a notebook) calls `epoch()` as often as it want
 checkpoints and limits; an objective knows nothing of them. All randomness comes from `seed`: the same seed on the same
 device gives the same values. Test rows are for `Training.test()`, which is only called when a winner is trained.
 
+An optional `example(directory)` writes tiny data below a directory and returns an `Example`: the data set to prepare,
+quick parameters, and what to ask the trained model. The tests use it (`studies.testing.ObjectiveSuite`); without it
+they train on the first of `datasets` that is there, and ask the model nothing.
+
 A `PredictingObjective` can also be used once it is trained. These are optional; a model without them is trained,
 scored and saved, but cannot predict:
 
 - `Training.weights()`: the tensors that a prediction needs, by name (`state_dict()` has the optimizer's, too).
 - `fitted(params, data)`: what was fitted on train rows, as plain JSON data: a vocabulary, class names, a scale.
-- `predictor(params, fitted, weights, device)`: made of these three, without the data; its `predict(source)` yields an
-  answer for each line, row or picture, independent of the others.
-- `with_validation()` of the prepared data: the same data with the validation rows among the train rows. Metrics of a
-  training on it are then no validation any more.
+- `predictor(params, fitted, weights, device)`: from these three, without the data, something with
+  `predict(source)`, which yields an answer for each line, row or picture, independent of those beside it. Its
+  keyword-only arguments are options of `studies predict`: typed and with a default, and described in its docstring
+  as here, each by its name and a colon.
+- `with_validation()` of the prepared data: the same with the validation rows among the train rows, too. What a
+  training on it says of them is no validation any more.
 """
 
 from objectives._contract import (
     Answer,
     DataError,
     Download,
+    Example,
     Objective,
     Origin,
     PredictingObjective,
@@ -61,6 +68,7 @@ __all__ = [
     "Answer",
     "DataError",
     "Download",
+    "Example",
     "Objective",
     "Origin",
     "PredictingObjective",

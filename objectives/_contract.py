@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, Protocol
+from typing import Any, BinaryIO, ClassVar, NamedTuple, Protocol
 
 Source = str | BinaryIO  # what to predict for: INPUT as typed, or a binary stream such as stdin
 Answer = Mapping[str, Any] | str  # one row, the same keys in each, scalars as values; or a text to show as it is
@@ -51,6 +51,18 @@ class Origin:
 
     rights: str
     downloads: Sequence[Download] = ()
+
+
+class Example(NamedTuple):
+    """Tiny data to try an objective on; its tests do. A plain tuple of as many of these is as good.
+
+    dataset: what to prepare, as a study file says it. params: quick ones, in place of the defaults. inputs: INPUTs
+    for its predictor: the first one holds several things, and the others the first of these, one by one.
+    """
+
+    dataset: str
+    params: Mapping[str, Any] = {}
+    inputs: Sequence[str] = ()
 
 
 class NotPrepared(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -14,13 +15,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from objectives._contract import DataError, PredictingObjective, Progress, Source, silent
+from objectives._contract import DataError, Example, PredictingObjective, Progress, Source, silent
 from objectives._data.kit.lines import shown
 from objectives._data.kit.split import ROLES
 from objectives._data.kit.tables import records
 from objectives._data.titles import DATASETS, ORIGINS, UNK, Recipe, TitleRows, Titles, encoder, load_titles, raw_files
 from objectives._dropout import Dropout
 from objectives._evidence import Scores, score_classes
+from objectives._example import write_csv
 from objectives._fit import Fit, Optimizer, make_optimizer, seeded
 from objectives._predict import batches, file_in, is_named, likeliest, open_lines, restored
 from objectives._rows import RowEmbedding, RowOptimizer
@@ -60,6 +62,7 @@ class TitleObjective(PredictingObjective):
     }
     datasets: ClassVar[Mapping[str, str]] = DATASETS
     origins = ORIGINS
+    quick: ClassVar[Mapping[str, Any]] = {"batch_size": 64}  # parameters of the example
 
     @abstractmethod
     def build(
@@ -125,6 +128,21 @@ class TitleObjective(PredictingObjective):
         model = restored(self.build(params, len(vocabulary), len(classes), shape), weights, device)
         encode = encoder(Recipe(**fitted["recipe"]), vocabulary)
         return TitlePredictor(model, classes, encode, self.shortest(params), device)
+
+    def example(self, directory: Path) -> Example:
+        """Three categories of sixty titles whose words overlap a little, as a PriceRunner file."""
+        draw = random.Random(0)  # noqa: S311 - of an example
+        rows, asked = [], []
+        for row in range(180):
+            kind = row % 3
+            words = [f"word{kind}{draw.randrange(12)}" for _ in range(draw.randint(1, 7))]
+            words += [f"common{draw.randrange(5)}" for _ in range(draw.randint(0, 3))]
+            title = " ".join(words) + f" n{row}"
+            rows.append([row, title, 1, kind, f"cluster {kind}", kind, f"Category {kind}"])
+            asked.append(title)
+        (directory / "asked.txt").write_text("\n".join(asked) + "\n")
+        dataset = write_csv(directory / "titles.csv", rows)
+        return Example(dataset, self.quick, [str(directory / "asked.txt"), *asked[:5]])
 
 
 class TitlePredictor:

@@ -36,10 +36,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from objectives._contract import PredictingObjective, Progress, Source, silent
+from objectives._contract import Example, PredictingObjective, Progress, Source, silent
 from objectives._data.kit.split import ROLES
 from objectives._data.pictures import (
     DATASETS,
@@ -130,6 +131,21 @@ class Cifar10Cnn(PredictingObjective):
         """See PredictingObjective."""
         model = restored(Cnn(params["widths"], params["dropout"], len(fitted["classes"])), weights, device)
         return PicturePredictor(model.to(memory_format=torch.channels_last), fitted["classes"], device)
+
+    def example(self, directory: Path) -> Example:
+        """Three classes of sixty noisy pictures, each class of another brightness, as a tree of PNG files."""
+        draw = np.random.default_rng(0)
+
+        def write(path: Path, kind: int) -> str:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pixels = draw.normal(64 + 64 * kind, 60, (SIDE, SIDE, 3)).clip(0, 255)
+            Image.fromarray(pixels.astype(np.uint8)).save(path)
+            return str(path)
+
+        for row in range(180):
+            write(directory / "pictures" / f"kind {row % 3}" / f"{row}.png", row % 3)
+        asked = [write(directory / "asked" / f"{row}.png", row % 3) for row in range(5)]
+        return Example(str(directory / "pictures"), {"batch_size": 128}, [str(directory / "asked"), *asked])
 
 
 class PicturePredictor:

@@ -35,6 +35,7 @@ studies launch lyrics-lstm --trials 1 --set max_epochs=7 --set 'start_with=[{bpt
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -46,7 +47,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from objectives._contract import DataError, PredictingObjective, Progress, Source, silent
+from objectives._contract import DataError, Example, PredictingObjective, Progress, Source, silent
 from objectives._data.lyrics import (
     DATASETS,
     END,
@@ -59,6 +60,7 @@ from objectives._data.lyrics import (
     load_lyrics,
     locate,
 )
+from objectives._example import write_csv
 from objectives._fit import Fit, seeded
 from objectives._predict import file_in, open_lines, restored
 
@@ -124,6 +126,18 @@ class LyricsLstm(PredictingObjective):
         vocabulary = Vocabulary(params["tokens"], fitted["vocabulary"])
         return Writer(restored(Lstm(params, len(vocabulary.vocabulary)), weights, device), vocabulary)
 
+    def example(self, directory: Path) -> Example:
+        """Twenty songs of sixty words each, in the format of songdata.csv; a word depends on the one before it."""
+        draw = random.Random(0)  # noqa: S311 - of an example
+        rows = [["artist", "song", "link", "text"]]
+        for row in range(20):
+            words = [draw.randrange(9)]
+            for _ in range(59):
+                words.append((words[-1] * 2 + draw.randrange(2)) % 9)
+            rows.append(["Anna", f"Song {row}", "", " ".join("abcdefghi"[word] * 2 for word in words)])
+        quick = {"batch_size": 5, "bptt": 20, "adam_learning_rate": 1e-2}
+        return Example(write_csv(directory / "songs.csv", rows), quick, ["aa bb cc", "aa bb cc"])
+
 
 class LyricsFit(Fit):
     """A training whose rate halves when the validation loss does not fall."""
@@ -180,8 +194,11 @@ class Writer:
     def predict(self, source: Source, *, temperature: float = 1.0, length: int = 100, seed: int = 0) -> Iterator[str]:
         """INPUT is the beginning of a text, or a file of it; leave it empty to begin a new text.
 
-        The answer is the next `length` tokens, never an unknown one. temperature: what logits are divided by; near 0
-        the likeliest token always wins. The same seed gives the same text.
+        The answer is how the model goes on, never with an unknown token.
+
+        temperature: what logits are divided by; near 0 the likeliest token always wins.
+        length: of the answer, in tokens.
+        seed: the same seed gives the same text.
         """
         if not 0 < temperature < math.inf:
             raise DataError(f"the temperature is {temperature:g}; expected a number above 0, such as 0.8")

@@ -30,7 +30,7 @@ Result    balanced accuracy, 5 seeds, at the best epoch; learning_rate 2e-3 and 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -53,6 +53,7 @@ class MeliCnn(TitleObjective):
         },
         "hidden_layers": {"choices": [[128], [1024], [256, 128]], "default": [128]},
     }  # fmt: skip
+    quick: ClassVar[Mapping[str, Any]] = {"n_filters": 10, "batch_size": 64}
 
     def build(
         self, params: Mapping[str, Any], n_words: int, n_classes: int, vectors: Tensor | None = None

@@ -45,12 +45,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from objectives._contract import DataError, PredictingObjective, Progress, Source, silent
+from objectives._contract import DataError, Example, PredictingObjective, Progress, Source, silent
 from objectives._data.kit.lines import TextLines, shown
 from objectives._data.kit.split import ROLES
 from objectives._data.kit.tables import LARGEST, header_of, places_of
 from objectives._data.motor import COLUMNS, DATASETS, ORIGINS, SESSION, Motor, averaged, load_motor, raw_files
+from objectives._data.motor.simulation import simulate
 from objectives._evidence import Scores
+from objectives._example import write_csv
 from objectives._fit import seeded
 from objectives._metrics import r_squared
 from objectives._predict import batches, file_of, open_lines, restored
@@ -137,6 +139,18 @@ class PmsmTemperature(PredictingObjective):
     ) -> TemperaturePredictor:
         """See PredictingObjective."""
         return TemperaturePredictor(params, fitted, restored(perceptron(params), weights, device), device)
+
+    def example(self, directory: Path) -> Example:
+        """Eight short sessions of the simulated motor, as a file of the measurements' first release."""
+        made = simulate(n_sessions=8, samples=(100, 200), seed=3)
+        header = [*made.columns, SESSION]
+        rows = [
+            [*values, session] for values, session in zip(made.values.tolist(), made.sessions.tolist(), strict=True)
+        ]
+        asked = [[value for name, value in zip(header, row, strict=True) if name != TARGET] for row in [header, *rows]]
+        first = [row for row in asked if row[-1] in (SESSION, rows[0][-1])]
+        inputs = [write_csv(directory / "asked.csv", asked), write_csv(directory / "first session.csv", first)]
+        return Example(write_csv(directory / "motor.csv", [header, *rows]), {"batch_size": 128}, inputs)
 
 
 class TemperaturePredictor:

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from ..contracts.tiny import titles
+from objectives.meli_mlp import objective as meli_mlp
+
 from .conftest import Studies
 from .test_bad_input import sentence
 
@@ -49,7 +50,7 @@ def hidden(studies: Studies) -> list[str]:
 
 def test_from_a_study_to_answers_and_from_its_export_to_the_same_model(studies: Studies) -> None:
     study = {
-        "name": "tiny", "objective": "objectives.meli_mlp", "dataset": titles(studies.directory),
+        "name": "tiny", "objective": "objectives.meli_mlp", "dataset": meli_mlp.example(studies.directory).dataset,
         "metric": "balanced_accuracy", "direction": "maximize", "n_trials": 2, "max_epochs": 3,
         "space": {"hidden_layers": [256, 128], "batch_size": 64, "optimizer": "adam"}, "pruner": {"name": "none"},
     }  # fmt: skip
@@ -185,7 +186,7 @@ def test_what_else_is_wrong_gets_one_sentence(studies: Studies) -> None:
 
 
 def test_data_that_changed_are_told(studies: Studies) -> None:
-    path = Path(titles(studies.directory))
+    path = Path(meli_mlp.example(studies.directory).dataset)
     params = {
         "learning_rate": 1e-3, "decay_weights": False, "batch_size": 64, "dropout": 0.3, "freeze_embeddings": False,
         "optimizer": "adam", "hidden_layers": [128, 128], "pooling": "mean", "activation": "relu",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ..contracts.tiny import TINY
+from ..contracts.test_objectives import NAMES
 from .places import Check
 
 # Sizes that take long to train, and mean what the smaller ones do.
@@ -19,14 +19,14 @@ SMALLER = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(TINY))
+@pytest.mark.parametrize("name", NAMES)
 def test_every_shipped_objective_is_sound(checked: Check, name: str, tmp_path: Path) -> None:
     objective = importlib.import_module(f"objectives.{name}").objective
     metric, direction = next(iter(objective.metrics.items()))
     result = checked(
         f"objectives.{name}",
         seconds=120.0,
-        dataset=TINY[name].make(tmp_path),
+        dataset=objective.example(tmp_path).dataset,
         metric="balanced_accuracy" if "balanced_accuracy" in objective.metrics else metric,
         direction=direction,
         space=SMALLER.get(name, {}),
