@@ -36,17 +36,17 @@ def train(
         typer.Argument(metavar="NAME", help="A study that was launched; not needed with --params.", callback=launched),
     ] = None,
     params: Annotated[
-        Path | None, typer.Option("--params", help="A file of `studies export`, in place of the storage.")
+        Path | None, typer.Option("--params", help="A file of `studies export`, instead of the storage.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="DIR", help="The directory; NAME.model without it.")
+        Path | None, typer.Option("-o", "--output", metavar="DIR", help="The directory (default: NAME.model).")
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="The trial's own without it.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="The seed (default: the trial's own).")] = None,
     with_validation: Annotated[
         bool, typer.Option("--with-validation", help="Train on the validation rows, too.")
     ] = False,
     dataset: Dataset = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Those of the best value without it.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="How many (default: those of the best value).")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that is there.")] = False,
     storage: StorageUrl = None,
 ) -> None:
@@ -136,9 +136,9 @@ def predict(
     context: typer.Context,
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A directory that `studies train` wrote.")],
     source: Annotated[
-        str | None, typer.Argument(metavar="INPUT", help="A file, a directory or a text; stdin without it.")
+        str | None, typer.Argument(metavar="INPUT", help="A file, a directory or a text (default: stdin).")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON lines in place of tab-separated columns.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines instead of tab-separated columns.")] = False,
 ) -> None:
     """Ask a trained model: titles, pictures, measurements or the beginning of a text, as its card says.
 

@@ -25,7 +25,7 @@ def export(
         str, typer.Option("--format", metavar="|".join(EXPORTERS), help="Or module:Name of your own.")
     ] = "yaml",
     curves: Annotated[bool, typer.Option("--curves", help="One row an epoch instead of one a trial.")] = False,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="The file; stdout without it.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="The file (default: stdout).")] = None,
     mlflow: Annotated[
         str | None, typer.Option(metavar="URI", help="Log the study to this MLflow tracking server instead.")
     ] = None,
@@ -63,10 +63,12 @@ def report_page(
             "-o",
             "--output",
             metavar="FILE|DIR/",
-            help="The file, NAME.report.html without it; or a directory for the page and every figure as PNG.",
+            help="The file (default: NAME.report.html), or a directory for the page and every figure as PNG.",
         ),
     ] = None,
-    format: Annotated[str, typer.Option("--format", metavar="html|md", help="md goes to stdout without -o.")] = "",
+    format: Annotated[
+        str, typer.Option("--format", metavar="html|md", help="md goes to stdout unless -o is given.")
+    ] = "",
     storage: StorageUrl = None,
 ) -> None:
     """Write the study as one page to read: the answer, how sure it is, and what it rests on."""

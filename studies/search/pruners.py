@@ -2,7 +2,7 @@
 
 A pruner is a class of Optuna's kind, or a function of the pruner's part of the study file and max_epochs that returns
 such a pruner. `options` in the study file sets what else they take by name. Trials report after each epoch, counted
-from 1.
+from 1; a pruner is asked before the first report, too, where `trial.last_step` is None.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ class SamplerSuite:
     """Inherit it and say what to test.
 
     sampler: as a study file names it. options: of it. space: what it searches; one with choices alone is for those
-    that can do no more. suggests_twice: whether it may suggest the same settings twice.
+    that can do no more.
     """
 
     sampler: ClassVar[str]

@@ -94,6 +94,9 @@ def test_from_a_study_to_answers_and_from_its_export_to_the_same_model(studies: 
     assert {cell for row in rows for cell in row[1:-1:2]} == {"Category 0", "Category 1", "Category 2"}
     code, out, err = predict(studies, "moved", "word01 word05", "--json")
     assert json.loads(out) == pytest.approx(dict(zip(header, map(_number, rows[0]), strict=True)), abs=1e-5)
+    code, out, err = predict(studies, "moved", "word01", "--length", "3")
+    assert (code, out) == (2, "")
+    assert err == "studies: --length is not for this model, which has no options\n"
     code, out, err = predict(studies, "moved", stdin=b"word01\nword\xe9\nword21\n")
     assert (code, len(out.splitlines())) == (2, 2)
     assert "stdin, line 2: byte 0xe9 is not UTF-8" in err

@@ -12,4 +12,4 @@ from studies.testing import ExporterSuite
 class TestExporters(ExporterSuite):
     @pytest.fixture(autouse=True)
     def _named(self, name: str) -> None:
-        self.exporter = name  # type: ignore[misc]
+        self.exporter = name

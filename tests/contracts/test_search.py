@@ -15,13 +15,13 @@ OF_CHOICES = {"grid"}  # samplers that take no range
 class TestSamplers(SamplerSuite):
     @pytest.fixture(autouse=True)
     def _named(self, name: str) -> None:
-        self.sampler = name  # type: ignore[misc]
+        self.sampler = name
         if name in OF_CHOICES:
-            self.space = CHOICES  # type: ignore[misc]
+            self.space = CHOICES
 
 
 @pytest.mark.parametrize("name", [*PRUNERS, "optuna.pruners:MedianPruner"])
 class TestPruners(PrunerSuite):
     @pytest.fixture(autouse=True)
     def _named(self, name: str) -> None:
-        self.pruner = name  # type: ignore[misc]
+        self.pruner = name
