@@ -43,16 +43,17 @@ class Registry(dict[str, str]):
     def load(self, name: str) -> Any:
         """Import the thing of this name. Raises WrongInput where there is none."""
         self.check(name, self.kind)
-        return imported(self.get(name, name), self.kind)
+        return imported(self[name], self.kind, own=False) if name in self else imported(name, self.kind)
 
 
-def imported(path: str, kind: str, default: str = "") -> Any:
-    """Import `module:Name`, from the working directory too. Raises WrongInput where there is no such thing.
+def imported(path: str, kind: str, default: str = "", own: bool = True) -> Any:
+    """Import `module:Name`. Raises WrongInput where there is no such thing.
 
-    default: the name where the path has none; with neither, the module itself is returned.
+    default: the name where the path has none; with neither, the module itself is returned. own: whether it may be a
+    user's own, so that it is looked for in the working directory first, as everything imported afterwards is.
     """
     module_name, _, name = path.partition(":")
-    if str(Path.cwd()) not in sys.path:
+    if own and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
         module = importlib.import_module(module_name)

@@ -16,6 +16,7 @@ from studies.spec.space import SpaceError
 from studies.words import near
 
 Kind = TypeVar("Kind")
+NAMED = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 def maker(
@@ -64,7 +65,8 @@ def _check(part: str, name: str, found: Any, options: Mapping[str, Any], own: tu
     takes_any = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
     for key in own:
         if key not in by_name and not takes_any:
-            raise SpaceError(f"{part} {name!r} takes no {key!r}, by which a study is repeated", part, "name")
+            reason = f"{part} {name!r} takes no {key!r}; name a function of your own that does, and that makes it"
+            raise SpaceError(reason, part, "name")
     known = [key for key in by_name if key not in own]
     for key in options:
         if key in own or (key not in known and not takes_any):
@@ -72,6 +74,3 @@ def _check(part: str, name: str, found: Any, options: Mapping[str, Any], own: tu
     missing = [key for key in known if parameters[key].default is inspect.Parameter.empty and key not in options]
     if missing:
         raise SpaceError(f"{part} {name!r} needs the option {missing[0]!r}", part, "name")
-
-
-NAMED = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)

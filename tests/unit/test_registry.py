@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,13 @@ def test_everything_that_is_listed_is_there(registry: Registry) -> None:
 def test_a_name_is_a_thing_or_a_module() -> None:
     assert KNOWN.load("path") is Path
     assert KNOWN.load("json").dumps([]) == "[]"
+
+
+def test_what_ships_is_not_looked_for_in_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever exports to CSV beside a csv.py of their own must not get that."""
+    monkeypatch.chdir(tmp_path)
+    KNOWN.load("json")
+    assert str(tmp_path) not in sys.path
 
 
 def test_a_users_own_is_found_from_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
