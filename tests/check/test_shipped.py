@@ -23,10 +23,11 @@ SMALLER = {
 def test_every_shipped_objective_is_sound(checked: Check, name: str, tmp_path: Path) -> None:
     objective = importlib.import_module(f"objectives.{name}").objective
     metric, direction = next(iter(objective.metrics.items()))
+    example = getattr(objective, "example", lambda directory: [next(iter(objective.datasets))])
     result = checked(
         f"objectives.{name}",
         seconds=120.0,
-        dataset=objective.example(tmp_path).dataset,
+        dataset=example(tmp_path)[0],
         metric="balanced_accuracy" if "balanced_accuracy" in objective.metrics else metric,
         direction=direction,
         space=SMALLER.get(name, {}),
