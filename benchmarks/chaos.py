@@ -284,7 +284,7 @@ class Undisturbed:
 
     def check(self, trial: TrialRecord, first: TrialRecord) -> None:
         """Compare a trial with what this study has for the one that it continues, through all of its continuations."""
-        x, seed = trial.params["x"], trial.attributes["seed"]
+        x, seed = trial.params["x"], trial.seed
         assert isinstance(x, float)
         assert x == self.x[first.number], f"trial {trial.number} has another x than an undisturbed {first.number}"
         assert seed == seed_of(SEED, first.number), f"trial {trial.number} has another seed"
@@ -292,7 +292,7 @@ class Undisturbed:
         if trial.state == "complete":
             assert trial.curve == expected, f"trial {trial.number}: {trial.curve}, not {expected}"
             assert trial.value == min(expected.values())
-            assert [epoch["loss"] for epoch in trial.attributes["history"]] == list(expected.values())
+            assert [epoch["loss"] for epoch in trial.history] == list(expected.values())
         else:
             beginning = dict(itertools.islice(expected.items(), len(trial.curve)))
             assert trial.curve == beginning, f"trial {trial.number}: {trial.curve}, not {beginning}"
