@@ -46,6 +46,30 @@ scored and saved, but cannot predict:
   as here, each by its name and a colon.
 - `with_validation()` of the prepared data: the same with the validation rows among the train rows, too. What a
   training on it says of them is no validation any more.
+
+The smallest one, which trains nothing but has all that a study needs (a real one: `objectives/meli_cnn.py`):
+
+>>> class Steps:
+...     def __init__(self, params, seed):
+...         self.params, self.n = params, 0
+...     def epoch(self):
+...         self.n += 1
+...         return {"loss": (self.params["x"] - 2) ** 2 + 1 / self.n}
+...     def state_dict(self):
+...         return {"n": self.n}
+...     def load_state_dict(self, state):
+...         self.n = state["n"]
+>>> class Parabola(Objective):
+...     metrics = {"loss": "minimize"}
+...     datasets = {"none": "It needs none."}
+...     space = {"x": {"low": -10.0, "high": 10.0, "default": 0.0}}
+...     def prepare(self, dataset, data, cache, progress=silent):
+...         return None
+...     def start(self, params, data, *, seed, device):
+...         return Steps(params, seed)
+>>> training = Parabola().start({"x": 1.0}, None, seed=0, device="cpu")
+>>> training.epoch(), training.epoch()
+({'loss': 2.0}, {'loss': 1.5})
 """
 
 from objectives._contract import (

@@ -51,6 +51,10 @@ def load(name: str, *, storage: str | None = None) -> Study:
 
     storage: URL of a PostgreSQL server, in place of STUDIES_STORAGE; the embedded server with neither.
     Raises UnknownStudy when neither the catalog nor the storage has it.
+
+    >>> import studies
+    >>> studies.load("mnist-target").name
+    'mnist-target'
     """
     from studies.spec import SpecFile
 
@@ -106,7 +110,17 @@ class Page:
 
 
 class Study:
-    """A study; `load` makes one."""
+    """A study; `load` makes one.
+
+    >>> import studies
+    >>> study = studies.load("mnist-target").launch(trials=2, overrides={"max_epochs": 1})
+    >>> study.trials[["number", "state", "n_epochs"]]
+       number     state  n_epochs
+    0       0  complete         1
+    1       1  complete         1
+    >>> study.best.number, study.best.epoch
+    (0, 1)
+    """
 
     def __init__(self, given: str, name: str, settings: Settings) -> None:
         self.name = name

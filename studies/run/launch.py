@@ -70,6 +70,15 @@ def launch(
     timeout_s: after that, workers leave after their epoch.
     Raises what `join` does, ObjectiveRefused, the storage's errors, and how an unfinished study ended: Interrupted,
     TooManyFailures, NothingTrained, WorkersDied.
+
+    >>> from functools import partial
+    >>> from studies.run.join import Start, join
+    >>> from studies.spec import load
+    >>> from studies.view import make_view
+    >>> spec = load("mnist-target", ["name=launched", "n_trials=2", "max_epochs=1"])
+    >>> with make_view() as view:
+    ...     launch(spec, Settings.from_environment(), 1, "local", view, partial(join, spec, Start()))
+    ('launched', True)
     """
     artifacts.check(settings)
     launcher = make_launcher(kind, spec, settings, n_workers)

@@ -55,7 +55,11 @@ class Named(Part):
 
 
 class Sampler(Named):
-    """How the next parameters are chosen. The same seed gives the same study with one worker."""
+    """How the next parameters are chosen.
+
+    name: a known sampler, or module:Name of your own. seed: the same seed gives the same study with one worker.
+    options: what else its constructor takes, by name.
+    """
 
     registry = SAMPLERS
 
@@ -64,7 +68,11 @@ class Sampler(Named):
 
 
 class Pruner(Named):
-    """When a bad trial is stopped early. min_epochs and reduction_factor are for the shipped ones."""
+    """When a bad trial is stopped early.
+
+    name: a known pruner, or module:Name of your own. min_epochs: no trial is stopped before it has trained for so many.
+    reduction_factor: of n trials at a rung, one in so many goes on. options: what else its constructor takes, by name.
+    """
 
     registry = PRUNERS
 
@@ -74,7 +82,11 @@ class Pruner(Named):
 
 
 class Resources(Part):
-    """What one worker gets. threads_per_worker: None divides the machine's cores among its workers."""
+    """What one worker gets.
+
+    gpus_per_worker: how many GPUs, where the machine has any. workers_per_gpu: how many workers share one GPU.
+    threads_per_worker: CPU threads; None divides the machine's cores among its workers.
+    """
 
     gpus_per_worker: int = Field(default=1, ge=0)
     workers_per_gpu: int = Field(default=1, ge=1)
@@ -97,7 +109,17 @@ class Limits(Part):
 
 
 class StudySpec(Part):
-    """A written study. `space` and `start_with` are checked against the objective when it is at hand (`resolve`)."""
+    """A written study. `space` and `start_with` are checked against the objective when it is at hand (`resolve`).
+
+    name: small letters, digits and dashes; the study's name in the storage. description: one sentence for people.
+    objective: `module`, `module:Class` or `module:function`, found from the working directory too. dataset: one of the
+    objective's data sets, or the path of a file. metric: what is tuned, one of the objective's metrics. direction:
+    whether more or less of it is better. n_trials: how many trials the study has in the end, exact with any number of
+    workers. max_epochs: how long a trial trains at most. space: parameters that are narrowed or fixed; the others are
+    searched as the objective declares them. sampler: how the next parameters are chosen. pruner: when a bad trial is
+    stopped early. start_with: parameters of trials to run first; what is missing is at its default. resources: what
+    one worker gets. limits: where the study or a trial stops by itself.
+    """
 
     name: str = Field(pattern=STORED_NAME, max_length=MAX_STORED_NAME)
     description: str = ""

@@ -59,6 +59,14 @@ class PostgresStorage(BaseStorage, BaseHeartbeat):
         while_waiting: see `connections.WhileWaiting`; not carried to a process that unpickles the storage.
         environment: see `connections.Connections`.
 
+    Example, with `url` as `studies storage up` prints it:
+
+    >>> import optuna
+    >>> study = optuna.create_study(storage=PostgresStorage(url), study_name="by-hand")
+    >>> study.optimize(lambda trial: trial.suggest_float("x", -1, 1) ** 2, n_trials=3)
+    >>> len(optuna.load_study(study_name="by-hand", storage=url).trials)
+    3
+
     """
 
     def __init__(
