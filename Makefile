@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: study test test-system test-root chaos lint install install-test clean
+.PHONY: study test test-docs test-system test-root chaos docs lint install install-test install-docs clean
 
 study: install
 	$(BIN)/studies launch meli-cnn --workers 4
@@ -13,6 +13,15 @@ study: install
 # Two at a time, file by file: most of the time is spent waiting for leases to end and servers to come back.
 test: install-test
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Every block of the documentation, the examples in docstrings, and the built site.
+test-docs: install-test install-docs
+	$(BIN)/python -m pytest -n 2 tests/docs
+
+# The documentation as a site: build/site/index.html. A link that leads nowhere fails.
+docs: install-docs
+	$(BIN)/python docs/build.py
+	$(BIN)/zensical build --strict --clean --config-file build/zensical.toml
 
 # What no wheel brings: the report's page in a real Chromium, hundreds of workers behind a real PgBouncer.
 test-system: install-test
@@ -35,6 +44,7 @@ lint: install-test
 
 install: $(VENV)/installed
 install-test: $(VENV)/installed-test
+install-docs: $(VENV)/installed-docs
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("studies needs Python 3.11 or newer; type: make PYTHON=python3.12 ..." if sys.version_info < (3, 11) else 0)'
@@ -46,6 +56,10 @@ $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/installed-test: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test]'
+	touch $@ $(VENV)/installed
+
+$(VENV)/installed-docs: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	touch $@ $(VENV)/installed
 
 clean:
