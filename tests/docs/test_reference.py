@@ -1,0 +1,160 @@
+"""Everything a person can type or meet is explained: a new command, option, key or error fails here until it is."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import inspect
+import re
+import sys
+from collections.abc import Iterator
+from functools import cache
+from types import ModuleType
+
+import pytest
+import typer
+
+from studies import check, errors, names
+from studies.check import checks
+from studies.cli import app
+from studies.record import diagnose
+from studies.settings import Settings
+from studies.spec import StudySpec
+from studies.spec.model import Part
+
+from .pages import ROOT
+
+INTERNAL = {
+    "STUDIES_DEBUG": "how --debug reaches a child process",
+    "STUDIES_PRELOAD": "how a launch tells its fork server what to import",
+}
+
+
+@cache
+def reference() -> ModuleType:
+    """The module that makes the reference, which is a script and no part of a package."""
+    spec = importlib.util.spec_from_file_location("reference", ROOT / "docs" / "reference.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["reference"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@cache
+def page(name: str) -> str:
+    rendered = reference().PAGES[name]()
+    assert isinstance(rendered, str)
+    return rendered
+
+
+def rows(name: str) -> dict[str, list[str]]:
+    """A page's table rows by their first cell, without its backticks."""
+    found = re.findall(r"^\| `(.+?)`.*\|$", page(name), re.MULTILINE)
+    lines = re.findall(r"^\| `.+\|$", page(name), re.MULTILINE)
+    split = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    return dict(zip(found, split, strict=True))
+
+
+COMMANDS = dict(reference().walk(typer.main.get_command(app)))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_and_option_is_explained(name: str) -> None:
+    section = page("commands").split(f"\n## {name}\n")[1].split("\n## ")[0]
+    assert len(section.split("```")[0].split()) >= 4, "what does it do?"
+    explained = re.findall(r"^\| `(.+?)` \| (.+?) \|$", section, re.MULTILINE)
+    for parameter in COMMANDS[name].params:
+        if "--help" in parameter.opts:
+            continue
+        typed = [*parameter.opts, parameter.metavar or ""]
+        meanings = [meaning for usage, meaning in explained if any(word in re.split(r"[ ,]+", usage) for word in typed)]
+        assert meanings, parameter.name
+        assert all(re.sub(r"\[.*\]", "", meaning).strip() for meaning in meanings), f"{parameter.name} has no help"
+
+
+def parts() -> Iterator[type[Part]]:
+    yield StudySpec
+    for field in StudySpec.model_fields.values():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Part):
+            yield field.annotation
+
+
+@pytest.mark.parametrize("part", [*parts()], ids=lambda part: part.__name__)
+def test_every_key_of_a_study_file_is_explained(part: type[Part]) -> None:
+    meanings = reference().described(part.__doc__, part.model_fields)
+    for name in part.model_fields:
+        assert meanings.get(name), f"{name}: missing in the docstring of {part.__name__}"
+        assert f"| `{name}` |" in page("study-file")
+
+
+def test_every_variable_is_explained() -> None:
+    used = set()
+    for file in (ROOT / "studies").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                used |= {node.value} if re.fullmatch(r"STUDIES_[A-Z_]+", node.value) else set()
+    assert {"STUDIES_HOME", "STUDIES_STORAGE"} <= used
+    explained = rows("variables")
+    assert used - set(INTERNAL) == set(explained)
+    assert len(explained) == len(Settings.__dataclass_fields__)
+    assert all(all(cells) for cells in explained.values())
+
+
+def test_every_error_and_exit_code_is_explained() -> None:
+    explained = rows("errors")
+    for error in reference().all_errors():
+        assert explained[error.__name__][1] == f"`{error.exit_code}`"
+        assert len(explained[error.__name__][2]) > 5
+    for code in errors.EXIT_CODES:
+        assert str(code) in explained
+        assert f"| {code} |" in (ROOT / "docs/guides/when-something-failed.md").read_text() or code == errors.DONE
+
+
+def test_every_reason_is_explained_and_has_a_remedy() -> None:
+    remedies = (ROOT / "docs/guides/when-something-failed.md").read_text()
+    for reason in names.REASONS:
+        assert re.search(rf"\| `{reason}` \| .{{10,}} \|", page("trials")), reason
+        assert f"| `{reason}` |" in remedies, reason
+
+
+def test_every_verdict_is_explained() -> None:
+    explained = rows("verdicts")
+    made = set()
+    for node in ast.walk(ast.parse((ROOT / "studies/record/diagnose.py").read_text())):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Verdict":
+            word = node.args[0]
+            made.add(word.value if isinstance(word, ast.Constant) else "overfits after epoch k")
+    assert made == set(explained)
+    assert len(made) >= 10
+    assert all(cells[1] for cells in explained.values())
+
+
+@pytest.mark.parametrize("module", [*checks.CHECKS, check], ids=lambda module: module.__name__)
+def test_every_mistake_that_a_check_finds_is_explained(module: ModuleType) -> None:
+    named = set()
+    for node in ast.walk(ast.parse(inspect.getsource(module))):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Finding":
+            first = node.args[0] if node.args else next(k.value for k in node.keywords if k.arg == "name")
+            named.add(ast.literal_eval(first))
+    assert named
+    for name in named:
+        assert f"| `{name}` |" in page("checks")
+
+
+def test_every_exported_column_is_explained() -> None:
+    head = (ROOT / "tests/golden/study.csv").read_text().splitlines()[0].split(",")
+    groups = {reference()._column(name) for name in head}
+    assert "METRIC" not in groups, "a column without an explanation in docs/reference.py"
+    assert groups <= set(rows("files"))
+
+
+def test_every_verdict_word_is_one_that_the_diagnosis_documents() -> None:
+    assert {word for word, _ in reference().listed(diagnose.__doc__)} == set(rows("verdicts"))
+
+
+@pytest.mark.parametrize("name", reference().PAGES)
+def test_every_page_has_a_title_and_a_place_in_the_navigation(name: str) -> None:
+    assert page(name).startswith("# ")
+    assert f'"reference/{name}.md"' in (ROOT / "docs/zensical.toml").read_text()
