@@ -84,8 +84,8 @@ def _loaded(request: Request) -> tuple[LoadedObjective, dict[str, Any]]:
     objective = load_objective(winner.spec(request.dataset or winner.dataset.name))
     if isinstance(objective, FunctionObjective):
         raise ObjectiveRefused(
-            reason=f"{winner.objective!r} is a plain function, which keeps its model to itself: make it an Objective "
-            "(README, 'Add an objective') to train and save one"
+            reason=f"{winner.objective!r} is a plain function, which keeps its model to itself: make it a class "
+            "with epochs to train and save one (docs/guides/own-objective.md has an example)"
         )
     try:
         return objective, dict(Space.declared(objective.space).exactly(winner.params))

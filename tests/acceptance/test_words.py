@@ -13,7 +13,7 @@ from studies.storage import open_storage
 from ..conftest import TcpServer, execute, rows_of
 from .conftest import Studies
 
-README = Path(__file__).parents[2] / "README.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "when-something-failed.md"
 ENDS = [("COMPLETE", ""), ("PRUNED", ""), *(("FAIL", reason.value) for reason in Reason)]
 
 # Each trial meets another fate, once.
@@ -59,10 +59,9 @@ CREATE TRIGGER watch AFTER INSERT OR UPDATE OF state ON trials FOR EACH ROW EXEC
 """
 
 
-def test_the_readme_lists_the_same_words() -> None:
-    section = README.read_text(encoding="utf-8").partition("## How a trial ends")[2].partition("\n## ")[0]
-    listed = re.findall(r"^\| (COMPLETE|PRUNED|FAIL) \| `?(\w*)`? *\|", section, re.MULTILINE)
-    assert listed == ENDS
+def test_the_guide_says_what_to_do_about_each_reason() -> None:
+    section = GUIDE.read_text(encoding="utf-8").partition("## A trial failed")[2].partition("\n## ")[0]
+    assert tuple(re.findall(r"^\| `(\w+)` \| .+ \| .+ \|$", section, re.MULTILINE)) == tuple(Reason)
 
 
 def test_the_database_sees_these_states_and_words_and_no_others(studies: Studies, tcp_server: TcpServer) -> None:

@@ -112,11 +112,9 @@ def test_every_error_and_exit_code_is_explained() -> None:
         assert f"| {code} |" in (ROOT / "docs/guides/when-something-failed.md").read_text() or code == errors.DONE
 
 
-def test_every_reason_is_explained_and_has_a_remedy() -> None:
-    remedies = (ROOT / "docs/guides/when-something-failed.md").read_text()
+def test_every_reason_is_explained() -> None:
     for reason in names.REASONS:
         assert re.search(rf"\| `{reason}` \| .{{10,}} \|", page("trials")), reason
-        assert f"| `{reason}` |" in remedies, reason
 
 
 def test_every_verdict_is_explained() -> None:
