@@ -1,34 +1,36 @@
-"""Put the site's pages together in `build/docs`: those of `docs/`, the front page, and the reference from the code.
+"""Put the site together: `python docs/build.py [DIRECTORY]`, by default `build`, which git ignores.
 
-`make docs` runs it, then builds the site strictly: a link that leads nowhere fails.
+DIRECTORY/docs has the pages of `docs/`, the front page, and the reference from the code; DIRECTORY/zensical.toml is the
+configuration. `make docs` then builds DIRECTORY/site strictly: a link that leads nowhere fails.
 """
 
 from __future__ import annotations
 
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import reference
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCS, BUILD = ROOT / "docs", ROOT / "build"
-SITE = BUILD / "docs"
 PICTURE = "benchmarks/results/meli-cnn-curves.png"
+NO_PAGES = shutil.ignore_patterns("*.py", "*.toml", "__pycache__")
 
 
-def main() -> None:
+def main(directory: Path) -> None:
     """Write every page; what was there before is gone."""
-    shutil.rmtree(SITE, ignore_errors=True)
-    shutil.copytree(DOCS, SITE, ignore=shutil.ignore_patterns("*.py", "*.toml", "__pycache__", ".cache"))
-    shutil.copy(DOCS / "zensical.toml", BUILD)
-    shutil.copy(ROOT / PICTURE, SITE / "assets")
+    pages = directory / "docs"
+    shutil.rmtree(pages, ignore_errors=True)
+    shutil.copytree(ROOT / "docs", pages, ignore=NO_PAGES)
+    shutil.copy(ROOT / "docs" / "zensical.toml", directory)
+    shutil.copy(ROOT / PICTURE, pages / "assets")
     for source, page in (("README.md", "index.md"), ("CONTRIBUTING.md", "contributing.md")):
-        (SITE / page).write_text(_moved((ROOT / source).read_text(encoding="utf-8")), encoding="utf-8")
-    (SITE / "changelog.md").write_text((ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), encoding="utf-8")
-    (SITE / "reference").mkdir()
+        (pages / page).write_text(_moved((ROOT / source).read_text(encoding="utf-8")), encoding="utf-8")
+    shutil.copy(ROOT / "CHANGELOG.md", pages / "changelog.md")
+    (pages / "reference").mkdir()
     for name, render in reference.PAGES.items():
-        (SITE / "reference" / f"{name}.md").write_text(render(), encoding="utf-8")
+        (pages / "reference" / f"{name}.md").write_text(render(), encoding="utf-8")
 
 
 def _moved(text: str) -> str:
@@ -39,4 +41,4 @@ def _moved(text: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "build")
