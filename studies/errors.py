@@ -116,7 +116,11 @@ class DirectoryTaken(WrongInput):
     """{path} {reason}; choose another directory with -o{or_else}."""
 
 
-class SpaceRefused(ObjectiveRefused):
+class SpecRefused(ObjectiveRefused):
+    """{reason}"""  # `path` leads to the key of the study file that does not fit the objective
+
+
+class SpaceRefused(SpecRefused):
     """{reason}"""
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import uuid
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import optuna
@@ -34,18 +36,30 @@ from studies.words import near
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # what it would say, the view and the logs do
 
 
-def create_or_join(
-    storage: Storage,
-    spec: StudySpec,
-    declared: Mapping[str, Any],
-    data: Mapping[str, Any],
-    queue: Callable[[optuna.Study, bool], int],
-) -> int:
-    """Create the study, or join the one of this name when it means the same; return its id in the storage.
+@dataclass(frozen=True)
+class JoinedStudy:
+    """A study that a launch has created or joined: its spec, under the name that it has there, and its space."""
 
-    declared: the objective's space. data: name, sha256 and summary of the prepared data set.
-    queue: called with the study and whether it is new; queues what shall run first and returns n_trials. A launch that
-    was killed in the middle calls it again, and so does every later launch.
+    study: optuna.Study
+    spec: StudySpec
+    space: Space
+
+    @property
+    def study_id(self) -> int:
+        """Its id in the storage."""
+        return self.study._study_id
+
+
+@contextmanager
+def create_or_join(
+    storage: Storage, spec: StudySpec, declared: Mapping[str, Any], data: Mapping[str, Any]
+) -> Iterator[tuple[optuna.Study, bool]]:
+    """Create the study, or join the one of this name when it means the same; yield it, and whether it is new.
+
+    Nobody else creates or joins it meanwhile. Queue what runs first, then call `open_for_workers`: until then it is
+    not whole, and the next launch finds it as new as this one did.
+
+    declared: the objective's parameters. data: name, sha256 and summary of the prepared data set.
     Raises SpecChanged.
     """
     with storage.ledger.alone(f"study {spec.name}"):
@@ -57,26 +71,28 @@ def create_or_join(
         )
         if UID not in study.user_attrs:
             study.set_user_attr(UID, uuid.uuid4().hex[:12])
-        stored = study.user_attrs.get(SPEC)
-        if stored is not None:
-            if changes := changed(study, spec, data):
-                raise SpecChanged(
-                    name=spec.name,
-                    what=" and ".join(changes),
-                    difference="; ".join(changes.values()),
-                    next=_next(storage, spec.name),
-                )
-        else:
-            # The spec comes last: a study that has one is whole.
+        new = SPEC not in study.user_attrs
+        if new:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 study.set_metric_names([spec.metric])
             study.set_user_attr(DECLARED, declared)
             study.set_user_attr(DATA, data)
-        n_trials = queue(study, stored is None)
-        study.set_user_attr(SPEC, spec.model_copy(update={"n_trials": n_trials}).model_dump())
-        storage.ledger.open_study(study._study_id, n_trials)
-    return study._study_id
+        elif changes := changed(study, spec, data):
+            raise SpecChanged(
+                name=spec.name,
+                what=" and ".join(changes),
+                difference="; ".join(changes.values()),
+                next=_next(storage, spec.name),
+            )
+        yield study, new
+
+
+def open_for_workers(storage: Storage, study: optuna.Study, spec: StudySpec) -> None:
+    """Store the spec, and let workers take trials up to its n_trials. Inside `create_or_join`, after what is queued."""
+    # The spec comes last: a study that has one is whole.
+    study.set_user_attr(SPEC, spec.model_dump())
+    storage.ledger.open_study(study._study_id, spec.n_trials)
 
 
 def version_for(storage: Storage, spec: StudySpec, data: Mapping[str, Any], new_version: bool) -> StudySpec:

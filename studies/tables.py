@@ -52,7 +52,7 @@ def study(spec: StudySpec, settings: Settings) -> str:
 
     launcher = make_launcher("local", spec, settings, 1)
     try:
-        space = spec.resolve(launcher.describe(None).space)
+        space = launcher.describe(None).space
     finally:
         launcher.close()
     facts = [

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from studies.cli.options import Name, Overrides, StorageUrl, settings_of, spec_file
-from studies.errors import SpaceRefused
+from studies.cli.options import Name, Overrides, StorageUrl, changes, pointing_into, settings_of, spec_file
 
 PLACE = 1  # in the help
 
@@ -27,8 +26,6 @@ def show(name: Name, overrides: Overrides = None, storage: StorageUrl = None) ->
 
     settings = settings_of(storage)
     file = spec_file(name, settings, "show")
-    chosen = file.spec(overrides or ())
-    try:
+    chosen = file.spec(changes(overrides))
+    with pointing_into(file):
         typer.echo(tables.study(chosen, settings))
-    except SpaceRefused as error:
-        raise file.error(error.given["reason"], *error.given["path"]) from None

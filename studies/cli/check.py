@@ -8,8 +8,18 @@ from typing import Annotated
 
 import typer
 
-from studies.cli.options import Dataset, Name, Overrides, StorageUrl, seconds_of, settings_of, spec_file
-from studies.errors import FAILED, SpaceRefused
+from studies.cli.options import (
+    Dataset,
+    Name,
+    Overrides,
+    StorageUrl,
+    changes,
+    pointing_into,
+    seconds_of,
+    settings_of,
+    spec_file,
+)
+from studies.errors import FAILED
 
 PLACE = 2  # in the help
 
@@ -32,14 +42,10 @@ def check(
 
     seconds = checks.SECONDS if timeout is None else seconds_of(timeout, example=5)
     settings = settings_of(storage)
-    changes = list(overrides or ())
-    changes += [] if dataset is None else [f"dataset={text.dumps(dataset)}"]
     file = spec_file(name, settings, "check")
-    chosen = file.spec(changes)
-    try:
+    chosen = file.spec(changes(overrides, dataset))
+    with pointing_into(file):
         result = checks.check(chosen, settings, _told_once(), seconds)
-    except SpaceRefused as error:
-        raise file.error(error.given["reason"], *error.given["path"]) from None
     typer.echo(text.dumps(result.as_data(), indent=1) if json else "\n".join(result.lines()))
     if not result.sound:
         raise typer.Exit(FAILED)

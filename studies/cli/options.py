@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from studies import names
-from studies.errors import IsConfirmation, UnknownStudy, WrongInput
+from studies.errors import IsConfirmation, SpecRefused, UnknownStudy, WrongInput
 from studies.registry import LAUNCHERS
 from studies.settings import Settings
 
 if TYPE_CHECKING:
     from studies.record.study import StudyRecord
-    from studies.spec import SpecFile
+    from studies.spec import Override, SpecFile
 
 
 def launched(given: str | None) -> str | None:
@@ -40,18 +42,32 @@ StorageUrl = Annotated[
 ]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Replace a key of the study file. Repeatable."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Replace a value of the study file. Repeatable."),
 ]
-Workers = Annotated[int, typer.Option(help="How many trials train at a time.")]
+Workers = Annotated[int, typer.Option(help="How many trials train at the same time.")]
 Where = Annotated[str, typer.Option("--on", help=f"Where the workers run: {', '.join(LAUNCHERS)}, or module:Name.")]
-Timeout = Annotated[float | None, typer.Option(metavar="MINUTES", help="Stop the study after this long.")]
-Detach = Annotated[bool, typer.Option("--detach", help="Return at once; the study goes on.")]
+Timeout = Annotated[
+    float | None, typer.Option(metavar="MINUTES", help="Stop after this long; workers finish their epoch first.")
+]
+Detach = Annotated[bool, typer.Option("--detach", help="Return at once and run in the background.")]
 Dataset = Annotated[str | None, typer.Option(help="Another of the objective's data sets, or the path of a file.")]
 
 
 def settings_of(storage: str | None) -> Settings:
     """Return the settings of the environment, with `--storage` where it was given."""
     return Settings.from_environment().with_storage(storage)
+
+
+def changes(overrides: list[str] | None, dataset: str | None = None, trials: int | None = None) -> list[Override]:
+    """Return what `--set`, `--dataset` and `--trials` replace in a study file. Raises WrongSpec."""
+    from studies.spec import Override
+
+    found = [Override.parsed(text) for text in overrides or ()]
+    if dataset is not None:
+        found.append(Override(("dataset",), dataset, f"--dataset {dataset}"))
+    if trials is not None:
+        found.append(Override(("n_trials",), trials, f"--trials {trials}"))
+    return found
 
 
 def check_workers(workers: int, on: str) -> None:
@@ -68,6 +84,15 @@ def seconds_of(timeout: float | None, example: int = 30) -> float:
     if not timeout > 0:
         raise WrongInput(reason=f"--timeout is {timeout:g}; expected minutes above 0, such as --timeout {example}.")
     return timeout * 60
+
+
+@contextmanager
+def pointing_into(file: SpecFile) -> Iterator[None]:
+    """Let the error about a key that does not fit the objective point at its line, or at the option that changed it."""
+    try:
+        yield
+    except SpecRefused as error:
+        raise file.error(error.given["reason"], *error.given["path"]) from None
 
 
 def spec_file(name: str, settings: Settings, command: str) -> SpecFile:
@@ -87,11 +112,10 @@ def spec_file(name: str, settings: Settings, command: str) -> SpecFile:
 
 def _stored_spec(name: str, settings: Settings, command: str) -> SpecFile:
     from studies.spec import SpecFile
-    from studies.storage import open_storage
-    from studies.storage.embedded import EmbeddedServer
+    from studies.storage import is_there, open_storage
     from studies.study import get, not_started, spec_of
 
-    if settings.storage is None and not EmbeddedServer(settings).exists:
+    if not is_there(settings):
         raise not_started(name, ())
     with open_storage(settings) as opened:
         spec = spec_of(get(opened, name))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -23,13 +21,15 @@ from studies.cli.options import (
     Timeout,
     Where,
     Workers,
+    changes,
     check_workers,
+    pointing_into,
     read,
     seconds_of,
     settings_of,
     spec_file,
 )
-from studies.errors import INTERRUPTED, SpaceRefused, WrongInput
+from studies.errors import INTERRUPTED, WrongInput
 from studies.settings import Settings
 
 PLACE = 3  # in the help
@@ -45,48 +45,44 @@ def launch(
     dataset: Dataset = None,
     overrides: Overrides = None,
     source: Annotated[
-        str | None, typer.Option("--from", metavar="OTHER", help="Start from what another study or version has found.")
+        str | None, typer.Option("--from", metavar="OTHER", help="Start from the trials of another study or version.")
     ] = None,
     start_with: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Run the parameters of an exported file first.")
     ] = None,
     new_version: Annotated[
-        bool, typer.Option("--new-version", help="Where the study has changed, begin NAME@2 and so on.")
+        bool, typer.Option("--new-version", help="If the study has changed, start NAME@2 and so on.")
     ] = False,
     on: Where = "local",
     timeout: Timeout = None,
     detach: Detach = False,
     storage: StorageUrl = None,
 ) -> None:
-    """Create or resume a study and run it to its end, with a live view; the best parameters go to NAME.best.yaml."""
-    from studies.run.join import Start, join, read_exported
+    """Create or resume a study and run it to its end, with a live view; writes the best to NAME.best.yaml."""
+    from studies.run.join import Start, read_exported
     from studies.run.launch import launch as run
+    from studies.storage import held
     from studies.view import make_view
 
     settings = settings_of(storage)
     check_workers(workers, on)
     timeout_s = seconds_of(timeout)
-    changes = list(overrides or ())
-    changes += [] if trials is None else [f"n_trials={trials}"]
-    changes += [] if dataset is None else [f"dataset={json.dumps(dataset)}"]
     file = spec_file(name, settings, "launch")
-    chosen = file.spec(changes)
+    spec = file.spec(changes(overrides, dataset, trials))
     start = Start(new_version, source, None if start_with is None else read_exported(start_with))
     if detach:
-        background.detach(chosen.name, "launch", settings)
+        background.detach(spec.name, "launch", settings)
         return
-    try:
-        with make_view() as view:
-            stored, ran = run(chosen, settings, workers, on, view, partial(join, chosen, start), timeout_s)
-    except SpaceRefused as error:
-        raise file.error(error.given["reason"], *error.given["path"]) from None
-    if not ran:
-        typer.echo(
-            f"{stored} has all its {chosen.n_trials} trials; nothing was run. "
-            f"`studies launch {stored} --trials {2 * chosen.n_trials}` goes on with it.",
-            err=True,
-        )
-    _show_best(names.exact(stored) if names.parts(name)[1] else stored, settings)
+    with held(settings):
+        with pointing_into(file), make_view() as view:
+            stored, ran = run(spec, start, settings, workers, on, view, timeout_s)
+        if not ran:
+            typer.echo(
+                f"{stored} has all its {spec.n_trials} trials; nothing was run. "
+                f"`studies launch {stored} --trials {2 * spec.n_trials}` goes on with it.",
+                err=True,
+            )
+        _show_best(names.exact(stored) if names.parts(stored)[1] else stored, settings)
 
 
 def _show_best(name: str, settings: Settings) -> None:
@@ -110,8 +106,8 @@ def _show_best(name: str, settings: Settings) -> None:
 @app.command()
 def worker(
     name: StudyName,
-    gpu: Annotated[int | None, typer.Option(help="Which GPU to use; the first one without it, if any.")] = None,
-    threads: Annotated[int | None, typer.Option(help="CPU threads; all cores without it.")] = None,
+    gpu: Annotated[int | None, typer.Option(help="Which GPU to use (default: the first one, if any).")] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads (default: all cores).")] = None,
     storage: StorageUrl = None,
 ) -> None:
     """Run one worker here, on a study that was launched anywhere with the same storage."""
@@ -140,9 +136,10 @@ def worker(
 
 @app.command()
 def stop(name: StudyName, storage: StorageUrl = None) -> None:
-    """Ask every worker of a study, on every machine, to leave after its current epoch."""
+    """Ask every worker of a study, on every machine, to stop after its current epoch."""
     from studies.storage import open_storage
     from studies.study import get, typed
+    from studies.words import plural
 
     with open_storage(settings_of(storage)) as opened:
         study = get(opened, name)
@@ -150,9 +147,11 @@ def stop(name: StudyName, storage: StorageUrl = None) -> None:
         command = names.command(typed(opened, study.study_name))
         budget = opened.ledger.budget(study_id)
         if not budget.running and 0 < budget.n_trials <= budget.done:
-            typer.echo(f"{study.study_name} is done, all {budget.n_trials} trials of it: nothing to stop.", err=True)
+            typer.echo(f"{study.study_name} has all its {budget.n_trials} trials: there is nothing to stop.", err=True)
             return
         opened.ledger.request_stop(study_id, names.StopReason.PERSON)
         alive = [worker for worker in opened.ledger.workers(study_id) if worker.alive]
-    leaving = f"{len(alive)} workers leave after their epoch" if alive else "no worker is running it"
+    leaving = (
+        f"{plural(len(alive), 'worker')} will stop after the current epoch" if alive else "no worker is running it"
+    )
     typer.echo(f"{study.study_name}: {leaving}; `studies {command}` goes on from there.", err=True)

@@ -14,27 +14,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from studies import names
+from studies import artifacts, names
 from studies.errors import DataChanged, IsConfirmation, NobodyCameThrough, NothingToConfirm
 from studies.names import CONFIRMS, CONTENDER, CONTINUED_BY, REASON, SEED
 from studies.record.reading import read_stored
 from studies.record.study import StudyRecord, TrialRecord
-from studies.run.launch import launch
-from studies.run.launchers import Description
+from studies.run.launch import Launch
+from studies.run.launchers import Description, make_launcher
 from studies.search.knowledge import best_settings, queued
 from studies.search.race import contenders, last_trials
 from studies.search.seeded import seed_of
 from studies.spec import Pruner, Sampler, StudySpec
-from studies.storage import Storage, open_storage
-from studies.study import changed, create_or_join, find, get
+from studies.storage import Storage, Waiting, open_storage
+from studies.study import JoinedStudy, changed, create_or_join, find, get, open_for_workers
 from studies.words import plural
 
 if TYPE_CHECKING:
@@ -81,9 +81,14 @@ def confirm(
     Raises DataChanged, NobodyCameThrough, and what `launch` does.
     """
     spec = spec_for(plan.record.spec)
-    with open_storage(settings) as storage:
-        launch(spec, settings, n_workers, kind, view, partial(_join, plan, spec), timeout_s)
-        record = read_stored(storage, names.exact(plan.record.spec.name))
+    artifacts.check(settings)
+    with closing(make_launcher(kind, spec, settings, n_workers)) as launcher:
+        described = launcher.describe(view.preparing)
+        interrupts: list[int] = []
+        with open_storage(settings, Waiting(lambda: interrupts, view.say)) as storage:
+            joined = join(storage, plan, spec, described, view.say)
+            Launch(storage, joined, launcher, view, interrupts, timeout_s).run(n_workers)
+            record = read_stored(storage, names.exact(plan.record.spec.name))
     found = record.confirmation
     if found is not None and found.finished and found.winner is None:
         reasons = ", ".join(f"trial {standing.trial} {standing.verdict}" for standing in found.standings)
@@ -133,17 +138,21 @@ def fresh_seeds(seed: int, used: Iterable[int], n: int) -> list[int]:
     return found
 
 
-def _join(
-    plan: Plan, spec: StudySpec, storage: Storage, described: Description, say: Callable[[str], None]
-) -> tuple[int, StudySpec]:
+def join(
+    storage: Storage, plan: Plan, spec: StudySpec, described: Description, say: Callable[[str], None]
+) -> JoinedStudy:
+    """Create or join the confirmation, and queue every contender under every seed that it lacks. Raises DataChanged."""
     original = get(storage, names.exact(plan.record.spec.name))
     if difference := changed(original, plan.record.spec, described.data):
         raise DataChanged(name=plan.record.typed, difference="; ".join(difference.values()))
-    return create_or_join(storage, spec, described.space, described.data, partial(_queue, plan, spec, say)), spec
+    with create_or_join(storage, spec, described.declared, described.data) as (study, _):
+        spec = spec.model_copy(update={"n_trials": _queue(plan, spec, say, study)})
+        open_for_workers(storage, study, spec)
+    return JoinedStudy(study, spec, described.space)
 
 
-def _queue(plan: Plan, spec: StudySpec, say: Callable[[str], None], study: optuna.Study, new: bool) -> int:
-    """Queue every contender under every seed that it lacks; return how many trials there are then."""
+def _queue(plan: Plan, spec: StudySpec, say: Callable[[str], None], study: optuna.Study) -> int:
+    """Queue what is missing; return how many trials there are then."""
     there = study.get_trials(deepcopy=False)
     record, chosen = plan.record, plan.chosen
     race = study.user_attrs.get(CONFIRMS, {"study": record.spec.name, "published": None, "seeds": []})

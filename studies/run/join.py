@@ -32,7 +32,14 @@ from studies.search.seeded import seed_of
 from studies.spec import StudySpec
 from studies.spec.space import Space, SpaceError
 from studies.storage import Storage
-from studies.study import create_or_join, not_started, started, version_for
+from studies.study import (
+    JoinedStudy,
+    create_or_join,
+    not_started,
+    open_for_workers,
+    started,
+    version_for,
+)
 from studies.words import plural
 
 N_FROM = 5
@@ -79,20 +86,19 @@ def read_exported(path: Path) -> Exported:
 
 
 def join(
-    spec: StudySpec, start: Start, storage: Storage, described: Description, say: Callable[[str], None]
-) -> tuple[int, StudySpec]:
-    """Create or join the study; return its id and its spec, under the name of its version.
+    storage: Storage, spec: StudySpec, described: Description, start: Start, say: Callable[[str], None]
+) -> JoinedStudy:
+    """Create or join the study, under the name of its version, and queue what it runs first.
 
     Raises SpecChanged, StudyNotStarted, NothingToStartFrom, WrongInput.
     """
-    spec = version_for(storage, spec, described.data, start.new_version)
-    space = spec.resolve(described.space)
+    spec, space = version_for(storage, spec, described.data, start.new_version), described.space
     source = None if start.source is None else read_stored(storage, _source(storage, start.source, spec.name))
     if source is not None and source.best is None:
         raise NothingToStartFrom(name=source.typed, states=source.states)
     given = None if start.exported is None else _given(start.exported, space)
-
-    def queue(study: optuna.Study, new: bool) -> int:
+    with create_or_join(storage, spec, described.declared, described.data) as (study, new):
+        joined = JoinedStudy(study, spec, space)
         queue = _Queue(study, space)
         if new:
             for index, entry in enumerate(spec.start_with):
@@ -101,10 +107,9 @@ def join(
             seeded = {} if start.exported.seed is None else {SEED: start.exported.seed}
             queue.add(given, {FROM: start.exported.origin} | seeded, FROM)
         if source is not None:
-            _learn(study, spec, space, source, described.data, queue, say)
-        return spec.n_trials
-
-    return create_or_join(storage, spec, described.space, described.data, queue), spec
+            _learn(joined, source, described.data, queue, say)
+        open_for_workers(storage, study, spec)
+    return joined
 
 
 class _Queue:
@@ -166,16 +171,14 @@ def _source(storage: Storage, typed: str, name: str) -> str:
 
 
 def _learn(
-    study: optuna.Study,
-    spec: StudySpec,
-    space: Space,
+    joined: JoinedStudy,
     source: StudyRecord,
     data: Mapping[str, Any],
     queue: _Queue,
     say: Callable[[str], None],
 ) -> None:
     """Queue the other study's best settings, and note which of its trials the sampler shall know."""
-    name = source.spec.name
+    study, spec, space, name = joined.study, joined.spec, joined.space, source.spec.name
     notes: list[dict[str, Any]] = study.user_attrs.get(WARM_START, [])
     if any(note["study"] == name for note in notes):
         return

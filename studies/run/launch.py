@@ -1,11 +1,12 @@
-"""A launch: prepare once, create or join the study, keep its workers going, until the study is done."""
+"""A launch: prepare once, create or join the study, and keep its workers going until it is done."""
 
 from __future__ import annotations
 
 import math
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,10 +19,11 @@ from studies.names import Reason, StopReason
 from studies.record.progress import Progress, read_progress
 from studies.run import limits
 from studies.run.end import Outcome, end
-from studies.run.launchers import Description, Exit, Launcher, make_launcher
+from studies.run.join import Start, join
+from studies.run.launchers import Exit, Launcher, make_launcher
 from studies.settings import Settings
-from studies.storage import Storage, Waiting, open_storage
-from studies.study import get, typed
+from studies.storage import Storage, Waiting, is_there, open_storage
+from studies.study import JoinedStudy, get, spec_of, started, typed
 
 if TYPE_CHECKING:
     from studies.spec import StudySpec
@@ -51,62 +53,70 @@ class View(Protocol):
     ) -> None: ...
 
 
-# Creates the study in the storage or joins it; returns its id, and its spec under the name that it has there. Told how
-# the objective describes itself, and whom to tell what a person should know.
-Join = Callable[[Storage, Description, Callable[[str], None]], "tuple[int, StudySpec]"]
-
-
 def launch(
     spec: StudySpec,
+    start: Start,
     settings: Settings,
     n_workers: int,
     kind: str,
     view: View,
-    join: Join,
     timeout_s: float = math.inf,
 ) -> tuple[str, bool]:
     """Run the study to its end; return its name in the storage, and False when it had all its trials already.
 
     timeout_s: after that, workers leave after their epoch.
-    Raises what `join` does, ObjectiveRefused, the storage's errors, and how an unfinished study ended: Interrupted,
-    TooManyFailures, NothingTrained, WorkersDied.
+    Raises ObjectiveRefused, what `join` and `Launch.run` do, and the storage's errors.
 
-    >>> from functools import partial
-    >>> from studies.run.join import Start, join
-    >>> from studies.spec import load
+    >>> from studies.spec import Override, load
     >>> from studies.view import make_view
-    >>> spec = load("mnist-target", ["name=launched", "n_trials=2", "max_epochs=1"])
+    >>> spec = load("mnist-target", [Override.parsed(text) for text in ("name=launched", "n_trials=2", "max_epochs=1")])
     >>> with make_view() as view:
-    ...     launch(spec, Settings.from_environment(), 1, "local", view, partial(join, spec, Start()))
+    ...     launch(spec, Start(), Settings.from_environment(), 1, "local", view)
     ('launched', True)
     """
     artifacts.check(settings)
-    launcher = make_launcher(kind, spec, settings, n_workers)
-    try:
+    if start == Start() and (name := _has_all_trials(spec, settings)) is not None:
+        return name, False
+    with closing(make_launcher(kind, spec, settings, n_workers)) as launcher:
         described = launcher.describe(view.preparing)
         interrupts: list[int] = []
         with open_storage(settings, Waiting(lambda: interrupts, view.say)) as storage:
-            study_id, spec = join(storage, described, view.say)
-            budget = storage.ledger.budget(study_id)
-            left = budget.n_trials - budget.done
-            if left <= 0:
-                return spec.name, False
-            deadline = time.monotonic() + timeout_s
-            _Launch(storage, study_id, spec, launcher, view, deadline, interrupts).run(min(n_workers, left))
-            return spec.name, True
-    finally:
-        launcher.close()
+            joined = join(storage, spec, described, start, view.say)
+            return joined.spec.name, Launch(storage, joined, launcher, view, interrupts, timeout_s).run(n_workers)
+
+
+def _has_all_trials(spec: StudySpec, settings: Settings) -> str | None:
+    """Return the name of the study that was created from this very spec and has all its trials, or None.
+
+    It answers within a second or so, since nothing is imported or prepared for it, and the embedded server is not
+    started if it has never run. So this does not compare the data set and the objective with those that the study
+    was created from, as `join` does: nothing is left that would run on them.
+    """
+    if not is_there(settings):
+        return None
+    with open_storage(settings) as storage:
+        name = names.newest(spec.name, started(storage))
+        if name is None:
+            return None
+        study = get(storage, names.exact(name))
+        same = spec_of(study) == spec.model_copy(update={"name": name})
+        return name if same and storage.ledger.budget(study._study_id).done >= spec.n_trials else None
 
 
 @dataclass
-class _Launch:
+class Launch:
+    """Keeps the workers of a study going until it is done.
+
+    interrupts: the signals that asked it to stop; whoever waits for the storage looks at them, too. timeout_s: after
+    that, workers stop after their epoch.
+    """
+
     storage: Storage
-    study_id: int
-    spec: StudySpec
+    joined: JoinedStudy
     launcher: Launcher
     view: View
-    deadline: float
-    interrupts: list[int]  # the signals that asked it to stop
+    interrupts: list[int] = field(default_factory=list)
+    timeout_s: float = math.inf
     timed_out: bool = False
     n_died: int = 0
     n_workers: int = 0
@@ -114,26 +124,58 @@ class _Launch:
     refused: str | None = None
     _shown_at: float = field(default=0.0, repr=False)
 
-    def run(self, n_workers: int) -> None:
-        self.n_workers = n_workers
+    def run(self, n_workers: int) -> bool:
+        """Run the study to its end; return False when it has all its trials already.
+
+        Raises how an unfinished study ended: Interrupted, TooManyFailures, NothingTrained, WorkersDied.
+        """
+        budget = self.storage.ledger.budget(self.study_id)
+        left = budget.n_trials - budget.done
+        if left <= 0:
+            return False
+        self.n_workers = min(n_workers, left)
+        with self._listening():
+            for _ in range(self.n_workers):
+                self._start()
+            self._watch()
+        self._conclude()
+        return True
+
+    @property
+    def study_id(self) -> int:
+        """The study's id in the storage."""
+        return self.joined.study_id
+
+    @property
+    def spec(self) -> StudySpec:
+        """The study's spec, under its name in the storage."""
+        return self.joined.spec
+
+    def _start(self) -> None:
+        self.launcher.start(names.exact(self.spec.name))
+
+    def _watch(self) -> None:
+        """Start a worker for each that dies, and show how the study stands, until no worker is left."""
+        deadline = time.monotonic() + self.timeout_s
+        while self.launcher.running():
+            for ended in self.launcher.reap():
+                self._ended(ended)
+            self._show()
+            if time.monotonic() > deadline and not self.timed_out:
+                self.timed_out = True
+                self.launcher.stop()
+            time.sleep(POLL_S)
+        self._shown_at = 0.0
+        self._show()
+
+    @contextmanager
+    def _listening(self) -> Iterator[None]:
         before = {number: signal.signal(number, self._interrupted) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            for _ in range(n_workers):
-                self.launcher.start(names.exact(self.spec.name))
-            while self.launcher.running():
-                for ended in self.launcher.reap():
-                    self._ended(ended)
-                self._show()
-                if time.monotonic() > self.deadline and not self.timed_out:
-                    self.timed_out = True
-                    self.launcher.stop()
-                time.sleep(POLL_S)
-            self._shown_at = 0.0
-            self._show()
+            yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-        self._conclude()
 
     def _interrupted(self, number: int, frame: Any) -> None:
         self.interrupts.append(number)
@@ -153,7 +195,7 @@ class _Launch:
             return
         if learnt:  # a trial's end, not the worker's fault
             self.view.say(f"Worker {ended.pid} was killed for lack of memory, as the sampler knows; another starts.")
-            self.launcher.start(names.exact(self.spec.name))
+            self._start()
             return
         if ended.code == WRONG_INPUT:  # another worker would say the same
             self.refused = ended.error
@@ -165,15 +207,14 @@ class _Launch:
         next_step = "another takes its place" if restarts else "no more are started"
         self.view.say(f"Worker {ended.pid} died ({self.last_error}); {next_step}.")
         if restarts:
-            self.launcher.start(names.exact(self.spec.name))
+            self._start()
 
     def _learn(self, trial_id: int) -> bool:
         """End the trial of a worker that the kernel killed; False when the sampler has nothing to learn from it."""
         if not self.storage.optuna.get_trial(trial_id).params:
             return False
-        study = get(self.storage, names.exact(self.spec.name))
         outcome = Outcome.failed(Reason.OUT_OF_MEMORY, KILLED_FOR_MEMORY)
-        return end(self.storage, study, trial_id, outcome, self.spec.limits.max_retries)
+        return end(self.storage, self.joined.study, trial_id, outcome, self.spec.limits.max_retries)
 
     def _show(self) -> None:
         if time.monotonic() - self._shown_at >= REFRESH_S:

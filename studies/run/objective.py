@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from studies.errors import ObjectiveRefused, SpaceRefused, WrongInput
+from studies.errors import ObjectiveRefused, SpaceRefused, SpecRefused, WrongInput
 from studies.registry import imported
 from studies.search.pruners import make_pruner
 from studies.search.samplers import make_sampler
@@ -74,9 +74,20 @@ def load_objective(spec: StudySpec) -> LoadedObjective:
 
     Raises ObjectiveRefused with what was given and what the objective has.
     """
+    return load_with_space(spec)[0]
+
+
+def load_with_space(spec: StudySpec) -> tuple[LoadedObjective, Space]:
+    """Return the objective as `load_objective` does, and the space that the study searches."""
     objective = _as_objective(import_objective(spec.objective), spec)
     _check(objective, spec)
-    return objective
+    try:
+        space = spec.resolve(objective.space)
+        make_sampler(spec, space)
+        make_pruner(spec)
+        return objective, space
+    except SpaceError as error:
+        raise SpaceRefused(reason=str(error), path=error.path) from None
 
 
 def import_objective(path: str) -> Any:
@@ -105,26 +116,20 @@ def _as_objective(found: Any, spec: StudySpec) -> LoadedObjective:
 def _check(objective: LoadedObjective, spec: StudySpec) -> None:
     direction = objective.metrics.get(spec.metric)
     if direction is None:
-        raise ObjectiveRefused(
-            reason=f"{spec.objective!r} reports no metric {spec.metric!r}{near(spec.metric, objective.metrics)}"
-        )
+        reason = f"{spec.objective!r} reports no metric {spec.metric!r}{near(spec.metric, objective.metrics)}"
+        raise SpecRefused(reason=reason, path=("metric",))
     if direction != spec.direction:
-        raise ObjectiveRefused(reason=f"{spec.metric!r} is to {direction}, and the study says {spec.direction}")
+        reason = f"{spec.metric!r} is to {direction}, and the study says {spec.direction}"
+        raise SpecRefused(reason=reason, path=("direction",))
     is_path = "/" in spec.dataset or Path(spec.dataset).exists()
     if spec.dataset not in objective.datasets and not is_path:
-        raise ObjectiveRefused(
-            reason=f"{spec.objective!r} has no data set {spec.dataset!r}{near(spec.dataset, objective.datasets)}"
-            " (a path to a file works too)"
-        )
+        known = near(spec.dataset, objective.datasets)
+        reason = f"{spec.objective!r} has no data set {spec.dataset!r}{known} (a path to a file works too)"
+        raise SpecRefused(reason=reason, path=("dataset",))
     try:
         Space.declared(objective.space)
     except SpaceError as error:
         raise ObjectiveRefused(reason=f"{_place(objective)}: the space of {spec.objective!r}: {error}") from None
-    try:
-        make_sampler(spec, spec.resolve(objective.space))
-        make_pruner(spec)
-    except SpaceError as error:
-        raise SpaceRefused(reason=str(error), path=error.path) from None
 
 
 def _place(objective: LoadedObjective) -> str:

@@ -3,7 +3,7 @@
 `catalog/` holds the studies that ship. <- ADD A STUDY: one YAML file there, named as the study is.
 """
 
-from studies.spec.file import SpecFile, catalog, load
+from studies.spec.file import Override, SpecFile, catalog, load
 from studies.spec.model import MAX_STORED_NAME, OBJECTIVE, STORED_NAME, Limits, Pruner, Sampler, StudySpec
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "OBJECTIVE",
     "STORED_NAME",
     "Limits",
+    "Override",
     "Pruner",
     "Sampler",
     "SpecFile",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,10 +21,37 @@ CATALOG = Path(__file__).parent / "catalog"
 Content = TypeVar("Content", bound=BaseModel)
 
 
-def load(name: str, overrides: Iterable[str] = ()) -> StudySpec:
+@dataclass(frozen=True)
+class Override:
+    """A value that replaces one of the study file.
+
+    path: the keys that lead to it. option: what the user wrote to ask for it, such as `--trials 0`; errors name it.
+    """
+
+    path: tuple[str, ...]
+    value: Any
+    option: str
+
+    @classmethod
+    def parsed(cls, text: str) -> Override:
+        """Read the KEY=VALUE of a `--set`: a dotted key, and a value in YAML. Raises WrongSpec."""
+        option = f"--set {text}"
+        key, equals, value = text.partition("=")
+        path = tuple(key.strip().split("."))
+        if not equals or not all(path):
+            raise WrongSpec(where=option, reason="expected key=value, such as --set space.batch_size=[64]")
+        loader = _Loader(value)
+        try:
+            return cls(path, loader.get_single_data(), option)
+        except yaml.YAMLError:
+            raise WrongSpec(where=option, reason=f"{value!r} is not a YAML value") from None
+        finally:
+            loader.dispose()
+
+
+def load(name: str, overrides: Sequence[Override] = ()) -> StudySpec:
     """Return the study of this name in the catalog, or in the file of this path.
 
-    overrides: `key=value` with a dotted key and a YAML value, each replacing what the file says.
     Raises UnknownStudy, WrongSpec.
     """
     return SpecFile.find(name).spec(overrides)
@@ -40,7 +68,7 @@ class SpecFile:
     def __init__(self, path: Path | str, stored: dict[str, Any] | None = None) -> None:
         """Read a file, or take the spec of a study in the storage, of which `path` is then the name."""
         self.path = Path(path)
-        self._changed: set[tuple[str, ...]] = set()
+        self._overrides: Sequence[Override] = ()
         self._lines: dict[tuple[Any, ...], int] = {}
         self._stored = stored is not None
         if stored is not None:
@@ -66,12 +94,14 @@ class SpecFile:
             return cls(Path(name))
         raise UnknownStudy(name=name, near=near(name, known))
 
-    def spec(self, overrides: Iterable[str] = ()) -> StudySpec:
-        """Return the validated study; WrongSpec with line, what was found and what is allowed."""
-        data = self.data
+    def spec(self, overrides: Sequence[Override] = ()) -> StudySpec:
+        """Return the validated study; WrongSpec with line, what was found and what is allowed.
+
+        overrides: replace what the file says, the last one last; `error` knows them from then on.
+        """
+        data, self._overrides = self.data, overrides
         for override in overrides:
-            data, path = _override(data, override)
-            self._changed.add(path)
+            data = _with(data, override.path, override.value)
         spec = self._validated(StudySpec, data)
         if not self._stored:
             self._check_name(spec.name)
@@ -97,10 +127,12 @@ class SpecFile:
             raise self.error(f"name is {name!r}: it should have at most {MAX_NAME} characters", "name")
 
     def error(self, reason: str, *path: str | int) -> WrongSpec:
-        """Return the error that points at a place of the file, or at the --set that replaced it."""
-        for change in self._changed:
-            if change == tuple(str(part) for part in path)[: len(change)]:
-                return WrongSpec(where=f"--set {'.'.join(change)}", reason=reason)
+        """Return the error that points at a place of the file, or at the option that replaced it."""
+        keys, in_file = tuple(map(str, path)), path in self._lines
+        for override in reversed(self._overrides):
+            made_it = not in_file and override.path[: len(keys)] == keys  # a key on the way that the file lacks
+            if keys[: len(override.path)] == override.path or (keys and made_it):
+                return WrongSpec(where=override.option, reason=reason)
         known = [path[:length] for length in range(len(path), -1, -1) if path[:length] in self._lines]
         return WrongSpec(where=f"{self.path}:{self._lines[known[0]] if known else 1}", reason=reason)
 
@@ -194,21 +226,6 @@ def _lines(node: yaml.Node, path: tuple[Any, ...]) -> Iterable[tuple[tuple[Any, 
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
             yield from _lines(value, (*path, index))
-
-
-def _override(data: dict[str, Any], override: str) -> tuple[dict[str, Any], tuple[str, ...]]:
-    key, equals, text = override.partition("=")
-    path = tuple(key.strip().split("."))
-    if not equals or not all(path):
-        raise WrongSpec(where=f"--set {override}", reason="expected key=value, such as --set space.batch_size=[64]")
-    loader = _Loader(text)
-    try:
-        value = loader.get_single_data()
-    except yaml.YAMLError:
-        raise WrongSpec(where=f"--set {override}", reason=f"{text!r} is not a YAML value") from None
-    finally:
-        loader.dispose()
-    return _with(data, path, value), path
 
 
 def _with(data: Any, path: tuple[str, ...], value: Any) -> dict[str, Any]:

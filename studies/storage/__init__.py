@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -124,6 +125,21 @@ def open_storage(settings: Settings, waiting: Waiting | None = None) -> Storage:
     except BaseException:
         server.leave()
         raise
+
+
+def is_there(settings: Settings) -> bool:
+    """Whether there is a storage that could hold a study: a server's URL, or an embedded server that has run before."""
+    return settings.storage is not None or EmbeddedServer(settings).exists
+
+
+@contextmanager
+def held(settings: Settings) -> Iterator[None]:
+    """Keep the embedded server running inside, if it has run before, however often the storage is opened and closed."""
+    if settings.storage is not None or not is_there(settings):
+        yield
+    else:
+        with EmbeddedServer(settings):
+            yield
 
 
 def checked_url(url: str) -> str:

@@ -89,8 +89,8 @@ class LauncherSuite:
         launcher = make_launcher(self.launcher, spec, settings, 2)
         try:
             described = launcher.describe(lambda what, fraction: None)
-            study_id, spec = join(spec, Start(), storage, described, lambda line: None)
-            yield Running(launcher, storage, study_id, spec)
+            joined = join(storage, spec, described, Start(), lambda line: None)
+            yield Running(launcher, storage, joined.study_id, joined.spec)
         finally:
             launcher.close()
 
@@ -100,10 +100,10 @@ class LauncherSuite:
         try:
             told: list[tuple[str, float]] = []
             described = launcher.describe(lambda what, fraction: told.append((what, fraction)))
-            assert set(described.space) == {"x", "seconds"}
+            assert set(described.declared) == {"x", "seconds"}
             assert described.data["name"] == "none"
             assert told == [("nothing", 1.0)]
-            assert launcher.describe(None).space == described.space
+            assert launcher.describe(None).declared == described.declared
             assert told == [("nothing", 1.0)]
         finally:
             launcher.close()

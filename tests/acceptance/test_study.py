@@ -252,7 +252,7 @@ def test_stop_reaches_the_workers(studies: Studies) -> None:
     with open_storage(studies.settings) as storage:
         wait_for(lambda: n_trials(storage) > 1)
         stopped = studies("stop", "parabola")
-    assert "2 workers leave after their epoch" in stopped.stderr
+    assert "2 workers will stop after the epoch" in stopped.stderr
     assert process.wait(timeout=60) == 130
     process.communicate()
     assert "parabola: no worker is running it" in studies("stop", "parabola").stderr

@@ -81,7 +81,7 @@ def test_a_changed_study_goes_on_as_a_new_version(noisy_studies: Studies) -> Non
     assert "left: all 9 trials are done" in studies("worker", "noisy@1").stderr
     assert "left: all 13 trials are done" in studies("worker", "noisy").stderr
     assert "noisy@2 is done" in studies("watch", "noisy@2").stderr
-    assert "noisy@2 is done, all 13 trials of it: nothing to stop" in studies("stop", "noisy").stderr
+    assert "noisy@2 has all its 13 trials: there is nothing to stop" in studies("stop", "noisy").stderr
     assert "# noisy\n" in studies("report", "noisy@1", "--format", "md").stdout
     studies("train", "noisy@2", "-o", "model")
     assert (studies.directory / "model" / "README.md").exists()

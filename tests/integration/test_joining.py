@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from functools import partial
+from dataclasses import replace
 from typing import Any
 
 import optuna
@@ -19,12 +19,12 @@ from studies.run.join import Start, join
 from studies.run.launchers import Description
 from studies.settings import Settings
 from studies.spec import StudySpec
+from studies.spec.space import Space
 from studies.storage import Storage
 
-DESCRIBED = Description(
-    {"x": {"low": 0.0, "high": 1.0, "default": 0.5}}, {"name": "none", "sha256": "1" * 64, "summary": {}}
-)
-OTHER_DATA = Description(DESCRIBED.space, DESCRIBED.data | {"sha256": "2" * 64})
+DECLARED = {"x": {"low": 0.0, "high": 1.0, "default": 0.5}}
+DESCRIBED = Description(DECLARED, {"name": "none", "sha256": "1" * 64, "summary": {}}, Space.declared(DECLARED))
+OTHER_DATA = replace(DESCRIBED, data=DESCRIBED.data | {"sha256": "2" * 64})
 
 
 class Killed(Exception):
@@ -45,13 +45,13 @@ def spec(name: str, **given: Any) -> StudySpec:
 
 def launched(storage: Storage, spec: StudySpec, start: Start = Start(), described: Description = DESCRIBED) -> str:  # noqa: B008
     """Join as a launch does, run every trial that is left in this process, and return the study's name."""
-    study_id, spec = join(spec, start, storage, described, lambda line: None)
-    opened = study.open_for_trials(storage, spec.name)
-    while (trial_id := storage.optuna.claim_trial(study_id, n_trials=spec.n_trials)) is not None:
+    joined = join(storage, spec, described, start, lambda line: None)
+    opened = study.open_for_trials(storage, joined.spec.name)
+    while (trial_id := storage.optuna.claim_trial(joined.study_id, n_trials=spec.n_trials)) is not None:
         trial = optuna.Trial(opened, trial_id)
         trial.set_user_attr(SEED, trial.user_attrs.get(SEED, 1000 + trial.number))
         opened.tell(trial, trial.suggest_float("x", 0.0, 1.0))
-    return spec.name
+    return joined.spec.name
 
 
 def die_after(monkeypatch: pytest.MonkeyPatch, n: int) -> None:
@@ -94,16 +94,16 @@ def test_a_confirmation_killed_while_it_queues(storage: Storage, monkeypatch: py
     chosen = confirm.choose(report, 2)
     assert [trial.published for trial in chosen] == [None, None, 0]
     say = list[str]().append
-    joining = partial(confirm._join, confirm.Plan(report, chosen, 2, 4), wanted, storage, DESCRIBED, say)
+    plan = confirm.Plan(report, chosen, 2, 4)
     with monkeypatch.context() as patched:
         die_after(patched, 5)
         with pytest.raises(Killed):
-            joining()
+            confirm.join(storage, plan, wanted, DESCRIBED, say)
     assert study.started(storage) == ["one"]
     assert read_stored(storage, "one").confirmation is None
     for _ in range(2):
-        study_id, _ = joining()
-        assert storage.ledger.budget(study_id).n_trials == 12
+        joined = confirm.join(storage, plan, wanted, DESCRIBED, say)
+        assert storage.ledger.budget(joined.study_id).n_trials == 12
     pairs = Counter(
         (trial.user_attrs[CONTENDER], trial.user_attrs[SEED])
         for trial in study.get(storage, "one-confirm").get_trials(deepcopy=False)
@@ -112,7 +112,7 @@ def test_a_confirmation_killed_while_it_queues(storage: Storage, monkeypatch: py
     assert len(pairs) == 12
     assert not {seed for _, seed in pairs} & {trial.seed for trial in report.trials}
     with pytest.raises(DataChanged, match="data: stored"):
-        confirm._join(confirm.Plan(report, chosen, 2, 4), wanted, storage, OTHER_DATA, say)
+        confirm.join(storage, plan, wanted, OTHER_DATA, say)
 
 
 def test_other_data_are_another_version(storage: Storage) -> None:

@@ -184,10 +184,11 @@ def test_people_who_launch_a_study_at_once_join_one(database_url: str, storage: 
     given = {"name": "shared", "objective": "a.b", "direction": "minimize", "n_trials": 9}
     spec = StudySpec.model_validate(given | {"start_with": [{"x": 1}, {"x": 2}]})
     declared = {"x": {"low": 0.0, "high": 3.0, "default": 0.0}}
+    described = Description(declared, {"name": "none"}, spec.resolve(declared))
 
     def launch(_: int) -> tuple[int, str]:
         with Storage(database_url, Settings(None, tmp_path, tmp_path)) as own:
-            study_id, _ = join(spec, Start(), own, Description(declared, {"name": "none"}), print)
+            study_id = join(own, spec, described, Start(), print).study_id
             return study_id, get(own, "shared").user_attrs[UID]
 
     with ThreadPoolExecutor(6) as people:
@@ -196,7 +197,7 @@ def test_people_who_launch_a_study_at_once_join_one(database_url: str, storage: 
     trials = get(storage, "shared").get_trials()
     assert [trial.system_attrs["fixed_params"] for trial in trials] == [{"x": 1.0}, {"x": 2.0}]
     assert storage.ledger.budget(joined.pop()[0]).n_trials == 9
-    join(spec.model_copy(update={"name": "other"}), Start(), storage, Description(declared, {}), print)
+    join(storage, spec.model_copy(update={"name": "other"}), described, Start(), print)
     assert get(storage, "other").user_attrs[UID] != get(storage, "shared").user_attrs[UID]
 
 

@@ -29,7 +29,7 @@ from studies.record.verdicts import VerdictKind, counts, kind_of
 from studies.report.sections import document
 from studies.settings import Settings
 from studies.storage import Storage
-from studies.study import create_or_join, get
+from studies.study import create_or_join, get, open_for_workers
 from studies.web.dashboard import application
 from studies.web.gallery import GALLERY, keep_up_to_date, publish
 from studies.words import exact, number
@@ -49,8 +49,8 @@ def storage(database_url: str, tmp_path: Path) -> Iterator[Storage]:
 def fill(storage: Storage, n: int) -> int:
     """Put a made-up study into the storage; return its id."""
     made = make_study(n)
-    study_id = create_or_join(storage, made.spec, DECLARED, DATA, lambda study, new: n)
-    study = get(storage, made.spec.name)
+    with create_or_join(storage, made.spec, DECLARED, DATA) as (study, _):
+        open_for_workers(storage, study, made.spec.model_copy(update={"n_trials": n}))
     states = {"complete": "COMPLETE", "pruned": "PRUNED", "fail": "FAIL"}
     for trial in made.trials:
         study.add_trial(
@@ -63,7 +63,7 @@ def fill(storage: Storage, n: int) -> int:
                 intermediate_values=trial.curve,
             )
         )
-    return study_id
+    return study._study_id
 
 
 def rows(storage: Storage) -> list[tuple[Any, ...]]:

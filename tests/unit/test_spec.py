@@ -15,7 +15,7 @@ GOOD = "name: mine\nobjective: my.models:Net\ndirection: maximize\nn_trials: 3\n
 def read(tmp_path: Path, text: str, *overrides: str) -> spec.StudySpec:
     file = tmp_path / "study.yaml"
     file.write_text(text, encoding="utf-8")
-    return spec.load(str(file), overrides)
+    return spec.load(str(file), [spec.Override.parsed(text) for text in overrides])
 
 
 def test_every_shipped_study_is_valid_and_named_as_its_file() -> None:
@@ -88,7 +88,7 @@ def test_a_mistake_is_pointed_at(tmp_path: Path, text: str, expected: str) -> No
 
 
 def test_a_mistake_in_an_override_names_the_override(tmp_path: Path) -> None:
-    with pytest.raises(WrongSpec, match="--set n_trials: n_trials is 'many'"):
+    with pytest.raises(WrongSpec, match="--set n_trials=many: n_trials is 'many'"):
         read(tmp_path, GOOD, "n_trials=many")
     with pytest.raises(WrongSpec, match="expected key=value"):
         read(tmp_path, GOOD, "n_trials")

@@ -16,16 +16,21 @@ from studies.settings import Settings
 
 if TYPE_CHECKING:
     from studies.spec import StudySpec
+    from studies.spec.space import Space
 
 PRELOADED = "STUDIES_PRELOAD"  # the variable that names modules to a fork server, separated by commas
 
 
 @dataclass(frozen=True)
 class Description:
-    """What an objective says of itself. data: name, sha256 and summary of its prepared data set."""
+    """What an objective says of itself, and the space that the study searches in it.
 
-    space: dict[str, Any]
+    declared: its parameters, as it declares them. data: name, sha256 and summary of its prepared data set.
+    """
+
+    declared: dict[str, Any]
     data: dict[str, Any]
+    space: Space
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ class LocalLauncher:
                 elif kind == "error":
                     raise content
                 else:
-                    return Description(**content)
+                    return Description(*content)
         except EOFError:
             process.join()
             raise ObjectiveRefused(reason=f"preparing {self._spec.name} ended early: {_last_words(log)}") from None
@@ -164,10 +164,10 @@ def kernel_oom_kills() -> int:
 def _describe(spec: StudySpec, settings: Settings, sender: Connection, log: Path, prepare: bool) -> None:
     """Run in a child: answer with progress, and with a description or an error."""
     _log_to(log)
-    from studies.run.objective import load_objective
+    from studies.run.objective import load_with_space
 
     try:
-        objective = load_objective(spec)
+        objective, space = load_with_space(spec)
         data = None
         if prepare:
             data = objective.prepare(
@@ -183,8 +183,8 @@ def _describe(spec: StudySpec, settings: Settings, sender: Connection, log: Path
     else:
         facts = {"name": spec.dataset, "sha256": getattr(data, "sha256", None)}
         facts["summary"] = dict(getattr(data, "summary", {}))
-        space = {name: dict(given) for name, given in objective.space.items()}
-        sender.send(("described", {"space": space, "data": facts}))
+        declared = {name: dict(given) for name, given in objective.space.items()}
+        sender.send(("described", (declared, facts, space)))
 
 
 def _work(name: str, settings: Settings, gpu: str | None, log: Path) -> None:
