@@ -80,7 +80,8 @@ def status(settings: Settings, name: str | None) -> str:
     from rich.console import Console
 
     from studies.study import not_started
-    from studies.view import line_of, workers_table
+    from studies.view.line import line_of
+    from studies.view.live import workers_table
 
     found = _started(settings)
     if name is not None:

@@ -36,7 +36,7 @@ def list_data(objective: Objective = None) -> None:
 def fetch(name: DataName, objective: Objective = None) -> None:
     """Download a data set into STUDIES_DATA, and check it; a download that was cut goes on where it ended."""
     from studies.data import sets as datasets
-    from studies.view import download_bars
+    from studies.view.live import download_bars
 
     settings = Settings.from_environment()
     found = datasets.find(name, objective, settings)

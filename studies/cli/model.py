@@ -54,7 +54,7 @@ def train(
     from studies.model.result import Request
     from studies.model.train import train as run
     from studies.run.launchers.local import visible_gpus
-    from studies.view import PlainView, stderr_console
+    from studies.view.plain import PlainView
 
     settings = settings_of(storage)
     winner, file = _winner(name, params, settings)
@@ -62,7 +62,7 @@ def train(
     directory = output or Path(f"{winner.study}.model")
     device = "cuda" if visible_gpus() else "cpu"
     try:
-        result = run(request, settings, directory, device, PlainView(stderr_console()), overwrite=overwrite)
+        result = run(request, settings, directory, device, PlainView(), overwrite=overwrite)
     except SpaceRefused as error:
         if file is None:
             raise

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from optuna.trial import TrialState
 
-from studies import artifacts, names
+from studies import names
 from studies.errors import WRONG_INPUT, Interrupted, NothingTrained, ObjectiveRefused, TooManyFailures, WorkersDied
 from studies.names import Reason, StopReason
 from studies.record.progress import Progress, read_progress
@@ -74,9 +74,11 @@ def launch(
     ...     launch(spec, Start(), Settings.from_environment(), 1, "local", view)
     ('launched', True)
     """
-    artifacts.check(settings)
     if start == Start() and (name := _has_all_trials(spec, settings)) is not None:
         return name, False
+    from studies import artifacts  # which takes long to import where boto3 is installed
+
+    artifacts.check(settings)
     with closing(make_launcher(kind, spec, settings, n_workers)) as launcher:
         described = launcher.describe(view.preparing)
         interrupts: list[int] = []

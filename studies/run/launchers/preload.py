@@ -12,6 +12,7 @@ import sys
 from contextlib import suppress
 
 from studies.run.launchers import PRELOADED
+from studies.run.launchers.eager import COMPILER, spare_the_compiler
 from studies.run.launchers.ending import end_quietly
 
 with suppress(BaseException):
@@ -20,8 +21,8 @@ with suppress(BaseException):
 
     for name in os.environ[PRELOADED].split(","):
         importlib.import_module(name)
-    if "torch" in sys.modules:  # its compiler, which a first optimizer would import, for seconds, in each worker
-        importlib.import_module("torch._dynamo")
+    if "torch" in sys.modules and not spare_the_compiler(sys.modules["torch"]):
+        importlib.import_module(COMPILER)  # or each worker would import it, for seconds
 
 end_quietly()
 

@@ -1,10 +1,8 @@
-"""What a person sees while a study runs: a live table in a terminal, plain lines elsewhere. Both on stderr."""
+"""A study in a terminal while it runs: a bar and a table that stay in their place, and the bars of downloads."""
 
 from __future__ import annotations
 
 import sys
-import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -18,46 +16,14 @@ from rich.table import Table
 from rich.text import Text
 
 from studies.record.progress import Progress
-
-RATE_WINDOW_S = 30.0
-PLAIN_EVERY_S = 10.0
-
-
-class Rate:
-    """Epochs per second over the last half minute, and the time that is left at the pace of the trials so far."""
-
-    def __init__(self) -> None:
-        self._seen: deque[tuple[float, int]] = deque()
-        self._first: tuple[float, int] | None = None
-
-    def add(self, progress: Progress) -> None:
-        """Take note of where the study is now."""
-        now = time.monotonic()
-        self._first = self._first or (now, progress.budget.done)
-        self._seen.append((now, progress.epochs))
-        while now - self._seen[0][0] > RATE_WINDOW_S:
-            self._seen.popleft()
-
-    @property
-    def epochs_per_s(self) -> float:
-        """Epochs per second."""
-        (since, before), (now, epochs) = self._seen[0], self._seen[-1]
-        return (epochs - before) / (now - since) if now > since else 0.0
-
-    def left(self, progress: Progress) -> str:
-        """Return the estimated time to the end, or nothing before the first trial has ended."""
-        if self._first is None or progress.budget.done <= self._first[1]:
-            return ""
-        per_trial = (time.monotonic() - self._first[0]) / (progress.budget.done - self._first[1])
-        seconds = round(per_trial * (progress.budget.n_trials - progress.budget.done))
-        return f"about {seconds // 60}:{seconds % 60:02d} left"
+from studies.view.line import Rate, best_of, n_of_trials
 
 
 class LiveView:
     """A table that stays in its place."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self) -> None:
+        self._console = console = stderr_console()
         self._rate = Rate()
         self._live = Live(console=console, refresh_per_second=4, transient=True)
 
@@ -84,47 +50,6 @@ class LiveView:
         self._live.__exit__(kind, error, trace)
 
 
-class PlainView:
-    """A line now and then, for logs and pipes: when a trial has ended, and every ten seconds."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._rate = Rate()
-        self._last: tuple[float, int, str] = (0.0, -1, "")
-
-    def preparing(self, what: str, fraction: float) -> None:
-        """See launch.View."""
-        if what != self._last[2]:
-            self._last = (*self._last[:2], what)
-            self.say(f"Preparing: {what}")
-
-    def update(self, progress: Progress) -> None:
-        """See launch.View."""
-        self._rate.add(progress)
-        now = time.monotonic()
-        if progress.budget.done != self._last[1] or now - self._last[0] > PLAIN_EVERY_S:
-            self._last = (now, progress.budget.done, self._last[2])
-            self.say(line_of(progress, self._rate))
-
-    def say(self, line: str) -> None:
-        """See launch.View."""
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-    def __enter__(self) -> PlainView:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        pass
-
-
-def make_view() -> LiveView | PlainView:
-    """Return the view that fits what stderr is."""
-    console = stderr_console()
-    return LiveView(console) if console.is_terminal else PlainView(console)
-
-
 def stderr_console() -> Console:
     """Return the terminal, or whatever stderr is."""
     # Jupyter and build servers set FORCE_COLOR, which rich takes for a terminal, where lines can be drawn again.
@@ -147,27 +72,12 @@ def download_bars() -> Iterator[Callable[[str, int, int | None], None]]:
         yield told
 
 
-def line_of(progress: Progress, rate: Rate | None = None) -> str:
-    """Return the study's state as one line."""
-    budget = progress.budget
-    parts = [f"{progress.name}: {budget.done}/{budget.n_trials} trials"]
-    parts.append(", ".join(f"{n} {state.lower()}" for state, n in progress.states.items()) or "none yet")
-    parts.append(best_of(progress))
-    if rate is not None:
-        parts += [f"{rate.epochs_per_s:.1f} epochs/s", rate.left(progress)]
-    return " · ".join(part for part in parts if part)
-
-
-def best_of(progress: Progress) -> str:
-    """Return the best value so far, as text."""
-    return "" if progress.best is None else f"best {progress.best:.4f} (trial {progress.best_trial})"
-
-
 def picture(progress: Progress, rate: Rate | None = None) -> Group:
     """Return the study's state as a bar and a table of its workers."""
     budget = progress.budget
+    done, total = n_of_trials(progress)
     left = rate.left(progress) if rate else ""
-    bar = _bar(progress.name, budget.done / max(1, budget.n_trials), f"{budget.done}/{budget.n_trials}  {left}")
+    bar = _bar(progress.name, done / max(1, total), f"{done}/{total}  {left}")
     facts = [f"{n} {state.lower()}" for state, n in progress.states.items()]
     facts += [best_of(progress)] + ([f"{rate.epochs_per_s:.1f} epochs/s"] if rate else [])
     stop = [Text(f"stopping: {budget.stop}", style="yellow")] if budget.stop else []

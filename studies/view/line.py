@@ -1,0 +1,68 @@
+"""How a study stands, as one line: trials, the best value, the pace and the time that is left."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from studies.record.progress import Progress
+
+RATE_WINDOW_S = 30.0
+
+
+class Rate:
+    """Epochs per second over the last half minute, and the time that is left at the pace of the trials so far."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque()
+        self._first: tuple[float, int] | None = None
+
+    def add(self, progress: Progress) -> None:
+        """Take note of where the study is now."""
+        now = time.monotonic()
+        self._first = self._first or (now, progress.budget.done)
+        self._seen.append((now, progress.epochs))
+        while now - self._seen[0][0] > RATE_WINDOW_S:
+            self._seen.popleft()
+
+    @property
+    def epochs_per_s(self) -> float:
+        """Epochs per second."""
+        (since, before), (now, epochs) = self._seen[0], self._seen[-1]
+        return (epochs - before) / (now - since) if now > since else 0.0
+
+    def left(self, progress: Progress) -> str:
+        """Return the estimated time to the end, or nothing before the first trial has ended."""
+        if self._first is None or progress.budget.done <= self._first[1]:
+            return ""
+        per_trial = (time.monotonic() - self._first[0]) / (progress.budget.done - self._first[1])
+        done, total = n_of_trials(progress)
+        seconds = round(per_trial * (total - done))
+        return f"about {seconds // 60}:{seconds % 60:02d} left"
+
+
+def n_of_trials(progress: Progress) -> tuple[int, int]:
+    """Return how many trials have ended, and how many there are in the end.
+
+    A study that had more than it was asked for later, by a smaller `--trials`, keeps them.
+    """
+    done = progress.budget.done
+    return done, max(done, progress.budget.n_trials)
+
+
+def line_of(progress: Progress, rate: Rate | None = None) -> str:
+    """Return the study's state as one line."""
+    done, total = n_of_trials(progress)
+    parts = [f"{progress.name}: {done}/{total} trials"]
+    parts.append(", ".join(f"{n} {state.lower()}" for state, n in progress.states.items()) or "none yet")
+    parts.append(best_of(progress))
+    if rate is not None:
+        parts += [f"{rate.epochs_per_s:.1f} epochs/s", rate.left(progress)]
+    return " · ".join(part for part in parts if part)
+
+
+def best_of(progress: Progress) -> str:
+    """Return the best value so far, as text."""
+    return "" if progress.best is None else f"best {progress.best:.4f} (trial {progress.best_trial})"
