@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import importlib.util
 import re
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from studies.errors import WrongInput
@@ -53,10 +57,8 @@ def imported(path: str, kind: str, default: str = "", own: bool = True) -> Any:
     user's own, so that it is looked for in the working directory first, as everything imported afterwards is.
     """
     module_name, _, name = path.partition(":")
-    if own and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
     try:
-        module = importlib.import_module(module_name)
+        module = import_own(module_name) if own else importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name and module_name.startswith(error.name):
             raise WrongInput(
@@ -69,6 +71,44 @@ def imported(path: str, kind: str, default: str = "", own: bool = True) -> Any:
         return getattr(module, name) if name else module
     public = [each for each in vars(module) if not each.startswith("_")]
     raise WrongInput(reason=f"module {module_name!r} has no {name!r}{near(name, public)}")
+
+
+def import_own(name: str) -> ModuleType:
+    """Import a module from the working directory or the environment; it is found in the former from now on.
+
+    A folder of the same name as a package, such as `objectives`, hides nothing: what only one of the two has is taken
+    from there. Raises WrongInput where both have it, and ModuleNotFoundError where neither has.
+    """
+    importlib.invalidate_caches()
+    here = str(Path.cwd())
+    elsewhere = [entry for entry in sys.path if entry not in ("", here)]
+    top = name.partition(".")[0]
+    if top not in sys.modules:
+        own = _file_of(name, PathFinder.find_spec(top, [here]))
+        sys.path[:] = elsewhere
+        other = _file_of(name, importlib.util.find_spec(top))
+        if own is not None and other is not None and own != other:
+            raise WrongInput(reason=f"{name!r} is both {own} and {other}; rename yours, and what names it")
+        if own is None:
+            with suppress(ModuleNotFoundError):
+                importlib.import_module(top)
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    return importlib.import_module(name)
+
+
+def _file_of(name: str, top: ModuleSpec | None) -> Path | None:
+    """Return the file of a module below what was found of its top package; nothing is imported."""
+    rest = name.split(".")[1:]
+    if top is None:
+        return None
+    if not rest:
+        return Path(top.origin).resolve() if top.origin and top.has_location else None
+    for place in (Path(folder, *rest) for folder in top.submodule_search_locations or ()):
+        for file in (place.with_suffix(".py"), place / "__init__.py", *place.parent.glob(f"{place.name}.*.so")):
+            if file.is_file():
+                return file.resolve()
+    return None
 
 
 LAUNCHERS = Registry("launcher", {"local": "studies.run.launchers.local:LocalLauncher"})

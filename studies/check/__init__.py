@@ -10,7 +10,6 @@ The objective is imported in a process of its own (`inside`), and every training
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import time
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from studies.check.findings import Fact, Finding, NotChecked, Progress, Result, 
 from studies.check.isolate import SHARE_OF_MEMORY, death, free_bytes, innermost, where_now
 from studies.check.own_code import OwnCode
 from studies.errors import StudiesError
+from studies.run.launchers import forkserver
 
 if TYPE_CHECKING:
     from studies.settings import Settings
@@ -57,8 +57,7 @@ def check(
     result = Result(spec.name)
     log = settings.directory("logs", spec.name) / f"check-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     result.log = str(log)
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["studies.check.preload"])
+    context = forkserver.started("studies.check.preload")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=examine, args=(spec, settings, seconds, memory_bytes, sender, log, Path.cwd()))
     process.start()

@@ -6,9 +6,9 @@ Not the objective, which may hang or die while it is imported, and would take th
 import importlib
 from contextlib import suppress
 
-from studies.run.launchers.ending import end_quietly
+from studies.run.launchers.forkserver import settle
 
 with suppress(Exception):
     importlib.import_module("torch._dynamo")
     importlib.import_module("studies.check.inside")
-end_quietly()
+settle()

@@ -77,6 +77,7 @@ class Studies:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.processes: list[subprocess.Popen[str]] = []
+        self.command = [sys.executable, "-W", "error", "-m", "studies"]
         self.environment = {key: value for key, value in os.environ.items() if not key.startswith("STUDIES_")}
         self.environment |= {"STUDIES_HOME": str(directory / "home"), "COLUMNS": "200"}
         (directory / "mine.py").write_text(USERS_MODULE)
@@ -89,7 +90,7 @@ class Studies:
     def start(self, *arguments: str, before: Sequence[str] = ()) -> subprocess.Popen[str]:
         """Start the command. before: another that it is given to, such as `unshare`."""
         process = subprocess.Popen(
-            [*before, sys.executable, "-W", "error", "-m", "studies", *arguments],
+            [*before, *self.command, *arguments],
             cwd=self.directory,
             env=self.environment,
             stdin=subprocess.DEVNULL,

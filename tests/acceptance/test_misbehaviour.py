@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 from studies.record.reading import read_stored
 from studies.record.study import StudyRecord
@@ -122,3 +123,13 @@ def test_several_values_are_refused_at_the_first_trial(studies: Studies) -> None
     said, record = launched(studies, "several", n_trials=4, expect=2)
     assert said.splitlines()[-1].startswith("studies: 'odd:several' returned 2 values; expected one number")
     assert [(trial.state, trial.reason) for trial in record.trials] == [("fail", "exception")]
+
+
+def test_folders_named_like_our_packages_break_nothing(studies: Studies) -> None:
+    for folder in ("studies", "objectives"):
+        (studies.directory / folder).mkdir()
+    (studies.directory / "parabola.yaml").rename(studies.directory / "studies" / "mine.yaml")
+    # Not as `python -m studies`, where Python itself looks into the working directory first.
+    studies.command = [sys.executable, "-P", "-m", "studies"]
+    studies("launch", "studies/mine.yaml", "--trials", "2")
+    assert "sound" in studies("check", "studies/mine.yaml").stdout

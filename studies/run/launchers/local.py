@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studies.errors import FAILED, ObjectiveRefused, StudiesError
-from studies.run.launchers import PRELOADED, Description, Exit
+from studies.run.launchers import PRELOADED, Description, Exit, forkserver
 from studies.settings import Settings
 
 if TYPE_CHECKING:
@@ -46,10 +46,7 @@ class LocalLauncher:
         # A child imports the program's main module again, so what that has imported of the service comes along.
         loaded = sorted(name for name in sys.modules if name.startswith("studies."))
         os.environ[PRELOADED] = ",".join([*loaded, spec.objective.partition(":")[0]])
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(
-            ["studies.run.launchers.preload"]
-        )  # by name: it is for the fork server alone
+        self._context = forkserver.started("studies.run.launchers.preload")
 
     def describe(self, progress: Callable[[str, float], None] | None) -> Description:
         """See `Launcher`. Raises ObjectiveRefused."""

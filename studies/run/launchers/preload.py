@@ -11,20 +11,24 @@ import os
 import sys
 from contextlib import suppress
 
+from studies.registry import import_own
 from studies.run.launchers import PRELOADED
 from studies.run.launchers.eager import COMPILER, spare_the_compiler
-from studies.run.launchers.ending import end_quietly
+from studies.run.launchers.forkserver import settle
+from studies.run.source import source_of
 
 with suppress(BaseException):
-    sys.path.insert(0, os.getcwd())  # noqa: PTH109 - pathlib would be imported for this alone
     import studies.run.worker  # noqa: F401
 
-    for name in os.environ[PRELOADED].split(","):
+    *ours, objective = os.environ[PRELOADED].split(",")
+    for name in ours:
         importlib.import_module(name)
+    import_own(objective)
+    source_of(objective)  # now, from the files that were imported: its workers find it remembered
     if "torch" in sys.modules and not spare_the_compiler(sys.modules["torch"]):
         importlib.import_module(COMPILER)  # or each worker would import it, for seconds
 
-end_quietly()
+settle()
 
 # What is here by now is never garbage; left out of the collector's reach, it stays shared between the workers.
 gc.freeze()

@@ -1,0 +1,45 @@
+"""The fork server: one process that imports what is slow to import, from which the others are forked.
+
+It is started in the working directory, where a user may have a folder named `studies`. Python would look there first,
+so it is told not to (PYTHONSAFEPATH); objectives are found in the working directory by `studies.registry`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import multiprocessing
+import os
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext
+
+SAFE_PATH, OURS = "PYTHONSAFEPATH", "studies"
+
+
+def started(preload: str) -> ForkServerContext:
+    """Start this process's fork server, unless it runs, and return its context. preload: the module it imports."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([preload])  # by name: it is for the fork server alone
+    before = os.environ.get(SAFE_PATH)
+    os.environ[SAFE_PATH] = before or OURS
+    try:
+        forkserver.ensure_running()
+    finally:
+        if before is None:
+            del os.environ[SAFE_PATH]
+    return context
+
+
+def settle() -> None:
+    """In the fork server: forget the variable that was for it alone, and end without a word.
+
+    The libraries of torch's compiler would print some at an orderly end. Processes forked from here end as they like.
+    """
+    if os.environ.get(SAFE_PATH) == OURS:
+        del os.environ[SAFE_PATH]
+    server = os.getpid()
+
+    def leave() -> None:
+        if os.getpid() == server:
+            os._exit(0)
+
+    atexit.register(leave)
