@@ -55,6 +55,16 @@ class SpecChanged(WrongInput):
     to the same command, which begins {next}."""
 
 
+class CodeChanged(SpecChanged):
+    """The code of study {name!r} has changed since its last launch ({difference}): add --same-code to the same command
+    if it gives the same values as before, or --new-version to begin {next}."""
+
+
+class OtherCode(WrongInput):
+    """This machine has other code than study {name!r} was last launched with ({difference}); copy that code here, or,
+    if both give the same values, type `studies launch {name} --same-code` here first."""
+
+
 class StudyNotStarted(WrongInput):
     """Study {name!r} has no trial in this storage yet; `studies launch {name}` starts it."""
 
@@ -85,8 +95,9 @@ class NothingToStartFrom(WrongInput):
 
 
 class DataChanged(WrongInput):
-    """Study {name!r} was trained on other data than is there now ({difference}); put the data back, then type
-    `studies confirm {name}` again."""
+    """Study {name!r} was trained with other {what} than is there now ({difference}); put it back and type
+    `studies confirm {name}` again, or, if only code differs that gives the same values, `studies launch {name}
+    --same-code` first."""
 
 
 class NobodyCameThrough(StudiesError):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import uuid
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from studies.errors import WrongInput
+
+REMEMBERED_BYTES = 1 << 24  # of a smaller file the hash is not worth remembering
 
 
 def write_whole(path: Path, content: bytes, partial: Path | None = None) -> None:
@@ -51,3 +56,33 @@ def write_file(path: Path, content: str | bytes) -> None:
         write_whole(path, content.encode(errors="backslashreplace") if isinstance(content, str) else content)
     except OSError as error:
         raise WrongInput(reason=f"Cannot write {path} ({error.strerror}); choose another file with -o.") from None
+
+
+def sha256_of(path: Path, memory: Path) -> str | None:
+    """Return the sha256 of a file, or of the names and files below a directory; None where there is nothing to read.
+
+    memory: a JSON file that remembers hashes by size and times, so that a large file is read once.
+    """
+    try:
+        if not path.is_dir():
+            return _file_sha256(path, memory) if path.is_file() else None
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        lines = [f"{file.relative_to(path).as_posix()} {_file_sha256(file, memory)}" for file in files]
+    except OSError:
+        return None
+    return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest() if lines else None
+
+
+def _file_sha256(path: Path, memory: Path) -> str:
+    status = path.stat()
+    key = f"{path.resolve()} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+    known: dict[str, str] = {}
+    with suppress(OSError, ValueError):
+        known = json.loads(memory.read_text(encoding="utf-8"))
+    if key not in known:
+        with path.open("rb") as file:
+            known[key] = hashlib.file_digest(file, "sha256").hexdigest()
+        if status.st_size > REMEMBERED_BYTES:
+            with suppress(OSError):  # nothing is lost but time
+                write_whole(memory, json.dumps(known, indent=0).encode())
+    return known[key]

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 # Attributes of a study.
 SPEC, DECLARED, DATA = "spec", "declared_space", "data"
+CODE = "code"  # the sha256 of each file of the objective's code, by path
 UID = "uid"  # differs from that of every other study of its name, in other storages too
 CONFIRMS = "confirms"  # only of a confirmation: the study, its published trial if any, and the fresh seeds
 WARM_START = "warm_start"  # other studies' trials that the sampler knows: a list of {study, trials}
@@ -20,6 +21,7 @@ GALLERY = "gallery"  # what was last put into the dashboard
 # Attributes of a trial. `TrialRecord` has a field or a property for each that anybody reads back.
 SEED = "seed"  # what everything random in it draws from
 START_WITH = "start_with"  # which entry of the study file's `start_with` it is
+DEFAULT = "default"  # True of the trial with the defaults that the objective declares
 FROM = "from"  # the study, trial and value its parameters were taken from
 CONTENDER = "contender"  # in a confirmation: the number of the trial whose parameters it repeats
 EPOCH = "epoch"  # the epoch of its value, from 1

@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import uuid
 import warnings
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 from studies import names
-from studies.errors import NoSuchVersion, NotConfirmed, SpecChanged, StudyNotStarted, UnknownStudy
+from studies.errors import CodeChanged, NoSuchVersion, NotConfirmed, SpecChanged, StudyNotStarted, UnknownStudy
 from studies.names import (
+    CODE,
     CONFIRMS,
     DATA,
     DECLARED,
@@ -29,6 +29,7 @@ from studies.search.pruners import make_pruner
 from studies.search.race import Race
 from studies.search.samplers import make_sampler
 from studies.spec import StudySpec, catalog
+from studies.spec.description import Description, code_changes, space_changes
 from studies.spec.space import Space
 from studies.storage import Storage
 from studies.words import near
@@ -52,15 +53,14 @@ class JoinedStudy:
 
 @contextmanager
 def create_or_join(
-    storage: Storage, spec: StudySpec, declared: Mapping[str, Any], data: Mapping[str, Any]
+    storage: Storage, spec: StudySpec, described: Description, same_code: bool = False
 ) -> Iterator[tuple[optuna.Study, bool]]:
     """Create the study, or join the one of this name when it means the same; yield it, and whether it is new.
 
     Nobody else creates or joins it meanwhile. Queue what runs first, then call `open_for_workers`: until then it is
     not whole, and the next launch finds it as new as this one did.
 
-    declared: the objective's parameters. data: name, sha256 and summary of the prepared data set.
-    Raises SpecChanged.
+    same_code: values mean the same although the code differs. Raises SpecChanged, CodeChanged.
     """
     with storage.ledger.alone(f"study {spec.name}"):
         study = optuna.create_study(
@@ -76,15 +76,18 @@ def create_or_join(
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 study.set_metric_names([spec.metric])
-            study.set_user_attr(DECLARED, declared)
-            study.set_user_attr(DATA, data)
-        elif changes := changed(study, spec, data):
-            raise SpecChanged(
+            study.set_user_attr(DECLARED, described.declared)
+            study.set_user_attr(DATA, described.data)
+        elif changes := changed(study, spec, described, same_code):
+            kind = CodeChanged if list(changes) == [CODE] else SpecChanged
+            raise kind(
                 name=spec.name,
                 what=" and ".join(changes),
                 difference="; ".join(changes.values()),
                 next=_next(storage, spec.name),
             )
+        if described.code and study.user_attrs.get(CODE) != described.code:
+            study.set_user_attr(CODE, dict(described.code))
         yield study, new
 
 
@@ -95,17 +98,17 @@ def open_for_workers(storage: Storage, study: optuna.Study, spec: StudySpec) -> 
     storage.ledger.open_study(study._study_id, spec.n_trials)
 
 
-def version_for(storage: Storage, spec: StudySpec, data: Mapping[str, Any], new_version: bool) -> StudySpec:
+def version_for(storage: Storage, spec: StudySpec, described: Description, new_version: bool) -> StudySpec:
     """Return the spec under the name of the version it belongs to: the newest, unless its name says which.
 
-    new_version: where the spec or the data differ from that version's, the next free one.
+    new_version: where the spec, the data or the code differ from that version's, the next free one.
     """
     name = names.newest(spec.name, started(storage))
     if name is None:
         if names.parts(spec.name)[1] is not None:
             raise not_started(spec.name, started(storage))
         name = spec.name
-    elif new_version and changed(get(storage, names.exact(name)), spec, data):
+    elif new_version and changed(get(storage, names.exact(name)), spec, described):
         name = _next(storage, name)
     return spec.model_copy(update={"name": name})
 
@@ -196,12 +199,22 @@ def _known_trials(storage: Storage, study: optuna.Study, space: Space) -> list[F
     return known
 
 
-def changed(study: optuna.Study, spec: StudySpec, data: Mapping[str, Any]) -> dict[str, str]:
-    """Return what a spec and its data mean otherwise than a study in the storage: key -> a sentence's part."""
-    before, now = spec_of(study).identity(), spec.identity()
-    before["data"], now["data"] = study.user_attrs.get(DATA, {}).get("sha256"), data.get("sha256")
-    return {
+def changed(study: optuna.Study, spec: StudySpec, described: Description, same_code: bool = False) -> dict[str, str]:
+    """Return what a launch means otherwise than a study in the storage: what differs -> a sentence's part.
+
+    It compares what makes values comparable: the study file, the space that the objective declares, the data, and,
+    unless they are called the same, the code.
+    """
+    stored = spec_of(study)
+    before, now = stored.identity(), spec.identity()
+    before["data"], now["data"] = study.user_attrs.get(DATA, {}).get("sha256"), described.data.get("sha256")
+    found = {
         key: f"{key}: stored {json.dumps(before[key])}, given {json.dumps(now[key])}"
         for key in now
         if json.dumps(before[key], sort_keys=True) != json.dumps(now[key], sort_keys=True)
     }
+    if "space" not in found and (difference := space_changes(space_of(study), described.space)):
+        found["space"] = difference
+    if not same_code and (difference := code_changes(study.user_attrs.get(CODE, {}), described.code)):
+        found[CODE] = difference
+    return found

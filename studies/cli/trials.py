@@ -53,6 +53,9 @@ def launch(
     new_version: Annotated[
         bool, typer.Option("--new-version", help="If the study has changed, start NAME@2 and so on.")
     ] = False,
+    same_code: Annotated[
+        bool, typer.Option("--same-code", help="The objective's code has changed, and gives the same values as before.")
+    ] = False,
     on: Where = "local",
     timeout: Timeout = None,
     detach: Detach = False,
@@ -69,7 +72,7 @@ def launch(
     timeout_s = seconds_of(timeout)
     file = spec_file(name, settings, "launch")
     spec = file.spec(changes(overrides, dataset, trials))
-    start = Start(new_version, source, None if start_with is None else read_exported(start_with))
+    start = Start(new_version, same_code, source, None if start_with is None else read_exported(start_with))
     if detach:
         background.detach(spec.name, "launch", settings)
         return

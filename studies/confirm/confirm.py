@@ -28,11 +28,12 @@ from studies.names import CONFIRMS, CONTENDER, CONTINUED_BY, REASON, SEED
 from studies.record.reading import read_stored
 from studies.record.study import StudyRecord, TrialRecord
 from studies.run.launch import Launch
-from studies.run.launchers import Description, make_launcher
+from studies.run.launchers import make_launcher
 from studies.search.knowledge import best_settings, queued
 from studies.search.race import contenders, last_trials
 from studies.search.seeded import seed_of
 from studies.spec import Pruner, Sampler, StudySpec
+from studies.spec.description import Description
 from studies.storage import Storage, Waiting, open_storage
 from studies.study import JoinedStudy, changed, create_or_join, find, get, open_for_workers
 from studies.words import plural
@@ -143,9 +144,11 @@ def join(
 ) -> JoinedStudy:
     """Create or join the confirmation, and queue every contender under every seed that it lacks. Raises DataChanged."""
     original = get(storage, names.exact(plan.record.spec.name))
-    if difference := changed(original, plan.record.spec, described.data):
-        raise DataChanged(name=plan.record.typed, difference="; ".join(difference.values()))
-    with create_or_join(storage, spec, described.declared, described.data) as (study, _):
+    if difference := changed(original, plan.record.spec, described):
+        raise DataChanged(
+            name=plan.record.typed, what=" and ".join(difference), difference="; ".join(difference.values())
+        )
+    with create_or_join(storage, spec, described, same_code=True) as (study, _):
         spec = spec.model_copy(update={"n_trials": _queue(plan, spec, say, study)})
         open_for_workers(storage, study, spec)
     return JoinedStudy(study, spec, described.space)

@@ -17,7 +17,7 @@ from studies.model import new_directory, write_model
 from studies.model.card import model_card
 from studies.model.result import Request, TrainingResult, sections
 from studies.run import provenance
-from studies.run.objective import FunctionObjective, LoadedObjective, Training, load_objective
+from studies.run.objective import FunctionObjective, LoadedObjective, Training, facts_of, load_objective
 from studies.settings import Settings
 from studies.spec.space import Space, SpaceError
 
@@ -56,7 +56,7 @@ def train(
                 request=request,
                 seed=seed,
                 params=params,
-                data=_facts(request, data),
+                data=facts_of(request.dataset or winner.dataset.name, data, settings),
                 provenance={k: v for k, v in provenance.of_this_process(device).items() if k != "host"},
                 metrics=list(objective.metrics),
                 description=_first_sentence(objective),
@@ -105,12 +105,6 @@ def _prepared(request: Request, objective: LoadedObjective, settings: Settings, 
             "with_validation(); leave --with-validation out"
         )
     return data
-
-
-def _facts(request: Request, data: Any) -> dict[str, Any]:
-    name = request.dataset or request.winner.dataset.name
-    facts = {"name": name, "sha256": getattr(data, "sha256", None)}
-    return facts | {"summary": dict(getattr(data, "summary", None) or {})}
 
 
 def _run_epochs(training: Training, result: TrainingResult, n_epochs: int, view: View) -> None:

@@ -1,9 +1,9 @@
 """How a launch joins its study: under which version, with which trials first, and knowing what of other studies.
 
 Trials that run first are waiting trials of the study, so they count as every other, once, however often a launch is
-killed and typed again. In this order: the study file's `start_with`; `--start-with`, an exported file, under its seed,
-so that the same data gives the same value; and from `--from OTHER` its best N_FROM settings that lie in this study's
-space and are not queued yet, under fresh seeds.
+killed and typed again. In this order: the study file's `start_with`, or without it the defaults that the objective
+declares; `--start-with`, an exported file, under its seed, so that the same data gives the same value; and from `--from
+OTHER` its best N_FROM settings that lie in this study's space and are not queued yet, under fresh seeds.
 
 `--from` also tells the sampler of OTHER's completed trials, when a value means the same in both studies: the same
 objective, metric, direction, max_epochs and data, and of those the trials that lie in this study's space. They are not
@@ -23,13 +23,13 @@ import yaml
 
 from studies import names
 from studies.errors import IsConfirmation, NothingToStartFrom, WrongInput
-from studies.names import FIXED_PARAMS, FROM, SEED, START_WITH, WARM_START
+from studies.names import DEFAULT, FIXED_PARAMS, FROM, SEED, START_WITH, WARM_START
 from studies.record.reading import read_stored
 from studies.record.study import StudyRecord
-from studies.run.launchers import Description
 from studies.search.knowledge import best_settings, fitted, observation, queued
 from studies.search.seeded import seed_of
 from studies.spec import StudySpec
+from studies.spec.description import Description
 from studies.spec.space import Space, SpaceError
 from studies.storage import Storage
 from studies.study import (
@@ -57,9 +57,13 @@ class Exported:
 
 @dataclass(frozen=True)
 class Start:
-    """What a person asked of a launch beside the spec. source: another study, `--from`."""
+    """What a person asked of a launch beside the spec.
+
+    same_code: the code has changed and gives the same values. source: another study, `--from`.
+    """
 
     new_version: bool = False
+    same_code: bool = False
     source: str | None = None
     exported: Exported | None = None
 
@@ -92,14 +96,16 @@ def join(
 
     Raises SpecChanged, StudyNotStarted, NothingToStartFrom, WrongInput.
     """
-    spec, space = version_for(storage, spec, described.data, start.new_version), described.space
+    spec, space = version_for(storage, spec, described, start.new_version), described.space
     source = None if start.source is None else read_stored(storage, _source(storage, start.source, spec.name))
     if source is not None and source.best is None:
         raise NothingToStartFrom(name=source.typed, states=source.states)
     given = None if start.exported is None else _given(start.exported, space)
-    with create_or_join(storage, spec, described.declared, described.data) as (study, new):
+    with create_or_join(storage, spec, described, start.same_code) as (study, new):
         joined = JoinedStudy(study, spec, space)
         queue = _Queue(study, space)
+        if new and not spec.start_with and (defaults := _defaults(spec, space)):
+            queue.add(defaults, {DEFAULT: True}, DEFAULT)
         if new:
             for index, entry in enumerate(spec.start_with):
                 queue.add(space.completed(entry, "start_with", index), {START_WITH: index}, START_WITH)
@@ -110,6 +116,14 @@ def join(
             _learn(joined, source, described.data, queue, say)
         open_for_workers(storage, study, spec)
     return joined
+
+
+def _defaults(spec: StudySpec, space: Space) -> dict[str, Any]:
+    """Return the defaults that the objective declares, as a first trial; a grid has its own order."""
+    if spec.sampler.name == "grid" or all(parameter.default is None for parameter in space.parameters.values()):
+        return {}
+    values = space.completed({})
+    return values if queued(space, values) else {}
 
 
 class _Queue:

@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from studies.errors import ObjectiveRefused, SpaceRefused, SpecRefused, WrongInput
+from studies.files import sha256_of
 from studies.registry import imported
+from studies.run.source import source_of
 from studies.search.pruners import make_pruner
 from studies.search.samplers import make_sampler
+from studies.settings import Settings
 from studies.spec import StudySpec
-from studies.spec.space import Space, SpaceError
+from studies.spec.description import Description
+from studies.spec.space import Space, SpaceError, as_plain
 from studies.words import near
 
 
@@ -88,6 +92,29 @@ def load_with_space(spec: StudySpec) -> tuple[LoadedObjective, Space]:
         return objective, space
     except SpaceError as error:
         raise SpaceRefused(reason=str(error), path=error.path) from None
+
+
+def described(spec: StudySpec, objective: LoadedObjective, space: Space, data: Any, settings: Settings) -> Description:
+    """Return what an objective says of itself. data: what its `prepare` returned."""
+    declared = {name: as_plain(given) for name, given in objective.space.items()}
+    return Description(declared, facts_of(spec.dataset, data, settings), space, code_of(spec.objective))
+
+
+def code_of(path: str) -> Mapping[str, str]:
+    """Return the fingerprint of each file of an objective's code. path: the dotted path in a spec."""
+    return source_of(path.partition(":")[0])
+
+
+def facts_of(dataset: str, data: Any, settings: Settings) -> dict[str, Any]:
+    """Return name, sha256 and summary of a prepared data set, which may be an object with these or a mapping.
+
+    Where the objective gives no hash and the spec names a file or a directory, that is hashed.
+    """
+    given = data if isinstance(data, Mapping) else {key: getattr(data, key, None) for key in ("sha256", "summary")}
+    sha256, summary = given.get("sha256"), given.get("summary")
+    if not isinstance(sha256, str):
+        sha256 = sha256_of(Path(dataset).expanduser(), settings.home / "fingerprints.json")
+    return {"name": dataset, "sha256": sha256, "summary": dict(summary) if isinstance(summary, Mapping) else {}}
 
 
 def import_objective(path: str) -> Any:

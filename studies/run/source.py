@@ -13,36 +13,22 @@ import io
 import sys
 import tokenize
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 OWN_PACKAGE = "studies"
 
 
-@dataclass(frozen=True)
-class Source:
-    """files: sha256 of each file's code, by its path below the project. sha256: one over all of them."""
-
-    files: Mapping[str, str]
-
-    @property
-    def sha256(self) -> str:
-        """Return one fingerprint of all files."""
-        lines = (f"{name} {digest}" for name, digest in sorted(self.files.items()))
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
 @cache
-def source_of(module: str) -> Source:
-    """Return the code of a module that can be imported, as the project that it was found in has it.
+def source_of(module: str) -> Mapping[str, str]:
+    """Return the sha256 of each file of a module's code, by its path below the project that the module is in.
 
-    Nothing of a module without a source file, such as one that was compiled.
+    Empty for a module without a source file, such as one that was compiled.
     """
     top = module.partition(".")[0]
     root = _root(top)
     if root is None:
-        return Source({})
+        return {}
     files: dict[str, str] = {}
     todo, seen = [module], {module}
     while todo:
@@ -56,12 +42,13 @@ def source_of(module: str) -> Source:
             if imported not in seen and imported.partition(".")[0] != OWN_PACKAGE:
                 seen.add(imported)
                 todo.append(imported)
-    return Source(files)
+    return files
 
 
-def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Return the files that differ, those that are gone or new included, in order."""
-    return sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+def fingerprint(files: Mapping[str, str]) -> str | None:
+    """Return one sha256 over the files of `source_of`; None where there are none."""
+    lines = (f"{name} {digest}" for name, digest in sorted(files.items()))
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest() if files else None
 
 
 def _root(top: str) -> Path | None:

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,16 +15,18 @@ import optuna
 from optuna.trial import TrialState
 
 from studies.artifacts import artifact_store, attach, open_store
-from studies.errors import ObjectiveRefused, StorageUnreachable, StudiesError
-from studies.names import DETAIL, PROVENANCE, SECONDS, UID, Reason, State, StopReason
+from studies.errors import ObjectiveRefused, OtherCode, StorageUnreachable, StudiesError
+from studies.names import CODE, DETAIL, PROVENANCE, SECONDS, UID, Reason, State, StopReason
 from studies.record.diagnose import first_verdict
 from studies.record.reading import trial_of
 from studies.run import limits, provenance, retention
 from studies.run.checkpoint import Checkpoints
 from studies.run.end import Outcome, end
-from studies.run.objective import load_objective
+from studies.run.objective import code_of, facts_of, load_objective
+from studies.run.source import fingerprint
 from studies.run.trial import Course, run_trial
 from studies.settings import Settings
+from studies.spec.description import code_changes
 from studies.storage import Storage, Waiting, open_storage
 from studies.storage.budget import Budget
 from studies.study import open_for_trials, space_of, spec_of
@@ -87,9 +89,14 @@ class _Worker:
         self.checkpoints = Checkpoints(open_store(settings, "checkpoints", place), say)
         self.artifacts = artifact_store(settings)
         self.course = Course(self.spec, space_of(self.study), objective, data, device, stop, self.checkpoints)
-        summary = getattr(data, "summary", None)
-        self.data_facts = {"summary": dict(summary) if isinstance(summary, Mapping) else {}}
-        self.provenance = provenance.of_this_process(device) | {"data": getattr(data, "sha256", None)}
+        self.data_facts = facts_of(self.spec.dataset, data, settings)
+        code = code_of(self.spec.objective)
+        if difference := code_changes(self.study.user_attrs.get(CODE, {}), code):
+            raise OtherCode(name=self.study.study_name, difference=difference)
+        self.provenance = provenance.of_this_process(device) | {
+            "data": self.data_facts["sha256"],
+            "code": fingerprint(code),
+        }
 
     @contextmanager
     def registered(self) -> Iterator[None]:

@@ -8,7 +8,7 @@ from typing import Any
 from ..conftest import rows_of
 from .conftest import Studies
 
-STUDY_KEYS = {"data", "declared_space", "spec", "uid"}
+STUDY_KEYS = {"code", "data", "declared_space", "spec", "uid"}
 TRIAL_KEYS = {"peak_memory_mib", "provenance", "seconds", "seed", "verdict", "verdict_advice", "verdict_evidence"}
 TRAINED = {"epoch", "evidence", "history", "metrics"}
 SPEC = """

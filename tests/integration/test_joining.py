@@ -16,9 +16,9 @@ from studies.errors import DataChanged, SpecChanged
 from studies.names import CONTENDER, FROM, SEED, WARM_START
 from studies.record.reading import read_stored
 from studies.run.join import Start, join
-from studies.run.launchers import Description
 from studies.settings import Settings
 from studies.spec import StudySpec
+from studies.spec.description import Description
 from studies.spec.space import Space
 from studies.storage import Storage
 

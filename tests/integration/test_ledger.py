@@ -19,9 +19,9 @@ from optuna.trial import TrialState
 from studies.names import CONTINUED_BY, CONTINUES, REASON, UID, Reason
 from studies.run.end import Outcome, end
 from studies.run.join import Start, join
-from studies.run.launchers import Description
 from studies.settings import Settings
 from studies.spec import StudySpec
+from studies.spec.description import Description
 from studies.storage import Storage
 from studies.storage.budget import Budget
 from studies.study import get

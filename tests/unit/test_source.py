@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from studies.run.source import Source, changes, source_of
+from studies.run.source import fingerprint, source_of
+from studies.spec.description import code_changes
 
 FILES = {
     "mine.py": '"""Mine."""\nimport math, os.path\nimport helper\nfrom parts import model\n\nSCORE = 5  # points\n',
@@ -33,13 +35,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def now() -> Source:
+def now() -> Mapping[str, str]:
     source_of.cache_clear()
     return source_of("mine")
 
 
 def test_it_has_the_module_and_what_it_imports_from_the_same_project(project: Path) -> None:
-    assert set(now().files) == set(FILES) - {"unrelated.py"}
+    assert set(now()) == set(FILES) - {"unrelated.py"}
 
 
 @pytest.mark.parametrize(
@@ -54,8 +56,8 @@ def test_it_has_the_module_and_what_it_imports_from_the_same_project(project: Pa
 def test_an_edit_changes_it(project: Path, file: str, old: str, new: str) -> None:
     before = now()
     (project / file).write_text(FILES[file].replace(old, new))
-    assert changes(before.files, now().files) == [file]
-    assert before.sha256 != now().sha256
+    assert code_changes(before, now()) == f"code: {file}"
+    assert fingerprint(before) != fingerprint(now())
 
 
 @pytest.mark.parametrize(
@@ -77,14 +79,14 @@ def test_a_file_that_is_gone_or_new_is_a_change(project: Path) -> None:
     (project / "parts/layers.py").unlink()
     (project / "parts/layers").mkdir()
     (project / "parts/layers/__init__.py").write_text(FILES["parts/layers.py"])
-    assert changes(before.files, now().files) == ["parts/layers.py", "parts/layers/__init__.py"]
+    assert code_changes(before, now()) == "code: parts/layers.py, parts/layers/__init__.py"
 
 
 def test_a_module_without_source_has_none() -> None:
-    assert source_of("math").files == {}
+    assert source_of("math") == {}
 
 
 def test_a_shipped_objective_has_what_it_shares_with_others() -> None:
-    files = set(source_of("objectives.meli_cnn").files)
+    files = set(source_of("objectives.meli_cnn"))
     assert {"objectives/meli_cnn.py", "objectives/_fit.py"} <= files
     assert "objectives/cifar10_cnn.py" not in files

@@ -9,28 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from studies.registry import LAUNCHERS
 from studies.settings import Settings
 
 if TYPE_CHECKING:
     from studies.spec import StudySpec
-    from studies.spec.space import Space
+    from studies.spec.description import Description
 
 PRELOADED = "STUDIES_PRELOAD"  # the variable that names modules to a fork server, separated by commas
-
-
-@dataclass(frozen=True)
-class Description:
-    """What an objective says of itself, and the space that the study searches in it.
-
-    declared: its parameters, as it declares them. data: name, sha256 and summary of its prepared data set.
-    """
-
-    declared: dict[str, Any]
-    data: dict[str, Any]
-    space: Space
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studies.errors import FAILED, ObjectiveRefused, StudiesError
-from studies.run.launchers import PRELOADED, Description, Exit, forkserver
+from studies.run.launchers import PRELOADED, Exit, forkserver
 from studies.settings import Settings
 
 if TYPE_CHECKING:
     from studies.spec import StudySpec
+    from studies.spec.description import Description
 
 LAST_WORDS_BYTES = 4000
 OOM_KILL_S = 5.0  # what the kernel kills for lack of memory is gone by then
@@ -65,7 +66,8 @@ class LocalLauncher:
                 elif kind == "error":
                     raise content
                 else:
-                    return Description(*content)
+                    described: Description = content
+                    return described
         except EOFError:
             process.join()
             raise ObjectiveRefused(reason=f"preparing {self._spec.name} ended early: {_last_words(log)}") from None
@@ -161,7 +163,7 @@ def kernel_oom_kills() -> int:
 def _describe(spec: StudySpec, settings: Settings, sender: Connection, log: Path, prepare: bool) -> None:
     """Run in a child: answer with progress, and with a description or an error."""
     _log_to(log)
-    from studies.run.objective import load_with_space
+    from studies.run.objective import described, load_with_space
 
     try:
         objective, space = load_with_space(spec)
@@ -178,10 +180,7 @@ def _describe(spec: StudySpec, settings: Settings, sender: Connection, log: Path
     except ValueError as error:  # the objectives' DataError among them
         sender.send(("error", ObjectiveRefused(reason=str(error))))
     else:
-        facts = {"name": spec.dataset, "sha256": getattr(data, "sha256", None)}
-        facts["summary"] = dict(getattr(data, "summary", {}))
-        declared = {name: dict(given) for name, given in objective.space.items()}
-        sender.send(("described", (declared, facts, space)))
+        sender.send(("described", described(spec, objective, space, data, settings)))
 
 
 def _work(name: str, settings: Settings, gpu: str | None, log: Path) -> None:
