@@ -222,14 +222,18 @@ class Study:
         Raises CommandFailed with what the command said.
         """
         words = ["launch", self._given, "--workers", str(workers)]
-        words += [] if trials is None else ["--trials", str(trials)]
-        words += [] if dataset is None else ["--dataset", dataset]
-        for key, value in (overrides or {}).items():
-            words += ["--set", f"{key}={json.dumps(value)}"]
+        given = [
+            (("--set", f"{key}={json.dumps(value)}"), f"overrides={ {key: value}!r}")
+            for key, value in (overrides or {}).items()
+        ]
+        given += [] if dataset is None else [(("--dataset", dataset), f"dataset={dataset!r}")]
+        given += [] if trials is None else [(("--trials", str(trials)), f"trials={trials!r}")]
+        words += [word for option, _ in given for word in option]
         words += [] if start_from is None else ["--from", start_from]
         words += [] if start_with is None else ["--start-with", str(start_with)]
         words += ["--new-version"] if new_version else []
-        self._command(*words, *(["--detach"] if detach else []))
+        called = {" ".join(option): argument for option, argument in given}
+        self._command(*words, *(["--detach"] if detach else []), called=called)
         return self
 
     def check(self) -> Result:
@@ -273,10 +277,11 @@ class Study:
         """Ask every worker of the study, on every machine, to leave after its current epoch."""
         self._command("stop", self.name)
 
-    def _command(self, *words: str, fine: Collection[int] = (DONE,)) -> str:
+    def _command(self, *words: str, fine: Collection[int] = (DONE,), called: Mapping[str, str] | None = None) -> str:
         """Type a command: show its messages as they come, and return what it printed.
 
-        fine: exit codes that are no failure where something was printed. Raises CommandFailed.
+        fine: exit codes that are no failure where something was printed. called: what the arguments of this module
+        are, of which the command speaks as its options. Raises CommandFailed.
         """
         given = {"STUDIES_HOME": self._settings.home, "STUDIES_STORAGE": self._settings.storage}
         environment = os.environ | {key: str(value) for key, value in given.items() if value}
@@ -293,6 +298,8 @@ class Study:
             )
             try:
                 for line in process.stderr or ():
+                    for option, argument in (called or {}).items():
+                        line = line.replace(f"{option}: ", f"{argument}: ")
                     last = line.strip() or last
                     print(line, end="", file=sys.stderr)
             except KeyboardInterrupt:

@@ -82,8 +82,8 @@ def confirm(
     Raises DataChanged, NobodyCameThrough, and what `launch` does.
     """
     spec = spec_for(plan.record.spec)
-    artifacts.check(settings)
     with closing(make_launcher(kind, spec, settings, n_workers)) as launcher:
+        artifacts.check(settings)
         described = launcher.describe(view.preparing)
         interrupts: list[int] = []
         with open_storage(settings, Waiting(lambda: interrupts, view.say)) as storage:

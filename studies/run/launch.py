@@ -76,10 +76,10 @@ def launch(
     """
     if start == Start() and (name := _has_all_trials(spec, settings)) is not None:
         return name, False
-    from studies import artifacts  # which takes long to import where boto3 is installed
-
-    artifacts.check(settings)
     with closing(make_launcher(kind, spec, settings, n_workers)) as launcher:
+        from studies import artifacts  # with boto3, where that is installed: imported while the launcher starts
+
+        artifacts.check(settings)
         described = launcher.describe(view.preparing)
         interrupts: list[int] = []
         with open_storage(settings, Waiting(lambda: interrupts, view.say)) as storage:

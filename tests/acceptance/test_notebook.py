@@ -92,10 +92,12 @@ def test_a_winner_is_trained_and_asked(here: Path) -> None:
 
 def test_what_a_command_says_is_the_error(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study = studies.load("./parabola.yaml")
-    with pytest.raises(CommandFailed, match=r"exit code 2: .*space\.y") as failed:
+    with pytest.raises(CommandFailed, match=r"exit code 2: overrides={'space.y': 1}: unknown parameter 'y'") as failed:
         study.launch(overrides={"space.y": 1})
     assert failed.value.given["code"] == 2
     assert "space.y" in capsys.readouterr().err
+    with pytest.raises(CommandFailed, match="exit code 2: trials=0: n_trials is 0"):
+        study.launch(trials=0)
 
 
 def test_nothing_is_drawn_where_no_terminal_is(here: Path) -> None:

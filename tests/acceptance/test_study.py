@@ -126,6 +126,14 @@ def test_a_finished_study_runs_nothing_and_a_larger_one_goes_on(studies: Studies
     again = studies("launch", "./parabola.yaml", "--workers", "2")
     assert "has all its 8 trials; nothing was run" in again.stderr
     assert len(report(studies).trials) == 8
+    module = studies.directory / "mine.py"
+    code = module.read_text()
+    module.unlink()  # for what has nothing to do, nothing is imported
+    unread = studies("launch", "./parabola.yaml")
+    assert "has all its 8 trials; nothing was run" in unread.stderr
+    assert "parabola: best loss" in unread.stderr
+    assert "there is no module 'mine'" in studies("launch", "./parabola.yaml", "--trials", "9", expect=2).stderr
+    module.write_text(code)
     studies("launch", "./parabola.yaml", "--workers", "2", "--trials", "11")
     assert [trial.number for trial in report(studies).trials] == list(range(11))
 
@@ -252,7 +260,7 @@ def test_stop_reaches_the_workers(studies: Studies) -> None:
     with open_storage(studies.settings) as storage:
         wait_for(lambda: n_trials(storage) > 1)
         stopped = studies("stop", "parabola")
-    assert "2 workers will stop after the epoch" in stopped.stderr
+    assert "2 workers will stop after the current epoch" in stopped.stderr
     assert process.wait(timeout=60) == 130
     process.communicate()
     assert "parabola: no worker is running it" in studies("stop", "parabola").stderr
