@@ -101,8 +101,8 @@ class DataChanged(WrongInput):
 
 
 class NobodyCameThrough(StudiesError):
-    """No contender of study {name!r} came through all seeds ({reason}); mend it, then `studies confirm {name}` goes
-    on."""
+    """No contender of study {name!r} came through all seeds ({reason}); fix it, then `studies confirm {name}`
+    continues."""
 
 
 class NothingToExport(WrongInput):
@@ -192,12 +192,12 @@ class WorkersDied(StudiesError):
 
 
 class TooManyFailures(StudiesError):
-    """{n_failures} trials failed in a row, so the study stopped; the last one said: {reason}. Mend it, then
-    `studies {command}` goes on."""
+    """{n_failures} trials failed in a row, so the study stopped; the last one said: {reason}. Fix it, then
+    `studies {command}` continues."""
 
 
 class NothingTrained(StudiesError):
-    """All {n_trials} trials failed; the last one said: {reason}. Mend it, then `studies {command} --trials {more}`
+    """All {n_trials} trials failed; the last one said: {reason}. Fix it, then `studies {command} --trials {more}`
     runs as many again."""
 
 

@@ -12,7 +12,7 @@ from studies.settings import Settings
 
 
 def detach(name: str, command: str, settings: Settings) -> None:
-    """Start what was typed once more, in the background and without `--detach`, and tell where it can be seen.
+    """Start what was typed again, in the background and without `--detach`, and say how to follow it.
 
     name: the study whose trials it runs. command: the word it begins with.
     """

@@ -32,10 +32,10 @@ def confirm(
     name: StudyName,
     top: Annotated[
         int | None,
-        typer.Option(help="How many of the best settings, and the published one; as before without it, or 5."),
+        typer.Option(help="How many of the best settings, besides the published one (default: as before, or 5)."),
     ] = None,
     seeds: Annotated[
-        int | None, typer.Option(help="Under how many fresh seeds, the same for each; as before without it, or 5.")
+        int | None, typer.Option(help="How many fresh seeds, the same for each setting (default: as before, or 5).")
     ] = None,
     workers: Workers = 1,
     on: Where = "local",
@@ -43,7 +43,7 @@ def confirm(
     detach: Detach = False,
     storage: StorageUrl = None,
 ) -> None:
-    """Run the best few again under fresh seeds and tell which is best, and how sure; it goes to NAME.best.yaml."""
+    """Run the best few again under fresh seeds and say which is best, and how sure; writes it to NAME.best.yaml."""
     from studies import tables
     from studies.confirm.confirm import confirm as run
     from studies.confirm.confirm import planned

@@ -82,7 +82,7 @@ def launch(
         if not ran:
             typer.echo(
                 f"{stored} has all its {spec.n_trials} trials; nothing was run. "
-                f"`studies launch {stored} --trials {2 * spec.n_trials}` goes on with it.",
+                f"`studies launch {stored} --trials {2 * spec.n_trials}` runs more.",
                 err=True,
             )
         _show_best(names.exact(stored) if names.parts(stored)[1] else stored, settings)

@@ -171,14 +171,14 @@ def _queue(plan: Plan, spec: StudySpec, say: Callable[[str], None], study: optun
     study.set_user_attr(CONFIRMS, race)
     missing = _missing(there, list(field), race["seeds"])
     n_left = len(missing) + sum(not trial.state.is_finished() for trial in there)
-    say(_told(plan, len(field), len(race["seeds"]), n_left))
+    say(_plan_in_words(plan, len(field), len(race["seeds"]), n_left))
     for number, seed in missing:
         params = queued(record.space, field[number].params)
         study.enqueue_trial(params, user_attrs={CONTENDER: number, SEED: seed}, skip_if_exists=False)
     return len(missing) + sum(CONTINUED_BY not in trial.user_attrs for trial in there)
 
 
-def _told(plan: Plan, n_contenders: int, n_seeds: int, n_left: int) -> str:
+def _plan_in_words(plan: Plan, n_contenders: int, n_seeds: int, n_left: int) -> str:
     name = plan.record.typed
     few = ""
     if len(plan.chosen) < plan.n_top:
@@ -195,10 +195,10 @@ def _is_published(record: StudyRecord, trial: TrialRecord) -> bool:
 def _missing(there: Iterable[FrozenTrial], numbers: Sequence[int], seeds: Sequence[int]) -> list[tuple[int, int]]:
     """Return what has not been queued yet, or failed in a way that may not happen again, the first seed first."""
     last = last_trials(there)
-    mended = {number for (number, _), trial in last.items() if _may_be_mended(trial)}
+    failed = {number for (number, _), trial in last.items() if _may_still_succeed(trial)}
     pairs = [(number, seed) for seed in seeds for number in numbers]
-    return [pair for pair in pairs if pair not in last or (pair[0] in mended and last[pair].state in ENDED_WITHOUT)]
+    return [pair for pair in pairs if pair not in last or (pair[0] in failed and last[pair].state in ENDED_WITHOUT)]
 
 
-def _may_be_mended(trial: FrozenTrial) -> bool:
+def _may_still_succeed(trial: FrozenTrial) -> bool:
     return trial.state == TrialState.FAIL and trial.user_attrs.get(REASON) != "nan"

@@ -191,7 +191,7 @@ def _learn(
     queue: _Queue,
     say: Callable[[str], None],
 ) -> None:
-    """Queue the other study's best settings, and note which of its trials the sampler shall know."""
+    """Queue the other study's best settings, and note which of its trials the sampler uses."""
     study, spec, space, name = joined.study, joined.spec, joined.space, source.spec.name
     notes: list[dict[str, Any]] = study.user_attrs.get(WARM_START, [])
     if any(note["study"] == name for note in notes):
@@ -209,9 +209,9 @@ def _learn(
     why = _incomparable(spec, source, data) if space.parameters else "a plain function tells its space when it runs"
     known = [] if why else [t.number for t in source.ranked if observation(space, t.params, t.value or 0.0)]
     study.set_user_attr(WARM_START, [*notes, {"study": name, "trials": known}])
-    told = f"its sampler knows {len(known)} of {plural(len(source.ranked), 'completed trial')}"
-    told = f"its sampler knows none of its values: {why}" if why else told
-    say(f"{study.study_name} starts from {name}: {plural(n_queued, 'setting')} queued; {told}.")
+    knows = f"{len(known)} of {plural(len(source.ranked), 'completed trial')}"
+    knows = f"none of its values: {why}" if why else knows
+    say(f"{study.study_name} starts from {name}: {plural(n_queued, 'setting')} queued; its sampler knows {knows}.")
 
 
 def _incomparable(spec: StudySpec, source: StudyRecord, data: Mapping[str, Any]) -> str | None:

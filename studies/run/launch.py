@@ -182,7 +182,7 @@ class Launch:
     def _interrupted(self, number: int, frame: Any) -> None:
         self.interrupts.append(number)
         if len(self.interrupts) == 1:
-            self.view.say("Stopping after the current epoch of each worker; once more to end them now.")
+            self.view.say("Stopping after the current epoch of each worker; press Ctrl-C again to end them now.")
             self.launcher.stop()
         else:
             self.launcher.kill()

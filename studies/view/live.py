@@ -58,18 +58,18 @@ def stderr_console() -> Console:
 
 @contextmanager
 def download_bars() -> Iterator[Callable[[str, int, int | None], None]]:
-    """Yield what wants to be told of each file's bytes, here and in all: bars in a terminal, nothing elsewhere."""
+    """Yield what to call with each file's name, its bytes so far and in all: bars in a terminal, nothing elsewhere."""
     console = stderr_console()
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     tasks: dict[str, TaskID] = {}
     with Bars(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bars:
 
-        def told(what: str, n_bytes: int, total: int | None) -> None:
+        def show(what: str, n_bytes: int, total: int | None) -> None:
             if what not in tasks:
                 tasks[what] = bars.add_task(what, total=total)
             bars.update(tasks[what], completed=n_bytes, total=total)
 
-        yield told
+        yield show
 
 
 def picture(progress: Progress, rate: Rate | None = None) -> Group:

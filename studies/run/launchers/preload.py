@@ -1,8 +1,8 @@
 """Imported once by the fork server, so that its workers start with everything imported.
 
-The modules are named in the environment, for a fork server takes no arguments; the objective's comes last. What goes
-wrong here is left to the worker that imports the same again and can report it. CUDA survives a fork only when nobody
-has touched it before: nothing here may ask torch for a device.
+The environment names the modules, since a fork server takes no arguments; the objective's comes last. What goes wrong
+here is left to the worker, which imports the same again and can say so. CUDA survives a fork only when nobody has
+touched it before: nothing here may ask torch for a device.
 """
 
 import gc
