@@ -74,6 +74,11 @@ class UnknownStudy(StudyNotStarted):
     `studies launch FILE.yaml` starts one of your own."""
 
 
+class StudyDeleted(WrongInput):
+    """Study {name!r} was deleted from the storage while its workers ran, and its trials with it;
+    `studies launch {name}` starts it anew."""
+
+
 class NoSuchVersion(StudyNotStarted):
     """Study {name!r} has no version {number} in this storage; the newest is {newest!r}, `studies list` shows all."""
 

@@ -51,6 +51,11 @@ class JoinedStudy:
         return self.study._study_id
 
 
+def lock_of(name: str) -> str:
+    """Return what a launch holds alone while it creates or joins the study of this name."""
+    return f"study {name}"
+
+
 @contextmanager
 def create_or_join(
     storage: Storage, spec: StudySpec, described: Description, same_code: bool = False
@@ -62,7 +67,7 @@ def create_or_join(
 
     same_code: values mean the same although the code differs. Raises SpecChanged, CodeChanged.
     """
-    with storage.ledger.alone(f"study {spec.name}"):
+    with storage.ledger.alone(lock_of(spec.name)):
         study = optuna.create_study(
             storage=storage.optuna,
             study_name=spec.name,

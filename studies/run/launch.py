@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 from optuna.trial import TrialState
 
 from studies import names
-from studies.errors import WRONG_INPUT, Interrupted, NothingTrained, ObjectiveRefused, TooManyFailures, WorkersDied
+from studies.errors import (
+    WRONG_INPUT,
+    Interrupted,
+    NothingTrained,
+    ObjectiveRefused,
+    StudyDeleted,
+    TooManyFailures,
+    WorkersDied,
+)
 from studies.names import Reason, StopReason
 from studies.record.progress import Progress, read_progress
 from studies.run import limits
@@ -23,7 +31,7 @@ from studies.run.join import Start, join
 from studies.run.launchers import Exit, Launcher, make_launcher
 from studies.settings import Settings
 from studies.storage import Storage, Waiting, is_there, open_storage
-from studies.study import JoinedStudy, get, spec_of, started, typed
+from studies.study import JoinedStudy, find, get, spec_of, started, typed
 
 if TYPE_CHECKING:
     from studies.spec import StudySpec
@@ -226,6 +234,8 @@ class Launch:
     def _conclude(self) -> None:
         """Raise when the study is unfinished, with why."""
         budget = self.storage.ledger.budget(self.study_id)
+        if find(self.storage, self.spec.name) is None:
+            raise StudyDeleted(name=self.spec.name)
         command = names.command(typed(self.storage, self.spec.name))
         count: dict[str, Any] = {"command": command, "done": budget.done, "n_trials": budget.n_trials}
         if self.refused is not None:

@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 
 from studies.artifacts import artifact_store, attach, open_store
-from studies.errors import ObjectiveRefused, OtherCode, StorageUnreachable, StudiesError
+from studies.errors import ObjectiveRefused, OtherCode, StorageUnreachable, StudiesError, StudyDeleted
 from studies.names import CODE, DETAIL, PROVENANCE, SECONDS, UID, Reason, State, StopReason
 from studies.record.diagnose import first_verdict
 from studies.record.reading import trial_of
@@ -29,7 +30,7 @@ from studies.settings import Settings
 from studies.spec.description import code_changes
 from studies.storage import Storage, Waiting, open_storage
 from studies.storage.budget import Budget
-from studies.study import open_for_trials, space_of, spec_of
+from studies.study import find, lock_of, open_for_trials, space_of, spec_of
 from studies.words import one_line
 
 WAIT_FOR_OTHERS_S = 1.0
@@ -61,8 +62,19 @@ def work(name: str, settings: Settings, device: str, stop: Stop, say: Callable[[
     """
     with open_storage(settings, Waiting(stop, say)) as storage:
         worker = _Worker(storage, name, settings, device, stop, say)
-        with worker.registered():
+        with worker.registered(), _study_is_there(storage, worker.study.study_name):
             return worker.run()
+
+
+@contextmanager
+def _study_is_there(storage: Storage, name: str) -> Iterator[None]:
+    """Turn whatever a deleted study does to its workers into one error."""
+    try:
+        yield
+    except (KeyError, StorageInternalError):
+        if find(storage, name) is None:
+            raise StudyDeleted(name=name) from None
+        raise
 
 
 class _Worker:
@@ -125,7 +137,7 @@ class _Worker:
             if trial is not None:
                 self._run(trial)
                 self._tidy_up()
-            elif why := self._nothing_left(budget):
+            elif why := self._nothing_left(budget) and self._nothing_left(self._budget_after_launches()):
                 return why
             else:
                 # Others still run the last trials. Should one of them die, its trial is ours to continue.
@@ -154,7 +166,15 @@ class _Worker:
     def _nothing_left(self, budget: Budget) -> str | None:
         if why := limits.reached(self.spec.limits, budget):
             return why
-        return None if budget.running else f"all {budget.n_trials} trials are done"
+        return None if budget.running or budget.done < budget.n_trials else f"all {budget.n_trials} trials are done"
+
+    def _budget_after_launches(self) -> Budget:
+        """Return the budget once no launch is about to change it. Raises KeyError where the study is gone."""
+        with self.storage.ledger.alone(lock_of(self.study.study_name)):
+            budget = self.storage.ledger.budget(self.study_id)
+        if not budget.n_trials:
+            raise KeyError(self.study_id)
+        return budget
 
     def _run(self, trial: optuna.Trial) -> None:
         try:

@@ -61,6 +61,12 @@ def stops(trial):
         raise optuna.TrialPruned
     return float(trial.number)
 
+def deletes(trial):
+    """Do what a person may do in optuna-dashboard, in the middle of another trial."""
+    if trial.number == 1:
+        optuna.delete_study(study_name=trial.study.study_name, storage=trial.study._storage)
+    return 1.0
+
 def several(trial):
     return 1.0, 2.0
 '''
@@ -133,3 +139,13 @@ def test_folders_named_like_our_packages_break_nothing(studies: Studies) -> None
     studies.command = [sys.executable, "-P", "-m", "studies"]
     studies("launch", "studies/mine.yaml", "--trials", "2")
     assert "sound" in studies("check", "studies/mine.yaml").stdout
+
+
+def test_a_study_that_is_deleted_under_its_workers(studies: Studies) -> None:
+    (studies.directory / "odd.py").write_text(OBJECTIVES)
+    (studies.directory / "odd.yaml").write_text(
+        "{name: odd, objective: 'odd:deletes', direction: minimize, n_trials: 4}"
+    )
+    said = studies("launch", "odd.yaml", expect=2).stderr
+    assert said.splitlines()[-1].startswith("studies: Study 'odd' was deleted from the storage while its workers ran")
+    assert "died" not in said

@@ -21,6 +21,7 @@ import yaml
 from studies.record.reading import read_stored
 from studies.settings import Settings
 from studies.storage import open_storage
+from studies.study import get, lock_of
 
 from ..conftest import TcpServer, execute
 from .conftest import Studies
@@ -58,6 +59,22 @@ def test_two_launchers_and_a_worker_share_one_exact_study(team: Studies, tcp_ser
     assert len({trial.params["x"] for trial in trials}) == 30
     assert "left: all 30 trials are done" in joined
     assert not (team.directory / "home" / "postgres").exists()
+
+
+def test_a_worker_that_finds_nothing_waits_for_a_launch_that_raises_the_budget(team: Studies) -> None:
+    team("launch", "./parabola.yaml", "--trials", "2")
+    with open_storage(Settings.from_environment(team.environment)) as storage:
+        study = get(storage, "parabola")
+        with storage.ledger.alone(lock_of("parabola")):  # as a launch does while it joins
+            worker = team.start("worker", "parabola")
+            while not storage.ledger.workers(study._study_id):
+                time.sleep(0.1)
+            time.sleep(1.0)  # it has seen two trials of two by now
+            storage.ledger.open_study(study._study_id, 3)
+        _, stderr = worker.communicate(timeout=120)
+        assert worker.returncode == 0, stderr
+        assert "left: all 3 trials are done" in stderr
+        assert len(study.get_trials()) == 3
 
 
 def test_the_password_is_in_no_log_and_no_export(team: Studies, tcp_server: TcpServer) -> None:
