@@ -141,3 +141,21 @@ EXPORTERS = Registry(
         "json": "studies.exporters.json",
     },
 )
+
+# In the order in which they run: first those that only read the first epoch, then those that train again.
+CHECKS = Registry(
+    "check",
+    {
+        "training": "studies.check.checks.training:Training",
+        "losses": "studies.check.checks.losses:Losses",
+        "evaluation": "studies.check.checks.evaluation:Evaluation",
+        "labels": "studies.check.checks.labels:Labels",
+        "weights": "studies.check.checks.weights:Weights",
+        "split": "studies.check.checks.split:Split",
+        "parameters": "studies.check.checks.parameters:Parameters",
+        "asked_for": "studies.check.checks.asked_for:AskedFor",
+        "randomness": "studies.check.checks.randomness:Randomness",
+        "resuming": "studies.check.checks.resuming:Resuming",
+        "cost": "studies.check.checks.cost:Cost",
+    },
+)

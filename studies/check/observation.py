@@ -9,15 +9,15 @@ from typing import Any
 from studies.check.again import EvaluationAgain
 from studies.check.isolate import Failure
 from studies.check.losses_seen import Seen
-from studies.check.watch import Limits
+from studies.check.watch import StopAfter
 from studies.spec.space import Space
 
 SEED = 7
-NO_LIMITS = Limits()
+NEVER = StopAfter()
 
 
 @dataclass(frozen=True)
-class Plan:
+class Treatment:
     """What to do to a training. n_epochs: whole ones. seconds: stop in the middle after so long, or by `limits`.
 
     n_trainings: one after another in one process. noise: what the process's own generators are seeded with, by name.
@@ -27,7 +27,7 @@ class Plan:
 
     n_epochs: int = 1
     seconds: float = 5.0
-    limits: Limits = NO_LIMITS
+    limits: StopAfter = NEVER
     n_trainings: int = 1
     seed: int = SEED
     noise: Mapping[str, int] = field(default_factory=dict)

@@ -15,7 +15,7 @@ from studies.check.asked import Asked, AskedParams, AskedTrial
 from studies.check.generators import counted_draws, seed_generators
 from studies.check.initialisers import Initialisers
 from studies.check.isolate import Failure, FailureKind, TimeUp, failure_of
-from studies.check.observation import Observation, Plan, Trajectory
+from studies.check.observation import Observation, Trajectory, Treatment
 from studies.check.own_code import OwnCode
 from studies.check.watch import Enough, Watch, in_torch
 from studies.run.checkpoint import decoded, encoded
@@ -26,20 +26,25 @@ SILENT_S = 3.0
 
 
 def observe(
-    objective: LoadedObjective, data: Any, spec: StudySpec, source: OwnCode, params: Mapping[str, Any], plan: Plan
+    objective: LoadedObjective,
+    data: Any,
+    spec: StudySpec,
+    source: OwnCode,
+    params: Mapping[str, Any],
+    treatment: Treatment,
 ) -> Observation:
-    """Do what the plan says with these parameters, and return what was seen. Never raises for what the objective does.
+    """Do what the treatment says with these parameters, and return what was seen. Never raises for what the objective does.
 
     To be called in a process of its own: it reseeds the process's generators and may leave trainings half done.
     """
     found = Observation(dict(params))
     began, cpu_began = _most_resident(), time.process_time()
-    initialisers = Initialisers(source) if plan.look else None
-    for _ in range(plan.n_trainings):
-        seed_generators(plan.noise)
+    initialisers = Initialisers(source) if treatment.look else None
+    for _ in range(treatment.n_trainings):
+        seed_generators(treatment.noise)
         asked = Asked(source)
-        watch = Watch(source, time.monotonic() + plan.seconds, plan.limits, plan.look)
-        one = _One(objective, data, spec, source, plan, watch, asked, found)
+        watch = Watch(source, time.monotonic() + treatment.seconds, treatment.limits, treatment.look)
+        one = _One(objective, data, spec, source, treatment, watch, asked, found)
         found.trajectories.append(one.trajectory)
         try:
             with counted_draws(watch.draws, source):
@@ -56,12 +61,12 @@ def observe(
         found.missing |= asked.missing
         if found.failure:
             break
-    if plan.n_trainings > 1:
+    if treatment.n_trainings > 1:
         found.holders = list(_holders(objective, source))
     found.cpu_s = time.process_time() - cpu_began
     found.peak_bytes = max(0, _most_resident() - began)
     _read_watch(found, watch)
-    if plan.look:
+    if treatment.look:
         found.again = found.again or evaluate_again([], {})
         models = list(watch.models.values())
         found.unused = initialisers.unused(models) if initialisers else []
@@ -77,13 +82,13 @@ class _One:
         data: Any,
         spec: StudySpec,
         source: OwnCode,
-        plan: Plan,
+        treatment: Treatment,
         watch: Watch,
         asked: Asked,
         found: Observation,
     ) -> None:
         self.objective, self.data, self.spec, self.source = objective, data, spec, source
-        self.plan, self.watch, self.asked, self.found = plan, watch, asked, found
+        self.treatment, self.watch, self.asked, self.found = treatment, watch, asked, found
         self.trajectory = Trajectory(watch.losses)
         self.began = time.monotonic()
 
@@ -91,9 +96,9 @@ class _One:
         if isinstance(self.objective, FunctionObjective):
             self._call(self.objective, params)
             return
-        training = self._start(params, self.plan.seed)
-        for n_done in range(self.plan.n_epochs):
-            if n_done == self.plan.resume_after:
+        training = self._start(params, self.treatment.seed)
+        for n_done in range(self.treatment.n_epochs):
+            if n_done == self.treatment.resume_after:
                 training = self._resumed(params, training)
             self.began = time.monotonic()
             try:
@@ -106,7 +111,7 @@ class _One:
             if self.spec.metric not in metrics:
                 raise KeyError(f"epoch() reports {sorted(metrics)}, not the study's metric {self.spec.metric!r}")
         self.found.whole = True
-        if self.plan.look and callable(getattr(training, "test", None)):
+        if self.treatment.look and callable(getattr(training, "test", None)):
             self.found.tested_twice = self._tested(training), self._tested(training)
 
     def _start(self, params: Mapping[str, Any], seed: int) -> Training:
@@ -119,7 +124,7 @@ class _One:
         """Return a training with another seed that has loaded this one's checkpoint, as a worker reads it."""
         self.found.state_at = self.source.of(getattr(type(training), "state_dict", type(training)))
         state = decoded(encoded(training.state_dict()))
-        resumed = self._start(params, self.plan.seed + 1)
+        resumed = self._start(params, self.treatment.seed + 1)
         with self.watch:
             resumed.load_state_dict(state)
         return resumed
@@ -129,11 +134,11 @@ class _One:
 
         def reported(value: float) -> None:
             self._epoch({"value": value})
-            if len(self.trajectory.epochs) >= self.plan.n_epochs:
+            if len(self.trajectory.epochs) >= self.treatment.n_epochs:
                 self.found.whole = True
                 raise Enough
 
-        trial = AskedTrial(params, self.plan.seed, self.asked, reported)
+        trial = AskedTrial(params, self.treatment.seed, self.asked, reported)
         try:
             with self.watch:
                 value = float(objective.function(trial))
@@ -152,7 +157,7 @@ class _One:
         self.trajectory.epochs.append(metrics)
         self.trajectory.ends.append(len(self.trajectory.losses))
         self.found.evaluated = True
-        if self.plan.look and len(self.trajectory.epochs) == 1:
+        if self.treatment.look and len(self.trajectory.epochs) == 1:
             self._look_again()
         else:
             self.watch.epoch_ended()
@@ -160,8 +165,8 @@ class _One:
 
     def _look_at_test(self, training: Any) -> None:
         """See an evaluation although the epoch was too long to reach one: that of the test rows."""
-        if self.plan.look and not self.trajectory.epochs and callable(getattr(training, "test", None)):
-            self.watch.go_on(self.plan.seconds / 2)
+        if self.treatment.look and not self.trajectory.epochs and callable(getattr(training, "test", None)):
+            self.watch.go_on(self.treatment.seconds / 2)
             self._tested(training)
             self.found.evaluated = True
             self._look_again()

@@ -19,10 +19,10 @@ from typing import Any
 
 from studies.check.asked import middle
 from studies.check.isolate import Failure, FailureKind, isolated
-from studies.check.observation import Observation, Plan
+from studies.check.observation import Observation, Treatment
 from studies.check.observe import observe
 from studies.check.own_code import OwnCode
-from studies.check.watch import Limits
+from studies.check.watch import StopAfter
 from studies.metrics import SPEEDS
 from studies.run.objective import FunctionObjective, LoadedObjective
 from studies.spec import StudySpec
@@ -30,7 +30,7 @@ from studies.spec.space import Fixed, Parameter, Space
 
 FIRST_SHARE = 0.3  # of all the time, for the first epoch, which is looked at in every way
 FEW_STEPS = 3  # momentum is first seen in the third loss, every other setting before
-FEW = Limits(steps=FEW_STEPS, batches=2 * FEW_STEPS)
+FEW = StopAfter(steps=FEW_STEPS, batches=2 * FEW_STEPS)
 FEW_S, MOST_FEW_S = 2.0, 8.0
 LIKELY_SPEEDS = re.compile(rf".*({'|'.join(SPEEDS)}|_ms|_mb|seconds|duration|elapsed|(^|_)time)$")  # by anybody's names
 LEAST_S = 1.0  # that a training gets even when no time is left
@@ -69,10 +69,10 @@ class Subject:
     def first(self) -> Observation:
         """One whole epoch at the defaults, with dropout on, looked at in every way."""
         # Nothing is known of a function's epochs but what it reports: it is called to its end.
-        plan = Plan(seconds=self.first_s, limits=Limits(seconds=self.first_s / 3), look=True)
+        treatment = Treatment(seconds=self.first_s, limits=StopAfter(seconds=self.first_s / 3), look=True)
         if self.is_function:
-            return self.observe({}, replace(plan, n_epochs=sys.maxsize))
-        return self.observe(self.defaults(), plan)
+            return self.observe({}, replace(treatment, n_epochs=sys.maxsize))
+        return self.observe(self.defaults(), treatment)
 
     @property
     def first_s(self) -> float:
@@ -119,25 +119,25 @@ class Subject:
         """Return how long a training took on average, of those that the checks tried."""
         return mean(self._took_s) if self._took_s else 0.0
 
-    def observe(self, params: Mapping[str, Any], plan: Plan) -> Observation:
-        """Return what a training of these parameters does; the same plan is not done twice."""
-        key = json.dumps([dict(params), repr(plan)], default=str, sort_keys=True)
+    def observe(self, params: Mapping[str, Any], treatment: Treatment) -> Observation:
+        """Return what a training of these parameters does; the same treatment is not done twice."""
+        key = json.dumps([dict(params), repr(treatment)], default=str, sort_keys=True)
         if key not in self._known:
             started = time.monotonic()
             left_s = max(LEAST_S, self.left_s())
-            hurried, plan = plan.seconds > left_s, replace(plan, seconds=min(plan.seconds, left_s))
+            hurried, treatment = treatment.seconds > left_s, replace(treatment, seconds=min(treatment.seconds, left_s))
             # Half of the time again for looking at the test rows, when no epoch ended.
-            timeout_s = plan.seconds * (1.5 if plan.look else plan.n_trainings) + SLACK_S
-            call = partial(observe, self.objective, self.data, self.spec, self.source, params, plan)
+            timeout_s = treatment.seconds * (1.5 if treatment.look else treatment.n_trainings) + SLACK_S
+            call = partial(observe, self.objective, self.data, self.spec, self.source, params, treatment)
             seen = isolated(call, self.source, timeout_s, self.memory_bytes)
             seen = Observation(dict(params), failure=seen) if isinstance(seen, Failure) else seen
             if hurried and seen.failure is not None and seen.failure.kind is FailureKind.HUNG:
                 seen.failure = None  # it had less time than planned
             self._known[key] = seen
             took_s = time.monotonic() - started
-            if not plan.look:
+            if not treatment.look:
                 self._took_s.append(took_s)
-            _log(params, plan, seen, took_s)
+            _log(params, treatment, seen, took_s)
         return self._known[key]
 
     @property
@@ -150,10 +150,10 @@ class Subject:
     def few_steps(self, params: Mapping[str, Any], **changes: Any) -> Observation:
         """Return what the first steps of a training look like, or its first epoch if it has no steps to be seen."""
         first = self.first
-        plan = Plan(n_epochs=3, seconds=self.few_s, limits=FEW)
+        treatment = Treatment(n_epochs=3, seconds=self.few_s, limits=FEW)
         if self.without_steps:
-            plan = Plan(seconds=max(FEW_S, 3 * sum(first.epoch_s[:1])), limits=Limits(batches=FEW.batches))
-        return self.observe(params, replace(plan, **changes))
+            treatment = Treatment(seconds=max(FEW_S, 3 * sum(first.epoch_s[:1])), limits=StopAfter(batches=FEW.batches))
+        return self.observe(params, replace(treatment, **changes))
 
     def quick(self, noise: Mapping[str, int], n_trainings: int = 1) -> Observation:
         """Return a whole epoch and its evaluation where that does not take long, else a few steps, at the defaults."""
@@ -184,13 +184,13 @@ class Subject:
     def whole_epochs(self, params: Mapping[str, Any], n_epochs: int = 2, **changes: Any) -> Observation:
         """Return what whole epochs of a training look like; loaders are cut after the same few batches each time."""
         seconds = min(self.seconds / 6, self.epochs_s(n_epochs))
-        plan = Plan(n_epochs=n_epochs, seconds=seconds, limits=Limits(batches=FEW.batches))
-        return self.observe(params, replace(plan, **changes))
+        treatment = Treatment(n_epochs=n_epochs, seconds=seconds, limits=StopAfter(batches=FEW.batches))
+        return self.observe(params, replace(treatment, **changes))
 
 
-def _log(params: Mapping[str, Any], plan: Plan, seen: Observation, seconds: float) -> None:
+def _log(params: Mapping[str, Any], treatment: Treatment, seen: Observation, seconds: float) -> None:
     """Print what was trained and how it ended; stdout is the check's log."""
     end = f"{seen.failure.kind}: {seen.failure.detail}" if seen.failure else "whole" if seen.whole else "in part"
-    print(f"{seconds:6.2f} s, {seen.n_steps} steps, {end}: {dict(params)}; {plan}", flush=True)
+    print(f"{seconds:6.2f} s, {seen.n_steps} steps, {end}: {dict(params)}; {treatment}", flush=True)
     if seen.failure is not None and seen.failure.trace:
         print(seen.failure.trace, flush=True)

@@ -37,7 +37,7 @@ class Enough(BaseException):
 
 
 @dataclass(frozen=True)
-class Limits:
+class StopAfter:
     """steps: raise Enough at the backward of this number. batches, seconds: a loader ends early after so many."""
 
     steps: int | None = None
@@ -66,7 +66,7 @@ class Watch:
     since the last backward.
     """
 
-    def __init__(self, source: OwnCode, stop_at: float, limits: Limits, look: bool) -> None:
+    def __init__(self, source: OwnCode, stop_at: float, limits: StopAfter, look: bool) -> None:
         self.losses: list[float] = []
         self.seen: dict[tuple[str, str | None], Seen] = {}
         self.n_rows = 0

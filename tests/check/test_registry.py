@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from studies.check.checks import CHECKS, Check, load
+from studies.check.checks import Check, load
 from studies.check.findings import Fact, Item, NotChecked
 from studies.check.inside import items_of
 from studies.check.subject import Subject
+from studies.registry import CHECKS, Registry
 
 
 class Broken(Check):
@@ -42,12 +43,12 @@ def test_every_check_loads_in_order_and_has_a_title_of_its_own() -> None:
 
 def test_a_check_before_its_dependency_is_refused_with_those_that_are_there() -> None:
     with pytest.raises(ValueError, match="'dependent' needs broken to run before it; before it are none"):
-        load(dict(reversed(PATHS.items())))
+        load(Registry("check", dict(reversed(PATHS.items()))))
 
 
 def test_a_check_whose_dependency_failed_is_not_checked() -> None:
     failed: set[str] = set()
-    checks = load(PATHS)
+    checks = load(Registry("check", PATHS))
     told = [items_of(name, check, NOBODY, failed) for name, check in checks.items()]
     assert told == [
         [NotChecked("what is broken", "the check itself failed (RuntimeError: a fault of its own)")],

@@ -1,34 +1,21 @@
 """What `studies check` looks for: one file for each kind of mistake.
 
-To add a check: write one file here with a class that extends `Check`, and add one line to `CHECKS`. A check reports a
-mistake where it saw one and never guesses. What it could not look at, it reports as not checked.
+To add a check: write one file here with a class that extends `Check`, and add one line to `CHECKS` in
+`studies/registry.py`, which has their order. A check reports a mistake where it saw one and never guesses. What it
+could not look at, it reports as not checked.
 """
 
 from __future__ import annotations
 
-import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
+
+from studies.registry import CHECKS, Registry
 
 if TYPE_CHECKING:
     from studies.check.findings import Item
     from studies.check.subject import Subject
-
-# In the order in which they run: first those that only read the first epoch, then those that train again.
-CHECKS: dict[str, str] = {
-    "training": "studies.check.checks.training:Training",
-    "losses": "studies.check.checks.losses:Losses",
-    "evaluation": "studies.check.checks.evaluation:Evaluation",
-    "labels": "studies.check.checks.labels:Labels",
-    "weights": "studies.check.checks.weights:Weights",
-    "split": "studies.check.checks.split:Split",
-    "parameters": "studies.check.checks.parameters:Parameters",
-    "asked_for": "studies.check.checks.asked_for:AskedFor",
-    "randomness": "studies.check.checks.randomness:Randomness",
-    "resuming": "studies.check.checks.resuming:Resuming",
-    "cost": "studies.check.checks.cost:Cost",
-}
 
 
 class Check(ABC):
@@ -50,12 +37,11 @@ class Check(ABC):
         """Yield findings, facts, and what could not be checked."""
 
 
-def load(paths: Mapping[str, str] = CHECKS) -> dict[str, Check]:
+def load(registry: Registry = CHECKS) -> dict[str, Check]:
     """Return the checks by name, in order. Raises ValueError where one does not come after those that it needs."""
     checks: dict[str, Check] = {}
-    for name, path in paths.items():
-        module, _, attribute = path.partition(":")
-        check: Check = getattr(importlib.import_module(module), attribute)()
+    for name in registry:
+        check: Check = registry.load(name)()
         if missing := [other for other in check.after if other not in checks]:
             raise ValueError(
                 f"check {name!r} needs {', '.join(missing)} to run before it; "

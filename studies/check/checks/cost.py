@@ -11,7 +11,7 @@ from studies.check.checks import Check
 from studies.check.checks.training import fails
 from studies.check.findings import Fact, Finding, Item, NotChecked
 from studies.check.isolate import SHARE_OF_MEMORY, FailureKind, free_bytes
-from studies.check.observation import Observation, Plan
+from studies.check.observation import Observation, Treatment
 from studies.check.subject import FEW, Subject
 from studies.run.launchers.local import visible_gpus
 from studies.spec import Pruner, StudySpec
@@ -41,7 +41,7 @@ def _memory(subject: Subject) -> Iterator[Item]:
         if subject.left_s() < 0:
             yield NotChecked(f"the {name} trial", "there was no time left")
             continue
-        plan = Plan(seconds=EXTREME_S, limits=FEW)
+        plan = Treatment(seconds=EXTREME_S, limits=FEW)
         seen = subject.observe(params, plan)
         given = ", ".join(f"{key} {value}" for key, value in params.items() if value != subject.first.params.get(key))
         if seen.failure is not None and seen.failure.kind is FailureKind.OUT_OF_MEMORY:
