@@ -33,7 +33,7 @@ def observe(
     params: Mapping[str, Any],
     treatment: Treatment,
 ) -> Observation:
-    """Do what the treatment says with these parameters, and return what was seen. Never raises for what the objective does.
+    """Give a training of these parameters this treatment, and return what was seen. Never raises for the objective.
 
     To be called in a process of its own: it reseeds the process's generators and may leave trainings half done.
     """
