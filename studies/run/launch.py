@@ -72,7 +72,7 @@ def launch(
 ) -> tuple[str, bool]:
     """Run the study to its end; return its name in the storage, and False when it had all its trials already.
 
-    timeout_s: after that, workers leave after their epoch.
+    timeout_s: after that, workers stop after their epoch.
     Raises ObjectiveRefused, what `join` and `Launch.run` do, and the storage's errors.
 
     >>> from studies.spec import Override, load
