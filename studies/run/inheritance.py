@@ -21,10 +21,23 @@ def like_a_program(own_variables: Iterable[str] = ()) -> None:
     multiprocessing.set_start_method(multiprocessing.get_all_start_methods()[0], force=True)  # the first is the default
     for name in own_variables:
         os.environ.pop(name, None)
-    os.register_at_fork(after_in_child=_listen_as_python_does)
+    os.register_at_fork(before=_block, after_in_parent=_unblock, after_in_child=_listen_as_python_does)
     os.setpgid(0, 0)
+
+
+SIGNALS = {signal.SIGTERM, signal.SIGINT}
+
+
+def _block() -> None:
+    # A signal to the child that comes before it listens in its own way would be lost.
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+
+
+def _unblock() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
 def _listen_as_python_does() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    _unblock()

@@ -9,6 +9,7 @@ import pytest
 
 from studies.errors import WrongInput
 from studies.exporters import export, exporter_of
+from studies.names import State
 from studies.record.study import StudyRecord, TrialRecord
 from studies.spec import StudySpec
 from studies.spec.space import Space
@@ -78,7 +79,7 @@ def a_study(params: dict[str, Any] | None = None) -> StudyRecord:
 def _trial(number: int, state: str, curve: list[float], params: dict[str, Any] | None, **given: Any) -> TrialRecord:
     history = [{"accuracy": value, "train_loss": 1.0 / (epoch + 1)} for epoch, value in enumerate(curve)]
     known: dict[str, Any] = {
-        "number": number, "state": state, "value": max(curve) if state == "complete" else None,
+        "number": number, "state": State(state), "value": max(curve) if state == "complete" else None,
         "params": params or {"rate": 0.1 * number, "layers": [1, 2]}, "epoch": 2 if state == "complete" else None,
         "curve": dict(enumerate(curve, start=1)), "reason": None, "started": START + timedelta(minutes=number),
         "ended": START + timedelta(minutes=number + 1), "continues": None, "continued_by": None,

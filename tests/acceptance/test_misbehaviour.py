@@ -93,6 +93,10 @@ def launched(studies: Studies, function: str, n_trials: int, expect: int = 0) ->
 
 def test_what_would_end_a_program_ends_one_trial(studies: Studies) -> None:
     said, record = launched(studies, "misbehaves", n_trials=9)
+    inherited = record.trials[0].attributes  # what a plain program would give to its children
+    assert inherited["executed"] == "default_int_handler 0\n"
+    assert (inherited["method"], inherited["preload"]) == ("fork", False)
+    assert inherited["exitcode"] == -15  # terminated, and not deaf to it
     failed = {trial.number: trial for trial in record.trials if trial.state == "fail"}
     assert {number: trial.attributes.get("detail") for number, trial in failed.items()} == EXPECTED | {7: None}
     assert [trial.reason for trial in failed.values()] == ["exception"] * 6 + ["lost"]
@@ -103,13 +107,6 @@ def test_what_would_end_a_program_ends_one_trial(studies: Studies) -> None:
     for kind in ("csv", "json"):
         exported = studies("export", "odd", "--format", kind).stdout
         assert r"caf\udce9.png" in exported.replace(r"\\", "\\")
-
-
-def test_children_inherit_what_a_plain_program_gives_them(studies: Studies) -> None:
-    _, record = launched(studies, "misbehaves", n_trials=1)
-    found = record.trials[0].attributes
-    assert (found["executed"], found["method"], found["preload"]) == ("default_int_handler 0\n", "fork", False)
-    assert found["exitcode"] == -15  # terminated, and not deaf to it
 
 
 def test_words_from_outside_reach_the_terminal_as_one_clean_line(studies: Studies) -> None:

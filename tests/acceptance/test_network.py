@@ -140,10 +140,10 @@ def test_a_peer_that_says_nothing_any_more_hangs_nobody(net: Net) -> None:
 
 HOLD = """
 import time
-from studies.storage import connections
+from studies.storage import sql
 from studies.storage.ledger import Ledger
 for before, after in (("idle = 10", "idle = 1"), ("interval = 5", "interval = 1"), ("30000", "2000")):
-    connections._SERVER_NOTICES = connections._SERVER_NOTICES.replace(before, after)
+    sql.NOTICE_SILENCE = sql.NOTICE_SILENCE.replace(before, after)
 with Ledger({url!r}, lease_s=3, wait_s=1).alone("this"):
     print("held", flush=True)
     time.sleep(600)
