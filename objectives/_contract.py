@@ -117,7 +117,8 @@ class Predictor(Protocol):
 
         An answer does not depend on the other things asked, and only a few are in memory at a time.
         Keyword-only arguments with a default are options: `--NAME` on the command line.
-        Raises DataError, with the line, for the first thing that cannot be used, after the answers before it.
+        A thing that cannot be used is answered, in its place, by a mapping with `error`, one sentence with the line.
+        Raises DataError where nothing more can be answered, such as for a truncated file.
         """
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, BinaryIO, TypeVar
+from typing import IO, Any, BinaryIO, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from objectives._contract import DataError, Source
-from objectives._data.kit.lines import TextLines, shown
+from objectives._data.kit.lines import RowError, TextLines, each, shown
 from objectives._data.pictures import SUFFIXES
 
 LONGEST_LINE = 1 << 16  # bytes; an endless line must not fill the memory
@@ -22,6 +22,8 @@ N_LIKELIEST = 3
 DECIMALS = 6  # of a probability: further ones depend on the size of the batch
 
 Item = TypeVar("Item")
+# One thing to predict for: what names it in its answer, and the thing, or why it cannot be used.
+Asked: TypeAlias = tuple[Mapping[str, Any], Item | RowError]
 
 
 def file_in(source: Source, expected: str) -> Path | BinaryIO | None:
@@ -59,20 +61,47 @@ def open_lines(file: Path | BinaryIO) -> TextLines:
 
 def pictures(
     source: Source, expected: str, decode: Callable[[str, IO[bytes]], NDArray[np.uint8]]
-) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """Yield name and pixels of each picture: INPUT itself, those in a directory, or those that a stream lists.
+) -> Iterator[Asked[NDArray[np.uint8]]]:
+    """Yield the pixels of each picture: INPUT itself, those in a directory, or those that a stream lists.
 
-    decode(name, file): returns the pixels. Raises DataError for a file that cannot be read or is too large.
+    decode(name, file): returns the pixels. A file that cannot be read or is too large is an error in its place.
     """
     for path in _picture_paths(source, expected):
+        if isinstance(path, RowError):
+            yield {"picture": ""}, path
+            continue
         try:
             with path.open("rb") as file:
                 if os.fstat(file.fileno()).st_size > LARGEST_FILE:
                     raise DataError(f"{path} has more than {LARGEST_FILE:,} bytes; expected a picture")
-                pixels = decode(str(path), file)
+                pixels: NDArray[np.uint8] | RowError = decode(str(path), file)
         except OSError as error:
-            raise DataError(f"{path} cannot be read ({error.strerror}); expected {expected}") from error
-        yield str(path), pixels
+            pixels = RowError(f"{path} cannot be read ({error.strerror}); expected {expected}")
+        except DataError as error:
+            pixels = RowError(str(error))
+        yield {"picture": str(path)}, pixels
+
+
+def answered(
+    items: Iterator[Asked[Item]],
+    n: int,
+    answer: Callable[[list[Item]], Iterable[Mapping[str, Any]]],
+    size: Callable[[Item], int] = lambda item: 1,
+    largest: int | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Yield for each item what names it and its answer, or `error` where it cannot be used, in their order.
+
+    answer: returns the answers to a batch. n, size, largest: of a batch; see `batches`.
+    """
+
+    def size_of(item: Asked[Item]) -> int:
+        return 0 if isinstance(item[1], RowError) else size(item[1])
+
+    for batch in batches(items, n, size_of, largest):
+        usable = [item for _, item in batch if not isinstance(item, RowError)]
+        answers = iter(answer(usable) if usable else ())
+        for about, item in batch:
+            yield {**about, **({"error": str(item)} if isinstance(item, RowError) else next(answers))}
 
 
 def batches(
@@ -116,15 +145,17 @@ def restored(model: nn.Module, weights: Mapping[str, Any], device: str) -> Any:
     return model.to(device).eval()
 
 
-def _picture_paths(source: Source, expected: str) -> Iterator[Path]:
+def _picture_paths(source: Source, expected: str) -> Iterator[Path | RowError]:
     if not isinstance(source, str):
         with open_lines(source) as lines:
-            for line in lines:
-                if not line.isspace():
-                    path = Path(line.rstrip("\r\n"))
-                    if not path.is_file():
-                        raise lines.error(f"there is no file {shown(str(path))}", "expected the path of a picture")
-                    yield path
+
+            def listed(line: str) -> Path:
+                path = Path(line.rstrip("\r\n"))
+                if not path.is_file():
+                    raise lines.error(f"there is no file {shown(str(path))}", "expected the path of a picture")
+                return path
+
+            yield from each(map(listed, _not_blank(lines)))
         return
     path = Path(source)
     if not source or not path.is_dir():
@@ -139,3 +170,7 @@ def _picture_paths(source: Source, expected: str) -> Iterator[Path]:
             yield below
     if not found:
         raise DataError(f"{path} holds no pictures; expected {expected}")
+
+
+def _not_blank(lines: Iterable[str]) -> Iterator[str]:
+    return filter(str.strip, iter(lines))

@@ -16,15 +16,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from objectives._contract import DataError, Example, PredictingObjective, Progress, Source, silent
-from objectives._data.kit.lines import shown
+from objectives._data.kit.lines import RowError, each, shown
 from objectives._data.kit.split import ROLES
-from objectives._data.kit.tables import records
+from objectives._data.kit.tables import Records
 from objectives._data.titles import DATASETS, ORIGINS, UNK, Recipe, TitleRows, Titles, encoder, load_titles, raw_files
 from objectives._dropout import Dropout
 from objectives._evidence import Scores, score_classes
 from objectives._example import write_csv
 from objectives._fit import Fit, Optimizer, make_optimizer, seeded
-from objectives._predict import batches, file_in, is_named, likeliest, open_lines, restored
+from objectives._predict import answered, file_in, is_named, likeliest, open_lines, restored
 from objectives._rows import RowEmbedding, RowOptimizer
 
 EMBEDDING_WIDTH = 300  # unless the data have vectors; the width of those that the published models start from
@@ -163,29 +163,34 @@ class TitlePredictor:
         self._device = device
 
     def predict(self, source: Source) -> Iterator[dict[str, Any]]:
-        """INPUT is a product title, a file of titles, one a line, or a .csv with a column `title`.
+        """INPUT is a product title, a file of titles, one a line, or a .csv or .tsv with a column `title`.
 
         The answer has the three likeliest categories, and known_words, the share of the title's words that occurred in
         training: if that is 0, the answer says nothing about this title.
         """
-        titles = ((title, self._encode(title)) for title in read_titles(source))
-        for batch in batches(titles, SCORE_BATCH, lambda title: len(title[1]), PREDICT_WORDS):
-            numbers = [words for _, words in batch]
-            rows = TitleRows(
-                np.fromiter(chain.from_iterable(numbers), dtype=np.int32),
-                np.fromiter(accumulate(map(len, numbers), initial=0), dtype=np.int64),
-                np.zeros(len(numbers), dtype=np.int32),
-            )
-            [(words, lengths, _)] = TitleBatches(rows, self._shortest, self._device).in_order(len(batch))
-            with torch.inference_mode():
-                answers = likeliest(self._model(words, lengths), self._classes, "category")
-            for (title, known), answer in zip(batch, answers, strict=True):
-                share = sum(word != UNK for word in known) / len(known)
-                yield {"title": title, **answer, "known_words": round(share, 2)}
+        titles = (
+            ({"title": title}, self._encode(title)) if isinstance(title, str) else ({"title": ""}, title)
+            for title in read_titles(source)
+        )
+        yield from answered(titles, SCORE_BATCH, self._answers, len, PREDICT_WORDS)
+
+    def _answers(self, titles: list[list[int]]) -> Iterator[dict[str, Any]]:
+        """Yield the answers to titles, each its words' numbers."""
+        rows = TitleRows(
+            np.fromiter(chain.from_iterable(titles), dtype=np.int32),
+            np.fromiter(accumulate(map(len, titles), initial=0), dtype=np.int64),
+            np.zeros(len(titles), dtype=np.int32),
+        )
+        [(words, lengths, _)] = TitleBatches(rows, self._shortest, self._device).in_order(len(titles))
+        with torch.inference_mode():
+            answers = likeliest(self._model(words, lengths), self._classes, "category")
+        for known, answer in zip(titles, answers, strict=True):
+            share = sum(word != UNK for word in known) / len(known)
+            yield {**answer, "known_words": round(share, 2)}
 
 
-def read_titles(source: Source) -> Iterator[str]:
-    """Yield the titles of an INPUT. Raises DataError with the line of one that is empty or cannot be read."""
+def read_titles(source: Source) -> Iterator[str | RowError]:
+    """Yield the titles of an INPUT; one that is empty or cannot be read is an error with its line."""
     file = file_in(source, "a title, or a file with one a line")
     if file is None:
         if not str(source).strip():
@@ -194,19 +199,26 @@ def read_titles(source: Source) -> Iterator[str]:
         return
     n = 0
     with open_lines(file) as lines:
-        column = 0
-        rows: Iterator[list[str]] = ([line.rstrip("\r\n")] for line in lines)
-        if is_named(source, ".csv"):
-            rows = (fields for _, fields in records(lines))
-            header = [name.strip().lower() for name in next(rows, [])]
+
+        def title_in_record(record: tuple[int, list[str]]) -> str:
+            return title_in(record[1][column] if column < len(record[1]) else "")
+
+        def title_in(line: str) -> str:
+            if not line.strip():
+                raise lines.error("an empty title", "remove the line or fill it in")
+            return line.rstrip("\r\n")
+
+        titles: Iterator[str] = map(title_in, lines)
+        if is_named(source, ".csv", ".tsv"):
+            rows = Records(lines, ("title",))
+            header = [name.strip().lower() for name in next(rows, (1, []))[1]]
             if "title" not in header:
                 raise lines.error(f"no column 'title' in {shown(','.join(header))}", "expected a header that has it")
             column = header.index("title")
-        for fields in rows:
+            titles = map(title_in_record, rows)
+        for title in each(titles):
             n += 1
-            if len(fields) <= column or not fields[column].strip():
-                raise lines.error("an empty title", "remove the line or fill it in")
-            yield fields[column]
+            yield title
     if not n:
         raise DataError(f"{lines.path} is empty; expected a product title a line")
 

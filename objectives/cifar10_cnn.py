@@ -36,6 +36,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -54,7 +55,7 @@ from objectives._data.pictures import (
 )
 from objectives._evidence import Scores, score_classes
 from objectives._fit import Fit, Optimizer, seeded
-from objectives._predict import batches, likeliest, pictures, restored
+from objectives._predict import answered, likeliest, pictures, restored
 
 KERNELS = (3, 5, 3)  # the published two, and one for a third block
 CROP_MARGIN = 4
@@ -161,12 +162,14 @@ class PicturePredictor:
 
         Each is cut to its central square and scaled to 32 x 32. The answer has its three likeliest classes.
         """
-        for batch in batches(pictures(source, "a picture or a directory of them", decoded), SCORE_BATCH):
-            pixels = torch.from_numpy(np.stack([each for _, each in batch])).to(self._device)
-            with torch.inference_mode(), reduced_precision(self._device):
-                answers = likeliest(self._model(pixels), self._classes, "class")
-            for (name, _), answer in zip(batch, answers, strict=True):
-                yield {"picture": name, **answer}
+        found = pictures(source, "a picture or a directory of them", decoded)
+        yield from answered(found, SCORE_BATCH, self._answers)
+
+    def _answers(self, pictures: list[NDArray[np.uint8]]) -> Iterator[dict[str, Any]]:
+        pixels = torch.from_numpy(np.stack(pictures)).to(self._device)
+        with torch.inference_mode(), reduced_precision(self._device):
+            logits = self._model(pixels)
+        yield from likeliest(logits, self._classes, "class")
 
 
 class Cnn(nn.Module):

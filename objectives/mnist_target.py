@@ -29,7 +29,7 @@ Result    mnist-5k (target 5), defaults, 30 epochs, 5 seeds: balanced accuracy 0
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -52,13 +52,14 @@ from objectives._data.digits import (
     read_idx_images,
     read_pixels,
 )
+from objectives._data.kit.lines import RowError
 from objectives._data.kit.split import ROLES
 from objectives._data.pictures import decoded
 from objectives._evidence import Scores, confused
 from objectives._example import write_csv
 from objectives._fit import seeded
 from objectives._metrics import binary, confusion_matrix
-from objectives._predict import DECIMALS, batches, file_of, is_named, open_lines, pictures, restored
+from objectives._predict import DECIMALS, Asked, answered, file_of, is_named, open_lines, pictures, restored
 from objectives._tabular import Loss, Perceptron, PerceptronFit, Table
 
 SCALE = 1 / 255
@@ -179,30 +180,31 @@ class DigitPredictor:
 
         MNIST's own files of images work, too. The answer is yes (it is the target) or no, and the probability of yes.
         """
-        for batch in batches(read_images(source), PREDICT_BATCH):
-            pixels = torch.from_numpy(np.stack([each for _, each in batch]).take(self._lit, axis=1)).to(self._device)
-            with torch.inference_mode():
-                likely = self._model(pixels.float().mul_(SCALE)).sigmoid().tolist()
-            for (name, _), probability in zip(batch, likely, strict=True):
-                answer = "yes" if probability > 0.5 else "no"
-                yield {
-                    "image": name,
-                    "target": self._target,
-                    "answer": answer,
-                    "probability": round(probability, DECIMALS),
-                }
+        yield from answered(read_images(source), PREDICT_BATCH, self._answers)
+
+    def _answers(self, images: list[NDArray[np.uint8]]) -> Iterator[dict[str, Any]]:
+        pixels = torch.from_numpy(np.stack(images).take(self._lit, axis=1)).to(self._device)
+        with torch.inference_mode():
+            likely = self._model(pixels.float().mul_(SCALE)).sigmoid().tolist()
+        for probability in likely:
+            answer = "yes" if probability > 0.5 else "no"
+            yield {"target": self._target, "answer": answer, "probability": round(probability, DECIMALS)}
 
 
-def read_images(source: Source) -> Iterator[tuple[str | int, NDArray[np.uint8]]]:
-    """Yield the name, or the number from 1, and the pixels (784,) of each image of an INPUT. Raises DataError."""
+def read_images(source: Source) -> Iterator[Asked[NDArray[np.uint8]]]:
+    """Yield the pixels (784,) of each image of an INPUT, with its name or its number from 1."""
     if is_named(source, "-ubyte"):
-        yield from enumerate(read_idx_images(Path(str(source))), start=1)
+        yield from _numbered(read_idx_images(Path(str(source))))
     elif not isinstance(source, str) or is_named(source, ".csv"):
         with open_lines(file_of(source, EXPECTED)) as lines:
-            yield from enumerate(read_pixels(lines), start=1)
+            yield from _numbered(read_pixels(lines))
     else:
-        for name, pixels in pictures(source, EXPECTED, partial(decoded, mode="L", side=SIDE)):
-            yield name, pixels.reshape(N_PIXELS)
+        for about, pixels in pictures(source, EXPECTED, partial(decoded, mode="L", side=SIDE)):
+            yield {"image": about["picture"]}, pixels if isinstance(pixels, RowError) else pixels.reshape(N_PIXELS)
+
+
+def _numbered(images: Iterable[NDArray[np.uint8] | RowError]) -> Iterator[Asked[NDArray[np.uint8]]]:
+    return (({"image": number}, image) for number, image in enumerate(images, start=1))
 
 
 class BinaryCrossEntropy(Loss):

@@ -36,9 +36,11 @@ Result    simulated, 8 epochs, 5 seeds, R2 on 24 validation sessions at the best
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import torch
@@ -46,7 +48,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from objectives._contract import DataError, Example, PredictingObjective, Progress, Source, silent
-from objectives._data.kit.lines import TextLines, shown
+from objectives._data.kit.lines import RowError, TextLines, each, shown
 from objectives._data.kit.split import ROLES
 from objectives._data.kit.tables import LARGEST, header_of, places_of
 from objectives._data.motor import COLUMNS, DATASETS, ORIGINS, SESSION, Motor, averaged, load_motor, raw_files
@@ -55,7 +57,7 @@ from objectives._evidence import Scores
 from objectives._example import write_csv
 from objectives._fit import seeded
 from objectives._metrics import r_squared
-from objectives._predict import batches, file_of, open_lines, restored
+from objectives._predict import Asked, answered, file_of, open_lines, restored
 from objectives._tabular import Perceptron, PerceptronFit, SquaredError, Table
 
 FEATURES: dict[str, tuple[str, ...]] = {
@@ -72,6 +74,7 @@ TAPER = (0, 1, 1, 2, 3, 3)  # how much narrower each layer is than the first: th
 PREDICT_ROWS = 4096
 DECIMALS = 4  # of a temperature
 Floats = NDArray[np.float32]
+Measurements: TypeAlias = tuple[str, list[float]]  # of one row: its session, and its values
 
 
 class PmsmTemperature(PredictingObjective):
@@ -175,19 +178,24 @@ class TemperaturePredictor:
         last: dict[str, dict[int, NDArray[np.float64]]] = {}  # the means of each session at its last row
         n = 0
         with open_lines(file_of(source, f"a .csv with the columns {','.join(self._columns)}")) as file:
-            for batch in batches(read_rows(file, self._columns), PREDICT_ROWS):
-                sessions = np.array([session for session, _ in batch])
-                now = np.array([values for _, values in batch], dtype=np.float32)
-                inputs = np.empty((len(now), now.shape[1] * (1 + len(self._spans))), dtype=np.float32)
-                for session in dict.fromkeys(sessions.tolist()):
-                    own = np.flatnonzero(sessions == session)
-                    inputs[own] = self._inputs(now[own], last.setdefault(session, {}))
-                answers = self._answers(scaled(inputs, *self._scale))
-                for (session, _), answer in zip(batch, answers, strict=True):
-                    n += 1
-                    yield {"row": n, **({SESSION: session} if session else {}), TARGET: answer}
+            rows = read_rows(file, self._columns)
+            for n, answer in enumerate(answered(rows, PREDICT_ROWS, partial(self._answers, last)), start=1):
+                yield {"row": n, **answer}
         if not n:
             raise DataError(f"{file.path} has a header and no rows; expected measurements")
+
+    def _answers(
+        self, last: dict[str, dict[int, NDArray[np.float64]]], batch: list[Measurements]
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the answers to rows; `last` has each session's means before them, and then after them."""
+        sessions = np.array([session for session, _ in batch])
+        now = np.array([values for _, values in batch], dtype=np.float32)
+        inputs = np.empty((len(now), now.shape[1] * (1 + len(self._spans))), dtype=np.float32)
+        for session in dict.fromkeys(sessions.tolist()):
+            own = np.flatnonzero(sessions == session)
+            inputs[own] = self._inputs(now[own], last.setdefault(session, {}))
+        for answer in self._temperatures(scaled(inputs, *self._scale)):
+            yield {TARGET: answer}
 
     def _inputs(self, now: Floats, last: dict[int, NDArray[np.float64]]) -> Floats:
         """Return what `inputs_of` would for rows (n, k) of one session. `last`: its means before the rows; updated."""
@@ -198,38 +206,51 @@ class TemperaturePredictor:
             parts.append(means.astype(np.float32))
         return np.concatenate(parts, axis=1)
 
-    def _answers(self, inputs: Floats) -> list[float]:
+    def _temperatures(self, inputs: Floats) -> list[float]:
         with torch.inference_mode():
             answers = self._model(torch.from_numpy(inputs).to(self._device)).cpu().double()
         mean, deviation = self._target
         return [round(answer, DECIMALS) for answer in (answers * deviation + mean).tolist()]
 
 
-def read_rows(file: TextLines, columns: Sequence[str]) -> Iterator[tuple[str, list[float]]]:
+def read_rows(file: TextLines, columns: Sequence[str]) -> Iterator[Asked[Measurements]]:
     """Yield each row's session, "" without a column for it, and its values in the order of `columns`.
 
-    Raises DataError with the line and the column of what is missing or not a number.
+    A row in which something is missing or not a number is an error with the line and the column.
+    Raises DataError for a header without the columns.
     """
     lines = iter(file)
-    header = header_of(lines, file)
+    header, separator = header_of(lines, file, columns)
     wanted = places_of(columns, header, file, ",".join(columns))
     session = header.index(SESSION) if SESSION in header else None
-    for line in lines:
-        if line.isspace():
-            continue
-        fields = next(csv.reader([line]))
+
+    def fields_of(line: str) -> list[str]:
+        fields = next(csv.reader([line], delimiter=separator))
         if len(fields) != len(header):
             raise file.error(f"{len(fields)} columns", f"expected {len(header)}")
-        values = []
-        for column in wanted:
-            try:
-                values.append(float(fields[column]))
-            except ValueError:
-                values.append(float("nan"))
-            if not abs(values[-1]) <= LARGEST:
-                found = f"{header[column]} is {shown(fields[column].strip())}"
-                raise file.error(found, "expected a finite number")
-        yield "" if session is None else fields[session].strip(), values
+        return fields
+
+    def value_of(fields: list[str], column: int) -> float:
+        text = fields[column] if separator == "," else fields[column].replace(",", ".")
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not abs(value) <= LARGEST:
+            raise file.error(f"{header[column]} is {shown(fields[column].strip())}", "expected a finite number")
+        return value
+
+    for fields in each(map(fields_of, filter(str.strip, lines))):
+        about: dict[str, str] = {}
+        values: Measurements | RowError
+        try:
+            if isinstance(fields, RowError):
+                raise fields
+            about = {} if session is None else {SESSION: fields[session].strip()}
+            values = about.get(SESSION, ""), [value_of(fields, column) for column in wanted]
+        except RowError as error:
+            values = error
+        yield {name: text for name, text in about.items() if text}, values
 
 
 def perceptron(params: Mapping[str, Any]) -> Perceptron:

@@ -46,6 +46,10 @@ class WrongInput(StudiesError):
     exit_code = WRONG_INPUT
 
 
+class RowsUnanswered(StudiesError):
+    """{n} {rows} could not be answered; the column `error` says why, and --strict stops at the first."""
+
+
 class WrongSpec(WrongInput):
     """{where}: {reason}"""
 

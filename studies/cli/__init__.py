@@ -73,6 +73,7 @@ def main() -> NoReturn:
             stream.reconfigure(errors="backslashreplace")
     try:
         code = app(standalone_mode=False)
+        sys.stdout.flush()  # a closed pipe is noticed here, not at the interpreter's end
     except StudiesError as error:
         _fail(error, str(error), error.exit_code)
     except KeyboardInterrupt:

@@ -139,8 +139,13 @@ def predict(
         str | None, typer.Argument(metavar="INPUT", help="A file, a directory or a text (default: stdin).")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines instead of tab-separated columns.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop with exit code 2 at the first row that cannot be answered.")
+    ] = False,
 ) -> None:
     """Ask a trained model: titles, pictures, measurements or the beginning of a text, as its card says.
+
+    A row that cannot be answered has the reason in the column `error`; the exit code is then 1.
 
     Some models have options of their own, such as --temperature: `studies predict DIR --help` shows them.
     """
@@ -149,9 +154,10 @@ def predict(
     model: Asked = context.meta[MODEL]
     if source is None and sys.stdin.isatty():
         typer.echo(f"Reading from the terminal until Ctrl-D. {model.says}", err=True)
-    answers = model.answers(sys.stdin.buffer if source is None else source, context.meta[GIVEN])
-    for line in lines(answers, as_json):
+    answers = model.answers(sys.stdin.buffer if source is None else source, context.meta[GIVEN], strict=strict)
+    for line in lines(answers, as_json, strict=strict):
         sys.stdout.write(f"{line}\n")
+    model.require_all_answered()
 
 
 def _winner(name: str | None, params: Path | None, settings: Settings) -> tuple[Winner, SpecFile | None]:

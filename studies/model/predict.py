@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, get_args, get_type_hints
 
-from studies.errors import ModelRefused, ObjectiveRefused, WrongInput
+from studies.errors import ModelRefused, ObjectiveRefused, RowsUnanswered, WrongInput
 from studies.model import open_model, read_params
 from studies.run.objective import import_objective
 
@@ -18,6 +18,7 @@ Answer: TypeAlias = "Mapping[str, Any] | str"  # one row, or a text to show as i
 
 KINDS = (bool, int, float, str, Path)  # of an option; a text is taken for any other
 
+ERROR = "error"  # in the answer to a row that cannot be used: why
 ESCAPES = str.maketrans({"\t": "\\t", "\n": "\\n", "\r": "\\r", "\\": "\\\\"})  # as PostgreSQL's COPY has them
 
 
@@ -43,6 +44,7 @@ class Asked:
     """
 
     def __init__(self, directory: Path, device: str) -> None:
+        self.n_errors = 0
         path = read_params(directory).objective
         objective = import_objective(path)
         if not hasattr(objective, "predictor"):
@@ -80,20 +82,31 @@ class Asked:
         known = ", ".join(option.flag for option in self.options)
         return WrongInput(reason=f"{flag} is not for this model, which {f'has {known}' if known else 'has no options'}")
 
-    def answers(self, source: str | BinaryIO, options: Mapping[str, Any]) -> Iterator[Answer]:
+    def answers(self, source: str | BinaryIO, options: Mapping[str, Any], *, strict: bool = True) -> Iterator[Answer]:
         """Yield the answers to INPUT as it was typed, or to what a stream holds.
 
-        options: by name, for a predictor that takes them. Raises WrongInput for what cannot be answered, after the
-        answers to what came before it.
+        options: by name, for a predictor that takes them. strict: raise WrongInput for the first row that cannot be
+        answered; otherwise such a row is answered by its `error`, in its place, and counted in `n_errors`.
+        Raises WrongInput for an INPUT that cannot be read, after the answers to what came before.
         """
         known = {option.name for option in self.options}
         for name in options:
             if name not in known:
                 raise self.refusal("--" + name.replace("_", "-"))
         try:
-            yield from self._predictor.predict(source, **options)
+            for answer in self._predictor.predict(source, **options):
+                if not isinstance(answer, str) and answer.get(ERROR):
+                    if strict:
+                        raise WrongInput(reason=answer[ERROR])
+                    self.n_errors += 1
+                yield answer
         except ValueError as error:  # the objectives' DataError among them
             raise WrongInput(reason=str(error)) from None
+
+    def require_all_answered(self) -> None:
+        """Raise RowsUnanswered if rows were answered by an error."""
+        if self.n_errors:
+            raise RowsUnanswered(n=self.n_errors, rows="row" if self.n_errors == 1 else "rows")
 
 
 def options_of(predict: Callable[..., Any]) -> list[Option]:
@@ -118,19 +131,35 @@ def options_of(predict: Callable[..., Any]) -> list[Option]:
     return found
 
 
-def lines(answers: Iterable[Answer], as_json: bool) -> Iterator[str]:
-    """Yield answers as lines: JSON objects, or tab-separated below the columns' names; a text stays as it is."""
-    header = None
+def lines(answers: Iterable[Answer], as_json: bool, *, strict: bool = True) -> Iterator[str]:
+    """Yield answers as lines: JSON objects, or tab-separated below the columns' names; a text stays as it is.
+
+    strict: as for the answers; otherwise the last column is `error`. Rows of errors alone wait for the first answer,
+    which names the columns.
+    """
+    header: list[str] = []
+    waiting: list[Mapping[str, Any]] = []
     for answer in answers:
         if as_json:
             yield json.dumps({"text": answer} if isinstance(answer, str) else answer, ensure_ascii=False)
         elif isinstance(answer, str):
             yield answer
+        elif not header and answer.get(ERROR):
+            waiting.append(answer)
         else:
-            if header is None:
-                header = list(answer)
-                yield "\t".join(map(_cell, header))
-            yield "\t".join(_cell(answer[name]) for name in header)
+            if not header:
+                header = [*answer, *([] if strict else [ERROR])]
+                yield _row(header)
+                yield from (_row([one.get(name, "") for name in header]) for one in waiting)
+            yield _row([answer.get(name, "") for name in header])
+    if waiting and not header:
+        header = list(dict.fromkeys(name for one in waiting for name in one))
+        yield _row(header)
+        yield from (_row([one.get(name, "") for name in header]) for one in waiting)
+
+
+def _row(cells: Iterable[Any]) -> str:
+    return "\t".join(map(_cell, cells))
 
 
 def _cell(value: Any) -> str:

@@ -89,17 +89,30 @@ def test_from_a_study_to_answers_and_from_its_export_to_the_same_model(studies: 
     code, out, err = predict(studies, "moved", stdin=b"word01 word05\nword21 common1 word23\n")
     assert (code, err) == (0, "")
     header, *rows = [line.split("\t") for line in out.splitlines()]
-    assert header[:3] + header[-1:] == ["title", "category", "probability", "known_words"]
+    assert header[:3] + header[-2:] == ["title", "category", "probability", "known_words", "error"]
     assert [row[0] for row in rows] == ["word01 word05", "word21 common1 word23"]
-    assert {cell for row in rows for cell in row[1:-1:2]} == {"Category 0", "Category 1", "Category 2"}
+    assert {cell for row in rows for cell in row[1:-2:2]} == {"Category 0", "Category 1", "Category 2"}
     code, out, err = predict(studies, "moved", "word01 word05", "--json")
-    assert json.loads(out) == pytest.approx(dict(zip(header, map(_number, rows[0]), strict=True)), abs=1e-5)
+    assert json.loads(out) == pytest.approx(dict(zip(header[:-1], map(_number, rows[0][:-1]), strict=True)), abs=1e-5)
     code, out, err = predict(studies, "moved", "word01", "--length", "3")
     assert (code, out) == (2, "")
     assert err == "studies: --length is not for this model, which has no options\n"
     code, out, err = predict(studies, "moved", stdin=b"word01\nword\xe9\nword21\n")
+    assert (code, len(out.splitlines()), err) == (0, 4, "")  # Latin-1
+    bad = b"word01\n\nword\x8f\nword21\n\n"
+    code, out, err = predict(studies, "moved", stdin=bad)
+    header, *rows = [line.split("\t") for line in out.splitlines()]
+    assert (code, err) == (
+        1,
+        "studies: 3 rows could not be answered; the column `error` says why, and --strict stops at the first.\n",
+    )
+    assert [row[0] for row in rows] == ["word01", "", "", "word21", ""]
+    assert [row[-1].partition(":")[0] for row in rows] == ["", "stdin, line 2", "stdin, line 3", "", "stdin, line 5"]
+    code, out, err = predict(studies, "moved", "--json", stdin=bad)
+    assert (code, ["error" in json.loads(line) for line in out.splitlines()]) == (1, [False, True, True, False, True])
+    code, out, err = predict(studies, "moved", "--strict", stdin=bad)
     assert (code, len(out.splitlines())) == (2, 2)
-    assert "stdin, line 2: byte 0xe9 is not UTF-8" in err
+    assert "stdin, line 2: an empty title" in err
 
 
 def _number(text: str) -> Any:

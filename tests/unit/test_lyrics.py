@@ -64,6 +64,13 @@ def test_documents_stay_whole_and_the_vocabulary_is_that_of_train(tmp_path: Path
     assert UNKNOWN in words.validation.numbers
 
 
+@pytest.mark.parametrize("header", ["Artist,SONG,Link,Text", "ALink,SName,SLink,Lyric", "lyrics"])
+def test_the_texts_have_several_names(tmp_path: Path, header: str) -> None:
+    expected = load(table(tmp_path / "songs.csv"), tmp_path)
+    found = load(table(tmp_path / "more.csv", header=header), tmp_path)
+    assert found.tokens["word"].vocabulary == expected.tokens["word"].vocabulary
+
+
 def test_unigram_is_that_of_its_definition(tmp_path: Path) -> None:
     words = load(table(tmp_path / "songs.csv"), tmp_path).tokens["word"]
     counts = Counter(words.train.numbers.tolist())
@@ -114,7 +121,7 @@ def truncated(directory: Path) -> Path:
 
 def latin(directory: Path) -> Path:
     path = table(directory / "songs.csv")
-    path.write_bytes(path.read_bytes() + "Anna,Nine,,caf\xe9\n".encode("latin-1"))
+    path.write_bytes(path.read_bytes() + "Ána,Nine,,la\n".encode() + "Anna,Nine,,caf\xe9\n".encode("latin-1"))
     return path
 
 
@@ -144,15 +151,17 @@ def other_kind(directory: Path) -> Path:
     ("make", "part"),
     [
         (truncated, "truncated"),
-        (latin, "line 16: byte 0xe9"),
+        (latin, "line 17: byte 0xe9"),
         (short_row, "line 16: 2 columns"),
         (open_quote, "line 16: not CSV"),
         (empty_file, "holds 0 different documents"),
         (other_kind, "expected a .csv or a .txt"),
         (lambda directory: table(directory / "songs.csv", songs=[*SONGS, " "]), "line 16: an empty text"),
         (lambda directory: table(directory / "songs.csv", songs=SONGS[:2]), "holds 2 different documents"),
-        (lambda directory: table(directory / "songs.csv", header="song,text"), "no column author or artist"),
-        (lambda directory: table(directory / "songs.csv", header="artist,song,link,body"), "no column text"),
+        (
+            lambda directory: table(directory / "songs.csv", header="artist,song,link,body"),
+            "no column text or lyrics or lyric",
+        ),
         (lambda directory: directory / "absent.csv", "there is no data set or file"),
         (lambda directory: "songdata", "put songdata.csv"),
     ],

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import gzip
+import io
 import tempfile
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from objectives import DataError
-from objectives._data.digits import DATASETS, load_digits
-from objectives._data.digits.readers import read_idx
+from objectives._data.digits import DATASETS, Digits, load_digits
+from objectives._data.digits.readers import read_idx, read_pixels
 from objectives._data.digits.sources import IDX_FILES, SAMPLE
 from objectives._data.digits.split import split
+from objectives._data.kit.lines import TextLines
 from objectives._data.kit.split import ROLES
 
 from ..data_files import idx, refused
@@ -155,3 +157,104 @@ def test_a_target_that_is_not_a_digit(tmp_path: Path, dataset: str) -> None:
 def test_an_unknown_data_set(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no data set or file 'minst'"):
         load("minst", tmp_path)
+
+
+def images(n: int = 50) -> tuple[np.ndarray, np.ndarray]:
+    """Images with dark corners, as MNIST's, and their digits."""
+    pixels = np.random.default_rng(0).integers(0, 256, (n, 28, 28)).astype(np.uint8)
+    pixels[:, [0, 0, -1, -1], [0, -1, 0, -1]] = 0
+    return pixels, (np.arange(n) % 10).astype(np.uint8)
+
+
+def content(digits: Digits) -> list[bytes]:
+    parts = [getattr(digits, role) for role in ROLES]
+    return sorted(pixels.tobytes() for part in parts for pixels in part.pixels)
+
+
+@settings(max_examples=20)
+@given(first=st.booleans(), separator=st.sampled_from(",;\t"), name=st.sampled_from(["", "label", "Class", "DIGIT"]))
+def test_tables_as_people_write_them(
+    first: bool, separator: str, name: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    place = tmp_path_factory.mktemp("digits")
+    pixels, digits = images()
+    columns = [digits[:, None], pixels.reshape(50, -1)]
+    table = np.concatenate(columns if first else columns[::-1], axis=1)
+    names = [f"pixel{number}" for number in range(784)]
+    header = separator.join([name, *names] if first else [*names, name]) + "\n" if name else ""
+    lines = [separator.join(map(str, row)) + "\n" for row in table.tolist()]
+    (place / "a.csv").write_text(header + "".join(lines))
+    found = load_digits(str(place / "a.csv"), place, place / "cache")
+    assert content(found) == sorted(image.tobytes() for image in pixels)
+    assert sum(int(getattr(found, role).is_target.sum()) for role in ROLES) == 5
+    # The first row's digit is 0: without a header nothing says where it is.
+    asked = header.encode() + "".join(lines[1:]).encode()
+    with TextLines(io.BufferedReader(io.BytesIO(asked))) as file:  # type: ignore[arg-type]
+        answered = list(read_pixels(file))
+    assert np.array_equal(answered, pixels.reshape(50, -1)[1:])
+
+
+@pytest.mark.parametrize("x", ["x", "X", "images", "data"])
+@pytest.mark.parametrize("form", ["bytes", "flat", "fractions", "int64", "float bytes"])
+def test_an_npz_without_roles(tmp_path: Path, x: str, form: str) -> None:
+    pixels, digits = images()
+    forms = {
+        "bytes": pixels, "flat": pixels.reshape(50, 784), "fractions": (pixels / 255).astype(np.float32),
+        "int64": pixels.astype(np.int64), "float bytes": pixels.astype(np.float64),
+    }  # fmt: skip
+    np.savez(tmp_path / "a.npz", **{x: forms[form], "labels": digits[:, None]})
+    found = load_digits(str(tmp_path / "a.npz"), tmp_path, tmp_path / "cache")
+    assert content(found) == sorted(image.tobytes() for image in pixels)
+
+
+@pytest.mark.parametrize("names", ["x_{}", "{}_images", "X_{}"])
+def test_an_npz_with_roles_keeps_its_test_images(tmp_path: Path, names: str) -> None:
+    pixels, digits = images()
+    labels = {"x_{}": "y_{}", "X_{}": "y_{}", "{}_images": "{}_labels"}[names]
+    arrays = {names.format(role): pixels[part] for role, part in PARTS.items()}
+    arrays |= {labels.format(role): digits[part] for role, part in PARTS.items()}
+    np.savez(tmp_path / "mnist.npz", **arrays)
+    found = load_digits(f"{tmp_path / 'mnist.npz'}:3", tmp_path, tmp_path / "cache")
+    assert found.target == 3
+    assert np.array_equal(found.test.pixels, pixels[PARTS["test"]].reshape(10, 784))
+    assert (len(found.train), len(found.validation)) == (30, 10)
+
+
+PARTS = {"train": slice(0, 40), "test": slice(40, 50)}
+
+
+@pytest.mark.parametrize(
+    ("arrays", "expected"),
+    [
+        ({"a": np.zeros(3)}, "holds the arrays a; expected x and y"),
+        ({"x": np.zeros((3, 28, 28))}, "has 'x' and no array 'y' or 'labels'"),
+        ({"x_train": np.zeros((3, 28, 28)), "y": np.zeros(3)}, "has 'y' and no array 'x'"),
+        ({"x": np.zeros((3, 8, 8)), "y": np.zeros(3)}, "has pictures (3, 8, 8); expected (n, 28, 28)"),
+        ({"x": np.zeros((3, 28, 28)), "y": np.zeros(4)}, "holds y (4,) beside 3 pictures"),
+        ({"x": np.full((3, 28, 28), 7.5), "y": np.zeros(3)}, "has brightness from 7.5 to 7.5; expected 0 to 1"),
+        ({"x": np.zeros((3, 28, 28)), "y": np.array(["a", "b", "c"])}, "has labels such as 'a'; expected the digits"),
+        ({"x": np.array([{}]), "y": np.zeros(1)}, "holds Python objects"),
+        ({"x": np.zeros((3, 28, 28)), "y": np.zeros(3)}, "has 0 images of a 1; expected 3 of each digit"),
+    ],
+)
+def test_a_bad_npz_gets_one_sentence(tmp_path: Path, arrays: dict[str, np.ndarray], expected: str) -> None:
+    np.savez(tmp_path / "a.npz", **arrays)
+    refused(lambda: load(tmp_path / "a.npz", tmp_path), tmp_path / "cache", "a.npz", expected)
+
+
+def test_one_of_mnists_files_stands_for_all(tmp_path: Path) -> None:
+    write_idx(tmp_path / "mnist")
+    one = tmp_path / "mnist" / "train-images-idx3-ubyte.gz"
+    assert load_digits(str(one), tmp_path, tmp_path / "cache").summary["test"] == 20
+    (tmp_path / "mnist" / "t10k-labels-idx1-ubyte.gz").unlink()
+    refused(lambda: load(one, tmp_path), tmp_path / "cache", f"{one} is one of MNIST's four files", "t10k-labels")
+
+
+def test_nothing_to_tell_apart(tmp_path: Path) -> None:
+    write_idx(tmp_path / "mnist", n_train=100)
+    for part in ("train", "t10k"):
+        labels = tmp_path / "mnist" / f"{part}-labels-idx1-ubyte.gz"
+        labels.write_bytes(gzip.compress(idx(np.zeros(100 if part == "train" else 20, np.uint8))))
+    for target in (5, 0):
+        with pytest.raises(DataError, match=f"images of a {target} among 80 train images, so there is nothing to tell"):
+            load(f"{tmp_path / 'mnist'}:{target}", tmp_path)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from objectives import DataError
@@ -153,7 +153,8 @@ def rows(*sessions: object) -> str:
         (HEADER.replace("torque,", "") + "\n", "line 1: no column 'torque' in"),
         (HEADER.replace("profile_id", "session") + "\n" + rows(1), "line 1: no column 'profile_id' in"),
         (HEADER.replace("u_d", "u_q") + "\n", "line 1: no column 'u_d' in"),
-        (HEADER.replace(",", ";") + "\n", "line 1: no column 'ambient' in"),
+        (HEADER.replace(",", "|") + "\n", "line 1: no column 'ambient' in"),
+        (HEADER.replace(",", ";") + "\n" + rows(1, 2, "x").replace(",", ";"), "line 4: profile_id is 'x'"),
         (HEADER + ",pm\n", "line 1: several columns 'pm'"),
         ('"ambient,x\n', "line 1: not CSV"),
         (HEADER + "\n" + rows(1, 2, "x"), "line 4: profile_id is 'x'; expected a whole number"),
@@ -173,6 +174,37 @@ def test_a_bad_file_gets_one_sentence(tmp_path: Path, text: str, expected: str) 
     refused(lambda: load(path, tmp_path), tmp_path / "cache", str(path), expected)
 
 
+@settings(max_examples=25)
+@given(
+    written=st.sampled_from([(",", "."), (";", "."), (";", ","), ("\t", ".")]), capitals=st.booleans(), data=st.data()
+)
+def test_only_the_columns_that_are_used_are_read(
+    written: tuple[str, str], capitals: bool, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    place, (separator, point) = tmp_path_factory.mktemp("motor"), written
+    table = frame().astype(str)
+    for number in range(data.draw(st.integers(0, 3))):
+        texts = st.text(st.characters(exclude_characters="\r\n\0", codec="utf-8"), max_size=5)
+        table.insert(data.draw(st.integers(0, len(table.columns))), f"note {number}", [data.draw(texts)] * len(table))
+    own = [*COLUMNS, SESSION]
+    frame().to_csv(place / "plain.csv", index=False)
+    table[own] = table[own].map(lambda text: text.replace(".", point))
+    if capitals:
+        table.columns = [name.upper() for name in table.columns]
+    table.to_csv(place / "mixed.csv", index=False, sep=separator)
+    plain, mixed = (load(place / f"{name}.csv", place) for name in ("plain", "mixed"))
+    assert np.array_equal(plain.values, mixed.values)
+    assert plain.sessions.tolist() == mixed.sessions.tolist()
+
+
+def test_a_file_in_latin_1_is_read_and_says_so(tmp_path: Path) -> None:
+    text = frame().assign(ort="Zürich").to_csv(index=False)
+    (tmp_path / "latin.csv").write_bytes(text.encode("latin-1"))
+    assert load(tmp_path / "latin.csv", tmp_path).summary["files_read_as_latin_1"] == 1
+    (tmp_path / "utf.csv").write_text(text)
+    assert "files_read_as_latin_1" not in load(tmp_path / "utf.csv", tmp_path).summary
+
+
 def test_a_mistake_far_down_has_its_line(tmp_path: Path) -> None:
     path = tmp_path / "motor.csv"
     path.write_text(HEADER + "\n" + rows(*[1] * 20_000) + rows("?"))
@@ -183,10 +215,10 @@ def test_a_mistake_far_down_has_its_line(tmp_path: Path) -> None:
 def test_truncated_gzip_and_other_encodings(tmp_path: Path) -> None:
     cut, latin = tmp_path / "cut.csv.gz", tmp_path / "latin.csv"
     cut.write_bytes(gzip.compress(frame().to_csv(index=False).encode())[:-200])
-    latin.write_bytes(b"temp\xe9rature," + HEADER.encode() + b"\n")
+    latin.write_bytes("température,".encode() + HEADER.encode() + b"\n" + b"caf\xe9\n")
     with pytest.raises(DataError, match="truncated or damaged"):
         load(cut, tmp_path)
-    with pytest.raises(DataError, match="line 1: byte 0xe9 is not UTF-8"):
+    with pytest.raises(DataError, match="line 2: byte 0xe9 is not UTF-8"):
         load(latin, tmp_path)
 
 

@@ -85,9 +85,11 @@ def stream(content: bytes) -> BinaryIO:
 
 
 def refused(predictor: Any, source: Any) -> str:
-    with pytest.raises(DataError) as caught:
-        list(predictor.predict(source))
-    said = str(caught.value)
+    """What is said of the one thing that is wrong with INPUT: an error in a row's place, or one that ends it."""
+    try:
+        [said] = [answer["error"] for answer in predictor.predict(source) if "error" in answer]
+    except DataError as error:
+        said = str(error)
     assert "\n" not in said
     return said
 
@@ -113,7 +115,9 @@ def test_titles_from_a_text_a_file_a_table_and_a_stream(titles: Any, tmp_path: P
     [
         (b"", "stdin is empty; expected a product title a line"),
         (b"phone\n\nfridge\n", "stdin, line 2: an empty title"),
-        (b"phone\nfr\xefdge\n", "stdin, line 2: byte 0xef is not UTF-8"),
+        (b"phone\nfr\x8fdge\n", "stdin, line 2: byte 0x8f is not UTF-8"),
+        ("frídge\n".encode() + b"fr\xefdge\n", "stdin, line 2: byte 0xef is not UTF-8"),
+        (b"fr\xefdge\n" + "frídge\n".encode(), "stdin, line 2: UTF-8 below lines in Latin-1"),
         (b"phone\n" + b"x " * LONGEST_LINE, "stdin, line 2: more than 65,536 bytes"),
         (gzip.compress(b"phone\n" * 9999, mtime=0)[:-9], "the gzip data is truncated or damaged"),
     ],
@@ -132,11 +136,13 @@ def test_what_can_only_be_a_mistyped_file(titles: Any, tmp_path: Path) -> None:
     assert len(list(titles.predict("x" * 5000))) == 1  # too long for a path, and no error
 
 
-def test_answers_come_before_a_wrong_line_and_before_the_end(titles: Any) -> None:
-    answers = titles.predict(stream(b"phone\n" * 3 + b"\n"))
-    assert [next(answers)["title"] for _ in range(3)] == ["phone"] * 3
-    with pytest.raises(DataError, match="line 4"):
-        next(answers)
+def test_answers_come_before_and_after_a_wrong_line_and_before_the_end(titles: Any) -> None:
+    content = b"phone\n" * 3 + b"\n" + b"phone\n" + b"x " * LONGEST_LINE + b"\nfr\x8fdge\nphone\n\n"
+    found = list(titles.predict(stream(content)))
+    assert ["error" in answer for answer in found] == [False] * 3 + [True, False, True, True, False, True]
+    assert [answer["title"] for answer in found if "error" not in answer] == ["phone"] * 5
+    lines = [answer["error"].partition(":")[0] for answer in found if "error" in answer]
+    assert lines == [f"stdin, line {number}" for number in (4, 6, 7, 9)]
 
     class Endless(io.RawIOBase):
         """Titles without an end: whoever holds all of them never answers."""
@@ -167,6 +173,39 @@ def test_batches_keep_order_and_bounds(sizes: list[int], n: int, largest: int) -
     assert [size for batch in found for size in batch] == sizes
     assert all(len(batch) <= n for batch in found)
     assert all(max(batch) * len(batch) <= largest for batch in found if len(batch) > 1)
+
+
+@settings(max_examples=30)
+@given(st.lists(st.sampled_from(["phone", "cold fridge", "", " ", "x " * 90, '"quoted']), min_size=1, max_size=30))
+def test_every_line_is_answered_in_its_place(titles: Any, rows: list[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("objectives._titles.SCORE_BATCH", 4)
+        patch.setattr("objectives._predict.LONGEST_LINE", 100)
+        found = list(titles.predict(stream("".join(f"{row}\n" for row in rows).encode())))
+    expected = [row if row.strip() and len(row) < 100 else "" for row in rows]
+    assert [answer["title"] for answer in found] == expected
+    assert ["error" in answer for answer in found] == [not title for title in expected]
+
+
+def test_the_other_rows_of_every_kind_are_answered(motor: Any, digits: Any, pictures: Any, tmp_path: Path) -> None:
+    def ok(answers: Any) -> list[bool]:
+        return ["error" not in answer for answer in answers]
+
+    header, *rows = table(4)
+    wrong = ["hot" + row[row.index(",") :] if number in (0, 2) else row for number, row in enumerate(rows)]
+    found = list(motor.predict(stream("\n".join([header, *wrong, "1,2", ""]).encode())))
+    assert ok(found) == [False, True, False, True, False]
+    assert [answer["row"] for answer in found] == [1, 2, 3, 4, 5]
+    image = ",".join(["7"] * 784)
+    found = list(digits.predict(stream(f"{image}\n1,2\n\n{image}\n".encode())))
+    assert ok(found) == [True, False, True]
+    assert [answer["image"] for answer in found] == [1, 2, 3]
+    Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(tmp_path / "b.png")
+    (tmp_path / "a.png").write_bytes(b"hello")
+    assert ok(pictures.predict(str(tmp_path))) == [False, True]
+    listed = f"nowhere.png\n{tmp_path / 'b.png'}\n{tmp_path / 'a.png'}\n".encode()
+    assert ok(pictures.predict(stream(listed))) == [False, True, False]
+    (tmp_path / "t.tsv").write_text("price\tTITLE\n1\tphone, red\n2\n3\tfridge\n")
 
 
 def test_batches_give_what_came_before_a_mistake() -> None:

@@ -19,7 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from objectives import DataError
+from objectives._data.digits import load_digits
 from objectives._data.kit.split import ROLES
+from objectives._data.lyrics import load_lyrics
+from objectives._data.motor import load_motor
 from objectives._data.titles import DATASETS, UNK, TitleRows, Titles, load_titles
 from objectives._data.titles.split import split
 from objectives._data.titles.tokens import MODEL_NUMBERS, STOP_WORDS, Recipe, course, tokenizer
@@ -278,8 +281,14 @@ BAD_FILES: dict[str, tuple[str | bytes, str]] = {
     "nan.csv": (HEADER + "a,b,c,NaN\n", "line 2: the category is 'NaN'"),
     "no-class.csv": (HEADER + "a,b,c,\n", "line 2: the category is ''"),
     "quote.csv": (HEADER + '"a"x,b,c,d\n', "line 2: not CSV"),
-    "latin.csv": (HEADER.encode() + "camión,b,c,d\n".encode("latin-1"), "line 2: byte 0xf3 is not UTF-8"),
-    "latin.csv.gz": (HEADER.encode() + "camión,b,c,d\n".encode("latin-1"), "line 2: byte 0xf3 is not UTF-8"),
+    "latin.csv": (
+        "título,".encode() + HEADER.encode() + "camión,b,c,d\n".encode("latin-1"),
+        "line 2: byte 0xf3 is not",
+    ),
+    "latin.csv.gz": (
+        "título,".encode() + HEADER.encode() + "camión,b,c,d\n".encode("latin-1"),
+        "line 2: byte 0xf3 is not",
+    ),
     "one-row.csv": (
         csv_rows() + "solo,reliable,spanish,LONELY\n",
         "line 32: the class 'LONELY' has 1 row with 1",
@@ -295,6 +304,44 @@ BAD_FILES: dict[str, tuple[str | bytes, str]] = {
     "empty-title.jsonl": (course_line(" ", "b"), "line 1: an empty title"),
     "tokens.jsonl": (course_line("a", "b", tokenized_title=[1]), "line 1: 'tokenized_title' is [1]"),
 }
+
+
+@pytest.mark.parametrize("separator", ";\t")
+def test_other_separators_and_latin_1(tmp_path: Path, separator: str) -> None:
+    rows = csv_rows(54).replace("rojo", "marrón").replace("title,", "Título,Title,").replace("\ntel", "\nx,tel")
+    expected = load(write(tmp_path / "a.csv", rows), tmp_path)
+    found = load(write(tmp_path / "b.csv", rows.replace(",", separator).encode("latin-1")), tmp_path)
+    assert found.vocabulary == expected.vocabulary
+    np.testing.assert_array_equal(found.train.tokens, expected.train.tokens)
+    assert found.summary == {**expected.summary, "files_read_as_latin_1": 1}
+
+
+FOREIGN = {
+    "a PNG picture": b"\x89PNG\r\n\x1a\n",
+    "a parquet file": b"PAR1\x15\x04",
+    "an SQLite database": b"SQLite format 3\0",
+    "a PDF document": b"%PDF-1.7\n",
+    "an HTML page": b"\n<!DOCTYPE html><html>",
+    "a zip archive": b"PK\x03\x04" + bytes(22) + b"\x05\0\0\0a.csv",
+    "an Office file": b"PK\x03\x04" + bytes(22) + b"\x13\0\0\0[Content_Types].xml",
+    "NumPy arrays (.npz)": b"PK\x03\x04" + bytes(22) + b"\x05\0\0\0x.npy",
+    "an IDX file of 3 dimensions": b"\0\0\x08\x03\0\0\0\1",
+    "UTF-16 text": "title,category\n".encode("utf-16"),
+    "binary data": b"abc\0\1\2",
+    "a tar archive": bytes(257).replace(b"\0", b"a") + b"ustar",
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+@pytest.mark.parametrize("load", [load_titles, load_motor, load_lyrics, load_digits])
+@pytest.mark.parametrize("name", ["file.csv", "file.csv.gz"])
+def test_a_file_of_another_kind_is_called_what_it_is(tmp_path: Path, kind: str, load: Any, name: str) -> None:
+    path = write(tmp_path / name, FOREIGN[kind])
+    if kind.startswith(("NumPy", "an IDX")) and load is load_digits:
+        return  # these it reads
+    refused(
+        lambda: load(str(path), tmp_path, tmp_path / "cache"), tmp_path / "cache", f"{path} is {kind}", "expected a"
+    )
 
 
 @pytest.mark.parametrize("name", BAD_FILES)

@@ -49,7 +49,7 @@ BAD = {
     "nan": ("rojo 1 nan 3\n", "line 1: a value of 'rojo' is not finite"),
     "empty": ("", "is empty"),
     "blank-line": ("rojo 1 2 3\n\nazul 1 2 3\n", "line 2: 0 values"),
-    "latin-1": (b"rojo 1 2 3\nca\xf1o 1 2 3\n", "line 2: byte 0xf1 is not UTF-8"),
+    "latin-1": ("ñu 1 2 3\n".encode() + b"ca\xf1o 1 2 3\n", "line 2: byte 0xf1 is not UTF-8"),
     "other-words": ("uno 1 2 3\n", "has a vector for none of the 6 words"),
 }
 

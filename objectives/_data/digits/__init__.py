@@ -1,7 +1,14 @@
 """Handwritten digits, one of which is the target: MNIST, the sample of it that ships, or a user's own file.
 
+What is read, by its content:
+
+a table       784 pixels and the digit a line; a header names the digit's column (label, digit, class, ...), without one
+              it is last or first; commas, semicolons or tabs
+.npz          x and y, images and labels, or x_train, y_train, x_test and y_test (Keras' mnist.npz)
+MNIST's own   its four files in a directory, gzip or not; the path of one of them stands for all
+
 sources  names, licences, files and targets    data     what an objective gets
-readers  CSV and MNIST's own files             prepare  load_digits
+readers  CSV, .npz and MNIST's own files       prepare  load_digits
 split    the role of each image
 
 To add a data set: a name in sources.DATASETS and ORIGINS, and its files in sources.locate.

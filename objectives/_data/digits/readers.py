@@ -1,57 +1,164 @@
-"""The two forms of files with digits: CSV, and MNIST's own IDX."""
+"""The forms of files with digits: CSV, .npz, and MNIST's own IDX."""
 
 from __future__ import annotations
 
 import gzip
 import zlib
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from objectives._contract import DataError, Progress
-from objectives._data.digits.sources import N_DIGITS
-from objectives._data.kit.lines import GZIP_MAGIC, TextLines
+from objectives._data.digits.sources import FORMS, N_DIGITS
+from objectives._data.kit.content import GZIP_MAGIC
+from objectives._data.kit.lines import RowError, TextLines, each, shown
+from objectives._data.kit.npz import pairs_of, read_arrays
+from objectives._data.kit.pixels import as_bytes
 from objectives._data.kit.split import ROLES
-from objectives._data.kit.tables import numbers
+from objectives._data.kit.tables import SEPARATORS, numbers
 
 SIDE = 28
 N_PIXELS = SIDE * SIDE
-COLUMNS = (*(f"pixel {number}" for number in range(N_PIXELS)), "digit")
 IDX_UNSIGNED_BYTES = 0x08
+DIGIT = "digit"  # what messages call the column
+DIGIT_NAMES = ("label", "digit", "class", "target", "labels", "y")  # what a header may call it
+LabelledDigits = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 
-def read_csv(path: Path, progress: Progress) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Pixels (n, 784) and digits (n,) of a file of 784 pixels and the digit a line, without a header."""
-    most = dict.fromkeys(COLUMNS, 255) | {"digit": N_DIGITS - 1}
+def read_csv(path: Path, progress: Progress, notices: Counter[str]) -> LabelledDigits:
+    """Pixels (n, 784) and digits (n,) of a file of 784 pixels and the digit a line.
+
+    A header says where the digit is; without one it is last, or else first. Commas, semicolons or tabs separate them.
+    """
+    with TextLines(path, expected=FORMS) as file:
+        first = next(iter(file), "")
+    form = _form_of(first)
+    problem: DataError | None = None
+    for place in (N_PIXELS, 0) if form.digit is None else (form.digit,):
+        found = Counter[str]()
+        try:
+            labelled = _read_table(path, replace(form, digit=place), progress, found)
+        except DataError as error:
+            problem = problem or error
+        else:
+            notices.update(found)
+            return labelled
+    raise problem or DataError(f"{path} is no table of pixels; expected {FORMS}")
+
+
+@dataclass(frozen=True)
+class _Form:
+    """How a table of pixels is written: with a header or without, what separates columns, the digit's column."""
+
+    header: bool
+    separator: str
+    digit: int | None = None
+
+
+def _form_of(first: str) -> _Form:
+    """The form of a table by its first line; a header is known by a name for the digits, or by names alone."""
+    separator = max(SEPARATORS, key=first.count)
+    fields = [field.strip().strip('"').lower() for field in first.split(separator)]
+    place = next((fields.index(name) for name in DIGIT_NAMES if name in fields), None)
+    return _Form(place is not None or not any(map(_is_number, fields)), separator, place)
+
+
+def _is_number(text: str) -> bool:
+    return text == "" or text.replace(".", "").lstrip("+-").isdecimal() or text in ("nan", "inf")
+
+
+def _columns(n: int, digit: int | None) -> list[str]:
+    """The names of n columns for messages, the digit among them."""
+    names = [f"pixel {number}" for number in range(n - (digit is not None))]
+    return names if digit is None else [*names[:digit], DIGIT, *names[digit:]]
+
+
+def _read_table(path: Path, form: _Form, progress: Progress, notices: Counter[str]) -> LabelledDigits:
+    columns = _columns(N_PIXELS + 1, form.digit)
+    most = dict.fromkeys(columns, 255) | {DIGIT: N_DIGITS - 1}
     parts = []
-    with TextLines(path) as file:
-        for values in numbers(iter(file), file, COLUMNS, most):
+    with TextLines(path, expected=FORMS, notices=notices) as file:
+        lines = iter(file)
+        if form.header:
+            next(lines)
+        for values in numbers(lines, file, columns, most, separator=form.separator):
             parts.append(values.astype(np.uint8))
             progress(f"reading {path.name}", file.fraction)
     table = np.concatenate(parts) if parts else np.empty((0, N_PIXELS + 1), np.uint8)
-    n_of_digit = np.bincount(table[:, -1], minlength=N_DIGITS)
+    digits = table[:, columns.index(DIGIT)]
+    require_each_digit(path, digits)
+    return np.delete(table, columns.index(DIGIT), axis=1), digits
+
+
+def require_each_digit(path: Path, digits: NDArray[np.uint8]) -> None:
+    """Raise DataError if a digit has too few images to be split."""
+    n_of_digit = np.bincount(digits, minlength=N_DIGITS)
     if n_of_digit.min() < len(ROLES):
         raise DataError(
             f"{path} has {n_of_digit.min()} images of a {n_of_digit.argmin()}; expected {len(ROLES)} of each digit or "
             "more, to train, validate and test on"
         )
-    return table[:, :-1], table[:, -1]
 
 
-def read_pixels(lines: TextLines) -> Iterator[NDArray[np.uint8]]:
-    """Yield the pixels (784,) of each line of a file without a header; a digit after them is left out.
+def read_npz(path: Path) -> dict[str, LabelledDigits]:
+    """Pixels (n, 784) and digits (n,) of each role in an .npz such as Keras' mnist.npz; "" without roles."""
+    return {role: (_images(path, x), _digits(path, y)) for role, (x, y) in pairs_of(path, read_arrays(path)).items()}
 
-    Raises DataError with the line and the pixel of what is wrong, and for an empty file.
+
+def _images(path: Path, pictures: NDArray[Any]) -> NDArray[np.uint8]:
+    if pictures.ndim < 2 or pictures[0].size != N_PIXELS:
+        raise DataError(f"{path} has pictures {pictures.shape}; expected (n, {SIDE}, {SIDE}) or (n, {N_PIXELS})")
+    return as_bytes(pictures, str(path)).reshape(len(pictures), N_PIXELS)
+
+
+def _digits(path: Path, labels: NDArray[Any]) -> NDArray[np.uint8]:
+    try:
+        numbers_of = labels.astype(np.float64)
+    except ValueError:
+        numbers_of = np.full(labels.shape, np.nan)
+    if not ((numbers_of >= 0) & (numbers_of < N_DIGITS) & (numbers_of == np.floor(numbers_of))).all():
+        raise DataError(f"{path} has labels such as {shown(str(labels[0]))}; expected the digits 0 to 9")
+    return numbers_of.astype(np.uint8)
+
+
+def read_pixels(lines: TextLines) -> Iterator[NDArray[np.uint8] | RowError]:
+    """Yield the pixels (784,) of each line of a file; a header is skipped, a digit after or before them left out.
+
+    A line that cannot be used is an error with the line and the pixel. Raises DataError for an empty file.
     """
-    most = dict.fromkeys(COLUMNS, 255)
+    rest = filter(str.strip, lines)
+    first = next(rest, "")
+    form = _form_of(first)
+    known = form.digit
+
+    def place_of(line: str) -> int | None:
+        """The digit's column. Without a header, a line with 0 in one corner and another number in the other tells."""
+        nonlocal known
+        if line.count(form.separator) != N_PIXELS:
+            return None
+        fields = line.strip().split(form.separator)
+        if known is None and (fields[0] == "0") != (fields[-1] == "0"):
+            known = N_PIXELS if fields[0] == "0" else 0
+        return N_PIXELS if known is None else known
+
+    def pixels_of(line: str) -> NDArray[np.uint8]:
+        place = place_of(line)
+        columns = _columns(N_PIXELS + (place is not None), place)
+        most = dict.fromkeys(columns, 255)
+        [values] = numbers(iter([line]), lines, columns, most, ahead=1, separator=form.separator)
+        pixels: NDArray[np.uint8] = values[0].astype(np.uint8)
+        return pixels if place is None else np.delete(pixels, place)
+
     found = False
-    for line in lines:
-        n_columns = N_PIXELS + (line.count(",") == N_PIXELS)
-        for values in numbers(iter([line]), lines, COLUMNS[:n_columns], most, ahead=1):
-            found = True
-            yield from values[:, :N_PIXELS].astype(np.uint8)
+    for pixels in each(map(pixels_of, rest if form.header or not first else chain([first], rest))):
+        found = True
+        yield pixels
     if not found:
         raise DataError(f"{lines.path} is empty; expected {N_PIXELS} pixels a line")
 

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from objectives._contract import DataError, Download, Origin
+from objectives._data.kit.content import IDX_MAGIC, NPZ, first_of, foreign
 from objectives._data.kit.sources import SAMPLES, own_path
 
 N_DIGITS = 10
 DEFAULT_TARGET = 5
+FORMS = "a .csv of 784 pixels and the digit a line, an .npz, or a directory of MNIST's four files"
 
 SAMPLE = SAMPLES / "mnist_5k.csv.gz"
 IDX_FILES = {
@@ -61,15 +63,27 @@ def target_of(dataset: str) -> tuple[str, int]:
 
 
 def locate(name: str, data: Path) -> dict[str, Path]:
-    """The files of a data set, without its target: a CSV under the key "", or four under the keys of IDX_FILES."""
+    """The files of a data set, without its target: a CSV under "", an .npz under NPZ, or those of IDX_FILES."""
     if name == "mnist-5k":
         return {"": SAMPLE}
     if name != "mnist":
         path = own_path(name, ("mnist-5k:3", "mnist:3"))
         if path.is_file():
-            return {"": path}
+            return _own_file(path)
         return _idx_files(path, f"{path} does not hold MNIST:")
     return _idx_files(data / "mnist", "the data set mnist is not there:")
+
+
+def _own_file(path: Path) -> dict[str, Path]:
+    first = first_of(path)
+    if first.startswith(IDX_MAGIC):
+        return _idx_files(path.parent, f"{path} is one of MNIST's four files, and the others are not beside it:")
+    kind = foreign(first)
+    if kind == NPZ:
+        return {NPZ: path}
+    if kind:
+        raise DataError(f"{path} is {kind}; expected {FORMS}")
+    return {"": path}
 
 
 def _idx_files(place: Path, problem: str) -> dict[str, Path]:

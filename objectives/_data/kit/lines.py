@@ -5,30 +5,52 @@ from __future__ import annotations
 import gzip
 import io
 import zlib
-from collections.abc import Iterable, Iterator
-from functools import partial
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import IO, BinaryIO, cast
+from typing import BinaryIO, TypeVar, cast
 
 from objectives._contract import DataError
+from objectives._data.kit.content import GZIP_MAGIC, N_FIRST, foreign
 
-GZIP_MAGIC = b"\x1f\x8b"
 BUFFER_BYTES = 1 << 20
+TEXT = "text, such as CSV, gzip or not"
+LATIN_1, UTF_8 = "Latin-1", "UTF-8"
+
+Row = TypeVar("Row")
+
+
+class RowError(DataError):
+    """One row cannot be used; those after it can."""
 
 
 class TextLines:
-    """The lines of a UTF-8 file or stream with their line ends. Gzip is recognised by the first bytes, not by the name.
+    """The lines of a text file or stream with their line ends. Gzip is recognised by the first bytes, not by the name.
 
-    Use as a context manager and iterate once. `number` is the line last read, from 1. longest: the most bytes a line
-    may have; default: no limit. Raises DataError for a file that is missing, unreadable, truncated or not UTF-8.
+    Use as a context manager and iterate once. `number` is the line last read, from 1. `encoding` is UTF_8 or LATIN_1
+    once a line had more than ASCII, "" before: a file that is not UTF-8 is read as Latin-1 (Windows-1252).
+    longest: the most bytes a line may have; default: no limit. expected: what the file should be, for messages.
+    notices: counts the files that were read as Latin-1.
+    Raises DataError for a file that is missing, unreadable, truncated or of another kind, and RowError for a line that
+    is too long or in neither encoding; after that one, the iteration can go on.
     """
 
-    def __init__(self, source: Path | BinaryIO, *, longest: int | None = None) -> None:
+    def __init__(
+        self,
+        source: Path | BinaryIO,
+        *,
+        longest: int | None = None,
+        expected: str = TEXT,
+        notices: Counter[str] | None = None,
+    ) -> None:
         self.path = source if isinstance(source, Path) else Path("stdin")
         self.number = 0
+        self.encoding = ""
         self._source = source
         self._longest = longest
+        self._expected = expected
+        self._notices = Counter[str]() if notices is None else notices
 
     def __enter__(self) -> TextLines:
         try:
@@ -39,7 +61,7 @@ class TextLines:
             raise DataError(f"{self.path} cannot be read ({error.strerror}); check the path") from error
         self._bytes = max(1, self.path.stat().st_size) if isinstance(self._source, Path) else 1
         # The outer buffer makes iteration run in C: GzipFile itself needs a Python call for each line.
-        self._stream: IO[bytes] = (
+        self._stream = (
             io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=self._raw)), BUFFER_BYTES)
             if zipped
             else self._raw
@@ -54,17 +76,14 @@ class TextLines:
             self._raw.close()
 
     def __iter__(self) -> Iterator[str]:
+        return map(self._decoded, self._undamaged())  # unlike a generator, it goes on after an exception
+
+    def _undamaged(self) -> Iterator[bytes]:
         try:
-            for line in self._lines():
-                self.number += 1
-                if self._longest is not None and len(line) > self._longest:
-                    raise self.error(f"more than {self._longest:,} bytes", "expected a shorter line")
-                if self.number == 1:
-                    line = line.removeprefix(b"\xef\xbb\xbf")
-                yield line.decode()
-        except UnicodeDecodeError as error:
-            found = f"byte 0x{error.object[error.start]:02x} is not UTF-8"
-            raise self.error(found, "convert the file to UTF-8") from error
+            kind = foreign(self._stream.peek(N_FIRST))
+            if kind:
+                raise DataError(f"{self.path} is {kind}; expected {self._expected}")
+            yield from self._stream if self._longest is None else self._cut(self._longest)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise DataError(
                 f"{self.path}, after line {self.number}: the gzip data is truncated or damaged; get the file again"
@@ -72,22 +91,67 @@ class TextLines:
         except OSError as error:
             raise DataError(f"{self.path}, after line {self.number}: cannot be read ({error.strerror})") from error
 
-    def _lines(self) -> Iterable[bytes]:
-        if self._longest is None:
-            return self._stream
-        return iter(partial(self._stream.readline, self._longest + 1), b"")
+    def _cut(self, longest: int) -> Iterator[bytes]:
+        """Yield the lines; one that is longer is cut to `longest` + 1 bytes."""
+        while line := self._stream.readline(longest + 1):
+            yield line
+            while len(line) > longest and not line.endswith(b"\n"):
+                line = self._stream.readline(longest + 1)
+
+    def _decoded(self, line: bytes) -> str:
+        self.number += 1
+        if self._longest is not None and len(line) > self._longest:
+            raise self.error(f"more than {self._longest:,} bytes", "expected a shorter line")
+        if self.number == 1:
+            line = line.removeprefix(b"\xef\xbb\xbf")
+        try:
+            text = line.decode()
+        except UnicodeDecodeError as error:
+            return self._latin(line, error)
+        if not text.isascii():
+            if self.encoding == LATIN_1:
+                raise self.error("UTF-8 below lines in Latin-1", "convert the file to UTF-8")
+            self.encoding = UTF_8
+        return text
+
+    def _latin(self, line: bytes, error: UnicodeDecodeError) -> str:
+        try:
+            if self.encoding != UTF_8:
+                text = line.decode("cp1252")  # what Windows calls Latin-1
+                if not self.encoding:
+                    self._notices["files_read_as_latin_1"] += 1
+                self.encoding = LATIN_1
+                return text
+        except UnicodeDecodeError:
+            pass
+        found = f"byte 0x{error.object[error.start]:02x} is not UTF-8"
+        raise self.error(found, "convert the file to UTF-8") from error
 
     @property
     def fraction(self) -> float:
         """How much of the file has been read, 0 to 1."""
         return min(1.0, self._raw.tell() / self._bytes)
 
-    def error(self, found: str, todo: str, *, line: int | None = None) -> DataError:
+    def error(self, found: str, todo: str, *, line: int | None = None) -> RowError:
         """The error for what was found in a line (default: the line last read), and what to do about it."""
         line = self.number if line is None else line
         if not line:
-            return DataError(f"{self.path} is empty; {todo}")
-        return DataError(f"{self.path}, line {line}: {found}; {todo}")
+            return RowError(f"{self.path} is empty; {todo}")
+        return RowError(f"{self.path}, line {line}: {found}; {todo}")
+
+
+def each(rows: Iterator[Row]) -> Iterator[Row | RowError]:
+    """Yield the rows, and in the place of one that cannot be used its error.
+
+    rows: an iterator that goes on after a RowError, such as a `map`; a generator does not.
+    """
+    while True:
+        try:
+            yield next(rows)
+        except StopIteration:
+            return
+        except RowError as error:
+            yield error
 
 
 def shown(text: object, limit: int = 40) -> str:

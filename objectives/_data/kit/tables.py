@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,19 +13,35 @@ from numpy.typing import NDArray
 from objectives._contract import DataError
 from objectives._data.kit.lines import TextLines, shown
 
+SEPARATORS = ",;\t"
 CHUNK_LINES = 1 << 13
 LARGEST = float(np.finfo(np.float32).max)  # arrays are kept in single precision
 
 
-def header_of(lines: Iterator[str], file: TextLines) -> list[str]:
-    """The names in the first of `lines`, which are the file's. Raises DataError when there is none."""
+def separator_of(header: str, names: Iterable[str]) -> str:
+    """The one of SEPARATORS by which most of the columns `names` are in a header; the comma where none is."""
+    wanted = set(names)
+
+    def n_found(separator: str) -> int:
+        return len(wanted & {field.strip().strip('"').lower() for field in header.split(separator)})
+
+    return max(SEPARATORS, key=n_found)
+
+
+def header_of(lines: Iterator[str], file: TextLines, names: Iterable[str]) -> tuple[list[str], str]:
+    """The columns in the first of `lines`, in lower case, and what separates them; `names` are some that are expected.
+
+    Raises DataError when there is none.
+    """
+    first = next(lines, "")
+    separator = separator_of(first, names)
     try:
-        fields = next(csv.reader([next(lines, "")], strict=True), [])
+        fields = next(csv.reader([first], delimiter=separator, strict=True), [])
     except csv.Error as error:
         raise file.error(f"not CSV ({error})", "close or double the quotes in it") from error
     if not any(fields):
         raise DataError(f"{file.path} is empty or begins with an empty line; expected a line with the columns' names")
-    return [field.strip() for field in fields]
+    return [field.strip().lower() for field in fields], separator
 
 
 def places_of(names: Sequence[str], header: Sequence[str], file: TextLines, expected: str) -> list[int]:
@@ -37,33 +53,58 @@ def places_of(names: Sequence[str], header: Sequence[str], file: TextLines, expe
     return [header.index(name) for name in names]
 
 
-def records(lines: TextLines) -> Iterator[tuple[int, list[str]]]:
-    """Yield the records of a CSV file that are not blank lines, each with the number of the line it begins on."""
-    rows = csv.reader(iter(lines), strict=True)
-    while True:
-        begins = lines.number + 1
-        try:
-            record = next(rows, None)
-        except csv.Error as error:
-            raise lines.error(f"not CSV ({error})", "close or double the quotes in it", line=begins) from error
-        if record is None:
-            return
-        if record:
-            yield begins, record
+class Records:
+    """The records of a CSV file that are not blank lines, each with the number of the line it begins on.
+
+    names: some columns of its header, by which the separator is recognised; without them it is a comma.
+    Raises RowError for a record that is not CSV; the iteration can go on with the next line.
+    """
+
+    def __init__(self, lines: TextLines, names: Iterable[str] = ()) -> None:
+        self._lines = lines
+        rest = iter(lines)
+        first = list(islice(rest, 1))
+        self._ahead = len(first)
+        self.separator = separator_of("".join(first), names)
+        self._rows = csv.reader(chain(first, rest), delimiter=self.separator, strict=True)
+
+    def __iter__(self) -> Records:
+        return self
+
+    def __next__(self) -> tuple[int, list[str]]:
+        while True:
+            begins, self._ahead = self._lines.number + 1 - self._ahead, 0
+            try:
+                record = next(self._rows)
+            except csv.Error as error:
+                raise self._lines.error(
+                    f"not CSV ({error})", "close or double the quotes in it", line=begins
+                ) from error
+            if record:
+                return begins, record
 
 
 def numbers(
-    lines: Iterator[str], file: TextLines, names: Sequence[str], most: Mapping[str, int], ahead: int = 0
+    lines: Iterator[str],
+    file: TextLines,
+    names: Sequence[str],
+    most: Mapping[str, int],
+    *,
+    ahead: int = 0,
+    separator: str = ",",
+    used: Sequence[int] | None = None,
 ) -> Iterator[NDArray[np.float64]]:
-    """Yield the remaining `lines` of the file as arrays [m, len(names)]; lines of white space are left out.
+    """Yield the remaining `lines` of the file as arrays [m, n columns]; lines of white space are left out.
 
     Every number is finite, in single precision too.
     most: columns of whole numbers from 0, each with the largest it may hold. ahead: how many of the lines have been
-    read from the file already.
+    read from the file already. separator: between the columns; if it is no comma, decimal commas are read. used: the
+    columns to return, in that order; the others may hold anything. default: all.
     Raises DataError with the line and the column of what is missing, not a number, NaN, infinite or out of bounds.
     """
-    bounded = [column for column, name in enumerate(names) if name in most]
-    largest = np.array([most[names[column]] for column in bounded])
+    columns = list(range(len(names))) if used is None else list(used)
+    bounded = [place for place, column in enumerate(columns) if names[column] in most]
+    largest = np.array([most[names[columns[place]]] for place in bounded])
     while True:
         first, ahead = file.number + 1 - ahead, 0
         chunk = list(islice(lines, CHUNK_LINES))
@@ -72,32 +113,57 @@ def numbers(
         rows = [line for line in chunk if not line.isspace()]
         if not rows:
             continue
-        try:
-            values = np.loadtxt(rows, delimiter=",", comments=None, quotechar='"', ndmin=2)
-        except ValueError:  # its message counts the rows of this chunk, not the lines of the file
-            raise _first_mistake(file, first, chunk, names, most) from None
-        fits = values.shape == (len(rows), len(names)) and bool((np.abs(values) <= LARGEST).all())
-        if fits and bounded:
+        values = _values(rows, len(names), separator, used)
+        fits = values is not None and bool((np.abs(values) <= LARGEST).all())
+        if values is not None and fits and bounded:
             whole = values[:, bounded]
             fits = bool(((whole >= 0) & (whole <= largest) & (whole == np.floor(whole))).all())
-        if not fits:
-            raise _first_mistake(file, first, chunk, names, most)
+        if values is None or not fits:
+            raise _first_mistake(file, first, chunk, names, most, separator, columns)
         yield values
 
 
+def _values(
+    rows: Sequence[str], n_columns: int, separator: str, used: Sequence[int] | None
+) -> NDArray[np.float64] | None:
+    """The numbers in rows [m, n used]; None if a row has another number of columns, or something else in one of them.
+
+    numpy's message counts the rows it was given, not the lines of the file, so it is of no use.
+    """
+    if used is not None and any(_n_fields(row, separator) != n_columns for row in rows):
+        return None
+    if separator != ",":
+        rows = [row.replace(",", ".") for row in rows]
+    try:
+        values = np.loadtxt(rows, delimiter=separator, comments=None, quotechar='"', ndmin=2, usecols=used)
+    except ValueError:
+        return None
+    return values if values.shape == (len(rows), n_columns if used is None else len(used)) else None
+
+
+def _n_fields(row: str, separator: str) -> int:
+    return len(next(csv.reader([row], delimiter=separator))) if '"' in row else row.count(separator) + 1
+
+
 def _first_mistake(
-    file: TextLines, first: int, chunk: Sequence[str], names: Sequence[str], most: Mapping[str, int]
+    file: TextLines,
+    first: int,
+    chunk: Sequence[str],
+    names: Sequence[str],
+    most: Mapping[str, int],
+    separator: str,
+    columns: Sequence[int],
 ) -> DataError:
     for number, line in enumerate(chunk, first):
-        fields = next(csv.reader([line]), [])
+        fields = next(csv.reader([line], delimiter=separator), [])
         if line.isspace():
             continue
         file.number = number
         if len(fields) != len(names):
             return file.error(f"{len(fields)} columns", f"expected {len(names)}")
-        for name, field in zip(names, fields, strict=True):
+        for name, field in ((names[column], fields[column]) for column in columns):
             expected = f"a whole number from 0 to {most[name]}" if name in most else "a finite number"
-            if not _allowed(field, most.get(name)):
+            if not _allowed(field if separator == "," else field.replace(",", "."), most.get(name)):
                 return file.error(f"{name} is {shown(field.strip())}", f"expected {expected}")
     return DataError(f"{file.path}, from line {first} on: not a table of numbers; write it as plain CSV")
 

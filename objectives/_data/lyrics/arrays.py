@@ -24,10 +24,11 @@ MIN_COUNT = 2  # rarer tokens train as unknown: validation documents will have u
 def write_arrays(path: Path, directory: Path, progress: Progress) -> dict[str, Any]:
     """Write all arrays of the file at `path` into `directory`; return the manifest's other entries."""
     progress(f"reading {path.name}", 0.0)
-    documents = list(reader(path)(path))
+    notices = Counter[str]()
+    documents = list(reader(path)(path, notices))
     roles = _roles(path, documents)
     parts = {role: [documents[index] for index in np.flatnonzero(roles == role)] for role in ROLES}
-    counts = {"documents": len(documents)} | {role: len(part) for role, part in parts.items()}
+    counts = {"documents": len(documents)} | {role: len(part) for role, part in parts.items()} | notices
     facts: dict[str, Any] = {
         "counts": counts,
         "characters": {role: sum(len(text) + 1 for text in part) for role, part in parts.items()},

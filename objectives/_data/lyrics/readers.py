@@ -5,34 +5,32 @@ What cannot be used raises DataError with the file's name and the line.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from objectives._contract import DataError
 from objectives._data.kit.lines import TextLines, shown
-from objectives._data.kit.tables import records
+from objectives._data.kit.tables import Records
 
+EXPECTED = "a .txt, or a .csv with a column text, gzip or not"
 CHUNK_CHARACTERS = 4000
-TITLES = ("title", "song")
-AUTHORS = ("author", "artist")
+TEXTS = ("text", "lyrics", "lyric")  # the columns that may hold the texts, the best first
 
 
-def read_table(path: Path) -> Iterator[str]:
-    """The documents of a CSV with the columns text, title or song, author or artist (like Kaggle's songdata.csv).
-
-    Only the text is used; the other columns tell such a file from any other with a column `text`.
-    """
-    with TextLines(path) as lines:
-        rows = records(lines)
+def read_table(path: Path, notices: Counter[str] | None = None) -> Iterator[str]:
+    """The documents of a CSV with a column text, lyrics or lyric, such as Kaggle's songdata.csv; others are ignored."""
+    with TextLines(path, expected=EXPECTED, notices=notices) as lines:
+        rows = Records(lines, TEXTS)
         _, header = next(rows, (1, []))
         names = [name.strip().lower() for name in header]
-        for known in (("text",), TITLES, AUTHORS):
-            if not set(known) & set(names):
-                raise lines.error(
-                    f"no column {' or '.join(known)} in {shown(','.join(header))}",
-                    "expected artist,song,link,text or title,author,text",
-                )
-        column = names.index("text")
+        found = next((name for name in TEXTS if name in names), None)
+        if found is None:
+            raise lines.error(
+                f"no column {' or '.join(TEXTS)} in {shown(','.join(header))}",
+                "expected a header with one of them, such as artist,song,link,text",
+            )
+        column = names.index(found)
         for number, fields in rows:
             if len(fields) != len(names):
                 raise lines.error(f"{len(fields)} columns", f"expected {len(names)} as in the header", line=number)
@@ -41,12 +39,12 @@ def read_table(path: Path) -> Iterator[str]:
             yield fields[column].strip()
 
 
-def read_text(path: Path) -> Iterator[str]:
+def read_text(path: Path, notices: Counter[str] | None = None) -> Iterator[str]:
     """The documents of a plain text: paragraphs in a row, together CHUNK_CHARACTERS or a little more.
 
     Blank lines separate paragraphs; a text without blank lines is cut at line ends.
     """
-    with TextLines(path) as lines:
+    with TextLines(path, expected=EXPECTED, notices=notices) as lines:
         text = [line.rstrip("\r\n") for line in lines]
     blank = any(not line.strip() for line in text[:-1])
     chunk: list[str] = []
@@ -61,7 +59,7 @@ def read_text(path: Path) -> Iterator[str]:
         yield "\n".join(chunk).strip()
 
 
-def reader(path: Path) -> Callable[[Path], Iterator[str]]:
+def reader(path: Path) -> Callable[[Path, Counter[str]], Iterator[str]]:
     """Return the reader for a file, by its name. Raises DataError."""
     kind = path.name.lower().removesuffix(".gz").rpartition(".")[2]
     if kind not in ("csv", "txt"):

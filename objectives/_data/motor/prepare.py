@@ -10,6 +10,7 @@ sessions that are independent of one another. A row has the role of its session.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -43,9 +44,10 @@ def load_motor(dataset: str, data: Path, cache: Path, progress: Progress = silen
         return hashes if files else SIMULATION
 
     def build(directory: Path, hashes: Hashes) -> Mapping[str, Any]:
-        values, session_of = read_csv(files["file"], progress) if files else _simulated(progress)
+        notices = Counter[str]()
+        values, session_of = read_csv(files["file"], progress, notices) if files else _simulated(progress)
         _write(directory, values, session_of, files.get("file"))
-        return {"source": source(hashes)}
+        return {"source": source(hashes), **({"notices": notices} if notices else {})}
 
     arrays = prepare_arrays(
         "motor",
@@ -85,4 +87,5 @@ def _open(name: str, arrays: ArrayDirectory) -> Motor:
     values, sessions, offsets, roles = map(arrays.array, ("values", "sessions", "offsets", "roles"))
     n_of_role = np.bincount(roles, minlength=len(ROLES)).tolist()
     summary = {"rows": len(values)} | {f"{role}_sessions": n for role, n in zip(ROLES, n_of_role, strict=True)}
+    summary |= arrays.manifest.get("notices", {})
     return Motor(name, arrays.sha256, summary, values, sessions, offsets, roles, arrays.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -17,19 +18,25 @@ COLUMNS = (
     "pm", "stator_yoke", "stator_tooth", "stator_winding",
 )  # fmt: skip
 SESSION = "profile_id"
+EXPECTED = "a .csv of the measurements, gzip or not"
 MOST_SESSION = 2**31 - 1
 
 
-def read_csv(path: Path, progress: Progress) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """The columns of COLUMNS, float32 (n, 12), and the session of each row (n,), in the file's order."""
+def read_csv(path: Path, progress: Progress, notices: Counter[str]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The columns of COLUMNS, float32 (n, 12), and the session of each row (n,), in the file's order.
+
+    The columns may be in any order and among others, which may hold anything; they are separated by commas, semicolons
+    or tabs.
+    """
     values, sessions = [], []
-    with TextLines(path) as file:
+    with TextLines(path, expected=EXPECTED, notices=notices) as file:
         lines = iter(file)
-        header = header_of(lines, file)
-        *wanted, session = places_of((*COLUMNS, SESSION), header, file, "each of the measurements' once")
-        for part in numbers(lines, file, header, {SESSION: MOST_SESSION}):
-            values.append(part[:, wanted].astype(np.float32))
-            sessions.append(part[:, session].astype(np.int64))
+        header, separator = header_of(lines, file, COLUMNS)
+        used = places_of((*COLUMNS, SESSION), header, file, "each of the measurements' once")
+        most = {SESSION: MOST_SESSION}
+        for part in numbers(lines, file, header, most, separator=separator, used=used):
+            values.append(part[:, :-1].astype(np.float32))
+            sessions.append(part[:, -1].astype(np.int64))
             progress(f"reading {path.name}", file.fraction)
     if not values:
         raise DataError(f"{path} has a header and no rows; expected measurements")

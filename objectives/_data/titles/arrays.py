@@ -43,6 +43,7 @@ def write_arrays(source: TitleSource, directory: Path, progress: Progress) -> di
         "vocabulary": len(vocabulary),
         "longest_title": longest,
         "scored_titles_also_in_train": int(np.count_nonzero(repeated)),
+        **spooled.notices,
     }
     for path in directory.glob("spool.*"):
         path.unlink()

@@ -13,7 +13,7 @@ from typing import Any
 
 from objectives._contract import DataError
 from objectives._data.kit.lines import TextLines, shown
-from objectives._data.kit.tables import records
+from objectives._data.kit.tables import Records, separator_of
 
 LabelledTitles = Iterator[tuple[str, str]]
 
@@ -26,6 +26,7 @@ PRICERUNNER_COLUMNS = (
     "category_id",
     "category",
 )
+EXPECTED = "a .csv with the columns title and category, PriceRunner's, or JSON lines, gzip or not"
 CHALLENGE_HEADER = "title,label_quality,language,category"
 # What programs write where a category is missing.
 NO_CATEGORY = frozenset({"", "nan", "none", "null", "n/a", "<na>"})
@@ -34,7 +35,7 @@ NO_CATEGORY = frozenset({"", "nan", "none", "null", "n/a", "<na>"})
 def read_pricerunner(lines: TextLines, column: str) -> LabelledTitles:
     """The titles of a PriceRunner file; `column` is the one of PRICERUNNER_COLUMNS that holds the class."""
     wanted = PRICERUNNER_COLUMNS.index(column)
-    for _, fields in records(lines):
+    for _, fields in Records(lines):
         if len(fields) != len(PRICERUNNER_COLUMNS):
             raise lines.error(
                 f"{len(fields)} columns",
@@ -48,7 +49,7 @@ def read_challenge(lines: TextLines, language: str) -> LabelledTitles:
 
     Rows of either label quality are kept, as in the challenge's own test.
     """
-    rows = records(lines)
+    rows = Records(lines, ("title", "category"))
     _, first = next(rows, (1, []))
     header = [name.strip().lower() for name in first]
     for name in ("title", "category", *(["language"] if language else [])):
@@ -91,13 +92,13 @@ def read_course(lines: TextLines, language: str) -> LabelledTitles:
 
 def recognise(path: Path) -> str:
     """Which form a file has, by its first line: "pricerunner", "challenge" or "course". Raises DataError."""
-    with TextLines(path) as lines:
+    with TextLines(path, expected=EXPECTED) as lines:
         first = next((line for line in lines if not line.isspace()), None)
         if first is None:
             raise DataError(f"{path} is empty; expected a file of titles and their categories")
         if first.lstrip().startswith("{"):
             return "course"
-        fields = [field.strip() for field in first.split(",")]
+        fields = [field.strip() for field in first.split(separator_of(first, ("title", "category")))]
         if {"title", "category"} & {field.lower().strip('"') for field in fields}:
             return "challenge"
         if len(fields) >= len(PRICERUNNER_COLUMNS) and fields[0].isdigit():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import array
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from objectives._contract import Progress
 from objectives._data.kit.lines import TextLines
-from objectives._data.titles.readers import READERS
+from objectives._data.titles.readers import EXPECTED, READERS
 from objectives._data.titles.sources import TitleSource
 from objectives._data.titles.tokens import tokenizer
 
@@ -39,15 +40,16 @@ class Spool:
     """All rows in the order of the files.
 
     words, classes: text to provisional number. first_rows: for each class, the file and line that brought it.
-    n_rows: for each key of the source's files. tokens: provisional word numbers, one row after another, int32. offsets:
-    where each row begins in `tokens`, and the end of the last, int64 (n + 1,). labels: provisional class numbers,
-    int32 (n,). titles: 64-bit hashes of the cleaned titles, uint64 (n,).
+    n_rows: for each key of the source's files. notices: what is worth saying of them, counted. tokens: provisional word
+    numbers, one row after another, int32. offsets: where each row begins in `tokens`, and the end of the last, int64
+    (n + 1,). labels: provisional class numbers, int32 (n,). titles: 64-bit hashes of the cleaned titles, uint64 (n,).
     """
 
     words: Numbers = field(default_factory=lambda: Numbers({"": NO_WORD}))
     classes: Numbers = field(default_factory=Numbers)
     first_rows: list[tuple[Path, int]] = field(default_factory=list)
     n_rows: dict[str, int] = field(default_factory=dict)
+    notices: Counter[str] = field(default_factory=Counter)
     tokens: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
     offsets: NDArray[np.int64] = field(default_factory=lambda: np.zeros(1, np.int64))
     labels: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
@@ -89,7 +91,7 @@ def spool(source: TitleSource, directory: Path, progress: Progress) -> Spool:
     columns = Columns(directory, tokens="i", lengths="q", labels="i", titles="Q")
     try:
         for role, path in source.files.items():
-            with TextLines(path) as lines:
+            with TextLines(path, expected=EXPECTED, notices=result.notices) as lines:
                 rows = READERS[source.form](lines, source.argument)
                 n_rows = _number(rows, lines, result, columns, tokenizer(source.recipe), progress)
             result.n_rows[role] = n_rows

@@ -24,13 +24,13 @@ def load_vectors(
     found; padding gets zeros. The file may have a word in any letter case; its own case wins. The same seed gives the
     same rows.
     Raises DataError with the file and the line: a line of another width, a value that is not a number, bytes that are
-    not UTF-8 (such as latin-1), a truncated file, a file with none of the words.
+    neither UTF-8 nor Latin-1, a truncated file, a file with none of the words.
     """
     number_of = {word: number for number, word in enumerate(vocabulary)}
     found: dict[int, NDArray[np.float32]] = {}
     exact: set[int] = set()
     width = 0
-    with TextLines(path) as lines:
+    with TextLines(path, expected="word vectors as text, gzip or not") as lines:
         for word, values, width in _entries(lines):  # noqa: B007
             if not lines.number % REPORT_EVERY:
                 progress(f"reading {path.name}", lines.fraction)

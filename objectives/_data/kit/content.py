@@ -1,0 +1,78 @@
+"""What a file's first bytes say it is, for messages about a file of the wrong kind."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+
+N_FIRST = 512  # bytes that are enough to tell
+GZIP_MAGIC = b"\x1f\x8b"
+ZIP_MAGIC = b"PK\x03\x04"
+IDX_MAGIC = b"\0\0\x08"  # of unsigned bytes; the number of dimensions follows
+NPZ = "NumPy arrays (.npz)"
+OFFICE = ("[Content_Types].xml", "_rels/", "docProps/", "xl/", "word/", "mimetype")
+
+MAGIC = {
+    b"\x89PNG": "a PNG picture",
+    b"\xff\xd8\xff": "a JPEG picture",
+    b"GIF8": "a GIF picture",
+    b"II*\0": "a TIFF picture",
+    b"MM\0*": "a TIFF picture",
+    b"PAR1": "a parquet file",
+    b"ARROW1": "an Arrow file",
+    b"SQLite format 3": "an SQLite database",
+    b"%PDF-": "a PDF document",
+    b"\x93NUMPY": "a NumPy array (.npy)",
+    b"\x89HDF": "an HDF5 file",
+    b"{\\rtf": "an RTF document",
+    b"\xd0\xcf\x11\xe0": "an old Excel or Word file",
+    b"PK\x05\x06": "an empty zip archive",
+    b"BZh": "a bzip2 archive",
+    b"\xfd7zXZ": "an xz archive",
+    b"7z\xbc\xaf": "a 7z archive",
+    b"Rar!": "a rar archive",
+    b"\x28\xb5\x2f\xfd": "a zstd archive",
+    GZIP_MAGIC: "a gzip archive",
+    b"\xff\xfe": "UTF-16 text, as Excel and Notepad write it, not UTF-8",
+    b"\xfe\xff": "UTF-16 text, not UTF-8",
+}
+
+
+def foreign(first: bytes) -> str:
+    """What a file that begins with these bytes is, such as "a PNG picture"; "" where it may be text."""
+    if first.startswith(ZIP_MAGIC):
+        return _zipped(first)
+    for magic, name in MAGIC.items():
+        if first.startswith(magic):
+            return name
+    if first.startswith(IDX_MAGIC) and len(first) > 3 and first[3] in (1, 2, 3, 4):
+        return f"an IDX file of {first[3]} dimensions, as MNIST's"
+    if first[8:12] == b"WEBP":
+        return "a WebP picture"
+    if first[257:262] == b"ustar":
+        return "a tar archive"
+    if first.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")):
+        return "an HTML page, such as a failed download"
+    if b"\0" in first[:N_FIRST]:
+        return "binary data"
+    return ""
+
+
+def _zipped(first: bytes) -> str:
+    """Several formats are zip archives; the first member's name, which begins at byte 30, tells which."""
+    member = first[30 : 30 + int.from_bytes(first[26:28], "little")].decode("ascii", "replace")
+    if member.endswith(".npy"):
+        return NPZ
+    if member.startswith(OFFICE):
+        return "an Office file, such as .xlsx"
+    return "a zip archive"
+
+
+def first_of(path: Path) -> bytes:
+    """The first bytes of a file, unpacked if it is gzip; fewer or none where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            first = file.read(4 * N_FIRST)
+        return zlib.decompressobj(31).decompress(first, N_FIRST) if first.startswith(GZIP_MAGIC) else first[:N_FIRST]
+    except (OSError, zlib.error):
+        return b""
