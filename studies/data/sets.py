@@ -15,7 +15,7 @@ from typing import Any
 from studies import spec as specs
 from studies.data.download import DownloadFailed, download, unpack
 from studies.errors import NotFetched, ObjectiveRefused, StudiesError, WrongInput
-from studies.run.objective import import_objective
+from studies.run.objective import import_objective, without_options
 from studies.settings import Settings
 from studies.words import near
 
@@ -83,20 +83,21 @@ def survey(paths: Iterable[str], settings: Settings) -> list[DataSet]:
 def look(path: str, name: str, settings: Settings) -> DataSet:
     """Return the data set `name` of an objective, or a path to one's own, as it is now; raises ObjectiveRefused."""
     objective = import_objective(path)
-    about = getattr(objective, "datasets", {}).get(name, "")
+    plain = without_options(name)
+    about = getattr(objective, "datasets", {}).get(plain, "")
     origins = getattr(objective, "origins", {})
-    own = Path(name).expanduser()
-    if not origins or (name not in origins and not own.exists()):
+    own = Path(plain).expanduser()
+    if not origins or (plain not in origins and not own.exists()):
         return DataSet(name, (path,), about, "", UNKNOWN)
     rights, downloads = "a file of your own", ()
-    if name in origins:
-        rights, downloads = origins[name].rights, tuple(origins[name].downloads)
+    if plain in origins:
+        rights, downloads = origins[plain].rights, tuple(origins[plain].downloads)
     try:
         files = tuple(objective.files(name, settings.data))
         prepared = objective.opened(name, settings.data, settings.home / "prepared") is not None
     except ValueError:  # the objectives' DataError
         return DataSet(name, (path,), about, rights, MISSING, downloads=downloads)
-    state = BUNDLED if name in origins and not downloads else READY
+    state = BUNDLED if plain in origins and not downloads else READY
     return DataSet(name, (path,), about, rights, state if files else GENERATED, files, downloads, prepared)
 
 
@@ -115,12 +116,13 @@ def find(name: str, path: str | None, settings: Settings) -> DataSet:
     Raises WrongInput for a name that none has, and ObjectiveRefused.
     """
     known: dict[str, None] = {}
+    plain = without_options(name)
     for each in [path] if path else of_catalog():
         datasets = getattr(import_objective(each), "datasets", {})
-        if name in datasets or (path and Path(name).expanduser().exists()):
+        if plain in datasets or (path and Path(plain).expanduser().exists()):
             return look(each, name, settings)
         known |= dict.fromkeys(one for one in datasets if ":" not in one)
-    if Path(name).expanduser().exists():
+    if Path(plain).expanduser().exists():
         raise WrongInput(
             reason=f"{name} is a file of your own; --objective says whose form it has, such as --objective "
             f"{of_catalog()[0]}."

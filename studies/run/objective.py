@@ -140,6 +140,12 @@ def _as_objective(found: Any, spec: StudySpec) -> LoadedObjective:
     return FunctionObjective(found, {spec.metric: spec.direction}, {}, datasets)
 
 
+def without_options(dataset: str) -> str:
+    """Return a data set or path without its options: `titles.csv` of `titles.csv:drop_classes_below=3`."""
+    plain, colon, options = dataset.rpartition(":")
+    return plain if colon and "=" in options and not Path(dataset).exists() else dataset
+
+
 def _check(objective: LoadedObjective, spec: StudySpec) -> None:
     direction = objective.metrics.get(spec.metric)
     if direction is None:
@@ -148,8 +154,9 @@ def _check(objective: LoadedObjective, spec: StudySpec) -> None:
     if direction != spec.direction:
         reason = f"{spec.metric!r} is to {direction}, and the study says {spec.direction}"
         raise SpecRefused(reason=reason, path=("direction",))
-    is_path = "/" in spec.dataset or Path(spec.dataset).exists()
-    if spec.dataset not in objective.datasets and not is_path:
+    plain = without_options(spec.dataset)
+    is_path = "/" in plain or Path(plain).exists()
+    if plain not in objective.datasets and not is_path:
         known = near(spec.dataset, objective.datasets)
         reason = f"{spec.objective!r} has no data set {spec.dataset!r}{known} (a path to a file works too)"
         raise SpecRefused(reason=reason, path=("dataset",))

@@ -351,6 +351,88 @@ def test_bad_files_get_one_sentence_and_leave_nothing(tmp_path: Path, name: str)
     refused(lambda: load(path, tmp_path), tmp_path / "cache", str(path), expected)
 
 
+def rows_of(sizes: dict[str, int], shared: int = 0) -> str:
+    """Rows of different titles in each class, and `shared` titles that all of them have."""
+    own = [f"word {'x' * row}y {name}q,{name}\n" for name, size in sizes.items() for row in range(size)]
+    return "title,category\n" + "".join(own + [f"{'z' * row}ucc,{name}\n" for name in sizes for row in range(shared)])
+
+
+def test_one_class_is_nothing_to_tell_apart(tmp_path: Path) -> None:
+    path = write(tmp_path / "one.csv", rows_of({"only": 20}))
+    expected = f"{path} has only one class, 'only', in 20 rows; expected 2 or more to tell apart"
+    refused(lambda: load(path, tmp_path), tmp_path / "cache", expected)
+    write(path, rows_of({"one": 20, "two": 3}))
+    refused(lambda: load(f"{path}:drop_classes_below=9", tmp_path), tmp_path / "cache", "only one class, 'one', of 9")
+    place = write_course(tmp_path / "course")
+    for role in ROLES:
+        write(place / f"spanish.{role}.jsonl.gz", course_line("rojo coche", "C") * 3)
+    refused(lambda: load(place, tmp_path), tmp_path / "cache", "has only one class, 'C', in 9 rows")
+
+
+def test_all_classes_that_are_too_small_are_told_at_once(tmp_path: Path) -> None:
+    names = dict.fromkeys("abcdefgh", 0)
+    sizes = {"big": 9, "large": 7} | {f"rare{name}": 1 + number % 2 for number, name in enumerate(names)}
+    path = write(tmp_path / "t.csv", rows_of(sizes))
+    parts = (
+        f"{path}: 8 of 10 classes have too few to train", "'rarea' from line 18: 1 row with 1 different title",
+        "'rareb' from line 19: 2 rows", "and 3 more", f"{path}:drop_classes_below=3",
+    )  # fmt: skip
+    refused(lambda: load(path, tmp_path), tmp_path / "cache", *parts)
+    found = load(f"{path}:drop_classes_below=3", tmp_path)
+    assert found.classes == ["big", "large"]
+    assert (found.summary["rows"], found.summary["classes_left_out"], found.summary["rows_left_out"]) == (16, 8, 12)
+    write(path, rows_of({"big": 9, "large": 7}))
+    plain, asked = load(path, tmp_path), load(f"{path}:drop_classes_below=3", tmp_path)
+    assert plain.sha256 != asked.sha256  # an option that was given is part of it
+    assert load(f"{path}:drop_classes_below=2", tmp_path).sha256 != asked.sha256
+
+
+@settings(max_examples=30)
+@given(sizes=st.lists(st.integers(1, 6), min_size=2, max_size=6), shared=st.integers(0, 4), least=st.integers(3, 5))
+def test_classes_that_are_left_can_always_be_split(
+    sizes: list[int], shared: int, least: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    place = tmp_path_factory.mktemp("sizes")
+    path = write(place / "t.csv", rows_of({"ABCDEF"[number] * 3: size for number, size in enumerate(sizes)}, shared))
+    own = [sizes[0] + shared, *sizes[1:]]  # a title that several classes have is the first one's
+    if sum(size >= least for size in own) < 2:
+        refused(lambda: load(f"{path}:drop_classes_below={least}", place), place / "cache", "to tell apart")
+        return
+    found = load(f"{path}:drop_classes_below={least}", place)
+    assert len(found.classes) == sum(size >= least for size in own)
+    for rows in (found.train, found.validation, found.test):
+        assert len(np.unique(rows.labels)) == len(found.classes)
+
+
+def test_all_rows_without_a_title_or_category_are_told_at_once(tmp_path: Path) -> None:
+    lines = rows_of({"one": 9, "two": 9}).splitlines(keepends=True)
+    empty = ["word,\n", "word,NaN\n"] + [",one\n"] * 6
+    path = write(tmp_path / "t.csv", "".join([*lines[:3], " ,one\n", *lines[3:], *empty]))
+    parts = (
+        f"{path}: 9 rows cannot be used (line 4: an empty title, line 21: the category is ''",
+        "line 22: the category is 'NaN'", "and 4 more", f"{path}:drop_empty=yes",
+    )  # fmt: skip
+    refused(lambda: load(path, tmp_path), tmp_path / "cache", *parts)
+    found = load(f"{path}:drop_empty=yes", tmp_path)
+    assert (found.summary["rows"], found.summary["empty_rows_left_out"]) == (18, 9)
+    assert load(f"{path}:drop_classes_below=2,drop_empty=yes", tmp_path).summary["rows"] == 18
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        ("drop_clases_below=3", "'drop_clases_below'; known are drop_classes_below, drop_empty"),
+        ("drop_classes_below=x", "drop_classes_below = 'x'; expected a whole number, or yes"),
+        ("drop_classes_below=", "expected a whole number"),
+    ],
+)
+def test_a_wrong_option(tmp_path: Path, option: str, expected: str) -> None:
+    path = write(tmp_path / "t.csv", csv_rows())
+    refused(lambda: load(f"{path}:{option}", tmp_path), tmp_path / "cache", expected)
+    strange = write(tmp_path / f"t:{option}", csv_rows())  # a file of that name
+    assert load(strange, tmp_path).summary["rows"] == 30
+
+
 @pytest.mark.parametrize("cut", [15, 200, 2_000])
 def test_a_truncated_gzip(tmp_path: Path, cut: int) -> None:
     rng = random.Random(0)

@@ -1,5 +1,14 @@
 """Product titles and their categories: PriceRunner, MercadoLibre's challenge, or a file in the form of either.
 
+What is read, by its content, gzip or not:
+
+a table      a header with `title` and `category` in any letter case, among others; commas, semicolons or tabs
+PriceRunner  its seven columns, without a header
+JSON lines   `title` and `category`, perhaps `tokenized_title`; or NAME.train.jsonl and so on in a directory
+
+Options behind the name or path: `titles.csv:drop_classes_below=3` leaves out classes with fewer different titles,
+`titles.csv:drop_empty=yes` rows without a title or a category; both: `titles.csv:drop_classes_below=3,drop_empty=yes`.
+
 sources   names, licences and files             tokens      cleaning a title
 readers   the three forms of a file             vocabulary  words as numbers
 split     the role of each row                  vectors     word vectors from a file

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from objectives._contract import DataError, Progress
 from objectives._data.kit.disk import write_json
+from objectives._data.kit.sources import N_LISTED, listed
 from objectives._data.kit.split import ROLES
 from objectives._data.titles.sources import TitleSource
-from objectives._data.titles.split import LEFT_OUT, missing_role, split
+from objectives._data.titles.split import LEFT_OUT, by_title, missing_role, split
 from objectives._data.titles.spool import NO_WORD, Spool, spool, tokens_of
 from objectives._data.titles.vocabulary import SPECIAL_WORDS, UNK
 
@@ -57,35 +58,74 @@ def roles_of(source: TitleSource, spooled: Spool) -> NDArray[np.uint8]:
         if not spooled.n_rows[role]:
             only = f" in {source.argument}" if source.form != "pricerunner" and source.argument else ""
             raise DataError(f"{path} has no rows{only}; expected titles and their categories")
-    n_of_class = np.bincount(spooled.labels)
-    kept = (n_of_class >= source.min_rows)[spooled.labels]
-    if not kept.any():
-        raise DataError(f"{source.files['']} has no class of {source.min_rows} rows; give it more rows")
+    kept = _kept_classes(source, spooled)[spooled.labels]
     roles = np.full(len(spooled.labels), LEFT_OUT, dtype=np.uint8)
     if "" in source.files:
         roles[kept] = split(spooled.titles[kept], spooled.labels[kept])
         needed = range(len(ROLES))
     else:
-        roles[:] = np.repeat([ROLES.index(role) for role in source.files], list(spooled.n_rows.values()))
+        given = np.repeat([ROLES.index(role) for role in source.files], list(spooled.n_rows.values()))
+        roles[kept] = given[kept]
         needed = range(1)  # a given split may test fewer classes, but what it tests must have been trained
     missing = missing_role(roles, spooled.labels, needed)
-    if missing is not None:
-        raise _too_small(spooled, missing, "" in source.files)
+    if missing:
+        raise _too_small(source, spooled, missing)
     return roles
 
 
-def _too_small(spooled: Spool, label: int, ours: bool) -> DataError:
-    path, line = spooled.first_rows[label]
-    name = list(spooled.classes)[label]
-    if not ours:
-        return DataError(f"{path}, line {line}: the class {name!r} has no row to train on; add one or remove it")
+def _kept_classes(source: TitleSource, spooled: Spool) -> NDArray[np.bool_]:
+    """Whether a class, by its number, is large enough for `min_rows` and the option drop_classes_below.
+
+    That option counts the different titles that no class before it has, or with a given split those to train on.
+    Raises DataError unless two are left.
+    """
+    n_of_class = np.bincount(spooled.labels)
+    kept = n_of_class >= source.min_rows
+    least = source.options.get("drop_classes_below", 0)
+    if least:
+        rows = slice(None) if "" in source.files else slice(spooled.n_rows["train"])
+        _, _, class_of_title = by_title(spooled.titles[rows], spooled.labels[rows])
+        n_titles = np.bincount(class_of_title, minlength=len(kept))
+        kept &= n_titles >= least
+        spooled.notices["classes_left_out"] = int(np.count_nonzero(~kept))
+        spooled.notices["rows_left_out"] = int(n_of_class[~kept].sum())
+    if np.count_nonzero(kept) < 2:
+        raise _nothing_to_tell_apart(source, spooled, kept)
+    return kept
+
+
+def _nothing_to_tell_apart(source: TitleSource, spooled: Spool, kept: NDArray[np.bool_]) -> DataError:
+    path, names = next(iter(source.files.values())), list(spooled.classes)
+    found = f"only one class, {names[int(np.argmax(kept))]!r}," if kept.any() else "no class"
+    least = max(source.min_rows, source.options.get("drop_classes_below", 0))
+    size = f" of {least} rows or more" if least > 1 else f" in {_counted(len(spooled.labels), 'row')}"
+    return DataError(f"{path} has {found}{size}; expected 2 or more to tell apart: add rows of another category")
+
+
+def _too_small(source: TitleSource, spooled: Spool, labels: list[int]) -> DataError:
+    """The error for classes that have no row in a role that they need."""
+    ours = "" in source.files
+    names = list(spooled.classes)
+    (path, line), first = spooled.first_rows[labels[0]], names[labels[0]]
+    hint = f"leave out such classes with {source.dataset}:drop_classes_below={len(ROLES) if ours else 1}"
+    what = "too few to train, validate and test on" if ours else "nothing to train on"
+    todo = (
+        f"give each at least {len(ROLES)} titles that no other class has, or {hint}" if ours else f"add some, or {hint}"
+    )
+    if len(labels) == 1:
+        found = f"has {_size(spooled, labels[0])}, {what}" if ours else "has no row to train on"
+        return DataError(f"{path}, line {line}: the class {first!r} {found}; {todo}")
+    first_few = labels[:N_LISTED]  # to count the rows of thousands would take long
+    sizes = [f"{names[one]!r} from line {spooled.first_rows[one][1]}: {_size(spooled, one)}" for one in first_few]
+    found = listed(sizes, len(labels))
+    return DataError(f"{path}: {len(labels):,} of {len(names):,} classes have {what} ({found}); {todo}")
+
+
+def _size(spooled: Spool, label: int) -> str:
     own = spooled.labels == label
     n_titles = len(np.unique(spooled.titles[own]))
     rows, titles = _counted(int(np.count_nonzero(own)), "row"), _counted(n_titles, "different title")
-    return DataError(
-        f"{path}, line {line}: the class {name!r} has {rows} with {titles}, too few to train, validate and "
-        "test on; give it at least 3 titles that no other class has, or remove it"
-    )
+    return f"{rows} with {titles}"
 
 
 def _counted(count: int, what: str) -> str:

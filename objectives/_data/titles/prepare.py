@@ -101,4 +101,5 @@ def _options(source: TitleSource) -> dict[str, Any]:
         "recipe": asdict(source.recipe),
         "vocabulary": {"from": "train", "max_words": MAX_WORDS, "min_count": MIN_COUNT},
         "split": rule if given else {**rule, "seed": SPLIT_SEED},
+        **source.options,
     }

@@ -1,7 +1,7 @@
 """The three forms of files with product titles, each read as a stream of (text, category).
 
-A row that cannot be used raises DataError with the file's name and the line: if it were left out silently, two people's
-scores would differ for no visible reason.
+A row that cannot be read raises DataError with the file's name and the line: if it were left out silently, two people's
+scores would differ for no visible reason. Whether a title or a category is empty is for the reader's caller to say.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ PRICERUNNER_COLUMNS = (
     "category_id",
     "category",
 )
+EMPTIED = "!"  # has no word: a title of which the course's own cleaning left nothing
 EXPECTED = "a .csv with the columns title and category, PriceRunner's, or JSON lines, gzip or not"
 CHALLENGE_HEADER = "title,label_quality,language,category"
 # What programs write where a category is missing.
@@ -41,7 +42,7 @@ def read_pricerunner(lines: TextLines, column: str) -> LabelledTitles:
                 f"{len(fields)} columns",
                 f"expected the {len(PRICERUNNER_COLUMNS)} of {','.join(PRICERUNNER_COLUMNS)}",
             )
-        yield _title(lines, fields[1]), _category(lines, fields[wanted])
+        yield fields[1], fields[wanted].strip()
 
 
 def read_challenge(lines: TextLines, language: str) -> LabelledTitles:
@@ -61,7 +62,7 @@ def read_challenge(lines: TextLines, language: str) -> LabelledTitles:
         if len(fields) != len(header):
             raise lines.error(f"{len(fields)} columns", f"expected {len(header)} as in the header")
         if not language or fields[spoken] == language:
-            yield _title(lines, fields[title]), _category(lines, fields[category])
+            yield fields[title], fields[category].strip()
 
 
 def read_course(lines: TextLines, language: str) -> LabelledTitles:
@@ -84,10 +85,10 @@ def read_course(lines: TextLines, language: str) -> LabelledTitles:
             if not isinstance(row.get(name), str):
                 found = f"{name!r} is {shown(row[name])}" if name in row else f"no {name!r}"
                 raise lines.error(found, "expected text in 'title' and in 'category'")
-        title, words = _title(lines, row["title"]), row.get("tokenized_title")
-        if words is not None:
-            title = _joined(lines, words)
-        yield title, _category(lines, row["category"])
+        title, words = row["title"], row.get("tokenized_title")
+        if words is not None and title.strip():
+            title = _joined(lines, words) or EMPTIED
+        yield title, row["category"].strip()
 
 
 def recognise(path: Path) -> str:
@@ -116,17 +117,11 @@ READERS: dict[str, Callable[[TextLines, str], LabelledTitles]] = {
 }
 
 
-def _title(lines: TextLines, title: str) -> str:
+def unusable(title: str, category: str) -> str:
+    """What keeps a row from being used, "" if nothing does."""
     if not title or title.isspace():
-        raise lines.error("an empty title", "remove the row or fill it in")
-    return title
-
-
-def _category(lines: TextLines, category: str) -> str:
-    category = category.strip()
-    if category.lower() in NO_CATEGORY:
-        raise lines.error(f"the category is {shown(category)}", "remove the row or fill it in")
-    return category
+        return "an empty title"
+    return f"the category is {shown(category)}" if category.lower() in NO_CATEGORY else ""
 
 
 def _joined(lines: TextLines, words: Any) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from objectives._contract import DataError, Download, Origin
-from objectives._data.kit.sources import OWN_FILE, SAMPLES, own_path
+from objectives._data.kit.sources import OWN_FILE, SAMPLES, own_path, with_options
 from objectives._data.kit.split import ROLES
 from objectives._data.titles.readers import PRICERUNNER_COLUMNS, recognise
 from objectives._data.titles.tokens import MODEL_NUMBERS, STOP_WORDS, Recipe, course
@@ -22,6 +22,7 @@ DATASETS: Mapping[str, str] = {
     "mercadolibre-challenge-spanish": "Its Spanish titles.",
     "mercadolibre-challenge-portuguese": "Its Portuguese titles.",
 }
+OPTIONS = ("drop_classes_below", "drop_empty")
 LANGUAGES = ("spanish", "portuguese")
 SAMPLE = SAMPLES / "pricerunner_aggregate.csv.gz"
 MIN_CLUSTER_ROWS = 8  # a smaller class cannot be split three ways and still be learnt
@@ -63,7 +64,8 @@ class TitleSource:
 
     files: one file to split, under the key "", or one for each of ROLES. form: a key of readers.READERS. argument: for
     that reader, the class's column or the language to keep. min_rows: smaller classes are left out. rights: licence and
-    attribution. vectors: pre-trained word vectors to start from, if such a file lies beside the others.
+    attribution. dataset, options: as they were typed. vectors: pre-trained word vectors to start from, if such a file
+    lies beside the others.
     """
 
     files: Mapping[str, Path]
@@ -72,6 +74,8 @@ class TitleSource:
     recipe: Recipe
     rights: str
     min_rows: int = 1
+    dataset: str = ""
+    options: Mapping[str, int] = field(default_factory=dict)
     vectors: Path | None = None
 
 
@@ -83,6 +87,7 @@ def locate(dataset: str, data: Path, language: str = "") -> TitleSource:
     """
     if language not in ("", *LANGUAGES):
         raise DataError(f"the language {language!r} is unknown; known are {', '.join(LANGUAGES)}")
+    dataset, options = with_options(dataset, OPTIONS)
     if dataset in DATASETS:
         place = data / dataset.partition("-")[0]
         source = _named(dataset, place)
@@ -90,6 +95,7 @@ def locate(dataset: str, data: Path, language: str = "") -> TitleSource:
         path = own_path(dataset, DATASETS)
         place = path if path.is_dir() else path.parent
         source = _directory(path, language) if path.is_dir() else _file(path, language)
+    source = replace(source, dataset=dataset, options=options)
     return replace(source, vectors=_vectors_beside(place, source.recipe.stop_words))
 
 

@@ -22,10 +22,7 @@ def split(titles: NDArray[np.uint64], labels: Integers) -> NDArray[np.uint8]:
     Within a class the titles are ordered by SPLIT_SEED and the titles themselves (the file's order has no influence);
     15 % of them validate and 15 % test, at least one each where there are three.
     """
-    different, title_of_row = np.unique(titles, return_inverse=True)
-    # A title that several classes have is split with the first of them.
-    class_of_title = np.full(len(different), np.iinfo(labels.dtype).max, dtype=labels.dtype)
-    np.minimum.at(class_of_title, title_of_row, labels)
+    different, title_of_row, class_of_title = by_title(titles, labels)
     order = np.lexsort((_scatter(different), class_of_title))
     sorted_classes = class_of_title[order]
     _, first, n_titles = np.unique(sorted_classes, return_index=True, return_counts=True)
@@ -37,13 +34,22 @@ def split(titles: NDArray[np.uint64], labels: Integers) -> NDArray[np.uint8]:
     return roles[title_of_row]
 
 
-def missing_role(roles: NDArray[np.uint8], labels: Integers, needed: Sequence[int]) -> int | None:
-    """A class with no row in one of the `needed` roles, if there is one."""
-    for role in needed:
-        absent = np.setdiff1d(labels[roles != LEFT_OUT], labels[roles == role])
-        if len(absent):
-            return int(absent[0])
-    return None
+def by_title(titles: NDArray[np.uint64], labels: Integers) -> tuple[NDArray[np.uint64], NDArray[np.int64], Integers]:
+    """The different titles (t,), the place of each row's title among them (n,), and each title's class (t,).
+
+    A title that several classes have belongs to the first of them.
+    """
+    different, title_of_row = np.unique(titles, return_inverse=True)
+    class_of_title = np.full(len(different), np.iinfo(labels.dtype).max, dtype=labels.dtype)
+    np.minimum.at(class_of_title, title_of_row, labels)
+    return different, title_of_row, class_of_title
+
+
+def missing_role(roles: NDArray[np.uint8], labels: Integers, needed: Sequence[int]) -> list[int]:
+    """The classes with no row in one of the `needed` roles, ascending."""
+    used = labels[roles != LEFT_OUT]
+    absent = [np.setdiff1d(used, labels[roles == role]) for role in needed]
+    return [int(label) for label in np.unique(np.concatenate(absent))]
 
 
 def _scatter(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:

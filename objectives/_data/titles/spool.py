@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from objectives._contract import Progress
+from objectives._contract import DataError, Progress
 from objectives._data.kit.lines import TextLines
-from objectives._data.titles.readers import EXPECTED, READERS
+from objectives._data.kit.sources import N_LISTED, listed
+from objectives._data.titles.readers import EXPECTED, READERS, unusable
 from objectives._data.titles.sources import TitleSource
 from objectives._data.titles.tokens import tokenizer
 
@@ -40,7 +41,8 @@ class Spool:
     """All rows in the order of the files.
 
     words, classes: text to provisional number. first_rows: for each class, the file and line that brought it.
-    n_rows: for each key of the source's files. notices: what is worth saying of them, counted. tokens: provisional word
+    n_rows: for each key of the source's files. notices: what is worth saying of them, counted. n_unusable, unusable:
+    rows with an empty title or category, and the first of them, with their file and line. tokens: provisional word
     numbers, one row after another, int32. offsets: where each row begins in `tokens`, and the end of the last, int64
     (n + 1,). labels: provisional class numbers, int32 (n,). titles: 64-bit hashes of the cleaned titles, uint64 (n,).
     """
@@ -50,6 +52,8 @@ class Spool:
     first_rows: list[tuple[Path, int]] = field(default_factory=list)
     n_rows: dict[str, int] = field(default_factory=dict)
     notices: Counter[str] = field(default_factory=Counter)
+    n_unusable: int = 0
+    unusable: list[tuple[Path, int, str]] = field(default_factory=list)
     tokens: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
     offsets: NDArray[np.int64] = field(default_factory=lambda: np.zeros(1, np.int64))
     labels: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
@@ -95,6 +99,10 @@ def spool(source: TitleSource, directory: Path, progress: Progress) -> Spool:
                 rows = READERS[source.form](lines, source.argument)
                 n_rows = _number(rows, lines, result, columns, tokenizer(source.recipe), progress)
             result.n_rows[role] = n_rows
+        if result.n_unusable and not source.options.get("drop_empty"):
+            raise _unusable(source, result)
+        if result.n_unusable:
+            result.notices["empty_rows_left_out"] = result.n_unusable
     finally:
         columns.close()
     result.tokens = columns.mapped("tokens", np.int32)  # type: ignore[assignment]
@@ -116,7 +124,13 @@ def _number(
     tokens, lengths, labels, titles = (columns[name] for name in ("tokens", "lengths", "labels", "titles"))
     word_number, class_number = result.words.__getitem__, result.classes.__getitem__
     row = 0
-    for row, (text, category) in enumerate(rows, start=1):  # noqa: B007
+    for text, category in rows:
+        if why := unusable(text, category):
+            result.n_unusable += 1
+            if len(result.unusable) < N_LISTED:
+                result.unusable.append((lines.path, lines.number, why))
+            continue
+        row += 1
         words = tokenize(text)
         tokens.extend(map(word_number, words or [""]))
         lengths.append(len(words) or 1)
@@ -131,6 +145,16 @@ def _number(
     columns.flush()
     progress(f"reading {lines.path.name}", 1.0)
     return row
+
+
+def _unusable(source: TitleSource, spooled: Spool) -> DataError:
+    """The error for all rows without a title or a category."""
+    path, line, why = spooled.unusable[0]
+    n, hint = spooled.n_unusable, f"{source.dataset}:drop_empty=yes"
+    if n == 1:
+        return DataError(f"{path}, line {line}: {why}; remove the row, fill it in, or leave it out with {hint}")
+    found = listed([f"line {line}: {why}" for _, line, why in spooled.unusable], n)
+    return DataError(f"{path}: {n:,} rows cannot be used ({found}); fill them in, or leave them out with {hint}")
 
 
 def tokens_of(spooled: Spool, rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32]]]:
