@@ -14,7 +14,7 @@ from torch import nn
 
 from objectives._contract import DataError, Source
 from objectives._data.kit.lines import RowError, TextLines, each, shown
-from objectives._data.pictures import SUFFIXES
+from objectives._data.pictures import SUFFIXES, is_shown
 
 LONGEST_LINE = 1 << 16  # bytes; an endless line must not fill the memory
 LARGEST_FILE = 1 << 28  # bytes of one picture
@@ -165,7 +165,7 @@ def _picture_paths(source: Source, expected: str) -> Iterator[Path | RowError]:
         return
     found = False
     for below in sorted(path.rglob("*")):
-        if below.suffix.lower() in SUFFIXES and below.is_file():
+        if is_shown(below, path) and below.is_file():
             found = True
             yield below
     if not found:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import pickle
+import shutil
 import tarfile
 import warnings
 from collections.abc import Callable
@@ -18,9 +20,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from objectives import DataError
 from objectives._data.kit.split import carve, content_key
-from objectives._data.pictures import PictureSet, load_pictures, shapes
-from objectives._data.pictures.readers import CIFAR_BATCHES, CIFAR_CLASSES
+from objectives._data.pictures import PictureSet, decoded, load_pictures, shapes
+from objectives._data.pictures.readers import CIFAR_BATCHES, CIFAR_CLASSES, decoded_as_seen
 from objectives.cifar10_cnn import Cnn, OneCycle, cropped, flipped
 
 from ..data_files import png, refused
@@ -295,3 +298,187 @@ def test_one_cycle_is_torchs(n_steps: int) -> None:
             schedule.step()
     cycle.step()  # past its end
     assert ours.param_groups[0]["lr"] == pytest.approx(0.1 * 1e-5)
+
+
+# --- pictures as they are seen --------------------------------------------------------------------
+
+GREY = np.linspace(0, 255, 32 * 32).round().astype(np.uint8).reshape(32, 32)
+DARK = (GREY // 16).astype(np.uint8)  # nothing of it may become brighter than it is
+
+
+def saved(image: Image.Image, form: str = "PNG", **more: Any) -> io.BytesIO:
+    file = io.BytesIO()
+    image.save(file, form, **more)
+    file.seek(0)
+    return file
+
+
+def with_alpha(grey: np.ndarray, alpha: np.ndarray, mode: str) -> Image.Image:
+    image = Image.fromarray(grey).convert("RGB" if mode == "RGBA" else "L")
+    image.putalpha(Image.fromarray(alpha.astype(np.uint8)))
+    return image
+
+
+def palette(grey: np.ndarray) -> Image.Image:
+    image = Image.fromarray(grey, "P")
+    image.putpalette([level for level in range(256) for _ in range(3)])
+    return image
+
+
+@pytest.mark.parametrize("grey", [GREY, DARK], ids=["whole", "dark"])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_the_same_picture_of_any_depth_is_the_same(grey: np.ndarray, mode: str) -> None:
+    deep = grey.astype(np.uint16) * 257
+    ways = {
+        "8 bits": saved(Image.fromarray(grey)),
+        "in colour": saved(Image.fromarray(grey).convert("RGB")),
+        "palette": saved(palette(grey)),
+        "16-bit png": saved(Image.fromarray(deep)),
+        "16-bit tiff": saved(Image.fromarray(deep), "TIFF"),
+        "big-endian tiff": saved(Image.fromarray(deep.astype(">u2")), "TIFF"),
+        "16-bit pgm": io.BytesIO(b"P5 32 32 65535\n" + deep.astype(">u2").tobytes()),
+        "fractions": saved(Image.fromarray((grey / 255).astype(np.float32)), "TIFF"),
+        "opaque": saved(with_alpha(grey, np.full_like(grey, 255), "RGBA")),
+        "opaque grey": saved(with_alpha(grey, np.full_like(grey, 255), "LA")),
+        "all transparent": saved(with_alpha(grey, np.zeros_like(grey), "RGBA")),
+    }
+    expected = np.stack([grey] * 3, axis=2) if mode == "RGB" else grey
+    for way, file in ways.items():
+        assert np.abs(decoded(way, file, mode).astype(int) - expected).max() <= (mode == "L"), way
+
+
+INK = np.zeros((32, 32), dtype=bool)
+INK[8:24, 14:18] = True
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+@pytest.mark.parametrize("level", [0, 90, 254, 255])
+def test_what_is_transparent_is_white_unless_nothing_could_be_seen(mode: str, level: int) -> None:
+    image = with_alpha(np.full((32, 32), level, np.uint8), INK * 255, mode)
+    found = decoded("ink", saved(image), "L")
+    assert set(np.unique(found[INK])) == {level}
+    assert set(np.unique(found[~INK])) == {0 if level == 255 else 255}
+
+
+def test_transparency_of_other_kinds() -> None:
+    grey = np.where(INK, 50, 200).astype(np.uint8)
+    ways = {
+        "palette": saved(palette(grey), transparency=200),
+        "gif": saved(palette(grey), "GIF", transparency=200),
+        "one grey": saved(Image.fromarray(grey), transparency=200),
+        "one colour": saved(Image.fromarray(grey).convert("RGB"), transparency=(200, 200, 200)),
+        "one deep grey": saved(Image.fromarray(grey.astype(np.uint16) * 257), transparency=200 * 257),
+        "half": saved(with_alpha(np.where(INK, 50, 0), np.where(INK, 255, 0), "LA"), "PNG"),
+    }
+    for way, file in ways.items():
+        assert np.array_equal(decoded(way, file, "L"), np.where(INK, 50, 255)), way
+
+
+def test_a_photograph_is_turned_as_its_camera_says() -> None:
+    pixels = np.stack([np.where(INK, 0, 255)] * 3, axis=2).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter
+    found = decoded("photograph", saved(Image.fromarray(pixels), "PNG", exif=exif))
+    assert np.array_equal(found, np.rot90(pixels, -1))
+
+
+@pytest.mark.parametrize(
+    ("values", "form", "part"),
+    [
+        (np.full((9, 9), 3.5, np.float32), "TIFF", "brightness from 3.5 to 3.5; expected 0 to 1"),
+        (np.full((9, 9), np.nan, np.float32), "TIFF", "brightness from nan"),
+        (np.full((9, 9), 70_000, np.int32), "TIFF", "32 bits a pixel, and their range is unknown"),
+    ],
+)
+def test_a_brightness_that_cannot_be_known_is_refused(values: np.ndarray, form: str, part: str) -> None:
+    with pytest.raises(DataError, match=part):
+        decoded("it", saved(Image.fromarray(values), form))
+
+
+def test_only_what_was_decoded_otherwise_gets_another_fingerprint(tmp_path: Path) -> None:
+    root = tree(tmp_path / "tree")
+    plain = load(root, tmp_path)
+    opaque = root / "kind0" / "00.png"
+    opaque.write_bytes(saved(Image.fromarray(PIXELS[0])).getvalue())
+    assert load(root, tmp_path).sha256 == plain.sha256
+    assert decoded_as_seen(opaque) == ""
+    for image in (with_alpha(GREY, INK * 255, "RGBA"), Image.fromarray(GREY.astype(np.uint16) * 257)):
+        opaque.write_bytes(saved(image).getvalue())
+        assert decoded_as_seen(opaque)
+    path = parquet(tmp_path / "p.parquet")
+    assert decoded_as_seen(path) == ""
+    parquet(path, png=[opaque.read_bytes()] + [png(pixels) for pixels in PIXELS[1:]])
+    assert decoded_as_seen(path)
+
+
+def test_hidden_directories_and_files_are_no_classes(tmp_path: Path) -> None:
+    root = tree(tmp_path / "tree")
+    expected = load(root, tmp_path)
+    for place in (".ipynb_checkpoints", "__MACOSX", "@eaDir", ".git"):
+        (root / place).mkdir()
+        (root / place / "a.png").write_bytes(png(PIXELS[0]))
+    (root / "kind0" / "._00.png").write_bytes(b"a resource fork")
+    found = load(root, tmp_path)
+    assert found.classes == expected.classes
+    assert found.sha256 == expected.sha256
+
+
+def test_frames_that_are_not_used_are_counted(tmp_path: Path) -> None:
+    root = tree(tmp_path / "tree")
+    assert "pictures_of_several_frames" not in load(root, tmp_path).summary
+    first, second = (Image.fromarray(pixels) for pixels in PIXELS[:2])
+    first.save(root / "kind0" / "moving.gif", save_all=True, append_images=[second])
+    assert load(root, tmp_path).summary["pictures_of_several_frames"] == 1
+
+
+def test_one_class_and_all_that_are_too_small(tmp_path: Path) -> None:
+    root = tmp_path / "tree"
+    for name, pictures in {"a": PIXELS[:9], "b": PIXELS[9:18], "few": PIXELS[18:20], "same": [PIXELS[20]] * 5}.items():
+        (root / name).mkdir(parents=True)
+        for row, pixels in enumerate(pictures):
+            (root / name / f"{row}.png").write_bytes(png(pixels))
+    parts = ("2 of 4 classes", "'few' has 2 pictures, 2 of them", "'same' has 5 pictures, 1 of them different")
+    refuses(root, tmp_path, *parts, f"{root}:drop_classes_below=3")
+    found = load(f"{root}:drop_classes_below=3", tmp_path)
+    assert found.classes == ["a", "b"]
+    assert (found.summary["rows"], found.summary["classes_left_out"], found.summary["pictures_left_out"]) == (18, 2, 7)
+    assert together(found) == {(pixels.tobytes(), "ab"[row // 9]) for row, pixels in enumerate(PIXELS[:18])}
+    for name in ("b", "few", "same"):
+        shutil.rmtree(root / name)
+    refuses(root, tmp_path, "has only one class, 'a'; expected 2 or more to tell apart")
+
+
+def test_npz_as_people_write_them(tmp_path: Path) -> None:
+    roles = {"train": slice(0, 40), "val": slice(40, 50), "test": slice(50, 60)}
+    arrays = {f"{role}_images": PIXELS[rows] for role, rows in roles.items()}
+    arrays |= {f"{role}_labels": LABELS[rows, None] for role, rows in roles.items()}
+    np.savez(tmp_path / "medical.npz", **arrays)
+    found = load(tmp_path / "medical.npz", tmp_path)
+    assert (len(found.train), len(found.validation), len(found.test)) == (40, 10, 10)
+    assert np.array_equal(found.test.pixels, PIXELS[50:])
+    np.savez(tmp_path / "grey.npz", X=PIXELS[..., 0] / 255, y=LABELS)
+    grey = load(tmp_path / "grey.npz", tmp_path)
+    assert together(grey) == {
+        (np.stack([pixels[..., 0]] * 3, axis=2).tobytes(), str(label))
+        for pixels, label in zip(PIXELS, LABELS, strict=True)
+    }
+
+
+def test_cifars_own_directory_and_archive_by_their_path(tmp_path: Path) -> None:
+    place = batches(tmp_path / "somewhere" / "cifar-10-batches-py")
+    expected = {(pixels, CIFAR_CLASSES[int(name[-1])]) for pixels, name in EXPECTED}
+    with tarfile.open(tmp_path / "cifar-10-python.tar.gz", "w:gz") as archive:
+        archive.add(place, "cifar-10-batches-py")
+    for path in (place, place.parent, tmp_path / "cifar-10-python.tar.gz"):
+        assert together(load(path, tmp_path)) == expected
+    (place / "data_batch_3").unlink()
+    refuses(place, tmp_path, f"{place} has no data_batch_3; expected the six batches")
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [(b"PK\x03\x04" + bytes(30), "a zip archive"), (png(PIXELS[0]), "a PNG picture"), (b"a,b\n", "not a known form")],
+)
+def test_a_file_of_another_kind_is_called_what_it_is(tmp_path: Path, content: bytes, kind: str) -> None:
+    (tmp_path / "pictures.bin").write_bytes(content)
+    refuses(tmp_path / "pictures.bin", tmp_path, f"pictures.bin is {kind}", "expected a directory, a .parquet")

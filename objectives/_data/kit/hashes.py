@@ -6,7 +6,7 @@ import fcntl
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,37 +20,42 @@ QUICK_BYTES = 1 << 24  # files up to this size are hashed even when data are onl
 # A file that changed this recently may change again within one tick of its clock, so its hash is not remembered yet.
 SETTLED_NS = 2_000_000_000
 
+# What distinguishes arrays that a newer program makes of a file from those that an older one made; "" where it makes
+# the same ones, so that its fingerprint stays.
+Mark = Callable[[Path], str]
+
 
 def fingerprint(value: Any) -> str:
     """The sha256 of plain data; the order of keys does not matter."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def file_sha256(path: Path, cache: Path, progress: Progress) -> str:
-    """The sha256 of a file's bytes, remembered in `cache` by path, size and times.
+def file_sha256(path: Path, cache: Path, progress: Progress, mark: Mark | None = None) -> str:
+    """The sha256 of a file's bytes and its mark, remembered in `cache` by path, size and times.
 
     Raises DataError when the file cannot be read or changes while it is read.
     """
     try:
         before = _state(path)
-        known = read_object(cache / REMEMBERED).get(str(path.absolute()))
+        key = _marked(str(path.absolute()), mark)
+        known = read_object(cache / REMEMBERED).get(key)
         if isinstance(known, list) and len(known) == 4 and known[:3] == before:
             return str(known[3])
         if opening_only.get() and before[0] > QUICK_BYTES:
             raise NotPrepared
         started_ns = time.time_ns()
-        digest = _hash(path, before[0], progress)
+        digest = _hash(path, before[0], progress) + (mark(path) if mark else "")
         if _state(path) != before:
             raise changed(path)
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}); check the path") from error
     if started_ns - max(before[1:]) > SETTLED_NS:
-        _remember(cache, str(path.absolute()), [*before, digest])
+        _remember(cache, key, [*before, digest])
     return digest
 
 
-def files_sha256(files: Mapping[str, Path], cache: Path, progress: Progress) -> str:
-    """One sha256 over the names and bytes of many small files, remembered while no file's size or times change.
+def files_sha256(files: Mapping[str, Path], cache: Path, progress: Progress, mark: Mark | None = None) -> str:
+    """One sha256 over the names, bytes and marks of many small files, remembered while no file's size or times change.
 
     files: maps the name that counts to the file's place. Raises DataError when one cannot be read.
     """
@@ -61,7 +66,7 @@ def files_sha256(files: Mapping[str, Path], cache: Path, progress: Progress) -> 
         for name in names:
             path = files[name]
             states[name] = (str(path.absolute()), _state(path))
-        key = f"files {fingerprint(states)}"
+        key = _marked(f"files {fingerprint(states)}", mark)
         known = read_object(cache / REMEMBERED).get(key)
         if isinstance(known, str):
             return known
@@ -71,7 +76,7 @@ def files_sha256(files: Mapping[str, Path], cache: Path, progress: Progress) -> 
         for place, name in enumerate(names):
             path = files[name]
             newest_ns = max(newest_ns, *_state(path)[1:])
-            digests[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+            digests[name] = hashlib.sha256(path.read_bytes()).hexdigest() + (mark(path) if mark else "")
             progress("fingerprinting files", place / len(names))
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}); check the path") from error
@@ -79,6 +84,10 @@ def files_sha256(files: Mapping[str, Path], cache: Path, progress: Progress) -> 
     if started_ns - newest_ns > SETTLED_NS:
         _remember(cache, key, digest)
     return digest
+
+
+def _marked(key: str, mark: Mark | None) -> str:
+    return f"{key} {mark.__name__}" if mark else key
 
 
 def changed(path: Path) -> DataError:

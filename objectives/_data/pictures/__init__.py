@@ -1,5 +1,14 @@
 """Small labelled pictures: CIFAR-10, synthetic figures, or a user's own directory, parquet or .npz.
 
+What is read, by its content:
+
+a directory   CLASS/NAME.png, or ROLE/CLASS/NAME.png with the roles train, val and test; hidden directories are not read
+parquet       a column of picture files (image, png, ...), one of classes (label, ...), perhaps `split`
+.npz          x and y, images and labels, or x_train, y_train, x_test and y_test; grey or in colour
+CIFAR-10      cifar-10-batches-py, the directory above it, or cifar-10-python.tar.gz
+
+Pictures of any depth and mode become 8 bits a channel; what is transparent is white; what is turned is turned back.
+
 sources  names, licences and files       shapes   the synthetic figures
 readers  the forms of a source           data     what an objective gets
 decode   picture files as pixels         prepare  load_pictures
@@ -9,7 +18,7 @@ readers.READERS.
 """
 
 from objectives._data.pictures.data import PictureRows, PictureSet
-from objectives._data.pictures.decode import SIDE, SUFFIXES, decoded
+from objectives._data.pictures.decode import SIDE, SUFFIXES, decoded, is_shown
 from objectives._data.pictures.prepare import load_pictures
 from objectives._data.pictures.sources import DATASETS, ORIGINS, raw_files
 
@@ -21,6 +30,7 @@ __all__ = [
     "PictureRows",
     "PictureSet",
     "decoded",
+    "is_shown",
     "load_pictures",
     "raw_files",
 ]

@@ -9,6 +9,7 @@ pictures, these are carved first. Equal pictures stay together.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,11 @@ from objectives._contract import DataError, Progress, silent
 from objectives._data.kit.disk import write_json
 from objectives._data.kit.hashes import fingerprint
 from objectives._data.kit.preparation import Hashes, prepare_arrays
+from objectives._data.kit.sources import listed
 from objectives._data.kit.split import ROLES, carve, content_key
 from objectives._data.pictures.data import PictureRows, PictureSet
 from objectives._data.pictures.decode import SIDE
-from objectives._data.pictures.readers import READERS
+from objectives._data.pictures.readers import READERS, decoded_as_seen
 from objectives._data.pictures.shapes import DRAWING_VERSION
 from objectives._data.pictures.sources import PictureSource, locate
 
@@ -45,6 +47,7 @@ def load_pictures(dataset: str, data: Path, cache: Path, progress: Progress = si
         "side": SIDE,
         "held_out": HELD_OUT,
         "split": "by content in each class",
+        **source.options,
     }
 
     def build(directory: Path, hashes: Hashes) -> Mapping[str, Any]:
@@ -59,6 +62,7 @@ def load_pictures(dataset: str, data: Path, cache: Path, progress: Progress = si
         identity=lambda hashes: {"content": _content(source, hashes), "options": options},
         build=build,
         hash_as_one=source.form == "directory",
+        mark=decoded_as_seen if source.form in ("directory", "parquet") else None,
     )
     train, validation, test = (
         PictureRows(*(arrays.array(f"{role}.{part}", "c") for part in ("pixels", "labels"))) for role in ROLES
@@ -84,33 +88,39 @@ def _content(source: PictureSource, hashes: Hashes) -> str:
 def _build(source: PictureSource, directory: Path, progress: Progress) -> dict[str, int]:
     """Write all arrays of `source` into `directory`; return the counts worth showing."""
     spool = directory / "spool"
-    names, given, keys = _decode(source, spool, progress)
-    classes = _sorted(set(names))
+    notices = Counter[str]()
+    names, given, keys = _decode(source, spool, progress, notices)
+    kept = _kept_rows(source, np.array(names), keys, notices)
+    classes = _sorted({names[row] for row in kept})
+    if len(classes) < 2:
+        found = f"only one class, {classes[0]!r}" if classes else "no class of that size"
+        raise DataError(f"{source.place} has {found}; expected 2 or more to tell apart: add pictures of another")
     number = {name: index for index, name in enumerate(classes)}
-    labels = np.array([number[name] for name in names], dtype=np.int64)
+    labels = np.array([number[names[row]] for row in kept], dtype=np.int64)
+    keys, given = keys[kept], given[kept]
     roles = _roles(keys, labels, given)
-    _check_classes(source, classes, labels, roles, given)
+    _check_classes(source, classes, labels, roles, given, keys)
     pictures = np.memmap(spool, np.uint8, "r", shape=(len(names), SIDE, SIDE, 3))
-    counts = {"rows": len(names)}
+    counts = {"rows": len(kept)}
     for place, role in enumerate(ROLES):
         progress("writing the arrays", place / len(ROLES))
         rows = np.flatnonzero(roles == role)
         counts[role] = len(rows)
         np.save(directory / f"{role}.labels.npy", labels[rows])
-        _save(pictures, rows, directory / f"{role}.pixels.npy")
+        _save(pictures, kept[rows], directory / f"{role}.pixels.npy")
     spool.unlink()
     write_json(directory / "classes.json", classes)
     repeated = int(np.count_nonzero(np.isin(keys[roles != "train"], keys[roles == "train"])))
-    return counts | {"classes": len(classes), "scored_pictures_also_in_train": repeated}
+    return counts | {"classes": len(classes), "scored_pictures_also_in_train": repeated, **notices}
 
 
 def _decode(
-    source: PictureSource, spool: Path, progress: Progress
+    source: PictureSource, spool: Path, progress: Progress, notices: Counter[str]
 ) -> tuple[list[str], NDArray[np.str_], NDArray[np.uint64]]:
     """Write all pixels to `spool`; return each picture's class, the role it was given or "", and its content_key."""
     names, given, keys = [], [], []
     with spool.open("wb") as file:
-        for pixels, name, role in READERS[source.form](source.files):
+        for pixels, name, role in READERS[source.form](source.files, notices):
             content = pixels.tobytes()
             file.write(content)
             names.append(name)
@@ -123,23 +133,41 @@ def _decode(
     return names, np.array(given), np.array(keys, dtype=np.uint64)
 
 
+def _kept_rows(
+    source: PictureSource, names: NDArray[np.str_], keys: NDArray[np.uint64], notices: Counter[str]
+) -> NDArray[np.int64]:
+    """The pictures of classes that are large enough for the option drop_classes_below, in different pictures."""
+    least = source.options.get("drop_classes_below", 0)
+    small = [name for name in set(names.tolist()) if least and len(np.unique(keys[names == name])) < least]
+    kept = np.flatnonzero(~np.isin(names, small))
+    if least:
+        notices["classes_left_out"], notices["pictures_left_out"] = len(small), len(names) - len(kept)
+    return kept
+
+
 def _check_classes(
     source: PictureSource,
     classes: list[str],
     labels: NDArray[np.int64],
     roles: NDArray[np.str_],
     given: NDArray[np.str_],
+    keys: NDArray[np.uint64],
 ) -> None:
-    """Raise DataError for a class that has no picture in some role."""
-    for index, name in enumerate(classes):
-        absent = next((role for role in ROLES if not np.any(roles[labels == index] == role)), None)
-        # A source's own test pictures may lack a class; what is carved may not.
-        if absent and (absent != "test" or "test" not in given):
-            n = np.count_nonzero(labels == index)
-            raise DataError(
-                f"{source.place}: the class {name!r} has {n} different pictures or fewer, too few to train, validate "
-                "and test on; give it at least 3, or remove it"
-            )
+    """Raise DataError for the classes that have no picture in some role."""
+    # A source's own test pictures may lack a class; what is carved may not.
+    needed = [role for role in ROLES if role != "test" or "test" not in given]
+    small = [index for index in range(len(classes)) if not set(needed) <= set(roles[labels == index].tolist())]
+    if not small:
+        return
+    sizes = []
+    for index in small:
+        own = keys[labels == index]
+        sizes.append(f"{classes[index]!r} has {len(own)} pictures, {len(np.unique(own))} of them different")
+    raise DataError(
+        f"{source.place}: {len(small)} of {len(classes)} classes have too few to train, validate and test on "
+        f"({listed(sizes)}); give each at least 3 different ones that no other class has, or leave such classes out "
+        f"with {source.dataset}:drop_classes_below=3"
+    )
 
 
 def _roles(keys: NDArray[np.uint64], labels: NDArray[np.int64], given: NDArray[np.str_]) -> NDArray[np.str_]:

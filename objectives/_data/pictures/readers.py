@@ -11,8 +11,8 @@ import io
 import pickle
 import tarfile
 import warnings
-import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -21,10 +21,13 @@ import numpy as np
 
 from objectives._contract import DataError
 from objectives._data.kit.lines import shown
+from objectives._data.kit.npz import pairs_of, read_arrays
+from objectives._data.kit.pixels import as_bytes
 from objectives._data.kit.split import ROLES
 from objectives._data.pictures import shapes
-from objectives._data.pictures.decode import SIDE, SUFFIXES, Pixels, decoded, fitted
+from objectives._data.pictures.decode import SIDE, Pixels, decoded, fitted, is_shown, looks_otherwise
 
+AS_SEEN = " as seen"
 CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 CIFAR_BATCHES = {**{f"data_batch_{number}": "train" for number in range(1, 6)}, "test_batch": "test"}
 CIFAR_TRAIN = 50_000  # pictures before the test batch, in the original order
@@ -35,7 +38,7 @@ ROLE_NAMES = {"train": "train", "val": "validation", "valid": "validation", "val
 LabelledPictures = Iterator[tuple[Pixels, str, str]]
 
 
-def read_cifar(files: Sequence[Path]) -> LabelledPictures:
+def read_cifar(files: Sequence[Path], notices: Counter[str]) -> LabelledPictures:
     """The pictures of CIFAR-10's python version: cifar-10-python.tar.gz, or the six batches unpacked from it."""
     for path in files:
         if path.name.endswith(".tar.gz"):
@@ -45,35 +48,36 @@ def read_cifar(files: Sequence[Path]) -> LabelledPictures:
                 yield from _cifar_batch(path, path.name, file)
 
 
-def read_npz(files: Sequence[Path]) -> LabelledPictures:
-    """The pictures of an .npz with x, uint8 (n, height, width, 3), and y, (n,), its classes.
+def read_npz(files: Sequence[Path], notices: Counter[str]) -> LabelledPictures:
+    """The pictures of an .npz, (n, height, width, 3) or grey (n, height, width), and their classes, (n,).
 
-    `global_index`, if there, has their places in the original CIFAR-10; from CIFAR_TRAIN on they are test pictures.
+    They are x and y, images and labels or the like, or x_train, y_train, x_test and y_test. `global_index`, if there,
+    has their places in the original CIFAR-10; from CIFAR_TRAIN on they are test pictures.
     """
     (path,) = files
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            missing = [name for name in ("x", "y") if name not in arrays]
-            if missing:
-                raise DataError(f"{path} has no array {missing[0]!r}, only {', '.join(arrays)}; expected x and y")
-            x, y = arrays["x"], arrays["y"]
-            index = arrays.get("global_index")
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path} is truncated or not an .npz file; get it again") from error
-    if x.dtype != np.uint8 or x.ndim != 4 or x.shape[3] != 3 or y.shape != (len(x),):
+    arrays = read_arrays(path)
+    pairs = pairs_of(path, arrays)
+    index = arrays.get("global_index")
+    if index is not None and ("" not in pairs or index.shape != pairs[""][1].shape):
+        raise DataError(f"{path} holds global_index {index.shape}; expected one per picture")
+    for role, (x, labels) in pairs.items():
+        for row, (pixels, label) in enumerate(zip(_in_colour(path, x), labels, strict=True)):
+            original = "" if index is None else ("train" if index[row] < CIFAR_TRAIN else "test")
+            yield fitted(pixels), str(label), role or original
+
+
+def _in_colour(path: Path, x: Any) -> Pixels:
+    """An array of pictures as uint8 (n, height, width, 3)."""
+    grey = x.ndim == 3 or (x.ndim == 4 and x.shape[3] == 1)
+    if not grey and (x.ndim != 4 or x.shape[3] != 3):
         raise DataError(
-            f"{path} holds x {x.dtype} {x.shape} and y {y.shape}; expected x uint8 (n, height, width, 3) and y (n,)"
+            f"{path} holds pictures {x.dtype} {x.shape}; expected uint8 (n, height, width, 3) or (n, height, width)"
         )
-    if index is not None and index.shape != y.shape:
-        raise DataError(f"{path} holds global_index {index.shape} beside y {y.shape}; expected one per picture")
-    for row, (pixels, label) in enumerate(zip(x, y, strict=True)):
-        role = "" if index is None else ("train" if index[row] < CIFAR_TRAIN else "test")
-        yield fitted(pixels), str(label), role
+    pixels = as_bytes(x, str(path))
+    return np.repeat(pixels.reshape(*pixels.shape[:3], 1), 3, axis=3) if grey else pixels
 
 
-def read_parquet(files: Sequence[Path]) -> LabelledPictures:
+def read_parquet(files: Sequence[Path], notices: Counter[str]) -> LabelledPictures:
     """The pictures of a parquet: a column of JPEG or PNG files, a column of classes, perhaps a column `split`."""
     import pyarrow.parquet  # slow to import, and only needed here
     from pyarrow.lib import ArrowException
@@ -89,12 +93,12 @@ def read_parquet(files: Sequence[Path]) -> LabelledPictures:
         for batch in table.iter_batches(batch_size=1024, columns=wanted):
             for record in batch.to_pylist():
                 row += 1
-                yield _parquet_row(f"{path}, row {row}", record, image, label)
+                yield _parquet_row(f"{path}, row {row}", record, image, label, notices)
     except (ArrowException, OSError) as error:
         raise DataError(f"{path} is truncated or not a parquet file; get it again") from error
 
 
-def read_directory(files: Sequence[Path]) -> LabelledPictures:
+def read_directory(files: Sequence[Path], notices: Counter[str]) -> LabelledPictures:
     """The pictures of a tree: CLASS/NAME.png, or ROLE/CLASS/NAME.png with the roles train, val and test."""
     for path in files:
         role = ROLE_NAMES.get(path.parents[1].name.lower(), "")
@@ -102,10 +106,10 @@ def read_directory(files: Sequence[Path]) -> LabelledPictures:
             content = path.read_bytes()
         except OSError as error:
             raise DataError(f"{path} cannot be read ({error.strerror}); check the path") from error
-        yield decoded(str(path), io.BytesIO(content)), path.parent.name, role
+        yield decoded(str(path), io.BytesIO(content), notices=notices), path.parent.name, role
 
 
-def read_shapes(files: Sequence[Path]) -> LabelledPictures:
+def read_shapes(files: Sequence[Path], notices: Counter[str]) -> LabelledPictures:
     """The synthetic pictures: 1,000 of each class to train on and 200 to test on."""
     for stream, (role, n_of_class) in enumerate((("train", 1000), ("test", 200))):
         pictures, labels = shapes.draw(n_of_class, stream)
@@ -113,7 +117,7 @@ def read_shapes(files: Sequence[Path]) -> LabelledPictures:
             yield pixels, shapes.CLASSES[label], role
 
 
-READERS: dict[str, Callable[[Sequence[Path]], LabelledPictures]] = {
+READERS: dict[str, Callable[[Sequence[Path], Counter[str]], LabelledPictures]] = {
     "cifar": read_cifar,
     "npz": read_npz,
     "parquet": read_parquet,
@@ -124,9 +128,9 @@ READERS: dict[str, Callable[[Sequence[Path]], LabelledPictures]] = {
 
 def directory_files(root: Path) -> list[Path]:
     """The picture files of a tree that read_directory reads, sorted. Raises DataError when there are none."""
-    found = sorted(path for path in root.glob("*/*") if path.suffix.lower() in SUFFIXES)
+    found = sorted(path for path in root.glob("*/*") if is_shown(path, root))
     if not found:
-        found = sorted(path for path in root.glob("*/*/*") if path.suffix.lower() in SUFFIXES)
+        found = sorted(path for path in root.glob("*/*/*") if is_shown(path, root))
         strange = next((path for path in found if path.parents[1].name.lower() not in ROLE_NAMES), None)
         if strange:
             raise DataError(
@@ -192,14 +196,37 @@ def _column(path: Path, names: Sequence[str], known: Sequence[str], what: str) -
     raise DataError(f"{path} has no column of {what}, only {', '.join(names)}; expected one of {', '.join(known)}")
 
 
-def _parquet_row(where: str, record: dict[str, Any], image: str, label: str) -> tuple[Pixels, str, str]:
-    content, role = record[image], record.get("split") or ""
-    if isinstance(content, dict):  # as the Hugging Face hub stores a picture
-        content = content.get("bytes")
+def _content(cell: Any) -> Any:
+    return cell.get("bytes") if isinstance(cell, dict) else cell  # as the Hugging Face hub stores a picture
+
+
+def decoded_as_seen(path: Path) -> str:
+    """The mark of a file with a picture that older programs decoded to other pixels; see kit.hashes."""
+    if path.suffix.lower() != ".parquet":
+        return AS_SEEN if looks_otherwise(path.read_bytes()) else ""
+    import pyarrow.parquet
+    from pyarrow.lib import ArrowException
+
+    try:
+        table = pyarrow.parquet.ParquetFile(path)
+        image = _column(path, table.schema_arrow.names, IMAGE_COLUMNS, "pictures")
+        for batch in table.iter_batches(batch_size=1024, columns=[image]):
+            contents = map(_content, batch.column(0).to_pylist())
+            if any(isinstance(content, bytes) and looks_otherwise(content) for content in contents):
+                return AS_SEEN
+    except (ArrowException, DataError):  # reading will say
+        pass
+    return ""
+
+
+def _parquet_row(
+    where: str, record: dict[str, Any], image: str, label: str, notices: Counter[str]
+) -> tuple[Pixels, str, str]:
+    content, role = _content(record[image]), record.get("split") or ""
     if not isinstance(content, bytes):
         raise DataError(f"{where}: {image!r} is {shown(content)}; expected the bytes of a JPEG or PNG file")
     if record[label] is None:
         raise DataError(f"{where}: {label!r} is missing; fill it in or remove the row")
     if role not in ("", *ROLE_NAMES):
         raise DataError(f"{where}: the split is {shown(role)}; expected one of {', '.join(ROLES)}")
-    return decoded(where, io.BytesIO(content)), str(record[label]), ROLE_NAMES.get(role, "")
+    return decoded(where, io.BytesIO(content), notices=notices), str(record[label]), ROLE_NAMES.get(role, "")

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from objectives._contract import DataError, Download, Origin
-from objectives._data.kit.sources import own_path
+from objectives._data.kit.content import first_of, foreign
+from objectives._data.kit.sources import own_path, with_options
 from objectives._data.pictures.readers import CIFAR_BATCHES, directory_files
 
 DATASETS: Mapping[str, str] = {
     "cifar10-shapes": "12,000 synthetic pictures of ten kinds of figure, drawn here: nothing to download.",
     "cifar10": "CIFAR-10, 60,000 photographs of ten kinds of thing (A. Krizhevsky, 2009), as torchvision downloads it.",
 }
+OPTIONS = ("drop_classes_below",)
+BATCHES = "cifar-10-batches-py"
 CIFAR_RIGHTS = "CIFAR-10, A. Krizhevsky, 2009; no licence is stated"
 CIFAR_ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 CIFAR_MD5 = "c58f30108f718f92721af3b95e74349a"  # as torchvision has it
@@ -28,15 +32,22 @@ ORIGINS: Mapping[str, Origin] = {
 
 @dataclass(frozen=True)
 class PictureSource:
-    """Where pictures are: the reader's name in readers.READERS, the files to read, licence and attribution."""
+    """Where pictures are: the reader's name in readers.READERS, the files to read, licence and attribution.
+
+    dataset, options: as they were typed.
+    """
 
     form: str
     files: Sequence[Path]
     rights: str = "files of the user's own"
+    dataset: str = ""
+    options: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def place(self) -> str:
         """What a message calls it."""
+        if self.form == "directory":
+            return os.path.commonpath(self.files)
         return str(self.files[0]) if self.files else self.form
 
 
@@ -47,22 +58,41 @@ def raw_files(dataset: str, data: Path) -> Sequence[Path]:
 
 def locate(dataset: str, data: Path) -> PictureSource:
     """Return where `dataset` is. Raises DataError that says which file to put where when it is missing."""
+    dataset, options = with_options(dataset, OPTIONS)
+    return replace(_located(dataset, data), dataset=dataset, options=options)
+
+
+def _located(dataset: str, data: Path) -> PictureSource:
     if dataset == "cifar10-shapes":
         return PictureSource("shapes", (), "synthetic, drawn by this program; free of rights")
     if dataset == "cifar10":
         return PictureSource("cifar", _cifar_files(data / "cifar10"), CIFAR_RIGHTS)
     path = own_path(dataset, DATASETS)
     if path.is_dir():
-        return PictureSource("directory", directory_files(path))
+        batches = next((place for place in (path, path / BATCHES) if (place / "data_batch_1").is_file()), None)
+        return (
+            PictureSource("cifar", _batches(batches)) if batches else PictureSource("directory", directory_files(path))
+        )
     form = path.suffix.lower().removeprefix(".")
+    if path.name.endswith(".tar.gz"):
+        return PictureSource("cifar", (path,))
     if form not in ("parquet", "npz"):
-        raise DataError(f"{path} is not a known form of pictures; expected a directory, a .parquet or an .npz")
+        kind = foreign(first_of(path)) or "not a known form of pictures"
+        raise DataError(f"{path} is {kind}; expected a directory, a .parquet, an .npz or {BATCHES}")
     return PictureSource(form, (path,))
+
+
+def _batches(place: Path) -> Sequence[Path]:
+    files = [place / name for name in CIFAR_BATCHES]
+    absent = next((path.name for path in files if not path.is_file()), None)
+    if absent:
+        raise DataError(f"{place} has no {absent}; expected the six batches of CIFAR-10's python version")
+    return files
 
 
 def _cifar_files(place: Path) -> Sequence[Path]:
     """CIFAR-10 as torchvision.datasets.CIFAR10(root=place) leaves it: unpacked, and the archive beside it."""
-    unpacked = [place / "cifar-10-batches-py" / name for name in CIFAR_BATCHES]
+    unpacked = [place / BATCHES / name for name in CIFAR_BATCHES]
     if all(path.is_file() for path in unpacked):
         return unpacked
     archive = place / "cifar-10-python.tar.gz"
