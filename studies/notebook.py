@@ -155,7 +155,10 @@ class Study:
 
     @property
     def best(self) -> TrialRecord | None:
-        """The completed trial with the best value, with its `value`, `params`, `epoch` and more; None without one."""
+        """The winner, with its `value`, `params`, `epoch` and more; None without a completed trial.
+
+        After `confirm`, the winner under fresh seeds; before, the feasible trial with the best value.
+        """
         return self.read().best
 
     @property

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from studies import names
 from studies import spec as specs
 from studies.data import sets as datasets
-from studies.words import data_size, shown
+from studies.words import data_size, infeasible, shown
 
 if TYPE_CHECKING:
     from studies.data.sets import DataSet
@@ -34,7 +34,7 @@ def catalog(settings: Settings) -> str:
     for name in [*shipped, *sorted(set(started) - set(shipped))]:
         progress = started.get(name)
         trials = f"{progress.budget.done}/{progress.budget.n_trials}" if progress else "-"
-        best = f"{progress.best:.4f}" if progress and progress.best is not None else "-"
+        best = f"{progress.best.value:.4f}" if progress and progress.best is not None else "-"
         study = names.confirmed(name)
         known = shipped.get(names.parts(study or name)[0])
         dataset, state, description = "-", "-", "(not in the catalog)"
@@ -96,6 +96,8 @@ def status(settings: Settings, name: str | None) -> str:
     with console.capture() as capture:
         for progress in found:
             console.print(line_of(progress), soft_wrap=True, markup=False)
+            if progress.n_infeasible:
+                console.print(f"  {infeasible(progress.n_infeasible)}", soft_wrap=True, markup=False)
             if progress.verdicts:
                 words = ", ".join(f"{n} {word}" for word, n in progress.verdicts.items())
                 console.print(f"  verdicts: {words}", soft_wrap=True, markup=False)
@@ -137,7 +139,7 @@ def prepared_data(name: str, prepared: Any, before: int, peak: int) -> str:
 def best(record: StudyRecord) -> str:
     """Return the best trial's value and parameters; after a confirmation, the winner's."""
     counts = record.states
-    found = record.chosen
+    found = record.best
     if found is None:
         return f"{record.spec.name}: no trial was completed ({counts}); `studies report {record.typed}` says why."
     rows = [(f"  {name}", shown(value)) for name, value in found.params.items()]
@@ -205,7 +207,9 @@ def _progress_of_all(storage: Storage) -> list[Progress]:
     ledger = storage.ledger
     return [
         replace(
-            read_progress(ledger, study.study_id, study.name, study.direction), verdicts=counts(ledger, study.study_id)
+            read_progress(storage, study.study_id, study.name, study.direction),
+            verdicts=counts(ledger, study.study_id),
+            n_infeasible=ledger.n_infeasible(study.study_id),
         )
         for study in ledger.started_studies()
     ]

@@ -76,6 +76,11 @@ def plural(n: int, word: str) -> str:
     return f"{n:,} {word}" + ("" if n == 1 else "s")
 
 
+def infeasible(n: int) -> str:
+    """Return the sentence about completed trials that violate a constraint."""
+    return f"{plural(n, 'completed trial')} {'violates' if n == 1 else 'violate'} a constraint and cannot be the best."
+
+
 def duration(seconds: float | None) -> str:
     """Return a time as a person says it."""
     if seconds is None:

@@ -40,7 +40,7 @@ def watch(name: StudyName, storage: StorageUrl = None) -> None:
         study = get(opened, name)
         direction = spec_of(study).direction
         while True:
-            progress = read_progress(opened.ledger, study._study_id, study.study_name, direction)
+            progress = read_progress(opened, study._study_id, study.study_name, direction)
             view.update(progress)
             if progress.budget.done >= progress.budget.n_trials:
                 break

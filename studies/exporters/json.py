@@ -40,7 +40,7 @@ def _trial(trial: TrialRecord, metric: str) -> dict[str, Any]:
         "continued_by": trial.continued_by,
         "curve": [{"epoch": epoch, **metrics} for epoch, metrics in trial.epochs(metric).items()],
         "attributes": {key: value for key, value in trial.attributes.items() if key != HISTORY},
-    }
+    } | ({"constraints": trial.constraints} if trial.constraints else {})
 
 
 def _strict(value: Any) -> Any:

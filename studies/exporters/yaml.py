@@ -28,7 +28,7 @@ def content_of(record: StudyRecord) -> dict[str, Any]:
     """Return the same as plain data, which `studies.model.winner` reads. Raises NothingToExport, IsConfirmation."""
     if (study := names.confirmed(record.spec.name)) is not None:
         raise IsConfirmation(name=record.spec.name, study=study, command=f"export {study}")
-    best = record.chosen
+    best = record.best
     if best is None:
         raise NothingToExport(name=record.typed, states=record.states)
     content: dict[str, Any] = {

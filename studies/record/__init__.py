@@ -1,11 +1,12 @@
 """A study, read back from the storage. Nothing here draws a page or runs a trial.
 
-study       the whole study as plain dataclasses: `StudyRecord`, and a `TrialRecord` for each trial
-reading     `read` makes them from the storage, with every verdict up to date
-progress    how it stands right now, in a few statements whatever its size
-diagnose    gives each trial its verdict, from its curve and predictions
-verdicts    the kinds of verdicts, how one is stored, and how many trials have each
-classes     a classifier's evidence
-floor       the lowest loss that a bounded output can reach
-frames      trials and epochs as pandas frames
+study         the whole study as plain dataclasses: `StudyRecord`, and a `TrialRecord` for each trial
+reading       `read` makes them from the storage, with every verdict up to date
+progress      how it stands right now, in a few statements whatever its size
+confirmation  how the best few stand under fresh seeds
+diagnose      gives each trial its verdict, from its curve and predictions
+verdicts      the kinds of verdicts, how one is stored, and how many trials have each
+classes       a classifier's evidence
+floor         the lowest loss that a bounded output can reach
+frames        trials and epochs as pandas frames
 """

@@ -19,6 +19,7 @@ PROVENANCE = ("commit", "dirty", "studies", "torch", "device", "host")
 def trials_frame(record: StudyRecord) -> pd.DataFrame:
     """Return every trial, with a column `params_NAME` for every parameter and `metrics_NAME` for every metric.
 
+    Where the objective sets constraints, with a column `constraints_NAME` for each: above 0 is violated.
     A column of lists, or of several kinds of values, holds text: a list is written as JSON, as in the storage.
     """
     trials = record.trials
@@ -49,6 +50,8 @@ def trials_frame(record: StudyRecord) -> pd.DataFrame:
         columns[f"params_{name}"] = _of_one_kind([trial.params.get(name) for trial in trials])
     for name in metric_names(trials):
         columns[f"metrics_{name}"] = [trial.metrics.get(name) for trial in trials]
+    for name in {name: None for trial in trials for name in trial.constraints}:
+        columns[f"constraints_{name}"] = [trial.constraints.get(name) for trial in trials]
     for name in PROVENANCE:
         columns[f"provenance_{name}"] = [trial.provenance.get(name) for trial in trials]
     return _frame(columns)

@@ -6,8 +6,20 @@ from dataclasses import dataclass, field
 
 from studies import names
 from studies.names import Direction
+from studies.record.confirmation import read_confirmation
+from studies.storage import Storage
 from studies.storage.budget import Budget
-from studies.storage.ledger import Ledger, Worker
+from studies.storage.ledger import Worker
+
+
+@dataclass(frozen=True)
+class Winner:
+    """A study's best trial, as `StudyRecord.best` has it. mean, n_seeds: under fresh seeds, once it is confirmed."""
+
+    trial: int
+    value: float
+    mean: float | None = None
+    n_seeds: int = 0
 
 
 @dataclass(frozen=True)
@@ -15,29 +27,44 @@ class Progress:
     """A study at one moment. states: trials by Optuna's state, FAIL split by reason. epochs: reported so far.
 
     best: None for a confirmation, too, where the value of one seed says nothing. verdicts: trials by kind of verdict,
-    only for `status`.
+    and n_infeasible: completed trials that violate a constraint; both only for `status`.
     """
 
     name: str
     budget: Budget
     states: dict[str, int]
     epochs: int
-    best: float | None
-    best_trial: int | None
+    best: Winner | None
     workers: list[Worker]
     verdicts: dict[str, int] = field(default_factory=dict)
+    n_infeasible: int = 0
 
 
-def read_progress(ledger: Ledger, study_id: int, name: str, direction: Direction) -> Progress:
+def read_progress(storage: Storage, study_id: int, name: str, direction: Direction) -> Progress:
     """Return how the study stands."""
-    best = ledger.best(study_id, maximize=direction is Direction.MAXIMIZE)
-    value, number = best if best and names.confirmed(name) is None else (None, None)
+    ledger = storage.ledger
     return Progress(
         name,
         ledger.budget(study_id),
         ledger.states(study_id),
         ledger.n_epochs(study_id),
-        value,
-        number,
+        read_winner(storage, study_id, name, direction),
         ledger.workers(study_id),
     )
+
+
+def read_winner(storage: Storage, study_id: int, name: str, direction: Direction) -> Winner | None:
+    """Return the study's best trial without reading its trials; None without one, and for a confirmation."""
+    if names.confirmed(name) is not None:
+        return None
+    found = storage.ledger.best(study_id, maximize=direction is Direction.MAXIMIZE)
+    if found is None:
+        return None
+    value, number = found
+    confirmation = read_confirmation(storage, name)
+    if confirmation is not None and (winner := confirmation.winner) is not None:
+        contenders = [standing.trial for standing in confirmation.standings]
+        its = storage.ledger.confirmed_value(study_id, winner.trial, best=number, contenders=contenders)
+        if its is not None:
+            return Winner(winner.trial, its, winner.mean, confirmation.n_seeds)
+    return Winner(number, value)

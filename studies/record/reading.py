@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from studies.names import CONFIRMS, CONTINUED_BY, CONTINUES, DATA, EPOCH, REASON, SPEC, State, confirmation
+from studies.names import CONTINUED_BY, CONTINUES, DATA, EPOCH, REASON, State
+from studies.record.confirmation import read_confirmation
 from studies.record.diagnose import diagnose
 from studies.record.study import StudyRecord, TrialRecord
-from studies.search.race import Confirmation, contenders, stand
+from studies.search.out_of_memory import OUT_OF_MEMORY
 from studies.spec.space import Choice, Domain, Parameter, Range, Space
-from studies.study import find, get, space_of, spec_of, typed
+from studies.study import get, space_of, spec_of, typed
 
 if TYPE_CHECKING:
-    from optuna import Study
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
@@ -52,7 +52,7 @@ def read_stored(storage: Storage, name: str) -> StudyRecord:
     stored = study.get_trials(deepcopy=False)
     trials = [trial_of(frozen, space) for frozen in stored]
     searched = space if space.parameters else _suggested(stored)
-    confirmed = _confirmation(storage, study)
+    confirmed = read_confirmation(storage, study.study_name)
     has_newer = typed(storage, study.study_name) != study.study_name
     return StudyRecord(spec_of(study), study.user_attrs[DATA], trials, searched, confirmed, has_newer)
 
@@ -78,16 +78,8 @@ def trial_of(frozen: FrozenTrial, space: Space) -> TrialRecord:
         continues=attributes.get(CONTINUES),
         continued_by=attributes.get(CONTINUED_BY),
         attributes=attributes,
+        constraints={name: value for name, value in frozen.constraints.items() if name != OUT_OF_MEMORY},
     )
-
-
-def _confirmation(storage: Storage, study: Study) -> Confirmation | None:
-    found = find(storage, confirmation(study.study_name))
-    if found is None or SPEC not in found.user_attrs:
-        return None
-    race = found.user_attrs[CONFIRMS]
-    field = contenders(found.get_trials(deepcopy=False), race["published"])
-    return stand(field, spec_of(found).direction.sign, len(race["seeds"]))
 
 
 def _suggested(trials: list[FrozenTrial]) -> Space:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from studies.names import (
@@ -34,7 +35,8 @@ class TrialRecord:
     """One trial. params: of every parameter that existed in it, fixed ones included. epoch: that of the value.
 
     curve: the study's metric by epoch. continues, continued_by: numbers of other trials. attributes: every user
-    attribute, as it is exported; whoever reads a single one has a property for it here.
+    attribute, as it is exported; whoever reads a single one has a property for it here. constraints: by name, what
+    the objective told Optuna with `trial.set_constraint()`; a value above 0 is a violated one.
     """
 
     number: int
@@ -49,6 +51,12 @@ class TrialRecord:
     continues: int | None
     continued_by: int | None
     attributes: dict[str, Any] = field(repr=False)
+    constraints: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def is_feasible(self) -> bool:
+        """Whether it violates no constraint; the best trial is always one that does not."""
+        return all(value <= 0 for value in self.constraints.values())
 
     @property
     def seed(self) -> int | None:
@@ -142,30 +150,29 @@ class StudyRecord:
 
     @property
     def best(self) -> TrialRecord | None:
-        """The completed trial with the best value; the earlier of two equal ones."""
-        return next(iter(self.ranked), None)
-
-    @property
-    def confirmed(self) -> Standing | None:
-        """The winner under fresh seeds, once it is known, and unless the best trial was not among the contenders."""
-        found, best = self.confirmation, self.best
-        if found is None or best is None:
-            return None
-        contenders = {standing.trial for standing in found.standings}
-        settings = [trial.params for trial in self.trials if trial.number in contenders]
-        return found.winner if best.params in settings else None
-
-    @property
-    def chosen(self) -> TrialRecord | None:
-        """The trial to use: the winner under fresh seeds if there is one, else the best."""
+        """The study's winner, everywhere: the winner under fresh seeds if there is one, else the first of `ranked`."""
         if (winner := self.confirmed) is None:
-            return self.best
+            return next(iter(self.ranked), None)
         return next(trial for trial in self.trials if trial.number == winner.trial)
 
     @property
+    def confirmed(self) -> Standing | None:
+        """The winner under fresh seeds, once it is known, and unless the search has found better settings since."""
+        found = self.confirmation
+        if found is None or not self.ranked:
+            return None
+        contenders = {standing.trial for standing in found.standings}
+        settings = [trial.params for trial in self.trials if trial.number in contenders]
+        return found.winner if self.ranked[0].params in settings else None
+
+    @cached_property
     def ranked(self) -> list[TrialRecord]:
-        """The completed trials, best first."""
-        complete = [trial for trial in self.trials if trial.state == State.COMPLETE and trial.value is not None]
+        """The completed feasible trials, the best value first; the earlier of two equal ones."""
+        complete = [
+            trial
+            for trial in self.trials
+            if trial.state == State.COMPLETE and trial.value is not None and trial.is_feasible
+        ]
         return sorted(complete, key=lambda trial: (-self.sign * (trial.value or 0.0), trial.number))
 
     @property
@@ -183,9 +190,15 @@ class StudyRecord:
         return {name: states.count(state) for name, state in ENDS.items()}
 
     @property
+    def n_infeasible(self) -> int:
+        """How many completed trials violate a constraint."""
+        return sum(trial.state == State.COMPLETE and not trial.is_feasible for trial in self.trials)
+
+    @property
     def states(self) -> str:
-        """The same in words, such as '5 complete, 11 pruned, 0 failed'."""
-        return ", ".join(f"{n} {state}" for state, n in self.counts.items())
+        """The same in words, such as '5 complete (2 infeasible), 11 pruned, 0 failed'."""
+        of_them = {"complete": f" ({self.n_infeasible} infeasible)" if self.n_infeasible else ""}
+        return ", ".join(f"{n} {state}{of_them.get(state, '')}" for state, n in self.counts.items())
 
 
 ENDS = {"complete": State.COMPLETE, "pruned": State.PRUNED, "failed": State.FAIL}  # by the words of a summary

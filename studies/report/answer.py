@@ -8,7 +8,7 @@ from studies.names import State
 from studies.record.diagnose import baseline, n_classes_of
 from studies.report import confirmed, figures, findings
 from studies.report.document import Section, Table
-from studies.words import duration, exact, number, plural, short
+from studies.words import duration, exact, infeasible, number, plural, short
 
 if TYPE_CHECKING:
     from studies.record.study import StudyRecord, TrialRecord
@@ -19,8 +19,8 @@ def answer(record: StudyRecord, verdicts: dict[int, Verdict]) -> Section:
     """Return the answer in one sentence, how sure it is, and the best parameters."""
     best = record.best
     if best is None:
-        counts = ", ".join(f"{n} {state}" for state, n in record.counts.items())
-        return Section("Answer", [f"No trial was completed ({counts}), so there is no answer yet."])
+        what = "completed trial is feasible" if record.n_infeasible else "trial was completed"
+        return Section("Answer", [f"No {what} ({record.states}), so there is no answer yet."])
     texts = [_sentence(record, best), _certainty(record)]
     constant = baseline(best, record.spec.metric, n_classes_of(record.data))
     if constant is not None:
@@ -29,7 +29,8 @@ def answer(record: StudyRecord, verdicts: dict[int, Verdict]) -> Section:
     if verdict is not None and verdict.evidence:
         advice = f" Worth trying: {verdict.advice}." if verdict.advice else ""
         texts.append(f"The best trial's own verdict: {verdict.word} ({verdict.evidence}).{advice}")
-    best = record.chosen or best
+    if record.n_infeasible:
+        texts.append(infeasible(record.n_infeasible))
     facts = [(name, exact(value)) for name, value in best.params.items()]
     exactly = [(record.spec.metric, exact(best.value)), ("trial", str(best.number)), ("epoch", exact(best.epoch))]
     return Section(
@@ -44,12 +45,18 @@ def answer(record: StudyRecord, verdicts: dict[int, Verdict]) -> Section:
 def _sentence(record: StudyRecord, best: TrialRecord) -> str:
     epoch = f", epoch {best.epoch}" if best.epoch is not None else ""
     sentence = f"The best {record.spec.metric} is {number(best.value)} (trial {best.number}{epoch})"
-    top = findings.spread_of(record.ranked[: findings.N_TOP])
-    if top is None:
+    if best is not record.ranked[0]:
+        top, most = record.ranked[0], "highest" if record.sign > 0 else "lowest"
+        sentence = (
+            f"The best trial is {best.number}, confirmed under fresh seeds; in the search its {record.spec.metric} was "
+            f"{number(best.value)}, and the {most} one was {number(top.value)} (trial {top.number})"
+        )
+    spread = findings.spread_of(record.ranked[: findings.N_TOP])
+    if spread is None:
         return f"{sentence}; it is the only completed trial."
     return (
-        f"{sentence}; the best {top.n} of {plural(len(record.ranked), 'completed trial')} lie between "
-        f"{number(top.low)} and {number(top.high)} (standard deviation {number(top.sd)})."
+        f"{sentence}; the best {spread.n} of {plural(len(record.ranked), 'completed trial')} lie between "
+        f"{number(spread.low)} and {number(spread.high)} (standard deviation {number(spread.sd)})."
     )
 
 

@@ -41,7 +41,8 @@ def trials(record: StudyRecord, verdicts: dict[int, Verdict]) -> Section | None:
     if not record.trials:
         return None
     ranked = record.ranked
-    order = ranked + sorted((t for t in record.trials if t.state != State.COMPLETE or t.value is None), key=_after)
+    known = {trial.number for trial in ranked}
+    order = ranked + sorted((trial for trial in record.trials if trial.number not in known), key=_after)
     names = [name for name in record.parameters if varies(record, name)]
     header = ("trial", "state", record.spec.metric, "epoch", "epochs", "time", "verdict", *names)
     rows = [_row(trial, verdicts.get(trial.number), names) for trial in order[:MAX_ROWS]]
@@ -51,7 +52,8 @@ def trials(record: StudyRecord, verdicts: dict[int, Verdict]) -> Section | None:
             f"The first {MAX_ROWS} of {len(order):,} trials, best first; "
             f"`studies export {record.typed} --format csv` has all of them."
         )
-    return Section("All trials", [text], [Table(header, rows, frozenset([0] if ranked else []))])
+    marks = frozenset(row for row, trial in enumerate(order[:MAX_ROWS]) if trial is record.best)
+    return Section("All trials", [text], [Table(header, rows, marks)])
 
 
 def _after(trial: TrialRecord) -> tuple[int, int]:
@@ -59,7 +61,8 @@ def _after(trial: TrialRecord) -> tuple[int, int]:
 
 
 def _row(trial: TrialRecord, verdict: Verdict | None, names: Sequence[str]) -> list[str]:
-    state = f"{trial.state} ({trial.reason})" if trial.reason else trial.state
+    why = trial.reason if trial.reason or trial.is_feasible else "infeasible"
+    state = f"{trial.state} ({why})" if why else trial.state
     return [
         str(trial.number),
         state if trial.published is None else f"{state}, published {trial.published}",

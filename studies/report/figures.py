@@ -61,7 +61,7 @@ def curves(record: StudyRecord) -> Figure:
 
 def values(record: StudyRecord) -> Figure:
     """Return the value of each trial in the order in which they began, and the best so far."""
-    trials = [trial for trial in record.trials if trial.state == State.COMPLETE and trial.value is not None]
+    trials = sorted(record.ranked, key=lambda trial: trial.number)
     so_far: list[float] = []
     for trial in trials:
         value = trial.value or 0.0
@@ -80,7 +80,7 @@ def values(record: StudyRecord) -> Figure:
 
 def parameter(record: StudyRecord, name: str, importance: float | None) -> Figure:
     """Return one parameter against the metric: completed trials blue, published ones green, the best one orange."""
-    trials = [trial for trial in record.trials if trial.state == State.COMPLETE and name in trial.params]
+    trials = [trial for trial in record.ranked if name in trial.params]
     best = record.best
     plain = spread_out([trial for trial in trials if trial.published is None and trial is not best], MAX_POINTS)
     known = record.space.parameters.get(name)

@@ -27,7 +27,7 @@ def parameters(record: StudyRecord, found: dict[str, float]) -> Section | None:
     if not varied or not record.ranked:
         return None
     varied.sort(key=lambda name: -found.get(name, 0.0))
-    best = record.ranked[0]
+    best = record.best or record.ranked[0]
     top = record.ranked[: max(findings.N_TOP, len(record.ranked) // 10)]
     rows = [
         (

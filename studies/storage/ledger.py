@@ -12,7 +12,7 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -212,9 +212,22 @@ class Ledger:
         return int(self._run(sql_ledger.COUNT_EPOCHS, {"study": study_id})[0][0])
 
     def best(self, study_id: int, *, maximize: bool) -> tuple[float, int] | None:
-        """Return the best value so far and its trial's number; None while no trial is complete."""
+        """Return the best value so far and its trial's number; None while no feasible trial is complete."""
         rows = self._run(sql_ledger.READ_BEST, {"study": study_id, "maximize": maximize})
         return (rows[0][0], rows[0][1]) if rows else None
+
+    def confirmed_value(self, study_id: int, winner: int, *, best: int, contenders: Sequence[int]) -> float | None:
+        """Return the value of a confirmation's winner; None when the best trial has none of the contenders' parameters.
+
+        winner, best, contenders: trials' numbers.
+        """
+        given = {"study": study_id, "winner": winner, "number": best, "numbers": list(contenders)}
+        rows = self._run(sql_ledger.READ_CONFIRMED, given)
+        return rows[0][0] if rows else None
+
+    def n_infeasible(self, study_id: int) -> int:
+        """Return how many completed trials violate a constraint."""
+        return int(self._run(sql_ledger.COUNT_INFEASIBLE, {"study": study_id})[0][0])
 
     def verdicts(self, study_id: int) -> dict[str, int]:
         """Return how many trials have each verdict, in its own word; a continued trial has none."""

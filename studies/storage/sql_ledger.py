@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - nothing but the constants of this file is put into a statement
 """The ledger's SQL, each statement with its reason: its own tables, and questions that span them and Optuna's.
 
 As in `sql`, each is one message to the server and needs no session state. The ledger's tables are in the schema
@@ -181,11 +182,39 @@ WHERE t.study_id = %(study)s GROUP BY 1 ORDER BY 1"""
 COUNT_EPOCHS = """
 SELECT count(*) FROM trial_intermediate_values v JOIN trials t USING (trial_id) WHERE t.study_id = %(study)s"""
 
-# The best value so far and whose it is; among equals the first trial's. Infinity, kept as null, is nobody's best.
-READ_BEST = """
-SELECT v.value, t.number FROM trials t JOIN trial_values v USING (trial_id)
-WHERE t.study_id = %(study)s AND t.state = 'COMPLETE' AND v.value IS NOT NULL
-ORDER BY CASE WHEN %(maximize)s THEN -v.value ELSE v.value END, t.number LIMIT 1"""
+# Whether a trial violates a constraint, in either form that Optuna keeps them in: one attribute each, or a list.
+_VIOLATES = """
+SELECT FROM trial_system_attributes a WHERE a.trial_id = {trial} AND CASE
+    WHEN starts_with(a.key, 'constraints:') THEN (a.value_json::json #>> '{{}}')::float8 > 0
+    WHEN a.key = 'constraints' THEN EXISTS (
+        SELECT FROM json_array_elements_text(a.value_json::json) AS own WHERE own::float8 > 0)
+    ELSE false END"""
+
+# The best value so far of a feasible trial and whose it is; among equals the first trial's. Infinity, kept as null, is
+# nobody's best. Constraints are looked at in the order of the values, only until a feasible trial is found.
+READ_BEST = f"""
+SELECT value, number FROM (
+    SELECT v.value, t.number, t.trial_id FROM trials t JOIN trial_values v USING (trial_id)
+    WHERE t.study_id = %(study)s AND t.state = 'COMPLETE' AND v.value IS NOT NULL AND v.objective = 0
+    ORDER BY CASE WHEN %(maximize)s THEN -v.value ELSE v.value END, t.number) best
+WHERE NOT EXISTS ({_VIOLATES.format(trial="best.trial_id")} OFFSET 0) LIMIT 1"""
+
+# How many completed trials violate a constraint.
+COUNT_INFEASIBLE = f"""
+SELECT count(*) FROM trials t WHERE t.study_id = %(study)s AND t.state = 'COMPLETE'
+AND EXISTS ({_VIOLATES.format(trial="t.trial_id")})"""
+
+# The value of a trial, if trial `number` has the parameters of one of `numbers`: a confirmation's winner, unless the
+# search has found something better than every contender since.
+READ_CONFIRMED = """
+WITH settings AS (
+    SELECT t.number, string_agg(p.param_name || '=' || p.param_value, ',' ORDER BY p.param_name) AS params
+    FROM trials t LEFT JOIN trial_params p USING (trial_id)
+    WHERE t.study_id = %(study)s AND (t.number = %(number)s OR t.number = ANY(%(numbers)s)) GROUP BY t.number)
+SELECT v.value FROM trials t JOIN trial_values v USING (trial_id)
+WHERE t.study_id = %(study)s AND t.number = %(winner)s AND v.objective = 0 AND EXISTS (
+    SELECT FROM settings best JOIN settings own ON own.params IS NOT DISTINCT FROM best.params
+    WHERE best.number = %(number)s AND own.number = ANY(%(numbers)s))"""
 
 # Trials by the word of their verdict. A trial that another continues is left out: its continuation has the verdict.
 COUNT_VERDICTS = """

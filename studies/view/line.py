@@ -64,5 +64,9 @@ def line_of(progress: Progress, rate: Rate | None = None) -> str:
 
 
 def best_of(progress: Progress) -> str:
-    """Return the best value so far, as text."""
-    return "" if progress.best is None else f"best {progress.best:.4f} (trial {progress.best_trial})"
+    """Return the best trial's value so far, as text; after a confirmation, the winner's."""
+    best = progress.best
+    if best is None:
+        return ""
+    fresh = "" if best.mean is None else f"; mean {best.mean:.4f} under {best.n_seeds} fresh seeds"
+    return f"best {best.value:.4f} (trial {best.trial}{fresh})"

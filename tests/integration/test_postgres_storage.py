@@ -421,7 +421,8 @@ OTHERS = {"TRIAL_COLUMNS", "CREATE_LEDGER", "HAS_LEDGER", "HAS_TABLES", "HAS_FUN
           "CREATE_DATABASE"}  # fmt: skip
 STATEMENTS = vars(sql) | vars(sql_ledger)
 PLAIN = {name: text for name, text in STATEMENTS.items() if name.isupper() and name[0] != "_" and name not in OTHERS}
-WHOLE = {"DELETE_STUDY", "COUNT_STATES", "COUNT_EPOCHS", "READ_BEST", "COUNT_VERDICTS", "READ_LAST_FAILURE"}
+WHOLE = {"DELETE_STUDY", "COUNT_STATES", "COUNT_EPOCHS", "READ_BEST", "COUNT_INFEASIBLE", "COUNT_VERDICTS",
+         "READ_LAST_FAILURE"}  # fmt: skip
 INSERTS = {"CREATE_STUDY", "ENTER"}
 
 
@@ -442,7 +443,7 @@ def test_plain_statements_use_an_index(storage: PostgresStorage, many_trials: in
         "directions": ["MINIMIZE"],
     }
     given |= {"again": True, "params": "{}", "reason": '"lost"', "reason_key": "reason", "link_key": "continued_by"}
-    given |= {"verdict_key": "verdict", "detail_key": "detail", "maximize": True}
+    given |= {"verdict_key": "verdict", "detail_key": "detail", "maximize": True, "number": 7, "winner": 7}
 
     def plan(text: str, setting: str) -> str:
         *_, last = text.split(";")

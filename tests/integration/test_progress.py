@@ -1,0 +1,85 @@
+"""What `status`, `watch` and the live view read by SQL is what the whole study says when it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.distributions import FloatDistribution
+from optuna.trial import TrialState, create_trial
+
+from studies import names
+from studies.names import CONFIRMS, CONTENDER, SEED
+from studies.record.progress import Winner, read_winner
+from studies.record.reading import read_stored
+from studies.settings import Settings
+from studies.storage import Storage
+from studies.study import create_or_join, open_for_workers
+
+from ..reports import make_spec
+
+DATA = {"name": "none", "sha256": "0" * 64, "summary": {}}
+DECLARED = {"x": {"low": 0.0, "high": 1.0, "default": 0.5}}
+
+
+@pytest.fixture
+def storage(database_url: str, tmp_path: Path) -> Iterator[Storage]:
+    with Storage(database_url, Settings(None, tmp_path, tmp_path)) as storage:
+        yield storage
+
+
+def create(storage: Storage, name: str) -> optuna.Study:
+    spec = make_spec(name=name)
+    with create_or_join(storage, spec, DECLARED, DATA) as (study, _):
+        open_for_workers(storage, study, spec)
+    return study
+
+
+def add(
+    study: optuna.Study, x: float, value: float, attributes: dict[str, int] | None = None, **system: object
+) -> None:
+    study.add_trial(
+        create_trial(
+            state=TrialState.COMPLETE, value=value, params={"x": x}, distributions={"x": FloatDistribution(0.0, 1.0)},
+            user_attrs=attributes or {}, system_attrs=system,
+        )
+    )  # fmt: skip
+
+
+def winner(storage: Storage, study: optuna.Study) -> Winner | None:
+    """Return the winner by SQL, after a look at whether the whole study has the same."""
+    found = read_winner(storage, study._study_id, study.study_name, make_spec().direction)
+    record = read_stored(storage, study.study_name)
+    best, fresh = record.best, record.confirmed
+    whole = None if best is None else (best.number, best.value, fresh and fresh.mean)
+    assert whole == (None if found is None else (found.trial, found.value, found.mean))
+    return found
+
+
+def test_the_winner_without_reading_the_trials(storage: Storage) -> None:
+    study = create(storage, "made-up")
+    assert winner(storage, study) is None
+    add(study, 0.9, 0.99, **{"constraints:size": 0.1})
+    add(study, 0.8, 0.98, constraints=[-1.0, 2.0])
+    assert winner(storage, study) is None
+    assert storage.ledger.n_infeasible(study._study_id) == 2
+    for x, value in [(0.1, 0.7), (0.2, 0.95), (0.3, 0.94)]:
+        add(study, x, value, **{"constraints:size": 0.0})
+    assert winner(storage, study) == Winner(3, 0.95)
+
+    repeats = create(storage, names.confirmation("made-up"))
+    repeats.set_user_attr(CONFIRMS, {"study": "made-up", "published": None, "seeds": [1, 2, 3, 4, 5]})
+    for seed in range(1, 6):
+        add(repeats, 0.2, 0.90 + seed / 1000, {CONTENDER: 3, SEED: seed})
+        add(repeats, 0.3, 0.93 + seed / 1000, {CONTENDER: 4, SEED: seed})
+    found = winner(storage, study)
+    assert found is not None
+    assert (found.trial, found.value, found.n_seeds) == (4, 0.94, 5)
+    assert read_winner(storage, repeats._study_id, repeats.study_name, make_spec().direction) is None
+
+    add(study, 0.2, 0.96)  # the same settings as a contender's
+    assert winner(storage, study) == found
+    add(study, 0.4, 0.97)
+    assert winner(storage, study) == Winner(6, 0.97)
