@@ -5,6 +5,7 @@ from __future__ import annotations
 TRAIN_LOSS = "train_loss"
 VALIDATION_LOSSES = ("validation_loss", "val_loss", "loss")  # whichever of them is reported
 ACCURACY = "accuracy"
+PERFECT_AT_ONE = {ACCURACY, "balanced_accuracy", "f1", "precision", "recall", "pr_auc", "roc_auc", "auc", "r2", "R2"}
 
 TRAIN, VALIDATION, BASELINE = "train_", "validation_", "baseline_"  # prefixes: what a metric is of
 

@@ -65,6 +65,16 @@ def read_classes(evidence: Any) -> Classes | None:
         return None  # a user's own evidence may have anything under these names
 
 
+def only_class(evidence: Any) -> str | None:
+    """Return the class that every row is of; None where there are several, or nothing is known."""
+    try:
+        n_rows = [sum(row) for row in evidence["confusion"]]
+        of = [str(name) for name, n in zip(evidence["classes"], n_rows, strict=True) if n > 0]
+    except (TypeError, ValueError, KeyError):
+        return None
+    return of[0] if len(of) == 1 else None
+
+
 def _dense(names: Sequence[str], confusion: Sequence[Sequence[int]], areas: Sequence[float | None] | None) -> Classes:
     counts = np.array(confusion, dtype=np.int64)
     n = len(names)

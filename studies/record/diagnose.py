@@ -15,9 +15,9 @@ from functools import cached_property
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from studies.metrics import ACCURACY, BASELINE, TRAIN_LOSS, VALIDATION_LOSSES
+from studies.metrics import ACCURACY, BASELINE, PERFECT_AT_ONE, TRAIN_LOSS, VALIDATION_LOSSES
 from studies.names import ENDED, State
-from studies.record.classes import Classes, read_classes
+from studies.record.classes import Classes, only_class, read_classes
 from studies.record.floor import floors, most_right
 from studies.record.verdicts import Verdict, VerdictKind, overfits_after
 from studies.words import number, percent, plural
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from studies.spec import StudySpec
 
 MIN_EPOCHS = 3
+MIN_NEVER = 3  # trials without a number, before that is told of the study
+LEARNED = 0.5  # of the way from a trivial answer up to the best trial: below it a trial has learned little
 NOTICEABLE = 0.05  # the share of a typical gain that is more than wobble
 GREW = 2.0  # a training loss that ends this many times above its lowest has diverged
 LAGS = 1.5  # an underfitting trial's training loss over the best trial's
@@ -42,7 +44,10 @@ NO_WEIGHT: tuple[Any, ...] = (0, 1, None, "none")  # their values that leave the
 
 @dataclass(frozen=True)
 class _Study:
-    """What a trial is compared with. gain: how much better a typical trial gets from its first epoch to its best."""
+    """What a trial is compared with. gain: how much better a typical trial gets from its first epoch to its best.
+
+    start: what a bad trial has after its first epoch, where no baseline is known.
+    """
 
     trials: list[TrialRecord] = field(repr=False)
 
@@ -53,6 +58,20 @@ class _Study:
     best: float | None
     gain: float
     reference: dict[int, dict[str, float]]
+    start: float | None
+
+    @cached_property
+    def is_never_a_number(self) -> bool:
+        """Whether every trial that has ended had no number in its first epoch."""
+        ended = [trial for trial in self.trials if trial.state in ENDED]
+        return len(ended) >= MIN_NEVER and all(trial.reason == "nan" and not trial.curve for trial in ended)
+
+    def best_by(self, epoch: int) -> float | None:
+        """Return the best value that the best trial had by this epoch; None while there is no best trial."""
+        values = [
+            metrics[self.metric] for at, metrics in self.reference.items() if at <= epoch and self.metric in metrics
+        ]
+        return self.best if not values else self.sign * max(self.sign * value for value in values)
 
     @cached_property
     def lowest(self) -> float:
@@ -91,7 +110,13 @@ def _study(spec: StudySpec, data: dict[str, Any], trials: list[TrialRecord], bes
         best=best.value if best else None,
         gain=median([gain for gain in gains if gain > 0] or [0.0]),
         reference=best.epochs(spec.metric) if best else {},
+        start=_start(trials, sign),
     )
+
+
+def _start(trials: list[TrialRecord], sign: int) -> float | None:
+    firsts = sorted((trial.curve[min(trial.curve)] for trial in trials if trial.curve), key=lambda value: sign * value)
+    return firsts[len(firsts) // 10] if firsts else None
 
 
 def baseline(trial: TrialRecord, metric: str, n_classes: int | None) -> float | None:
@@ -112,7 +137,7 @@ def n_classes_of(data: dict[str, Any]) -> int | None:
 
 def _verdict(trial: TrialRecord, study: _Study) -> Verdict:
     if trial.reason == "nan":
-        return _diverged(trial.detail or "a metric stopped being a number")
+        return _no_number(trial, study)
     if not trial.curve:
         why = f": {trial.reason}" if trial.reason else ""
         return Verdict(VerdictKind.NO_CURVE, f"it reported no epoch{why}", "read the trial's detail" if why else "")
@@ -120,22 +145,63 @@ def _verdict(trial: TrialRecord, study: _Study) -> Verdict:
     losses = {epoch: metrics[TRAIN_LOSS] for epoch, metrics in epochs.items() if TRAIN_LOSS in metrics}
     classes = read_classes(trial.evidence)
     found = (
-        _exploded(losses) or _one_class(classes) or _at_a_floor(trial, study, losses, classes) or _useless(trial, study)
+        _same_target(trial, study)
+        or _exploded(losses)
+        or _one_class(classes)
+        or _at_a_floor(trial, study, losses, classes)
+        or _useless(trial, study)
     )
     if found is None and len(trial.curve) < MIN_EPOCHS:
-        return Verdict(VerdictKind.TOO_SHORT, f"it trained {plural(len(trial.curve), 'epoch')}")
+        counted = plural(len(trial.curve), "epoch" if trial.history else "value")
+        return Verdict(VerdictKind.TOO_SHORT, f"it {'trained' if trial.history else 'reported'} {counted}")
     return (
         found
         or _overfits(trial, study, losses)
         or _still_improving(trial, study)
         or _does_not_move(study, losses)
         or _underfits(trial, study, losses)
+        or _learned_little(trial, study)
         or Verdict(VerdictKind.OK)
     )
 
 
 def _diverged(evidence: str) -> Verdict:
     return Verdict(VerdictKind.DIVERGED, evidence, "a lower learning_rate, or gradient clipping")
+
+
+def _no_number(trial: TrialRecord, study: _Study) -> Verdict:
+    evidence = trial.detail or "a metric stopped being a number"
+    if study.is_never_a_number:
+        return Verdict(
+            VerdictKind.NEVER_A_NUMBER,
+            f"{evidence}, and no trial got one with any setting",
+            f"a look at the data: missing values, or a constant target, of which there is no {study.metric}",
+        )
+    return _diverged(evidence)
+
+
+def _same_target(trial: TrialRecord, study: _Study) -> Verdict | None:
+    """Return the verdict of a study in which a constant answer is perfect, whatever the settings."""
+    only = only_class(trial.evidence)
+    constant = baseline(trial, study.metric, study.n_classes)
+    if only is not None:
+        evidence = f"every validation row is of class {only!r}"
+    elif constant is not None and constant == perfect(study.metric, study.sign):
+        evidence = f"a trivial answer scores {number(constant)}, and nothing can be better"
+    else:
+        return None
+    return Verdict(
+        VerdictKind.SAME_TARGET,
+        f"{evidence}: {study.metric} says nothing about the settings",
+        "a look at the data and its split, or a metric by which a constant answer is not perfect",
+    )
+
+
+def perfect(metric: str, sign: int) -> float | None:
+    """Return the best possible value of a metric; None where it is not known. An error or a loss to minimize has 0."""
+    if sign < 0:
+        return 0.0
+    return 1.0 if metric in PERFECT_AT_ONE else None
 
 
 def _exploded(losses: dict[int, float]) -> Verdict | None:
@@ -248,18 +314,20 @@ def _overfits(trial: TrialRecord, study: _Study, losses: dict[int, float]) -> Ve
         if losses[last] >= losses[peak]:
             return None  # the training loss rose too: that is instability
         evidence += f", while train_loss fell from {number(losses[peak])} to {number(losses[last])}"
+    if (little := _learned_little(trial, study)) is not None:
+        return little
     return Verdict(overfits_after(peak), evidence, "more dropout or weight_decay, a smaller model, or fewer epochs")
 
 
 def _still_improving(trial: TrialRecord, study: _Study) -> Verdict | None:
     last = max(trial.curve)
-    if trial.state != State.COMPLETE or last < study.max_epochs:
-        return None
+    if trial.state != State.COMPLETE or last < study.max_epochs or not trial.history:
+        return None  # a plain function has no max_epochs: how far it goes is its own business
     if _best_epoch(trial.curve, study.sign) != last:
         return None
     earlier = [value for epoch, value in trial.curve.items() if epoch <= last - max(1, last // 4)]
     if not earlier:
-        return None  # a plain function's steps need not begin at 1
+        return None
     before = max(study.sign * value for value in earlier) * study.sign
     gained = study.sign * (trial.curve[last] - before)
     if gained <= NOTICEABLE * study.gain:
@@ -301,6 +369,24 @@ def _underfits(trial: TrialRecord, study: _Study, losses: dict[int, float]) -> V
         VerdictKind.UNDERFITS,
         f"in epoch {epoch} train_loss is {number(losses[epoch])} and the best trial's {number(best[TRAIN_LOSS])}",
         "a larger model, a higher learning_rate, less dropout or weight_decay",
+    )
+
+
+def _learned_little(trial: TrialRecord, study: _Study) -> Verdict | None:
+    """Return the verdict of a trial that came less than half as far from a trivial answer as the best one by then."""
+    constant = baseline(trial, study.metric, study.n_classes)
+    start = study.start if constant is None else constant
+    best = study.best_by(max(trial.curve))
+    if start is None or best is None:
+        return None
+    value, way = _best(trial.curve, study.sign), study.sign * (best - start)
+    if way <= 0 or study.sign * (value - start) >= LEARNED * way:
+        return None
+    return Verdict(
+        VerdictKind.LEARNED_LITTLE,
+        f"its best {study.metric} is {number(value)}; the best trial's was {number(best)} by then, and "
+        + (f"a trivial answer's is {number(start)}" if constant is not None else f"trials start at {number(start)}"),
+        "another learning_rate: most often it is far too high, or far too low",
     )
 
 

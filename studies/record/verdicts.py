@@ -20,6 +20,8 @@ class VerdictKind(StrEnum):
 
     OK = "ok"  # nothing is wrong with the settings
     DIVERGED = "diverged"  # the metric or the training loss left the range of numbers, or grew
+    NEVER_A_NUMBER = "the metric is never a number"  # no trial got one: it is the data or the metric, no setting
+    SAME_TARGET = "every target is the same"  # one class, or a constant: there is nothing to learn
     ONE_CLASS = "answers one class"  # nearly all of a classifier's answers are the same
     # The training loss stays where a bounded output keeps it (`floor`), or at any other value far above the best
     # trial's. With two classes, whose losses are often weighted, the first holds only where the validation loss and
@@ -28,6 +30,7 @@ class VerdictKind(StrEnum):
     BASELINE = "no better than the baseline"  # it learned nothing that a constant answer does not know
     OVERFITS = "overfits after epoch k"  # the validation metric fell while the training loss still went down
     STILL_IMPROVING = "still improving at max_epochs"  # its best epoch is the last one, and it was still gaining
+    LEARNED_LITTLE = "learned little"  # far below what the best trial had by then, whatever its curve does
     UNDERFITS = "underfits"  # the training loss stayed far above the best trial's at the same epoch
     TOO_SHORT = "too short to tell"  # it trained for too few epochs
     NO_CURVE = "no curve"  # it reported no epoch

@@ -55,7 +55,7 @@ def curves(record: StudyRecord) -> Figure:
     left_out = sum(max(len(trials) - MAX_CURVES, 0) for _, _, trials in kinds)
     title = "Every trial, epoch by epoch" + (f" ({left_out:,} more are not drawn)" if left_out else "")
     seen = (value for trial in record.trials for value in trial.curve.values())
-    layout = {"xaxis": {"title": {"text": "epoch"}, **_epoch_ticks(record)}, "yaxis": _metric_axis(record, seen)}
+    layout = {"xaxis": {"title": {"text": record.unit}, **_epoch_ticks(record)}, "yaxis": _metric_axis(record, seen)}
     return Figure(title, data, layout)
 
 
@@ -216,7 +216,7 @@ def sweep(record: StudyRecord, points: Sequence[SweepPoint]) -> Figure:
                 "line": {"color": BLUE}},
     ]  # fmt: skip
     axis = _metric_axis(record, (point.typical for point in points))
-    layout = {"xaxis": {"title": {"text": "epoch"}, **_epoch_ticks(record)}, "yaxis": axis}
+    layout = {"xaxis": {"title": {"text": record.unit}, **_epoch_ticks(record)}, "yaxis": axis}
     return Figure("What each number of epochs gives", data, layout)
 
 
@@ -309,6 +309,8 @@ def _metric_axis(record: StudyRecord, drawn: Iterable[float | None]) -> dict[str
 
 
 def _epoch_ticks(record: StudyRecord) -> dict[str, Any]:
+    if record.has_own_steps:
+        return {}
     most = record.spec.max_epochs
     return {"dtick": 1, "range": [0.6, most + 0.4]} if 1 < most <= 20 else {}
 

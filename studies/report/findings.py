@@ -142,7 +142,7 @@ def hours(record: StudyRecord) -> Hours:
     for trial in record.trials:
         # The pace of a trial that another continues is not known: its epochs are those of both.
         if trial.state == State.PRUNED and trial.curve and trial.continues is None:
-            saved += epoch_seconds(trial) * max(record.spec.max_epochs - max(trial.curve), 0)
+            saved += epoch_seconds(trial) * max(record.max_epochs - len(trial.curve), 0)
     return Hours(used / 3600, failed / 3600, saved / 3600)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MAX_SWEEP_ROWS = 12
 MAX_DETAIL = 160
+TYPICAL = "The median of the trials that ran to the end"
 
 
 def learning_curves(record: StudyRecord) -> Section | None:
@@ -37,7 +38,8 @@ def epochs(record: StudyRecord, verdicts: dict[int, Verdict]) -> Section | None:
     if len(points) < 2:
         return None
     first = next(point for point in points if point.best == points[-1].best)
-    texts = [f"The best value was reached at epoch {first.epoch} of {points[-1].epoch}."]
+    of = f"{points[0].epoch} to {points[-1].epoch}" if record.has_own_steps else str(points[-1].epoch)
+    texts = [f"The best value was reached at {record.unit} {first.epoch} of {of}."]
     typical = [point for point in points if point.typical is not None]
     texts.append(_typical_course(record, [(point.epoch, point.typical or 0.0) for point in typical]))
     over = sum(verdict.kind is VerdictKind.OVERFITS for verdict in verdicts.values())
@@ -47,7 +49,7 @@ def epochs(record: StudyRecord, verdicts: dict[int, Verdict]) -> Section | None:
         (str(point.epoch), f"{point.n:,}", number(point.best), number(point.typical))
         for point in figures.spread_out(list(points), MAX_SWEEP_ROWS)
     ]
-    table = Table(("epochs", "trials that reached it", "best so far", "median of those to the end"), rows)
+    table = Table((f"{record.unit}s", "trials that reached it", "best so far", "median of those to the end"), rows)
     return Section("Epochs", texts, [table], [figures.sweep(record, points)])
 
 
@@ -56,8 +58,8 @@ def _typical_course(record: StudyRecord, typical: Sequence[tuple[int, float]]) -
     (_, first), (last_epoch, last) = typical[0], typical[-1]
     peak_epoch, peak = max(typical, key=lambda point: (record.sign * point[1], -point[0]))
     if peak_epoch == last_epoch:
-        return "The median of the trials that ran to the end was at its best in the last epoch: more may give more."
-    course = f"The median of the trials that ran to the end is at its best in epoch {peak_epoch} ({number(peak)})"
+        return f"{TYPICAL} was at its best in the last {record.unit}: more may give more."
+    course = f"{TYPICAL} is at its best in {record.unit} {peak_epoch} ({number(peak)})"
     if abs(peak - last) <= NOTICEABLE * abs(peak - first):
         return f"{course} and flat after it."
     return f"{course} and ends at {number(last)}: overfitting begins there."
@@ -97,7 +99,7 @@ def outcomes(record: StudyRecord) -> Section:
     if spent.saved:
         text += (
             f" Pruning saved about {_hours(spent.saved)}: what the pruned trials would have needed to "
-            f"{plural(record.spec.max_epochs, 'epoch')} at their own pace."
+            f"{plural(record.max_epochs, record.unit)} at their own pace."
         )
     errors = Counter(trial.detail for trial in record.trials if trial.detail is not None)
     tables = [Table(("outcome", "reason", "trials"), rows)]

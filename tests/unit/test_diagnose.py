@@ -65,7 +65,7 @@ def test_no_better_than_the_baseline() -> None:
 
 
 def test_the_baseline_of_a_metric_without_one_is_unknown() -> None:
-    assert verdict(make_trial(0, [0.1, 0.1, 0.1]), metric="accuracy").word == "ok"
+    assert verdict(make_trial(0, [0.1, 0.1, 0.1]), metric="accuracy").word == "learned little"
 
 
 def test_still_improving_at_max_epochs() -> None:
@@ -176,3 +176,66 @@ def test_the_kind_of_a_verdict_is_told_from_its_stored_word() -> None:
     assert overfits_after(12) == "overfits after epoch 12"
     assert kind_of(overfits_after(12)) is VerdictKind.OVERFITS
     assert [kind_of(word) for word in ("o3", "underfits 3", "a later version's", "")] == [None] * 4
+
+
+def test_what_never_trained_does_not_overfit() -> None:
+    never = with_losses(0, [0.17, 0.14, 0.12, 0.11, 0.1, 0.1], [2.4, 2.35, 2.33, 2.32, 2.31, 2.3])
+    found = verdict(never)
+    assert found.word == "learned little"
+    assert "its best balanced_accuracy is 0.1700; the best trial's was 0.6600 by then" in found.evidence
+    assert "dropout" not in found.advice
+    # Where no baseline is known, what a bad trial starts with stands for it.
+    bare = [replace(trial, attributes=trial.attributes | {"metrics": {}}) for trial in (never, make_trial(1, GOOD))]
+    assert diagnose(make_report(bare, metric="score"))[0].word == "learned little"
+
+
+def test_a_flat_curve_far_below_the_best_is_not_fine() -> None:
+    assert verdict(make_trial(0, [0.2, 0.2, 0.2, 0.2])).word == "learned little"
+    # Compared with the best trial after as many epochs, what was pruned early may be as good as any.
+    assert verdict(make_trial(0, [0.28, 0.3, 0.45], state="pruned")).word == "ok"
+
+
+def plain(number: int, values: list[float], first: int = 0, **given: Any) -> TrialRecord:
+    """Return a trial of a plain function, which counts its steps from `first`."""
+    trial = make_trial(number, values, **given)
+    attributes = {key: value for key, value in trial.attributes.items() if key not in ("history", "metrics", "epoch")}
+    return replace(trial, curve=dict(enumerate(values, start=first)), attributes=attributes, epoch=None)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_plain_function_has_no_max_epochs(first: int) -> None:
+    trials = [plain(n, [0.1, 0.2, 0.4 + n / 100], first) for n in range(3)]
+    record = make_report(trials, max_epochs=1)
+    assert {found.word for found in diagnose(record).values()} == {"ok"}
+    assert (record.max_epochs, record.unit) == (3, "step")
+    short = diagnose(make_report([plain(0, [0.1, 0.2], first)], max_epochs=1))[0]
+    assert (short.word, short.evidence) == ("too short to tell", "it reported 2 values")
+
+
+def test_one_class_in_all_rows_is_the_cause() -> None:
+    found = verdict(answering([[50, 0], [0, 0]], [1.0, 1.0, 1.0]))
+    assert found.word == "every target is the same"
+    assert "every validation row is of class 'class 0'" in found.evidence
+    assert "learning_rate" not in found.advice
+    alone = make_trial(0, [1.0], attributes={"evidence": {"classes": ["a"], "confusion": [[50]]}})
+    assert first_verdict(alone, make_spec(), {}).word == "every target is the same"
+
+
+@pytest.mark.parametrize(
+    ("metric", "direction", "value"), [("balanced_accuracy", "maximize", 1.0), ("rmse", "minimize", 0.0)]
+)
+def test_a_perfect_baseline_is_the_cause(metric: str, direction: str, value: float) -> None:
+    history = [{metric: value, f"baseline_{metric}": value} for _ in range(3)]
+    trial = make_trial(0, [value] * 3, attributes={"history": history})
+    found = diagnose(make_report([trial], metric=metric, direction=direction))[0]
+    assert found.word == "every target is the same"
+    assert f"a trivial answer scores {value:.4f}, and nothing can be better" in found.evidence
+
+
+def test_a_metric_that_is_never_a_number_is_not_the_learning_rates_fault() -> None:
+    given: dict[str, Any] = {"state": "fail", "reason": "nan", "attributes": {"detail": "r2 is nan in epoch 1"}}
+    lost = [make_trial(n, [], **given) for n in range(3)]
+    found = diagnose(make_report(lost, metric="r2"))[0]
+    assert found.word == "the metric is never a number"
+    assert "constant target" in found.advice
+    assert diagnose(make_report([*lost, make_trial(3, GOOD)], metric="r2"))[0].word == "diverged"
