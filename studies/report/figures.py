@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from studies.names import State
 from studies.report.document import Figure
+from studies.report.findings import compared
 from studies.spec.space import Range
 from studies.words import plural, short
 
@@ -79,27 +80,28 @@ def values(record: StudyRecord) -> Figure:
 
 
 def parameter(record: StudyRecord, name: str, importance: float | None) -> Figure:
-    """Return one parameter against the metric: completed trials blue, published ones green, the best one orange."""
-    trials = [trial for trial in record.ranked if name in trial.params]
-    best = record.best
-    plain = spread_out([trial for trial in trials if trial.published is None and trial is not best], MAX_POINTS)
+    """Return one parameter against the metric: trials blue, published ones green, the best one orange."""
+    found = compared(record)
+    trials = [trial for trial in found.trials if name in trial.params]
+    best = record.best.number if record.best else None
+    plain = spread_out([trial for trial in trials if trial.published is None and trial.number != best], MAX_POINTS)
     known = record.space.parameters.get(name)
     domain = known.domain if known else None
     place: dict[str, int] = {}
     if not isinstance(domain, Range):
         place = {text: index for index, text in enumerate(_categories(trials, name))}
     kinds = [
-        ("complete", BLUE, plain),
-        ("published", GREEN, [trial for trial in trials if trial.published is not None and trial is not best]),
-        ("best", ORANGE, [trial for trial in trials if trial is best]),
+        ("complete" if found.rung is None else f"at {record.unit} {found.rung}", BLUE, plain),
+        ("published", GREEN, [trial for trial in trials if trial.published is not None and trial.number != best]),
+        ("best", ORANGE, [trial for trial in trials if trial.number == best]),
     ]
     data = [
         _points(
-            label, [_position(trial, name, place) for trial in found], [t.value for t in found],
-            [trial.number for trial in found], color, size=5 if label == "complete" else 10,
+            label, [_position(trial, name, place) for trial in drawn], [t.value for t in drawn],
+            [trial.number for trial in drawn], color, size=5 if drawn is plain else 10,
         )
-        for label, color, found in kinds
-        if found
+        for label, color, drawn in kinds
+        if drawn
     ]  # fmt: skip
     data.extend(_medians(trials, name, place))
     share = "" if importance is None else f": {importance:.0%} of the importance"
@@ -110,6 +112,8 @@ def parameter(record: StudyRecord, name: str, importance: float | None) -> Figur
     elif isinstance(domain, Range) and domain.log:
         axis = {"type": "log", "dtick": 1, "exponentformat": "e"}
     values_axis = _metric_axis(record, (trial.value for trial in trials))
+    if found.rung is not None:
+        values_axis["title"] = {"text": f"{values_axis['title']['text']} by {record.unit} {found.rung}"}
     layout = {"xaxis": axis | {"title": {"text": _short_name(name)}}, "yaxis": values_axis, "showlegend": False}
     return Figure(name + share, data, layout, half=True)
 
@@ -331,6 +335,8 @@ def _rounded(value: float | None) -> float | None:
 
 def caption(record: StudyRecord) -> str:
     """Return how to read the parameters' drawings, and what they leave out."""
-    n = len(record.ranked)
-    drawn = f"{plural(min(n, MAX_POINTS), 'completed trial')} of {n:,} drawn"
-    return f"{drawn}: the best one orange, published ones green; the dark line is the median of all."
+    found = compared(record)
+    n = len(found.trials)
+    drawn = f"{plural(min(n, MAX_POINTS), found.kind)} of {n:,} drawn"
+    caption = f"{drawn}: the best one orange, published ones green; the dark line is the median of all."
+    return f"{found.told(record.unit)} {caption}".strip()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import mean, median, stdev
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from studies.metrics import EPOCH_S, EXAMPLES_PER_S
 from studies.names import State
 from studies.spec.space import Choice, Range, encoded
+from studies.words import plural
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -45,6 +46,31 @@ class Hours:
     used: float
     failed: float
     saved: float
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Trials that tell what the parameters do, the best first, each with the value that counts.
+
+    rung: the epoch whose values they are; None where they are those of completed trials.
+    """
+
+    trials: list[TrialRecord]
+    rung: int | None
+
+    @property
+    def kind(self) -> str:
+        """What one of them is called."""
+        return "completed trial" if self.rung is None else "trial"
+
+    def told(self, unit: str) -> str:
+        """Return what the values are, for a caption; nothing of completed trials. unit: a point of a curve."""
+        if self.rung is None:
+            return ""
+        return (
+            f"Most trials were pruned, so these are not final values: each of {plural(len(self.trials), 'trial')}, pruned "
+            f"or completed, counts with its best value up to {unit} {self.rung}."
+        )
 
 
 @dataclass(frozen=True)
@@ -94,16 +120,43 @@ def published_trials(record: StudyRecord) -> list[TrialRecord]:
     return sorted(trials, key=lambda trial: trial.published or 0)
 
 
+def compared(record: StudyRecord) -> Compared:
+    """Return the trials that tell what the parameters do.
+
+    They are the completed ones, unless most trials were pruned, or too few were completed: then every trial counts with
+    the best value that it had at a rung, the highest epoch that at least half of them reached.
+    """
+    pruned = [trial for trial in record.trials if trial.state == State.PRUNED and trial.is_feasible]
+    known = {trial.number: _numbers(trial.curve) for trial in [*record.ranked, *pruned]}
+    curves = {number: curve for number, curve in known.items() if curve}
+    few = len(record.ranked) < MIN_TRIALS_FOR_IMPORTANCE <= len(curves)
+    if not (few or len(curves) > 2 * len(record.ranked)):
+        return Compared(record.ranked, None)
+    reached = sorted((max(curve) for curve in curves.values()), reverse=True)
+    rung = reached[min(max(MIN_TRIALS_FOR_IMPORTANCE, -(-len(reached) // 2)), len(reached)) - 1]
+    values = {
+        number: record.spec.direction.best(seen)
+        for number, curve in curves.items()
+        if max(curve) >= rung and (seen := [value for epoch, value in curve.items() if epoch <= rung])
+    }
+    trials = [replace(trial, value=values[trial.number]) for trial in record.trials if trial.number in values]
+    return Compared(sorted(trials, key=lambda trial: -record.sign * values[trial.number]), rung)
+
+
+def _numbers(curve: dict[int, float]) -> dict[int, float]:
+    return {epoch: value for epoch, value in curve.items() if math.isfinite(value)}
+
+
 def importances(record: StudyRecord) -> dict[str, float]:
     """Return each searched parameter's share in reaching the best trials, largest first, by PED-ANOVA.
 
-    Empty with fewer than MIN_TRIALS_FOR_IMPORTANCE completed trials, which are too few to tell.
+    Empty with fewer than MIN_TRIALS_FOR_IMPORTANCE trials to compare, which are too few to tell.
     """
     import optuna
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
     from optuna.study import StudyDirection
 
-    ranked = record.ranked
+    ranked = compared(record).trials
     domains = {name: parameter.domain for name, parameter in record.space.parameters.items()}
     distributions = {name: found for name, domain in domains.items() if (found := _distribution(domain))}
     if len(ranked) < MIN_TRIALS_FOR_IMPORTANCE or not distributions:

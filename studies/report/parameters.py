@@ -24,11 +24,12 @@ MAX_DRAWN = 4
 def parameters(record: StudyRecord, found: dict[str, float]) -> Section | None:
     """Return each searched parameter against the metric, the most important first; None when nothing varies."""
     varied = [name for name in record.parameters if varies(record, name)]
-    if not varied or not record.ranked:
+    compared = findings.compared(record)
+    if not varied or not compared.trials:
         return None
     varied.sort(key=lambda name: -found.get(name, 0.0))
-    best = record.best or record.ranked[0]
-    top = record.ranked[: max(findings.N_TOP, len(record.ranked) // 10)]
+    best = record.best or compared.trials[0]
+    top = compared.trials[: max(findings.N_TOP, len(compared.trials) // 10)]
     rows = [
         (
             name,
@@ -45,9 +46,9 @@ def parameters(record: StudyRecord, found: dict[str, float]) -> Section | None:
         drawn.insert(0, figures.importance(found))
         text = (
             "Importance is the share of each parameter in telling the best trials from the rest "
-            f"(PED-ANOVA, {plural(len(record.ranked), 'completed trial')})."
+            f"(PED-ANOVA, {plural(len(compared.trials), compared.kind)})."
         )
-        if len(record.ranked) < 50:
+        if len(compared.trials) < 50:
             text += " With so few trials it is a hint, no more."
     else:
         text = (
@@ -59,14 +60,15 @@ def parameters(record: StudyRecord, found: dict[str, float]) -> Section | None:
 def interplay(record: StudyRecord) -> Section | None:
     """Return the pairs of parameters that interact, or why that cannot be told; None when fewer than two vary."""
     names = [name for name in record.parameters if varies(record, name)]
-    if len(names) < 2 or not record.ranked:
+    compared = findings.compared(record)
+    if len(names) < 2 or not compared.trials:
         return None
-    trials = evenly(sorted(record.ranked, key=lambda trial: trial.number))
+    trials = evenly(sorted(compared.trials, key=lambda trial: trial.number))
     found = interactions(trials, record, names)
     if found is None:
         text = (
-            f"Too few trials to tell which parameters interact: {len(record.ranked)} were completed, and it takes "
-            f"{MIN_TRIALS}, and more where many parameters vary."
+            f"Too few trials to tell which parameters interact: {plural(len(trials), compared.kind)} can be compared, "
+            f"and it takes {MIN_TRIALS}, and more where many parameters vary."
         )
         return Section(INTERPLAY, [text])
     established = [one for one in found if one.established]
@@ -89,10 +91,11 @@ def interplay(record: StudyRecord) -> Section | None:
         [Table(("parameters", "variance beyond both alone", "established", "by chance"), rows)],
         [figures.interaction(record, one, values) for one in established[:MAX_DRAWN]],
         [
-            f"Functional ANOVA on {plural(len(trials), 'completed trial')}, each range cut into {N_LEVELS} levels; by "
-            f"chance: the share of {N_SHUFFLES} shuffles in which any pair looks as strong. Established: below "
-            f"{SIGNIFICANT}, and {percent(NOTICEABLE)} of the variance at least. Trials were chosen by the sampler and "
-            "pruned, not drawn evenly: a rare cell says little."
+            *([compared.told(record.unit)] if compared.rung is not None else []),
+            f"Functional ANOVA on {plural(len(trials), compared.kind)}, each range cut into {N_LEVELS} levels; by chance: "
+            f"the share of {N_SHUFFLES} shuffles in which any pair looks as strong. Established: below {SIGNIFICANT}, and "
+            f"{percent(NOTICEABLE)} of the variance at least. Trials were chosen by the sampler and pruned, not drawn "
+            "evenly: a rare cell says little.",
         ],
     )
 

@@ -98,7 +98,9 @@ def test_the_share_is_that_of_the_variance() -> None:
 def test_few_trials_cannot_tell() -> None:
     report = drawn(MIN_TRIALS - 1, together)
     assert interactions(report.trials, report, NAMES) is None
-    assert "Too few trials to tell which parameters interact: 39 were completed" in render(report, "md")
+    assert "Too few trials to tell which parameters interact: 39 completed trials can be compared" in render(
+        report, "md"
+    )
     assert interactions(drawn(MIN_TRIALS, together).trials, report, ["learning_rate"]) is None
     flat = make_report([make_trial(n, [0.5], params={"x": n, "y": -n}) for n in range(60)])
     assert interactions(flat.trials, flat, ["x", "y"]) is None

@@ -152,6 +152,55 @@ def test_importances_find_the_parameter_that_matters() -> None:
     assert findings.importances(make_study(8)) == {}
 
 
+def mostly_pruned(first: int = 1) -> StudyRecord:
+    """Return 16 trials of which 13 were pruned at epoch 1, 2 or 3, and whose dropout alone decides."""
+    trials = []
+    for n in range(16):
+        dropout, state = n / 16, "complete" if n < 3 else "pruned"
+        curve = [0.9 - dropout / 2 - 0.2 * 0.5**epoch for epoch in range(9 if n < 3 else 1 + n % 3)]
+        trial = make_trial(n, curve, state=state, params={"dropout": dropout, "optimizer": ["adam", "sgd"][n // 2 % 2]})
+        trials.append(replace(trial, curve=dict(enumerate(curve, start=first))))
+    return make_report(trials, max_epochs=9)
+
+
+def test_pruned_trials_count_with_what_they_reported_at_a_rung() -> None:
+    record = mostly_pruned()
+    compared = findings.compared(record)
+    assert compared.rung == 2
+    reached = [trial for trial in record.trials if max(trial.curve) >= 2]
+    assert {trial.number: trial.value for trial in compared.trials} == {t.number: t.curve[2] for t in reached}
+    shares = findings.importances(record)
+    assert next(iter(shares)) == "dropout"
+    section = next(section for section in document(record).sections if section.title == "Parameters")
+    assert "Most trials were pruned" in section.notes[0]
+    assert "best value up to epoch 2" in section.notes[0]
+    figure = next(figure for figure in section.figures if figure.title.startswith("dropout"))
+    assert sum(len(trace["x"]) for trace in figure.data if trace["mode"] == "markers") == len(reached)
+    assert figure.layout["yaxis"]["title"]["text"] == "balanced accuracy by epoch 2"
+
+
+def test_completed_trials_count_with_their_final_value() -> None:
+    record = STUDIES["usual"]
+    assert findings.compared(record).trials == record.ranked
+    assert "Most trials were pruned" not in render(record, "md")
+
+
+def test_a_study_of_pruned_trials_alone_shows_its_parameters() -> None:
+    record = mostly_pruned()
+    record = replace(record, trials=record.trials[3:])
+    assert "## Parameters" in render(record, "md")
+
+
+def test_a_plain_function_counts_its_own_steps() -> None:
+    attributes = {"seed": 1, "seconds": 9.0}
+    trials = [replace(make_trial(n, [0.1, 0.2, 0.3 + n]), attributes=attributes, epoch=None) for n in range(2)]
+    trials = [replace(trial, curve={step - 1: value for step, value in trial.curve.items()}) for trial in trials]
+    page = render(make_report(trials, max_epochs=1), "md")
+    assert "| most steps reported | 3 |" in page
+    assert "The best value was reached at step 2 of 0 to 2." in page
+    assert "max_epochs" not in page
+
+
 def test_log_ranges_have_log_axes_and_choices_are_jittered() -> None:
     section = next(section for section in document(STUDIES["usual"]).sections if section.title == "Parameters")
     figures = {figure.title.split(":")[0]: figure for figure in section.figures}
