@@ -84,8 +84,9 @@ class Pruner(Named):
 class Resources(Part):
     """What one worker gets.
 
-    gpus_per_worker: 0 trains on the CPU; with more a worker gets one GPU, where the machine has any. workers_per_gpu:
-    how many workers share one GPU. threads_per_worker: CPU threads; None divides the machine's cores among its workers.
+    gpus_per_worker: 0 trains on the CPU; with more, each worker gets so many GPUs, where the machine has any.
+    workers_per_gpu: how many workers share these GPUs. threads_per_worker: CPU threads; None divides the machine's
+    cores among its workers.
     """
 
     gpus_per_worker: int = Field(default=1, ge=0)

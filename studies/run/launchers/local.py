@@ -18,9 +18,10 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studies.errors import FAILED, ObjectiveRefused, StudiesError
+from studies.errors import FAILED, ObjectiveRefused, StudiesError, WrongInput
 from studies.run.launchers import PRELOADED, Exit, forkserver
 from studies.settings import Settings
+from studies.words import plural
 
 if TYPE_CHECKING:
     from studies.spec import StudySpec
@@ -38,7 +39,7 @@ class LocalLauncher:
         self.logs = settings.directory("logs", spec.name, time.strftime("%Y%m%d-%H%M%S") + f"-{os.getpid()}")
         self._spec = spec
         self._settings = settings
-        self._gpus = visible_gpus() if spec.resources.gpus_per_worker else []
+        self._gpus = groups_of(visible_gpus(), spec.resources.gpus_per_worker)
         self._workers: dict[int, ForkServerProcess] = {}
         self._oom_kills, self._oom_killed_at = kernel_oom_kills(), -math.inf
         # Read by OpenMP when torch is loaded, which happens in the fork server and nowhere else.
@@ -146,6 +147,19 @@ def visible_gpus() -> list[str]:
     except (OSError, subprocess.TimeoutExpired):
         return []
     return [str(index) for index, line in enumerate(listed.stdout.splitlines()) if line.startswith("GPU ")]
+
+
+def groups_of(gpus: list[str], n: int) -> list[str]:
+    """Return the GPUs that one worker gets, n at a time, as CUDA_VISIBLE_DEVICES names them.
+
+    Empty on a machine without a GPU. Raises WrongInput where it has some, but fewer than n.
+    """
+    if not n or not gpus:
+        return []
+    if len(gpus) < n:
+        has = plural(len(gpus), "GPU")
+        raise WrongInput(reason=f"resources.gpus_per_worker is {n}, and this machine has {has}; expected at most that.")
+    return [",".join(gpus[start : start + n]) for start in range(0, len(gpus) - n + 1, n)]
 
 
 def kernel_oom_kills() -> int:
