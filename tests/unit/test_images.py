@@ -368,7 +368,7 @@ def test_transparency_of_other_kinds() -> None:
         "one grey": saved(Image.fromarray(grey), transparency=200),
         "one colour": saved(Image.fromarray(grey).convert("RGB"), transparency=(200, 200, 200)),
         "one deep grey": saved(Image.fromarray(grey.astype(np.uint16) * 257), transparency=200 * 257),
-        "half": saved(with_alpha(np.where(INK, 50, 0), np.where(INK, 255, 0), "LA"), "PNG"),
+        "half": saved(with_alpha(np.where(INK, 50, 0).astype(np.uint8), np.where(INK, 255, 0), "LA"), "PNG"),
     }
     for way, file in ways.items():
         assert np.array_equal(decoded(way, file, "L"), np.where(INK, 50, 255)), way
@@ -477,7 +477,7 @@ def test_cifars_own_directory_and_archive_by_their_path(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "kind"),
-    [(b"PK\x03\x04" + bytes(30), "a zip archive"), (png(PIXELS[0]), "a PNG picture"), (b"a,b\n", "not a known form")],
+    [(b"PK\x03\x04" + bytes(30), "a zip archive"), (png(PIXELS[0]), "a PNG picture"), (b"a\n", "not a known")],
 )
 def test_a_file_of_another_kind_is_called_what_it_is(tmp_path: Path, content: bytes, kind: str) -> None:
     (tmp_path / "pictures.bin").write_bytes(content)

@@ -353,7 +353,7 @@ def test_bad_files_get_one_sentence_and_leave_nothing(tmp_path: Path, name: str)
 
 def rows_of(sizes: dict[str, int], shared: int = 0) -> str:
     """Rows of different titles in each class, and `shared` titles that all of them have."""
-    own = [f"word {'x' * row}y {name}q,{name}\n" for name, size in sizes.items() for row in range(size)]
+    own = [f"word {'x' * row}ycc {name}q,{name}\n" for name, size in sizes.items() for row in range(size)]
     return "title,category\n" + "".join(own + [f"{'z' * row}ucc,{name}\n" for name in sizes for row in range(shared)])
 
 
