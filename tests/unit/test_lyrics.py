@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from objectives import DataError
 from objectives._data.lyrics import END, UNKNOWN, Lyrics, Stream, load_lyrics
-from objectives._data.lyrics.readers import CHUNK_CHARACTERS, read_text
+from objectives._data.lyrics.readers import CHUNK_CHARACTERS, LONGEST, cut_shorter, read_text
 from objectives._data.lyrics.tokens import split_words
 from objectives.lyrics_lstm import Lstm, objective, pieces
 
@@ -92,13 +92,79 @@ def test_gzip_and_order_make_no_difference_to_who_is_held_out(tmp_path: Path) ->
     assert texts[:3] == texts[3:]
 
 
-@given(text=st.text(alphabet="ab \n", max_size=3 * CHUNK_CHARACTERS))
+@given(text=st.text(alphabet="ab .\n", max_size=3 * CHUNK_CHARACTERS))
 def test_plain_text_is_cut_between_paragraphs(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("text") / "a.txt"
     path.write_text(text)
     found = list(read_text(path))
     assert "".join("".join(found).split()) == "".join(text.split())
     assert all(document.strip() for document in found)
+
+
+def read(directory: Path, text: str) -> list[str]:
+    (directory / "a.txt").write_text(text)
+    return list(read_text(directory / "a.txt"))
+
+
+@settings(max_examples=40)
+@given(
+    words=st.integers(20_000, 60_000),
+    between=st.sampled_from([" ", ". ", "\n", "! \n", "", "\u3002"]),
+    blank_at=st.lists(st.integers(0, 60_000), max_size=4),
+)
+def test_no_document_of_a_long_text_is_long(
+    words: int, between: str, blank_at: list[int], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    place = tmp_path_factory.mktemp("text")
+    parts = [f"word{number}{between}" for number in range(words)]
+    for place_of in blank_at:
+        parts.insert(place_of, "\n\n")
+    text = "".join(parts)
+    found = read(place, text)
+    assert "".join("".join(found).split()) == "".join(text.split())
+    assert max(map(len, found)) <= LONGEST
+    assert len(found) >= len(text) // LONGEST
+    if between:  # no word is cut
+        assert all(document.startswith("word") for document in found)
+    if between in (". ", "! \n", "\u3002") and not blank_at:
+        assert all(document.endswith((".", "!", "\u3002")) for document in found)
+
+
+@pytest.mark.parametrize("blank", ["", "\n", "\n\n \n"])
+def test_a_blank_line_somewhere_does_not_make_a_novel_one_document(tmp_path: Path, blank: str) -> None:
+    lines = "".join(f"In the year {number} nothing happened, and again.\n" for number in range(5000))
+    path = tmp_path / "novel.txt"
+    path.write_text(blank + lines)
+    found = load(path, tmp_path)
+    assert found.summary["documents"] == pytest.approx(len(lines) / CHUNK_CHARACTERS, rel=0.1)
+
+
+def test_a_text_that_repeats_itself_and_one_of_a_single_line(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("It rained again that day, and again. " * 9000)
+    assert load(tmp_path / "a.txt", tmp_path).summary["documents"] > 50
+
+
+def test_only_a_text_that_is_cut_otherwise_gets_another_fingerprint(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    verses = [f"verse {number} " + "la " * 400 for number in range(60)]
+    for text, mark in (
+        ("\n\n".join(verses), ""),
+        ("\n".join(verses), ""),
+        ("\n\n".join(["la. " * LONGEST, *verses]), " cut shorter"),
+        ("\n".join(["la " * LONGEST, *verses]), " cut shorter"),
+        ("\n" + "\n".join(verses), ""),  # was refused
+        ("", ""),
+    ):
+        path.write_text(text)
+        assert cut_shorter(path) == mark
+
+
+def test_texts_that_are_empty_are_told_at_once(tmp_path: Path) -> None:
+    path = table(tmp_path / "songs.csv", songs=[*SONGS, " ", "", SONGS[0] + "!"])
+    parts = (f"{path}, 2 empty texts (line 16, line 17)", f"{path}:drop_empty=yes")
+    refused(lambda: load(path, tmp_path), tmp_path / "cache", *parts)
+    found = load(f"{path}:drop_empty=yes", tmp_path)
+    assert (found.summary["documents"], found.summary["empty_texts_left_out"]) == (len(SONGS) + 1, 2)
 
 
 def test_a_speech_is_not_cut(tmp_path: Path) -> None:

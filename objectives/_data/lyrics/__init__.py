@@ -1,5 +1,12 @@
 """Songs, poems and plays as words and as characters: what ships, Kaggle's song lyrics, or a user's own file.
 
+What is read, by its name, gzip or not:
+
+.txt        documents end at blank lines, and have some 4,000 characters; long ones are cut at lines, sentences or words
+.csv, .tsv  a column text, lyrics or lyric is the documents; commas, semicolons or tabs
+
+Behind the name or path, `songs.csv:drop_empty=yes` leaves out rows without a text.
+
 sources  names, licences and files    arrays   from documents to each role's arrays
 readers  CSV and plain text           data     what an objective gets
 tokens   texts as numbers and back    prepare  load_lyrics

@@ -21,11 +21,14 @@ HELD_OUT = 0.15  # of the documents, for validation and again for test
 MIN_COUNT = 2  # rarer tokens train as unknown: validation documents will have unknown tokens, too
 
 
-def write_arrays(path: Path, directory: Path, progress: Progress) -> dict[str, Any]:
-    """Write all arrays of the file at `path` into `directory`; return the manifest's other entries."""
+def write_arrays(path: Path, directory: Path, progress: Progress, *, drop_empty: bool = False) -> dict[str, Any]:
+    """Write all arrays of the file at `path` into `directory`; return the manifest's other entries.
+
+    drop_empty: whether rows without a text are left out, and not an error.
+    """
     progress(f"reading {path.name}", 0.0)
     notices = Counter[str]()
-    documents = list(reader(path)(path, notices))
+    documents = list(reader(path)(path, notices, drop_empty))
     roles = _roles(path, documents)
     parts = {role: [documents[index] for index in np.flatnonzero(roles == role)] for role in ROLES}
     counts = {"documents": len(documents)} | {role: len(part) for role, part in parts.items()} | notices

@@ -15,11 +15,12 @@ from typing import Any
 
 from objectives._contract import Progress, silent
 from objectives._data.kit.preparation import ArrayDirectory, Hashes, prepare_arrays
+from objectives._data.kit.sources import with_options
 from objectives._data.kit.split import ROLES
 from objectives._data.lyrics.arrays import HELD_OUT, MIN_COUNT, write_arrays
 from objectives._data.lyrics.data import Lyrics, Stream, Tokens
-from objectives._data.lyrics.readers import reader
-from objectives._data.lyrics.sources import locate, rights
+from objectives._data.lyrics.readers import cut_shorter, read_text, reader
+from objectives._data.lyrics.sources import OPTIONS, locate, rights
 from objectives._data.lyrics.tokens import KINDS
 
 PREPARER_VERSION = 1  # raise it whenever the same source would give other arrays
@@ -32,16 +33,19 @@ def load_lyrics(dataset: str, data: Path, cache: Path, progress: Progress = sile
     cache: where prepared ones are kept. Raises DataError.
     """
     path = locate(dataset, data)
+    given = with_options(dataset, OPTIONS)[1]
     options = {
         "preparer": f"lyrics {PREPARER_VERSION}",
         "form": reader(path).__name__,
         "held_out": HELD_OUT,
         "split": "by document",
         "min_count": MIN_COUNT,
+        **given,
     }
 
     def build(directory: Path, hashes: Hashes) -> Mapping[str, Any]:
-        return {"options": options, "rights": rights(dataset), **write_arrays(path, directory, progress)}
+        written = write_arrays(path, directory, progress, drop_empty=bool(given.get("drop_empty")))
+        return {"options": options, "rights": rights(dataset), **written}
 
     arrays = prepare_arrays(
         "lyrics",
@@ -51,6 +55,7 @@ def load_lyrics(dataset: str, data: Path, cache: Path, progress: Progress = sile
         about={"name": dataset},
         identity=lambda hashes: {"content": hashes[""], "options": options},
         build=build,
+        mark=cut_shorter if reader(path) is read_text else None,
     )
     manifest = arrays.manifest
     tokens = {kind: _open(arrays, kind, manifest) for kind in KINDS}

@@ -5,20 +5,33 @@ What cannot be used raises DataError with the file's name and the line.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from objectives._contract import DataError
+from objectives._data.kit.content import first_of, foreign
 from objectives._data.kit.lines import TextLines, shown
+from objectives._data.kit.sources import listed
+from objectives._data.kit.split import ROLES
 from objectives._data.kit.tables import Records
 
 EXPECTED = "a .txt, or a .csv with a column text, gzip or not"
 CHUNK_CHARACTERS = 4000
+LONGEST = 10 * CHUNK_CHARACTERS  # a longer document is cut once more
+# Where a text may be cut, the best places first: after a blank line, a line, a sentence, a word, anywhere.
+ENDS = (
+    re.compile(r"^[^\S\n]*\n", re.MULTILINE),
+    re.compile(r"\n"),
+    re.compile(r"[.!?\u2026][\"'\u00bb\u201d\u2019)\]]*\s+|[\u3002\uff01\uff1f]+"),
+    re.compile(r"\s+"),
+    re.compile(rf".{{{CHUNK_CHARACTERS}}}", re.DOTALL),
+)
 TEXTS = ("text", "lyrics", "lyric")  # the columns that may hold the texts, the best first
 
 
-def read_table(path: Path, notices: Counter[str] | None = None) -> Iterator[str]:
+def read_table(path: Path, notices: Counter[str] | None = None, drop_empty: bool = False) -> Iterator[str]:
     """The documents of a CSV with a column text, lyrics or lyric, such as Kaggle's songdata.csv; others are ignored."""
     with TextLines(path, expected=EXPECTED, notices=notices) as lines:
         rows = Records(lines, TEXTS)
@@ -31,37 +44,87 @@ def read_table(path: Path, notices: Counter[str] | None = None) -> Iterator[str]
                 "expected a header with one of them, such as artist,song,link,text",
             )
         column = names.index(found)
+        empty = []
         for number, fields in rows:
             if len(fields) != len(names):
                 raise lines.error(f"{len(fields)} columns", f"expected {len(names)} as in the header", line=number)
-            if not fields[column].strip():
-                raise lines.error("an empty text", "remove the row or fill it in", line=number)
-            yield fields[column].strip()
+            if fields[column].strip():
+                yield fields[column].strip()
+            else:
+                empty.append(number)
+    if empty and not drop_empty:
+        where = f"line {empty[0]}: an empty text" if len(empty) == 1 else f"{len(empty):,} empty texts"
+        which = "" if len(empty) == 1 else f" ({listed([f'line {number}' for number in empty])})"
+        raise DataError(f"{path}, {where}{which}; fill them in, or leave them out with {path}:drop_empty=yes")
+    if empty and notices is not None:
+        notices["empty_texts_left_out"] = len(empty)
 
 
-def read_text(path: Path, notices: Counter[str] | None = None) -> Iterator[str]:
-    """The documents of a plain text: paragraphs in a row, together CHUNK_CHARACTERS or a little more.
+def read_text(path: Path, notices: Counter[str] | None = None, drop_empty: bool = False) -> Iterator[str]:
+    """The documents of a plain text, CHUNK_CHARACTERS or a little more each; it has no empty ones.
 
-    Blank lines separate paragraphs; a text without blank lines is cut at line ends.
+    They end at blank lines. One longer than LONGEST is cut at line ends, else at ends of sentences, words or anywhere;
+    and so is the whole text where fewer than three different documents came out.
     """
+    text = _whole(path, notices)
+    documents: list[str] = []
+    for level in range(len(ENDS)):
+        documents = list(_cut(text, level))
+        if len(set(documents)) >= len(ROLES):
+            break
+    yield from documents
+
+
+def cut_shorter(path: Path) -> str:
+    """The mark of a text that older programs read as longer documents; see kit.hashes."""
+    try:
+        text = _whole(path, None)
+    except DataError:  # reading will say
+        return ""
+    *before, _ = text.split("\n")[:-1] or [""]
+    documents = list(_chunks(text, 0 if any(not line.strip() for line in before) else 1))
+    read_before = len(set(documents)) >= len(ROLES)
+    return " cut shorter" if read_before and max(map(len, documents)) > LONGEST else ""
+
+
+def _whole(path: Path, notices: Counter[str] | None) -> str:
     with TextLines(path, expected=EXPECTED, notices=notices) as lines:
-        text = [line.rstrip("\r\n") for line in lines]
-    blank = any(not line.strip() for line in text[:-1])
+        return "".join(line.rstrip("\r\n") + "\n" for line in lines)
+
+
+def _cut(text: str, level: int) -> Iterator[str]:
+    for document in _chunks(text, level):
+        if len(document) > LONGEST and level + 1 < len(ENDS):
+            yield from _cut(document, level + 1)
+        else:
+            yield document
+
+
+def _chunks(text: str, level: int) -> Iterator[str]:
+    """Units of a text in a row, together CHUNK_CHARACTERS or a little more."""
     chunk: list[str] = []
     size = 0
-    for line in text:
-        chunk.append(line)
-        size += len(line) + 1
-        if size >= CHUNK_CHARACTERS and (not blank or not line.strip()):
-            yield "\n".join(chunk).strip()
+    for unit in _units(text, ENDS[level]):
+        chunk.append(unit)
+        size += len(unit)
+        if size >= CHUNK_CHARACTERS:
+            yield from filter(None, ["".join(chunk).strip()])
             chunk, size = [], 0
-    if any(line.strip() for line in chunk):
-        yield "\n".join(chunk).strip()
+    yield from filter(None, ["".join(chunk).strip()])
 
 
-def reader(path: Path) -> Callable[[Path, Counter[str]], Iterator[str]]:
+def _units(text: str, end: re.Pattern[str]) -> Iterator[str]:
+    begin = 0
+    for match in end.finditer(text):
+        yield text[begin : match.end()]
+        begin = match.end()
+    yield text[begin:]
+
+
+def reader(path: Path) -> Callable[[Path, Counter[str], bool], Iterator[str]]:
     """Return the reader for a file, by its name. Raises DataError."""
     kind = path.name.lower().removesuffix(".gz").rpartition(".")[2]
-    if kind not in ("csv", "txt"):
-        raise DataError(f"{path} is not a known form of texts; expected a .csv or a .txt, gzip or not")
-    return read_table if kind == "csv" else read_text
+    if kind not in ("csv", "tsv", "txt"):
+        found = foreign(first_of(path)) or "not a known form of texts"
+        raise DataError(f"{path} is {found}; expected a .csv or a .txt, gzip or not")
+    return read_text if kind == "txt" else read_table

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from objectives._contract import DataError, Download, Origin
-from objectives._data.kit.sources import OWN_FILE, SAMPLES, own_file
+from objectives._data.kit.sources import OWN_FILE, SAMPLES, own_file, with_options
 
 BUNDLED = {"sonnets": SAMPLES / "sonnets.csv.gz", "tinyshakespeare": SAMPLES / "tinyshakespeare.txt.gz"}
+OPTIONS = ("drop_empty",)
 DATASETS: Mapping[str, str] = {
     "sonnets": "Shakespeare's 154 sonnets, 94,000 characters; ships with the package (public domain).",
     "tinyshakespeare": "A million characters of his plays; ships with the package (public domain).",
@@ -27,6 +28,7 @@ ORIGINS: Mapping[str, Origin] = {
 
 def locate(dataset: str, data: Path) -> Path:
     """Return the file of `dataset`. Raises DataError that says which file to put where when it is missing."""
+    dataset, _ = with_options(dataset, OPTIONS)
     if dataset in BUNDLED:
         return BUNDLED[dataset]
     if dataset == "songdata":
