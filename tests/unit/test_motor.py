@@ -205,6 +205,16 @@ def test_a_file_in_latin_1_is_read_and_says_so(tmp_path: Path) -> None:
     assert "files_read_as_latin_1" not in load(tmp_path / "utf.csv", tmp_path).summary
 
 
+@pytest.mark.parametrize("role", ["train", "validation"])
+def test_a_temperature_that_never_changes_is_refused(tmp_path: Path, role: str) -> None:
+    table = frame()
+    own = split(6) == ROLES.index(role)
+    table.loc[np.repeat(own, 20), "pm"] = 50.0
+    table.to_csv(tmp_path / "a.csv", index=False)
+    expected = f"a.csv: the column pm is 50 in all {20 * own.sum()} {role} rows, so there is nothing to predict"
+    refused(lambda: load(tmp_path / "a.csv", tmp_path), tmp_path / "cache", expected)
+
+
 def test_a_mistake_far_down_has_its_line(tmp_path: Path) -> None:
     path = tmp_path / "motor.csv"
     path.write_text(HEADER + "\n" + rows(*[1] * 20_000) + rows("?"))

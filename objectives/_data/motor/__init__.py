@@ -1,5 +1,8 @@
 """An electric motor's temperatures in sessions: the Paderborn measurements, or a simulation that replaces them.
 
+What is read: a table with a header, gzip or not, that has COLUMNS and `profile_id` in any order and letter case; other
+columns may hold anything. Commas separate the columns, or semicolons or tabs, with which decimal commas are read, too.
+
 sources  names, licences and files    simulation  the simulated motor
 readers  the CSV files                averages    moving averages within sessions
 split    the role of each session     data        what an objective gets

@@ -27,6 +27,7 @@ from objectives._data.motor.simulation import N_SESSIONS, SAMPLES, SEED, VERSION
 from objectives._data.motor.sources import raw_files
 from objectives._data.motor.split import HELD_OUT, SPLIT_SEED, split
 
+TARGET = "pm"
 PREPARER_VERSION = 1  # raise it whenever the same source would give other arrays
 SIMULATION = {"simulation": VERSION, "seed": SEED, "sessions": N_SESSIONS, "samples": SAMPLES}
 
@@ -77,10 +78,24 @@ def _write(directory: Path, values: NDArray[np.float32], session_of: NDArray[np.
             f"{len(ROLES)} or more, to train, validate and test on different ones"
         )
     # Stable: a session's rows stay in the order of time, wherever the file has them.
-    np.save(directory / "values.npy", values[np.argsort(session_of, kind="stable")])
+    values = values[np.argsort(session_of, kind="stable")]
+    roles = split(len(sessions))
+    _require_change(values[:, COLUMNS.index(TARGET)], np.repeat(roles, lengths), file)
+    np.save(directory / "values.npy", values)
     np.save(directory / "sessions.npy", sessions)
     np.save(directory / "offsets.npy", np.concatenate([[0], np.cumsum(lengths)]))
-    np.save(directory / "roles.npy", split(len(sessions)))
+    np.save(directory / "roles.npy", roles)
+
+
+def _require_change(target: NDArray[np.float32], roles: NDArray[np.uint8], file: Path | None) -> None:
+    """Raise DataError if the temperature (n,) is the same in all rows to train or to validate on; R2 needs a change."""
+    for number, role in enumerate(ROLES[:2]):
+        own = target[roles == number]
+        if own.min() == own.max():
+            raise DataError(
+                f"{file}: the column {TARGET} is {own[0]:g} in all {len(own):,} {role} rows, so there is nothing to "
+                "predict; expected temperatures that change: check that column, or add sessions in which they do"
+            )
 
 
 def _open(name: str, arrays: ArrayDirectory) -> Motor:
