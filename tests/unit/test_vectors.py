@@ -40,6 +40,21 @@ def test_random_rows_follow_the_seed(tmp_path: Path) -> None:
     assert (one != other).all()
 
 
+@pytest.mark.parametrize(("n", "share"), [(1, 10), (5, 50), (10, 100)])
+def test_the_share_of_words_with_a_vector_is_told(tmp_path: Path, n: int, share: int) -> None:
+    words = [f"wort{chr(97 + number) * 3}" for number in range(10)]
+    text = "title,category\n" + "".join(f"{' '.join(words)} {'x' * row}yzz,C{row % 2}\n" for row in range(40))
+    write(tmp_path / "titles.csv", text)
+    write(tmp_path / "vectors.txt", "".join(f"{word} 1 2\n" for word in words[:n]))
+    told: list[str] = []
+    found = load_titles(
+        str(tmp_path / "titles.csv"), tmp_path, tmp_path / "cache", lambda what, fraction: told.append(what)
+    )
+    assert found.summary["percent_of_words_with_vector"] == share
+    expected = f"vectors.txt has {n} of 10 words ({share} %)" + ": is it of another language?" * (share < 20)
+    assert expected in told
+
+
 BAD = {
     "narrow": ("rojo 1 2 3\nazul 1 2\n", "line 2: 2 values for 'azul'; expected 3"),
     "wide": ("rojo 1 2 3\nazul 1 2 3 4\n", "line 2: 4 values for 'azul'; expected 3"),

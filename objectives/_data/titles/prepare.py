@@ -24,7 +24,8 @@ from objectives._data.titles.arrays import MAX_WORDS, MIN_COUNT, write_arrays
 from objectives._data.titles.data import TitleRows, Titles
 from objectives._data.titles.sources import TitleSource, locate
 from objectives._data.titles.split import HELD_OUT, SPLIT_SEED
-from objectives._data.titles.vectors import load_vectors
+from objectives._data.titles.vectors import load_vectors, percent
+from objectives._data.titles.vocabulary import SPECIAL_WORDS
 
 PREPARER_VERSION = 1  # raise it whenever the same source would give other arrays
 VECTORS_VERSION = 1  # raise it whenever the same file would give other vectors
@@ -85,7 +86,9 @@ def _with_vectors(titles: Titles, path: Path, cache: Path, progress: Progress) -
         identity=lambda hashes: {"titles": titles.sha256, "vectors": hashes[""], "options": options},
         build=build,
     )
-    summary = {**titles.summary, **arrays.manifest["counts"]}
+    counts = arrays.manifest["counts"]
+    share = percent(counts["words_with_vector"], len(titles.vocabulary) - len(SPECIAL_WORDS))
+    summary = {**titles.summary, **counts, "percent_of_words_with_vector": share}
     return replace(titles, sha256=arrays.sha256, summary=summary, vectors_file=arrays.path / "vectors.npy")
 
 

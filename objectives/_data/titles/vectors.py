@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from objectives._contract import DataError, Progress, silent
 from objectives._data.kit.lines import TextLines, shown
-from objectives._data.titles.vocabulary import PAD
+from objectives._data.titles.vocabulary import PAD, SPECIAL_WORDS
 
+LOW = 0.2  # of the words: with fewer, the vectors may be of another language
 REPORT_EVERY = 1 << 14  # lines
 
 
@@ -43,7 +44,9 @@ def load_vectors(
             found[number] = _parsed(lines, word, values)
             if is_exact:
                 exact.add(number)
-        progress(f"reading {path.name}", 1.0)
+    n_words = len(vocabulary) - len(SPECIAL_WORDS)
+    covered = f"{path.name} has {len(found):,} of {n_words:,} words ({percent(len(found), n_words)} %)"
+    progress(covered if len(found) >= LOW * n_words else f"{covered}: is it of another language?", 1.0)
     if not found:
         raise DataError(f"{path} has a vector for none of the {len(vocabulary)} words; is it another language?")
     numbers = np.fromiter(found, dtype=np.int64)
@@ -53,6 +56,11 @@ def load_vectors(
     vectors[numbers] = rows
     vectors[PAD] = 0
     return vectors, len(found)
+
+
+def percent(n_found: int, n_words: int) -> int:
+    """How many of 100 words have a vector, rounded down: 0 and 100 mean none and all, or nearly none."""
+    return 100 * n_found // max(1, n_words)
 
 
 def _entries(lines: TextLines) -> Iterator[tuple[str, str, int]]:
