@@ -78,6 +78,10 @@ def main() -> NoReturn:
         _fail(error, str(error), error.exit_code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except SystemExit:
+        if type(sys.stdout).__name__ != "PacifyFlushWrapper":  # Click's answer to a closed pipe, with exit code 1
+            raise
+        sys.exit(0)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(0)

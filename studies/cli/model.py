@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -154,9 +155,10 @@ def predict(
     model: Asked = context.meta[MODEL]
     if source is None and sys.stdin.isatty():
         typer.echo(f"Reading from the terminal until Ctrl-D. {model.says}", err=True)
-    answers = model.answers(sys.stdin.buffer if source is None else source, context.meta[GIVEN], strict=strict)
-    for line in lines(answers, as_json, strict=strict):
-        sys.stdout.write(f"{line}\n")
+    given = sys.stdin.buffer if source is None else source
+    with closing(model.answers(given, context.meta[GIVEN], strict=strict)) as answers:
+        for line in lines(answers, as_json, strict=strict):
+            sys.stdout.write(f"{line}\n")
     model.require_all_answered()
 
 

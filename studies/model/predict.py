@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, get_args, get_type_hints
@@ -82,7 +82,9 @@ class Asked:
         known = ", ".join(option.flag for option in self.options)
         return WrongInput(reason=f"{flag} is not for this model, which {f'has {known}' if known else 'has no options'}")
 
-    def answers(self, source: str | BinaryIO, options: Mapping[str, Any], *, strict: bool = True) -> Iterator[Answer]:
+    def answers(
+        self, source: str | BinaryIO, options: Mapping[str, Any], *, strict: bool = True
+    ) -> Generator[Answer, None, None]:
         """Yield the answers to INPUT as it was typed, or to what a stream holds.
 
         options: by name, for a predictor that takes them. strict: raise WrongInput for the first row that cannot be

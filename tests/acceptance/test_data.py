@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
@@ -137,6 +140,18 @@ def test_one_s_own_file_is_prepared_ahead(mine: Studies) -> None:
     assert "--objective says whose form it has" in sentence(mine, "data", "prepare", "./own.csv")
 
 
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["list"], ["data", "list"], ["export", "--help"]])
+def test_a_closed_pipe_ends_quietly(studies: Studies, arguments: list[str]) -> None:
+    readable, writable = os.pipe()
+    os.close(readable)
+    command = [sys.executable, "-m", "studies", *arguments]
+    ended = subprocess.run(
+        command, stdout=writable, stderr=subprocess.PIPE, cwd=studies.directory, env=studies.environment, check=False
+    )
+    os.close(writable)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
 def test_the_shipped_ones(studies: Studies) -> None:
     """Without a network: what ships is there, what does not is told."""
     studies.environment |= {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
@@ -152,3 +167,16 @@ def test_the_shipped_ones(studies: Studies) -> None:
     listed = studies("list").stdout
     assert re.search(r"^mnist-target +mnist-5k +prepared ", listed, re.M)
     assert re.search(r"^meli-cnn +pricerunner +not prepared yet ", listed, re.M)
+
+
+def test_classes_that_are_too_small_are_left_out_when_asked(studies: Studies) -> None:
+    rows = [
+        f"word {'x' * row}yzz {name},{name}\n" for name, n in {"aaa": 9, "bbb": 9, "ccc": 1}.items() for row in range(n)
+    ]
+    (studies.directory / "titles.csv").write_text("title,category\n" + "".join(rows))
+    own = ("--objective", "objectives.meli_mlp")
+    told = sentence(studies, "data", "prepare", "titles.csv", *own)
+    assert "leave out such classes with titles.csv:drop_classes_below=3" in told
+    done = studies("data", "prepare", "titles.csv:drop_classes_below=3", *own).stdout
+    assert re.search(r"^classes left out +1$", done, re.M)
+    assert "known are drop_classes_below, drop_empty" in sentence(studies, "data", "prepare", "titles.csv:x=3", *own)

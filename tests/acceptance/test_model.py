@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -110,6 +111,15 @@ def test_from_a_study_to_answers_and_from_its_export_to_the_same_model(studies: 
     assert [row[-1].partition(":")[0] for row in rows] == ["", "stdin, line 2", "stdin, line 3", "", "stdin, line 5"]
     code, out, err = predict(studies, "moved", "--json", stdin=bad)
     assert (code, ["error" in json.loads(line) for line in out.splitlines()]) == (1, [False, True, True, False, True])
+    for n_rows in (1, 20_000):  # what fits a buffer, and what does not
+        readable, writable = os.pipe()
+        os.close(readable)
+        ended = subprocess.run(
+            [sys.executable, "-m", "studies", "predict", "moved"], input=b"word01\n" * n_rows, stdout=writable,
+            stderr=subprocess.PIPE, cwd=studies.directory, env=studies.environment, check=False,
+        )  # fmt: skip
+        os.close(writable)
+        assert (ended.returncode, ended.stderr) == (0, b"")
     code, out, err = predict(studies, "moved", "--strict", stdin=bad)
     assert (code, len(out.splitlines())) == (2, 2)
     assert "stdin, line 2: an empty title" in err
