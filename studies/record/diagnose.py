@@ -110,11 +110,12 @@ def _study(spec: StudySpec, data: dict[str, Any], trials: list[TrialRecord], bes
         best=best.value if best else None,
         gain=median([gain for gain in gains if gain > 0] or [0.0]),
         reference=best.epochs(spec.metric) if best else {},
-        start=_start(trials, sign),
+        start=starting_value(trials, sign),
     )
 
 
-def _start(trials: list[TrialRecord], sign: int) -> float | None:
+def starting_value(trials: list[TrialRecord], sign: int) -> float | None:
+    """Return what a bad trial has after its first epoch: the worst tenth's end; None without a curve."""
     firsts = sorted((trial.curve[min(trial.curve)] for trial in trials if trial.curve), key=lambda value: sign * value)
     return firsts[len(firsts) // 10] if firsts else None
 

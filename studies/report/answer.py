@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from studies.names import State
-from studies.record.diagnose import baseline, n_classes_of
+from studies.record.diagnose import LEARNED, baseline, n_classes_of
 from studies.report import confirmed, figures, findings
 from studies.report.document import Section, Table
 from studies.words import duration, exact, infeasible, number, plural, short
@@ -51,9 +51,10 @@ def _sentence(record: StudyRecord, best: TrialRecord) -> str:
             f"The best trial is {best.number}, confirmed under fresh seeds; in the search its {record.spec.metric} was "
             f"{number(best.value)}, and the {most} one was {number(top.value)} (trial {top.number})"
         )
-    spread = findings.spread_of(record.ranked[: findings.N_TOP])
+    spread = findings.spread_of(findings.near_best(record, LEARNED)[: findings.N_TOP])
     if spread is None:
-        return f"{sentence}; it is the only completed trial."
+        alone = "it is the only completed trial" if len(record.ranked) == 1 else "no other trial learned half as much"
+        return f"{sentence}; {alone}."
     return (
         f"{sentence}; the best {spread.n} of {plural(len(record.ranked), 'completed trial')} lie between "
         f"{number(spread.low)} and {number(spread.high)} (standard deviation {number(spread.sd)})."
@@ -81,7 +82,8 @@ def theirs_against_ours(record: StudyRecord) -> Section | None:
     published = findings.published_trials(record)
     if not published:
         return None
-    ours = next((trial for trial in record.ranked if trial.published is None), None)
+    found = [trial for trial in (record.best, *record.ranked) if trial is not None and trial.published is None]
+    ours = next(iter(found), None)
     theirs = next((trial for trial in record.ranked if trial.published is not None), None)
     columns = [*([ours] if ours else []), *published[:6]]
     names = ["ours" if trial is ours else f"published {trial.published}" for trial in columns]
@@ -101,7 +103,10 @@ def theirs_against_ours(record: StudyRecord) -> Section | None:
 
 
 def _comparison(record: StudyRecord, ours: TrialRecord, theirs: TrialRecord) -> str:
-    """Return by how much the search beat the published settings, and whether that is more than luck may give."""
+    """Return by how much the search beat the published settings, and whether that is more than luck may give.
+
+    Where a confirmation has compared the two, its verdict counts and no other.
+    """
     gain = record.sign * ((ours.value or 0.0) - (theirs.value or 0.0))
     if gain == 0:
         return f"The search found nothing better than the authors' published settings ({number(theirs.value)})."
@@ -110,9 +115,16 @@ def _comparison(record: StudyRecord, ours: TrialRecord, theirs: TrialRecord) -> 
         f"the best of the authors' published settings, trained here in the same way ({number(theirs.value)}, "
         f"trial {theirs.number})."
     )
-    top = findings.spread_of(record.ranked[: findings.N_TOP])
-    if top is not None and top.n == findings.N_TOP and abs(gain) <= top.high - top.low:
-        text += f" That is no more than the best {top.n} trials differ among themselves: call it a draw."
+    if record.confirmed is not None and (decided := confirmed.theirs(record)) is not None:
+        return f"{text} That is one seed each. Under fresh seeds: {decided}"
+    luck = findings.luck(record)
+    if luck is not None and abs(gain) <= luck:
+        text += (
+            f" That is no more than luck may give, for trials near the best differ by {number(luck)}: call it a draw, "
+            f"unless `studies confirm {record.typed}` says otherwise."
+        )
+    else:
+        text += f" That is one seed each; `studies confirm {record.typed}` says how sure it is."
     return text
 
 

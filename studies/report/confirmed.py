@@ -59,7 +59,8 @@ def sentences(record: StudyRecord) -> list[str]:
         return [f"{plural(left, 'contender')} not done yet; `studies confirm {record.typed}` goes on."]
     if winner is None:
         return [f"No contender came through all {found.n_seeds} seeds."]
-    texts = [_verdict(found.standings, winner, found.n_seeds, record), *_theirs(found.standings, winner)]
+    decided = theirs(record)
+    texts = [_verdict(found.standings, winner, found.n_seeds, record), *([decided] if decided else [])]
     if record.confirmed is None:
         texts.append(f"The search has found something better since; `studies confirm {record.typed}` takes it in.")
     return texts
@@ -81,21 +82,22 @@ def _verdict(standings: list[Standing], winner: Standing, n_seeds: int, record: 
     return f"No difference between {among} is shown: any of them may be the best. Trial {winner.trial} has {mean}."
 
 
-def _theirs(standings: list[Standing], winner: Standing) -> list[str]:
-    theirs = next((one for one in standings if one.published), None)
-    if theirs is None or theirs.mean is None:
-        return []
+def theirs(record: StudyRecord) -> str | None:
+    """Return the verdict between the published settings and the winner; None where they were not compared."""
+    found = record.confirmation
+    winner = found.winner if found else None
+    theirs = next((one for one in found.standings if one.published), None) if found else None
+    if winner is None or theirs is None or theirs.mean is None:
+        return None
     if theirs is winner:
-        return [
-            f"The best contender is the published settings (trial {theirs.trial}): the search found nothing better."
-        ]
+        return f"The best contender is the published settings (trial {theirs.trial}): the search found nothing better."
     if theirs.difference is None:
-        return []
+        return None
     shown = "that is no difference that could be shown" if theirs.verdict == NO_DIFFERENCE else "ours is better"
-    return [
+    return (
         f"Theirs, ours: the published settings (trial {theirs.trial}) have a mean of {number(theirs.mean)}, "
         f"{_difference(theirs)} to trial {winner.trial} over the same {plural(theirs.difference.n, 'seed')}: {shown}."
-    ]
+    )
 
 
 def _name(one: Standing) -> str:

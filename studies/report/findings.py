@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from studies.metrics import EPOCH_S, EXAMPLES_PER_S
 from studies.names import State
+from studies.record.diagnose import baseline, n_classes_of, starting_value
 from studies.spec.space import Choice, Range, encoded
 from studies.words import plural
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from studies.spec.space import Domain
 
 N_TOP = 5
+NEAR = 0.05  # of the way from a trivial answer up to the best: trials that come this near are as good by luck
+MIN_FOR_LUCK = 3
 MIN_TRIALS_FOR_IMPORTANCE = 10
 N_TARGET = 5  # PED-ANOVA wants at least this many trials among the good ones
 
@@ -68,8 +71,8 @@ class Compared:
         if self.rung is None:
             return ""
         return (
-            f"Most trials were pruned, so these are not final values: each of {plural(len(self.trials), 'trial')}, pruned "
-            f"or completed, counts with its best value up to {unit} {self.rung}."
+            f"Most trials were pruned, so these are not final values: each of {plural(len(self.trials), 'trial')}, "
+            f"pruned or completed, counts with its best value up to {unit} {self.rung}."
         )
 
 
@@ -102,6 +105,35 @@ def spread_of(trials: list[TrialRecord]) -> Spread | None:
     if len(values) < 2:
         return None
     return Spread(len(values), mean(values), stdev(values), min(values), max(values))
+
+
+def near_best(record: StudyRecord, share: float) -> list[TrialRecord]:
+    """Return the completed trials that lack at most this share of the way from a trivial answer to the best value.
+
+    Where no baseline is known, what a bad trial has after its first epoch is taken for one; with neither, the median.
+    """
+    ranked = record.ranked
+    if not ranked:
+        return []
+    top = ranked[0].value or 0.0
+    start = baseline(ranked[0], record.spec.metric, n_classes_of(record.data))
+    start = starting_value(record.trials, record.sign) if start is None else start
+    start = median(trial.value or 0.0 for trial in ranked) if start is None else start
+    least = record.sign * top - share * max(record.sign * (top - start), 0.0)
+    return [trial for trial in ranked if record.sign * (trial.value or 0.0) >= least]
+
+
+def luck(record: StudyRecord) -> float | None:
+    """Return how far two values may be apart by luck; None where the search does not tell.
+
+    By repeats of the best settings under other seeds: twice the standard deviation of a difference. Without them by
+    the range of the trials that come near the best; trials that failed to learn say nothing of luck.
+    """
+    repeats = spread_of(repeats_of_best(record))
+    if repeats is not None and repeats.n >= MIN_FOR_LUCK:
+        return 2 * math.sqrt(2) * repeats.sd
+    near = spread_of(near_best(record, NEAR)[:N_TOP])
+    return near.high - near.low if near is not None and near.n >= MIN_FOR_LUCK else None
 
 
 def repeats_of_best(record: StudyRecord) -> list[TrialRecord]:

@@ -92,10 +92,10 @@ def interplay(record: StudyRecord) -> Section | None:
         [figures.interaction(record, one, values) for one in established[:MAX_DRAWN]],
         [
             *([compared.told(record.unit)] if compared.rung is not None else []),
-            f"Functional ANOVA on {plural(len(trials), compared.kind)}, each range cut into {N_LEVELS} levels; by chance: "
-            f"the share of {N_SHUFFLES} shuffles in which any pair looks as strong. Established: below {SIGNIFICANT}, and "
-            f"{percent(NOTICEABLE)} of the variance at least. Trials were chosen by the sampler and pruned, not drawn "
-            "evenly: a rare cell says little.",
+            f"Functional ANOVA on {plural(len(trials), compared.kind)}, each range cut into {N_LEVELS} levels. By "
+            f"chance: the share of {N_SHUFFLES} shuffles in which any pair looks as strong. Established: below "
+            f"{SIGNIFICANT}, and {percent(NOTICEABLE)} of the variance at least. Trials were chosen by the sampler and "
+            "pruned, not drawn evenly: a rare cell says little.",
         ],
     )
 

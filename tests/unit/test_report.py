@@ -16,6 +16,7 @@ from studies.report import findings
 from studies.report.every_trial import MAX_ROWS
 from studies.report.page import render
 from studies.report.sections import document
+from studies.search.race import Contender, stand
 from studies.words import duration, exact, number
 
 from ..reports import HOSTILE, make_report, make_study, make_trial
@@ -273,11 +274,44 @@ def test_a_few_catastrophes_do_not_flatten_the_rest() -> None:
     assert 1.29 < high < 2
 
 
+def against(theirs: float, *ours: float) -> StudyRecord:
+    published = make_trial(0, [theirs], attributes={"start_with": 0})
+    return make_report([published, *(make_trial(n, [v], params={"dropout": n / 10}) for n, v in enumerate(ours, 1))])
+
+
 def test_a_small_difference_is_a_draw() -> None:
-    theirs = make_trial(0, [0.600], attributes={"start_with": 0})
-    ours = [make_trial(n, [0.600 + n / 1000], params={"learning_rate": n / 100}) for n in range(1, 6)]
-    assert "call it a draw" not in render(make_report([theirs, *ours]), "md")
-    assert "call it a draw" in render(make_report([theirs, *ours[:4]]), "md")
+    assert "call it a draw" not in render(against(0.6, *(0.6 + n / 1000 for n in range(1, 6))), "md")
+    assert "call it a draw" in render(against(0.6, *(0.6 + n / 1000 for n in range(1, 5))), "md")
+
+
+@pytest.mark.parametrize("theirs", [0.1, 0.5, 0.8])
+def test_what_failed_to_learn_makes_no_draw(theirs: float) -> None:
+    page = render(against(theirs, 0.98, 0.979, 0.5, 0.3, 0.1), "md")
+    assert "call it a draw" not in page
+    assert "`studies confirm made-up` says how sure it is" in page
+    assert "between 0.1000 and" not in page
+
+
+def test_repeats_decide_what_is_luck() -> None:
+    again = [make_trial(n, [value]) for n, value in enumerate([0.98, 0.96, 0.97], start=1)]
+    theirs = make_trial(0, [0.955], params={"dropout": 0.5}, attributes={"start_with": 0})
+    assert "call it a draw" in render(make_report([theirs, *again]), "md")
+    worse = replace(theirs, value=0.94)
+    assert "call it a draw" not in render(make_report([worse, *again]), "md")
+
+
+@pytest.mark.parametrize(("repeats", "shown"), [([0.9, 0.91, 0.9, 0.89, 0.9], "ours is better"),
+                                                ([0.94, 0.92, 0.95, 0.93, 0.9], "no difference")])  # fmt: skip
+def test_the_report_says_what_the_confirmation_said(repeats: list[float], shown: str) -> None:
+    record = against(0.94, 0.945, 0.942, 0.941)
+    field = [
+        Contender(0, published=True, values=dict(enumerate(repeats))),
+        Contender(1, values=dict(enumerate([0.94, 0.93, 0.94, 0.95, 0.94]))),
+    ]
+    record = replace(record, confirmation=stand(field, 1, 5))
+    section = next(section for section in document(record).sections if section.title == "Theirs against ours")
+    assert shown in section.text[0]
+    assert "draw" not in section.text[0]
 
 
 def test_the_value_of_a_pruned_trial_is_none_of_its_batch_size() -> None:
