@@ -83,6 +83,11 @@ class StudyDeleted(WrongInput):
     `studies launch {name}` starts it anew."""
 
 
+class NotOurs(StudyNotStarted):
+    """Study {name!r} in this storage was created by another Optuna program, not by `studies`: `studies status {name}`
+    and `studies dashboard` show it, and a study of your own needs another name."""
+
+
 class NoSuchVersion(StudyNotStarted):
     """Study {name!r} has no version {number} in this storage; the newest is {newest!r}, `studies list` shows all."""
 

@@ -14,7 +14,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 from studies import names
-from studies.errors import CodeChanged, NoSuchVersion, NotConfirmed, SpecChanged, StudyNotStarted, UnknownStudy
+from studies.errors import CodeChanged, NoSuchVersion, NotConfirmed, NotOurs, SpecChanged, StudyNotStarted, UnknownStudy
 from studies.names import (
     CODE,
     CONFIRMS,
@@ -65,7 +65,8 @@ def create_or_join(
     Nobody else creates or joins it meanwhile. Queue what runs first, then call `open_for_workers`: until then it is
     not whole, and the next launch finds it as new as this one did.
 
-    same_code: values mean the same although the code differs. Raises SpecChanged, CodeChanged.
+    same_code: values mean the same although the code differs. Raises SpecChanged, CodeChanged, and NotOurs for another
+    Optuna program's study of that name.
     """
     with storage.ledger.alone(lock_of(spec.name)):
         study = optuna.create_study(
@@ -75,6 +76,8 @@ def create_or_join(
             load_if_exists=True,
         )
         if UID not in study.user_attrs:
+            if study.get_trials(deepcopy=False):
+                raise NotOurs(name=spec.name)
             study.set_user_attr(UID, uuid.uuid4().hex[:12])
         new = SPEC not in study.user_attrs
         if new:
@@ -140,13 +143,13 @@ def find(storage: Storage, name: str) -> optuna.Study | None:
 def get(storage: Storage, name: str) -> optuna.Study:
     """Return the study that a person means by this name: the newest version unless it says which.
 
-    Raises StudyNotStarted when the storage has none, or one that is not ours.
+    Raises StudyNotStarted when the storage has none, NotOurs when it has another Optuna program's.
     """
     known = started(storage)
     found = names.newest(name, known)
     study = None if found is None else find(storage, found)
     if study is None:
-        raise not_started(name, known)
+        raise NotOurs(name=name) if name in storage.ledger.foreign_studies() else not_started(name, known)
     return study
 
 

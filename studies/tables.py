@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 def catalog(settings: Settings) -> str:
     """Return every study of the catalog, and those that only the storage knows."""
+    from studies.view.line import n_of_trials
+
     shipped = {name: specs.load(name) for name in specs.catalog()}
     started = {progress.name: progress for progress in _started(settings)}
     # From what lies there: asking the objectives, as `studies data list` does, would import torch.
@@ -33,7 +35,7 @@ def catalog(settings: Settings) -> str:
     rows = [("study", "data set", "state", "trials", "best", "what it tunes")]
     for name in [*shipped, *sorted(set(started) - set(shipped))]:
         progress = started.get(name)
-        trials = f"{progress.budget.done}/{progress.budget.n_trials}" if progress else "-"
+        trials = "{}/{}".format(*n_of_trials(progress)) if progress else "-"
         best = f"{progress.best.value:.4f}" if progress and progress.best is not None else "-"
         study = names.confirmed(name)
         known = shipped.get(names.parts(study or name)[0])
@@ -76,7 +78,10 @@ def study(spec: StudySpec, settings: Settings) -> str:
 
 
 def status(settings: Settings, name: str | None) -> str:
-    """Return how one study stands, or all; StudyNotStarted for one that the storage does not have."""
+    """Return how one study stands, or all; of another Optuna program's, its trials by state and its best value.
+
+    Raises StudyNotStarted for one that the storage does not have.
+    """
     from rich.console import Console
 
     from studies.study import not_started
@@ -88,9 +93,11 @@ def status(settings: Settings, name: str | None) -> str:
         known = [progress.name for progress in found]
         meant = names.newest(name, known)
         if meant is None:
-            raise not_started(name, known)
+            if (line := _foreign(settings).get(name)) is None:
+                raise not_started(name, known)
+            return f"{line}\n  Created by another Optuna program, not by `studies`; `studies dashboard` shows it."
         found = [progress for progress in found if progress.name in (meant, names.confirmation(meant))]
-    if not found:
+    if not found and not _foreign(settings):
         return "No study has been launched in this storage; `studies list` shows what there is to launch."
     console = Console(width=120, highlight=False, color_system=None, force_jupyter=False)
     with console.capture() as capture:
@@ -103,7 +110,9 @@ def status(settings: Settings, name: str | None) -> str:
                 console.print(f"  verdicts: {words}", soft_wrap=True, markup=False)
             if progress.workers:
                 console.print(workers_table(progress))
-    return capture.get().rstrip() + _space_used(settings)
+    foreign = ", ".join(_foreign(settings)) if name is None else ""
+    others = f"\nOf other Optuna programs, and shown by `studies status NAME`: {foreign}." if foreign else ""
+    return capture.get().rstrip() + others + _space_used(settings)
 
 
 def _space_used(settings: Settings) -> str:
@@ -191,13 +200,31 @@ def aligned(rows: Iterable[Sequence[str]]) -> str:
 
 def _started(settings: Settings) -> list[Progress]:
     """Return how every study in the storage stands; an embedded server that never ran is not started for it."""
-    from studies.storage import open_storage
-    from studies.storage.embedded import EmbeddedServer
+    from studies.storage import is_there, open_storage
 
-    if settings.storage is None and not EmbeddedServer(settings).exists:
+    if not is_there(settings):
         return []
     with open_storage(settings) as storage:
         return _progress_of_all(storage)
+
+
+def _foreign(settings: Settings) -> dict[str, str]:
+    """Return how each study stands that another Optuna program created in this storage: a line, by its name."""
+    from studies.storage import is_there, open_storage
+    from studies.view.line import states_of
+
+    if not is_there(settings):
+        return {}
+    lines = {}
+    with open_storage(settings) as storage:
+        ledger = storage.ledger
+        for name, study in ledger.foreign_studies().items():
+            maximize = study.direction is names.Direction.MAXIMIZE
+            best = None if study.direction is None else ledger.best(study.study_id, maximize=maximize)
+            value = "" if best is None else f" · best {best[0]:.4f} (trial {best[1]})"
+            value = " · several objectives, so no single best" if study.direction is None else value
+            lines[name] = f"{name}: {states_of(ledger.states(study.study_id))}{value}"
+    return lines
 
 
 def _progress_of_all(storage: Storage) -> list[Progress]:

@@ -184,20 +184,20 @@ class StudyRecord:
         ]
 
     @property
-    def has_own_steps(self) -> bool:
+    def is_function(self) -> bool:
         """Whether its objective is a plain function, which counts the steps it reports as it likes, often from 0."""
-        reported = [trial for trial in self.trials if trial.curve]
-        return bool(reported) and not any(trial.history for trial in reported)
+        ended = [trial for trial in self.trials if trial.state in (State.COMPLETE, State.PRUNED)]
+        return bool(ended) and not any(trial.history for trial in ended)
 
     @property
     def unit(self) -> str:
         """What a point of a curve is called: an epoch, or a plain function's step."""
-        return "step" if self.has_own_steps else "epoch"
+        return "step" if self.is_function else "epoch"
 
     @property
     def max_epochs(self) -> int:
         """The most epochs that a trial may train; of a plain function, the most values that any trial reported."""
-        if not self.has_own_steps:
+        if not self.is_function:
             return self.spec.max_epochs
         return max(len(trial.curve) for trial in self.trials)
 

@@ -61,6 +61,13 @@ def sentences(record: StudyRecord) -> list[str]:
         return [f"No contender came through all {found.n_seeds} seeds."]
     decided = theirs(record)
     texts = [_verdict(found.standings, winner, found.n_seeds, record), *([decided] if decided else [])]
+    if found.is_repeatable:
+        texts = [_of_no_seed(winner, found.n_seeds, record)]
+    elif record.is_function:
+        texts.append(
+            'The objective is a plain function, which has its seed only where it reads `trial.user_attrs["seed"]`. '
+            "Where it does not, these are plain repeats: what differs is chance, but not the seed's."
+        )
     if record.confirmed is None:
         texts.append(f"The search has found something better since; `studies confirm {record.typed}` takes it in.")
     return texts
@@ -80,6 +87,15 @@ def _verdict(standings: list[Standing], winner: Standing, n_seeds: int, record: 
     else:
         among = "trials " + ", ".join(str(one.trial) for one in tied)
     return f"No difference between {among} is shown: any of them may be the best. Trial {winner.trial} has {mean}."
+
+
+def _of_no_seed(winner: Standing, n_seeds: int, record: StudyRecord) -> str:
+    unread = ' It is a plain function, which has its seed only where it reads `trial.user_attrs["seed"]`.'
+    return (
+        f"Seeds mean nothing here: each contender had the same {record.spec.metric} under all {n_seeds} of them, so "
+        f"this says no more than the search did. Trial {winner.trial} has {number(winner.mean)}."
+        + (unread if record.is_function else "")
+    )
 
 
 def theirs(record: StudyRecord) -> str | None:

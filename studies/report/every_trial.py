@@ -86,7 +86,7 @@ def provenance(record: StudyRecord) -> Section:
         ("sampler", f"{spec.sampler.name}, seed {spec.sampler.seed}"),
         ("pruner", spec.pruner.name),
         ("trials asked for", str(spec.n_trials)),
-        ("most steps reported" if record.has_own_steps else "most epochs", str(record.max_epochs)),
+        ("most steps reported" if record.is_function else "most epochs", str(record.max_epochs or "none")),
     ]
     kept = [trial.provenance for trial in record.trials]
     for key in ("commit", "dirty", "studies", "torch", "optuna", "python", "device", "host"):

@@ -313,7 +313,7 @@ def _metric_axis(record: StudyRecord, drawn: Iterable[float | None]) -> dict[str
 
 
 def _epoch_ticks(record: StudyRecord) -> dict[str, Any]:
-    if record.has_own_steps:
+    if record.is_function:
         return {}
     most = record.spec.max_epochs
     return {"dtick": 1, "range": [0.6, most + 0.4]} if 1 < most <= 20 else {}

@@ -38,7 +38,7 @@ def epochs(record: StudyRecord, verdicts: dict[int, Verdict]) -> Section | None:
     if len(points) < 2:
         return None
     first = next(point for point in points if point.best == points[-1].best)
-    of = f"{points[0].epoch} to {points[-1].epoch}" if record.has_own_steps else str(points[-1].epoch)
+    of = f"{points[0].epoch} to {points[-1].epoch}" if record.is_function else str(points[-1].epoch)
     texts = [f"The best value was reached at {record.unit} {first.epoch} of {of}."]
     typical = [point for point in points if point.typical is not None]
     texts.append(_typical_course(record, [(point.epoch, point.typical or 0.0) for point in typical]))

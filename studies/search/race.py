@@ -73,6 +73,12 @@ class Confirmation:
         return not any(standing.verdict == UNFINISHED for standing in self.standings)
 
     @property
+    def is_repeatable(self) -> bool:
+        """Whether each contender had one and the same value under all of its seeds, so that seeds mean nothing."""
+        several = [one.values.values() for one in self.standings if len(one.values) > 1]
+        return bool(several) and all(max(values) == min(values) for values in several)
+
+    @property
     def winner(self) -> Standing | None:
         """The one with the best mean over all seeds; None before the end, and when none came through all seeds."""
         first = next(iter(self.standings), None)

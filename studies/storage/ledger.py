@@ -19,7 +19,7 @@ from typing import Any
 
 import psycopg2
 
-from studies.names import CONTINUED_BY, REASON, SPEC, VERDICT, Direction
+from studies.names import CONTINUED_BY, REASON, SPEC, UID, VERDICT, Direction
 from studies.storage import sql_ledger
 from studies.storage.budget import Budget, Tally
 from studies.storage.connections import Connections, Statement, WhileWaiting
@@ -49,6 +49,14 @@ class Started:
     study_id: int
     name: str
     direction: Direction
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A study that another Optuna program created. direction: None where it has several, or none."""
+
+    study_id: int
+    direction: Direction | None
 
 
 class Ledger:
@@ -198,6 +206,12 @@ class Ledger:
         """Return the studies that are whole, the oldest first."""
         rows = self._run(sql_ledger.READ_STARTED, {"spec_key": SPEC})
         return [Started(study_id, name, Direction(direction.lower())) for study_id, name, direction in rows]
+
+    def foreign_studies(self) -> dict[str, Foreign]:
+        """Return the studies that another Optuna program created, by name, the oldest first."""
+        rows = self._run(sql_ledger.READ_FOREIGN, {"keys": [SPEC, UID]})
+        known = {direction.value: direction for direction in Direction}
+        return {name: Foreign(study_id, known.get((direction or "").lower())) for study_id, name, direction in rows}
 
     def n_ended(self) -> dict[int, int]:
         """Return how many trials have ended, by study id; a study without any is left out."""

@@ -168,6 +168,14 @@ FROM studies s JOIN study_user_attributes a ON a.study_id = s.study_id AND a.key
 JOIN study_directions d ON d.study_id = s.study_id AND d.objective = 0
 ORDER BY s.study_id"""
 
+# The studies that another Optuna program created: with neither a spec nor the identity that a launch gives one first.
+# No direction where they have several.
+READ_FOREIGN = """
+SELECT s.study_id, s.study_name, CASE WHEN count(*) = 1 THEN min(d.direction::text) END
+FROM studies s JOIN study_directions d USING (study_id)
+WHERE NOT EXISTS (SELECT FROM study_user_attributes a WHERE a.study_id = s.study_id AND a.key = ANY(%(keys)s))
+GROUP BY s.study_id, s.study_name ORDER BY s.study_id"""
+
 # How many trials have ended, by study: one statement tells the dashboard which studies have news.
 COUNT_ENDED = """
 SELECT study_id, count(*) FROM trials WHERE state IN ('COMPLETE', 'PRUNED', 'FAIL') GROUP BY study_id"""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -56,11 +57,16 @@ def line_of(progress: Progress, rate: Rate | None = None) -> str:
     """Return the study's state as one line."""
     done, total = n_of_trials(progress)
     parts = [f"{progress.name}: {done}/{total} trials"]
-    parts.append(", ".join(f"{n} {state.lower()}" for state, n in progress.states.items()) or "none yet")
+    parts.append(states_of(progress.states))
     parts.append(best_of(progress))
     if rate is not None:
         parts += [f"{rate.epochs_per_s:.1f} epochs/s", rate.left(progress)]
     return " · ".join(part for part in parts if part)
+
+
+def states_of(states: Mapping[str, int]) -> str:
+    """Return trials by state as text."""
+    return ", ".join(f"{n} {state.lower()}" for state, n in states.items()) or "none yet"
 
 
 def best_of(progress: Progress) -> str:

@@ -10,13 +10,14 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 
-from studies import names
+from studies import names, tables
+from studies.errors import NotOurs, UnknownStudy
 from studies.names import CONFIRMS, CONTENDER, SEED
 from studies.record.progress import Winner, read_winner
 from studies.record.reading import read_stored
 from studies.settings import Settings
 from studies.storage import Storage
-from studies.study import create_or_join, open_for_workers
+from studies.study import create_or_join, get, open_for_workers
 
 from ..reports import make_spec
 
@@ -83,3 +84,30 @@ def test_the_winner_without_reading_the_trials(storage: Storage) -> None:
     assert winner(storage, study) == found
     add(study, 0.4, 0.97)
     assert winner(storage, study) == Winner(6, 0.97)
+
+
+def test_another_optuna_programs_study_is_shown_and_left_alone(
+    storage: Storage, database_url: str, tmp_path: Path
+) -> None:
+    theirs = optuna.create_study(storage=storage.optuna, study_name="theirs", direction="minimize")
+    theirs.optimize(lambda trial: trial.suggest_float("x", 0, 1) + 1, n_trials=3)
+    theirs.ask()
+    several = optuna.create_study(storage=storage.optuna, study_name="several", directions=["minimize", "maximize"])
+    several.add_trial(create_trial(values=[1.0, 2.0], params={}, distributions={}))
+    create(storage, "ours")
+
+    settings = Settings(database_url, tmp_path, tmp_path)
+    said = tables.status(settings, "theirs")
+    assert f"theirs: 3 complete, 1 running · best {theirs.best_value:.4f} (trial {theirs.best_trial.number})" in said
+    assert "Created by another Optuna program, not by `studies`" in said
+    assert "several: 1 complete · several objectives, so no single best" in tables.status(settings, "several")
+    everything = tables.status(settings, None)
+    assert "ours: 0/20 trials" in everything
+    assert "Of other Optuna programs, and shown by `studies status NAME`: theirs, several." in everything
+    with pytest.raises(NotOurs, match="another Optuna program"):
+        get(storage, "theirs")
+    with pytest.raises(NotOurs):
+        create(storage, "theirs")
+    assert theirs.user_attrs == {}
+    with pytest.raises(UnknownStudy):
+        tables.status(settings, "nobodys")

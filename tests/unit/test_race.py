@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from studies.exporters import export
+from studies.record.study import StudyRecord
 from studies.report import confirmed
 from studies.report.page import render
 from studies.search.race import BEST, ERROR, NO_DIFFERENCE, WORSE, Contender, is_out, stand
@@ -148,3 +149,28 @@ def test_the_winner_is_what_is_exported_and_reported() -> None:
     report = replace(report, trials=[*report.trials, better])
     assert yaml.safe_load(export(report, "yaml"))["trial"] == 3
     assert "`studies confirm made-up` takes it in" in confirmed.sentences(report)[-1]
+
+
+def plain_function(values: dict[int, list[float]]) -> StudyRecord:
+    """Return a confirmed study of a plain function, which reports nothing and may ignore its seed."""
+    trials = [
+        make_trial(n, [], value=found[0], params={"x": n}, attributes={"history": []}) for n, found in values.items()
+    ]
+    field = [contender(number, *found) for number, found in values.items()]
+    return replace(make_report(trials), confirmation=stand(field, 1, 5))
+
+
+def test_values_that_no_seed_changes_are_said_to_say_nothing_new() -> None:
+    report = plain_function({0: [0.5] * 5, 1: [0.75] * 5})
+    [said] = confirmed.sentences(report)
+    assert said.startswith("Seeds mean nothing here: each contender had the same balanced_accuracy under all 5 of them")
+    assert '`trial.user_attrs["seed"]`' in said
+    trained = [make_trial(n, [0.5 + n / 4], params={"x": n}) for n in range(2)]
+    [said] = confirmed.sentences(replace(report, trials=trained))
+    assert "plain function" not in said
+
+
+def test_a_plain_functions_repeats_are_not_said_to_be_the_seeds() -> None:
+    said = confirmed.sentences(plain_function({0: [0.5, 0.51, 0.5, 0.52, 0.5], 1: [0.75, 0.74, 0.75, 0.73, 0.75]}))
+    assert said[0].startswith("Trial 1 is the best of 2")
+    assert "Where it does not, these are plain repeats" in said[-1]
