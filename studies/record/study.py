@@ -183,7 +183,7 @@ class StudyRecord:
             name for name in used if name not in self.space.parameters
         ]
 
-    @property
+    @cached_property
     def is_function(self) -> bool:
         """Whether its objective is a plain function, which counts the steps it reports as it likes, often from 0."""
         ended = [trial for trial in self.trials if trial.state in (State.COMPLETE, State.PRUNED)]
@@ -194,7 +194,7 @@ class StudyRecord:
         """What a point of a curve is called: an epoch, or a plain function's step."""
         return "step" if self.is_function else "epoch"
 
-    @property
+    @cached_property
     def max_epochs(self) -> int:
         """The most epochs that a trial may train; of a plain function, the most values that any trial reported."""
         if not self.is_function:

@@ -159,10 +159,12 @@ def compared(record: StudyRecord) -> Compared:
     the best value that it had at a rung, the highest epoch that at least half of them reached.
     """
     pruned = [trial for trial in record.trials if trial.state == State.PRUNED and trial.is_feasible]
-    known = {trial.number: _numbers(trial.curve) for trial in [*record.ranked, *pruned]}
-    curves = {number: curve for number, curve in known.items() if curve}
-    few = len(record.ranked) < MIN_TRIALS_FOR_IMPORTANCE <= len(curves)
-    if not (few or len(curves) > 2 * len(record.ranked)):
+    reporting = [trial for trial in [*record.ranked, *pruned] if trial.curve]
+    few = len(record.ranked) < MIN_TRIALS_FOR_IMPORTANCE <= len(reporting)
+    if not (few or len(reporting) > 2 * len(record.ranked)):
+        return Compared(record.ranked, None)
+    curves = {trial.number: curve for trial in reporting if (curve := _numbers(trial.curve))}
+    if not curves:
         return Compared(record.ranked, None)
     reached = sorted((max(curve) for curve in curves.values()), reverse=True)
     rung = reached[min(max(MIN_TRIALS_FOR_IMPORTANCE, -(-len(reached) // 2)), len(reached)) - 1]

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING
 
 from studies.report.document import Document, Figure, Section, Table
 from studies.report.sections import document
+from studies.report.shades import drawable
 
 if TYPE_CHECKING:
     from studies.record.study import StudyRecord
 
 TEMPLATE = Path(__file__).with_name("page.html")
+# plotly.js's basic bundle, a quarter of the whole one: lines, points and bars. `drawable` makes heat maps of bars.
+PLOTLY = Path(__file__).with_name("plotly") / "plotly-basic.min.js"
 WIDE = 6  # columns; a table with more scrolls sideways rather than wrap its cells
 CODE = re.compile(r"`([^`]+)`")
 MARKDOWN = re.compile(r"([\\`*|]|(?<=\])\()")
@@ -39,8 +42,6 @@ def files(record: StudyRecord) -> Iterator[tuple[str, str | bytes]]:
 
 def as_html(page: Document) -> str:
     """Return the page with plotly and the figures' data inside."""
-    from plotly.offline import get_plotlyjs
-
     drawn = [figure for section in page.sections for figure in section.figures]
     numbers = iter(range(len(drawn)))
     contents = "".join(f'<a href="#{_anchor(s.title)}">{html.escape(s.title)}</a>' for s in page.sections)
@@ -49,8 +50,8 @@ def as_html(page: Document) -> str:
         subtitle=html.escape(page.subtitle),
         contents=contents,
         body="\n".join(_section(section, numbers) for section in page.sections),
-        plotly=get_plotlyjs(),
-        figures=_in_script([{"data": figure.data, "layout": figure.layout} for figure in drawn]),
+        plotly=PLOTLY.read_text(encoding="utf-8"),
+        figures=_in_script([drawable(figure) for figure in drawn]),
     )
 
 

@@ -14,6 +14,8 @@ import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from studies.report.shades import DARK
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -40,7 +42,6 @@ SETTINGS: Any = {
 MAX_SLUG = 60
 MAX_TITLE = 80
 CROWDED = 45  # characters below an axis; more of them are turned
-DARK = 0.6  # of the way to the darkest shade; text on it is white
 
 
 def pictures(page: Document) -> Iterator[tuple[str, bytes]]:

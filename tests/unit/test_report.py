@@ -16,6 +16,7 @@ from studies.report import findings
 from studies.report.every_trial import MAX_ROWS
 from studies.report.page import render
 from studies.report.sections import document
+from studies.report.shades import drawable
 from studies.search.race import Contender, stand
 from studies.words import duration, exact, number
 
@@ -200,6 +201,24 @@ def test_a_plain_function_counts_its_own_steps() -> None:
     assert "| most steps reported | 3 |" in page
     assert "The best value was reached at step 2 of 0 to 2." in page
     assert "max_epochs" not in page
+
+
+def test_a_small_study_makes_a_small_page() -> None:
+    assert len(render(make_study(10), "html")) < 1_500_000
+
+
+def test_heat_maps_are_bars_in_the_page() -> None:
+    figure = next(f for s in document(STUDIES["usual"]).sections for f in s.figures if f.data[0]["type"] == "heatmap")
+    drawn = drawable(figure)
+    [bars] = drawn["data"]
+    z = figure.data[0]["z"]
+    cells = [
+        (round(base + 0.5), x, c[2]) for base, x, c in zip(bars["base"], bars["x"], bars["customdata"], strict=True)
+    ]
+    assert cells == [(row, column, value) for row, values in enumerate(z) for column, value in enumerate(values)]
+    colors = {value: color for (_, _, value), color in zip(cells, bars["marker"]["color"], strict=True)}
+    assert colors[0.0] == "#f7f9fc"
+    assert plotly.graph_objects.Figure(drawn)
 
 
 def test_log_ranges_have_log_axes_and_choices_are_jittered() -> None:
