@@ -1,0 +1,47 @@
+"""A study to start from: `studies init`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+PLACE = 0  # in the help
+
+app = typer.Typer()
+
+
+@app.command()
+def init(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The new study's name, such as my-study.")],
+    with_class: Annotated[
+        bool, typer.Option("--objective", help="Write a class with data, test rows, a model and predictions.")
+    ] = False,
+) -> None:
+    """Write a small working study into this directory: a function to tune and its study file."""
+    from studies import templates
+
+    files = templates.write(name, Path(), with_class=with_class)
+    spec = next(file.stem for file in files if file.suffix == ".yaml")
+    typer.echo(f"Written: {', '.join(map(str, files))}. Next:", err=True)
+    steps = _next(spec, with_class)
+    width = max(len(command) for command, _ in steps)
+    for command, what in steps:
+        typer.echo(f"  {command:{width}}  {what}", err=True)
+
+
+def _next(name: str, with_class: bool) -> list[tuple[str, str]]:
+    """Return what to type, command by command, each with what it does."""
+    steps = [
+        (f"studies check ./{name}.yaml", "is it sound?"),
+        (f"studies launch ./{name}.yaml --workers 2", "run it, or resume it"),
+        (f"studies report {name}", "read what it found"),
+    ]
+    if with_class:
+        steps += [
+            (f"studies confirm {name} --workers 2", "repeat the best few under fresh seeds"),
+            (f"studies train {name}", f"train the best one, save it in {name}.model"),
+            (f'studies predict {name}.model "7,9.5,180"', "ask it"),
+        ]
+    return steps
