@@ -8,19 +8,21 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import typer
 
-from studies import check, errors, model, names, settings
+from studies import check, errors, model, settings
 from studies.check import checks
 from studies.cli import app
 from studies.errors import EXIT_CODES, StudiesError
-from studies.exporters import CURVES, EXPORTERS
-from studies.record import diagnose
-from studies.run import trial
+from studies.exporters import exporter_of
+from studies.names import Reason
+from studies.record.verdicts import VerdictKind
+from studies.registry import EXPORTERS, PRUNERS, SAMPLERS
 from studies.run.objective import import_objective
 from studies.spec import StudySpec, catalog
 from studies.spec.file import load
@@ -144,8 +146,16 @@ def study_file() -> str:
                 ("`0.001`", "this value: nothing is searched"),
             ],
         ),
+        "## Samplers and pruners",
+        "`sampler.name` is one of " + _named(SAMPLERS) + "; `pruner.name` is one of " + _named(PRUNERS) + ". Both may "
+        "also be the dotted path of Optuna's or your own, `module:Name`, with `options`, a mapping of what else its "
+        "constructor takes.",
         "## The catalog\n\n" + table(["study", "what it is"], shipped),
     )
+
+
+def _named(registry: Iterable[str]) -> str:
+    return ", ".join(code(name) for name in registry)
 
 
 def _keys() -> Iterator[tuple[str, str]]:
@@ -237,17 +247,18 @@ def all_errors() -> list[type[StudiesError]]:
 
 def trials() -> str:
     """How a trial ends: states and reasons, in the words of the code, the storage and `studies status`."""
-    rows = []
-    for name, meaning in listed(trial.__doc__):
-        state, _, reason = name.partition(" ")
-        if state in ("COMPLETE", "PRUNED", "FAIL"):
-            rows.append((code(state), code(reason.strip()), meaning))
-    continued = ", ".join(code(reason) for reason in names.CONTINUED)
+    rows = [
+        ("`COMPLETE`", "", "trained to max_epochs, or to its time limit; its value is that of its best epoch"),
+        ("`PRUNED`", "", "worse than others at the same epoch"),
+        *(("`FAIL`", code(reason.value), reason.meaning) for reason in Reason),
+    ]
+    continued = ", ".join(code(reason.value) for reason in Reason if reason.is_continued)
+    retried = " and ".join(code(reason.value) for reason in Reason if reason.is_retried)
     return page(
         "How a trial ends",
         table(["state", "reason", "means"], rows),
         f"A trial that failed for {continued} is *continued*: another trial with the same parameters and seed goes on "
-        "from its last checkpoint, and only that one counts. "
+        f"from its last checkpoint, and only that one counts. With {retried}: at most `limits.max_retries` times. "
         "[When something failed](../guides/when-something-failed.md) says what to do about each.",
         "A trial is `WAITING` until a worker claims it, then `RUNNING`, then one of the states above. What has ended "
         "never changes.",
@@ -260,7 +271,7 @@ def verdicts() -> str:
         "Verdicts",
         "Every trial that has ended has a verdict: in the report, in `studies status`, and as the user attribute "
         "`verdict` with `verdict_evidence` and `verdict_advice`. The first that holds is the verdict.",
-        table(["verdict", "means"], [(code(word), meaning) for word, meaning in listed(diagnose.__doc__)]),
+        table(["verdict", "means"], [(code(kind.value), kind.meaning) for kind in VerdictKind]),
     )
 
 
@@ -270,9 +281,10 @@ FINDING = ("mistake", "severity", "what is reported", "how to fix it")
 def check_page() -> str:
     """What `studies check` looks for."""
     parts = []
-    for module in checks.CHECKS:
+    for each in checks.load().values():
+        module = sys.modules[type(each).__module__]
         found = list(findings_in(module))
-        text = f"## {module.TITLE.capitalize()}\n\n{(module.__doc__ or '').strip().splitlines()[0]}"
+        text = f"## {each.title.capitalize()}\n\n{(module.__doc__ or '').strip().splitlines()[0]}"
         parts.append(text + ("\n\n" + table(FINDING, found) if found else ""))
     before = table(FINDING, findings_in(check))
     return page(
@@ -339,7 +351,9 @@ def files() -> str:
         + ", ".join(code(kind) for kind in EXPORTERS)
         + ". As CSV or Parquet, a row is a trial:",
         table(["column", "meaning"], _columns(trial_columns)),
-        "## Every epoch\n\n`--curves`, with " + " or ".join(code(kind) for kind in CURVES) + ". A row is an epoch:",
+        "## Every epoch\n\n`--curves`, with "
+        + " or ".join(code(kind) for kind in EXPORTERS if hasattr(exporter_of(kind), "render_curves"))
+        + ". A row is an epoch:",
         table(["column", "meaning"], _columns(curve_columns)),
         "## A model's directory\n\nWritten by `studies train`, read by `studies predict`.",
         table(["file", "holds"], [(code(name), meaning) for name, meaning in listed(model.__doc__)]),

@@ -16,24 +16,37 @@ if TYPE_CHECKING:
 
 
 class VerdictKind(StrEnum):
-    """The kinds of verdicts. The text is the word that is stored and shown, with `k` for an epoch."""
+    """The kinds of verdicts: the word that is stored and shown, with `k` for an epoch, and what it means."""
 
-    OK = "ok"  # nothing is wrong with the settings
-    DIVERGED = "diverged"  # the metric or the training loss left the range of numbers, or grew
-    NEVER_A_NUMBER = "the metric is never a number"  # no trial got one: it is the data or the metric, no setting
-    SAME_TARGET = "every target is the same"  # one class, or a constant: there is nothing to learn
-    ONE_CLASS = "answers one class"  # nearly all of a classifier's answers are the same
-    # The training loss stays where a bounded output keeps it (`floor`), or at any other value far above the best
-    # trial's. With two classes, whose losses are often weighted, the first holds only where the validation loss and
-    # every other trial agree.
-    LOSS_FLOOR = "stuck at a loss floor"
-    BASELINE = "no better than the baseline"  # it learned nothing that a constant answer does not know
-    OVERFITS = "overfits after epoch k"  # the validation metric fell while the training loss still went down
-    STILL_IMPROVING = "still improving at max_epochs"  # its best epoch is the last one, and it was still gaining
-    LEARNED_LITTLE = "learned little"  # far below what the best trial had by then, whatever its curve does
-    UNDERFITS = "underfits"  # the training loss stayed far above the best trial's at the same epoch
-    TOO_SHORT = "too short to tell"  # it trained for too few epochs
-    NO_CURVE = "no curve"  # it reported no epoch
+    meaning: str
+
+    def __new__(cls, word: str, meaning: str = "") -> VerdictKind:
+        """Make a member of its word, which is its value, and what it means."""
+        member = str.__new__(cls, word)
+        member._value_, member.meaning = word, meaning
+        return member
+
+    OK = "ok", "nothing is wrong with the settings"
+    DIVERGED = "diverged", "the metric or the training loss left the range of numbers, or grew"
+    NEVER_A_NUMBER = (
+        "the metric is never a number",
+        "no trial of the study got one: look at the data and the metric, not at the settings",
+    )
+    SAME_TARGET = "every target is the same", "one class, or a constant: there is nothing to learn"
+    ONE_CLASS = "answers one class", "nearly all of a classifier's answers are the same"
+    LOSS_FLOOR = (
+        "stuck at a loss floor",
+        "the training loss stays where a bounded output before the loss keeps it, or at any other value far above the "
+        "best trial's. With two classes, whose losses are often weighted, the first holds only where the validation "
+        "loss and every other trial agree",
+    )
+    BASELINE = "no better than the baseline", "it learned nothing that a constant answer does not know"
+    OVERFITS = "overfits after epoch k", "the validation metric fell while the training loss still went down"
+    STILL_IMPROVING = "still improving at max_epochs", "its best epoch is the last one, and it was still gaining"
+    LEARNED_LITTLE = "learned little", "it stayed far below what the best trial had by then, whatever its curve does"
+    UNDERFITS = "underfits", "the training loss stayed far above the best trial's at the same epoch"
+    TOO_SHORT = "too short to tell", "it trained for too few epochs"
+    NO_CURVE = "no curve", "it reported no epoch"
 
 
 def overfits_after(epoch: int) -> str:
