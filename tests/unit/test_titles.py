@@ -24,6 +24,8 @@ from objectives._data.kit.split import ROLES
 from objectives._data.lyrics import load_lyrics
 from objectives._data.motor import load_motor
 from objectives._data.titles import DATASETS, UNK, TitleRows, Titles, load_titles
+from objectives._data.titles.prepare import mark_of
+from objectives._data.titles.sources import locate
 from objectives._data.titles.split import split
 from objectives._data.titles.tokens import MODEL_NUMBERS, STOP_WORDS, Recipe, course, tokenizer
 
@@ -89,6 +91,22 @@ def test_a_hair_dryer_keeps_its_hair_in_spanish() -> None:
 
 def test_model_numbers_stay() -> None:
     assert tokenizer(MODEL_NUMBERS)("Bosch KGF39SB45 64GB") == ["bosch", "kgf", "39", "sb", "45", "64", "gb"]
+
+
+def test_entities_are_what_they_stand_for() -> None:
+    tokenize = tokenizer(course("spanish"))
+    assert tokenize("Tom &amp; Jerry &#233;lite Cami&Oacute;n&nbsp;&lt;b&gt;rojo") == [
+        "tom", "jerry", "élite", "camión", "rojo",
+    ]  # fmt: skip
+    assert tokenize("black&notebook R&D&G") == ["black", "notebook"]  # none without its semicolon
+
+
+def test_only_titles_with_entities_get_another_fingerprint(tmp_path: Path) -> None:
+    for text, mark in ((csv_rows(), ""), (csv_rows().replace("rojo", "rojo &amp; azul"), " entities")):
+        path = write(tmp_path / "t.csv", text)
+        assert mark_of(locate(str(path), tmp_path))(path) == mark
+    path = write(tmp_path / "t.csv", csv_rows().replace("C1", "C&amp;D"))
+    assert mark_of(locate(str(path), tmp_path))(path) == ""
 
 
 def test_both_spellings_of_an_accent_are_one_word() -> None:

@@ -17,13 +17,17 @@ from typing import Any
 
 import numpy as np
 
-from objectives._contract import Progress, silent
+from objectives._contract import DataError, Progress, silent
+from objectives._data.kit.hashes import Mark
+from objectives._data.kit.lines import TextLines
 from objectives._data.kit.preparation import Hashes, prepare_arrays
 from objectives._data.kit.split import ROLES
 from objectives._data.titles.arrays import MAX_WORDS, MIN_COUNT, write_arrays
 from objectives._data.titles.data import TitleRows, Titles
+from objectives._data.titles.readers import READERS
 from objectives._data.titles.sources import TitleSource, locate
 from objectives._data.titles.split import HELD_OUT, SPLIT_SEED
+from objectives._data.titles.tokens import ENTITY
 from objectives._data.titles.vectors import load_vectors, percent
 from objectives._data.titles.vocabulary import SPECIAL_WORDS
 
@@ -58,6 +62,7 @@ def load_titles(dataset: str, data: Path, cache: Path, progress: Progress = sile
         about={"name": dataset},
         identity=lambda hashes: {"sources": hashes, "options": options},
         build=build,
+        mark=mark_of(source),
     )
     train, validation, test = (
         TitleRows(*(arrays.array(f"{role}.{part}") for part in ("tokens", "offsets", "labels"))) for role in ROLES
@@ -65,6 +70,24 @@ def load_titles(dataset: str, data: Path, cache: Path, progress: Progress = sile
     classes, counts = arrays.json("classes"), arrays.manifest["counts"]
     titles = Titles(dataset, arrays.sha256, counts, train, validation, test, classes, source.recipe, arrays.path)
     return titles if source.vectors is None else _with_vectors(titles, source.vectors, cache, progress)
+
+
+def mark_of(source: TitleSource) -> Mark:
+    """The mark of a file with HTML's entities in its titles, which older programs kept as words; see kit.hashes."""
+
+    def entities_in_titles(path: Path) -> str:
+        try:
+            with TextLines(path) as lines:
+                if not any("&" in line and ENTITY.search(line) for line in lines):
+                    return ""
+            with TextLines(path) as lines:
+                rows = READERS[source.form](lines, source.argument)
+                return " entities" if any(ENTITY.search(title) for title, _ in rows) else ""
+        except DataError:  # reading will say
+            return ""
+
+    entities_in_titles.__name__ += f" {source.form} {source.argument}"
+    return entities_in_titles
 
 
 def _with_vectors(titles: Titles, path: Path, cache: Path, progress: Progress) -> Titles:

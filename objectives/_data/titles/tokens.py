@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 from collections.abc import Callable
@@ -36,6 +37,7 @@ STOP_WORDS = {
 }
 
 TAG = re.compile(r"<[^<>]*>")
+ENTITY = re.compile(r"&(?:#\d+|#x[0-9a-f]+|[a-z]\w*);", re.IGNORECASE)  # HTML's, such as &amp; and &#39;
 DIGITS = re.compile(r"\d+")
 WORDS = re.compile(r"[^\W_]+")
 LETTERS_OR_DIGITS = re.compile(r"[^\W\d_]+|\d+")
@@ -66,7 +68,7 @@ MODEL_NUMBERS = Recipe(digits=True, min_letters=1, stop_words="none")
 
 
 def tokenizer(recipe: Recipe) -> Callable[[str], list[str]]:
-    """A function from a title to its tokens: lower case, without tags and punctuation, cut as `recipe` says.
+    """A function from a title to its tokens: lower case, without tags, entities and punctuation, cut as `recipe` says.
 
     Cleaning twice changes nothing: tokens joined by spaces give the same tokens again.
     """
@@ -74,6 +76,8 @@ def tokenizer(recipe: Recipe) -> Callable[[str], list[str]]:
 
     def tokenize(title: str) -> list[str]:
         text = title.lower()
+        if "&" in text:
+            text = ENTITY.sub(lambda entity: html.unescape(entity[0]).lower(), text)
         if not text.isascii():
             # An accent typed as a separate mark would otherwise split its word; lower() may leave such marks, too.
             text = unicodedata.normalize("NFC", text)

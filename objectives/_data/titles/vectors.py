@@ -44,6 +44,7 @@ def load_vectors(
             found[number] = _parsed(lines, word, values)
             if is_exact:
                 exact.add(number)
+        progress(f"reading {path.name}", 1.0)
     n_words = len(vocabulary) - len(SPECIAL_WORDS)
     covered = f"{path.name} has {len(found):,} of {n_words:,} words ({percent(len(found), n_words)} %)"
     progress(covered if len(found) >= LOW * n_words else f"{covered}: is it of another language?", 1.0)
