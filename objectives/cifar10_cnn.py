@@ -3,6 +3,8 @@
 Task      a picture of 32 x 32 pixels to one of 10 classes
 Data      `cifar10-shapes` is drawn here, synthetic; CIFAR-10 (Krizhevsky, "Learning multiple layers of features from
           tiny images", 2009); or your own pictures, a directory for each class
+Own data  a directory with one for each class (and train, val, test above them), a parquet of picture files, an .npz, or
+          CIFAR-10's own directory; what is read is in objectives/_data/pictures
 Metric    accuracy on validation pictures, a tenth of the train pictures; the test pictures are never looked at
 Model     for each width: convolution, batch normalisation, ReLU, maximum over 2 x 2; then dropout and one linear layer
           to the logits. Filters are 3 wide in the first block, 5 in the second, 3 in the third; Adam (AdamW where

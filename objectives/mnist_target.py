@@ -3,6 +3,8 @@
 Task      an image of 28 x 28 pixels: is it the target (one image in ten) or another digit?
 Data      `mnist-5k` ships with the package, 500 images of each digit; `mnist` is the full data set. The target belongs
           to the data: `mnist-5k:3` asks for threes, `mnist-5k` for fives
+Own data  a .csv of 784 pixels and the digit a line, an .npz, or MNIST's four files; what is read is in
+          objectives/_data/digits. `FILE:3` asks for threes
 Metric    balanced accuracy on validation images: the mean of the recalls of both classes, 0.5 for a constant answer,
           which has an accuracy of 0.90
 Model     pixels / 255 -> hidden layers -> one logit (784-32-64-1 with sigmoids in the course project of J. Moros, UAB

@@ -4,6 +4,7 @@ Task      currents, voltages, speed and outside temperatures at an instant, and 
           temperature `pm` of the rotor's permanent magnets, where no sensor can sit
 Data      `simulated` is a simulation, generated here; `pmsm-v1` and `pmsm-v2` are Paderborn University's
           measurements (Kaggle: wkirgsn/electric-motor-temperature). Split by session, never by row
+Own data  a .csv with the measurements' columns, among others; what is read is in objectives/_data/motor
 Metric    R2 on whole validation sessions; the training sessions' mean temperature gets about 0
 Model     inputs -> scaled as on the training sessions -> `depth` hidden layers of ReLU -> one number, linear
           (the network of kenny08gt/proyecto_statistical_learning2 without its last sigmoid; the averages as in
