@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from studies.names import confirmed
+from studies.words import clean
 
 if TYPE_CHECKING:
     from studies.record.study import StudyRecord, TrialRecord
@@ -74,6 +75,10 @@ def curves_frame(record: StudyRecord) -> pd.DataFrame:
 
 
 def _frame(columns: dict[str, list[Any]]) -> pd.DataFrame:
+    columns = {
+        clean(name): [clean(value) if isinstance(value, str) else value for value in values]
+        for name, values in columns.items()
+    }
     # convert_dtypes: a column of whole numbers stays one where some are missing.
     return pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns.items()}).convert_dtypes()
 

@@ -113,7 +113,9 @@ def facts_of(dataset: str, data: Any, settings: Settings) -> dict[str, Any]:
     given = data if isinstance(data, Mapping) else {key: getattr(data, key, None) for key in ("sha256", "summary")}
     sha256, summary = given.get("sha256"), given.get("summary")
     if not isinstance(sha256, str):
-        sha256 = sha256_of(Path(dataset).expanduser(), settings.home / "fingerprints.json")
+        path = Path(without_options(dataset)).expanduser()
+        named = path.is_file() or "/" in dataset  # a directory of a data set's name is none that was meant
+        sha256 = sha256_of(path, settings.home / "fingerprints.json") if named else None
     return {"name": dataset, "sha256": sha256, "summary": dict(summary) if isinstance(summary, Mapping) else {}}
 
 

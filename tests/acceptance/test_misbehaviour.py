@@ -24,6 +24,8 @@ def misbehaves(trial):
     """Each trial does what another program has done."""
     if trial.number == 0:
         inherits(trial)
+        trial.suggest_categorical("text", ["caf\udce9.png \x00"])
+        trial.set_user_attr("note", {"caf\udce9": ["\x00"]})
     if trial.number == 1:
         sys.exit("this was a command line program once")
     if trial.number == 2:
@@ -104,9 +106,11 @@ def test_what_would_end_a_program_ends_one_trial(studies: Studies) -> None:
     assert record.trials[7].continued_by in (8, 9)
     assert said.count("died") == 1
     assert "it exited with 0 in the middle of a trial" in said
-    for kind in ("csv", "json"):
+    for kind in ("yaml", "csv", "json"):
         exported = studies("export", "odd", "--format", kind).stdout
-        assert r"caf\udce9.png" in exported.replace(r"\\", "\\")
+        assert r"caf\udce9.png" in exported.replace(r"\\", "\\").replace("DCE9", "dce9")
+    studies("export", "odd", "--format", "parquet", "-o", "odd.parquet")
+    studies("report", "odd")
 
 
 def test_words_from_outside_reach_the_terminal_as_one_clean_line(studies: Studies) -> None:
