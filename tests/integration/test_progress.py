@@ -16,6 +16,8 @@ from studies.names import CONFIRMS, CONTENDER, SEED
 from studies.record.progress import Winner, read_winner
 from studies.record.reading import read_stored
 from studies.settings import Settings
+from studies.spec.description import Description
+from studies.spec.space import Space
 from studies.storage import Storage
 from studies.study import create_or_join, get, open_for_workers
 
@@ -33,7 +35,7 @@ def storage(database_url: str, tmp_path: Path) -> Iterator[Storage]:
 
 def create(storage: Storage, name: str) -> optuna.Study:
     spec = make_spec(name=name)
-    with create_or_join(storage, spec, DECLARED, DATA) as (study, _):
+    with create_or_join(storage, spec, Description(DECLARED, DATA, Space.declared(DECLARED))) as (study, _):
         open_for_workers(storage, study, spec)
     return study
 

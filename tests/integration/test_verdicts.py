@@ -28,6 +28,7 @@ from studies.record.reading import read
 from studies.record.verdicts import VerdictKind, counts, kind_of
 from studies.report.sections import document
 from studies.settings import Settings
+from studies.spec.description import Description
 from studies.storage import Storage
 from studies.study import create_or_join, get, open_for_workers
 from studies.web.dashboard import application
@@ -49,7 +50,7 @@ def storage(database_url: str, tmp_path: Path) -> Iterator[Storage]:
 def fill(storage: Storage, n: int) -> int:
     """Put a made-up study into the storage; return its id."""
     made = make_study(n)
-    with create_or_join(storage, made.spec, DECLARED, DATA) as (study, _):
+    with create_or_join(storage, made.spec, Description(DECLARED, DATA, made.space)) as (study, _):
         open_for_workers(storage, study, made.spec.model_copy(update={"n_trials": n}))
     states = {"complete": "COMPLETE", "pruned": "PRUNED", "fail": "FAIL"}
     for trial in made.trials:
