@@ -172,6 +172,13 @@ class Objective(ABC):
         params: a value for every parameter of `space` that applies. device: as torch spells it.
         """
 
+    def baselines(self, data: Any) -> Mapping[str, float]:
+        """Return what a linear model scores on the validation rows, by metric; nothing where there is no honest one.
+
+        Takes seconds; asked for once a data set. A study that stays below it says so.
+        """
+        return {}
+
 
 class PredictingObjective(Objective):
     """An objective whose trained model can be used without its training data."""

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from objectives._baselines import linear_titles
 from objectives._contract import DataError, Example, PredictingObjective, Progress, Source, silent
 from objectives._data.kit.lines import RowError, each, shown
 from objectives._data.kit.split import ROLES
@@ -84,6 +85,10 @@ class TitleObjective(PredictingObjective):
     def prepare(self, dataset: str, data: Path, cache: Path, progress: Progress = silent) -> Titles:
         """See Objective."""
         return load_titles(dataset, data, cache, progress)
+
+    def baselines(self, data: Titles) -> dict[str, float]:
+        """See Objective."""
+        return linear_titles(data.train, data.validation, len(data.vocabulary), len(data.classes))
 
     def start(self, params: Mapping[str, Any], data: Titles, *, seed: int, device: str) -> Fit:
         """See Objective."""

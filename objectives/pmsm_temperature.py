@@ -48,6 +48,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from objectives._baselines import ridge
 from objectives._contract import DataError, Example, PredictingObjective, Progress, Source, silent
 from objectives._data.kit.lines import RowError, TextLines, each, shown
 from objectives._data.kit.split import ROLES
@@ -103,6 +104,20 @@ class PmsmTemperature(PredictingObjective):
     def prepare(self, dataset: str, data: Path, cache: Path, progress: Progress = silent) -> Motor:
         """See Objective."""
         return load_motor(dataset, data, cache, progress)
+
+    def baselines(self, data: Motor) -> dict[str, float]:
+        """See Objective: on the inputs and their averages, as the defaults have them."""
+        defaults = {name: given["default"] for name, given in self.space.items()}
+        train, validation = data.rows("train"), data.rows("validation")
+        inputs = inputs_of(data, defaults)
+        inputs = scaled(inputs, *scale_of(inputs[train], "standard"))
+        pm = data.values[:, COLUMNS.index(TARGET)]
+        mean, deviation = target_scale(pm[train])
+        truth = (pm[validation] - mean) / deviation
+        answers = ridge(inputs[train], (pm[train] - mean) / deviation, inputs[validation])
+        best = min(answers, key=lambda found: float(np.mean((found - truth) ** 2)))
+        rmse = float(deviation) * float(np.sqrt(np.mean((best - truth) ** 2)))
+        return {"r2": r_squared(truth, best), "rmse": rmse}
 
     def start(self, params: Mapping[str, Any], data: Motor, *, seed: int, device: str) -> PerceptronFit:
         """See Objective."""

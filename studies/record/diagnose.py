@@ -38,6 +38,8 @@ NEAR_FLOOR = 0.15  # of the way from a floor up to the loss of a guess
 FLAT = 0.05  # of that way is all that the loss still falls in the second half of the epochs
 STILL = 0.002  # a training loss that moves by less than this share of it in its last two thirds stands still
 MIN_STILL_EPOCHS = 5
+FEW_STEPS = 300  # of an optimizer, in a whole training
+FALLS = 0.02  # the share by which a training loss still falls in the last quarter of its epochs
 RESHAPED = re.compile("(pos|positive|class)_weight|smoothing|mixup|focal")  # parameters
 NO_WEIGHT: tuple[Any, ...] = (0, 1, None, "none")  # their values that leave the loss as it is
 
@@ -59,6 +61,7 @@ class _Study:
     gain: float
     reference: dict[int, dict[str, float]]
     start: float | None
+    n_train: int | None
 
     @cached_property
     def is_never_a_number(self) -> bool:
@@ -111,6 +114,7 @@ def _study(spec: StudySpec, data: dict[str, Any], trials: list[TrialRecord], bes
         gain=median([gain for gain in gains if gain > 0] or [0.0]),
         reference=best.epochs(spec.metric) if best else {},
         start=starting_value(trials, sign),
+        n_train=n_train_of(data),
     )
 
 
@@ -128,6 +132,13 @@ def baseline(trial: TrialRecord, metric: str, n_classes: int | None) -> float | 
     if metric == "balanced_accuracy":
         return 1 / n_classes if n_classes else None
     return 0.0 if metric in ("r2", "R2") else None
+
+
+def n_train_of(data: dict[str, Any]) -> int | None:
+    """Return how many rows the data set says that it trains on; at most all of them where it says only that."""
+    summary = data.get("summary") or {}
+    n = summary.get("train", summary.get("rows"))
+    return n if isinstance(n, int) and n > 0 else None
 
 
 def n_classes_of(data: dict[str, Any]) -> int | None:
@@ -158,6 +169,7 @@ def _verdict(trial: TrialRecord, study: _Study) -> Verdict:
     return (
         found
         or _overfits(trial, study, losses)
+        or _too_few_steps(trial, study, losses)
         or _still_improving(trial, study)
         or _does_not_move(study, losses)
         or _underfits(trial, study, losses)
@@ -337,6 +349,25 @@ def _still_improving(trial: TrialRecord, study: _Study) -> Verdict | None:
         VerdictKind.STILL_IMPROVING,
         f"{study.metric} went from {number(before)} to {number(trial.curve[last])} in the last quarter of its epochs",
         f"a max_epochs above {last}, unless its schedule ends there",
+    )
+
+
+def _too_few_steps(trial: TrialRecord, study: _Study, losses: dict[int, float]) -> Verdict | None:
+    """Return the verdict of a whole training that had few steps and would have gone on learning."""
+    batch_size = trial.params.get("batch_size")
+    if study.n_train is None or not isinstance(batch_size, int) or batch_size < 1 or len(losses) < MIN_EPOCHS:
+        return None
+    last = max(losses)
+    per_epoch = -(-study.n_train // batch_size)
+    before = losses[max((epoch for epoch in losses if epoch <= last - max(1, last // 4)), default=last)]
+    falls = before - losses[last] > FALLS * abs(before)
+    if trial.state != State.COMPLETE or per_epoch * last >= FEW_STEPS or not falls:
+        return None
+    return Verdict(
+        VerdictKind.TOO_FEW_STEPS,
+        f"{per_epoch * last:,} optimizer steps in all, {per_epoch:,} an epoch, and train_loss was still falling: from "
+        f"{number(before)} to {number(losses[last])} in the last quarter",
+        "a smaller batch_size, or more epochs",
     )
 
 

@@ -125,7 +125,7 @@ class TrialRecord:
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """A study as it stands in the storage. data: name, sha256 and summary of its data set.
+    """A study as it stands in the storage. data: name, sha256, summary and perhaps baselines of its data.
 
     space: what is searched; for a plain function, what its trials suggested. confirmation: the best few under fresh
     seeds, as far as `studies confirm` has come. has_newer: whether there is a newer version of it.
@@ -137,6 +137,11 @@ class StudyRecord:
     space: Space = field(default_factory=lambda: Space({}))
     confirmation: Confirmation | None = None
     has_newer: bool = False
+
+    @property
+    def linear(self) -> float | None:
+        """What a linear model scores on the validation rows; None where the objective does not say."""
+        return (self.data.get("baselines") or {}).get(self.spec.metric)
 
     @property
     def typed(self) -> str:

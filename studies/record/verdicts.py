@@ -42,6 +42,10 @@ class VerdictKind(StrEnum):
     )
     BASELINE = "no better than the baseline", "it learned nothing that a constant answer does not know"
     OVERFITS = "overfits after epoch k", "the validation metric fell while the training loss still went down"
+    TOO_FEW_STEPS = (
+        "too few steps",
+        "it took a few hundred optimizer steps in all, and its training loss was still falling",
+    )
     STILL_IMPROVING = "still improving at max_epochs", "its best epoch is the last one, and it was still gaining"
     LEARNED_LITTLE = "learned little", "it stayed far below what the best trial had by then, whatever its curve does"
     UNDERFITS = "underfits", "the training loss stayed far above the best trial's at the same epoch"

@@ -25,6 +25,8 @@ def answer(record: StudyRecord, verdicts: dict[int, Verdict]) -> Section:
     constant = baseline(best, record.spec.metric, n_classes_of(record.data))
     if constant is not None:
         texts.append(f"A trivial answer scores {number(constant)}.")
+    if record.linear is not None:
+        texts.append(_against_linear(record, best, record.linear))
     verdict = verdicts.get(best.number)
     if verdict is not None and verdict.evidence:
         advice = f" Worth trying: {verdict.advice}." if verdict.advice else ""
@@ -58,6 +60,17 @@ def _sentence(record: StudyRecord, best: TrialRecord) -> str:
     return (
         f"{sentence}; the best {spread.n} of {plural(len(record.ranked), 'completed trial')} lie between "
         f"{number(spread.low)} and {number(spread.high)} (standard deviation {number(spread.sd)})."
+    )
+
+
+def _against_linear(record: StudyRecord, best: TrialRecord, linear: float) -> str:
+    if not record.spec.direction.better(linear, best.value or 0.0):
+        return f"A linear model scores {number(linear)}."
+    return (
+        f"A linear model scores {number(linear)}, which is better than every trial: either the trials need more steps "
+        "(more epochs, a smaller batch_size), or these data need no such model."
+        if record.spec.direction.better(linear, record.ranked[0].value or 0.0)
+        else f"A linear model scores {number(linear)}, which is better than this trial."
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from studies.errors import ObjectiveRefused, SpaceRefused, SpecRefused, WrongInput
 from studies.files import sha256_of
 from studies.registry import imported
+from studies.run.baselines import kept_baselines
 from studies.run.source import source_of
 from studies.search.pruners import make_pruner
 from studies.search.samplers import make_sampler
@@ -97,7 +98,10 @@ def load_with_space(spec: StudySpec) -> tuple[LoadedObjective, Space]:
 def described(spec: StudySpec, objective: LoadedObjective, space: Space, data: Any, settings: Settings) -> Description:
     """Return what an objective says of itself. data: what its `prepare` returned."""
     declared = {name: as_plain(given) for name, given in objective.space.items()}
-    return Description(declared, facts_of(spec.dataset, data, settings), space, code_of(spec.objective))
+    facts = facts_of(spec.dataset, data, settings)
+    if data is not None and (linear := kept_baselines(objective, data, facts["sha256"], settings)):
+        facts["baselines"] = linear
+    return Description(declared, facts, space, code_of(spec.objective))
 
 
 def code_of(path: str) -> Mapping[str, str]:

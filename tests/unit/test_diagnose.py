@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from studies.names import ENDED
+from studies.names import ENDED, State
 from studies.record.diagnose import diagnose, first_verdict
 from studies.record.study import TrialRecord
 from studies.record.verdicts import Verdict, VerdictKind, kind_of, overfits_after
@@ -210,6 +210,21 @@ def test_a_plain_function_has_no_max_epochs(first: int) -> None:
     assert (record.max_epochs, record.unit) == (3, "step")
     short = diagnose(make_report([plain(0, [0.1, 0.2], first)], max_epochs=1))[0]
     assert (short.word, short.evidence) == ("too short to tell", "it reported 2 values")
+
+
+def test_too_few_steps() -> None:
+    data = {"summary": {"train": 1000}}
+    trial = with_losses(
+        0, [0.2, 0.25, 0.3, 0.33, 0.36, 0.4], [2.0, 1.8, 1.6, 1.5, 1.4, 1.3], params={"batch_size": 256}
+    )
+    found = first_verdict(trial, make_spec(), data)
+    assert found.word == "too few steps"
+    assert "24 optimizer steps in all, 4 an epoch" in found.evidence
+    assert "from 1.5000 to 1.3000" in found.evidence or "from 1.4000 to 1.3000" in found.evidence
+    assert first_verdict(replace(trial, params={"batch_size": 4}), make_spec(), data).word != "too few steps"
+    assert first_verdict(replace(trial, state=State.PRUNED), make_spec(), data).word != "too few steps"
+    flat = with_losses(0, [0.2, 0.25, 0.3, 0.33, 0.36, 0.4], [2.0, 1.3, 1.3, 1.3, 1.3, 1.3], params={"batch_size": 256})
+    assert first_verdict(flat, make_spec(), data).word != "too few steps"
 
 
 def test_one_class_in_all_rows_is_the_cause() -> None:

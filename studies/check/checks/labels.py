@@ -12,6 +12,7 @@ from studies.check.checks import Check
 from studies.check.findings import Fact, Finding, Item, NotChecked
 from studies.check.observation import Observation
 from studies.check.subject import Subject
+from studies.run.baselines import baselines_of
 
 ENOUGH = 64  # labels to judge an order by
 IN_ORDER = 0.5  # of the way from chance to all neighbours alike
@@ -38,6 +39,9 @@ class Labels(Check):
             )
         else:
             yield Fact("baseline", f"a constant answer has {subject.spec.metric} {value:.4f}")
+        linear = baselines_of(subject.objective, subject.data).get(subject.spec.metric)
+        if linear is not None:
+            yield Fact("linear baseline", f"a linear model has {subject.spec.metric} {linear:.4f}")
 
 
 def _order(trained: Any, scored: Any, where: str | None) -> Iterator[Item]:
