@@ -29,17 +29,19 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studies.errors import DONE, FAILED, CommandFailed, StudyNotStarted, UnknownStudy
+from studies.errors import DONE, FAILED, CommandFailed, ObjectiveRefused, StudyNotStarted, UnknownStudy
 from studies.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from studies.check.findings import Result
+    from studies.model.predict import Asked
     from studies.record.study import StudyRecord, TrialRecord
     from studies.search.race import Standing
 
@@ -73,12 +75,14 @@ def load(name: str, *, storage: str | None = None) -> Study:
 
 
 def load_model(directory: str | Path) -> Model:
-    """Return the model that `studies train` wrote.
+    """Return the model that `studies train` wrote. Where its objective cannot predict, only `predict` raises.
 
-    Raises ModelRefused, and ObjectiveRefused where its objective answers nothing.
+    Raises ModelRefused for a directory that holds no whole model.
     """
-    _without_widgets()
-    return Model(Path(directory))
+    model = Model(Path(directory))
+    with suppress(ObjectiveRefused):
+        model.open()
+    return model
 
 
 def _without_widgets() -> None:
@@ -267,14 +271,15 @@ class Study:
     ) -> Model:
         """Train the winner again, score the test rows once, and return the model that is then in `directory`.
 
-        seed: the trial's own without it. epochs: those of the best value without it.
+        seed: the trial's own without it. epochs: those of the best value without it. If the objective cannot predict,
+        only the model's `predict` raises.
         """
         words = ["train", self.name, "--output", str(directory)]
         words += [] if seed is None else ["--seed", str(seed)]
         words += [] if epochs is None else ["--epochs", str(epochs)]
         words += ["--with-validation"] if with_validation else []
         self._command(*words, *(["--overwrite"] if overwrite else []))
-        return load_model(directory)
+        return Model(Path(directory))
 
     def stop(self) -> None:
         """Ask every worker of the study, on every machine, to leave after its current epoch."""
@@ -324,14 +329,24 @@ class Model:
     """A trained model; `load_model` and `Study.train` return one."""
 
     def __init__(self, directory: Path) -> None:
-        from studies.model.predict import Asked
-        from studies.run.launchers.local import visible_gpus
-
         self.directory = directory
-        self._asked = Asked(directory, "cuda" if visible_gpus() else "cpu")
+        self._asked: Asked | None = None
 
     def __repr__(self) -> str:
         return f"studies.load_model({str(self.directory)!r})"
+
+    def open(self) -> Asked:
+        """Read the model, unless that was done, and return what can be asked. `predict` does it by itself.
+
+        Raises ModelRefused, and ObjectiveRefused where its objective cannot predict.
+        """
+        if self._asked is None:
+            from studies.model.predict import Asked
+            from studies.run.launchers.local import visible_gpus
+
+            _without_widgets()
+            self._asked = Asked(self.directory, "cuda" if visible_gpus() else "cpu")
+        return self._asked
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -343,14 +358,14 @@ class Model:
         """Return an answer for each row, a row each; or the text that a model of texts writes.
 
         source: as INPUT of `studies predict`: a file, a directory or a text; or several lines. options: such as
-        `temperature` and `seed` of a text. Raises WrongInput for what cannot be answered.
+        `temperature` and `seed` of a text. Raises WrongInput for what cannot be answered, and what `open` does.
         """
         import pandas as pd
 
         several = not isinstance(source, (str, Path))
         lines = "".join(" ".join(line.split("\n")) + "\n" for line in source) if several else ""  # type: ignore[union-attr]
         answers = list(
-            self._asked.answers(io.BufferedReader(io.BytesIO(lines.encode())) if several else str(source), options)
+            self.open().answers(io.BufferedReader(io.BytesIO(lines.encode())) if several else str(source), options)
         )
         if answers and isinstance(answers[0], str):
             return "".join(map(str, answers))

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 import studies
-from studies.errors import CommandFailed, StudyNotStarted, UnknownStudy, WrongInput
+from studies.errors import CommandFailed, ModelRefused, ObjectiveRefused, StudyNotStarted, UnknownStudy, WrongInput
 
 from .conftest import Studies
 
@@ -88,6 +88,17 @@ def test_a_winner_is_trained_and_asked(here: Path) -> None:
     assert studies.load_model("digits.model").predict([line]).equals(answers.iloc[:1])
     with pytest.raises(WrongInput, match="line 2"):
         model.predict([line, "1,2,3"])
+
+
+def test_a_model_that_cannot_predict_has_its_metrics(here: Path) -> None:
+    study = studies.load("./parabola.yaml").launch(trials=1)
+    assert study.best is not None
+    for model in (study.train("parabola.model"), studies.load_model("parabola.model")):
+        assert model.metrics["trial"]["value"] == study.best.value
+        with pytest.raises(ObjectiveRefused, match=r"'mine:Parabola' lacks predictor"):
+            model.predict("1")
+    with pytest.raises(ModelRefused, match="there is no such directory"):
+        studies.load_model("nowhere")
 
 
 def test_what_a_command_says_is_the_error(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
