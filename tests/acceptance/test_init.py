@@ -37,6 +37,7 @@ def test_a_function_is_checked_and_launched(studies: Studies) -> None:
     assert checked["findings"] == []
     studies("launch", "./first.yaml", "--trials", "2")
     assert (studies.directory / "first.best.yaml").exists()
+    studies("launch", "./first.yaml", "--trials", "3")  # the file that is new here is no data of the study
 
 
 @pytest.mark.parametrize(
