@@ -173,7 +173,7 @@ def _verdict(trial: TrialRecord, study: _Study) -> Verdict:
         or _still_improving(trial, study)
         or _does_not_move(study, losses)
         or _underfits(trial, study, losses)
-        or _learned_little(trial, study)
+        or (_learned_little(trial, study) if trial.history else None)  # a plain function need not learn at all
         or Verdict(VerdictKind.OK)
     )
 
@@ -418,7 +418,9 @@ def _learned_little(trial: TrialRecord, study: _Study) -> Verdict | None:
         VerdictKind.LEARNED_LITTLE,
         f"its best {study.metric} is {number(value)}; the best trial's was {number(best)} by then, and "
         + (f"a trivial answer's is {number(start)}" if constant is not None else f"trials start at {number(start)}"),
-        "another learning_rate: most often it is far too high, or far too low",
+        "another learning_rate: most often it is far too high, or far too low"
+        if "learning_rate" in trial.params
+        else "settings nearer to the best trial's",
     )
 
 

@@ -227,6 +227,15 @@ def test_too_few_steps() -> None:
     assert first_verdict(flat, make_spec(), data).word != "too few steps"
 
 
+def test_a_plain_functions_bad_setting_is_just_that() -> None:
+    found = diagnose(make_report([plain(0, [0.0, 0.1, 0.1]), plain(1, [0.0, 0.5, 0.9])], metric="score"))
+    assert {each.word for each in found.values()} == {"ok"}
+    falling = diagnose(
+        make_report([plain(0, [0.1, 0.05, 0.0], params={"x": 1}), plain(1, [0.0, 0.5, 0.9])], metric="y")
+    )
+    assert (falling[0].word, falling[0].advice) == ("learned little", "settings nearer to the best trial's")
+
+
 def test_one_class_in_all_rows_is_the_cause() -> None:
     found = verdict(answering([[50, 0], [0, 0]], [1.0, 1.0, 1.0]))
     assert found.word == "every target is the same"
