@@ -174,10 +174,12 @@ def test_a_contender_that_fails_is_told_and_tried_again(noisy_studies: Studies) 
     studies("launch", "./noisy.yaml", "--trials", "2")
     module = studies.directory / "noisy.py"
     module.write_text(noisy.MODULE.replace('self.params["mood"] == "raises"', 'self.params["x"] == 0.5'))
+    studies("launch", "./noisy.yaml", "--trials", "2", "--same-code")
     told = studies("confirm", "noisy", "--seeds", "3").stdout
     assert "failed (exception)" in told
     assert "Trial 1 has a mean loss" in told or "Trial 1 is the best of 2" in told
     module.write_text(noisy.MODULE)
+    studies("launch", "./noisy.yaml", "--trials", "2", "--same-code")
     told = studies("confirm", "noisy", "--seeds", "3").stdout
     assert "failed" not in told
     assert len(completed(confirmation(studies))) == 6

@@ -111,8 +111,8 @@ def test_a_sound_study_as_json(check: Check) -> None:
     [
         (["meli-cn"], "did you mean meli-cnn"),
         (["parabola.yaml", "--timeout", "0"], "--timeout is 0; expected minutes above 0"),
-        (["parabola.yaml", "--set", "n_trials=0"], "--set n_trials: n_trials is 0"),
-        (["parabola.yaml", "--set", "space.xx=1"], "--set space.xx: unknown parameter 'xx'"),
+        (["parabola.yaml", "--set", "n_trials=0"], "--set n_trials=0: n_trials is 0"),
+        (["parabola.yaml", "--set", "space.xx=1"], "--set space.xx=1: unknown parameter 'xx'"),
         (["parabola.yaml", "--dataset", "./data.csv"], "./data.csv cannot be read; check the path"),
         (["parabola.yaml", "--set", "objective=nowhere.models"], "there is no module 'nowhere'"),
     ],
