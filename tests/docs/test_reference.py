@@ -150,3 +150,13 @@ def test_every_exported_column_is_explained() -> None:
 def test_every_page_has_a_title_and_a_place_in_the_navigation(name: str) -> None:
     assert page(name).startswith("# ")
     assert f'"reference/{name}.md"' in (ROOT / "docs/zensical.toml").read_text()
+
+
+def test_the_layout_names_every_folder_and_module_at_the_top() -> None:
+    """CONTRIBUTING.md has the tree; a new folder, or a new module beside them, needs a line there."""
+    tree = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## Layout")[2].partition("```\n\n")[0]
+    for path in (ROOT / "studies").iterdir():
+        if path.is_dir() and path.name != "__pycache__":
+            assert f" {path.name}/" in tree, path.name
+        elif path.suffix == ".py" and not path.name.startswith("__"):
+            assert f" {path.name}" in tree, path.name
