@@ -34,7 +34,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studies.errors import DONE, FAILED, CommandFailed, ObjectiveRefused, StudyNotStarted, UnknownStudy
+from studies.errors import DONE, FAILED, CommandFailed, ObjectiveRefused, StudyNotStarted, UnknownStudy, WrongInput
 from studies.settings import Settings
 
 if TYPE_CHECKING:
@@ -48,11 +48,14 @@ if TYPE_CHECKING:
 PAGE_HEIGHT = 800  # pixels of a report in a notebook
 
 
-def load(name: str, *, storage: str | None = None) -> Study:
-    """Return the study of this name, launched or not; `name` may be the path of a study file.
+def load(study: Any, *, storage: str | None = None, **keys: Any) -> Study:
+    """Return a study, launched or not: by its name, the path of its file, or its objective.
 
-    storage: URL of a PostgreSQL server, in place of STUDIES_STORAGE; the embedded server with neither.
-    Raises UnknownStudy when neither the catalog nor the storage has it.
+    study: a name or a path; or, in a notebook or a script, an objective: a class or a plain function. Its source is
+    taken along with everything that it refers to by name, as it is now. keys: for an objective alone, those of a
+    study file. storage: URL of a PostgreSQL server, in place of STUDIES_STORAGE; the embedded server with neither.
+    Raises UnknownStudy when neither the catalog nor the storage has the name, ObjectiveRefused for an objective that
+    cannot be taken along, and WrongInput for its keys.
 
     >>> import studies
     >>> studies.load("mnist-target").name
@@ -62,6 +65,13 @@ def load(name: str, *, storage: str | None = None) -> Study:
 
     _without_widgets()
     settings = Settings.from_environment().with_storage(storage)
+    if not isinstance(study, (str, Path)):
+        from studies.cells import study_file
+
+        study, keys = study_file(study, settings, keys), {}
+    if keys:
+        raise WrongInput(reason=f"{next(iter(keys))} is for an objective; .launch(overrides=...) changes a study file.")
+    name = str(study)
     try:
         known = SpecFile.find(name).spec().name
     except UnknownStudy:

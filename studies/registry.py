@@ -19,9 +19,11 @@ from types import ModuleType
 from typing import Any
 
 from studies.errors import WrongInput
+from studies.settings import NOTEBOOK, Settings
 from studies.words import near
 
 PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")  # of a user's own
+CELLS = "cells_"  # how a module begins that `studies.cells` took from a notebook
 
 
 class Registry(dict[str, str]):
@@ -81,6 +83,8 @@ def import_own(name: str) -> ModuleType:
     """
     importlib.invalidate_caches()
     here = str(Path.cwd())
+    if name.startswith(CELLS) and (taken := str(Settings.from_environment().home / NOTEBOOK)) not in sys.path:
+        sys.path.append(taken)
     elsewhere = [entry for entry in sys.path if entry not in ("", here)]
     top = name.partition(".")[0]
     if top not in sys.modules:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from studies.errors import HomeNotWritable, WrongInput
 
+NOTEBOOK = "notebook"  # below home: objectives that were taken from notebooks
+
 
 @dataclass(frozen=True)
 class Settings:
