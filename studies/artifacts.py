@@ -2,7 +2,7 @@
 
 They live below STUDIES_HOME, or where STUDIES_ARTIFACTS says: a directory that several machines share, or
 s3://BUCKET/PREFIX. Both are artifact stores as Optuna has them (`open_reader`, `write`, `remove`) that can also be
-listed, and both keep one promise more: an object is the old one or the whole new one, whoever is killed while writing.
+listed, and both keep one promise more: an object is the old one or the whole new one, even if a writer is killed.
 
 Whatever a store cannot do it tells with an OSError, or with Optuna's ArtifactNotFound.
 """

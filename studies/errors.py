@@ -1,7 +1,7 @@
 """Every error a user can meet.
 
 One base class. The docstring of a class is its message: what was given, what was expected, what to type next.
-`exit_code` is what the command line leaves with.
+`exit_code` is what the command line exits with.
 """
 
 from __future__ import annotations
@@ -125,8 +125,8 @@ class NothingToExport(WrongInput):
 
 
 class MlflowFailed(StudiesError):
-    """Study {name!r} was not logged whole to MLflow at {uri!r} ({reason}); start that server or mend the address, and
-    type the same again: what is there already is not written twice."""
+    """Study {name!r} was not logged whole to MLflow at {uri!r} ({reason}); start that server or correct the address,
+    and type the same again: what is there already is not written twice."""
 
 
 class ObjectiveRefused(WrongInput):
@@ -216,7 +216,7 @@ class NothingTrained(StudiesError):
 
 
 class CommandFailed(StudiesError):
-    """`studies {command}` left with exit code {code}: {said}"""
+    """`studies {command}` exited with code {code}: {said}"""
 
 
 class TrainingFailed(StudiesError):

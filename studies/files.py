@@ -1,4 +1,4 @@
-"""A file that is the old one or the whole new one, whoever is killed while writing, and after a power cut."""
+"""A file that is the old one or the whole new one, also after a kill or a power cut while writing."""
 
 from __future__ import annotations
 

@@ -196,7 +196,7 @@ def open_for_trials(storage: Storage, name: str) -> optuna.Study:
 
 
 def _known_trials(storage: Storage, study: optuna.Study, space: Space) -> list[FrozenTrial]:
-    """Return the trials of other studies that this one's sampler shall know; a study that was deleted has none."""
+    """Return the trials of other studies that this one's sampler knows; a deleted study has none."""
     known: list[FrozenTrial] = []
     for note in study.user_attrs.get(WARM_START, []):
         if (other := find(storage, note["study"])) is not None:

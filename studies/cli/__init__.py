@@ -3,7 +3,7 @@
 Data goes to stdout, progress and messages to stderr. One module for each noun, found by its being here: to add a
 command, write it into one of them, or into a new file with a variable `app`, a `typer.Typer()`. With a name,
 `typer.Typer(name="data")`, its commands are typed after that name. PLACE says where they stand in `studies --help`:
-last without it.
+by default last.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _root(
 
 def main() -> NoReturn:
     """Run a command, and turn an error into one sentence and its exit code."""
-    # `docker stop` and a service manager say SIGTERM where a person types Ctrl-C: leave as orderly.
+    # `docker stop` and a service manager send SIGTERM where a person types Ctrl-C: both end in the same order.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     for stream in (sys.stdout, sys.stderr):  # a file's name may hold what UTF-8 does not
         if isinstance(stream, io.TextIOWrapper):

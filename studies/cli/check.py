@@ -32,12 +32,12 @@ def check(
     dataset: Dataset = None,
     overrides: Overrides = None,
     timeout: Annotated[
-        float | None, typer.Option(metavar="MINUTES", help="How long it may train; three quarters of one without it.")
+        float | None, typer.Option(metavar="MINUTES", help="How long it may train (default: 0.75).")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Write it as JSON.")] = False,
     storage: StorageUrl = None,
 ) -> None:
-    """Say whether a study is sound before it is launched; leaves with 1 where there is an error, warnings are none."""
+    """Check whether a study is sound before you launch it; exits with 1 if there is an error, not for warnings."""
     from studies import check as checks
 
     seconds = checks.SECONDS if timeout is None else seconds_of(timeout, example=5)

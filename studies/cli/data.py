@@ -16,7 +16,7 @@ app = typer.Typer(
 
 Objective = Annotated[
     str | None,
-    typer.Option(metavar="PATH", help="An objective, such as myproject.models:Mine; those of the catalog without it."),
+    typer.Option(metavar="PATH", help="An objective, such as myproject.models:Mine (default: the catalog's)."),
 ]
 DataName = Annotated[str, typer.Argument(metavar="NAME", help="A data set, as `studies data list` names it.")]
 

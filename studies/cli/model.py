@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PLACE = 7  # in the help
 
-# What the command line keeps of the model in DIR, and how the model's options are told from the command's own.
+# What the command line keeps of the model in DIR, and how the model's options differ from the command's own.
 MODEL, OPTIONS, GIVEN, PREFIX = "studies.model", "studies.options", "studies.given", "option_"
 
 app = typer.Typer()
@@ -44,7 +44,7 @@ def train(
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="The seed (default: the trial's own).")] = None,
     with_validation: Annotated[
-        bool, typer.Option("--with-validation", help="Train on the validation rows, too.")
+        bool, typer.Option("--with-validation", help="Train on the validation rows as well.")
     ] = False,
     dataset: Dataset = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="How many (default: those of the best value).")] = None,

@@ -78,7 +78,7 @@ def check_workers(workers: int, on: str) -> None:
 
 
 def seconds_of(timeout: float | None, example: int = 30) -> float:
-    """Return what `--timeout` says in seconds, for ever without it. Raises WrongInput."""
+    """Return what `--timeout` says in seconds; infinite if it was not given. Raises WrongInput."""
     if timeout is None:
         return math.inf
     if not timeout > 0:

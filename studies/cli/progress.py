@@ -18,7 +18,7 @@ app = typer.Typer()
 @app.command()
 def status(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="A study; all of them without it.", callback=launched)
+        str | None, typer.Argument(metavar="NAME", help="A study (default: all).", callback=launched)
     ] = None,
     storage: StorageUrl = None,
 ) -> None:

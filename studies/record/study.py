@@ -35,7 +35,7 @@ class TrialRecord:
     """One trial. params: of every parameter that existed in it, fixed ones included. epoch: that of the value.
 
     curve: the study's metric by epoch. continues, continued_by: numbers of other trials. attributes: every user
-    attribute, as it is exported; whoever reads a single one has a property for it here. constraints: by name, what
+    attribute, as it is exported; each that is read by itself has a property here. constraints: by name, what
     the objective told Optuna with `trial.set_constraint()`; a value above 0 is a violated one.
     """
 

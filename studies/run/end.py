@@ -1,4 +1,4 @@
-"""How a trial ends, whoever ends it: its own worker, the worker that takes over from a dead one, or the launcher.
+"""How a trial ends. One of three ends it: its own worker, the worker that takes over from a dead one, or the launcher.
 
 Its state, in Optuna's words, goes one way; what has ended never changes:
 

@@ -117,7 +117,7 @@ def _has_all_trials(spec: StudySpec, settings: Settings) -> str | None:
 class Launch:
     """Keeps the workers of a study going until it is done.
 
-    interrupts: the signals that asked it to stop; whoever waits for the storage looks at them, too. timeout_s: after
+    interrupts: the signals that asked it to stop; a wait for the storage ends when there is one. timeout_s: after
     that, workers stop after their epoch.
     """
 

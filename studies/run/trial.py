@@ -91,7 +91,7 @@ class _Run:
         try:
             return self._epochs()
         except StudiesError:
-            # The storage is gone for good. Whoever continues this trial starts from here.
+            # The storage is gone for good. The trial that continues this one starts from here.
             self._checkpoint(must=True)
             raise
 

@@ -146,7 +146,7 @@ class _Worker:
     def _claim(self) -> tuple[Budget, optuna.Trial | None]:
         """Take over what dead workers left, then take the next trial, if there is one and no limit forbids it.
 
-        The storage hands out exactly n_trials, whoever else claims at the same time.
+        The storage hands out exactly n_trials, also when others claim at the same time.
         """
         budget = self.storage.ledger.budget(self.study_id)
         for lost in budget.lost:

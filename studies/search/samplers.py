@@ -44,7 +44,7 @@ def grid(settings: Sampler, space: Space, seed: int) -> BaseSampler:
 
 
 class _Grid(optuna.samplers.GridSampler):
-    """A grid that leaves the end of the study to whoever drives it: Optuna's own raises outside `Study.optimize`."""
+    """A grid that leaves the end of the study to its caller: Optuna's own raises outside `Study.optimize`."""
 
     def after_trial(
         self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None

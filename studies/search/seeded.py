@@ -1,4 +1,4 @@
-"""A sampler whose random numbers follow from the study's seed and the trial's number, whoever asks and when."""
+"""A sampler whose random numbers follow from the study's seed and the trial's number, not from who asks or when."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def seed_of(seed: int, number: int | str) -> int:
 
 
 class _Reading:
-    """A study as a sampler reads it for one trial; whoever counts sees the study itself.
+    """A study as a sampler reads it for one trial; code that counts trials sees the study itself.
 
     Its trials are read once, when they are first asked for: TPE asks two times and more for each trial. They begin with
     those that are known of other studies.

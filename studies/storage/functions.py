@@ -39,7 +39,7 @@ _SOON = "SET LOCAL synchronous_commit = off"
 # The number of a study's next trial, under the lock on the study's row.
 _NEXT_NUMBER = f"coalesce((SELECT max(t.number) FROM {_NEW} t), _last_number) + 1"
 
-# Grows with every write to a trial, whoever writes: the transactions that wrote its rows, added up. Of a thousand
+# Grows with every write to a trial, by any program: the transactions that wrote its rows, added up. Of a thousand
 # running trials few have changed between two readings, and only those are read again.
 _SIGNATURE = "t.xmin::text::bigint" + "".join(
     f" + coalesce((SELECT sum(c.xmin::text::bigint) FROM {table} c WHERE c.trial_id = t.trial_id), 0)"
@@ -139,7 +139,7 @@ BEGIN
 END $$"""
 
 # A trial's number is its place in the study. The lock on the study's row is the one RDBStorage takes, so both kinds of
-# worker take turns. It waits for the disk: a worker shall not lose the trial it has begun.
+# worker take turns. It waits for the disk: a worker must not lose the trial it has begun.
 CREATE = f"""
 FUNCTION studies.create_trial_VERSION(
     _study_id int, _after int, _last_number int, _state trialstate, _start timestamp, _end int DEFAULT 2147483647

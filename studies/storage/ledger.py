@@ -93,7 +93,7 @@ class Ledger:
     # --- the study ------------------------------------------------------------------------------------------------
 
     def open_study(self, study_id: int, n_trials: int) -> None:
-        """Set how many trials the study shall have; forget an earlier stop and forgive the failures so far."""
+        """Set how many trials the study has in the end; forget an earlier stop and forgive the failures so far."""
         self._run(sql_ledger.OPEN_STUDY, {"study": study_id, "n": n_trials})
 
     def request_stop(self, study_id: int, why: str) -> None:

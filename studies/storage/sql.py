@@ -58,7 +58,7 @@ START_TRIAL = """
 UPDATE trials SET state = 'RUNNING', datetime_start = %(start)s
 WHERE trial_id = %(trial_id)s AND state = 'WAITING' RETURNING study_id"""
 
-# The other way: a trial that waits or runs waits, for whoever comes next.
+# The other way: a trial that waits or runs waits again.
 REQUEUE_TRIAL = """
 UPDATE trials SET state = 'WAITING'
 WHERE trial_id = %(trial_id)s AND state IN ('RUNNING', 'WAITING') RETURNING study_id"""

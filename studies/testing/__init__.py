@@ -9,7 +9,7 @@ Inherit one in your own tests, name what you have written, and pytest runs them 
 
 ObjectiveSuite  same seed same value, resumes bit for bit, no ghost parameter, ...; and its predictor, where it has one
 LauncherSuite   describe, start, reap, stop, kill, close, on a real study in a real server
-SamplerSuite    stays in the space, and follows from the seed and the trial's number, whoever asks
+SamplerSuite    stays in the space, and follows from the seed and the trial's number alone
 PrunerSuite     keeps the best, and decides the same for everybody
 ExporterSuite   renders any study, and the same one the same way
 

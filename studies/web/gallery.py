@@ -39,7 +39,7 @@ def keep_up_to_date(storage: Storage, artifacts: Store, say: Callable[[str], Non
         yield
     finally:
         ended.set()
-        thread.join(PATIENCE_S)  # whoever leaves does not wait for a figure; the next dashboard draws it
+        thread.join(PATIENCE_S)  # an exit does not wait for a figure; the next dashboard draws it
 
 
 def _keep(storage: Storage, artifacts: Store, say: Callable[[str], None], ended: threading.Event) -> None:

@@ -71,7 +71,7 @@ class TextLines:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if isinstance(self._source, Path):  # whoever opened a stream closes it
+        if isinstance(self._source, Path):  # a stream is closed by who opened it
             self._stream.close()
             self._raw.close()
 

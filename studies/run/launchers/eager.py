@@ -1,7 +1,7 @@
 """Optimizers that do without torch's compiler as long as nothing is compiled.
 
 Importing the compiler, `torch._dynamo`, takes about as long as importing torch. Torch's optimizers import it at their
-first use, whoever compiles nothing included, to keep it out of some methods (`_disable_dynamo`) and to break a graph
+first use, also where nothing is compiled, to keep it out of some methods (`_disable_dynamo`) and to break a graph
 around each step (`_use_grad`). Where the compiler was never imported there is nothing to keep out and no graph.
 """
 
