@@ -1,0 +1,78 @@
+"""Everybody who searches, by name. A contender is made for a task and a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
+from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
+
+from .optunas import Optuna, PausedHalving
+from .ours import Ours
+from .peers import Neps, SyneTune
+from .simulation import Search, Task
+
+
+@dataclass(frozen=True)
+class Contender:
+    """make: returns the search for a task and a seed. run_s: about what a run of 1,664 epochs takes on a quiet core.
+
+    needs: the package that it is of, which may not be installed.
+    """
+
+    make: Callable[[Task, int], Search]
+    run_s: float = 1.0
+    needs: str = "optuna"
+
+    @property
+    def missing(self) -> str | None:
+        """Why it cannot be measured; None where it can."""
+        return None if find_spec(self.needs) else f"{self.needs} is not installed"
+
+
+def _ours(**given: str) -> Contender:
+    return Contender(partial(Ours, **given))  # type: ignore[arg-type]
+
+
+def _optuna(sampler: Callable[..., BaseSampler], pruner: Callable[[Task], BasePruner], run_s: float = 1.0) -> Contender:
+    def make(task: Task, seed: int) -> Search:
+        return Optuna(task, seed, sampler(seed=seed), pruner(task))
+
+    return Contender(make, run_s)
+
+
+def _median(task: Task) -> BasePruner:
+    return MedianPruner()
+
+
+def _hyperband(task: Task) -> BasePruner:
+    return HyperbandPruner(max_resource=task.max_epochs)  # as its documentation does
+
+
+def _halving(task: Task) -> BasePruner:
+    return SuccessiveHalvingPruner(min_resource=1)  # "auto" waits for the first complete trial
+
+
+def _none(task: Task) -> BasePruner:
+    return NopPruner()
+
+
+CONTENDERS = {
+    "ours": _ours(),
+    "ours tpe + successive_halving": _ours(sampler="tpe", pruner="successive_halving"),
+    "ours random + successive_halving": _ours(sampler="random", pruner="successive_halving"),
+    "optuna tpe + median (as shipped)": _optuna(TPESampler, _median),
+    "optuna tpe + hyperband": _optuna(TPESampler, _hyperband),
+    "optuna gp + median": _optuna(GPSampler, _median, run_s=60),
+    "random + optuna halving": _optuna(RandomSampler, _halving),
+    "random alone": _optuna(RandomSampler, _none),
+    "random + halving that pauses (prototype)": Contender(PausedHalving),
+    "syne tune ASHA": Contender(partial(SyneTune, scheduler="ASHA"), needs="syne_tune"),
+    "syne tune BOHB": Contender(partial(SyneTune, scheduler="BOHB"), needs="syne_tune"),
+    "syne tune ASHACQR": Contender(partial(SyneTune, scheduler="ASHACQR"), run_s=60, needs="syne_tune"),
+    "neps hyperband (as shipped)": Contender(partial(Neps, algorithm="hyperband"), run_s=4, needs="neps"),
+    "neps priorband": Contender(partial(Neps, algorithm="priorband"), run_s=4, needs="neps"),
+}
