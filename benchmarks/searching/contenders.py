@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
+from typing import Any
 
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
@@ -33,15 +34,17 @@ class Contender:
         return None if find_spec(self.needs) else f"{self.needs} is not installed"
 
 
-def _ours(**given: str) -> Contender:
-    return Contender(partial(Ours, **given))  # type: ignore[arg-type]
+def _ours(sampler: str = "", pruner: str = "") -> Contender:
+    """Return this product as a study file has it that names these, or leaves them to the product."""
+    part = {key: {"name": name} for key, name in (("sampler", sampler), ("pruner", pruner)) if name}
+    return Contender(partial(Ours, part=part))
 
 
-def _optuna(sampler: Callable[..., BaseSampler], pruner: Callable[[Task], BasePruner], run_s: float = 1.0) -> Contender:
+def _optuna(sampler: Callable[..., BaseSampler], pruner: Callable[[Task], BasePruner], **about: Any) -> Contender:
     def make(task: Task, seed: int) -> Search:
         return Optuna(task, seed, sampler(seed=seed), pruner(task))
 
-    return Contender(make, run_s)
+    return Contender(make, **about)
 
 
 def _median(task: Task) -> BasePruner:
@@ -62,11 +65,11 @@ def _none(task: Task) -> BasePruner:
 
 CONTENDERS = {
     "ours": _ours(),
-    "ours tpe + successive_halving": _ours(sampler="tpe", pruner="successive_halving"),
-    "ours random + successive_halving": _ours(sampler="random", pruner="successive_halving"),
+    "ours tpe + successive_halving": _ours("tpe", "successive_halving"),
+    "ours random + successive_halving": _ours("random", "successive_halving"),
     "optuna tpe + median (as shipped)": _optuna(TPESampler, _median),
     "optuna tpe + hyperband": _optuna(TPESampler, _hyperband),
-    "optuna gp + median": _optuna(GPSampler, _median, run_s=60),
+    "optuna gp + median": _optuna(GPSampler, _median, run_s=60, needs="scipy"),
     "random + optuna halving": _optuna(RandomSampler, _halving),
     "random alone": _optuna(RandomSampler, _none),
     "random + halving that pauses (prototype)": Contender(PausedHalving),

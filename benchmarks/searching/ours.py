@@ -30,14 +30,13 @@ MANY = 10**6  # trials: the budget is of epochs
 class Ours:
     """A search as a study file describes it."""
 
-    def __init__(self, task: Task, seed: int, sampler: str = "", pruner: str = "", **options: Any) -> None:
-        """sampler, pruner: as a study file names them; with "" the product chooses. options: of the pruner's part."""
+    def __init__(self, task: Task, seed: int, part: Mapping[str, Mapping[str, Any]]) -> None:
+        """part: what the study file says of `sampler` and `pruner`; the product chooses the rest."""
         self._objective = _Virtual(task.space)
         spec = StudySpec.model_validate({
             "name": "benchmark", "objective": "benchmark", "metric": METRIC, "n_trials": MANY,
-            "direction": direction(task), "max_epochs": task.max_epochs,
-            "sampler": {"seed": seed} | ({"name": sampler} if sampler else {}),
-            "pruner": options | ({"name": pruner} if pruner else {}),
+            "direction": direction(task), "max_epochs": task.max_epochs, **part,
+            "sampler": {"seed": seed, **part.get("sampler", {})},
         })  # fmt: skip
         space = Space.declared(task.space)
         self._study = optuna.create_study(
