@@ -37,6 +37,7 @@ from searching.simulation import Task, simulate
 from searching.tasks import SETS, DataMissing, tasks_of
 
 PROCESSES = multiprocessing.get_context("forkserver")
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 WORKERS = (1, 4, 16)
 SEEDS = 10
 QUICK_EVERY = {"lcbench": 6, "taskset": 2}  # of the tasks
@@ -132,15 +133,20 @@ def missing(curves: Path, who: Sequence[str]) -> tuple[list[str], dict[str, str]
 
 
 def work(todo: Sequence[Job], n_processes: int) -> list[Result]:
-    """Run the jobs, the longest first, and say to stderr how far they are."""
+    """Run the jobs and say to stderr how far they are. Ctrl-C ends it with what there is."""
     expected = sum(job.seconds for job in todo)
     say(f"{len(todo)} tasks and seeds: about {expected / n_processes / 60:.0f} min on {n_processes} quiet cores")
-    results, began = [], time.monotonic()
+    os.environ |= dict.fromkeys(ONE_THREAD, "1")  # before numpy and torch are imported in a process of its own
+    results: list[Result] = []
+    began = time.monotonic()
     with PROCESSES.Pool(n_processes) as pool:
-        for n_done, found in enumerate(pool.imap_unordered(run, todo), start=1):
-            results += found
-            if n_done % 10 == 0:
-                say(f"{n_done} of {len(todo)} after {(time.monotonic() - began) / 60:.1f} min")
+        try:
+            for n_done, found in enumerate(pool.imap_unordered(run, todo), start=1):
+                results += found
+                if n_done % 10 == 0:
+                    say(f"{n_done} of {len(todo)} after {(time.monotonic() - began) / 60:.1f} min")
+        except KeyboardInterrupt:
+            say("Stopped: the tables have what was done until now.")
     return sorted(results, key=lambda each: (each.set, each.position, each.workers))
 
 
