@@ -119,6 +119,11 @@ def measured(results: Sequence[Result], who: Sequence[str]) -> list[Row]:
     return [row for (of, n, by), found in sorted(groups.items()) for row in rows(who[by], of, n, found)]
 
 
+def chosen(parts: Sequence[str]) -> list[str]:
+    """Return the contenders of these names, or, of what is no name, those that have it in theirs."""
+    return [name for name in CONTENDERS if any(part == name if part in CONTENDERS else part in name for part in parts)]
+
+
 def missing(curves: Path, who: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """Return the sets that can be measured, and why other sets and contenders cannot."""
     lacking = {each: why for each in who if (why := CONTENDERS[each].missing) is not None}
@@ -164,7 +169,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, help=f"of each task (default: {SEEDS}; quick: 2)")
     parser.add_argument("--workers", type=int, nargs="+", help="simulated ones (default: 1 4 16; quick: 4)")
     parser.add_argument("--tasks", choices=("all", "tuning", "others"), default="all", help="default: all")
-    parser.add_argument("--who", nargs="+", default=[""], help="only contenders with one of these in their name")
+    parser.add_argument("--who", nargs="+", default=[""], help="only these, or those with one of these in their name")
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="default: one a core")
     parser.add_argument("--find-best", action="store_true", help=f"search LCBench for its best, write {FILE.name}, end")
     given = parser.parse_args()
@@ -179,7 +184,7 @@ def main() -> int:
     if given.find_best:
         find_all(given.curves)
         return 0
-    who = [name for name in CONTENDERS if any(part in name for part in given.who)]
+    who = chosen(given.who)
     sets, lacking = missing(given.curves, who)
     if given.quick:
         lacking |= {each: "too slow for --quick" for each in who if CONTENDERS[each].run_s > SLOW_S}
