@@ -21,17 +21,18 @@ from .simulation import Search, Task
 class Contender:
     """make: returns the search for a task and a seed. run_s: about what a run of 1,664 epochs takes on a quiet core.
 
-    needs: the package that it is of, which may not be installed.
+    needs: the packages that it is of, which may not be installed.
     """
 
     make: Callable[[Task, int], Search]
     run_s: float = 1.0
-    needs: str = "optuna"
+    needs: tuple[str, ...] = ()
 
     @property
     def missing(self) -> str | None:
         """Why it cannot be measured; None where it can."""
-        return None if find_spec(self.needs) else f"{self.needs} is not installed"
+        lacking = [package for package in self.needs if find_spec(package) is None]
+        return f"{' and '.join(lacking)} not installed" if lacking else None
 
 
 def _ours(sampler: str = "", pruner: str = "") -> Contender:
@@ -63,19 +64,22 @@ def _none(task: Task) -> BasePruner:
     return NopPruner()
 
 
+SYNE_TUNE, NEPS = ("syne_tune",), ("neps",)
 CONTENDERS = {
     "ours": _ours(),
     "ours tpe + successive_halving": _ours("tpe", "successive_halving"),
     "ours random + successive_halving": _ours("random", "successive_halving"),
     "optuna tpe + median (as shipped)": _optuna(TPESampler, _median),
     "optuna tpe + hyperband": _optuna(TPESampler, _hyperband),
-    "optuna gp + median": _optuna(GPSampler, _median, run_s=60, needs="scipy"),
+    "optuna gp + median": _optuna(GPSampler, _median, run_s=60, needs=("scipy",)),
     "random + optuna halving": _optuna(RandomSampler, _halving),
     "random alone": _optuna(RandomSampler, _none),
     "random + halving that pauses (prototype)": Contender(PausedHalving),
-    "syne tune ASHA": Contender(partial(SyneTune, scheduler="ASHA"), needs="syne_tune"),
-    "syne tune BOHB": Contender(partial(SyneTune, scheduler="BOHB"), needs="syne_tune"),
-    "syne tune ASHACQR": Contender(partial(SyneTune, scheduler="ASHACQR"), run_s=60, needs="syne_tune"),
-    "neps hyperband (as shipped)": Contender(partial(Neps, algorithm="hyperband"), run_s=4, needs="neps"),
-    "neps priorband": Contender(partial(Neps, algorithm="priorband"), run_s=4, needs="neps"),
+    "syne tune ASHA": Contender(partial(SyneTune, scheduler="ASHA"), needs=SYNE_TUNE),
+    "syne tune BOHB": Contender(partial(SyneTune, scheduler="BOHB"), needs=SYNE_TUNE),
+    "syne tune ASHACQR": Contender(
+        partial(SyneTune, scheduler="ASHACQR"), run_s=60, needs=(*SYNE_TUNE, "huggingface_hub")
+    ),
+    "neps hyperband (as shipped)": Contender(partial(Neps, algorithm="hyperband"), run_s=4, needs=NEPS),
+    "neps priorband": Contender(partial(Neps, algorithm="priorband"), run_s=4, needs=NEPS),
 }
