@@ -124,6 +124,11 @@ class NothingToExport(WrongInput):
     trials."""
 
 
+class BestNotWritten(StudiesError):
+    """{file} cannot be written in this directory ({reason}), but nothing is lost, it is all in the storage; `studies
+    export {name} -o FILE` writes it to a place of your choice."""
+
+
 class MlflowFailed(StudiesError):
     """Study {name!r} was not logged whole to MLflow at {uri!r} ({reason}); start that server or correct the address,
     and type the same again: what is there already is not written twice."""

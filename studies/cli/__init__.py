@@ -15,6 +15,7 @@ import os
 import pkgutil
 import signal
 import sys
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -91,8 +92,19 @@ def main() -> NoReturn:
             sys.exit(WRONG_INPUT)
         if hasattr(error, "format_message"):  # what Typer says of a wrong option or command
             _fail(error, " ".join(error.format_message().split()), WRONG_INPUT)
+        if isinstance(error, FileNotFoundError) and not _is_somewhere():
+            _fail(error, "The working directory was deleted; change to another one, then type the same.", WRONG_INPUT)
         _fail(error, f"{type(error).__name__}: {error}; --debug shows where", 1)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _is_somewhere() -> bool:
+    """Whether the working directory is still there."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _fail(error: Exception, message: str, code: int) -> NoReturn:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,6 +18,7 @@ from studies.cli.options import (
     check_workers,
     seconds_of,
     settings_of,
+    write_best,
 )
 from studies.errors import WrongInput
 
@@ -47,8 +47,6 @@ def confirm(
     from studies import tables
     from studies.confirm.confirm import confirm as run
     from studies.confirm.confirm import planned
-    from studies.exporters import export
-    from studies.files import write_file
     from studies.view import make_view
 
     settings = settings_of(storage)
@@ -65,8 +63,7 @@ def confirm(
     with make_view() as view:
         record = run(plan, settings, workers, on, view, timeout_s)
     typer.echo(tables.confirmation(record))
-    file = Path(f"{record.spec.name}.best.yaml")
-    write_file(file, export(record, "yaml"))
+    file = write_best(record)
     typer.echo(
         f"Written: {file}. `studies report {record.typed}` has the whole picture, "
         f"`studies train {record.typed}` trains and saves the model.",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from studies import names
-from studies.errors import IsConfirmation, SpecRefused, UnknownStudy, WrongInput
+from studies.errors import BestNotWritten, IsConfirmation, SpecRefused, UnknownStudy, WrongInput
 from studies.registry import LAUNCHERS
 from studies.settings import Settings
 
@@ -132,3 +133,16 @@ def read(name: str, settings: Settings) -> StudyRecord:
 
     with open_storage(settings) as opened:
         return read_record(opened, name)
+
+
+def write_best(record: StudyRecord) -> Path:
+    """Write the best parameters to NAME.best.yaml in the working directory; return it. Raises BestNotWritten."""
+    from studies.exporters.yaml import render
+    from studies.files import write_whole
+
+    file = Path(f"{record.spec.name}.best.yaml")
+    try:
+        write_whole(file, render(record).encode(errors="backslashreplace"))
+    except OSError as error:  # the trials took hours, and are in the storage
+        raise BestNotWritten(file=file, reason=error.strerror, name=record.typed) from None
+    return file

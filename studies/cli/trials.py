@@ -28,6 +28,7 @@ from studies.cli.options import (
     seconds_of,
     settings_of,
     spec_file,
+    write_best,
 )
 from studies.errors import INTERRUPTED, WrongInput
 from studies.settings import Settings
@@ -90,14 +91,11 @@ def launch(
 
 def _show_best(name: str, settings: Settings) -> None:
     from studies import tables
-    from studies.exporters import export as rendered
-    from studies.files import write_file
 
     record = read(name, settings)
     typer.echo(tables.best(record), err=True)
     if record.best is not None:
-        file = Path(f"{record.spec.name}.best.yaml")
-        write_file(file, rendered(record, "yaml"))
+        file = write_best(record)
         typer.echo(
             f"Written: {file}. Next: `studies report {name}` writes a page about it, `studies confirm {name}` repeats "
             f"the best few under fresh seeds, `studies train {name}` trains and saves the model, `studies dashboard` "

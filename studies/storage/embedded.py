@@ -275,7 +275,9 @@ class EmbeddedServer:
         return "still in use" in line or "already exists" in line or "starting up" in line
 
     def _failure(self, reason: str, log: Path | str) -> StorageUnreachable:
-        reason = " ".join(reason.split())
+        # initdb says what it does, too, such as how it will use shared memory.
+        wrong = [line for line in reason.splitlines() if re.search(r"error:|FATAL|PANIC|could not", line)]
+        reason = " ".join(" ".join(wrong or [reason]).split())
         if _is_disk_full(reason) and "shared memory" in reason:
             return SharedMemoryFull(where=f"in {self.place}", reason=reason)
         # Of a full disk the server's log, which is on it, cannot always tell.

@@ -15,8 +15,9 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 
 from studies.errors import WrongInput
-from studies.files import write_file
+from studies.files import write_whole
 from studies.spec import catalog
+from studies.spec.model import MAX_NAME
 
 HERE = Path(__file__).parent
 NAME = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
@@ -45,18 +46,26 @@ def write(name: str, directory: Path, *, with_class: bool) -> list[Path]:
     for file in files:
         if (directory / file).exists() or (directory / file).is_symlink():
             raise WrongInput(reason=f"{file} is there already, so nothing was written; choose another name.")
-    for file, text in files.items():
-        write_file(directory / file, text)
-    return [directory / file for file in files]
+    paths = [directory / file for file in files]
+    try:
+        for path, text in zip(paths, files.values(), strict=True):
+            write_whole(path, text.encode())
+    except OSError as error:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        raise WrongInput(
+            reason=f"Cannot write {path} ({error.strerror}), so nothing was written; change to another directory."
+        ) from None
+    return paths
 
 
 def _check(name: str, study: str, module: str) -> None:
     """Refuse a name that a study, a Python module or `import` cannot have."""
-    if not NAME.fullmatch(name):
-        example = "-".join(re.findall(r"[a-z0-9]+", name.lower())).lstrip("-0123456789") or "my-study"
+    if not NAME.fullmatch(name) or len(name) > MAX_NAME:
+        example = "-".join(re.findall(r"[a-z0-9]+", name.lower())).lstrip("-0123456789")[:MAX_NAME] or "my-study"
         raise WrongInput(
-            reason=f"The name is {name!r}; expected small letters, digits and dashes, with a letter first, such as "
-            f"`studies init {example}`."
+            reason=f"The name is {name!r}; expected at most {MAX_NAME} small letters, digits and dashes, with a "
+            f"letter first, such as `studies init {example}`."
         )
     if study in catalog():
         raise WrongInput(reason=f"{study!r} is a study that ships with `studies`; choose another name.")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import shlex
 import socket
+import subprocess
 
 import pytest
 
@@ -158,3 +160,40 @@ def test_nothing_is_done_to_folders_above_the_home(studies: Studies) -> None:
     before = [path.stat().st_mode for path in (parent, *parent.parents)]
     studies("launch", "parabola.yaml", "--trials", "1")
     assert [path.stat().st_mode for path in (parent, *parent.parents)] == before
+
+
+def test_a_result_that_cannot_be_written_here_is_not_lost(studies: Studies) -> None:
+    (studies.directory / "parabola.best.yaml").mkdir()  # which root cannot write to either
+    for command in (
+        ("launch", "parabola.yaml", "--trials", "2"),
+        ("confirm", "parabola", "--top", "1", "--seeds", "2"),
+    ):
+        said = studies(*command, expect=1).stderr.splitlines()[-1]
+        assert "parabola.best.yaml cannot be written in this directory (Is a directory)" in said
+        assert "`studies export parabola -o FILE`" in said
+    studies("export", "parabola", "-o", "best.yaml")
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "expected"),
+    [
+        ("check mnist-target", 2, "The working directory was deleted; change to another one"),
+        ("launch mnist-target", 2, "The working directory was deleted; change to another one"),
+        ("init new", 2, "The working directory was deleted; change to another one"),
+        ("list", 0, ""),
+    ],
+)
+def test_a_working_directory_that_was_deleted(studies: Studies, command: str, code: int, expected: str) -> None:
+    (studies.directory / "gone").mkdir()
+    there = f"cd gone && rmdir ../gone && exec {shlex.join(studies.command)} {command}"
+    done = subprocess.run(
+        ["bash", "-c", there],
+        cwd=studies.directory,
+        env=studies.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    assert len(done.stderr.splitlines()) == bool(expected)
+    assert expected in done.stderr

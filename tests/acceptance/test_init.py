@@ -46,6 +46,7 @@ def test_a_function_is_checked_and_launched(studies: Studies) -> None:
         ("My Study", "such as `studies init my-study`"),
         ("2d", "a letter first, such as `studies init d`"),
         ("-", "such as `studies init my-study`"),
+        ("x" * 300, "expected at most 100 small letters"),
         ("torch", "such as `studies init my-torch`"),
         ("class", "such as `studies init my-class`"),
         ("meli-cnn", "ships with `studies`"),
