@@ -20,8 +20,26 @@ The map, in the order data flows:
 Each folder's own docstring says what is in it and how to add one more.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from studies.notebook import Model, Page, Study, load, load_model
+
 __version__ = "0.1.0"
-
-from studies.notebook import Model, Page, Study, load, load_model
-
 __all__ = ["Model", "Page", "Study", "__version__", "load", "load_model"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what Python programs use when they use it: the command line needs none of it."""
+    if name in __all__:
+        from studies import notebook
+
+        return getattr(notebook, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return what a notebook completes."""
+    return sorted(__all__)

@@ -5,7 +5,19 @@ from __future__ import annotations
 import subprocess
 import sys
 
-HEAVY = ("torch", "optuna", "pandas", "numpy", "plotly", "matplotlib", "pyarrow", "sqlalchemy")
+HEAVY = (
+    "torch",
+    "optuna",
+    "pandas",
+    "numpy",
+    "plotly",
+    "matplotlib",
+    "pyarrow",
+    "sqlalchemy",
+    "pydantic",
+    "rich",
+    "studies.notebook",
+)
 
 
 def test_help_loads_nothing_heavy() -> None:
