@@ -52,7 +52,7 @@ class Contents:
 def backup(connections: Connections, path: Path) -> int:
     """Write everything in the storage to a file, whole or not at all; return how many bytes it has.
 
-    Whoever works on the storage goes on: the file has what was committed when it began. Raises WrongInput for a file
+    Work on the storage goes on: the file has what was committed when it began. Raises WrongInput for a file
     that cannot be written.
     """
     partial = unique(path)
