@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-# One view of everything for the whole backup, whoever writes meanwhile; and the same text for the same value, whatever
+# One view of everything for the whole backup, even while others write; and the same text for the same value, whatever
 # the client's variables say.
 BEGIN_BACKUP = """
 SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;
