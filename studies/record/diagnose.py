@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
-from functools import cached_property
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from studies.metrics import ACCURACY, BASELINE, PERFECT_AT_ONE, TRAIN_LOSS, VALIDATION_LOSSES
+from studies.metrics import ACCURACY, TRAIN_LOSS, VALIDATION_LOSSES
 from studies.names import ENDED, State
 from studies.record.classes import Classes, only_class, read_classes
+from studies.record.comparison import MIN_EPOCHS, Comparison, baseline, best_epoch, best_of, compare, perfect
 from studies.record.floor import floors, most_right
 from studies.record.verdicts import Verdict, VerdictKind, overfits_after
 from studies.words import number, percent, plural
@@ -26,8 +24,6 @@ if TYPE_CHECKING:
     from studies.record.study import StudyRecord, TrialRecord
     from studies.spec import StudySpec
 
-MIN_EPOCHS = 3
-MIN_NEVER = 3  # trials without a number, before that is told of the study
 LEARNED = 0.5  # of the way from a trivial answer up to the best trial: below it a trial has learned little
 NOTICEABLE = 0.05  # the share of a typical gain that is more than wobble
 GREW = 2.0  # a training loss that ends this many times above its lowest has diverged
@@ -44,110 +40,18 @@ RESHAPED = re.compile("(pos|positive|class)_weight|smoothing|mixup|focal")  # pa
 NO_WEIGHT: tuple[Any, ...] = (0, 1, None, "none")  # their values that leave the loss as it is
 
 
-@dataclass(frozen=True)
-class _Study:
-    """What a trial is compared with. gain: how much better a typical trial gets from its first epoch to its best.
-
-    start: what a bad trial has after its first epoch, where no baseline is known.
-    """
-
-    trials: list[TrialRecord] = field(repr=False)
-
-    max_epochs: int
-    metric: str
-    sign: int
-    n_classes: int | None
-    best: float | None
-    gain: float
-    reference: dict[int, dict[str, float]]
-    start: float | None
-    n_train: int | None
-
-    @cached_property
-    def is_never_a_number(self) -> bool:
-        """Whether every trial that has ended had no number in its first epoch."""
-        ended = [trial for trial in self.trials if trial.state in ENDED]
-        return len(ended) >= MIN_NEVER and all(trial.reason == "nan" and not trial.curve for trial in ended)
-
-    def best_by(self, epoch: int) -> float | None:
-        """Return the best value that the best trial had by this epoch; None while there is no best trial."""
-        values = [
-            metrics[self.metric] for at, metrics in self.reference.items() if at <= epoch and self.metric in metrics
-        ]
-        return self.best if not values else self.sign * max(self.sign * value for value in values)
-
-    @cached_property
-    def lowest(self) -> float:
-        """The lowest loss of any epoch of any trial: a floor is the model's, whatever its settings."""
-        found = [metrics for trial in self.trials for metrics in trial.epochs(self.metric).values()]
-        return min(
-            (metrics[name] for metrics in found for name in (TRAIN_LOSS, *VALIDATION_LOSSES) if name in metrics),
-            default=math.inf,
-        )
-
-
 def diagnose(record: StudyRecord) -> dict[int, Verdict]:
     """Return the verdict of every trial that has ended, by its number."""
-    study = _study(record.spec, record.data, record.trials, record.best)
+    study = compare(record.spec, record.data, record.trials, record.best)
     return {trial.number: _verdict(trial, study) for trial in record.trials if trial.state in ENDED}
 
 
 def first_verdict(trial: TrialRecord, spec: StudySpec, data: dict[str, Any]) -> Verdict:
     """Return the verdict of a trial that has ended, judged without the others. data: see StudyRecord."""
-    return _verdict(trial, _study(spec, data, [trial], None))
+    return _verdict(trial, compare(spec, data, [trial], None))
 
 
-def _study(spec: StudySpec, data: dict[str, Any], trials: list[TrialRecord], best: TrialRecord | None) -> _Study:
-    sign = spec.direction.sign
-    gains = [
-        sign * (_best(trial.curve, sign) - trial.curve[min(trial.curve)])
-        for trial in trials
-        if len(trial.curve) >= MIN_EPOCHS
-    ]
-    return _Study(
-        trials=trials,
-        max_epochs=spec.max_epochs,
-        metric=spec.metric,
-        sign=sign,
-        n_classes=n_classes_of(data),
-        best=best.value if best else None,
-        gain=median([gain for gain in gains if gain > 0] or [0.0]),
-        reference=best.epochs(spec.metric) if best else {},
-        start=starting_value(trials, sign),
-        n_train=n_train_of(data),
-    )
-
-
-def starting_value(trials: list[TrialRecord], sign: int) -> float | None:
-    """Return what a bad trial has after its first epoch: the worst tenth's end; None without a curve."""
-    firsts = sorted((trial.curve[min(trial.curve)] for trial in trials if trial.curve), key=lambda value: sign * value)
-    return firsts[len(firsts) // 10] if firsts else None
-
-
-def baseline(trial: TrialRecord, metric: str, n_classes: int | None) -> float | None:
-    """Return what a trivial answer scores: the trial's own `baseline_` metric, or 1/K of K classes, or an R2 of 0."""
-    own = trial.metrics.get(f"{BASELINE}{metric}")
-    if own is not None:
-        return float(own)
-    if metric == "balanced_accuracy":
-        return 1 / n_classes if n_classes else None
-    return 0.0 if metric in ("r2", "R2") else None
-
-
-def n_train_of(data: dict[str, Any]) -> int | None:
-    """Return how many rows the data set says that it trains on; at most all of them where it says only that."""
-    summary = data.get("summary") or {}
-    n = summary.get("train", summary.get("rows"))
-    return n if isinstance(n, int) and n > 0 else None
-
-
-def n_classes_of(data: dict[str, Any]) -> int | None:
-    """Return how many classes the data set says it has; None where it says nothing, or one."""
-    n = (data.get("summary") or {}).get("classes")
-    return n if isinstance(n, int) and n > 1 else None
-
-
-def _verdict(trial: TrialRecord, study: _Study) -> Verdict:
+def _verdict(trial: TrialRecord, study: Comparison) -> Verdict:
     if trial.reason == "nan":
         return _no_number(trial, study)
     if not trial.curve:
@@ -182,7 +86,7 @@ def _diverged(evidence: str) -> Verdict:
     return Verdict(VerdictKind.DIVERGED, evidence, "a lower learning_rate, or gradient clipping")
 
 
-def _no_number(trial: TrialRecord, study: _Study) -> Verdict:
+def _no_number(trial: TrialRecord, study: Comparison) -> Verdict:
     evidence = trial.detail or "a metric stopped being a number"
     if study.is_never_a_number:
         return Verdict(
@@ -193,7 +97,7 @@ def _no_number(trial: TrialRecord, study: _Study) -> Verdict:
     return _diverged(evidence)
 
 
-def _same_target(trial: TrialRecord, study: _Study) -> Verdict | None:
+def _same_target(trial: TrialRecord, study: Comparison) -> Verdict | None:
     """Return the verdict of a study in which a constant answer is perfect, whatever the settings."""
     only = only_class(trial.evidence)
     constant = baseline(trial, study.metric, study.n_classes)
@@ -208,13 +112,6 @@ def _same_target(trial: TrialRecord, study: _Study) -> Verdict | None:
         f"{evidence}: {study.metric} says nothing about the settings",
         "a look at the data and its split, or a metric by which a constant answer is not perfect",
     )
-
-
-def perfect(metric: str, sign: int) -> float | None:
-    """Return the best possible value of a metric; None where it is not known. An error or a loss to minimize has 0."""
-    if sign < 0:
-        return 0.0
-    return 1.0 if metric in PERFECT_AT_ONE else None
 
 
 def _exploded(losses: dict[int, float]) -> Verdict | None:
@@ -241,7 +138,9 @@ def _one_class(classes: Classes | None) -> Verdict | None:
     )
 
 
-def _at_a_floor(trial: TrialRecord, study: _Study, losses: dict[int, float], classes: Classes | None) -> Verdict | None:
+def _at_a_floor(
+    trial: TrialRecord, study: Comparison, losses: dict[int, float], classes: Classes | None
+) -> Verdict | None:
     """Return the verdict of a net that stays at a floor although it is right more often than its loss allows."""
     n_classes = classes.n if classes else study.n_classes
     if n_classes is None or len(losses) < MIN_EPOCHS:
@@ -298,11 +197,11 @@ def _accuracy(trial: TrialRecord, classes: Classes | None) -> float | None:
     return float(found) if found is not None else classes.accuracy if classes else None
 
 
-def _useless(trial: TrialRecord, study: _Study) -> Verdict | None:
+def _useless(trial: TrialRecord, study: Comparison) -> Verdict | None:
     constant = baseline(trial, study.metric, study.n_classes)
     if constant is None:
         return None
-    value = _best(trial.curve, study.sign)
+    value = best_of(trial.curve, study.sign)
     possible = max(study.sign * (study.best - constant), 0.0) if study.best is not None else 0.0
     if study.sign * (value - constant) > NOTICEABLE * possible:
         return None
@@ -313,8 +212,8 @@ def _useless(trial: TrialRecord, study: _Study) -> Verdict | None:
     )
 
 
-def _overfits(trial: TrialRecord, study: _Study, losses: dict[int, float]) -> Verdict | None:
-    peak = _best_epoch(trial.curve, study.sign)
+def _overfits(trial: TrialRecord, study: Comparison, losses: dict[int, float]) -> Verdict | None:
+    peak = best_epoch(trial.curve, study.sign)
     after = [value for epoch, value in trial.curve.items() if epoch > peak]
     last = max(trial.curve)
     least = NOTICEABLE * study.gain
@@ -332,11 +231,11 @@ def _overfits(trial: TrialRecord, study: _Study, losses: dict[int, float]) -> Ve
     return Verdict(overfits_after(peak), evidence, "more dropout or weight_decay, a smaller model, or fewer epochs")
 
 
-def _still_improving(trial: TrialRecord, study: _Study) -> Verdict | None:
+def _still_improving(trial: TrialRecord, study: Comparison) -> Verdict | None:
     last = max(trial.curve)
     if trial.state != State.COMPLETE or last < study.max_epochs or not trial.history:
         return None  # a plain function has no max_epochs: how far it goes is its own business
-    if _best_epoch(trial.curve, study.sign) != last:
+    if best_epoch(trial.curve, study.sign) != last:
         return None
     earlier = [value for epoch, value in trial.curve.items() if epoch <= last - max(1, last // 4)]
     if not earlier:
@@ -352,7 +251,7 @@ def _still_improving(trial: TrialRecord, study: _Study) -> Verdict | None:
     )
 
 
-def _too_few_steps(trial: TrialRecord, study: _Study, losses: dict[int, float]) -> Verdict | None:
+def _too_few_steps(trial: TrialRecord, study: Comparison, losses: dict[int, float]) -> Verdict | None:
     """Return the verdict of a whole training that had few steps and would have gone on learning."""
     batch_size = trial.params.get("batch_size")
     if study.n_train is None or not isinstance(batch_size, int) or batch_size < 1 or len(losses) < MIN_EPOCHS:
@@ -371,7 +270,7 @@ def _too_few_steps(trial: TrialRecord, study: _Study, losses: dict[int, float]) 
     )
 
 
-def _does_not_move(study: _Study, losses: dict[int, float]) -> Verdict | None:
+def _does_not_move(study: Comparison, losses: dict[int, float]) -> Verdict | None:
     """Return the verdict of a training loss that has stood still for long, far above the best trial's."""
     late = list(losses.values())[len(losses) // 3 :]
     best = study.reference.get(max(losses, default=0), {}).get(TRAIN_LOSS)
@@ -387,7 +286,7 @@ def _does_not_move(study: _Study, losses: dict[int, float]) -> Verdict | None:
     )
 
 
-def _underfits(trial: TrialRecord, study: _Study, losses: dict[int, float]) -> Verdict | None:
+def _underfits(trial: TrialRecord, study: Comparison, losses: dict[int, float]) -> Verdict | None:
     """Compare with the best trial after as many epochs, so that a pruned trial is judged by what it had."""
     common = [epoch for epoch in losses if TRAIN_LOSS in study.reference.get(epoch, {})]
     if not common:
@@ -404,14 +303,14 @@ def _underfits(trial: TrialRecord, study: _Study, losses: dict[int, float]) -> V
     )
 
 
-def _learned_little(trial: TrialRecord, study: _Study) -> Verdict | None:
+def _learned_little(trial: TrialRecord, study: Comparison) -> Verdict | None:
     """Return the verdict of a trial that came less than half as far from a trivial answer as the best one by then."""
     constant = baseline(trial, study.metric, study.n_classes)
     start = study.start if constant is None else constant
     best = study.best_by(max(trial.curve))
     if start is None or best is None:
         return None
-    value, way = _best(trial.curve, study.sign), study.sign * (best - start)
+    value, way = best_of(trial.curve, study.sign), study.sign * (best - start)
     if way <= 0 or study.sign * (value - start) >= LEARNED * way:
         return None
     return Verdict(
@@ -422,11 +321,3 @@ def _learned_little(trial: TrialRecord, study: _Study) -> Verdict | None:
         if "learning_rate" in trial.params
         else "settings nearer to the best trial's",
     )
-
-
-def _best(curve: dict[int, float], sign: int) -> float:
-    return curve[_best_epoch(curve, sign)]
-
-
-def _best_epoch(curve: dict[int, float], sign: int) -> int:
-    return max(curve, key=lambda epoch: (sign * curve[epoch], -epoch))

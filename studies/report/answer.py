@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from studies.names import State
-from studies.record.diagnose import LEARNED, baseline, n_classes_of
+from studies.record.comparison import baseline, n_classes_of
+from studies.record.diagnose import LEARNED
 from studies.report import confirmed, figures, findings
 from studies.report.document import Section, Table
 from studies.words import duration, exact, infeasible, number, plural, short

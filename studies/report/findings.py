@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from studies.metrics import EPOCH_S, EXAMPLES_PER_S
 from studies.names import State
-from studies.record.diagnose import baseline, n_classes_of, starting_value
+from studies.record.comparison import baseline, n_classes_of, starting_value
 from studies.spec.space import Choice, Range, encoded
 from studies.words import plural
 
