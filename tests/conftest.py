@@ -11,7 +11,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -110,6 +110,13 @@ def template_database(server: EmbeddedServer) -> str:
 @pytest.fixture
 def database_url(server: EmbeddedServer, template_database: str) -> Iterator[str]:
     """The URL of a fresh database with Optuna's tables, dropped after the test."""
+    with fresh_database(server, template_database) as url:
+        yield url
+
+
+@contextmanager
+def fresh_database(server: EmbeddedServer, template_database: str) -> Iterator[str]:
+    """Create a database from a template, yield its URL, and drop it."""
     name = f"test_{uuid.uuid4().hex}"
     execute(server.url, f"CREATE DATABASE {name} TEMPLATE {template_database}")
     yield server.url.replace("/studies?", f"/{name}?")

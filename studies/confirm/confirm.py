@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -22,19 +21,18 @@ from typing import TYPE_CHECKING
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from studies import artifacts, names
+from studies import names
 from studies.errors import DataChanged, IsConfirmation, NobodyCameThrough, NothingToConfirm
 from studies.names import CONFIRMS, CONTENDER, CONTINUED_BY, REASON, SEED
 from studies.record.reading import read_stored
 from studies.record.study import StudyRecord, TrialRecord
-from studies.run.launch import Launch
-from studies.run.launchers import make_launcher
+from studies.run.launch import prepared
 from studies.search.knowledge import best_settings, queued
 from studies.search.race import contenders, last_trials
 from studies.search.seeded import seed_of
 from studies.spec import Pruner, Sampler, StudySpec
 from studies.spec.description import Description
-from studies.storage import Storage, Waiting, open_storage
+from studies.storage import Storage, open_storage
 from studies.study import JoinedStudy, changed, create_or_join, find, get, open_for_workers
 from studies.words import plural
 
@@ -82,14 +80,9 @@ def confirm(
     Raises DataChanged, NobodyCameThrough, and what `launch` does.
     """
     spec = spec_for(plan.record.spec)
-    with closing(make_launcher(kind, spec, settings, n_workers)) as launcher:
-        artifacts.check(settings)
-        described = launcher.describe(view.preparing)
-        interrupts: list[int] = []
-        with open_storage(settings, Waiting(lambda: interrupts, view.say)) as storage:
-            joined = join(storage, plan, spec, described, view.say)
-            Launch(storage, joined, launcher, view, interrupts, timeout_s).run(n_workers)
-            record = read_stored(storage, names.exact(plan.record.spec.name))
+    with prepared(spec, settings, n_workers, kind, view, timeout_s) as ready:
+        ready.run(join(ready.storage, plan, spec, ready.described, view.say))
+        record = read_stored(ready.storage, names.exact(plan.record.spec.name))
     found = record.confirmation
     if found is not None and found.finished and found.winner is None:
         reasons = ", ".join(f"trial {standing.trial} {standing.verdict}" for standing in found.standings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -35,6 +35,7 @@ from studies.study import JoinedStudy, find, get, spec_of, started, typed
 
 if TYPE_CHECKING:
     from studies.spec import StudySpec
+    from studies.spec.description import Description
 
 POLL_S = 0.25
 REFRESH_S = 1.0
@@ -84,6 +85,25 @@ def launch(
     """
     if start == Start() and (name := _has_all_trials(spec, settings)) is not None:
         return name, False
+    with prepared(spec, settings, n_workers, kind, view, timeout_s) as ready:
+        joined = join(ready.storage, spec, ready.described, start, view.say)
+        return joined.spec.name, ready.run(joined)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a launch needs to join its study, and `run`, which runs the study that it joined; see `Launch.run`."""
+
+    storage: Storage
+    described: Description
+    run: Callable[[JoinedStudy], bool]
+
+
+@contextmanager
+def prepared(
+    spec: StudySpec, settings: Settings, n_workers: int, kind: str, view: View, timeout_s: float
+) -> Iterator[Prepared]:
+    """Prepare the data, describe the objective and open the storage; everything is closed again at the end."""
     with closing(make_launcher(kind, spec, settings, n_workers)) as launcher:
         from studies import artifacts  # with boto3, where that is installed: imported while the launcher starts
 
@@ -91,8 +111,11 @@ def launch(
         described = launcher.describe(view.preparing)
         interrupts: list[int] = []
         with open_storage(settings, Waiting(lambda: interrupts, view.say)) as storage:
-            joined = join(storage, spec, described, start, view.say)
-            return joined.spec.name, Launch(storage, joined, launcher, view, interrupts, timeout_s).run(n_workers)
+
+            def run(joined: JoinedStudy) -> bool:
+                return Launch(storage, joined, launcher, view, interrupts, timeout_s).run(n_workers)
+
+            yield Prepared(storage, described, run)
 
 
 def _has_all_trials(spec: StudySpec, settings: Settings) -> str | None:

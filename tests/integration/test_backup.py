@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import uuid
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +17,7 @@ from studies.settings import Settings
 from studies.storage import Storage, backup, sql_backup
 from studies.storage.embedded import EmbeddedServer
 
-from ..conftest import execute, rows_of
+from ..conftest import execute, fresh_database, rows_of
 
 
 def opened(url: str, tmp_path: Path) -> Storage:
@@ -50,10 +49,8 @@ def everything(url: str) -> dict[str, list[str]]:
 
 @pytest.fixture
 def other_url(server: EmbeddedServer, template_database: str) -> Iterator[str]:
-    name = f"test_{uuid.uuid4().hex}"
-    execute(server.url, f"CREATE DATABASE {name} TEMPLATE {template_database}")
-    yield server.url.replace("/studies?", f"/{name}?")
-    execute(server.url, f"DROP DATABASE {name} WITH (FORCE)")
+    with fresh_database(server, template_database) as url:
+        yield url
 
 
 def test_every_row_comes_back_and_counting_goes_on(database_url: str, other_url: str, tmp_path: Path) -> None:
