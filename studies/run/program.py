@@ -205,6 +205,8 @@ class ProgramTraining:
         """Return what is wrong with a program that ended in order and told nothing."""
         names = sorted(self._journal.names)
         found = f"and reported {', '.join(names)}" if names else "and reported nothing"
+        if not names and self._objective.program.reports.pattern is not None:
+            found = "and printed no line that the pattern matches"
         said = f"; it printed last: {_last_words(ended)}" if not names and _last_words(ended) else ""
         return f"the program exited with 0 {found}; expected {self._spec.metric!r}{said}"
 

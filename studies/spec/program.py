@@ -93,7 +93,7 @@ class Program(Part):
         except ValueError as error:
             raise PydanticCustomError("command", "it cannot be split ({error})", {"error": str(error)}) from None
         if not words or not words[0]:
-            raise PydanticCustomError("command", "it is empty; expected such as python train.py --lr {{learning_rate}}")
+            raise PydanticCustomError("command", "it is empty; expected such as python train.py --lr {learning_rate}")
         return command
 
     @model_serializer(mode="wrap")
