@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 HALF_BYTES = 4 * 2**20  # a log is at most two such files: what is older goes
 TAIL_BYTES = 64 * 1024
 OLDER = ".1"
 ENDED = b"[studies] "  # begins the last line
+LONGEST_END = 500  # bytes, of that line
 
 
 class Log:
@@ -51,3 +55,48 @@ def older_of(path: Path) -> Path:
 def trial_log(directory: Path, number: int) -> Path:
     """Return the log of a trial. directory: of the study's logs."""
     return directory / f"trial-{number}.log"
+
+
+class Reader:
+    """A log that is read while it is written, from its beginning, across the change of its file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+        self._last = b""
+
+    def new(self) -> Iterator[bytes]:
+        """Yield what was written since the last call, in pieces; everything that is kept at the first."""
+        if self._file is None:
+            if older_of(self._path).exists():
+                with older_of(self._path).open("rb") as older:
+                    yield from self._pieces(older)
+            self._file = self._path.open("rb")
+        yield from self._pieces(self._file)
+        if self._path.exists() and not os.path.samestat(os.fstat(self._file.fileno()), self._path.stat()):
+            yield from self._pieces(self._file)  # what came before it was moved away
+            self.close()
+            self._file = self._path.open("rb")
+            yield from self._pieces(self._file)
+
+    @property
+    def ended(self) -> bool:
+        """Whether what was read ends with the line that says how the program ended."""
+        return self._last.endswith(b"\n") and self._last.rstrip(b"\n").rpartition(b"\n")[2].startswith(ENDED)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+
+    def _pieces(self, file: BinaryIO) -> Iterator[bytes]:
+        while piece := file.read(TAIL_BYTES):
+            self._last = (self._last + piece)[-len(ENDED) - LONGEST_END :]
+            yield piece
+
+
+def worker_logs(home: Path, study: str) -> list[Path]:
+    """Return the logs of the workers of the last launch on this machine, in order; none where there was no launch."""
+    launches = {log.parent for log in home.joinpath("logs", study).glob("*/worker-*.log")}
+    newest = max(launches, key=lambda launch: launch.name, default=None)
+    return [] if newest is None else sorted(newest.glob("worker-*.log"), key=lambda log: (len(log.name), log.name))

@@ -474,3 +474,21 @@ def test_what_knows_a_study_knows_one_of_a_program(programs: Programs) -> None:
     (programs.directory / "train.py").write_text(REPORTING.replace("time.sleep", "1 and time.sleep"))
     said = programs.studies("launch", "script.yaml", "--trials", "4", expect=2).stderr
     assert "code: train.py" in said
+
+
+def test_logs_show_what_workers_and_programs_print(programs: Programs) -> None:
+    programs.write("train.py", REPORTING)
+    programs.study({"command": "python train.py"}, space={"x": {"low": 0.5, "high": 1.0}, "seconds": 0.2})
+    launch = programs.studies.start("launch", "script.yaml")
+    until(lambda: trial_log(programs.studies.settings.home / "logs" / "script", 0).exists(), "a trial's log")
+    followed = programs.studies("logs", "script", "--trial", "0", "-f").stdout  # until the trial has ended
+    assert [line for line in followed.splitlines() if "did" in line] == [f"did epoch {n}" for n in range(1, 7)]
+    assert followed.splitlines()[-1].startswith("[studies] exited with 0 after ")
+    launch.communicate(timeout=60)
+    assert programs.studies("logs", "script", "--trial", "0").stdout == followed
+    printed = programs.studies("logs", "script").stdout
+    assert "trial 0 complete" in printed
+    assert "trial 1 complete" in printed
+    said = programs.studies("logs", "script", "--trial", "7", expect=2).stderr
+    assert "trial 7 of 'script' has no log on this machine" in said
+    assert "no worker of 'other' has a log" in programs.studies("logs", "other", expect=2).stderr

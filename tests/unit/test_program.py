@@ -14,7 +14,7 @@ import pytest
 from pydantic import ValidationError
 
 from studies import program
-from studies.run.log import HALF_BYTES, Log, older_of
+from studies.run.log import HALF_BYTES, Log, Reader, older_of
 from studies.run.reports import Journal, Lines, WrittenFile
 from studies.spec import Program, StudySpec
 from studies.spec.program import filled
@@ -154,3 +154,22 @@ def test_a_report_to_a_study_that_is_gone_is_harmless(tmp_path: Path, monkeypatc
     for reports in (tmp_path / "reports", tmp_path / "nothing"):  # one that nobody reads, and none
         monkeypatch.setenv("STUDIES_REPORTS", str(reports))
         program.report(1, loss=1.0)
+
+
+def test_a_log_is_read_on_when_its_file_changes(tmp_path: Path) -> None:
+    log = Log(tmp_path / "trial-0.log")
+    reader = Reader(log.path)
+    log.write(b"first\n")
+    assert b"".join(reader.new()) == b"first\n"
+    flood = b"x" * (HALF_BYTES - 10)
+    log.write(flood)
+    log.write(b"second\n")
+    assert b"".join(reader.new()) == flood + b"second\n"
+    assert not reader.ended
+    log.close("exited with 0")
+    assert b"exited" in b"".join(reader.new())
+    assert reader.ended
+    reader.close()
+    again = Reader(log.path)
+    assert b"".join(again.new()).startswith(b"first\nxxx")
+    again.close()
