@@ -21,6 +21,7 @@ import argparse
 import json
 import multiprocessing
 import os
+import signal
 import sys
 import time
 import warnings
@@ -138,7 +139,9 @@ def missing(curves: Path, who: Sequence[str]) -> tuple[list[str], dict[str, str]
 
 
 def work(todo: Sequence[Job], n_processes: int) -> list[Result]:
-    """Run the jobs and say to stderr how far they are. Ctrl-C ends it with what there is."""
+    """Run the jobs and say to stderr how far they are. Ctrl-C or SIGTERM ends it with what there is."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     expected = sum(job.seconds for job in todo)
     say(f"{len(todo)} tasks and seeds: about {expected / n_processes / 60:.0f} min on {n_processes} quiet cores")
     os.environ |= dict.fromkeys(ONE_THREAD, "1")  # before numpy and torch are imported in a process of its own

@@ -167,6 +167,20 @@ class StorageRefused(WrongInput):
     """The server at {url!r} refused: {reason}; check the user, password and database in STUDIES_STORAGE."""
 
 
+class RoleMayNot(WrongInput):
+    """The server at {url!r} does not let this user do that ({reason}); use the line for another role in
+    STUDIES_STORAGE: `studies storage serve --show` prints all three on the machine that serves."""
+
+
+class BackupRefused(WrongInput):
+    """{path} cannot be restored: {reason}; expected a file that `studies storage backup FILE` wrote."""
+
+
+class StorageNotEmpty(WrongInput):
+    """The storage at {url!r} has studies already, and a backup goes only into an empty one; give --storage a new
+    database, or STUDIES_HOME a new directory for an embedded server."""
+
+
 class StorageUnreachable(StudiesError):
     """No PostgreSQL server answers at {url!r} ({reason}); start it, or unset STUDIES_STORAGE for the embedded
     server."""

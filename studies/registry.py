@@ -88,14 +88,20 @@ def import_own(name: str) -> ModuleType:
     elsewhere = [entry for entry in sys.path if entry not in ("", here)]
     top = name.partition(".")[0]
     if top not in sys.modules:
-        own = _file_of(name, PathFinder.find_spec(top, [here]))
+        found = PathFinder.find_spec(top, [here])
+        own = _file_of(name, found)
         sys.path[:] = elsewhere
         other = _file_of(name, importlib.util.find_spec(top))
         if own is not None and other is not None and own != other:
             raise WrongInput(reason=f"{name!r} is both {own} and {other}; rename yours, and what names it")
-        if own is None:
+        # Of a package that is in both places, the one that has the module is imported now, before the other is seen.
+        # A folder without __init__.py has no code that would need the rest of the path.
+        if own is not None and found is not None and found.loader is None:
+            sys.path[:] = [here]
+        if own is None or (found is not None and found.loader is None):
             with suppress(ModuleNotFoundError):
                 importlib.import_module(top)
+        sys.path[:] = elsewhere
     if here not in sys.path:
         sys.path.insert(0, here)
     return importlib.import_module(name)

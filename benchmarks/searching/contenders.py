@@ -71,14 +71,14 @@ CONTENDERS = {
     "ours random + successive_halving": _ours("random", "successive_halving"),
     "optuna tpe + median (as shipped)": _optuna(TPESampler, _median),
     "optuna tpe + hyperband": _optuna(TPESampler, _hyperband),
-    "optuna gp + median": _optuna(GPSampler, _median, run_s=60, needs=("scipy",)),
+    "optuna gp + median": _optuna(GPSampler, _median, run_s=200, needs=("scipy",)),
     "random + optuna halving": _optuna(RandomSampler, _halving),
     "random alone": _optuna(RandomSampler, _none),
     "random + halving that pauses (prototype)": Contender(PausedHalving),
     "syne tune ASHA": Contender(partial(SyneTune, scheduler="ASHA"), needs=SYNE_TUNE),
-    "syne tune BOHB": Contender(partial(SyneTune, scheduler="BOHB"), needs=SYNE_TUNE),
+    "syne tune BOHB": Contender(partial(SyneTune, scheduler="BOHB"), run_s=40, needs=SYNE_TUNE),
     "syne tune ASHACQR": Contender(
-        partial(SyneTune, scheduler="ASHACQR"), run_s=60, needs=(*SYNE_TUNE, "huggingface_hub")
+        partial(SyneTune, scheduler="ASHACQR"), run_s=200, needs=(*SYNE_TUNE, "huggingface_hub")
     ),
     "neps hyperband (as shipped)": Contender(partial(Neps, algorithm="hyperband"), run_s=4, needs=NEPS),
     "neps priorband": Contender(partial(Neps, algorithm="priorband"), run_s=4, needs=NEPS),

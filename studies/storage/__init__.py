@@ -21,6 +21,7 @@ import psycopg2
 
 from studies.errors import StorageRefused, StorageUnreachable, WrongStorageUrl
 from studies.settings import Settings, masked
+from studies.storage.connections import Connections
 from studies.storage.embedded import EmbeddedServer
 from studies.storage.ledger import Ledger
 
@@ -89,6 +90,10 @@ class Storage:
             self._said_at = time.monotonic()
             self._waiting.say(f"{why} Waiting for up to {self.wait_s - waited_s:.0f} s.")
         return why
+
+    def connections(self) -> Connections:
+        """Return connections of the caller's own to the same server; they are not kept open."""
+        return Connections(self.url, self.wait_s, environment=self.environment)
 
     def close(self, gone: bool = False) -> None:
         """Close the connections, and leave the embedded server. gone: send nothing more, for nobody answers."""

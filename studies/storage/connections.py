@@ -20,7 +20,7 @@ import psycopg2.errors
 import psycopg2.extensions
 from optuna.exceptions import StorageInternalError
 
-from studies.errors import SharedMemoryFull, StorageFull, StorageUnreachable
+from studies.errors import RoleMayNot, SharedMemoryFull, StorageFull, StorageUnreachable
 from studies.settings import masked
 from studies.storage import sql
 
@@ -134,6 +134,9 @@ class Connections:
                 return cursor.fetchall() if cursor.description else []
         except psycopg2.IntegrityError:
             raise
+        except psycopg2.errors.InsufficientPrivilege as error:
+            reason = str(error).strip().splitlines()[0]
+            raise RoleMayNot(url=masked(self.url), reason=reason) from error
         except psycopg2.Error as error:
             if error.pgcode in _LEAVING or (error.pgcode is None and type(error) in _GENERAL):
                 connection.close()

@@ -155,11 +155,27 @@ def test_every_page_has_a_title_and_a_place_in_the_navigation(name: str) -> None
     assert f'"reference/{name}.md"' in (ROOT / "docs/zensical.toml").read_text()
 
 
-def test_the_layout_names_every_folder_and_module_at_the_top() -> None:
-    """CONTRIBUTING.md has the tree; a new folder, or a new module beside them, needs a line there."""
-    tree = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## Layout")[2].partition("```\n\n")[0]
-    for path in (ROOT / "studies").iterdir():
-        if path.is_dir() and path.name != "__pycache__":
-            assert f" {path.name}/" in tree, path.name
-        elif path.suffix == ".py" and not path.name.startswith("__"):
-            assert f" {path.name}" in tree, path.name
+def in_the_layout() -> set[str]:
+    """The files and folders that the tree in CONTRIBUTING.md names, as paths; a folder ends in a slash."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## Layout\n\n```text\n")[2]
+    found = set()
+    above: list[str] = []
+    for line in text.partition("```")[0].splitlines():
+        names = re.split(r" {2,}", line.strip())[0].split()
+        depth = (len(line) - len(line.lstrip())) // 2
+        found |= {"".join([*above[:depth], name]) for name in names}
+        above[depth:] = names[:1]
+    return found
+
+
+def test_the_layout_is_the_tree() -> None:
+    """Every folder of the packages, and every file beside their `__init__.py`; and nothing that is not there."""
+    there = set()
+    for package in (ROOT / "studies", ROOT / "objectives"):
+        for path in (package, *package.rglob("*")):
+            name = path.relative_to(ROOT).as_posix()
+            if path.is_dir() and path.name != "__pycache__" and any(one.is_file() for one in path.iterdir()):
+                there.add(f"{name}/")
+            elif path.parent == package and path.suffix == ".py" and not path.name.startswith("__"):
+                there.add(name)
+    assert in_the_layout() - {"tests/", "docs/", "benchmarks/"} == there

@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 STORAGE = ROOT / "studies" / "storage"
+MODULES = ["sql", "sql_ledger", "sql_backup", "functions", "calls"]
 STATEMENT = re.compile(
     r"\b(SELECT\s+.+\bFROM\b|SELECT\s+\w+\(|INSERT\s+INTO\b|UPDATE\s+[\w.]+\s+(\w+\s+)?SET\b|DELETE\s+FROM\b"
     r"|(CREATE|ALTER|DROP)\s+(TABLE|INDEX|SCHEMA|DATABASE|ROLE|OR\s+REPLACE|FUNCTION)\b|TRUNCATE\s+\w)",
@@ -76,11 +77,11 @@ def test_no_module_outside_the_storage_contains_sql() -> None:
 
 
 def test_within_the_storage_it_is_in_the_modules_for_it() -> None:
-    modules = {path.stem for path in STORAGE.glob("*.py") if statements(path.read_text(encoding="utf-8"))}
-    assert modules == {"sql", "sql_ledger", "functions", "calls"}
+    modules = {path.stem for path in STORAGE.rglob("*.py") if statements(path.read_text(encoding="utf-8"))}
+    assert modules == set(MODULES)
 
 
-@pytest.mark.parametrize("module", ["sql", "sql_ledger", "functions", "calls"])
+@pytest.mark.parametrize("module", MODULES)
 def test_every_statement_is_described(module: str) -> None:
     """A comment stands above each, or above the group it is in."""
     source = (STORAGE / f"{module}.py").read_text(encoding="utf-8")
