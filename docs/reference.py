@@ -16,7 +16,7 @@ from typing import Any
 import typer
 
 from studies import check, errors, model, settings
-from studies.check import checks
+from studies.check import checks, program
 from studies.cli import app
 from studies.data.sets import of_catalog
 from studies.errors import EXIT_CODES, StudiesError
@@ -296,6 +296,7 @@ def check_page() -> str:
         "the study's numbers wrong or its trials fail: the command exits with 1. A warning does not. What could not be "
         "checked is listed, and does not count against a study. `--json` prints the same as data.",
         *parts,
+        "## Of a program\n\n" + (program.__doc__ or "").splitlines()[0] + "\n\n" + table(FINDING, findings_in(program)),
         "## Before the first epoch\n\nThe objective cannot be imported, prepared or started.\n\n" + before,
     )
 

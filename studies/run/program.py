@@ -117,7 +117,7 @@ class ProgramTraining:
 
     def epoch(self) -> dict[str, float]:
         """Wait for the next report. Raises ProgramEnded, ProgramFailed."""
-        self._answer()
+        self.answer()
         said = self._next()
         if isinstance(said, Ended):
             self._conclude(said)
@@ -164,18 +164,34 @@ class ProgramTraining:
             self._process.close()
         self._pipes.close()
 
-    def _answer(self) -> None:
+    def said(self, timeout_s: float) -> Epoch | Ended | None:
+        """Return the program's next report, or how it ended; None where it says nothing in time."""
+        try:
+            said = self._next(timeout_s)
+        except queue.Empty:
+            return None
+        if isinstance(said, Epoch):
+            self._count(said)
+        return said
+
+    @property
+    def names(self) -> set[str]:
+        """The names of everything that it has reported so far."""
+        return self._journal.names
+
+    def answer(self) -> None:
+        """Let the program go on, if it waits."""
         if self._waits and self._process is not None:
             self._waits = False
             self._process.answer()
 
-    def _next(self) -> Epoch | Ended:
+    def _next(self, timeout_s: float | None = None) -> Epoch | Ended:
         if self._held is not None:
             held, self._held = self._held, None
             return held
         if self._process is None:
             self._process = self._started()
-        return self._process.events.get()
+        return self._process.events.get(timeout=None if timeout_s is None else max(0.0, timeout_s))
 
     def _count(self, epoch: Epoch) -> None:
         self._numbers.append(epoch.number)
@@ -184,7 +200,7 @@ class ProgramTraining:
     def _finish(self) -> None:
         """Let the program end after its last epoch. It is made to if it trains on or takes longer than its grace."""
         assert self._process is not None
-        self._answer()
+        self.answer()
         try:
             said = self._process.events.get(timeout=self._spec.resources.grace_s)
         except queue.Empty:
@@ -207,7 +223,7 @@ class ProgramTraining:
         found = f"and reported {', '.join(names)}" if names else "and reported nothing"
         if not names and self._objective.program.reports.pattern is not None:
             found = "and printed no line that the pattern matches"
-        said = f"; it printed last: {_last_words(ended)}" if not names and _last_words(ended) else ""
+        said = f"; it printed last: {last_words(ended)}" if not names and last_words(ended) else ""
         return f"the program exited with 0 {found}; expected {self._spec.metric!r}{said}"
 
     def _failure(self, ended: Ended) -> ProgramFailed:
@@ -216,7 +232,7 @@ class ProgramTraining:
         killed = -ended.code == signal.SIGKILL or signal_behind(ended.code) == "SIGKILL"
         if killed and kernel_oom_kills() > self._oom_kills:
             return ProgramFailed(ended, Reason.OUT_OF_MEMORY, f"{detail}: the kernel was out of memory")
-        words = _last_words(ended)
+        words = last_words(ended)
         said = ended.tail[-TRACE_CHARACTERS:].lower()
         reason = Reason.OUT_OF_MEMORY if any(no in said for no in NO_MEMORY) else Reason.EXCEPTION
         return ProgramFailed(ended, reason, f"{detail}: {words}" if words else detail)
@@ -312,6 +328,7 @@ def _packed(directory: Path) -> bytes | None:
     return packed.getvalue() if n_files else None
 
 
-def _last_words(ended: Ended) -> str:
+def last_words(ended: Ended) -> str:
+    """Return the last lines of what a program printed."""
     lines = [line.strip() for line in ended.tail.replace("\r", "\n").split("\n") if line.strip()]
     return "\n".join(lines[-LAST_LINES:])
