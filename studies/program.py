@@ -43,8 +43,8 @@ def report(epoch: float, **metrics: float) -> None:
     """
     if not os.environ.get(REPORTS) or os.environ.get(RANK, "0") != "0":
         return
-    numbers = {name: float(value) for name, value in metrics.items()}
-    line = json.dumps({EPOCH: epoch, **numbers, WAIT: True}) + "\n"
+    numbers = {name: float(value) for name, value in {EPOCH: epoch, **metrics}.items()}
+    line = json.dumps({**numbers, WAIT: True}) + "\n"
     answers = None
     try:
         if os.environ.get(ANSWERS):

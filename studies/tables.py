@@ -80,7 +80,8 @@ def study(spec: StudySpec, settings: Settings) -> str:
         if not space.possible(parameter):
             continue
         when = ", ".join(f"{key} is {' or '.join(map(str, values))}" for key, values in parameter.when.items())
-        rows.append((name, str(parameter.domain), shown(parameter.default), when))
+        has_default = parameter.default is not None or None in parameter.domain
+        rows.append((name, str(parameter.domain), shown(parameter.default) if has_default else "-", when))
     return aligned([fact for fact in facts if fact[1]]) + "\n\n" + aligned(rows)
 
 

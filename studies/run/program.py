@@ -10,6 +10,7 @@ import shutil
 import signal
 import tarfile
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from studies import program as protocol
-from studies.errors import SpaceRefused, SpecRefused
+from studies.errors import ObjectiveRefused, SpaceRefused, SpecRefused
 from studies.names import Reason
 from studies.run.kernel import kernel_oom_kills
 from studies.run.log import Log, trial_log
@@ -48,7 +49,7 @@ class ProgramFailed(Exception):
 
 
 class ProgramEnded(Exception):
-    """A program ended by itself, in order, before `max_epochs`: the trial is complete."""
+    """A program ended in order before `max_epochs`, or at the trial's time limit, as its words say: it is complete."""
 
 
 @dataclass(frozen=True)
@@ -113,12 +114,13 @@ class ProgramTraining:
         self._pipes = Pipes(self._scratch)
         self._journal = Journal(self._spec.metric)
         self._oom_kills = kernel_oom_kills()
+        self._began = time.monotonic()
         self._process: Process | None = None
 
     def epoch(self) -> dict[str, float]:
-        """Wait for the next report. Raises ProgramEnded, ProgramFailed."""
+        """Wait for the next report. Raises ProgramEnded, ProgramFailed, and ObjectiveRefused if it cannot start."""
         self.answer()
-        said = self._next()
+        said = self._in_time()
         if isinstance(said, Ended):
             self._conclude(said)
         assert isinstance(said, Epoch)
@@ -141,7 +143,7 @@ class ProgramTraining:
         with tarfile.open(fileobj=io.BytesIO(state["files"])) as archive:
             archive.extractall(self._checkpoints, filter="data")
         self._journal.begin = before[-1]
-        self._held = self._next()
+        self._held = self._in_time()
         first = self._held.number if isinstance(self._held, Epoch) else float("inf")
         self._numbers = [number for number in before if number < first]
         self.n_kept = len(self._numbers)
@@ -185,6 +187,20 @@ class ProgramTraining:
             self._waits = False
             self._process.answer()
 
+    def _in_time(self) -> Epoch | Ended:
+        """Return the next report, or how it ended; at the trial's time limit it is made to end."""
+        limit = self._spec.limits.trial_minutes
+        try:
+            return self._next(None if limit is None else limit * 60 - (time.monotonic() - self._began))
+        except queue.Empty:
+            limit_words = f"at its limit of {limit:g} minutes"
+        if self._numbers:
+            raise ProgramEnded(f"stopped {limit_words}")
+        ended = Ended(None)
+        raise ProgramFailed(
+            ended, Reason.EXCEPTION, f"the program reported nothing before it was stopped {limit_words}"
+        )
+
     def _next(self, timeout_s: float | None = None) -> Epoch | Ended:
         if self._held is not None:
             held, self._held = self._held, None
@@ -211,6 +227,8 @@ class ProgramTraining:
             raise self._failure(said)
 
     def _conclude(self, ended: Ended) -> None:
+        if ended.error is not None:  # and no other trial could start it
+            raise ObjectiveRefused(reason=f"the program {described(ended)}")
         if ended.code != 0:
             raise self._failure(ended)
         if not self._numbers:

@@ -121,7 +121,8 @@ class _Run:
         for epoch in range(len(self.history) + 1, self.course.spec.max_epochs + 1):
             try:
                 metrics = self._epoch()
-            except ProgramEnded:
+            except ProgramEnded as ended:
+                self.note = str(ended) or self.note
                 break
             if broken := self._not_a_number(metrics):
                 return self._ended(TrialState.FAIL, Reason.NAN, f"{broken} is {metrics[broken]} in epoch {epoch}")

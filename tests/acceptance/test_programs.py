@@ -172,8 +172,9 @@ subprocess.Popen([sys.executable, "-c", stubborn], start_new_session=True)
 """
 
 
-def test_nothing_survives_a_worker_that_is_killed_and_the_trial_goes_on(programs: Programs) -> None:
+def test_nothing_survives_a_worker_that_is_killed_and_the_trial_goes_on(programs: Programs, tmp_path: Path) -> None:
     programs.studies.environment |= {"MARKER": str(programs.directory), "STUDIES_LEASE_S": "3"}
+    programs.studies.environment["TMPDIR"] = str(tmp_path)
     programs.write("train.py", WITH_DESCENDANTS + REPORTING)
     programs.study({"command": "python train.py"}, n_trials=1, space={"x": {"low": 0.5, "high": 1.0}, "seconds": 0.4})
     launch = programs.studies.start("launch", "script.yaml")
@@ -197,6 +198,7 @@ def test_nothing_survives_a_worker_that_is_killed_and_the_trial_goes_on(programs
     assert (lost.reason, lost.continued_by) == (Reason.LOST, 1)
     assert list(again.curve.values()) == expected_curve(again.params["x"], again.seed or 0)
     assert "did epoch 1\n" not in programs.log(1), "it did not resume"
+    assert not [*tmp_path.glob("studies-trial-*")], "a scratch directory is left"
     assert not processes_with(str(programs.directory))
 
 
@@ -452,8 +454,8 @@ def test_a_wrong_study_file_is_told_with_its_line(programs: Programs) -> None:
     said = programs.studies("launch", "script.yaml", expect=2).stderr
     assert "unknown key 'comand'; did you mean command?" in said
     programs.study({"command": "no-such-program {x}"})
-    record = programs.launched(expect=1)
-    assert record.trials[0].detail == "the program could not be started: no-such-program: no such file or directory"
+    said = programs.studies("launch", "script.yaml", expect=2).stderr
+    assert "the program could not be started: no-such-program: no such file or directory" in said
 
 
 def test_what_knows_a_study_knows_one_of_a_program(programs: Programs) -> None:
@@ -492,3 +494,32 @@ def test_logs_show_what_workers_and_programs_print(programs: Programs) -> None:
     said = programs.studies("logs", "script", "--trial", "7", expect=2).stderr
     assert "trial 7 of 'script' has no log on this machine" in said
     assert "no worker of 'other' has a log" in programs.studies("logs", "other", expect=2).stderr
+
+
+def test_a_signal_to_every_process_stops_a_trial_and_fails_none(programs: Programs) -> None:
+    """A batch system sends SIGTERM to the launcher, the workers and what they started."""
+    programs.studies.environment |= {"MARKER": str(programs.directory)}
+    programs.write("train.py", REPORTING)
+    programs.study({"command": "python train.py"}, n_trials=1, space={"x": {"low": 0.5, "high": 1.0}, "seconds": 0.5})
+    launch = programs.studies.start("launch", "script.yaml")
+    log = trial_log(programs.studies.settings.home / "logs" / "script", 0)
+    until(lambda: log.exists() and "did epoch 2" in log.read_text(), "two epochs")
+    launch.send_signal(signal.SIGTERM)
+    (script,) = (p for p in processes_with(str(programs.directory)) if p.cmdline()[1:] == ["train.py"])
+    supervisor = script.parent()
+    assert supervisor is not None
+    worker = supervisor.parent()
+    assert worker is not None
+    for process in (worker, supervisor, script):
+        process.terminate()
+    launch.communicate(timeout=60)
+    stopped, again = programs.launched().trials
+    assert stopped.reason == Reason.STOPPED
+    assert list(again.curve.values()) == expected_curve(again.params["x"], again.seed or 0)
+
+
+def test_a_program_is_ended_at_the_time_limit_of_a_trial(programs: Programs) -> None:
+    programs.write("train.py", "import time\nfrom studies import program\nprogram.report(1, score=1)\ntime.sleep(600)")
+    programs.study({"command": "python train.py {x}"}, n_trials=1, limits={"trial_minutes": 0.05})
+    (trial,) = programs.launched().trials
+    assert (trial.state, trial.value, trial.detail) == ("complete", 1.0, "stopped at its limit of 0.05 minutes")
