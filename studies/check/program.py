@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from studies.spec.space import Space, Value
 
 SEED = 0
-READS_PARAMS = re.compile(r"STUDIES_PARAMS|\bprogram\.params\b|from studies\.program import")
-READS_SEED = re.compile(r"STUDIES_SEED|\bprogram\.seed\b|from studies\.program import")
+READS_PARAMS = re.compile(r"STUDIES_PARAMS|\bprogram\b.*\bparams\b", re.DOTALL)
+READS_SEED = re.compile(r"STUDIES_SEED|\bprogram\b.*\bseed\b", re.DOTALL)
+SCRIPTS = (".py", ".sh", ".R", ".jl")
 USAGE = re.compile(r"unrecognized arguments|no such option|unknown option|usage:", re.IGNORECASE)
 UNSEEN = "evaluation, labels, split, weights and dropout"
 
@@ -76,8 +77,7 @@ class _Checks:
         self.first: Epoch | None = None
         self.took_s = 0.0
         directory = Path(self.program.directory or ".").absolute()
-        files = (directory / name for name in code_of(self.program))
-        self.source = "\n".join(file.read_text(errors="replace") for file in files if file.is_file())
+        self.source = _source([directory / name for name in code_of(self.program)], directory)
 
     def command(self) -> Iterator[Item]:
         """Look for the program, and for what trials that run at the same time would share."""
@@ -108,7 +108,9 @@ class _Checks:
         for name in self.space.parameters:
             if name in placed or PARAMS in placed:
                 continue
-            if not reads_file:
+            if not self.source:
+                yield NotChecked(f"whether {name} reaches the program", "its code is not in the working directory")
+            elif not reads_file:
                 yield Finding(
                     "ghost-parameter",
                     "error",
@@ -118,7 +120,7 @@ class _Checks:
                 )
             elif name not in self.source:
                 yield NotChecked(f"whether {name} is used", "the program may read it from STUDIES_PARAMS")
-        if "seed" not in placed and not READS_SEED.search(self.source):
+        if self.source and "seed" not in placed and not READS_SEED.search(self.source):
             yield Finding(
                 "seed-not-used",
                 "warning",
@@ -233,6 +235,17 @@ class _Checks:
             )
         elif said is None:
             yield NotChecked("whether it reports again", "no second report in time; --timeout MINUTES gives it longer")
+
+
+def _source(todo: list[Path], directory: Path) -> str:
+    """Return the text of these files, and of those beside them that they name, as a shell script names another."""
+    beside = {file for suffix in SCRIPTS for file in directory.glob(f"*{suffix}")} - {*todo}
+    text = ""
+    while todo:
+        text += "\n".join(file.read_text(errors="replace") for file in todo if file.is_file())
+        todo = [file for file in beside if file.name in text]
+        beside -= {*todo}
+    return text
 
 
 def _defaults(space: Space) -> dict[str, Value]:

@@ -91,7 +91,8 @@ class ProgramObjective:
         self, params: Mapping[str, Any], data: Any, *, seed: int, device: str, number: int = 0
     ) -> ProgramTraining:
         """Return a training that starts the program at its first epoch. number: of the trial."""
-        return ProgramTraining(self, params, seed, number)
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+        return ProgramTraining(self, params, seed, number, 1 if device == "cpu" else len(visible))
 
 
 class ProgramTraining:
@@ -101,9 +102,11 @@ class ProgramTraining:
     began anew, which `note` says in words.
     """
 
-    def __init__(self, objective: ProgramObjective, params: Mapping[str, Any], seed: int, number: int) -> None:
+    def __init__(
+        self, objective: ProgramObjective, params: Mapping[str, Any], seed: int, number: int, n_gpus: int
+    ) -> None:
         self._objective, self._spec = objective, objective.spec
-        self._params, self._seed, self._number = params, seed, number
+        self._params, self._seed, self._number, self._n_gpus = params, seed, number, n_gpus
         self.n_kept, self.note = 0, ""
         self._numbers: list[float] = []  # the program's own, of the epochs that count
         self._held: Epoch | Ended | None = None  # what it said while it was resumed
@@ -247,6 +250,8 @@ class ProgramTraining:
     def _failure(self, ended: Ended) -> ProgramFailed:
         """Return why the program failed: memory that ran out is told apart, since the sampler learns from it."""
         detail = f"the program {described(ended)}"
+        if ended.status is None:
+            return ProgramFailed(ended, Reason.LOST, detail)
         killed = -ended.code == signal.SIGKILL or signal_behind(ended.code) == "SIGKILL"
         if killed and kernel_oom_kills() > self._oom_kills:
             return ProgramFailed(ended, Reason.OUT_OF_MEMORY, f"{detail}: the kernel was out of memory")
@@ -279,6 +284,7 @@ class ProgramTraining:
             "seed": self._seed,
             "max_epochs": self._spec.max_epochs,
             "trial": self._number,
+            "n_gpus": self._n_gpus,
             "scratch": str(self._scratch),
             "checkpoints": str(self._checkpoints),
         }

@@ -24,7 +24,7 @@ from studies.spec.part import Part
 OBJECTIVE = r"^[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?$"
 
 PARAMS = "params"  # the placeholder of all parameters
-TRIAL = ("seed", "max_epochs", "trial", "scratch", "checkpoints")  # placeholders of what a trial has besides
+TRIAL = ("seed", "max_epochs", "trial", "n_gpus", "scratch", "checkpoints")  # placeholders of what a trial has besides
 _PLACEHOLDER = re.compile(r"(?<!\{)\{(?P<name>[A-Za-z_]\w*)(?::(?P<style>\w*))?\}(?!\})")
 _STYLES = (None, "hydra")
 
@@ -77,8 +77,8 @@ class Program(Part):
 
     command: what to run, as a list or as one line that is split as a shell would; no shell runs. `{name}` is a
     parameter, `{params}` all of them as `--name value`, `{params:hydra}` as `name=value`; `{seed}`, `{max_epochs}`,
-    `{trial}`, `{scratch}` and `{checkpoints}` are the trial's. `{{name}}` stays `{name}`. directory: where it runs;
-    default: the working directory of the worker. reports: how it reports, if it does not itself.
+    `{trial}`, `{n_gpus}`, `{scratch}` and `{checkpoints}` are the trial's. `{{name}}` stays `{name}`. directory: where
+    it runs; default: the working directory of the worker. reports: how it reports, if it does not itself.
     """
 
     command: str | list[str]

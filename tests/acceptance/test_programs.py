@@ -523,3 +523,56 @@ def test_a_program_is_ended_at_the_time_limit_of_a_trial(programs: Programs) -> 
     programs.study({"command": "python train.py {x}"}, n_trials=1, limits={"trial_minutes": 0.05})
     (trial,) = programs.launched().trials
     assert (trial.state, trial.value, trial.detail) == ("complete", 1.0, "stopped at its limit of 0.05 minutes")
+
+
+RANKS = """
+import os, sys, time
+import torch
+import torch.distributed as ranks
+from studies import program
+
+ranks.init_process_group("gloo")
+x = torch.tensor([float(program.params["x"]) * (ranks.get_rank() + 1)])
+for epoch in range(1, 4):
+    ranks.all_reduce(x)
+    program.report(epoch, score=x.item())
+    if sys.argv[1] == "dies" and ranks.get_rank() == 1:
+        os._exit(3)
+ranks.destroy_process_group()
+"""
+
+
+def test_several_processes_report_as_one_and_end_together(programs: Programs) -> None:
+    programs.studies.environment |= {"MARKER": str(programs.directory), "OMP_NUM_THREADS": "1"}
+    programs.write("train.py", RANKS)
+    command = "torchrun --standalone --nproc-per-node 2 train.py {kind}"
+    programs.study(
+        {"command": command},
+        n_trials=2,
+        max_epochs=3,
+        space={"x": 1.0, "kind": ["lives", "dies"]},
+        start_with=[{"kind": "lives"}, {"kind": "dies"}],
+    )
+    lives, dies = programs.launched().trials
+    assert list(lives.curve.values()) == [3.0, 6.0, 12.0]
+    assert (dies.state, dies.reason) == ("fail", Reason.EXCEPTION)
+    assert not [p for p in processes_with(str(programs.directory)) if "train.py" in p.cmdline()]
+
+
+def test_a_program_ends_with_its_supervisor_and_its_trial_goes_on(programs: Programs) -> None:
+    programs.studies.environment |= {"MARKER": str(programs.directory)}
+    programs.write("train.py", REPORTING)
+    programs.study({"command": "python train.py"}, n_trials=1, space={"x": {"low": 0.5, "high": 1.0}, "seconds": 0.5})
+    launch = programs.studies.start("launch", "script.yaml")
+    log = trial_log(programs.studies.settings.home / "logs" / "script", 0)
+    until(lambda: log.exists() and "did epoch 2" in log.read_text(), "two epochs")
+    (script,) = (p for p in processes_with(str(programs.directory)) if p.cmdline()[1:] == ["train.py"])
+    supervisor = script.parent()
+    assert supervisor is not None
+    supervisor.kill()
+    assert psutil.wait_procs([script], timeout=30)[1] == []
+    launch.communicate(timeout=60)
+    assert launch.returncode == 0
+    lost, again = programs.record().trials
+    assert lost.reason == Reason.LOST
+    assert list(again.curve.values()) == expected_curve(again.params["x"], again.seed or 0)

@@ -88,6 +88,13 @@ def test_parameters_that_a_program_reads_itself_are_no_ghosts(here: Path) -> Non
     assert "whether lr is used" in [each.name for each in result.not_checked]
 
 
+def test_a_script_that_a_script_starts_is_read_too(here: Path) -> None:
+    (here / "run.sh").write_text("python train.py 0.5 $STUDIES_SEED\n")
+    assert checked(here, SOUND, command="bash run.sh").findings[0].name == "ghost-parameter"
+    reading = SOUND.replace("float(sys.argv[1])", "program.params['lr']")
+    assert checked(here, reading, command="bash run.sh").findings == []
+
+
 def test_a_program_that_says_nothing_in_time_is_not_checked(here: Path) -> None:
     result = checked(here, HEAD + "time.sleep(600)", seconds=1.0)
     assert result.sound

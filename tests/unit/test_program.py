@@ -19,7 +19,14 @@ from studies.run.reports import Journal, Lines, WrittenFile
 from studies.spec import Program, StudySpec
 from studies.spec.program import filled
 
-TRIAL = {"seed": 7, "max_epochs": 3, "trial": 0, "scratch": "/scratch", "checkpoints": "/scratch/checkpoints"}
+TRIAL = {
+    "seed": 7,
+    "max_epochs": 3,
+    "trial": 0,
+    "n_gpus": 1,
+    "scratch": "/scratch",
+    "checkpoints": "/scratch/checkpoints",
+}
 
 
 @pytest.mark.parametrize(
