@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from studies.spec.space import Space, Value
 
 SEED = 0
-READS_PARAMS = re.compile(r"STUDIES_PARAMS|\bprogram\b.*\bparams\b", re.DOTALL)
-READS_SEED = re.compile(r"STUDIES_SEED|\bprogram\b.*\bseed\b", re.DOTALL)
+READS_PARAMS = re.compile(r"STUDIES_PARAMS|\bprogram(\.params| import| as)\b")
+READS_SEED = re.compile(r"STUDIES_SEED|\bprogram(\.seed| import| as)\b")
 SCRIPTS = (".py", ".sh", ".R", ".jl")
 USAGE = re.compile(r"unrecognized arguments|no such option|unknown option|usage:", re.IGNORECASE)
 UNSEEN = "evaluation, labels, split, weights and dropout"
