@@ -325,7 +325,7 @@ def check_placeholders(program: Program, spec: StudySpec) -> None:
     for key, names in program.placeholders().items():
         if unknown := sorted(names - {PARAMS, *TRIAL, *spec.space}):
             known = near(unknown[0], [*spec.space, PARAMS, *TRIAL])
-            reason = f"unknown placeholder {{{unknown[0]}}}{known} (a brace that is none is doubled: {{{{ and }}}})"
+            reason = f"unknown placeholder {{{unknown[0]}}}{known} ({{{{{unknown[0]}}}}} stays as it is)"
             raise SpecRefused(reason=reason, path=("objective", key))
     if (style := program.unknown_style()) is not None:
         reason = f"unknown placeholder {{{style}}}; expected {{params}}, or {{params:hydra}} for name=value"

@@ -25,7 +25,7 @@ OBJECTIVE = r"^[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?$"
 
 PARAMS = "params"  # the placeholder of all parameters
 TRIAL = ("seed", "max_epochs", "trial", "n_gpus", "scratch", "checkpoints")  # placeholders of what a trial has besides
-_PLACEHOLDER = re.compile(r"(?<!\{)\{(?P<name>[A-Za-z_]\w*)(?::(?P<style>\w*))?\}(?!\})")
+_PLACEHOLDER = re.compile(r"\{(?P<kept>\{\w+(:\w+)?\})\}|\{(?P<name>[A-Za-z_]\w*)(?::(?P<style>\w*))?\}")
 _STYLES = (None, "hydra")
 
 
@@ -169,7 +169,7 @@ def filled_text(text: str, params: Mapping[str, Any], trial: Mapping[str, Any]) 
 
 
 def _found(text: str) -> Iterator[tuple[str, str | None]]:
-    yield from ((found["name"], found["style"]) for found in _PLACEHOLDER.finditer(text))
+    yield from ((found["name"], found["style"]) for found in _PLACEHOLDER.finditer(text) if found["name"])
 
 
 def _all(params: Mapping[str, Any], style: str | None) -> list[str]:
@@ -180,8 +180,10 @@ def _all(params: Mapping[str, Any], style: str | None) -> list[str]:
 
 def _filled(word: str, values: Mapping[str, Any], params: Mapping[str, Any]) -> str:
     def value_of(found: re.Match[str]) -> str:
+        if found["kept"]:
+            return found["kept"]
         if found["name"] == PARAMS:
             return " ".join(_all(params, found["style"]))
         return written(values[found["name"]])
 
-    return _PLACEHOLDER.sub(value_of, word).replace("{{", "{").replace("}}", "}")
+    return _PLACEHOLDER.sub(value_of, word)

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from studies import program
 from studies.run.log import HALF_BYTES, Log, Reader, older_of
+from studies.run.program import ProgramObjective
 from studies.run.reports import Journal, Lines, WrittenFile
 from studies.spec import Program, StudySpec
 from studies.spec.program import filled
@@ -41,6 +42,7 @@ TRIAL = {
         ("train -- {depth} {lr}", {"lr": 0.1}, ["train", "0.1"]),
         ("train {seed} {scratch}/x", {}, ["train", "7", "/scratch/x"]),
         ("awk '{print $1}' {{lr}}", {"lr": 0.1}, ["awk", "{print $1}", "{lr}"]),
+        ('train \'{"a": {"lr": {lr}}}\'', {"lr": {"b": {"c": 1}}}, ["train", '{"a": {"lr": {"b": {"c": 1}}}}']),
         ("bash -c 'train {params}'", {"lr": 0.1}, ["bash", "-c", "train --lr 0.1"]),
     ],
 )
@@ -180,3 +182,16 @@ def test_a_log_is_read_on_when_its_file_changes(tmp_path: Path) -> None:
     again = Reader(log.path)
     assert b"".join(again.new()).startswith(b"first\nxxx")
     again.close()
+
+
+def test_a_program_gets_no_password_of_the_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STUDIES_STORAGE", "postgresql://me:s3cret@host/studies")
+    code = "import os; print(sorted(os.environ.items())); from studies import program; program.report(1, score=2)"
+    spec = spec_of(command=[sys.executable, "-c", code])
+    training = ProgramObjective(spec).logging_to(tmp_path).start({"lr": 0.5}, None, seed=3, device="cpu", number=4)
+    assert training.epoch() == {"score": 2.0}
+    training.close()
+    printed = (tmp_path / "trial-4.log").read_text()
+    assert "STUDIES_TRIAL" in printed
+    assert "s3cret" not in printed
+    assert (training.memory_mib or 0) > 1
