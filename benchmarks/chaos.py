@@ -279,7 +279,9 @@ class Undisturbed:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         study = get(storage, "chaos")
         spec = specs.StudySpec.model_validate(study.user_attrs["spec"])
-        calm = optuna.create_study(sampler=make_sampler(spec, space_of(study)))
+        space = space_of(study)
+        calm = optuna.create_study(sampler=make_sampler(spec, space))
+        calm.enqueue_trial(space.completed({}))  # the declared default runs first
         self.x = [calm.ask().suggest_float("x", -10.0, 10.0) for _ in range(n_trials)]
 
     def check(self, trial: TrialRecord, first: TrialRecord) -> None:

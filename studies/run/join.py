@@ -1,9 +1,10 @@
 """How a launch joins its study: under which version, with which trials first, and knowing what of other studies.
 
 Trials that run first are waiting trials of the study, so they count as every other, once, however often a launch is
-killed and typed again. In this order: the study file's `start_with`, or without it the defaults that the objective
-declares; `--start-with`, an exported file, under its seed, so that the same data gives the same value; and from `--from
-OTHER` its best N_FROM settings that lie in this study's space and are not queued yet, under fresh seeds.
+killed and typed again. In this order: the study file's `start_with`; `--start-with`, an
+exported file, under its seed, so that the same data gives the same value; and from `--from OTHER` its best N_FROM
+settings that lie in this study's space and are not queued yet, under fresh seeds. Without any of these: the defaults
+that the objective declares.
 
 `--from` also tells the sampler of OTHER's completed trials, when a value means the same in both studies: the same
 objective, metric, direction, max_epochs and data, and of those the trials that lie in this study's space. They are not
@@ -104,7 +105,8 @@ def join(
     with create_or_join(storage, spec, described, start.same_code) as (study, new):
         joined = JoinedStudy(study, spec, space)
         queue = _Queue(study, space)
-        if new and not spec.start_with and (defaults := _defaults(spec, space)):
+        others = bool(spec.start_with) or given is not None or source is not None
+        if new and not others and (defaults := _defaults(spec, space)):
             queue.add(defaults, {DEFAULT: True}, DEFAULT)
         if new:
             for index, entry in enumerate(spec.start_with):

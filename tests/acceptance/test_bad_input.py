@@ -88,7 +88,7 @@ def test_a_spec_points_at_its_line(studies: Studies) -> None:
         (None, "missing.csv"),
         (b"", "titles.csv"),
         (b"1,good title,1,1,c,1,Phones\n2,,1,1,c,1,Phones\n", "line 2"),
-        (b"1,good \xe9 title,1,1,c,1,Phones\n", "UTF-8"),
+        (b"1,caf\xc3\xa9,1,1,c,1,Phones\n2,caf\xe9,1,1,c,1,Phones\n", "UTF-8"),
         (b"".join(b"1,phone n%d,1,1,c,1,Phones\n" % n for n in range(40)) + b"2,fridge,1,1,c,2,Fridges\n", "'Fridges'"),
         (gzip.compress(b"1,some title,1,1,c,1,Phones\n" * 500, mtime=0)[:-20], "titles.csv"),
     ],

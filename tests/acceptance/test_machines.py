@@ -230,12 +230,12 @@ def test_docker_stop_ends_a_launch_in_order(machine: Studies) -> None:
 
 def test_docker_stop_ends_a_worker_in_order(machine: Studies, database: str) -> None:
     machine.environment["STUDIES_STORAGE"] = database
+    slow = machine.directory / "counted.py"
+    slow.write_text(slow.read_text().replace('time.sleep(self.params["seconds"])', "time.sleep(0.4)"))
     machine("launch", "./counted.yaml", "--trials", "1")
     with open_storage(Settings.from_environment(machine.environment)) as storage:
         storage.ledger.open_study(study.get(storage, "counted")._study_id, 2)
         (machine.directory / "epochs").unlink()
-    slow = machine.directory / "counted.py"
-    slow.write_text(slow.read_text().replace('time.sleep(self.params["seconds"])', "time.sleep(0.4)"))
     process, first = contained(machine, "worker", "counted")
     wait_for(lambda: len(epochs(machine)) >= 1, 120)
     first.send_signal(signal.SIGTERM)

@@ -30,6 +30,8 @@ max_epochs: 2
 def here(studies: Studies, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Work in a user's directory with a home of its own, as a notebook there does."""
     monkeypatch.chdir(studies.directory)
+    monkeypatch.setattr(sys, "path", [*sys.path])  # a user's directory is added to it
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
     for name, value in studies.environment.items():
         monkeypatch.setenv(name, value)
     return studies.directory
@@ -103,11 +105,13 @@ def test_a_model_that_cannot_predict_has_its_metrics(here: Path) -> None:
 
 def test_what_a_command_says_is_the_error(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study = studies.load("./parabola.yaml")
-    with pytest.raises(CommandFailed, match=r"exit code 2: overrides={'space.y': 1}: unknown parameter 'y'") as failed:
+    with pytest.raises(
+        CommandFailed, match=r"exited with code 2: overrides={'space.y': 1}: unknown parameter 'y'"
+    ) as failed:
         study.launch(overrides={"space.y": 1})
     assert failed.value.given["code"] == 2
     assert "space.y" in capsys.readouterr().err
-    with pytest.raises(CommandFailed, match="exit code 2: trials=0: n_trials is 0"):
+    with pytest.raises(CommandFailed, match="exited with code 2: trials=0: n_trials is 0"):
         study.launch(trials=0)
 
 

@@ -207,7 +207,8 @@ def test_nan_ends_the_trial_with_a_reason_and_failures_end_the_study(studies: St
     # Mended, it goes on: what failed before is forgiven.
     module = studies.directory / "mine.py"
     module.write_text(module.read_text().replace('float("nan") if', "1.0 if"))
-    studies("launch", "./parabola.yaml", "--set", "space.mood=nan", "--set", "limits.max_failures=3")
+    mended = ("--set", "space.mood=nan", "--set", "limits.max_failures=3", "--same-code")
+    studies("launch", "./parabola.yaml", *mended)
     assert [trial.state for trial in report(studies).trials] == ["fail"] * 3 + ["complete"] * 5
 
 
