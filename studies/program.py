@@ -31,7 +31,16 @@ REPORTS, ANSWERS = "STUDIES_REPORTS", "STUDIES_ANSWERS"
 EPOCH, WAIT = "epoch", "wait"
 RANK = "RANK"  # of several processes that train together, as torchrun starts them, the first one reports
 
-params: dict[str, Any] = json.loads(Path(os.environ[PARAMS]).read_text()) if os.environ.get(PARAMS) else {}
+
+def _given() -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(Path(os.environ[PARAMS]).read_text(encoding="utf-8"))
+    except (KeyError, OSError):  # outside a study, or a study that is over
+        return {}
+    return found
+
+
+params = _given()
 seed: int = int(os.environ.get(SEED) or 0)
 
 

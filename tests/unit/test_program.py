@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from pydantic import ValidationError
 
 from studies import program
 from studies.run.log import HALF_BYTES, Log, Reader, older_of
-from studies.run.program import ProgramObjective
+from studies.run.program import ProgramFailed, ProgramObjective
 from studies.run.reports import Journal, Lines, WrittenFile
 from studies.spec import Program, StudySpec
 from studies.spec.program import filled
@@ -152,10 +153,16 @@ def test_the_helper_needs_nothing_but_python_and_may_be_copied(tmp_path: Path) -
     code = (
         "import program; program.report(1, loss=1.0); print(program.params, program.seed, program.checkpoints.is_dir())"
     )
-    found = subprocess.run(
-        [sys.executable, "-S", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True, env={}
-    )
-    assert found.stdout == "{} 0 True\n"
+    for environment in ({}, {"STUDIES_PARAMS": "gone", "STUDIES_REPORTS": "gone"}):
+        found = subprocess.run(
+            [sys.executable, "-S", "-c", code],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+            env=environment,
+        )
+        assert found.stdout == "{} 0 True\n"
 
 
 def test_a_report_to_a_study_that_is_gone_is_harmless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,3 +202,19 @@ def test_a_program_gets_no_password_of_the_storage(tmp_path: Path, monkeypatch: 
     assert "STUDIES_TRIAL" in printed
     assert "s3cret" not in printed
     assert (training.memory_mib or 0) > 1
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("exit 3", "exited with 3"),
+        ("kill -SEGV $$", "was killed by SIGSEGV (segmentation fault)"),
+        ("bash -c 'kill -KILL $$'; exit $?", "exited with 137 (128 + SIGKILL)"),
+    ],
+)
+def test_how_a_program_ended_is_said_with_its_signal(tmp_path: Path, command: str, words: str) -> None:
+    training = ProgramObjective(spec_of(command=["bash", "-c", f"ulimit -c 0; {command}"])).logging_to(tmp_path)
+    started = training.start({}, None, seed=0, device="cpu")
+    with pytest.raises(ProgramFailed, match=re.escape(f"the program {words}")):
+        started.epoch()
+    started.close()
