@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from benchmarks.searching.contenders import CONTENDERS
+from benchmarks.searching.known import known
 from benchmarks.searching.optunas import PausedHalving
 from benchmarks.searching.ours import Ours
 from benchmarks.searching.regret import BUDGETS, WORST, Known, Row, regrets, rows, table
@@ -222,6 +223,11 @@ class TestTasks:
         near = task.curve({"learning_rate": 5e-3, "beta1": 0.2})
         assert [near.at(1), near.at(2)] == [2.0, 1.0]
         assert math.isnan(task.curve({"learning_rate": 1e-2, "beta1": 0.8}).at(2))
+
+    def test_settings_that_diverge_at_once_are_the_worst_and_spoil_no_scale(self) -> None:
+        losses = np.array([[math.nan, math.nan], [2.0, 1.0], [4.0, 3.0], [0.5, math.nan], [9.0, 8.0]])
+        task = RecordedTask("t", ["beta1"], np.linspace(0, 1, 5)[:, None], losses)
+        assert known(task) == Known(best=0.5, median=3.0)
 
     def test_a_folder_without_the_data_says_what_it_lacks(self, tmp_path: Any) -> None:
         with pytest.raises(DataMissing, match=r"has no lcbench.onnx and no lcbench_tasks.json; .* --curves"):
