@@ -163,11 +163,10 @@ class ProgramTraining:
 
     def close(self) -> None:
         """End the program, with everything that it started, and remove its scratch directory."""
-        if self._process is None:
-            shutil.rmtree(self._scratch, ignore_errors=True)
-        else:
+        if self._process is not None:
             self._process.close()
         self._pipes.close()
+        shutil.rmtree(self._scratch, ignore_errors=True)  # where no supervisor has
 
     def said(self, timeout_s: float) -> Epoch | Ended | None:
         """Return the program's next report, or how it ended; None where it says nothing in time."""

@@ -92,16 +92,28 @@ def programs(studies: Studies) -> Programs:
     return Programs(studies)
 
 
-def processes_with(marker: str) -> list[psutil.Process]:
-    """The processes that have this word in their environment, so that no other test's are found."""
+SCRIPT, STUBBORN = "train.py", "time.sleep(600)"  # words of command lines
+
+
+def processes_with(marker: str, words: str) -> list[psutil.Process]:
+    """The processes with this marker in their environment, so no other test's, and these words in their command."""
     found = []
     for process in psutil.process_iter():
         try:
-            if process.environ().get("MARKER") == marker and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
+            command = " ".join(process.cmdline())
+            ours = words in command and "supervisor.py" not in command and process.environ().get("MARKER") == marker
+            found += [process] if ours and process.status() != psutil.STATUS_ZOMBIE else []
         except psutil.Error:
             continue
     return found
+
+
+def is_worker(process: psutil.Process) -> bool:
+    """Whether it has a program's supervisor as its child."""
+    try:
+        return any("supervisor.py" in " ".join(child.cmdline()) for child in process.children())
+    except psutil.Error:
+        return False
 
 
 def until(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
@@ -180,11 +192,9 @@ def test_nothing_survives_a_worker_that_is_killed_and_the_trial_goes_on(programs
     launch = programs.studies.start("launch", "script.yaml")
     until(lambda: trial_log(programs.studies.settings.home / "logs" / "script", 0).exists(), "a trial's log")
     until(lambda: "did epoch 3" in programs.log(0), "three epochs")
-    started = processes_with(str(programs.directory))
-    scripts = [process for process in started if "train.py" in process.cmdline()]
-    stubborn = [process for process in started if "time.sleep(600)" in " ".join(process.cmdline())]
+    stubborn = processes_with(str(programs.directory), STUBBORN)
     assert len(stubborn) == 2
-    (script,) = [process for process in scripts if process.name() != "supervisor" and "-I" not in process.cmdline()]
+    (script,) = processes_with(str(programs.directory), SCRIPT)
     supervisor = script.parent()
     assert supervisor is not None
     worker = supervisor.parent()
@@ -199,7 +209,7 @@ def test_nothing_survives_a_worker_that_is_killed_and_the_trial_goes_on(programs
     assert list(again.curve.values()) == expected_curve(again.params["x"], again.seed or 0)
     assert "did epoch 1\n" not in programs.log(1), "it did not resume"
     assert not [*tmp_path.glob("studies-trial-*")], "a scratch directory is left"
-    assert not processes_with(str(programs.directory))
+    assert not processes_with(str(programs.directory), "")
 
 
 def test_nothing_survives_a_launch_that_is_killed(programs: Programs) -> None:
@@ -209,9 +219,9 @@ def test_nothing_survives_a_launch_that_is_killed(programs: Programs) -> None:
     launch = programs.studies.start("launch", "script.yaml", "--workers", "2")
     logs = [trial_log(programs.studies.settings.home / "logs" / "script", number) for number in (0, 1)]
     until(lambda: all(log.exists() and "did epoch 2" in log.read_text() for log in logs), "two epochs of two trials")
-    started = [p for p in processes_with(str(programs.directory)) if "postgres" not in p.name()]
+    started = processes_with(str(programs.directory), STUBBORN)
     launch.kill()
-    _, alive = psutil.wait_procs([p for p in started if "sleep(600)" in " ".join(p.cmdline())], timeout=60)
+    _, alive = psutil.wait_procs(started, timeout=60)
     assert not alive
     record = programs.launched("--workers", "2")
     ended = [trial for trial in record.trials if trial.continued_by is None]
@@ -285,7 +295,7 @@ def test_a_pruned_program_trains_no_further_and_is_killed_where_it_ignores_sigte
         assert f"did epoch {len(trial.curve)}\n" in log
         assert f"did epoch {len(trial.curve) + 1}\n" not in log
         assert "was killed by SIGKILL" in log.splitlines()[-1]
-    assert not [p for p in processes_with(str(programs.directory)) if "sleep(600)" in " ".join(p.cmdline())]
+    assert not processes_with(str(programs.directory), STUBBORN)
 
 
 FAILURES = r"""
@@ -369,17 +379,11 @@ def test_the_budget_is_exact_while_programs_and_workers_are_killed(programs: Pro
     programs.study({"command": "python train.py"}, n_trials=6, space={"x": {"low": 0.5, "high": 1.0}, "seconds": 0.2})
     launch = programs.studies.start("launch", "script.yaml", "--workers", "2")
 
-    def script() -> list[psutil.Process]:
-        return [p for p in processes_with(str(programs.directory)) if p.cmdline()[1:] == ["train.py"]]
-
-    until(lambda: len(script()) == 2, "two programs")
-    supervisor = script()[0].parent()
-    assert supervisor is not None
-    worker = supervisor.parent()
-    assert worker is not None
-    worker.kill()
-    launch.communicate(timeout=180)
-    assert launch.returncode == 0
+    until(lambda: len(processes_with(str(programs.directory), SCRIPT)) == 2, "two programs")
+    workers = [process for process in psutil.Process(launch.pid).children(recursive=True) if is_worker(process)]
+    workers[0].kill()
+    _, said = launch.communicate(timeout=180)
+    assert launch.returncode == 0, said
     record = programs.record()
     ended = [trial for trial in record.trials if trial.continued_by is None]
     assert [trial.state for trial in ended] == ["complete"] * 6
@@ -505,7 +509,7 @@ def test_a_signal_to_every_process_stops_a_trial_and_fails_none(programs: Progra
     log = trial_log(programs.studies.settings.home / "logs" / "script", 0)
     until(lambda: log.exists() and "did epoch 2" in log.read_text(), "two epochs")
     launch.send_signal(signal.SIGTERM)
-    (script,) = (p for p in processes_with(str(programs.directory)) if p.cmdline()[1:] == ["train.py"])
+    (script,) = processes_with(str(programs.directory), SCRIPT)
     supervisor = script.parent()
     assert supervisor is not None
     worker = supervisor.parent()
@@ -556,7 +560,7 @@ def test_several_processes_report_as_one_and_end_together(programs: Programs) ->
     lives, dies = programs.launched().trials
     assert list(lives.curve.values()) == [3.0, 6.0, 12.0]
     assert (dies.state, dies.reason) == ("fail", Reason.EXCEPTION)
-    assert not [p for p in processes_with(str(programs.directory)) if "train.py" in p.cmdline()]
+    assert not processes_with(str(programs.directory), SCRIPT)
 
 
 def test_a_program_ends_with_its_supervisor_and_its_trial_goes_on(programs: Programs) -> None:
@@ -566,7 +570,7 @@ def test_a_program_ends_with_its_supervisor_and_its_trial_goes_on(programs: Prog
     launch = programs.studies.start("launch", "script.yaml")
     log = trial_log(programs.studies.settings.home / "logs" / "script", 0)
     until(lambda: log.exists() and "did epoch 2" in log.read_text(), "two epochs")
-    (script,) = (p for p in processes_with(str(programs.directory)) if p.cmdline()[1:] == ["train.py"])
+    (script,) = processes_with(str(programs.directory), SCRIPT)
     supervisor = script.parent()
     assert supervisor is not None
     supervisor.kill()
