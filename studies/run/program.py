@@ -31,6 +31,7 @@ from studies.words import near
 LAST_LINES = 5  # of its output, in a failure's detail
 TRACE_CHARACTERS = 4000  # in which it may say that memory ran out
 NO_MEMORY = ("out of memory", "memoryerror", "cannot allocate memory", "can't allocate memory", "bad_alloc")
+NEVER_STARTS = ("no such file or directory", "permission denied", "exec format error")  # no other trial could start it
 ASKED_TO_END = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 WITHHELD = ("STUDIES_STORAGE",)  # it may hold a password
 
@@ -229,7 +230,7 @@ class ProgramTraining:
             raise self._failure(said)
 
     def _conclude(self, ended: Ended) -> None:
-        if ended.error is not None:  # and no other trial could start it
+        if (ended.error or "").endswith(NEVER_STARTS):
             raise ObjectiveRefused(reason=f"the program {described(ended)}")
         if ended.code != 0:
             raise self._failure(ended)
