@@ -17,7 +17,8 @@ def main() -> None:
     for step in json.load(sys.stdin):
         print(f"--- line {step['line']}", flush=True)
         if step["title"]:
-            Path(step["title"]).write_text(step["text"], encoding="utf-8")
+            # A file of the package is saved as a user's own, under the last part of its path.
+            Path(Path(step["title"]).name).write_text(step["text"], encoding="utf-8")
         elif step["language"] == "python":
             exec(compile(step["text"], f"line {step['line']}", "exec"), namespace)
         elif step["language"] == "console":
