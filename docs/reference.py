@@ -16,15 +16,16 @@ from typing import Any
 import typer
 
 from studies import check, errors, model, settings
-from studies.check import checks
+from studies.check import checks, program
 from studies.cli import app
+from studies.data.sets import of_catalog
 from studies.errors import EXIT_CODES, StudiesError
 from studies.exporters import exporter_of
 from studies.names import Reason
 from studies.record.verdicts import VerdictKind
 from studies.registry import EXPORTERS, PRUNERS, SAMPLERS
 from studies.run.objective import import_objective
-from studies.spec import StudySpec, catalog
+from studies.spec import Program, Reports, StudySpec, catalog
 from studies.spec.file import load
 from studies.spec.model import Part
 
@@ -163,6 +164,8 @@ def _keys() -> Iterator[tuple[str, str]]:
     for name, field in StudySpec.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, Part):
             yield f"## Keys of `{name}`", _keys_of(field.annotation)
+    yield "## Keys of `objective`, where it is a program", _keys_of(Program)
+    yield "## Keys of `objective.reports`", _keys_of(Reports)
 
 
 def _keys_of(part: type[Part]) -> str:
@@ -181,8 +184,8 @@ def _yaml(value: Any) -> str:
 
 
 def _kind(schema: dict[str, Any]) -> str:
-    if "anyOf" in schema:
-        return " or ".join(_kind(one) for one in schema["anyOf"])
+    if either := schema.get("anyOf") or schema.get("oneOf"):
+        return " or ".join(_kind(one) for one in either)
     if "enum" in schema:
         return " or ".join(code(one) for one in schema["enum"])
     word = {"integer": "a whole number", "number": "a number", "string": "text", "array": "a list", "null": "none"}
@@ -293,6 +296,7 @@ def check_page() -> str:
         "the study's numbers wrong or its trials fail: the command exits with 1. A warning does not. What could not be "
         "checked is listed, and does not count against a study. `--json` prints the same as data.",
         *parts,
+        "## Of a program\n\n" + (program.__doc__ or "").splitlines()[0] + "\n\n" + table(FINDING, findings_in(program)),
         "## Before the first epoch\n\nThe objective cannot be imported, prepared or started.\n\n" + before,
     )
 
@@ -362,7 +366,7 @@ def files() -> str:
 
 def data_sets() -> str:
     """Every data set of the objectives that ship, from what they declare."""
-    paths = sorted({load(name).objective for name in catalog()})
+    paths = sorted(of_catalog())
     sections = []
     for path in paths:
         objective = import_objective(path)

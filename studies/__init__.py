@@ -4,6 +4,7 @@ The map, in the order data flows:
 
     cli         what users type: parses, calls one function, prints; one module for each noun
     notebook    the same from Python, beginning with `studies.load`
+    program     what a program uses that is an objective; needs nothing but Python
     cells       an objective defined in a notebook, as a module that workers import
     spec        a study file, validated, and its search space; `spec/catalog/` holds the shipped ones
     templates   what `studies init` writes, to start from

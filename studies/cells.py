@@ -57,7 +57,7 @@ def study_file(objective: Any, settings: Settings, keys: Mapping[str, Any]) -> P
     data["objective"] = _path(kind, str(keys.get("name", data["name"])), settings)
     given = [Override((key,), value, f"{key}={value!r}") for key, value in keys.items()]
     spec = SpecFile("studies.load", data).spec(given)
-    module = spec.objective.partition(":")[0]
+    module = str(spec.objective).partition(":")[0]
     place = settings.directory(NOTEBOOK, *([module] if module.startswith(CELLS) else []))
     file = place / f"{spec.name}.yaml"
     write_whole(file, dumped(spec.model_dump(mode="json", exclude_unset=True)).encode())

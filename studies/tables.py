@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from studies import names
 from studies import spec as specs
 from studies.data import sets as datasets
+from studies.spec.program import Program
 from studies.words import data_size, infeasible, shown
 
 if TYPE_CHECKING:
@@ -48,6 +49,12 @@ def catalog(settings: Settings) -> str:
     return aligned(rows)
 
 
+def _dataset(spec: StudySpec, settings: Settings) -> str:
+    if isinstance(spec.objective, Program):
+        return spec.dataset and f"{spec.dataset} (read by the program itself)"
+    return f"{spec.dataset} ({datasets.state_of(spec.objective, spec.dataset, settings)})"
+
+
 def study(spec: StudySpec, settings: Settings) -> str:
     """Return one study: its spec and the space it searches."""
     from studies.run.launchers import make_launcher
@@ -60,8 +67,8 @@ def study(spec: StudySpec, settings: Settings) -> str:
     facts = [
         ("study", spec.name),
         ("", spec.description),
-        ("objective", spec.objective),
-        ("data set", f"{spec.dataset} ({datasets.state_of(spec.objective, spec.dataset, settings)})"),
+        ("objective", str(spec.objective)),
+        ("data set", _dataset(spec, settings)),
         ("metric", f"{spec.metric}, to {spec.direction}"),
         ("budget", f"{spec.n_trials} trials of at most {spec.max_epochs} epochs"),
         ("sampler", f"{spec.sampler.name}, seed {spec.sampler.seed}"),
@@ -73,7 +80,8 @@ def study(spec: StudySpec, settings: Settings) -> str:
         if not space.possible(parameter):
             continue
         when = ", ".join(f"{key} is {' or '.join(map(str, values))}" for key, values in parameter.when.items())
-        rows.append((name, str(parameter.domain), shown(parameter.default), when))
+        has_default = parameter.default is not None or None in parameter.domain
+        rows.append((name, str(parameter.domain), shown(parameter.default) if has_default else "-", when))
     return aligned([fact for fact in facts if fact[1]]) + "\n\n" + aligned(rows)
 
 

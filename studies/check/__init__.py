@@ -25,6 +25,7 @@ from studies.check.isolate import SHARE_OF_MEMORY, death, free_bytes, innermost,
 from studies.check.own_code import OwnCode
 from studies.errors import StudiesError
 from studies.run.launchers import forkserver
+from studies.spec.program import Program
 
 if TYPE_CHECKING:
     from studies.settings import Settings
@@ -51,6 +52,10 @@ def check(
     training may use; default: most of what is free. Raises ObjectiveRefused and SpaceRefused where the study and its
     objective do not fit together, as launching it would.
     """
+    if isinstance(spec.objective, Program):
+        from studies.check.program import check_program
+
+        return check_program(spec, settings, progress, seconds)
     from studies.check.inside import examine
 
     started = time.monotonic()

@@ -57,7 +57,7 @@ def examine(
 
 def _prepared(spec: StudySpec, settings: Settings, sender: Connection) -> tuple[LoadedObjective, Any, OwnCode] | None:
     """Import and prepare; None when that failed by the objective's own fault, which is then reported."""
-    module = spec.objective.partition(":")[0]
+    module = str(spec.objective).partition(":")[0]
     stage = Stage.IMPORTING
     sender.send(("progress", Progress(stage, stage, 0.0)))
     try:

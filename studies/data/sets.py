@@ -59,8 +59,9 @@ class DataSet:
 
 
 def of_catalog() -> list[str]:
-    """Return the dotted paths of the catalog's objectives."""
-    return list(dict.fromkeys(specs.load(name).objective for name in specs.catalog()))
+    """Return the dotted paths of the catalog's objectives; a program reads its own data."""
+    found = (specs.load(name).objective for name in specs.catalog())
+    return list(dict.fromkeys(path for path in found if isinstance(path, str)))
 
 
 def survey(paths: Iterable[str], settings: Settings) -> list[DataSet]:

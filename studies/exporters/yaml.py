@@ -33,7 +33,7 @@ def content_of(record: StudyRecord) -> dict[str, Any]:
         raise NothingToExport(name=record.typed, states=record.states)
     content: dict[str, Any] = {
         "study": record.spec.name,
-        "objective": record.spec.objective,
+        "objective": record.spec.model_dump(include={"objective"})["objective"],
         "dataset": {"name": record.data["name"], "sha256": record.data["sha256"]},
         "metric": record.spec.metric,
         "direction": record.spec.direction,

@@ -45,7 +45,7 @@ class Asked:
 
     def __init__(self, directory: Path, device: str) -> None:
         self.n_errors = 0
-        path = read_params(directory).objective
+        path = str(read_params(directory).objective)
         objective = import_objective(path)
         if not hasattr(objective, "predictor"):
             raise ObjectiveRefused(

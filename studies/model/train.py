@@ -6,6 +6,7 @@ import copy
 import json
 import math
 import os
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ from studies.model.result import Request, TrainingResult, sections
 from studies.run import provenance
 from studies.run.objective import FunctionObjective, LoadedObjective, Training, facts_of, load_objective
 from studies.settings import Settings
+from studies.spec.program import Program, filled
 from studies.spec.space import Space, SpaceError
 
 
@@ -81,6 +83,13 @@ def train(
 
 def _loaded(request: Request) -> tuple[LoadedObjective, dict[str, Any]]:
     winner = request.winner
+    if isinstance(winner.objective, Program):
+        given = {"seed": winner.provenance.seed, "max_epochs": winner.epochs}
+        command = shlex.join(filled(winner.objective.words, winner.params, given))
+        raise ObjectiveRefused(
+            reason=f"the objective is a program, which keeps its model to itself: run it once more with the winner's "
+            f"parameters and seed, `{command}`"
+        )
     objective = load_objective(winner.spec(request.dataset or winner.dataset.name))
     if isinstance(objective, FunctionObjective):
         raise ObjectiveRefused(

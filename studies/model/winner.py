@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from studies.exporters.yaml import content_of
 from studies.names import Direction
-from studies.spec import MAX_STORED_NAME, OBJECTIVE, STORED_NAME, StudySpec
+from studies.spec import MAX_STORED_NAME, STORED_NAME, Objective, StudySpec
 
 if TYPE_CHECKING:
     from studies.record.study import StudyRecord
@@ -43,7 +43,7 @@ class Winner(_Part):
     """
 
     study: str = Field(pattern=STORED_NAME, max_length=MAX_STORED_NAME)
-    objective: str = Field(pattern=OBJECTIVE)
+    objective: Objective
     dataset: Dataset
     metric: str
     direction: Direction

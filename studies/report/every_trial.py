@@ -79,7 +79,7 @@ def provenance(record: StudyRecord) -> Section:
     """Return where the numbers come from."""
     spec = record.spec
     rows = [
-        ("objective", spec.objective),
+        ("objective", str(spec.objective)),
         ("data set", str(record.data.get("name") or spec.dataset or "-")),
         ("sha256 of the data", str(record.data.get("sha256") or "-")),
         *((f"data: {key}", short(value)) for key, value in (record.data.get("summary") or {}).items()),

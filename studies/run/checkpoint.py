@@ -50,11 +50,15 @@ class Checkpoints:
     say: Callable[[str], None]
     _pause_until: float = field(default=0.0, repr=False)
 
+    def is_due(self) -> bool:
+        """Whether `save` would write now, although it need not."""
+        return time.monotonic() >= self._pause_until
+
     def save(self, number: int, checkpoint: Checkpoint, *, must: bool = False) -> None:
         """Write the checkpoint of a trial; skipped, unless it must be, where writing would take over MAX_SHARE."""
-        started = time.monotonic()
-        if not must and started < self._pause_until:
+        if not must and not self.is_due():
             return
+        started = time.monotonic()
         try:
             self.store.write(_name(number), io.BytesIO(encoded(vars(checkpoint))))
         except OSError as error:
@@ -177,12 +181,26 @@ def _without_tensors(value: Any, tensors: dict[str, Any]) -> Any:
         return {"dict": [[_without_tensors(k, tensors), _without_tensors(v, tensors)] for k, v in value.items()]}
     if isinstance(value, (list, tuple)):
         return {type(value).__name__: [_without_tensors(item, tensors) for item in value]}
+    if isinstance(value, bytes):
+        name = str(len(tensors))
+        tensors[name] = _buffer(value)
+        return {"bytes": name}
     if hasattr(value, "dtype") and hasattr(value, "shape"):
         name = str(len(tensors))
         order = _order(value)
         tensors[name] = value.permute(order) if order else value
         return {"permuted": [name, order]} if order else {"tensor": name}
-    raise TypeError(f"a state holds tensors, numbers, texts, lists and dicts, not a {type(value).__name__}")
+    raise TypeError(f"a state holds tensors, numbers, texts, bytes, lists and dicts, not a {type(value).__name__}")
+
+
+def _buffer(content: bytes) -> Any:
+    if "torch" in sys.modules:
+        import torch
+
+        return torch.frombuffer(bytearray(content), dtype=torch.uint8) if content else torch.empty(0, dtype=torch.uint8)
+    import numpy as np
+
+    return np.frombuffer(content, dtype=np.uint8)
 
 
 def _order(tensor: Any) -> list[int] | None:
@@ -201,6 +219,8 @@ def _with_tensors(value: Any, tensors: dict[str, Any]) -> Any:
     ((kind, content),) = value.items()
     if kind == "tensor":
         return tensors[content]
+    if kind == "bytes":
+        return (tensors[content].numpy() if "torch" in sys.modules else tensors[content]).tobytes()
     if kind == "permuted":
         name, order = content
         inverse = [order.index(dimension) for dimension in range(len(order))]

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 from optuna.trial import TrialState
 
-from studies.names import TRACEBACK, Reason
+from studies.names import PEAK_MEMORY_MIB, TRACEBACK, Reason
 from studies.run.end import Outcome
+from studies.run.program import ProgramFailed
 from studies.words import clean
 
 MESSAGE_CHARACTERS = 2000  # of an exception's message; some hold a whole tensor
@@ -28,12 +29,27 @@ _NETWORK = {
 
 def outcome_of(error: BaseException) -> Outcome:
     """Return how a trial ends whose objective raised this."""
+    if isinstance(error, ProgramFailed):
+        return _of_program(error)
     trace = clean("".join(traceback.format_exception(error)))[-ARTIFACT_CHARACTERS:]
     return Outcome(
         TrialState.FAIL,
         reason=reason_of(error),
         detail=in_words(error),
         attributes={TRACEBACK: trace[-ATTRIBUTE_CHARACTERS:]},
+        traceback=trace,
+    )
+
+
+def _of_program(error: ProgramFailed) -> Outcome:
+    """Return how a trial ends whose program failed: what it printed last stands for the traceback."""
+    trace = clean(error.ended.tail)[-ARTIFACT_CHARACTERS:]
+    detail = clean(str(error))[:MESSAGE_CHARACTERS]
+    return Outcome(
+        TrialState.FAIL,
+        reason=error.reason,
+        detail=detail,
+        attributes={TRACEBACK: trace[-ATTRIBUTE_CHARACTERS:], PEAK_MEMORY_MIB: error.ended.memory_mib},
         traceback=trace,
     )
 

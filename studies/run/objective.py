@@ -12,11 +12,12 @@ from studies.errors import ObjectiveRefused, SpaceRefused, SpecRefused, WrongInp
 from studies.files import sha256_of
 from studies.registry import imported
 from studies.run.baselines import kept_baselines
-from studies.run.source import source_of
+from studies.run.program import ProgramObjective, check_placeholders
+from studies.run.source import source_of, source_of_command
 from studies.search.pruners import make_pruner
 from studies.search.samplers import make_sampler
 from studies.settings import Settings
-from studies.spec import StudySpec
+from studies.spec import Program, StudySpec
 from studies.spec.description import Description
 from studies.spec.space import Space, SpaceError, as_plain
 from studies.words import near
@@ -84,8 +85,12 @@ def load_objective(spec: StudySpec) -> LoadedObjective:
 
 def load_with_space(spec: StudySpec) -> tuple[LoadedObjective, Space]:
     """Return the objective as `load_objective` does, and the space that the study searches."""
-    objective = _as_objective(import_objective(spec.objective), spec)
-    _check(objective, spec)
+    if isinstance(spec.objective, Program):
+        objective: LoadedObjective = ProgramObjective(spec)
+        check_placeholders(spec.objective, spec)
+    else:
+        objective = _as_objective(import_objective(spec.objective), spec)
+        _check(objective, spec)
     try:
         space = spec.resolve(objective.space)
         make_sampler(spec, space)
@@ -104,9 +109,11 @@ def described(spec: StudySpec, objective: LoadedObjective, space: Space, data: A
     return Description(declared, facts, space, code_of(spec.objective))
 
 
-def code_of(path: str) -> Mapping[str, str]:
-    """Return the fingerprint of each file of an objective's code. path: the dotted path in a spec."""
-    return source_of(path.partition(":")[0])
+def code_of(objective: str | Program) -> Mapping[str, str]:
+    """Return the fingerprint of each file of an objective's code. objective: as a spec has it."""
+    if isinstance(objective, Program):
+        return source_of_command(tuple(objective.words), Path(objective.directory).absolute())
+    return source_of(objective.partition(":")[0])
 
 
 def facts_of(dataset: str, data: Any, settings: Settings) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The code that a trial ran: the objective's module, and what it imports from the same project.
+"""The code that a trial ran: the objective's module or program, and what it imports from the same project.
 
 Two launches of one study should train the same thing, in a git checkout or outside. So the files are found by reading
 their import statements, not by what happens to be loaded, and comments and blank lines do not count.
@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 
 OWN_PACKAGE = "studies"
+MAX_BYTES = 2**20  # of a file that a command names and that is no Python
 
 
 @cache
@@ -25,12 +26,38 @@ def source_of(module: str) -> Mapping[str, str]:
 
     Empty for a module without a source file, such as one that was compiled.
     """
-    top = module.partition(".")[0]
-    root = _root(top)
-    if root is None:
-        return {}
+    root = _root(module.partition(".")[0])
+    return {} if root is None else _with_imports([module], root)
+
+
+@cache
+def source_of_command(words: tuple[str, ...], directory: Path) -> Mapping[str, str]:
+    """Return the same of a command: of each file that it names in its directory, and of what a Python file imports.
+
+    A module after `-m` is such a file, too. A file of data that a command names counts where it is small.
+    """
     files: dict[str, str] = {}
-    todo, seen = [module], {module}
+    for before, word in zip(("", *words), words, strict=False):
+        path = directory / word
+        if before == "-m":
+            files |= _with_imports([word], directory)
+        elif path.suffix == ".py" and _is_below(path, directory):
+            found = _with_imports([path.stem], path.parent)
+            place = path.parent.relative_to(directory)
+            files |= {(place / name).as_posix(): digest for name, digest in found.items()}
+        elif _is_below(path, directory) and path.stat().st_size <= MAX_BYTES:
+            files[path.relative_to(directory).as_posix()] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return files
+
+
+def _is_below(path: Path, directory: Path) -> bool:
+    return path.is_file() and path.is_relative_to(directory) and ".." not in path.parts
+
+
+def _with_imports(todo: list[str], root: Path) -> dict[str, str]:
+    """Return the files of these modules, and of what they import, as far as they are in `root`."""
+    files: dict[str, str] = {}
+    seen = set(todo)
     while todo:
         path = _file(todo.pop(), root)
         if path is None:

@@ -22,6 +22,7 @@ from studies.run.checkpoint import Checkpoint, Checkpoints
 from studies.run.end import Outcome
 from studies.run.evidence import evidence_of, peak_memory_mib, reset_peak_memory
 from studies.run.objective import FunctionObjective, LoadedObjective
+from studies.run.program import ProgramEnded, ProgramFailed, ProgramObjective, ProgramTraining
 from studies.search.seeded import seed_of
 from studies.spec import StudySpec
 from studies.spec.space import Choice, Range, Space, encoded
@@ -67,10 +68,15 @@ def run_trial(trial: optuna.Trial, course: Course) -> Outcome | None:
         raise  # the storage's, not the objective's
     except UpdateFinishedTrialError:
         return None
+    except ProgramFailed as error:
+        outcome = failures.outcome_of(error)
+        if error.was_asked_to_end and (why := course.should_stop()):  # by a signal that reached both
+            outcome = Outcome.failed(Reason.STOPPED, why)
     except BaseException as error:  # signals raise nothing in a worker, so whatever comes here is the objective's
         outcome = failures.outcome_of(error)
     outcome.attributes[SECONDS] = round(time.monotonic() - started, 3)
-    outcome.attributes[PEAK_MEMORY_MIB] = peak_memory_mib(course.device)
+    if outcome.attributes.get(PEAK_MEMORY_MIB) is None:
+        outcome.attributes[PEAK_MEMORY_MIB] = peak_memory_mib(course.device)
     return outcome
 
 
@@ -81,13 +87,27 @@ class _Run:
         self.trial = trial
         self.course = course
         self.params = course.space.suggest(partial(_suggest, trial))
-        self.training = course.objective.start(self.params, course.data, seed=seed, device=course.device)
+        start = course.objective.start
+        if isinstance(course.objective, ProgramObjective):
+            start = partial(course.objective.start, number=trial.number)
+        self.training = start(self.params, course.data, seed=seed, device=course.device)
         self.history: list[dict[str, float]] = []
         self.evidence: dict[str, Any] = {}  # of the best epoch so far
-        if CONTINUES in trial.user_attrs:
-            self._go_on()
+        self.note: str | None = None  # what a completed trial's detail says
 
     def run(self) -> Outcome:
+        if not isinstance(self.training, ProgramTraining):
+            return self._trained()
+        try:
+            outcome = self._trained()
+        finally:
+            self.training.close()
+        outcome.attributes[PEAK_MEMORY_MIB] = self.training.memory_mib
+        return outcome
+
+    def _trained(self) -> Outcome:
+        if CONTINUES in self.trial.user_attrs:
+            self._go_on()
         try:
             return self._epochs()
         except StudiesError:
@@ -99,7 +119,11 @@ class _Run:
         limit = self.course.spec.limits.trial_minutes
         deadline = time.monotonic() + limit * 60 if limit else math.inf
         for epoch in range(len(self.history) + 1, self.course.spec.max_epochs + 1):
-            metrics = self._epoch()
+            try:
+                metrics = self._epoch()
+            except ProgramEnded as ended:
+                self.note = str(ended) or self.note
+                break
             if broken := self._not_a_number(metrics):
                 return self._ended(TrialState.FAIL, Reason.NAN, f"{broken} is {metrics[broken]} in epoch {epoch}")
             self.history.append(metrics)
@@ -119,7 +143,7 @@ class _Run:
                 return self._ended(TrialState.FAIL, Reason.STOPPED, why)
             if time.monotonic() > deadline:
                 return self._ended(TrialState.COMPLETE, detail=f"stopped at its limit of {limit:g} minutes")
-        return self._ended(TrialState.COMPLETE)
+        return self._ended(TrialState.COMPLETE, detail=self.note)
 
     def _epoch(self) -> dict[str, float]:
         """Train one epoch; return its metrics and how long it took, validation included."""
@@ -128,6 +152,8 @@ class _Run:
         return {EPOCH_S: round(time.monotonic() - started, 4)} | metrics
 
     def _checkpoint(self, must: bool) -> None:
+        if not must and not self.course.checkpoints.is_due():
+            return
         checkpoint = Checkpoint(self.training.state_dict(), self.history, self.evidence)
         self.course.checkpoints.save(self.trial.number, checkpoint, must=must)
 
@@ -138,9 +164,16 @@ class _Run:
             if checkpoint is not None:
                 self.training.load_state_dict(checkpoint.state)
                 self.history, self.evidence = checkpoint.history, checkpoint.evidence
+                if isinstance(self.training, ProgramTraining):
+                    self._go_back(self.training)
                 for epoch, metrics in enumerate(self.history, start=1):
                     self.trial.report(metrics[self.course.spec.metric], epoch)
                 return
+
+    def _go_back(self, training: ProgramTraining) -> None:
+        """Forget the epochs that the program does again."""
+        del self.history[training.n_kept :]
+        self.note = training.note or None
 
     def _not_a_number(self, metrics: Mapping[str, float]) -> str | None:
         if self.course.spec.metric not in metrics:

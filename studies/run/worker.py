@@ -24,6 +24,7 @@ from studies.run import limits, provenance, retention
 from studies.run.checkpoint import Checkpoints
 from studies.run.end import Outcome, end
 from studies.run.objective import code_of, facts_of, load_objective
+from studies.run.program import ProgramObjective
 from studies.run.source import fingerprint
 from studies.run.trial import Course, run_trial
 from studies.settings import Settings
@@ -95,6 +96,8 @@ class _Worker:
         self.say = say
         self.device = device
         objective = load_objective(self.spec)
+        if isinstance(objective, ProgramObjective):
+            objective = objective.logging_to(settings.directory("logs", self.study.study_name))
         data = objective.prepare(self.spec.dataset, settings.data, settings.directory("prepared"), _quiet)
         # Studies of one name in two storages may share a store.
         place = f"{self.study.study_name}-{self.study.user_attrs[UID]}"

@@ -4,15 +4,18 @@
 """
 
 from studies.spec.file import Override, SpecFile, catalog, load
-from studies.spec.model import MAX_STORED_NAME, OBJECTIVE, STORED_NAME, Limits, Pruner, Sampler, StudySpec
+from studies.spec.model import MAX_STORED_NAME, STORED_NAME, Limits, Pruner, Sampler, StudySpec
+from studies.spec.program import Objective, Program, Reports
 
 __all__ = [
     "MAX_STORED_NAME",
-    "OBJECTIVE",
     "STORED_NAME",
     "Limits",
+    "Objective",
     "Override",
+    "Program",
     "Pruner",
+    "Reports",
     "Sampler",
     "SpecFile",
     "StudySpec",

@@ -13,7 +13,9 @@ from pydantic import BaseModel, ValidationError
 
 from studies import names
 from studies.errors import UnknownStudy, WrongSpec
-from studies.spec.model import MAX_NAME, Part, StudySpec
+from studies.spec.model import MAX_NAME, StudySpec
+from studies.spec.part import Part
+from studies.spec.program import DOTTED, PROGRAM, Program
 from studies.words import near
 
 CATALOG = Path(__file__).parent / "catalog"
@@ -117,7 +119,8 @@ class SpecFile:
         except ValidationError as error:
             # A misspelt key is also a missing one: the misspelling is what helps.
             first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-            raise self.error(_reason(first), *first["loc"]) from None
+            keys = (key for key in first["loc"] if key not in (DOTTED, PROGRAM))
+            raise self.error(_reason(first), *keys) from None
 
     def _check_name(self, name: str) -> None:
         if names.parts(name)[1] is not None or names.confirmed(name) is not None:
@@ -237,7 +240,7 @@ def _with(data: Any, path: tuple[str, ...], value: Any) -> dict[str, Any]:
 def _reason(error: Any) -> str:
     """Return pydantic's finding as a sentence that names what was found and what is allowed."""
     location, found = error["loc"], error["input"]
-    key = str(location[-1])
+    key = next(str(key) for key in reversed(location) if key not in (DOTTED, PROGRAM))
     part = _part_at(location[:-1])
     if error["type"] == "extra_forbidden":
         return f"unknown key {key!r}{near(key, part.model_fields)}"
@@ -250,6 +253,9 @@ def _reason(error: Any) -> str:
 def _part_at(path: Iterable[str | int]) -> type[Part]:
     part: type[Part] = StudySpec
     for key in path:
+        if key == PROGRAM:
+            part = Program
+            continue
         annotation = part.model_fields[str(key)].annotation if str(key) in part.model_fields else None
         part = annotation if isinstance(annotation, type) and issubclass(annotation, Part) else part
     return part

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
     field_validator,
@@ -18,19 +16,15 @@ from pydantic_core import PydanticCustomError
 
 from studies.names import Direction
 from studies.registry import PRUNERS, SAMPLERS, Registry
+from studies.spec.part import Part
+from studies.spec.program import Objective, Program
 from studies.spec.space import Space, SpaceError
 
 MAX_NAME = 100  # characters, in a file
+GRACE_S = 10.0
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 # In the storage a name may have a version, and so be longer.
 STORED_NAME, MAX_STORED_NAME = rf"^{NAME.pattern}(@\d+(-confirm)?)?$", MAX_NAME + 20
-OBJECTIVE = r"^[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?$"
-
-
-class Part(BaseModel):
-    """A part of a study file: no unknown keys, no changes afterwards."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Named(Part):
@@ -39,7 +33,7 @@ class Named(Part):
     registry: ClassVar[Registry]
 
     name: str
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default={})
 
     @field_validator("name")
     @classmethod
@@ -86,12 +80,18 @@ class Resources(Part):
 
     gpus_per_worker: 0 trains on the CPU; with more, each worker gets so many GPUs, where the machine has any.
     workers_per_gpu: how many workers share these GPUs. threads_per_worker: CPU threads; None divides the machine's
-    cores among its workers.
+    cores among its workers. grace_s: how long a program may take to end after SIGTERM, before it is killed.
     """
 
     gpus_per_worker: int = Field(default=1, ge=0)
     workers_per_gpu: int = Field(default=1, ge=1)
     threads_per_worker: int | None = Field(default=None, ge=1)
+    grace_s: float = Field(default=GRACE_S, ge=0)
+
+    @model_serializer(mode="wrap")
+    def _without_default_grace(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Keep what is stored as it was before there were programs."""
+        return {key: value for key, value in serialize(self).items() if key != "grace_s" or value != GRACE_S}
 
 
 class Limits(Part):
@@ -113,27 +113,28 @@ class StudySpec(Part):
     """A written study. `space` and `start_with` are checked against the objective when it is at hand (`resolve`).
 
     name: small letters, digits and dashes; the study's name in the storage. description: one sentence for people.
-    objective: `module`, `module:Class` or `module:function`, found from the working directory too. dataset: one of the
-    objective's data sets, or the path of a file. metric: what is tuned, one of the objective's metrics. direction:
-    whether more or less of it is better. n_trials: how many trials the study has in the end, exact with any number of
-    workers. max_epochs: how long a trial trains at most. space: parameters that are narrowed or fixed; the others are
-    searched as the objective declares them. sampler: how the next parameters are chosen. pruner: when a bad trial is
-    stopped early. start_with: parameters of trials to run first; what is missing is at its default. resources: what
-    one worker gets. limits: where the study or a trial stops by itself.
+    objective: `module`, `module:Class` or `module:function`, found from the working directory too; or a program, as
+    `{command: python train.py --lr {learning_rate}}`. dataset: one of the objective's data sets, or the path of a file.
+    metric: what is tuned, one of the objective's metrics. direction: whether more or less of it is better. n_trials:
+    how many trials the study has in the end, exact with any number of workers. max_epochs: how long a trial trains at
+    most. space: parameters that are narrowed or fixed; the others are searched as the objective declares them. sampler:
+    how the next parameters are chosen. pruner: when a bad trial is stopped early. start_with: parameters of trials to
+    run first; what is missing is at its default. resources: what one worker gets. limits: where the study or a trial
+    stops by itself.
     """
 
     name: str = Field(pattern=STORED_NAME, max_length=MAX_STORED_NAME)
     description: str = ""
-    objective: str = Field(pattern=OBJECTIVE)
+    objective: Objective
     dataset: str = ""
     metric: str = "value"
     direction: Direction
     n_trials: int = Field(ge=1)
     max_epochs: int = Field(default=1, ge=1)
-    space: dict[str, Any] = {}
+    space: dict[str, Any] = Field(default={})
     sampler: Sampler = Sampler()
     pruner: Pruner = Pruner()
-    start_with: list[dict[str, Any]] = []
+    start_with: list[dict[str, Any]] = Field(default=[])
     resources: Resources = Resources()
     limits: Limits = Limits()
 
@@ -144,7 +145,10 @@ class StudySpec(Part):
     def resolve(self, declared: Mapping[str, Any]) -> Space:
         """Return the space that is searched: the objective's, narrowed. Raises SpaceError."""
         try:
-            space = Space.declared(declared).narrowed(self.space)
+            if isinstance(self.objective, Program):  # its space stands in the study file, and nowhere else
+                space = Space.declared(self.space)
+            else:
+                space = Space.declared(declared).narrowed(self.space)
         except SpaceError as error:
             error.path = ("space", *error.path)
             raise

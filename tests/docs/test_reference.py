@@ -15,11 +15,11 @@ import pytest
 import typer
 
 from studies import check, errors, names
-from studies.check import checks
+from studies.check import checks, program
 from studies.cli import app
 from studies.record.verdicts import VerdictKind
 from studies.settings import Settings
-from studies.spec import StudySpec
+from studies.spec import Program, Reports, StudySpec
 from studies.spec.model import Part
 
 from .pages import ROOT
@@ -75,7 +75,7 @@ def test_every_command_and_option_is_explained(name: str) -> None:
 
 
 def parts() -> Iterator[type[Part]]:
-    yield StudySpec
+    yield from (StudySpec, Program, Reports)
     for field in StudySpec.model_fields.values():
         if isinstance(field.annotation, type) and issubclass(field.annotation, Part):
             yield field.annotation
@@ -97,7 +97,10 @@ def test_every_variable_is_explained() -> None:
                 used |= {node.value} if re.fullmatch(r"STUDIES_[A-Z_]+", node.value) else set()
     assert {"STUDIES_HOME", "STUDIES_STORAGE"} <= used
     explained = rows("variables")
-    assert used - set(INTERNAL) == set(explained)
+    guide = (ROOT / "docs/guides/programs.md").read_text(encoding="utf-8")
+    of_programs = set(re.findall(r"^\| `(STUDIES_[A-Z_]+)` \| .{10,} \|$", guide, re.MULTILINE))
+    assert used - set(INTERNAL) - of_programs == set(explained)
+    assert of_programs <= used
     assert len(explained) == len(Settings.__dataclass_fields__)
     assert all(all(cells) for cells in explained.values())
 
@@ -125,7 +128,7 @@ def test_every_verdict_is_explained() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    [*(sys.modules[type(each).__module__] for each in checks.load().values()), check],
+    [*(sys.modules[type(each).__module__] for each in checks.load().values()), check, program],
     ids=lambda module: module.__name__,
 )
 def test_every_mistake_that_a_check_finds_is_explained(module: ModuleType) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from studies import study
+from studies.record.reading import read_stored
 from studies.storage import open_storage
 from studies.storage.embedded import EmbeddedServer
 
@@ -165,3 +167,35 @@ def test_the_embedded_server_needs_no_shared_memory_of_the_system(reachable_dire
         assert up.returncode == 0, up.stderr
     finally:
         subprocess.run([*UP[:-1], "down"], env=environment, check=True, capture_output=True)
+
+
+GREEDY = """
+import sys
+from studies import program
+program.report(1, score=1)
+if sys.argv[1] == "greedy":
+    kept = bytearray(3 * 2**30)
+    for place in range(0, len(kept), 4096):
+        kept[place] = 1
+program.report(2, score=2)
+"""
+
+
+def test_a_program_that_the_kernel_kills_for_lack_of_memory_ends_alone(
+    studies: Studies, memory_limit: list[str]
+) -> None:
+    (studies.directory / "greedy.py").write_text(GREEDY)
+    spec = {
+        "name": "greedy", "objective": {"command": [sys.executable, "greedy.py", "{kind}"]}, "metric": "score",
+        "direction": "maximize", "n_trials": 2, "max_epochs": 2, "space": {"kind": ["modest", "greedy"]},
+        "start_with": [{"kind": "greedy"}, {"kind": "modest"}], "resources": {"gpus_per_worker": 0},
+    }  # fmt: skip
+    (studies.directory / "greedy.yaml").write_text(json.dumps(spec))
+    process = studies.start("launch", "greedy.yaml", before=memory_limit)
+    stderr = finish(process, expect=0)
+    assert "died" not in stderr, "the kernel killed a worker"
+    with open_storage(studies.settings) as storage:
+        greedy, modest = read_stored(storage, "greedy").trials
+    assert greedy.reason == "out_of_memory"
+    assert greedy.detail == "the program was killed by SIGKILL: the kernel was out of memory"
+    assert modest.value == 2.0

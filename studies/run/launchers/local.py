@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import multiprocessing
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -19,14 +18,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studies.errors import FAILED, ObjectiveRefused, StudiesError, WrongInput
+from studies.run.kernel import kernel_oom_kills
 from studies.run.launchers import PRELOADED, Exit, forkserver
 from studies.settings import Settings
+from studies.spec.program import Program
 from studies.words import plural
 
 if TYPE_CHECKING:
     from studies.spec import StudySpec
     from studies.spec.description import Description
 
+PROTOCOL = "studies.program"
 LAST_WORDS_BYTES = 4000
 OOM_KILL_S = 5.0  # what the kernel kills for lack of memory is gone by then
 LAST_EPOCH_S = 10.0  # for workers to leave by themselves when the launcher fails
@@ -47,7 +49,9 @@ class LocalLauncher:
         os.environ.setdefault("OMP_NUM_THREADS", str(threads))
         # A child imports the program's main module again, so what that has imported of the service comes along.
         loaded = sorted(name for name in sys.modules if name.startswith("studies."))
-        os.environ[PRELOADED] = ",".join([*loaded, spec.objective.partition(":")[0]])
+        # A program imports nothing here: the file that it may use stands in its objective's place.
+        module = PROTOCOL if isinstance(spec.objective, Program) else spec.objective.partition(":")[0]
+        os.environ[PRELOADED] = ",".join([*loaded, module])
         self._context = forkserver.started("studies.run.launchers.preload")
 
     def describe(self, progress: Callable[[str, float], None] | None) -> Description:
@@ -160,18 +164,6 @@ def groups_of(gpus: list[str], n: int) -> list[str]:
         has = plural(len(gpus), "GPU")
         raise WrongInput(reason=f"resources.gpus_per_worker is {n}, and this machine has {has}; expected at most that.")
     return [",".join(gpus[start : start + n]) for start in range(0, len(gpus) - n + 1, n)]
-
-
-def kernel_oom_kills() -> int:
-    """Return how many processes the kernel of this machine, or a memory limit, has killed since it was started.
-
-    0 where it does not tell. It counts before it kills, so a process that is gone has been counted.
-    """
-    try:
-        found = re.search(r"^oom_kill (\d+)$", Path("/proc/vmstat").read_text(), re.MULTILINE)
-    except OSError:
-        return 0
-    return int(found[1]) if found else 0
 
 
 def _describe(spec: StudySpec, settings: Settings, sender: Connection, log: Path, prepare: bool) -> None:

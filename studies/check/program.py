@@ -1,0 +1,258 @@
+"""Whether a study of a program is sound: its command, its parameters, and what it reports in one short run.
+
+The program is started as a trial would start it, in the same directory, with the defaults; whatever it writes there, it
+writes. A program is not looked into: what the other checks see of a training cannot be seen of it.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from studies.check.asked import middle
+from studies.check.findings import Fact, Finding, Item, NotChecked, Result
+from studies.run.objective import code_of, load_with_space
+from studies.run.process import Ended, described
+from studies.run.program import ProgramObjective, ProgramTraining, last_words
+from studies.run.reports import Epoch
+from studies.spec.program import PARAMS
+from studies.words import near, number
+
+if TYPE_CHECKING:
+    from studies.settings import Settings
+    from studies.spec import StudySpec
+    from studies.spec.space import Space, Value
+
+SEED = 0
+READS_PARAMS = re.compile(r"STUDIES_PARAMS|\bprogram(\.params| import| as)\b")
+READS_SEED = re.compile(r"STUDIES_SEED|\bprogram(\.seed| import| as)\b")
+SCRIPTS = (".py", ".sh", ".R", ".jl")
+USAGE = re.compile(r"unrecognized arguments|no such option|unknown option|usage:", re.IGNORECASE)
+UNSEEN = "evaluation, labels, split, weights and dropout"
+
+
+def check_program(
+    spec: StudySpec, settings: Settings, progress: Callable[[str, float], None], seconds: float
+) -> Result:
+    """Check a study of a program, which runs for at most `seconds`.
+
+    Raises SpecRefused and SpaceRefused as launching it would.
+    """
+    started = time.monotonic()
+    result = Result(spec.name)
+    objective, space = load_with_space(spec)
+    assert isinstance(objective, ProgramObjective)
+    logs = settings.directory("logs", spec.name, f"check-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}")
+    result.log = str(logs / "trial-0.log")
+    checks = _Checks(objective.logging_to(logs), space, started + seconds)
+    parts: list[tuple[str, Callable[[], Iterator[Item]]]] = [
+        ("the command", checks.command),
+        ("the parameters", checks.parameters),
+        ("what it reports", checks.reports),
+        ("the same seed again", checks.repeats),
+    ]
+    for index, (title, check) in enumerate(parts):
+        progress(f"checking {title}", index / len(parts))
+        for item in check():
+            result.add(item)
+        result.checked.append(title)
+    result.add(NotChecked(UNSEEN, "a program is not looked into"))
+    result.seconds = round(time.monotonic() - started, 1)
+    return result
+
+
+class _Checks:
+    """The checks of one program. end: when all should be over, by time.monotonic."""
+
+    def __init__(self, objective: ProgramObjective, space: Space, end: float) -> None:
+        self.objective, self.spec, self.space, self.end = objective, objective.spec, space, end
+        self.program = objective.program
+        self.params = _defaults(space)
+        self.first: Epoch | None = None
+        self.took_s = 0.0
+        directory = Path(self.program.directory or ".").absolute()
+        self.source = _source([directory / name for name in code_of(self.program)], directory)
+
+    def command(self) -> Iterator[Item]:
+        """Look for the program, and for what trials that run at the same time would share."""
+        name = self.program.words[0]
+        directory = Path(self.program.directory or ".")
+        if "{" not in name and shutil.which(name) is None and not os.access(directory / name, os.X_OK):
+            yield Finding(
+                "program-not-found",
+                "error",
+                f"there is no program {name!r} to run",
+                "every trial would fail",
+                "correct objective.command, install it, or start `studies` where it is on the PATH",
+            )
+        file = self.program.reports.file
+        if file is not None and not re.search(r"\{(scratch|checkpoints|trial)\}", self.program.directory + file):
+            yield Finding(
+                "shared-report-file",
+                "warning",
+                f"every trial writes its reports to {file}",
+                "two workers at a time would read each other's reports",
+                "have {scratch} or {trial} in the path of the file, and in the command",
+            )
+
+    def parameters(self) -> Iterator[Item]:
+        """Look for parameters that do not reach the program, and whether the seed does."""
+        placed = set().union(*self.program.placeholders().values())
+        reads_file = READS_PARAMS.search(self.source)
+        for name in self.space.parameters:
+            if name in placed or PARAMS in placed:
+                continue
+            if not self.source:
+                yield NotChecked(f"whether {name} reaches the program", "its code is not in the working directory")
+            elif not reads_file:
+                yield Finding(
+                    "ghost-parameter",
+                    "error",
+                    f"{name} is in no placeholder of the command, and the program does not read STUDIES_PARAMS",
+                    "the study would tune a parameter that changes nothing",
+                    f"put {{{name}}} or {{params}} into objective.command, read it from program.params, or remove it",
+                )
+            elif name not in self.source:
+                yield NotChecked(f"whether {name} is used", "the program may read it from STUDIES_PARAMS")
+        if self.source and "seed" not in placed and not READS_SEED.search(self.source):
+            yield Finding(
+                "seed-not-used",
+                "warning",
+                "{seed} is not in the command, and the program does not read STUDIES_SEED",
+                "`studies confirm` repeats the best under fresh seeds, which would mean nothing",
+                "put {seed} into objective.command, and draw everything random from it",
+            )
+
+    def reports(self) -> Iterator[Item]:
+        """Run it until it has reported once, and see whether it reports again."""
+        started = time.monotonic()
+        training = self._training()
+        try:
+            said = training.said(self.end - started)
+            self.took_s = time.monotonic() - started
+            if isinstance(said, Ended):
+                yield self._without_report(training, said)
+            elif said is None:
+                waited = f"no report within {self.took_s:.0f} s; --timeout MINUTES gives it longer"
+                yield NotChecked("what it reports", waited)
+            else:
+                self.first = said
+                yield from self._of_first(said)
+                yield from self._of_second(training)
+        finally:
+            training.close()
+
+    def repeats(self) -> Iterator[Item]:
+        """Run it again with the same parameters and seed."""
+        if self.first is None:
+            yield NotChecked("the same seed again", "its first run gave no report")
+            return
+        training = self._training(number=1)
+        try:
+            again = training.said(max(1.0, self.end - time.monotonic()))
+        finally:
+            training.close()
+        metric = self.spec.metric
+        if not isinstance(again, Epoch):
+            yield NotChecked("the same seed again", "its second run gave no report in time")
+        elif again.metrics[metric] != self.first.metrics[metric]:
+            before, now = self.first.metrics[metric], again.metrics[metric]
+            yield Finding(
+                "not-repeatable",
+                "warning",
+                f"the same parameters and seed gave {metric} {before:.6g}, and then {now:.6g}",
+                "a trial that is continued or confirmed does not give the value that it had",
+                "seed every generator of the program with {seed}",
+            )
+
+    def _training(self, number: int = 0) -> ProgramTraining:
+        return self.objective.start(self.params, None, seed=SEED, device="cpu", number=number)
+
+    def _without_report(self, training: ProgramTraining, ended: Ended) -> Finding:
+        if ended.code != 0:
+            flag = USAGE.search(ended.tail)
+            fix = "correct the options in objective.command" if flag else "run the command by hand: it shows the same"
+            return Finding(
+                "program-fails",
+                "error",
+                f"with its defaults it {described(ended)}: {last_words(ended)}",
+                "trials would fail like this",
+                fix,
+            )
+        metric, names = self.spec.metric, training.names
+        if names:
+            return Finding(
+                "metric-not-reported",
+                "error",
+                f"it reports {', '.join(sorted(names))}, and never {metric!r}{near(metric, names)}",
+                "every trial would fail: a trial's value is the study's metric",
+                "correct `metric` in the study file, or what the program reports",
+            )
+        return Finding(
+            "nothing-reported",
+            "error",
+            "it exited with 0 and reported nothing" + (f"; it printed last: {last_words(ended)}" if ended.tail else ""),
+            "every trial would fail: there is no value",
+            "report with studies.program, STUDIES_REPORTS or objective.reports (docs/guides/programs.md)",
+        )
+
+    def _of_first(self, first: Epoch) -> Iterator[Item]:
+        shown = ", ".join(f"{name} {number(value)}" for name, value in first.metrics.items())
+        yield Fact("first report", f"after {self.took_s:.1f} s: {shown}")
+        if not math.isfinite(first.metrics[self.spec.metric]):
+            yield Finding(
+                "metric-not-a-number",
+                "error",
+                f"{self.spec.metric} is {first.metrics[self.spec.metric]} in the first epoch, with the defaults",
+                "a trial with such a value fails",
+                "look for it with the defaults: a division by zero, an empty validation set, or a rate that diverges",
+            )
+
+    def _of_second(self, training: ProgramTraining) -> Iterator[Item]:
+        """See whether there is a second report, which pruning needs; half of the time that is left is for it."""
+        if self.spec.max_epochs == 1:
+            return
+        training.answer()
+        said = training.said(max(1.0, (self.end - time.monotonic()) / 2))
+        if isinstance(said, Ended) and said.code == 0:
+            yield Finding(
+                "reports-only-once",
+                "warning",
+                f"it ended after one report, and max_epochs is {self.spec.max_epochs}",
+                "a bad trial cannot be stopped early",
+                "report every epoch, pass {max_epochs} to the program, or set max_epochs: 1",
+            )
+        elif isinstance(said, Ended):
+            what = f"after its first report it {described(said)}: {last_words(said)}"
+            yield Finding(
+                "program-fails-later", "error", what, "trials would fail like this", "run the command by hand"
+            )
+        elif said is None:
+            yield NotChecked("whether it reports again", "no second report in time; --timeout MINUTES gives it longer")
+
+
+def _source(todo: list[Path], directory: Path) -> str:
+    """Return the text of these files, and of those beside them that they name, as a shell script names another."""
+    beside = {file for suffix in SCRIPTS for file in directory.glob(f"*{suffix}")} - {*todo}
+    text = ""
+    while todo:
+        text += "\n".join(file.read_text(errors="replace") for file in todo if file.is_file())
+        todo = [file for file in beside if file.name in text]
+        beside -= {*todo}
+    return text
+
+
+def _defaults(space: Space) -> dict[str, Value]:
+    """Return the default of every parameter, or what is in the middle of its domain."""
+    values: dict[str, Any] = {}
+    for name, parameter in space.parameters.items():
+        if parameter.exists(values):
+            default = parameter.default
+            values[name] = default if default in parameter.domain else middle(parameter.domain)
+    return values

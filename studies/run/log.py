@@ -1,0 +1,102 @@
+"""What a trial's program prints: kept in a file that grows to a limit, and its last words at hand."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+HALF_BYTES = 4 * 2**20  # a log is at most two such files: what is older goes
+TAIL_BYTES = 64 * 1024
+OLDER = ".1"
+ENDED = b"[studies] "  # begins the last line
+LONGEST_END = 500  # bytes, of that line
+
+
+class Log:
+    """The output of one trial. A log that cannot be written, on a full disk, harms nobody."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.tail = b""
+        self._file = path.open("wb", buffering=0)
+        self._n_bytes = 0
+        older_of(path).unlink(missing_ok=True)
+        self._started = time.monotonic()
+
+    def write(self, content: bytes) -> None:
+        """Add what was printed."""
+        self.tail = (self.tail + content)[-TAIL_BYTES:]
+        try:
+            if self._n_bytes + len(content) > HALF_BYTES:
+                self._file.close()
+                self.path.replace(older_of(self.path))
+                self._file = self.path.open("wb", buffering=0)
+                self._n_bytes = 0
+            self._n_bytes += self._file.write(content) or 0
+        except (OSError, ValueError):
+            pass
+
+    def close(self, how: str) -> None:
+        """Add a last line that says how it ended."""
+        newline = b"" if not self.tail or self.tail.endswith(b"\n") else b"\n"
+        seconds = time.monotonic() - self._started
+        self.write(newline + ENDED + f"{how} after {seconds:.1f} s\n".encode())
+        self._file.close()
+
+
+def older_of(path: Path) -> Path:
+    """Return where the older half of a log is, once there is one."""
+    return path.with_name(path.name + OLDER)
+
+
+def trial_log(directory: Path, number: int) -> Path:
+    """Return the log of a trial. directory: of the study's logs."""
+    return directory / f"trial-{number}.log"
+
+
+class Reader:
+    """A log that is read while it is written, from its beginning, across the change of its file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+        self._last = b""
+
+    def new(self) -> Iterator[bytes]:
+        """Yield what was written since the last call, in pieces; everything that is kept at the first."""
+        if self._file is None:
+            if older_of(self._path).exists():
+                with older_of(self._path).open("rb") as older:
+                    yield from self._pieces(older)
+            self._file = self._path.open("rb")
+        yield from self._pieces(self._file)
+        if self._path.exists() and not os.path.samestat(os.fstat(self._file.fileno()), self._path.stat()):
+            yield from self._pieces(self._file)  # what came before it was moved away
+            self.close()
+            self._file = self._path.open("rb")
+            yield from self._pieces(self._file)
+
+    @property
+    def ended(self) -> bool:
+        """Whether what was read ends with the line that says how the program ended."""
+        return self._last.endswith(b"\n") and self._last.rstrip(b"\n").rpartition(b"\n")[2].startswith(ENDED)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+
+    def _pieces(self, file: BinaryIO) -> Iterator[bytes]:
+        while piece := file.read(TAIL_BYTES):
+            self._last = (self._last + piece)[-len(ENDED) - LONGEST_END :]
+            yield piece
+
+
+def worker_logs(home: Path, study: str) -> list[Path]:
+    """Return the logs of the workers of the last launch on this machine, in order; none where there was no launch."""
+    launches = {log.parent for log in home.joinpath("logs", study).glob("*/worker-*.log")}
+    newest = max(launches, key=lambda launch: launch.name, default=None)
+    return [] if newest is None else sorted(newest.glob("worker-*.log"), key=lambda log: (len(log.name), log.name))

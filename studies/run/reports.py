@@ -1,0 +1,155 @@
+"""The reports of a program, in whichever way it makes them, as the epochs of a trial."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from studies.program import EPOCH, WAIT
+
+LONGEST_LINE = 64 * 1024  # of a program's output; of a longer one, the end
+POLL_S = 0.2  # between looks at a file that a program writes
+MAX_SHARE = 0.1  # of the time goes into these looks
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch, told whole. number: the program's own. waits: the program waits for an answer."""
+
+    number: float
+    metrics: dict[str, float]
+    waits: bool = False
+
+
+@dataclass
+class Journal:
+    """Makes epochs of reports. An epoch is told when the study's metric is; what is told of it later is not counted.
+
+    A report without an epoch is of the one after the last. begin: the number of the last epoch before, where the
+    program goes on with its checkpoints.
+    """
+
+    metric: str
+    begin: float = 0.0
+    names: set[str] = field(default_factory=set)
+    _last: float | None = None
+    _number: float | None = None
+    _told: dict[str, float] = field(default_factory=dict)
+
+    def add(self, report: Mapping[str, Any]) -> Epoch | None:
+        """Take a report; return the epoch that is whole with it."""
+        numbers = {str(name): found for name, value in report.items() if (found := number_in(value)) is not None}
+        waits = report.get(WAIT) is True
+        number = numbers.pop(EPOCH, None)
+        if number is None:
+            before = self.begin if self._last is None else self._last
+            number = before + 1 if self._number is None else self._number
+        if not math.isfinite(number) or (self._last is not None and number <= self._last):
+            return None
+        if number != self._number:
+            self._number, self._told = number, {}
+        self.names |= set(numbers)
+        self._told |= numbers
+        if self.metric not in self._told:
+            return None
+        epoch = Epoch(number, self._told, waits)
+        self._last, self._number, self._told = number, None, {}
+        return epoch
+
+
+def number_in(value: Any) -> float | None:
+    """Return a value as a number, None for what is none; JSON has only null for what is not a number."""
+    if value is None:
+        return math.nan
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        return float(value.rstrip(".,;%") if isinstance(value, str) else value)
+    except (ValueError, OverflowError):
+        return None
+
+
+class Lines:
+    """Bytes in whatever encoding as lines of text. A progress bar's carriage return ends a line, too."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def add(self, content: bytes) -> Iterator[str]:
+        """Yield the lines that end with these bytes."""
+        *whole, self._rest = re.split(rb"[\r\n]+", self._rest + content)
+        self._rest = self._rest[-LONGEST_LINE:]
+        yield from (line.decode(errors="replace") for line in whole if line)
+
+    def end(self) -> Iterator[str]:
+        """Yield the last line, where nothing ends it."""
+        yield from self.add(b"\n")
+
+
+def object_in(line: str) -> dict[str, Any] | None:
+    """Return the JSON object in a line, None where there is none."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+class WrittenFile:
+    """A file that a program writes, read again as it grows. What was in it before the program is not the program's."""
+
+    def __init__(self, path: Path, kind: str) -> None:
+        self._path, self._kind = path, kind
+        self._before, self._stamp = self._content(), self._changed_at()
+        self._seen = self._before
+        self._n_rows = self._n_old = len(self._rows(self._before))
+        self._next_look = 0.0
+
+    def rows(self, ended: bool = False) -> Iterator[Mapping[str, Any]]:
+        """Yield the reports that are new. ended: look now, and take a last line without an end as whole."""
+        started = time.monotonic()
+        if started < self._next_look and not ended:
+            return
+        content = self._content()
+        if content != self._seen or ended:
+            self._seen = content
+            yield from self._new(self._rows(content if ended else content[: content.rfind(b"\n") + 1]))
+        now = time.monotonic()
+        self._next_look = now + max(POLL_S, (now - started) / MAX_SHARE)
+
+    def _new(self, rows: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        is_same = self._seen == self._before and self._changed_at() == self._stamp
+        if self._n_old and not is_same and (not self._seen.startswith(self._before) or self._seen == self._before):
+            self._n_old = self._n_rows = 0  # it was begun anew
+        if len(rows) < self._n_rows:
+            self._n_rows = 0
+        new = rows[self._n_rows :]
+        self._n_rows = len(rows)
+        return new
+
+    def _content(self) -> bytes:
+        try:
+            return self._path.read_bytes()
+        except OSError:
+            return b""
+
+    def _changed_at(self) -> int:
+        try:
+            return self._path.stat().st_mtime_ns
+        except OSError:
+            return 0
+
+    def _rows(self, content: bytes) -> list[Mapping[str, Any]]:
+        text = content.decode(errors="replace")
+        if self._kind == "csv":
+            rows = csv.DictReader(io.StringIO(text))
+            return [{key: value for key, value in row.items() if key and value} for row in rows]
+        return [found for line in text.splitlines() if (found := object_in(line)) is not None]

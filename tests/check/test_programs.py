@@ -1,0 +1,106 @@
+"""Checking programs: sound ones, and one mistake at a time; every program really runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from studies.check import Result, check
+from studies.errors import SpecRefused
+from studies.settings import Settings
+from studies.spec import StudySpec
+
+HEAD = """
+import os, random, sys, time
+from studies import program
+random.seed(int(sys.argv[2]))
+lr = float(sys.argv[1])
+"""
+SOUND = HEAD + "for epoch in range(1, 4): program.report(epoch, score=lr * epoch + random.random())\n"
+COMMAND = "python train.py {lr} {seed}"
+
+MISTAKES: dict[str, tuple[str, dict[str, Any]]] = {
+    "ghost-parameter": (SOUND, {"space": {"lr": {"low": 0.1, "high": 1.0}, "depth": [1, 2]}}),
+    "seed-not-used": (SOUND.replace("int(sys.argv[2])", "0"), {"command": "python train.py {lr}"}),
+    "program-not-found": (SOUND, {"command": "no-such-program {lr} {seed}"}),
+    "shared-report-file": (SOUND, {"reports": {"csv": "metrics.csv"}}),
+    "program-fails": (HEAD + "sys.exit('error: unrecognized arguments: --lr')", {}),
+    "metric-not-reported": (SOUND.replace("score=", "scroe="), {}),
+    "nothing-reported": (HEAD + "print('done')", {}),
+    "metric-not-a-number": (SOUND.replace("score=", "score=float('nan') + "), {}),
+    "reports-only-once": (SOUND.replace("range(1, 4)", "range(3, 4)"), {}),
+    "program-fails-later": (SOUND.replace("range(1, 4)", "[1, 'two']"), {}),
+    "not-repeatable": (SOUND.replace("random.random()", "time.time()"), {}),
+}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    return tmp_path
+
+
+def checked(here: Path, code: str, command: str = COMMAND, seconds: float = 30.0, **given: Any) -> Result:
+    (here / "train.py").write_text(code)
+    objective = {"command": command} | ({"reports": given.pop("reports")} if "reports" in given else {})
+    known = {
+        "name": "script", "objective": objective, "metric": "score", "direction": "maximize", "n_trials": 1,
+        "max_epochs": 3, "space": {"lr": {"low": 0.1, "high": 1.0}},
+    }  # fmt: skip
+    settings = Settings(None, here / "home", here / "home" / "data")
+    return check(StudySpec.model_validate(known | given), settings, seconds=seconds)
+
+
+def test_a_sound_program_has_no_findings(here: Path) -> None:
+    result = checked(here, SOUND)
+    assert result.findings == []
+    assert [fact.name for fact in result.facts] == ["first report"]
+    assert [each.reason for each in result.not_checked] == ["a program is not looked into"]
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_found(here: Path, name: str) -> None:
+    code, given = MISTAKES[name]
+    found = [finding for finding in checked(here, code, **given).findings if finding.name == name]
+    assert len(found) == 1
+
+
+def test_what_is_found_says_what_to_do(here: Path) -> None:
+    (finding,) = checked(here, MISTAKES["metric-not-reported"][0]).findings
+    assert finding.what == "it reports scroe, and never 'score'; did you mean scroe?"
+    (finding,) = checked(here, MISTAKES["program-fails"][0]).findings
+    assert finding.what == "with its defaults it exited with 1: error: unrecognized arguments: --lr"
+    assert finding.fix == "correct the options in objective.command"
+
+
+def test_parameters_that_a_program_reads_itself_are_no_ghosts(here: Path) -> None:
+    reading = SOUND.replace("float(sys.argv[1])", "program.params['lr']")
+    reading = reading.replace("int(sys.argv[2])", "program.seed")
+    assert checked(here, reading, command="python train.py").findings == []
+    indirect = reading.replace("program.params['lr']", "[*program.params.values()][0]").replace("lr", "rate")
+    result = checked(here, indirect, command="python train.py")
+    assert result.findings == []
+    assert "whether lr is used" in [each.name for each in result.not_checked]
+
+
+def test_a_script_that_a_script_starts_is_read_too(here: Path) -> None:
+    (here / "run.sh").write_text("python train.py 0.5 $STUDIES_SEED\n")
+    assert checked(here, SOUND, command="bash run.sh").findings[0].name == "ghost-parameter"
+    reading = SOUND.replace("float(sys.argv[1])", "program.params['lr']")
+    assert checked(here, reading, command="bash run.sh").findings == []
+
+
+def test_a_program_that_says_nothing_in_time_is_not_checked(here: Path) -> None:
+    result = checked(here, HEAD + "time.sleep(600)", seconds=1.0)
+    assert result.sound
+    assert any("no report within" in each.reason for each in result.not_checked)
+
+
+def test_an_unknown_placeholder_is_refused_as_a_launch_would(here: Path) -> None:
+    with pytest.raises(SpecRefused, match=r"unknown placeholder \{rate\}"):
+        checked(here, SOUND, command="python train.py {rate}")
