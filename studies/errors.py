@@ -172,6 +172,29 @@ class RoleMayNot(WrongInput):
     STUDIES_STORAGE: `studies storage serve --show` prints all three on the machine that serves."""
 
 
+class NotSetUp(RoleMayNot):
+    """The server at {url!r} was set up by another release of studies, and its user {user!r} may not add what this one
+    needs; install this release on the machine that serves and start `studies storage serve` there again, or type
+    `studies list` once with the owner's line."""
+
+
+class ServesAlready(WrongInput):
+    """The team's server in {directory} runs already, at {address} (process {pid}); `studies storage serve --show`
+    prints the lines to paste, `studies storage down --team` stops it."""
+
+
+class ServesNothing(WrongInput):
+    """No team's server {what} in {directory}; `studies storage serve` starts one, and --directory names another."""
+
+
+class CannotListen(WrongInput):
+    """Cannot listen at {host} port {port} ({reason}); {todo}."""
+
+
+class CertificateRefused(WrongInput):
+    """The certificate of the server at {url!r} was not accepted ({reason}); {todo}."""
+
+
 class BackupRefused(WrongInput):
     """{path} cannot be restored: {reason}; expected a file that `studies storage backup FILE` wrote."""
 

@@ -32,6 +32,13 @@ def write_whole(path: Path, content: bytes, partial: Path | None = None) -> None
         raise
 
 
+def write_secret(path: Path, content: bytes) -> None:
+    """Write a file that only its owner may read at any moment, whole or not at all. Raises OSError."""
+    partial = unique(path)
+    os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    write_whole(path, content, partial)
+
+
 def unique(path: Path) -> Path:
     """Return a hidden path beside this one that nobody else uses."""
     return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from pathlib import Path
 
 import typer
 
@@ -17,18 +18,22 @@ def detach(name: str, command: str, settings: Settings) -> None:
     name: the study whose trials it runs. command: the word it begins with.
     """
     log = settings.directory("logs", name) / f"{command}-{time.strftime('%Y%m%d-%H%M%S')}.log"
-    words = [sys.executable, "-m", "studies", *(word for word in sys.argv[1:] if word != "--detach")]
+    pid = spawn(log, settings)
+    typer.echo(f"{name} runs in the background (process {pid}, log {log}).", err=True)
+    typer.echo(f"`studies watch {name}` follows it, `studies stop {name}` ends it.", err=True)
+
+
+def spawn(log: Path, settings: Settings) -> int:
+    """Start what was typed again, in the background and without `--detach`, and return its process id."""
     # A storage URL in argv may hold a password, and argv is for everybody to see: it goes by the environment.
-    words = _without_storage(words)
+    words = [sys.executable, "-m", "studies", *(word for word in sys.argv[1:] if word != "--detach")]
     environment = os.environ | ({"STUDIES_STORAGE": settings.storage} if settings.storage else {})
     streams = [
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT, 0o600),
+        (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
         (os.POSIX_SPAWN_DUP2, 1, 2),
     ]
-    pid = os.posix_spawn(sys.executable, words, environment, file_actions=streams, setsid=True)
-    typer.echo(f"{name} runs in the background (process {pid}, log {log}).", err=True)
-    typer.echo(f"`studies watch {name}` follows it, `studies stop {name}` ends it.", err=True)
+    return os.posix_spawn(sys.executable, _without_storage(words), environment, file_actions=streams, setsid=True)
 
 
 def _without_storage(command: list[str]) -> list[str]:

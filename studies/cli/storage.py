@@ -1,20 +1,34 @@
-"""The embedded PostgreSQL server: `studies storage up`, `down` and `url`."""
+"""Where studies are kept: the embedded PostgreSQL server, a team's own one, backups of either."""
 
 from __future__ import annotations
 
+import os
+import sys
+import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from studies.cli.options import StorageUrl, settings_of
+from studies.cli import background
+from studies.cli.options import Detach, StorageUrl, settings_of
 from studies.errors import WrongInput
 from studies.settings import Settings, masked
 
+if TYPE_CHECKING:
+    from studies.storage.team.place import Place
+
 PLACE = 8  # in the help
 
+Directory = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Where a team's server keeps everything (default: team in STUDIES_HOME)."),
+]
+
 app = typer.Typer(
-    name="storage", help="The embedded PostgreSQL server: start it, stop it, its address.", no_args_is_help=True
+    name="storage",
+    help="Where studies are kept: the embedded PostgreSQL server, a team's server, backups.",
+    no_args_is_help=True,
 )
 
 
@@ -27,11 +41,104 @@ def storage_up() -> None:
 
 
 @app.command("down")
-def storage_down() -> None:
-    """Stop the embedded server, unless somebody uses it."""
+def storage_down(
+    team: Annotated[bool, typer.Option("--team", help="Stop the server of `studies storage serve` instead.")] = False,
+    directory: Directory = None,
+) -> None:
+    """Stop the embedded server, unless somebody uses it; with --team a team's server, whose workers wait for it."""
+    if team:
+        _stop_team(_team_directory(directory))
+        typer.echo("The team's server is stopped.", err=True)
+        return
     if not _embedded().down():
         raise WrongInput(reason="The embedded server is in use; `studies stop NAME` ends a study's workers first.")
     typer.echo("The embedded server is stopped.", err=True)
+
+
+@app.command("serve")
+def storage_serve(
+    host: Annotated[
+        str, typer.Option(help="The address of this machine to listen at; 0.0.0.0 is all of them.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port.")] = 5432,
+    names: Annotated[
+        list[str] | None,
+        typer.Option("--name", metavar="NAME", help="A name by which others reach this machine. Repeatable."),
+    ] = None,
+    directory: Directory = None,
+    detach: Detach = False,
+    show: Annotated[bool, typer.Option("--show", help="Print the lines to paste elsewhere, with passwords.")] = False,
+    print_unit: Annotated[bool, typer.Option("--print-unit", help="Print a user unit for systemd.")] = False,
+) -> None:
+    """Serve PostgreSQL to a team, with TLS and passwords that it makes, until Ctrl-C; what is stored stays."""
+    from studies.storage.team.place import Place
+
+    place = Place(_team_directory(directory))
+    if print_unit:
+        from studies.storage.team.unit import unit
+
+        more = [word for name in names or () for word in ("--name", name)]
+        given = ["--host", host, "--port", str(port), *more, "--directory", str(place.directory)]
+        typer.echo(unit(given), nl=False)
+    elif show:
+        typer.echo(place.lines())
+    elif detach:
+        _serve_in_background(place)
+        typer.echo(place.lines())
+    else:
+        from studies.storage.team.serve import Where, serve
+
+        settings = Settings.from_environment()
+        settings.directory(str(place.directory))
+        serve(settings, place.directory, Where(host, port, names or []), _say, _served)
+
+
+def _served(place: Place) -> None:
+    if sys.stdout.isatty():  # the lines hold passwords: a journal or a log does not get them
+        typer.echo(place.lines())
+    _say(f"Serving at {place.address()}, with TLS; `studies storage serve --show` prints the lines to paste elsewhere.")
+    _say("Ctrl-C or `studies storage down --team` stops it.")
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+def _serve_in_background(place: Place) -> None:
+    """Start what was typed again in the background, and return once it serves or exit as it does."""
+    settings = Settings.from_environment()
+    settings.directory(str(place.directory))
+    pid = background.spawn(place.log, settings)
+    while not place.is_served_by(pid):
+        time.sleep(0.1)
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            _say(place.log.read_text(errors="replace").rstrip().rpartition("\n")[2])
+            raise typer.Exit(os.waitstatus_to_exitcode(status))
+    _say(f"Serving at {place.address()} in the background (process {pid}, log {place.log}).")
+    _say("`studies storage down --team` stops it.")
+
+
+def _stop_team(directory: Path) -> None:
+    from studies.errors import ServesNothing
+    from studies.storage.team.place import Place
+
+    place = Place(directory)
+    place.address()  # it has run, or there is nothing to stop
+    if not (place.stop() or _stop_orphan(directory)):
+        raise ServesNothing(what="runs", directory=directory)
+
+
+def _stop_orphan(directory: Path) -> bool:
+    """Stop the PostgreSQL whose front was killed."""
+    from studies.storage.team.server import TeamServer
+
+    server = TeamServer(Settings.from_environment(), directory)
+    return server.listens() and server.down()
+
+
+def _team_directory(given: Path | None) -> Path:
+    return given.expanduser().absolute() if given else Settings.from_environment().home / "team"
 
 
 @app.command("url")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from studies.errors import RoleMayNot
 from studies.names import CONTINUED_BY, CONTINUES, DATA, EPOCH, REASON, State
 from studies.record.confirmation import read_confirmation
 from studies.record.diagnose import diagnose
@@ -34,7 +36,8 @@ def read(storage: Storage, name: str) -> StudyRecord:
         if trial.number in verdicts and not verdicts[trial.number].items() <= trial.attributes.items()
     }
     if changed:
-        storage.ledger.annotate(get(storage, name)._study_id, changed)
+        with suppress(RoleMayNot):  # who may only look sees them all the same
+            storage.ledger.annotate(get(storage, name)._study_id, changed)
     trials = [
         replace(trial, attributes=trial.attributes | changed[trial.number]) if trial.number in changed else trial
         for trial in record.trials

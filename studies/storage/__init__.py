@@ -21,6 +21,7 @@ import psycopg2
 
 from studies.errors import StorageRefused, StorageUnreachable, WrongStorageUrl
 from studies.settings import Settings, masked
+from studies.storage import trust
 from studies.storage.connections import Connections
 from studies.storage.embedded import EmbeddedServer
 from studies.storage.ledger import Ledger
@@ -119,7 +120,8 @@ def open_storage(settings: Settings, waiting: Waiting | None = None) -> Storage:
 
     waiting: what happens while the server is away; default: nothing but waiting.
 
-    Raises WrongStorageUrl, StorageRefused, StorageUnreachable, EmbeddedServerFailed, HomeNotWritable.
+    Raises WrongStorageUrl, CertificateRefused, StorageRefused, StorageUnreachable, EmbeddedServerFailed,
+    HomeNotWritable.
     """
     if settings.storage is not None:
         return Storage(checked_url(settings.storage), settings, waiting=waiting)
@@ -161,6 +163,8 @@ def checked_url(url: str) -> str:
         raise WrongStorageUrl(url=shown, reason="it is not a URL that PostgreSQL understands") from None
     except psycopg2.OperationalError as error:
         reason = masked(" ".join(str(error).split()))
+        if (untrusted := trust.refused(url, reason)) is not None:
+            raise untrusted from None
         if any(refusal in reason for refusal in REFUSALS) and "No such file" not in reason:
             raise StorageRefused(url=shown, reason=reason) from None
         raise StorageUnreachable(url=shown, reason=reason) from None

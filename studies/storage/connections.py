@@ -20,7 +20,7 @@ import psycopg2.errors
 import psycopg2.extensions
 from optuna.exceptions import StorageInternalError
 
-from studies.errors import RoleMayNot, SharedMemoryFull, StorageFull, StorageUnreachable
+from studies.errors import NotSetUp, RoleMayNot, SharedMemoryFull, StorageFull, StorageUnreachable
 from studies.settings import masked
 from studies.storage import sql
 
@@ -182,6 +182,15 @@ class Connections:
                 time.sleep(_FIRST_PAUSE_S * random.uniform(0.5, 1))  # noqa: S311 - spreads workers, guards nothing
             yield cursor
             connection.commit()
+
+    @contextmanager
+    def may_create(self) -> Iterator[None]:
+        """Raise NotSetUp where the server does not let this user create what is missing there."""
+        try:
+            yield
+        except (RoleMayNot, psycopg2.errors.InsufficientPrivilege) as error:
+            user = psycopg2.extensions.parse_dsn(self.url).get("user")
+            raise NotSetUp(url=masked(self.url), user=user) from error
 
     def connect(self) -> psycopg2.extensions.connection:
         """Open a connection of the caller's own."""

@@ -58,9 +58,10 @@ class EmbeddedServer:
 
     server_settings: Mapping[str, str] = SERVER_SETTINGS
     port: int = 5432  # names the socket; nothing listens on it
+    rules: str | None = None  # of pg_hba.conf; None: whoever reaches the socket may connect
 
-    def __init__(self, settings: Settings) -> None:
-        self.home = settings.directory("postgres")
+    def __init__(self, settings: Settings, home: Path | None = None) -> None:
+        self.home = home or settings.directory("postgres")
         self._account = Account()
         self.place = self._account.place_for(self.home)
         self.data = self.place / "data"
@@ -236,12 +237,18 @@ class EmbeddedServer:
             "-D",
             "data.partial",
             "postgres",
-            input=f"{sql.CREATE_DATABASE}\n",
+            input=self._first_statements(),
             cwd=self.place,
         )
         if single.returncode != 0:
             raise self._failure(single.stderr, "not written")
+        if self.rules is not None:
+            (partial / "pg_hba.conf").write_text(self.rules)
         partial.rename(self.data)
+
+    def _first_statements(self) -> str:
+        """Return what a new cluster gets, one statement a line."""
+        return f"{sql.CREATE_DATABASE}\n"
 
     def _stop(self) -> None:
         if (self.data / "postmaster.pid").exists():

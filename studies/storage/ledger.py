@@ -80,7 +80,7 @@ class Ledger:
         self._tallies: dict[int, tuple[int, Tally]] = {}  # by study: connections lost until then, and what was seen
         self._lock = threading.Lock()
         if self._run(sql_ledger.HAS_LEDGER) == [(False,)]:
-            with self.alone("ledger"):
+            with self._connections.may_create(), self.alone("ledger"):
                 self._run(sql_ledger.CREATE_LEDGER)
 
     def close(self) -> None:

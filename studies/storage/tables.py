@@ -23,7 +23,7 @@ def ensure_tables(connections: Connections) -> None:
     if there and connections.run(sql.READ_SCHEMA_VERSION, {}) == [(SCHEMA_VERSION,)] and _has_functions(connections):
         return
     # PostgreSQL's CREATE ... IF NOT EXISTS fails when two run at once. The ledger takes the same lock.
-    with connections.alone("ledger") as cursor:
+    with connections.may_create(), connections.alone("ledger") as cursor:
         _create_tables(connections)
         if not _has_functions(connections):
             cursor.execute(functions.DEFINITIONS)
