@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: study test test-docs test-system test-root chaos docs lint install install-test install-docs clean
+.PHONY: study test test-docs test-system test-team test-root chaos docs lint install install-test install-docs clean
 
 study: install
 	$(BIN)/studies launch meli-cnn --workers 4
@@ -26,6 +26,10 @@ docs: install-docs
 # What no wheel brings: the report's page in a real Chromium, hundreds of workers behind a real PgBouncer.
 test-system: install-test
 	$(BIN)/python -m pytest tests/browser tests/pooler
+
+# A team's server, killed nine times under a study of 120 trials. `make test` has a short form of it.
+test-team: install-test
+	$(BIN)/python -m pytest tests/team
 
 # What only root may do: a full disk under the server, a worker that the kernel kills for lack of memory.
 test-root: install-test

@@ -191,6 +191,11 @@ class CannotListen(WrongInput):
     """Cannot listen at {host} port {port} ({reason}); {todo}."""
 
 
+class ClockBehind(WrongInput):
+    """This machine's clock says {now}, which is before {file} was made; set the clock, or, if it is right, delete that
+    file, type the same again, and copy the new one to every machine."""
+
+
 class CertificateRefused(WrongInput):
     """The certificate of the server at {url!r} was not accepted ({reason}); {todo}."""
 

@@ -107,8 +107,7 @@ def template_database(server: EmbeddedServer) -> str:
     return "template_of_tests"
 
 
-@pytest.fixture
-def database_url(server: EmbeddedServer, template_database: str) -> Iterator[str]:
+def _fresh_database(server: EmbeddedServer, template_database: str) -> Iterator[str]:
     """The URL of a fresh database with Optuna's tables, dropped after the test."""
     with fresh_database(server, template_database) as url:
         yield url
@@ -121,6 +120,10 @@ def fresh_database(server: EmbeddedServer, template_database: str) -> Iterator[s
     execute(server.url, f"CREATE DATABASE {name} TEMPLATE {template_database}")
     yield server.url.replace("/studies?", f"/{name}?")
     execute(server.url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+database_url = pytest.fixture(_fresh_database, name="database_url")
+other_url = pytest.fixture(_fresh_database, name="other_url")  # for a test that needs two
 
 
 @pytest.fixture(scope="session")

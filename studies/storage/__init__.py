@@ -38,6 +38,7 @@ REFUSALS = (
     "does not exist",
     "no pg_hba.conf entry",
     "permission denied",
+    "takes TLS connections only",
 )
 
 

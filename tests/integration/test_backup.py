@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import optuna
@@ -15,7 +14,6 @@ import pytest
 from studies.errors import BackupRefused, StorageNotEmpty, WrongInput
 from studies.settings import Settings
 from studies.storage import Storage, backup, sql_backup
-from studies.storage.embedded import EmbeddedServer
 
 from ..conftest import execute, fresh_database, rows_of
 
@@ -45,12 +43,6 @@ def filled(url: str, tmp_path: Path) -> Storage:
 def everything(url: str) -> dict[str, list[str]]:
     tables = backup._tables()
     return {table: sorted(repr(row) for row in rows_of(url, f"SELECT * FROM {table}")) for table in tables}
-
-
-@pytest.fixture
-def other_url(server: EmbeddedServer, template_database: str) -> Iterator[str]:
-    with fresh_database(server, template_database) as url:
-        yield url
 
 
 def test_every_row_comes_back_and_counting_goes_on(database_url: str, other_url: str, tmp_path: Path) -> None:

@@ -27,10 +27,10 @@ import psycopg2.extensions
 import pytest
 from cryptography import x509
 
-from studies.errors import CannotListen, CertificateRefused, NotSetUp, RoleMayNot, StorageRefused, StorageUnreachable
+from studies.errors import CannotListen, CertificateRefused, ClockBehind, NotSetUp, RoleMayNot, StorageRefused
 from studies.settings import Settings
 from studies.storage import checked_url, functions, open_storage
-from studies.storage.team import certificates, front
+from studies.storage.team import front
 from studies.storage.team.certificates import Certificates
 from studies.storage.team.passwords import ROLES, passwords
 from studies.storage.team.place import Place, names_of
@@ -100,7 +100,7 @@ def test_without_tls_nothing_is_said_but_that(served: Served) -> None:
     plain = served.url("worker").replace("verify-full", "disable")
     with pytest.raises(psycopg2.OperationalError, match="takes TLS connections only; add sslmode=verify-full"):
         psycopg2.connect(plain)
-    with pytest.raises(StorageUnreachable, match="TLS connections only"):
+    with pytest.raises(StorageRefused, match="TLS connections only"):
         checked_url(plain)
 
 
@@ -176,24 +176,26 @@ def test_a_certificate_is_renewed_a_month_before_its_end_and_the_root_stays(tmp_
     assert made.root.read_bytes() == root
     assert made.ensure(["gpu1"], now + timedelta(days=3640))
     assert made.root.read_bytes() != root
-    for key in (tmp_path / "root.key", tmp_path / "server.key"):
-        assert key.stat().st_mode & 0o077 == 0
+    root = made.root.read_bytes()
+    with pytest.raises(ClockBehind, match="set the clock"):
+        made.ensure(["gpu1"], now)
+    assert made.root.read_bytes() == root
+    assert (tmp_path / "root.pem").stat().st_mode & 0o077 == 0
+    assert made.server.stat().st_mode & 0o077 == 0
+    assert b"PRIVATE" not in root
 
 
 @pytest.mark.parametrize(
     ("days", "said"), [(-400, "certificate has expired.*renews it"), (2, "not yet valid.*set this machine's clock")]
 )
-def test_an_expired_certificate_and_a_wrong_clock_are_told_apart(
-    tmp_path: Path, days: int, said: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_expired_certificate_and_a_wrong_clock_are_told_apart(tmp_path: Path, days: int, said: str) -> None:
     """The root lasts, the server's certificate does not: what a client meets whose clock, or whose server, is off."""
     made = Certificates(tmp_path)
     now = datetime.now(UTC)
-    monkeypatch.setattr(certificates, "ROOT_LIFE", timedelta(days=3650))
-    made._make_root(now - timedelta(days=500))
-    made._make_server(["127.0.0.1"], now + timedelta(days=days))
+    made.ensure(["127.0.0.1"], now - timedelta(days=500))
+    made.ensure(["127.0.0.1"], now + timedelta(days=days))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(made.server, made.server_key)
+    context.load_cert_chain(made.server)
     listeners = front.listen("127.0.0.1", 0)
     port = listeners[0].getsockname()[1]
     url = f"postgresql://worker:x@127.0.0.1:{port}/studies?sslmode=verify-full&sslrootcert={quote(str(made.root))}"

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from studies.errors import ClockBehind
 from studies.files import write_secret, write_whole
 
 ROOT_LIFE, SERVER_LIFE = timedelta(days=3650), timedelta(days=365)
@@ -31,27 +32,37 @@ CLOCK_SKEW = timedelta(days=1)  # a client's clock may be behind by so much
 
 
 class Certificates:
-    """The certificates in a directory: `root.crt` is what clients copy; the keys have mode 0600."""
+    """The certificates in a directory. `root.crt` is what clients copy.
+
+    A key and its certificate are one file, of mode 0600, so that there is never one of them without the other.
+    """
 
     def __init__(self, directory: Path) -> None:
-        self.root, self._root_key = directory / "root.crt", directory / "root.key"
-        self.server, self.server_key = directory / "server.crt", directory / "server.key"
+        self.root = directory / "root.crt"
+        self._root = directory / "root.pem"
+        self.server = directory / "server.pem"
 
     def ensure(self, names: Sequence[str], now: datetime | None = None) -> bool:
         """Make what is missing, ends within RENEW_BEFORE, or lacks a name; return whether anything was made.
 
         names: host names and addresses that clients may type. now: default: this machine's clock.
+        Raises ClockBehind, and ValueError for a file that is no certificate.
         """
         now = now or datetime.now(UTC)
-        if not (_lasts(self.root, now) and self._root_key.exists()):
+        if self._root.exists() and now < _read(self._root).not_valid_before_utc:
+            raise ClockBehind(now=f"{now:%Y-%m-%d %H:%M}", file=self._root)  # not a reason to make another root
+        if not _lasts(self._root, now):
             self._make_root(now)
-        elif _lasts(self.server, now) and self.server_key.exists() and self._is_for(names):
+        public = _read(self._root).public_bytes(Encoding.PEM)
+        if not self.root.exists() or self.root.read_bytes() != public:
+            write_whole(self.root, public)
+        if _lasts(self.server, now) and self._is_for(names):
             return False
         self._make_server(names, now)
         return True
 
     def _is_for(self, names: Sequence[str]) -> bool:
-        server, root = _read(self.server), _read(self.root)
+        server, root = _read(self.server), _read(self._root)
         there = server.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         return server.issuer == root.subject and {_general(name) for name in names} <= set(there)
 
@@ -65,11 +76,11 @@ class Certificates:
             .add_extension(_usage(signs_certificates=True), critical=True)
             .sign(key, hashes.SHA256())
         )
-        _write(key, self._root_key, made, self.root)
+        _write(self._root, key, made)
 
     def _make_server(self, names: Sequence[str], now: datetime) -> None:
-        root = _read(self.root)
-        root_key = load_pem_private_key(self._root_key.read_bytes(), password=None)
+        root = _read(self._root)
+        root_key = load_pem_private_key(self._root.read_bytes(), password=None)
         assert isinstance(root_key, ec.EllipticCurvePrivateKey)
         key = ec.generate_private_key(ec.SECP256R1())
         life = min(SERVER_LIFE, root.not_valid_after_utc - now)
@@ -82,7 +93,7 @@ class Certificates:
             .add_extension(x509.SubjectAlternativeName([_general(name) for name in names]), critical=False)
             .sign(root_key, hashes.SHA256())
         )
-        _write(key, self.server_key, made, self.server)
+        _write(self.server, key, made)
 
 
 def _begun(
@@ -114,9 +125,9 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
     )
 
 
-def _write(key: ec.EllipticCurvePrivateKey, key_file: Path, certificate: x509.Certificate, file: Path) -> None:
-    write_secret(key_file, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    write_whole(file, certificate.public_bytes(Encoding.PEM))
+def _write(file: Path, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    write_secret(file, private + certificate.public_bytes(Encoding.PEM))
 
 
 def _read(file: Path) -> x509.Certificate:

@@ -169,7 +169,10 @@ def notice_silence(client: socket.socket) -> None:
 
 
 def listen(host: str, port: int) -> list[socket.socket]:
-    """Return sockets that listen at every address of a host; port 0 takes a free one. Raises OSError."""
+    """Return sockets that listen at every address of a host; `::` is every address of this machine, of IPv4 too.
+
+    port: 0 takes a free one. Raises OSError, OverflowError.
+    """
     made: list[socket.socket] = []
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     try:
@@ -177,7 +180,7 @@ def listen(host: str, port: int) -> list[socket.socket]:
             made.append(listener := socket.socket(family, socket.SOCK_STREAM))
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
-                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, address[0] != "::")
             listener.bind((address[0], made[0].getsockname()[1] if len(made) > 1 else port, *address[2:]))
             listener.listen(128)
     except BaseException:

@@ -111,7 +111,7 @@ class Place:
         return "\n".join(
             [
                 "# Once on each other machine, copy the certificate there, such as with",
-                f"scp {address.name}:{shlex.quote(str(self.root))} ~/{copy}",
+                f"scp {str(address).rpartition(':')[0]}:{shlex.quote(str(self.root))} ~/{copy}",
                 "# Then paste one of these there; each holds a password.",
                 *self._exports(address, f"$HOME/{copy}"),
                 "# Here, where it is served",

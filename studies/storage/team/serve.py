@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import itertools
 import os
 import resource
 import signal
@@ -67,10 +68,12 @@ class Serving:
         try:
             if self._certificates.ensure(self._names):
                 self._say(f"New certificate for {', '.join(self._names)}.")
-            self._context.load_cert_chain(self._certificates.server, self._certificates.server_key)
+            self._context.load_cert_chain(self._certificates.server)
         except ValueError as error:
-            reason = f"The certificates in {self._place.directory} cannot be read ({error}); delete server.crt and "
-            raise WrongInput(reason=reason + "server.key there, and type the same again.") from None
+            raise WrongInput(
+                reason=f"The certificates in {self._place.directory} cannot be read ({error}); delete server.pem "
+                "there, then root.pem if it says the same again, and copy root.crt to every machine after that."
+            ) from None
 
     async def _serve(self, listeners: Sequence[socket.socket], ready: Callable[[], object]) -> None:
         stop = asyncio.Event()
@@ -92,12 +95,18 @@ class Serving:
 
     async def _watch(self) -> None:
         """Start a killed PostgreSQL again, and renew the certificate of a server that is never stopped."""
-        for n_looks in range(1, 1 << 62):
+        for n_looks in itertools.count(1):
             await asyncio.sleep(LOOK_EVERY_S)
             if not self._server.listens():
                 await self._revive()
             if n_looks % RENEW_EVERY == 0:
-                self._load_certificate()
+                self._renew()
+
+    def _renew(self) -> None:
+        try:
+            self._load_certificate()
+        except (OSError, WrongInput) as error:  # it is tried again, and lasts for a month still
+            self._say(f"The certificate was not renewed: {error}")
 
     async def _revive(self) -> None:
         try:
