@@ -179,7 +179,7 @@ class NotSetUp(RoleMayNot):
 
 
 class ServesAlready(WrongInput):
-    """The team's server in {directory} runs already, at {address} (process {pid}); `studies storage serve --show`
+    """The team's server in {directory} runs already{where} (process {pid}); `studies storage serve --show`
     prints the lines to paste, `studies storage down --team` stops it."""
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -33,7 +34,7 @@ from studies.storage import checked_url, functions, open_storage
 from studies.storage.team import front
 from studies.storage.team.certificates import Certificates
 from studies.storage.team.passwords import ROLES, passwords
-from studies.storage.team.place import Place, names_of
+from studies.storage.team.place import Address, Place, names_of
 from studies.storage.team.serve import Where, serve
 from studies.storage.team.server import TeamServer
 
@@ -401,9 +402,8 @@ def test_the_lines_to_paste_are_complete(served: Served, tmp_path: Path) -> None
     shown = studies(served, "serve", "--show").stdout
     for role in ROLES:
         assert f'export STUDIES_STORAGE="{served.url(role)}"' in shown
-    address = served.place.address()
     place = Place(tmp_path)
-    place.announce(type(address)("gpu1.lab", 5432, 1))
+    place.announce(Address("gpu1.lab", 5432, 1))
     lines = place.lines()
     assert f"scp gpu1.lab:{tmp_path}/root.crt ~/studies-gpu1.lab.crt" in lines
     shutil.copy(served.place.root, tmp_path / "studies-gpu1.lab.crt")
@@ -468,6 +468,35 @@ def test_down_stops_it_and_a_postgresql_that_was_left_alone(own: Served) -> None
     own.kill()
     assert studies(own, "down", "--team").returncode == 0
     assert studies(own, "down", "--team").returncode == 2
+
+
+def test_one_that_is_still_starting_is_stopped_and_nobody_in_its_place(tmp_path: Path) -> None:
+    """The address is of the last time, whose process id may be anybody's by now."""
+    place, bystander = Place(tmp_path), subprocess.Popen(["sleep", "60"])
+    place.announce(Address("localhost", 5432, bystander.pid))
+    starting = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            f"""
+import pathlib, time
+from studies.storage.team.place import Place
+with Place(pathlib.Path({str(tmp_path)!r})).alone():
+    time.sleep(60)
+""",
+        ]
+    )
+    try:
+        while place.server_pid() is None:
+            time.sleep(0.05)
+        assert place.stop()
+        assert starting.wait(30) == -signal.SIGTERM
+        assert bystander.poll() is None
+        assert not place.stop()
+    finally:
+        for process in (bystander, starting):
+            process.kill()
+            process.wait()
 
 
 def test_in_the_background_it_is_there_when_the_command_returns(own: Served) -> None:

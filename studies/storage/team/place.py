@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import IO
 from urllib.parse import quote
 
 import psutil
@@ -58,21 +59,19 @@ class Place:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Be the one process that serves it. Raises ServesAlready."""
-        with self._lock.open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                address = self.address()
-                raise ServesAlready(directory=self.directory, address=address, pid=address.pid) from None
+        with self._lock.open("a+") as lock:
+            if not _taken(lock):
+                where = f", at {self.address()}" if self._address.exists() else ""
+                raise ServesAlready(directory=self.directory, where=where, pid=_pid_in(lock))
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
             yield
 
-    def is_served(self) -> bool:
-        """Whether a process serves it now."""
-        try:
-            with self.alone():
-                return False
-        except (ServesAlready, ServesNothing):
-            return True
+    def server_pid(self) -> int | None:
+        """Return the process that serves it, or is about to; None when there is none."""
+        with self._lock.open("a+") as lock:
+            return None if _taken(lock) else _pid_in(lock)
 
     def is_served_by(self, pid: int) -> bool:
         """Whether a process serves it, and clients may come."""
@@ -126,13 +125,30 @@ class Place:
 
     def stop(self) -> bool:
         """Ask the process that serves to stop, and wait for its end; False when there is none."""
-        if not self.is_served():
+        if (pid := self.server_pid()) is None:
             return False
-        os.kill(self.address().pid, signal.SIGTERM)
+        os.kill(pid, signal.SIGTERM)
         deadline = time.monotonic() + STOP_WITHIN_S
-        while self.is_served() and time.monotonic() < deadline:
+        while self.server_pid() is not None and time.monotonic() < deadline:
             time.sleep(0.1)
         return True
+
+
+def _taken(lock: IO[str]) -> bool:
+    """Take a lock that goes with the file, and so with the process; False when another process has it."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _pid_in(lock: IO[str]) -> int:
+    while True:  # between the lock and the number there is a moment
+        lock.seek(0)
+        if found := lock.read():
+            return int(found)
+        time.sleep(0.01)
 
 
 def name_of(host: str, names: list[str]) -> str:
