@@ -45,7 +45,7 @@ def storage_down(
     team: Annotated[bool, typer.Option("--team", help="Stop the server of `studies storage serve` instead.")] = False,
     directory: Directory = None,
 ) -> None:
-    """Stop the embedded server, unless somebody uses it; with --team a team's server, whose workers wait for it."""
+    """Stop the embedded server, or the team's. The embedded one goes on while somebody uses it."""
     if team:
         _stop_team(_team_directory(directory))
         typer.echo("The team's server is stopped.", err=True)
@@ -70,7 +70,7 @@ def storage_serve(
     show: Annotated[bool, typer.Option("--show", help="Print the lines to paste elsewhere, with passwords.")] = False,
     print_unit: Annotated[bool, typer.Option("--print-unit", help="Print a user unit for systemd.")] = False,
 ) -> None:
-    """Serve PostgreSQL to a team, with TLS and passwords that it makes, until Ctrl-C; what is stored stays."""
+    """Serve PostgreSQL to a team over TLS. It makes the certificate and passwords; Ctrl-C stops it."""
     from studies.storage.team.place import Place
 
     place = Place(_team_directory(directory))
