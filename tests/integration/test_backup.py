@@ -15,7 +15,7 @@ from studies.errors import BackupRefused, StorageNotEmpty, WrongInput
 from studies.settings import Settings
 from studies.storage import Storage, backup, sql_backup
 
-from ..conftest import execute, fresh_database, rows_of
+from ..conftest import execute, rows_of
 
 
 def opened(url: str, tmp_path: Path) -> Storage:
