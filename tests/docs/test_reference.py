@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
+import importlib
 import inspect
 import re
 import sys
@@ -33,12 +33,11 @@ INTERNAL = {
 @cache
 def reference() -> ModuleType:
     """The module that makes the reference, which is a script and no part of a package."""
-    spec = importlib.util.spec_from_file_location("reference", ROOT / "docs" / "reference.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["reference"] = module
-    spec.loader.exec_module(module)
+    sys.path.insert(0, str(ROOT / "docs"))
+    try:
+        module = importlib.import_module("reference")
+    finally:
+        sys.path.remove(str(ROOT / "docs"))
     return module
 
 
