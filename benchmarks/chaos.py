@@ -323,7 +323,7 @@ def check(report: StudyRecord, n_trials: int, storage: Storage) -> collections.C
         while first.continues is not None and by_number[first.continues].params:
             first = by_number[first.continues]
         undisturbed.check(trial, first)
-    return collections.Counter(trial.reason or trial.state for trial in report.trials)
+    return collections.Counter(str(trial.reason or trial.state) for trial in report.trials)
 
 
 def main() -> None:
