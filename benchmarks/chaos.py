@@ -31,7 +31,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import optuna
-from networks import Network, TeamServer, free_port, make_network
+from networks import Network, ServerOfHosts, free_port, make_network
 
 from studies import spec as specs
 from studies.errors import StorageUnreachable, StudiesError
@@ -180,7 +180,7 @@ class Scene:
     """What can be hurt."""
 
     network: Network
-    server: TeamServer
+    server: ServerOfHosts
     store_disk: Disk
     server_disk: Disk
     launches: list[Launch]
@@ -375,7 +375,7 @@ def scene(directory: Path, arguments: argparse.Namespace, n_trials: int) -> Iter
         "--workers", str(arguments.workers),
     ]  # fmt: skip
     try:
-        with make_network(N_HOSTS, port) as network, TeamServer(settings, port, network.listen_addresses) as server:
+        with make_network(N_HOSTS, port) as network, ServerOfHosts(settings, port, network.listen_addresses) as server:
             for host in range(N_HOSTS):
                 url = server.team_url(network.address(host))
                 environment = {"STUDIES_STORAGE": url, "STUDIES_ARTIFACTS": str(store_disk.place)}

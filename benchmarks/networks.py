@@ -241,7 +241,7 @@ class Proxy(threading.Thread):
                 _close_with_reset(each)
 
 
-class TeamServer(EmbeddedServer):
+class ServerOfHosts(EmbeddedServer):
     """A PostgreSQL server on TCP, as a team has one. Trusts every host, for these networks lead nowhere."""
 
     def __init__(self, settings: Settings, port: int, listen_addresses: str) -> None:
