@@ -352,7 +352,7 @@ class Model:
         """
         if self._asked is None:
             from studies.model.predict import Asked
-            from studies.run.launchers.local import visible_gpus
+            from studies.run.placement import visible_gpus
 
             _without_widgets()
             self._asked = Asked(self.directory, "cuda" if visible_gpus() else "cpu")

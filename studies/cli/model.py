@@ -54,7 +54,7 @@ def train(
     """Train a study's winner again, score the test rows once, and save the model with its card."""
     from studies.model.result import Request
     from studies.model.train import train as run
-    from studies.run.launchers.local import visible_gpus
+    from studies.run.placement import visible_gpus
     from studies.view.plain import PlainView
 
     settings = settings_of(storage)
@@ -83,7 +83,7 @@ class ModelCommand(TyperCommand):
             return super().parse_args(ctx, args)
         from studies.model import PARAMS
         from studies.model.predict import Asked
-        from studies.run.launchers.local import visible_gpus
+        from studies.run.placement import visible_gpus
 
         # An option may come first, and so its value: DIR is what holds a model.
         directory = next((arg for arg in named if (Path(arg) / PARAMS).is_file()), named[0])

@@ -30,7 +30,7 @@ from studies.cli.options import (
     spec_file,
     write_best,
 )
-from studies.errors import INTERRUPTED, WrongInput
+from studies.errors import INTERRUPTED
 from studies.settings import Settings
 
 PLACE = 3  # in the help
@@ -107,20 +107,20 @@ def _show_best(name: str, settings: Settings) -> None:
 @app.command()
 def worker(
     name: StudyName,
-    gpu: Annotated[int | None, typer.Option(help="Which GPU to use (default: the first one, if any).")] = None,
+    gpu: Annotated[
+        str | None,
+        typer.Option(metavar="0,1", help="Which GPUs to use (default: the least busy, as many as it needs)."),
+    ] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads (default: all cores).")] = None,
     storage: StorageUrl = None,
 ) -> None:
     """Run one worker here, on a study that was launched anywhere with the same storage."""
-    from studies.run.launchers.local import visible_gpus
+    if gpu is not None:
+        from studies.run.placement import choose
 
-    gpus = visible_gpus()
+        choose(gpu)
     if threads is not None:
         os.environ["OMP_NUM_THREADS"] = str(threads)  # read by torch when the worker loads it
-    if gpu is not None and str(gpu) not in gpus:
-        raise WrongInput(reason=f"--gpu is {gpu}; this machine has {', '.join(gpus) or 'no GPU'}.")
-    if gpus:
-        os.environ["CUDA_VISIBLE_DEVICES"] = str(gpu) if gpu is not None else gpus[0]
     from studies import artifacts
     from studies.run.worker import Stop, listen_to_signals, say_to_stderr, work
 
@@ -128,8 +128,7 @@ def worker(
     artifacts.check(settings)
     stop = Stop()
     listen_to_signals(stop, at_once=True)
-    device = "cuda" if gpus else "cpu"
-    why = work(name, settings, device, stop, say_to_stderr)
+    why = work(name, settings, None, stop, say_to_stderr)
     say_to_stderr(f"left: {why}")
     if stop.by_signal:
         sys.exit(INTERRUPTED)

@@ -24,6 +24,7 @@ from studies.run import limits, provenance, retention
 from studies.run.checkpoint import Checkpoints
 from studies.run.end import Outcome, end
 from studies.run.objective import code_of, facts_of, load_objective
+from studies.run.placement import take
 from studies.run.program import ProgramObjective
 from studies.run.source import fingerprint
 from studies.run.trial import Course, run_trial
@@ -55,10 +56,11 @@ class Stop:
         return self.why
 
 
-def work(name: str, settings: Settings, device: str, stop: Stop, say: Callable[[str], None]) -> str:
+def work(name: str, settings: Settings, device: str | None, stop: Stop, say: Callable[[str], None]) -> str:
     """Run trials of the study until there is none left for this worker; return why it left.
 
-    say: told one line about each trial as it ends.
+    device: None takes as many of this machine's GPUs as the study asks for. say: told one line about each trial as it
+    ends.
     Raises StudyNotStarted, ObjectiveRefused, and the storage's errors.
     """
     with open_storage(settings, Waiting(stop, say)) as storage:
@@ -84,7 +86,7 @@ class _Worker:
         storage: Storage,
         name: str,
         settings: Settings,
-        device: str,
+        device: str | None,
         stop: Stop,
         say: Callable[[str], None],
     ) -> None:
@@ -94,7 +96,7 @@ class _Worker:
         self.spec = spec_of(self.study)
         self.stop = stop
         self.say = say
-        self.device = device
+        self.device = device = device or take(self.spec.resources.gpus_per_worker)
         objective = load_objective(self.spec)
         if isinstance(objective, ProgramObjective):
             objective = objective.logging_to(settings.directory("logs", self.study.study_name))

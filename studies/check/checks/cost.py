@@ -13,7 +13,7 @@ from studies.check.findings import Fact, Finding, Item, NotChecked
 from studies.check.isolate import SHARE_OF_MEMORY, FailureKind, free_bytes
 from studies.check.observation import Observation, Treatment
 from studies.check.subject import FEW, Subject
-from studies.run.launchers.local import visible_gpus
+from studies.run.placement import visible_gpus
 from studies.spec import Pruner, StudySpec
 
 GIB = 2**30

@@ -7,7 +7,6 @@ import multiprocessing
 import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -17,12 +16,12 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studies.errors import FAILED, ObjectiveRefused, StudiesError, WrongInput
+from studies.errors import FAILED, ObjectiveRefused, StudiesError
 from studies.run.kernel import kernel_oom_kills
 from studies.run.launchers import PRELOADED, Exit, forkserver
+from studies.run.placement import allowed_cores, groups_of, visible_gpus
 from studies.settings import Settings
 from studies.spec.program import Program
-from studies.words import plural
 
 if TYPE_CHECKING:
     from studies.spec import StudySpec
@@ -45,7 +44,7 @@ class LocalLauncher:
         self._workers: dict[int, ForkServerProcess] = {}
         self._oom_kills, self._oom_killed_at = kernel_oom_kills(), -math.inf
         # Read by OpenMP when torch is loaded, which happens in the fork server and nowhere else.
-        threads = spec.resources.threads_per_worker or max(1, (os.cpu_count() or 1) // n_workers)
+        threads = spec.resources.threads_per_worker or max(1, allowed_cores() // n_workers)
         os.environ.setdefault("OMP_NUM_THREADS", str(threads))
         # A child imports the program's main module again, so what that has imported of the service comes along.
         loaded = sorted(name for name in sys.modules if name.startswith("studies."))
@@ -139,31 +138,6 @@ class LocalLauncher:
 
     def _log(self, slot: int) -> Path:
         return self.logs / f"worker-{slot}.log"
-
-
-def visible_gpus() -> list[str]:
-    """Return the GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
-    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if chosen is not None:
-        return [gpu for gpu in chosen.split(",") if gpu.strip() not in ("", "-1")]
-    try:
-        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    return [str(index) for index, line in enumerate(listed.stdout.splitlines()) if line.startswith("GPU ")]
-
-
-def groups_of(gpus: list[str], n: int) -> list[str]:
-    """Return the GPUs that one worker gets, n at a time, as CUDA_VISIBLE_DEVICES names them.
-
-    Empty on a machine without a GPU. Raises WrongInput where it has some, but fewer than n.
-    """
-    if not n or not gpus:
-        return []
-    if len(gpus) < n:
-        has = plural(len(gpus), "GPU")
-        raise WrongInput(reason=f"resources.gpus_per_worker is {n}, and this machine has {has}; expected at most that.")
-    return [",".join(gpus[start : start + n]) for start in range(0, len(gpus) - n + 1, n)]
 
 
 def _describe(spec: StudySpec, settings: Settings, sender: Connection, log: Path, prepare: bool) -> None:
