@@ -73,9 +73,11 @@ def changes(overrides: list[str] | None, dataset: str | None = None, trials: int
 
 def check_workers(workers: int, on: str) -> None:
     """Raise WrongInput for a number of workers or a launcher that there is not."""
+    from studies.run.launchers import parted
+
     if workers < 1:
         raise WrongInput(reason=f"--workers is {workers}; expected 1 or more, such as --workers 4.")
-    LAUNCHERS.check(on, "--on")
+    LAUNCHERS.check(parted(on)[0], "--on")
 
 
 def seconds_of(timeout: float | None, example: int = 30) -> float:

@@ -73,14 +73,14 @@ def planned(name: str, settings: Settings, n_top: int | None, n_seeds: int | Non
 
 
 def confirm(
-    plan: Plan, settings: Settings, n_workers: int, kind: str, view: View, timeout_s: float = math.inf
+    plan: Plan, settings: Settings, n_workers: int, on: str, view: View, timeout_s: float = math.inf
 ) -> StudyRecord:
     """Run what is planned and has not been run yet; return the study with the result. timeout_s: as of `launch`.
 
     Raises DataChanged, NobodyCameThrough, and what `launch` does.
     """
     spec = spec_for(plan.record.spec)
-    with prepared(spec, settings, n_workers, kind, view, timeout_s) as ready:
+    with prepared(spec, settings, n_workers, on, view, timeout_s) as ready:
         ready.run(join(ready.storage, plan, spec, ready.described, view.say))
         record = read_stored(ready.storage, names.exact(plan.record.spec.name))
     found = record.confirmation

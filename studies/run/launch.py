@@ -67,13 +67,13 @@ def launch(
     start: Start,
     settings: Settings,
     n_workers: int,
-    kind: str,
+    on: str,
     view: View,
     timeout_s: float = math.inf,
 ) -> tuple[str, bool]:
     """Run the study to its end; return its name in the storage, and False when it had all its trials already.
 
-    timeout_s: after that, workers stop after their epoch.
+    on: where the workers run, as `--on` has it. timeout_s: after that, workers stop after their epoch.
     Raises ObjectiveRefused, what `join` and `Launch.run` do, and the storage's errors.
 
     >>> from studies.spec import Override, load
@@ -85,7 +85,7 @@ def launch(
     """
     if start == Start() and (name := _has_all_trials(spec, settings)) is not None:
         return name, False
-    with prepared(spec, settings, n_workers, kind, view, timeout_s) as ready:
+    with prepared(spec, settings, n_workers, on, view, timeout_s) as ready:
         joined = join(ready.storage, spec, ready.described, start, view.say)
         return joined.spec.name, ready.run(joined)
 
@@ -101,10 +101,10 @@ class Prepared:
 
 @contextmanager
 def prepared(
-    spec: StudySpec, settings: Settings, n_workers: int, kind: str, view: View, timeout_s: float
+    spec: StudySpec, settings: Settings, n_workers: int, on: str, view: View, timeout_s: float
 ) -> Iterator[Prepared]:
     """Prepare the data, describe the objective and open the storage; everything is closed again at the end."""
-    with closing(make_launcher(kind, spec, settings, n_workers)) as launcher:
+    with closing(make_launcher(on, spec, settings, n_workers, view.say)) as launcher:
         from studies import artifacts  # with boto3, where that is installed: imported while the launcher starts
 
         artifacts.check(settings)
@@ -113,7 +113,7 @@ def prepared(
         with open_storage(settings, Waiting(lambda: interrupts, view.say)) as storage:
 
             def run(joined: JoinedStudy) -> bool:
-                return Launch(storage, joined, launcher, view, interrupts, timeout_s).run(n_workers)
+                return Launch(storage, joined, launcher, view, interrupts, timeout_s).run(launcher.n_workers)
 
             yield Prepared(storage, described, run)
 

@@ -9,6 +9,9 @@ import pytest
 
 from studies.errors import WRONG_INPUT, WrongInput
 from studies.registry import EXPORTERS, LAUNCHERS, PRUNERS, SAMPLERS, Registry, imported
+from studies.run.launchers import make_launcher, parted
+from studies.settings import Settings
+from studies.testing.parabola import parabola
 
 KNOWN = Registry("thing", {"path": "pathlib:Path", "json": "json"})
 
@@ -18,6 +21,14 @@ def test_everything_that_is_listed_is_there(registry: Registry) -> None:
     for name in registry:
         assert registry.load(name) is not None
     assert registry.expected(next(iter(registry))) is None
+
+
+def test_what_follows_a_launcher_is_its_own_to_read(tmp_path: Path) -> None:
+    assert parted("local") == ("local", "")
+    assert parted("local:a,b:4") == ("local", "a,b:4")
+    assert parted("mine:Launcher") == ("mine:Launcher", "")
+    with pytest.raises(WrongInput, match="--on is 'local:gpu1'; nothing follows local, so type --on local"):
+        make_launcher("local:gpu1", parabola("given", 1, 0.0), Settings(None, tmp_path, tmp_path), 1)
 
 
 def test_a_name_is_a_thing_or_a_module() -> None:

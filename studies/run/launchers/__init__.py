@@ -2,15 +2,20 @@
 
 `LAUNCHERS` is in `studies/registry.py`. A user's own needs no line: `studies launch NAME --on mymodule:MyLauncher`. Its
 tests are one class: `class TestMine(studies.testing.LauncherSuite): launcher = "mymodule:MyLauncher"`.
+
+Each is made of a spec, the settings and the number of workers. It may take two more by name: `where`, what follows its
+own name in `--on ssh:gpu1,gpu2:4`, and `say`, to be called at any time with a line for the person who launched it.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from studies.errors import WrongInput
 from studies.registry import LAUNCHERS
 from studies.settings import Settings
 
@@ -36,9 +41,10 @@ class Exit:
 
 
 class Launcher(Protocol):
-    """Starts workers and knows when they end."""
+    """Starts workers and knows when they end. n_workers: how many a launch starts at first."""
 
     logs: Path
+    n_workers: int
 
     def describe(self, progress: Callable[[str, float], None] | None) -> Description:
         """Import the objective, check the spec against it and, with progress to tell, prepare its data."""
@@ -62,7 +68,21 @@ class Launcher(Protocol):
         """Let go of what was started for the workers' sake."""
 
 
-def make_launcher(kind: str, spec: StudySpec, settings: Settings, n_workers: int) -> Launcher:
-    """Return the launcher of this kind, imported only now. Raises WrongInput for one that there is not."""
-    launcher: Launcher = LAUNCHERS.load(kind)(spec, settings, n_workers)
+def parted(on: str) -> tuple[str, str]:
+    """Return the launcher's name in what `--on` says, and what follows it; nothing follows a user's own."""
+    name, _, where = on.partition(":")
+    return (name, where) if name in LAUNCHERS else (on, "")
+
+
+def make_launcher(
+    on: str, spec: StudySpec, settings: Settings, n_workers: int, say: Callable[[str], None] = lambda line: None
+) -> Launcher:
+    """Return the launcher that `--on` names, imported only now. Raises WrongInput for one that there is not."""
+    name, where = parted(on)
+    make = LAUNCHERS.load(name)
+    takes = inspect.signature(make).parameters
+    if where and "where" not in takes:
+        raise WrongInput(reason=f"--on is {on!r}; nothing follows {name}, so type --on {name}")
+    given = {"where": where, "say": say}
+    launcher: Launcher = make(spec, settings, n_workers, **{key: given[key] for key in given if key in takes})
     return launcher

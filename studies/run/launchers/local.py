@@ -38,6 +38,7 @@ class LocalLauncher:
 
     def __init__(self, spec: StudySpec, settings: Settings, n_workers: int) -> None:
         self.logs = settings.directory("logs", spec.name, time.strftime("%Y%m%d-%H%M%S") + f"-{os.getpid()}")
+        self.n_workers = n_workers
         self._spec = spec
         self._settings = settings
         self._gpus = groups_of(visible_gpus(), spec.resources.gpus_per_worker)
