@@ -168,8 +168,7 @@ class Launch:
             return False
         self.n_workers = min(n_workers, left)
         with self._listening():
-            for _ in range(self.n_workers):
-                self._start()
+            self._start(self.n_workers)
             self._watch()
         self._conclude()
         return True
@@ -184,8 +183,9 @@ class Launch:
         """The study's spec, under its name in the storage."""
         return self.joined.spec
 
-    def _start(self) -> None:
-        self.launcher.start(names.exact(self.spec.name))
+    def _start(self, n_workers: int) -> None:
+        if (said := self.launcher.start(names.exact(self.spec.name), n_workers)) is not None:
+            self.view.say(said)
 
     def _watch(self) -> None:
         """Start a worker for each that dies, and show how the study stands, until no worker is left."""
@@ -228,7 +228,7 @@ class Launch:
             return
         if learnt:  # a trial's end, not the worker's fault
             self.view.say(f"Worker {ended.pid} was killed for lack of memory, as the sampler knows; another starts.")
-            self._start()
+            self._start(1)
             return
         if ended.code == WRONG_INPUT:  # another worker would say the same
             self.refused = ended.error
@@ -240,7 +240,7 @@ class Launch:
         next_step = "another takes its place" if restarts else "no more are started"
         self.view.say(f"Worker {ended.pid} died ({self.last_error}); {next_step}.")
         if restarts:
-            self._start()
+            self._start(1)
 
     def _learn(self, trial_id: int) -> bool:
         """End the trial of a worker that the kernel killed; False when the sampler has nothing to learn from it."""

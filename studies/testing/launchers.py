@@ -37,8 +37,7 @@ class Running:
 
     def start(self, n_workers: int) -> None:
         """Start workers."""
-        for _ in range(n_workers):
-            self.launcher.start(exact(self.spec.name))
+        self.launcher.start(exact(self.spec.name), n_workers)
 
     def workers(self) -> list[Worker]:
         """Return the workers that run a trial."""

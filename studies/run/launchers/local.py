@@ -82,8 +82,12 @@ class LocalLauncher:
                 process.terminate()
             process.join()
 
-    def start(self, study: str) -> None:
+    def start(self, study: str, n_workers: int) -> None:
         """See `Launcher`."""
+        for _ in range(n_workers):
+            self._start(study)
+
+    def _start(self, study: str) -> None:
         slot = next(slot for slot in range(len(self._workers) + 1) if slot not in self._workers)
         gpu = self._gpus[slot // self._spec.resources.workers_per_gpu % len(self._gpus)] if self._gpus else None
         process = self._context.Process(
