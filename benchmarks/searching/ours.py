@@ -109,6 +109,10 @@ class _VirtualTraining:
 class _NoCheckpoints:
     """Keeps nothing: no virtual worker is lost."""
 
+    def is_due(self) -> bool:
+        """See Checkpoints."""
+        return False
+
     def save(self, number: int, checkpoint: Checkpoint, must: bool = False) -> None:
         """See Checkpoints."""
 
