@@ -184,8 +184,7 @@ class Launch:
         return self.joined.spec
 
     def _start(self, n_workers: int) -> None:
-        if (said := self.launcher.start(names.exact(self.spec.name), n_workers)) is not None:
-            self.view.say(said)
+        self.launcher.start(names.exact(self.spec.name), n_workers)
 
     def _watch(self) -> None:
         """Start a worker for each that dies, and show how the study stands, until no worker is left."""

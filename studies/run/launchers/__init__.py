@@ -49,11 +49,8 @@ class Launcher(Protocol):
     def describe(self, progress: Callable[[str, float], None] | None) -> Description:
         """Import the objective, check the spec against it and, with progress to tell, prepare its data."""
 
-    def start(self, study: str, n_workers: int) -> str | None:
-        """Start workers on the study of this name; return what a person should know of them, such as their job.
-
-        study: as a worker takes it (`names.exact`).
-        """
+    def start(self, study: str, n_workers: int) -> None:
+        """Start workers on the study of this name, which is the one that a worker takes (`names.exact`)."""
 
     def running(self) -> int:
         """Return how many workers have not ended."""
