@@ -217,9 +217,9 @@ def changed(study: optuna.Study, spec: StudySpec, described: Description, same_c
     before, now = stored.identity(), spec.identity()
     before["data"], now["data"] = study.user_attrs.get(DATA, {}).get("sha256"), described.data.get("sha256")
     found = {
-        key: f"{key}: stored {json.dumps(before[key])}, given {json.dumps(now[key])}"
-        for key in now
-        if json.dumps(before[key], sort_keys=True) != json.dumps(now[key], sort_keys=True)
+        key: f"{key}: stored {json.dumps(before.get(key))}, given {json.dumps(now.get(key))}"
+        for key in before | now
+        if json.dumps(before.get(key), sort_keys=True) != json.dumps(now.get(key), sort_keys=True)
     }
     if "space" not in found and (difference := space_changes(space_of(study), described.space)):
         found["space"] = difference

@@ -82,6 +82,7 @@ def study(spec: StudySpec, settings: Settings) -> str:
         when = ", ".join(f"{key} is {' or '.join(map(str, values))}" for key, values in parameter.when.items())
         has_default = parameter.default is not None or None in parameter.domain
         rows.append((name, str(parameter.domain), shown(parameter.default) if has_default else "-", when))
+    facts += [("requires", condition.text) for condition in space.require]
     return aligned([fact for fact in facts if fact[1]]) + "\n\n" + aligned(rows)
 
 

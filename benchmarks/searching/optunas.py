@@ -11,7 +11,7 @@ from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 
-from studies.search.knowledge import distribution_of
+from studies.search.distributions import distribution_of
 from studies.spec.space import Space
 
 from .ours import direction

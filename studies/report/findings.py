@@ -208,7 +208,7 @@ def importances(record: StudyRecord) -> dict[str, float]:
 
 
 def _distribution(domain: Domain) -> BaseDistribution | None:
-    from studies.search.knowledge import distribution_of
+    from studies.search.distributions import distribution_of
 
     if isinstance(domain, Choice) or (isinstance(domain, Range) and domain.low < domain.high):
         return distribution_of(domain)

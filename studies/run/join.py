@@ -125,7 +125,7 @@ def _defaults(spec: StudySpec, space: Space) -> dict[str, Any]:
     if spec.sampler.name == "grid" or all(parameter.default is None for parameter in space.parameters.values()):
         return {}
     values = space.completed({})
-    return values if queued(space, values) else {}
+    return values if queued(space, values) and not space.broken(values) else {}
 
 
 class _Queue:
@@ -165,7 +165,10 @@ def _given(exported: Exported, space: Space) -> dict[str, Any]:
     if not space.parameters:  # a plain function's space is known to itself alone
         return exported.params
     try:
-        return space.completed(exported.params, "params")
+        values = space.completed(exported.params, "params")
+        if condition := space.broken(values):
+            raise SpaceError(f"its parameters break the condition {condition.text}")
+        return values
     except SpaceError as error:
         raise WrongInput(reason=f"--start-with {exported.path}: {error}.") from None
 

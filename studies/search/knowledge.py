@@ -7,22 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial
 
-from studies.spec.space import Choice, Fixed, Range, Space, Value, encoded
+from studies.search.distributions import distribution_of
+from studies.spec.space import Fixed, Space, Value, encoded
 
 if TYPE_CHECKING:
     from studies.record.study import StudyRecord, TrialRecord
-
-
-def distribution_of(domain: Range | Choice) -> BaseDistribution:
-    """Return the domain as Optuna has it."""
-    if isinstance(domain, Choice):
-        return CategoricalDistribution([encoded(choice) for choice in domain.choices])
-    if domain.whole:
-        return IntDistribution(int(domain.low), int(domain.high), log=domain.log, step=int(domain.step or 1))
-    return FloatDistribution(domain.low, domain.high, log=domain.log, step=domain.step)
 
 
 def best_settings(record: StudyRecord) -> Iterator[TrialRecord]:
@@ -39,7 +30,7 @@ def fitted(space: Space, params: Mapping[str, Value]) -> dict[str, Value] | None
     """Return these parameters as a trial of the space: what it fixes is as it says, a missing one is its default.
 
     A default that the space excludes is left to the sampler. None when a value lies outside the space, for it would be
-    another setting, and when nothing is left that could be chosen.
+    another setting, when it breaks a condition, and when nothing is left that could be chosen.
     """
     chosen = {
         name: value
@@ -49,7 +40,7 @@ def fitted(space: Space, params: Mapping[str, Value]) -> dict[str, Value] | None
     if any(value not in space.parameters[name].domain for name, value in chosen.items()):
         return None
     values = space.completed(chosen)
-    return values if chosen.keys() & values.keys() else None
+    return values if chosen.keys() & values.keys() and not space.broken(values) else None
 
 
 def queued(space: Space, values: Mapping[str, Value]) -> dict[str, Any]:

@@ -117,7 +117,8 @@ class StudySpec(Part):
     `{command: python train.py --lr {learning_rate}}`. dataset: one of the objective's data sets, or the path of a file.
     metric: what is tuned, one of the objective's metrics. direction: whether more or less of it is better. n_trials:
     how many trials the study has in the end, exact with any number of workers. max_epochs: how long a trial trains at
-    most. space: parameters that are narrowed or fixed; the others are searched as the objective declares them. sampler:
+    most. space: parameters that are narrowed or fixed; the others are searched as the objective declares them. require:
+    conditions between parameters, such as `n_filters * 4 <= 1024`; a setting that breaks one is never tried. sampler:
     how the next parameters are chosen. pruner: when a bad trial is stopped early. start_with: parameters of trials to
     run first; what is missing is at its default. resources: what one worker gets. limits: where the study or a trial
     stops by itself.
@@ -132,6 +133,7 @@ class StudySpec(Part):
     n_trials: int = Field(ge=1)
     max_epochs: int = Field(default=1, ge=1)
     space: dict[str, Any] = Field(default={})
+    require: list[str] = Field(default=[])
     sampler: Sampler = Sampler()
     pruner: Pruner = Pruner()
     start_with: list[dict[str, Any]] = Field(default=[])
@@ -140,7 +142,13 @@ class StudySpec(Part):
 
     def identity(self) -> dict[str, Any]:
         """What makes two trials comparable; a study in the storage never changes it."""
-        return self.model_dump(include={"objective", "dataset", "metric", "direction", "max_epochs", "space"})
+        keys = {"objective", "dataset", "metric", "direction", "max_epochs", "space", "require"}
+        return self.model_dump(include=keys)
+
+    @model_serializer(mode="wrap")
+    def _without_empty_require(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Keep what is stored as it was before there were conditions."""
+        return {key: value for key, value in serialize(self).items() if key != "require" or value}
 
     def resolve(self, declared: Mapping[str, Any]) -> Space:
         """Return the space that is searched: the objective's, narrowed. Raises SpaceError."""
@@ -152,6 +160,9 @@ class StudySpec(Part):
         except SpaceError as error:
             error.path = ("space", *error.path)
             raise
+        space = space.requiring(self.require)
         for index, given in enumerate(self.start_with):
-            space.completed(given, "start_with", index)
+            values = space.completed(given, "start_with", index)
+            if condition := space.broken(values):
+                raise SpaceError(f"it breaks the condition {condition.text}", "start_with", index)
         return space

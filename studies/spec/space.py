@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
+from studies.spec.condition import Condition, ConditionError
 from studies.words import near, shown
 
 Value: TypeAlias = "bool | int | float | str | list[Any] | None"
@@ -127,9 +128,10 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Space:
-    """Parameters in the order in which they are suggested."""
+    """Parameters in the order in which they are suggested, and the conditions between them."""
 
     parameters: Mapping[str, Parameter]
+    require: tuple[Condition, ...] = ()
 
     @classmethod
     def declared(cls, data: Mapping[str, Any]) -> Space:
@@ -157,6 +159,29 @@ class Space:
             domain = _narrowed(declared.domain, given, name)
             parameters[name] = replace(declared, domain=domain)
         return Space(parameters)
+
+    def requiring(self, texts: list[str]) -> Space:
+        """Return the space with a study file's `require` applied; SpaceError for what is no condition of its own."""
+        conditions = []
+        for index, text in enumerate(texts):
+            try:
+                conditions.append(Condition.read(text, self.parameters))
+            except ConditionError as error:
+                raise SpaceError(str(error), "require", index) from None
+        return Space(self.parameters, tuple(conditions))
+
+    def broken(self, values: Mapping[str, Value]) -> Condition | None:
+        """Return the first condition that these values of a trial break; None where they keep all.
+
+        Raises SpaceError where one cannot be computed.
+        """
+        for index, condition in enumerate(self.require):
+            try:
+                if not condition.holds(values):
+                    return condition
+            except ConditionError as error:
+                raise SpaceError(str(error), "require", index) from None
+        return None
 
     def possible(self, parameter: Parameter) -> bool:
         """Whether the parameter can exist under what the study file has fixed."""

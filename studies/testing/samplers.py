@@ -9,7 +9,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from studies.search.knowledge import distribution_of
+from studies.search.distributions import distribution_of
 from studies.search.samplers import make_sampler
 from studies.spec import StudySpec
 from studies.spec.space import Fixed, Space

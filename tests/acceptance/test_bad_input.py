@@ -35,6 +35,7 @@ def sentence(studies: Studies, *arguments: str, expect: int = 2) -> str:
         (["launch", "parabola.yaml", "--set", "space.xx=1"], "--set space.xx=1: unknown parameter 'xx'"),
         (["launch", "parabola.yaml", "--set", "space.x=11"], "x = 11 is outside what the objective declares"),
         (["launch", "parabola.yaml", "--set", "start_with=[{x: 99}]"], "x = 99 is outside its space"),
+        (["launch", "parabola.yaml", "--set", "require=[x > 20]"], "none of 10,000 random settings keeps x > 20"),
         (
             ["launch", "parabola.yaml", "--set", "metric=accuracy"],
             "--set metric=accuracy: 'mine:Parabola' reports no metric 'accuracy'; known: loss",

@@ -46,7 +46,7 @@ class Parameters(Check):
     def check(self, subject: Subject) -> Iterator[Item]:
         """See Check."""
         free = [each for each in subject.space.parameters.values() if not isinstance(each.domain, Fixed)]
-        queue = deque(_candidate(each, _with(subject, each)) for each in free if subject.space.possible(each))
+        queue = deque(_allowed(subject, each) for each in free if subject.space.possible(each))
         known = set(subject.space.parameters)
         late: list[Candidate] = []
         while queue:
@@ -63,6 +63,14 @@ class Parameters(Check):
                 queue.append(candidate)
             queue.extend(_suggested_elsewhere(subject, known))
         yield from _no_time(subject, late)
+
+
+def _allowed(subject: Subject, parameter: Parameter) -> Candidate:
+    """Return a parameter with the values that the study's conditions leave beside the others' defaults."""
+    candidate = _candidate(parameter, _with(subject, parameter))
+    trials = [(value, subject.changed(candidate.params, parameter.name, value)) for value in candidate.values]
+    candidate.values = [value for value, params in trials if subject.space.broken(params) is None]
+    return candidate
 
 
 def _candidate(parameter: Parameter, params: dict[str, Any]) -> Candidate:
