@@ -58,7 +58,7 @@ class EmbeddedServer:
 
     server_settings: Mapping[str, str] = SERVER_SETTINGS
     port: int = 5432  # names the socket; nothing listens on it
-    rules: str | None = None  # of pg_hba.conf; None: whoever reaches the socket may connect
+    rules: str | None = None  # of pg_hba.conf; None: everyone who reaches the socket may connect
 
     def __init__(self, settings: Settings, home: Path | None = None) -> None:
         self.home = home or settings.directory("postgres")
