@@ -7,7 +7,7 @@ person types means the newest version, and `NAME@1` the first.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 # Attributes of a study.
@@ -74,6 +74,14 @@ class Direction(StrEnum):
     def best(self, values: Iterable[float]) -> float:
         """Return the best value; the first of equal ones. Raises ValueError when there is none."""
         return max(values, key=lambda value: self.sign * value)
+
+
+def is_feasible(constraints: Mapping[str, float]) -> bool:
+    """Return whether none of a trial's constraints is violated, that is above 0.
+
+    Only a feasible trial is ever the best one, of whatever is asked; in SQL, `sql_ledger._VIOLATES` says the same.
+    """
+    return all(value <= 0 for value in constraints.values())
 
 
 CONFIRMATION = "-confirm"

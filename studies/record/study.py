@@ -20,6 +20,7 @@ from studies.names import (
     START_WITH,
     State,
     exact,
+    is_feasible,
 )
 from studies.record.verdicts import Verdict, stored_verdict
 from studies.spec.space import Space
@@ -56,7 +57,7 @@ class TrialRecord:
     @property
     def is_feasible(self) -> bool:
         """Whether it violates no constraint; the best trial is always one that does not."""
-        return all(value <= 0 for value in self.constraints.values())
+        return is_feasible(self.constraints)
 
     @property
     def seed(self) -> int | None:
@@ -125,7 +126,7 @@ class TrialRecord:
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """A study as it stands in the storage. data: name, sha256, summary and perhaps baselines of its data.
+    """A study as it stands in the storage. data: name, sha256, summary of its data, and perhaps baselines.
 
     space: what is searched; for a plain function, what its trials suggested. confirmation: the best few under fresh
     seeds, as far as `studies confirm` has come. has_newer: whether there is a newer version of it.
@@ -139,8 +140,8 @@ class StudyRecord:
     has_newer: bool = False
 
     @property
-    def linear(self) -> float | None:
-        """What a linear model scores on the validation rows; None where the objective does not say."""
+    def simple(self) -> float | None:
+        """What a simple model (`data["baseline_model"]`) scores; None where the objective does not say."""
         return (self.data.get("baselines") or {}).get(self.spec.metric)
 
     @property

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
-from studies.names import CONTINUES, Direction
+from studies.names import CONTINUES, Direction, is_feasible
 
 KEPT = 3
 
@@ -20,16 +20,20 @@ _UNFINISHED = (TrialState.RUNNING, TrialState.WAITING)
 
 
 def best(trials: Sequence[FrozenTrial], direction: Direction) -> list[FrozenTrial]:
-    """Return the best complete trials, at most KEPT; of equal ones the older first."""
-    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    return sorted(complete, key=lambda trial: (-direction.sign * (trial.value or 0.0), trial.number))[:KEPT]
+    """Return the best complete and feasible trials, at most KEPT; of equal ones the older first."""
+    found = [trial for trial in trials if _may_be_best(trial)]
+    return sorted(found, key=lambda trial: (-direction.sign * (trial.value or 0.0), trial.number))[:KEPT]
 
 
 def is_among_best(value: float, trials: Sequence[FrozenTrial], direction: Direction) -> bool:
     """Whether a trial that ends with this value is, so far, one of the best."""
-    complete = (trial.values[0] for trial in trials if trial.state == TrialState.COMPLETE and trial.values)
-    n_as_good: int = sum(not direction.better(value, than=other) for other in complete)
+    rivals = (trial.values[0] for trial in trials if _may_be_best(trial) and trial.values)
+    n_as_good: int = sum(not direction.better(value, than=other) for other in rivals)
     return n_as_good < KEPT
+
+
+def _may_be_best(trial: FrozenTrial) -> bool:
+    return trial.state == TrialState.COMPLETE and is_feasible(trial.constraints)
 
 
 def needed(stored: Collection[int], trials: Sequence[FrozenTrial], direction: Direction) -> set[int]:

@@ -21,7 +21,7 @@ from optuna import Study
 from optuna.pruners import BasePruner
 from optuna.trial import FrozenTrial, TrialState
 
-from studies.names import CONFIRMS, CONTENDER, CONTINUED_BY, REASON, SEED, Direction
+from studies.names import CONFIRMS, CONTENDER, CONTINUED_BY, REASON, SEED, Direction, is_feasible
 from studies.search.paired import Difference, difference, is_larger
 
 ERROR = 0.05
@@ -32,7 +32,7 @@ BEST, NO_DIFFERENCE, WORSE, STOPPED, UNFINISHED = "best", "no difference", "wors
 
 @dataclass
 class Contender:
-    """Parameters under fresh seeds. trial: of the study. values: by seed. failure: why a training of it failed."""
+    """Parameters under fresh seeds. trial: of the study. values: by seed. failure: why one training was in vain."""
 
     trial: int
     published: bool = False
@@ -105,7 +105,9 @@ def contenders(trials: Iterable[FrozenTrial], published: int | None) -> list[Con
     field: dict[int, Contender] = {}
     for (number, seed), trial in last_trials(trials).items():
         one = field.setdefault(number, Contender(number, number == published))
-        if trial.state == TrialState.COMPLETE and trial.value is not None:
+        if trial.state == TrialState.COMPLETE and not is_feasible(trial.constraints):
+            one.failure = "infeasible"
+        elif trial.state == TrialState.COMPLETE and trial.value is not None:
             one.values[seed] = trial.value
         elif trial.state == TrialState.PRUNED:
             one.stopped = True

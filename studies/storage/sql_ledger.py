@@ -38,6 +38,18 @@ ALTER TABLE studies.control ADD COLUMN IF NOT EXISTS forgiven integer NOT NULL D
 HAS_LEDGER = """
 SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('studies.control') AND attname = 'forgiven')"""
 
+# --- feasible ---------------------------------------------------------------------------------------------------------
+
+# Whether a trial violates a constraint, in either form that Optuna keeps them in: one attribute each, or a list.
+# Read as text, for PostgreSQL's JSON knows no Infinity, which Python writes. The list may be null.
+_VIOLATES = """
+SELECT FROM trial_system_attributes a WHERE a.trial_id = {trial} AND CASE
+    WHEN starts_with(a.key, 'constraints:') THEN a.value_json::float8 > 0
+    WHEN a.key = 'constraints' THEN EXISTS (
+        SELECT FROM unnest(string_to_array(nullif(btrim(a.value_json, '[]'), 'null'), ',')) AS own
+        WHERE own::float8 > 0)
+    ELSE false END"""
+
 # --- the study --------------------------------------------------------------------------------------------------------
 
 # What a launch does: a budget, no stop, and the failures until now forgiven.
@@ -53,8 +65,8 @@ REQUEST_STOP = "UPDATE studies.control SET stop = coalesce(stop, %(why)s) WHERE 
 # What became of the study's trials that are new, or had not ended when they were last seen, for `budget.Tally`. The new
 # are looked for by id, at the first time by study; see `functions` for what `+ 0` is for. A running one is lost when
 # the worker that claimed it has ended or its lease is over; one of another Optuna program has no worker here. A loss is
-# a value, negated where it is to be maximized.
-READ_BUDGET = """
+# a value, negated where it is to be maximized, and none of a trial that violates a constraint: it is nobody's best.
+READ_BUDGET = f"""
 WITH seen AS MATERIALIZED (
     SELECT * FROM trials WHERE %(after)s < 0 AND study_id = %(study)s
     UNION ALL
@@ -69,7 +81,7 @@ ended AS (
             SELECT true FROM trial_user_attributes a
             WHERE a.trial_id = t.trial_id AND a.key = 'continued_by'), false) AS continued,
         extract(epoch FROM datetime_complete - datetime_start)::float8 AS seconds,
-        CASE WHEN state = 'COMPLETE' THEN (
+        CASE WHEN state = 'COMPLETE' AND NOT EXISTS ({_VIOLATES.format(trial="t.trial_id")} OFFSET 0) THEN (
             SELECT CASE d.direction WHEN 'MAXIMIZE' THEN -v.value ELSE v.value END
             FROM trial_values v JOIN study_directions d ON d.study_id = t.study_id AND d.objective = v.objective
             WHERE v.trial_id = t.trial_id AND v.objective = 0) END AS loss
@@ -189,14 +201,6 @@ WHERE t.study_id = %(study)s GROUP BY 1 ORDER BY 1"""
 # Epochs that were reported so far, of all trials together.
 COUNT_EPOCHS = """
 SELECT count(*) FROM trial_intermediate_values v JOIN trials t USING (trial_id) WHERE t.study_id = %(study)s"""
-
-# Whether a trial violates a constraint, in either form that Optuna keeps them in: one attribute each, or a list.
-_VIOLATES = """
-SELECT FROM trial_system_attributes a WHERE a.trial_id = {trial} AND CASE
-    WHEN starts_with(a.key, 'constraints:') THEN (a.value_json::json #>> '{{}}')::float8 > 0
-    WHEN a.key = 'constraints' THEN EXISTS (
-        SELECT FROM json_array_elements_text(a.value_json::json) AS own WHERE own::float8 > 0)
-    ELSE false END"""
 
 # The best value so far of a feasible trial and whose it is; among equals the first trial's. Infinity, kept as null, is
 # nobody's best. Constraints are looked at in the order of the values, only until a feasible trial is found.

@@ -114,7 +114,7 @@ def test_the_budget_is_what_is_claimed(storage: Storage, study: optuna.Study) ->
     assert (budget.counted, budget.running, budget.done) == (3, 0, 3)
 
 
-ENDS = st.sampled_from(["run", "wait", "complete", "prune", "fail", "continue"])
+ENDS = st.sampled_from(["run", "wait", "complete", "violate", "prune", "fail", "continue"])
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -139,7 +139,9 @@ def test_what_is_counted_on_is_what_is_counted_anew(
             trial_id, number = running[n % len(running)]._trial_id, running[n % len(running)].number
             if what == "continue":
                 ledger.end_and_continue(study_id, trial_id, "lost", params={}, attributes={}, again=n < 4)
-            elif what == "complete":
+            elif what in ("complete", "violate"):
+                if what == "violate":
+                    optuna.Trial(study, trial_id).set_constraint("too slow", 1.0)
                 study.tell(number, float(n))
             else:
                 study.tell(number, state=TrialState.PRUNED if what == "prune" else TrialState.FAIL)
@@ -158,8 +160,8 @@ def counted_by_hand(study: optuna.Study) -> Budget:
     counted = [trial for trial in trials if CONTINUED_BY not in trial.user_attrs]
     good = [trial.number for trial in counted if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
     failed = [trial.number for trial in counted if trial.state == TrialState.FAIL]
-    complete = [trial for trial in counted if trial.state == TrialState.COMPLETE]
-    best = study.best_trial.number if complete else max(good, default=0)
+    feasible = [trial for trial in counted if trial.state == TrialState.COMPLETE and not trial.constraints]
+    best = study.best_trial.number if feasible else max(good, default=0)
     return Budget(
         n_trials=99,
         counted=len(counted),

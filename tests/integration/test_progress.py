@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,26 +67,32 @@ def test_the_winner_without_reading_the_trials(storage: Storage) -> None:
     assert winner(storage, study) is None
     add(study, 0.9, 0.99, **{"constraints:size": 0.1})
     add(study, 0.8, 0.98, constraints=[-1.0, 2.0])
+    add(study, 0.7, 0.97, **{"constraints:size": math.inf})
+    add(study, 0.6, 0.96, constraints=[-math.inf, math.inf])
     assert winner(storage, study) is None
-    assert storage.ledger.n_infeasible(study._study_id) == 2
+    assert storage.ledger.n_infeasible(study._study_id) == 4
+    add(study, 0.5, 0.6, constraints=None)
+    add(study, 0.5, 0.61, constraints=[])
+    add(study, 0.5, 0.62, constraints=[-math.inf, 0.0])
+    assert winner(storage, study) == Winner(6, 0.62)
     for x, value in [(0.1, 0.7), (0.2, 0.95), (0.3, 0.94)]:
         add(study, x, value, **{"constraints:size": 0.0})
-    assert winner(storage, study) == Winner(3, 0.95)
+    assert winner(storage, study) == Winner(8, 0.95)
 
     repeats = create(storage, names.confirmation("made-up"))
     repeats.set_user_attr(CONFIRMS, {"study": "made-up", "published": None, "seeds": [1, 2, 3, 4, 5]})
     for seed in range(1, 6):
-        add(repeats, 0.2, 0.90 + seed / 1000, {CONTENDER: 3, SEED: seed})
-        add(repeats, 0.3, 0.93 + seed / 1000, {CONTENDER: 4, SEED: seed})
+        add(repeats, 0.2, 0.90 + seed / 1000, {CONTENDER: 8, SEED: seed})
+        add(repeats, 0.3, 0.93 + seed / 1000, {CONTENDER: 9, SEED: seed})
     found = winner(storage, study)
     assert found is not None
-    assert (found.trial, found.value, found.n_seeds) == (4, 0.94, 5)
+    assert (found.trial, found.value, found.n_seeds) == (9, 0.94, 5)
     assert read_winner(storage, repeats._study_id, repeats.study_name, make_spec().direction) is None
 
     add(study, 0.2, 0.96)  # the same settings as a contender's
     assert winner(storage, study) == found
     add(study, 0.4, 0.97)
-    assert winner(storage, study) == Winner(6, 0.97)
+    assert winner(storage, study) == Winner(11, 0.97)
 
 
 def test_another_optuna_programs_study_is_shown_and_left_alone(

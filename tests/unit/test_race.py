@@ -9,12 +9,14 @@ from statistics import mean, stdev
 
 import pytest
 import yaml
+from optuna.trial import create_trial
 
 from studies.exporters import export
+from studies.names import CONTENDER, SEED
 from studies.record.study import StudyRecord
 from studies.report import confirmed
 from studies.report.page import render
-from studies.search.race import BEST, ERROR, NO_DIFFERENCE, WORSE, Contender, is_out, stand
+from studies.search.race import BEST, ERROR, NO_DIFFERENCE, WORSE, Contender, contenders, is_out, stand
 
 from ..reports import make_report, make_trial
 
@@ -106,6 +108,15 @@ def test_what_the_authors_published_is_never_stopped() -> None:
     assert is_out(contender(2, 9.9, 9.8, 9.9, stopped=True), field, 1, 9)  # whatever the level is by now
     field[0].published = True
     assert not is_out(field[0], field, 1, 5)
+
+
+def test_a_contender_that_violates_a_constraint_under_a_fresh_seed_does_not_win() -> None:
+    trials = []
+    for number, (own, value) in enumerate([(1, 0.9), (1, 0.9), (2, 0.5), (2, 0.6)]):
+        trials.append(create_trial(value=value, user_attrs={CONTENDER: own, SEED: number % 2}))
+    trials[1].set_constraint("seconds", 1.0)
+    found = stand(contenders(trials, None), 1, 2)
+    assert [(one.trial, one.verdict) for one in found.standings] == [(2, BEST), (1, "failed (infeasible)")]
 
 
 def test_before_the_end_there_is_no_winner() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import optuna
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,3 +88,15 @@ def test_the_best_by_direction_and_age() -> None:
     assert not is_among_best(2.0, trials, Direction.MINIMIZE)
     assert is_among_best(2.5, trials, Direction.MAXIMIZE)
     assert is_among_best(-9.0, trials[:2], Direction.MAXIMIZE)
+
+
+def test_a_trial_that_violates_a_constraint_is_none_of_the_best() -> None:
+    trials = [optuna.trial.create_trial(value=value) for value in (1.0, 2.0, 3.0, 4.0, 5.0)]
+    for number, trial in enumerate(trials):
+        trial.number = number
+        if number < 2:
+            trial.set_constraint("seconds", 0.5 if number else math.inf)
+    assert [trial.number for trial in best(trials, Direction.MINIMIZE)] == [2, 3, 4]
+    assert needed(range(5), trials, Direction.MINIMIZE) == {2, 3, 4}
+    assert is_among_best(4.5, trials, Direction.MINIMIZE)
+    assert not is_among_best(5.0, trials, Direction.MINIMIZE)
