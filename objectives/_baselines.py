@@ -1,12 +1,12 @@
 """What a linear model scores: the second baseline, beside an answer that is the same for everything.
 
-A net that is worse than it has not been trained long enough, or searches in the wrong place. Both are least squares
+A net that is worse than it has not been trained long enough, or searches in the wrong place. All are least squares
 with regularisation, fitted to train rows and scored on validation rows, as a study is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,36 +18,62 @@ from objectives._data.titles import PAD, TitleRows
 from objectives._metrics import classification, confusion_matrix
 
 RIDGES = (1e-3, 1e-1, 10.0)  # times the rows: how strongly weights are drawn to zero; the best on validation counts
-MAX_TITLES = 20_000  # evenly drawn from more
+MAX_ROWS = 20_000  # titles or pictures, evenly drawn from more
 MAX_WORK = 100_000_000  # words of the titles, and known words, times classes: more is too much for a baseline
 N_STEPS = 20  # of conjugate gradients
-CHUNK = 65_536  # rows
+CHUNK = 4096  # rows
+UNEQUAL = 1.5  # times as many rows in the largest class as in the smallest
 PENALTY = 0.1  # the same for titles' weights; titles have length one
 
 
 def ridge(
-    inputs: NDArray[np.float32], target: NDArray[np.float32], asked: NDArray[np.float32]
+    inputs: NDArray[np.float32],
+    target: NDArray[np.float32],
+    asked: NDArray[np.float32],
+    counts: NDArray[np.float64] | None = None,
 ) -> Iterator[NDArray[np.float64]]:
-    """Yield the answers [m] of a linear model of target [n], fitted to inputs [n, k], to asked [m, k].
+    """Yield the answers [m, c] of a linear model of target [n, c], fitted to inputs [n, k], to asked [m, k].
 
-    One for each of RIDGES, which is fair among columns of about the same scale.
+    One for each of RIDGES, which is fair among columns of about the same scale. counts: how much each row counts, [n].
     """
-    k = inputs.shape[1] + 1
-    products, moments = np.zeros((k, k)), np.zeros(k)
+    counts = np.ones(len(inputs)) if counts is None else counts
+    total = counts.sum()
+    middle, level = counts @ inputs / total, counts @ target / total
+    products, moments = np.zeros((inputs.shape[1],) * 2), np.zeros((inputs.shape[1], target.shape[1]))
     for at in range(0, len(inputs), CHUNK):
-        rows = _with_one(inputs[at : at + CHUNK])
-        products += rows.T @ rows
-        moments += rows.T @ target[at : at + CHUNK].astype(np.float64)
-    asked_with_one = _with_one(asked)
+        rows = inputs[at : at + CHUNK] - middle
+        weighted = rows * counts[at : at + CHUNK, None]
+        products += weighted.T @ rows
+        moments += weighted.T @ (target[at : at + CHUNK] - level)
+    sizes, axes = np.linalg.eigh(products)
+    along = axes.T @ moments
     for strength in RIDGES:
-        penalty = strength * len(inputs) * np.eye(k)
-        penalty[-1, -1] = 0.0  # of the constant
-        weights = np.linalg.lstsq(products + penalty, moments, rcond=None)[0]
-        yield np.asarray(asked_with_one @ weights)
+        weights = axes @ (along / (sizes.clip(min=0.0) + strength * total)[:, None])
+        yield (asked - middle) @ weights + level
 
 
-def _with_one(rows: NDArray[np.float32]) -> NDArray[np.float64]:
-    return np.concatenate([rows.astype(np.float64), np.ones((len(rows), 1))], axis=1)
+def linear_classifier(
+    inputs: NDArray[np.float32], labels: NDArray[np.int64], asked: NDArray[np.float32], n_classes: int
+) -> Iterator[NDArray[np.float64]]:
+    """Yield scores [m, n_classes] of linear classifiers, one class against the rest, fitted to inputs [n, k].
+
+    First every row counts the same; then, where some classes are much smaller than others, every class.
+    """
+    wanted, sizes = np.eye(n_classes, dtype=np.float32)[labels], np.bincount(labels)
+    yield from ridge(inputs, wanted, asked)
+    if sizes.max() > UNEQUAL * sizes[sizes > 0].min():
+        yield from ridge(inputs, wanted, asked, counts=1 / sizes[labels])
+
+
+def thinned(n: int, most: int = MAX_ROWS) -> NDArray[np.int64]:
+    """Return the numbers of at most so many of n rows, evenly drawn."""
+    return np.linspace(0, n - 1, min(n, most)).astype(np.int64)
+
+
+def highest(scored: Iterable[Mapping[str, float]], names: Sequence[str]) -> dict[str, float]:
+    """Return the highest value of each of these metrics."""
+    found = list(scored)
+    return {name: max(each[name] for each in found) for name in names}
 
 
 @dataclass(frozen=True)
@@ -75,7 +101,7 @@ def linear_titles(train: TitleRows, validation: TitleRows, n_words: int, n_class
 
     Empty where there are too many words and classes for a baseline.
     """
-    seen = np.linspace(0, len(train) - 1, min(len(train), MAX_TITLES)).astype(np.int64)
+    seen = thinned(len(train))
     title, word = _occurrences(train, seen)
     if max(len(word), n_words) * n_classes > MAX_WORK:
         return {}

@@ -129,6 +129,7 @@ class Objective(ABC):
     space: ClassVar[Mapping[str, Mapping[str, Any]]]
     datasets: ClassVar[Mapping[str, str]]
     origins: ClassVar[Mapping[str, Origin]] = {}
+    baseline_model: ClassVar[str] = "a linear model"  # what `baselines` has the values of
 
     @abstractmethod
     def prepare(self, dataset: str, data: Path, cache: Path, progress: Progress = silent) -> Prepared:
@@ -172,10 +173,11 @@ class Objective(ABC):
         params: a value for every parameter of `space` that applies. device: as torch spells it.
         """
 
-    def baselines(self, data: Any) -> Mapping[str, float]:
-        """Return what a linear model scores on the validation rows, by metric; nothing where there is no honest one.
+    def baselines(self, data: Any, params: Mapping[str, Any]) -> Mapping[str, float]:
+        """Return what `baseline_model` scores on the validation rows, by metric; nothing where there is no honest one.
 
-        Takes seconds; asked for once a data set. A study that stays below it says so.
+        params: what the study fixes, and the defaults of what it searches. Takes seconds; the result is kept. A study
+        that stays below it says so.
         """
         return {}
 

@@ -86,7 +86,7 @@ class TitleObjective(PredictingObjective):
         """See Objective."""
         return load_titles(dataset, data, cache, progress)
 
-    def baselines(self, data: Titles) -> dict[str, float]:
+    def baselines(self, data: Titles, params: Mapping[str, Any]) -> dict[str, float]:
         """See Objective."""
         return linear_titles(data.train, data.validation, len(data.vocabulary), len(data.classes))
 

@@ -43,6 +43,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from objectives._baselines import highest, linear_classifier, thinned
 from objectives._contract import Example, PredictingObjective, Progress, Source, silent
 from objectives._data.kit.split import ROLES
 from objectives._data.pictures import (
@@ -57,6 +58,7 @@ from objectives._data.pictures import (
 )
 from objectives._evidence import Scores, score_classes
 from objectives._fit import Fit, Optimizer, seeded
+from objectives._metrics import classification, confusion_matrix
 from objectives._predict import answered, likeliest, pictures, restored
 
 KERNELS = (3, 5, 3)  # the published two, and one for a third block
@@ -95,6 +97,16 @@ class Cifar10Cnn(PredictingObjective):
     def prepare(self, dataset: str, data: Path, cache: Path, progress: Progress = silent) -> PictureSet:
         """See Objective."""
         return load_pictures(dataset, data, cache, progress)
+
+    def baselines(self, data: PictureSet, params: Mapping[str, Any]) -> dict[str, float]:
+        """See Objective: a linear classifier on the pixels, at half their resolution."""
+        seen = thinned(len(data.train))
+        inputs, asked = halved(data.train.pixels[seen]), halved(data.validation.pixels)
+        found = linear_classifier(inputs, data.train.labels[seen], asked, len(data.classes))
+        confusions = (
+            confusion_matrix(data.validation.labels, scores.argmax(axis=1), len(data.classes)) for scores in found
+        )
+        return highest(map(classification, confusions), ("accuracy", "balanced_accuracy"))
 
     def start(self, params: Mapping[str, Any], data: PictureSet, *, seed: int, device: str) -> Fit:
         """See Objective."""
@@ -226,6 +238,14 @@ class PictureBatches:
     def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the same, from the first picture to the last, as they are."""
         return zip(*(torch.split(rows, SCORE_BATCH) for rows in (self._pixels, self._labels)), strict=True)
+
+
+def halved(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the means of 2 x 2 pixels [n, side, side, 3], 0 to 1, a row of numbers for each picture."""
+    n, side = pixels.shape[:2]
+    quads = pixels.reshape(n, side // 2, 2, side // 2, 2, 3)
+    means: NDArray[np.float32] = quads.mean(axis=(2, 4), dtype=np.float32) / 255
+    return means.reshape(n, -1)
 
 
 def flipped(pixels: Tensor) -> Tensor:

@@ -63,12 +63,14 @@ from objectives._data.lyrics import (
 )
 from objectives._example import write_csv
 from objectives._fit import Fit, seeded
+from objectives._ngrams import MAX_TOKENS, nats_per_token
 from objectives._predict import file_in, open_lines, restored
 
 WEIGHT_RANGE = 0.1  # of the embedding's initial weights (Zaremba et al.); sgd at a rate of 20 needs small ones
 SCORE_COLUMNS = 20
 SCORE_LENGTH = 100
 PADDING = -100  # a target that does not count
+NGRAMS = {"word": 3, "character": 6}  # the longest of the baseline
 LONGEST_PROMPT = 1 << 20  # characters
 MAX_EXPONENT = 700.0  # e to more than that is no float
 
@@ -85,6 +87,7 @@ class LyricsLstm(PredictingObjective):
     }
     datasets = DATASETS
     origins = ORIGINS
+    baseline_model = "an n-gram model"
     space: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "tokens": {"choices": ["word", "character"], "default": "word"},
         "n_layers": {"choices": [1, 2, 3, 10], "default": 1},
@@ -111,6 +114,13 @@ class LyricsLstm(PredictingObjective):
     def prepare(self, dataset: str, data: Path, cache: Path, progress: Progress = silent) -> Lyrics:
         """See Objective."""
         return load_lyrics(dataset, data, cache, progress)
+
+    def baselines(self, data: Lyrics, params: Mapping[str, Any]) -> dict[str, float]:
+        """See Objective: the tokens are those of these parameters."""
+        tokens = data.tokens[params["tokens"]]
+        train, asked = (some_of(stream, MAX_TOKENS) for stream in (tokens.train, tokens.validation))
+        nats = nats_per_token(train, asked, len(tokens.vocabulary), NGRAMS[tokens.kind])
+        return in_every_unit(nats, tokens.validation)
 
     def start(self, params: Mapping[str, Any], data: Lyrics, *, seed: int, device: str) -> LyricsFit:
         """See Objective."""
@@ -312,6 +322,12 @@ class Piece(NamedTuple):
     targets: Tensor
     n_targets: int
     first: bool
+
+
+def some_of(stream: Stream, most: int) -> NDArray[np.int64]:
+    """Return about so many tokens at most: all documents, or every second (third, ...) of them."""
+    documents = list(pairwise(stream.offsets.tolist()))[:: -(-len(stream.numbers) // most)]
+    return np.concatenate([stream.numbers[begin:end] for begin, end in documents]).astype(np.int64)
 
 
 def shuffled(stream: Stream, n_columns: int, length: int, order: torch.Generator, device: str) -> Iterator[Piece]:

@@ -42,6 +42,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from objectives._baselines import highest, linear_classifier, thinned
 from objectives._contract import Example, PredictingObjective, Progress, Source, silent
 from objectives._data.digits import (
     DATASETS,
@@ -103,6 +104,17 @@ class MnistTarget(PredictingObjective):
     def prepare(self, dataset: str, data: Path, cache: Path, progress: Progress = silent) -> Digits:
         """See Objective."""
         return load_digits(dataset, data, cache, progress)
+
+    def baselines(self, data: Digits, params: Mapping[str, Any]) -> dict[str, float]:
+        """See Objective: a linear classifier on the pixels. Recall and precision alone say nothing of it."""
+        lit, seen = lit_pixels(data), thinned(len(data.train))
+        pixels, asked = (
+            rows.take(lit, axis=1).astype(np.float32) * SCALE
+            for rows in (data.train.pixels[seen], data.validation.pixels)
+        )
+        found = linear_classifier(pixels, data.train.is_target[seen].astype(np.int64), asked, 2)
+        scored = (binary(data.validation.is_target, scores[:, 1] - scores[:, 0]) for scores in found)
+        return highest(scored, ("balanced_accuracy", "pr_auc", "accuracy"))
 
     def start(self, params: Mapping[str, Any], data: Digits, *, seed: int, device: str) -> PerceptronFit:
         """See Objective."""

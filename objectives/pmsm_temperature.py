@@ -105,17 +105,16 @@ class PmsmTemperature(PredictingObjective):
         """See Objective."""
         return load_motor(dataset, data, cache, progress)
 
-    def baselines(self, data: Motor) -> dict[str, float]:
-        """See Objective: on the inputs and their averages, as the defaults have them."""
-        defaults = {name: given["default"] for name, given in self.space.items()}
+    def baselines(self, data: Motor, params: Mapping[str, Any]) -> dict[str, float]:
+        """See Objective: on the inputs and averages of these parameters."""
         train, validation = data.rows("train"), data.rows("validation")
-        inputs = inputs_of(data, defaults)
+        inputs = inputs_of(data, params)
         inputs = scaled(inputs, *scale_of(inputs[train], "standard"))
         pm = data.values[:, COLUMNS.index(TARGET)]
         mean, deviation = target_scale(pm[train])
         truth = (pm[validation] - mean) / deviation
-        answers = ridge(inputs[train], (pm[train] - mean) / deviation, inputs[validation])
-        best = min(answers, key=lambda found: float(np.mean((found - truth) ** 2)))
+        answers = ridge(inputs[train], (pm[train, None] - mean) / deviation, inputs[validation])
+        best = min((found[:, 0] for found in answers), key=lambda found: float(np.mean((found - truth) ** 2)))
         rmse = float(deviation) * float(np.sqrt(np.mean((best - truth) ** 2)))
         return {"r2": r_squared(truth, best), "rmse": rmse}
 

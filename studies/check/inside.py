@@ -46,7 +46,7 @@ def examine(
     try:
         prepared = _prepared(spec, settings, sender)
         if prepared is not None:
-            _go_through(Subject(spec, *prepared, seconds, memory_bytes), sender)
+            _go_through(Subject(spec, *prepared, settings, seconds, memory_bytes), sender)
         print(f"{sum(os.times()[:4]):.1f} s of CPU time in all", flush=True)
         sender.send(("done", None))
     except StudiesError as error:

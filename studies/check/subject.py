@@ -25,6 +25,7 @@ from studies.check.own_code import OwnCode
 from studies.check.watch import StopAfter
 from studies.metrics import SPEEDS
 from studies.run.objective import FunctionObjective, LoadedObjective
+from studies.settings import Settings
 from studies.spec import StudySpec
 from studies.spec.space import Fixed, Parameter, Space
 
@@ -46,10 +47,11 @@ class Subject:
         objective: LoadedObjective,
         data: Any,
         source: OwnCode,
+        settings: Settings,
         seconds: float,
         memory_bytes: float | None = None,
     ) -> None:
-        self.spec, self.objective, self.data, self.source = spec, objective, data, source
+        self.spec, self.objective, self.data, self.source, self.settings = spec, objective, data, source, settings
         self.seconds = seconds
         self.memory_bytes = memory_bytes
         self.end = time.monotonic() + seconds

@@ -26,8 +26,8 @@ def answer(record: StudyRecord, verdicts: dict[int, Verdict]) -> Section:
     constant = baseline(best, record.spec.metric, n_classes_of(record.data))
     if constant is not None:
         texts.append(f"A trivial answer scores {number(constant)}.")
-    if record.linear is not None:
-        texts.append(_against_linear(record, best, record.linear))
+    if record.simple is not None:
+        texts.append(_against_simple(record, best, record.simple))
     verdict = verdicts.get(best.number)
     if verdict is not None and verdict.evidence:
         advice = f" Worth trying: {verdict.advice}." if verdict.advice else ""
@@ -64,15 +64,15 @@ def _sentence(record: StudyRecord, best: TrialRecord) -> str:
     )
 
 
-def _against_linear(record: StudyRecord, best: TrialRecord, linear: float) -> str:
-    if not record.spec.direction.better(linear, best.value or 0.0):
-        return f"A linear model scores {number(linear)}."
-    return (
-        f"A linear model scores {number(linear)}, which is better than every trial: either the trials need more steps "
-        "(more epochs, a smaller batch_size), or these data need no such model."
-        if record.spec.direction.better(linear, record.ranked[0].value or 0.0)
-        else f"A linear model scores {number(linear)}, which is better than this trial."
-    )
+def _against_simple(record: StudyRecord, best: TrialRecord, simple: float) -> str:
+    direction = record.spec.direction
+    says = f"{record.data['baseline_model'].capitalize()} scores {number(simple)}"
+    if direction.better(simple, record.ranked[0].value or 0.0):
+        return (
+            f"{says}, which is better than every trial: either the trials need more steps (more epochs, a smaller "
+            "batch_size), or these data need no such model."
+        )
+    return f"{says}, which is better than this trial." if direction.better(simple, best.value or 0.0) else f"{says}."
 
 
 def _certainty(record: StudyRecord) -> str:

@@ -1,7 +1,8 @@
-"""What a linear model scores on a study's data: computed once a prepared data set, and kept in the home directory."""
+"""What a simple model scores on a study's data, an objective's second baseline: computed once, kept in the home."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import traceback
@@ -9,30 +10,43 @@ from typing import Any
 
 from studies.files import write_whole
 from studies.settings import Settings
+from studies.spec.space import Fixed, Space
 
 
-def baselines_of(objective: Any, data: Any) -> dict[str, float]:
-    """Return the objective's `baselines`: a linear model's value by metric. Empty where it has none, or they fail.
+def baselines_of(objective: Any, data: Any, space: Space, settings: Settings, sha256: str | None) -> dict[str, float]:
+    """Return the objective's `baselines`: a simple model's value by metric. Empty where it has none, or they fail.
 
-    A baseline that fails is printed, to the log of the preparation, and keeps nobody from training.
+    space: what the study searches. sha256: of the data; with it, the same is not computed twice. A baseline that fails
+    is printed, to the log of the preparation, and keeps nobody from training.
     """
-    own = getattr(objective, "baselines", None)
+    if not hasattr(objective, "baselines"):
+        return {}
     try:
-        found = {} if own is None else dict(own(data))
+        params = typical(Space.declared(objective.space), space)
+        if sha256 is None:
+            return _finite(objective.baselines(data, params))
+        asked = json.dumps([type(objective).__module__, sha256, params], sort_keys=True)
+        file = settings.directory("baselines") / f"{hashlib.sha256(asked.encode()).hexdigest()}.json"
+        if not file.is_file():
+            write_whole(file, json.dumps(_finite(objective.baselines(data, params))).encode())
+        known: dict[str, float] = json.loads(file.read_text(encoding="utf-8"))
+        return known
     except Exception:
         traceback.print_exc()
         return {}
-    return {str(name): float(value) for name, value in found.items() if math.isfinite(value)}
 
 
-def kept_baselines(objective: Any, data: Any, sha256: str | None, settings: Settings) -> dict[str, float]:
-    """Return the same, computed only the first time for data of this hash."""
-    if sha256 is None or not hasattr(objective, "baselines"):
-        return baselines_of(objective, data)
-    file = settings.directory("baselines") / f"{type(objective).__module__}.{sha256}.json"
-    if file.is_file():
-        known: dict[str, float] = json.loads(file.read_text(encoding="utf-8"))
-        return known
-    found = baselines_of(objective, data)
-    write_whole(file, json.dumps(found).encode())
-    return found
+def model_of(objective: Any) -> str:
+    """Return what its `baselines` are the values of, such as "a linear model"."""
+    return str(getattr(objective, "baseline_model", "a linear model"))
+
+
+def typical(declared: Space, searched: Space) -> dict[str, Any]:
+    """Return what a study fixes and, of what it searches, the defaults, also where it leaves them out."""
+    domains = {name: parameter.domain for name, parameter in searched.parameters.items()}
+    fixed = {name: domain.value for name, domain in domains.items() if isinstance(domain, Fixed)}
+    return declared.completed(fixed)
+
+
+def _finite(values: Any) -> dict[str, float]:
+    return {str(name): float(value) for name, value in values.items() if math.isfinite(value)}

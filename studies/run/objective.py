@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from studies.errors import ObjectiveRefused, SpaceRefused, SpecRefused, WrongInput
 from studies.files import sha256_of
 from studies.registry import imported
-from studies.run.baselines import kept_baselines
+from studies.run.baselines import baselines_of, model_of
 from studies.run.program import ProgramObjective, check_placeholders
 from studies.run.source import source_of, source_of_command
 from studies.search.pruners import make_pruner
@@ -104,8 +104,8 @@ def described(spec: StudySpec, objective: LoadedObjective, space: Space, data: A
     """Return what an objective says of itself. data: what its `prepare` returned."""
     declared = {name: as_plain(given) for name, given in objective.space.items()}
     facts = facts_of(spec.dataset, data, settings)
-    if data is not None and (linear := kept_baselines(objective, data, facts["sha256"], settings)):
-        facts["baselines"] = linear
+    if data is not None and (found := baselines_of(objective, data, space, settings, facts["sha256"])):
+        facts |= {"baselines": found, "baseline_model": model_of(objective)}
     return Description(declared, facts, space, code_of(spec.objective))
 
 

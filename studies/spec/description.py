@@ -14,9 +14,9 @@ from studies.spec.space import Space
 class Description:
     """An objective as a launch finds it, and the space that the study searches in it.
 
-    declared: its parameters, as it declares them. data: name, sha256 and summary of its prepared data set,
-    and baselines, a linear model's values by metric, where it has some. code: the
-    sha256 of each file of its code, by path; empty where there is no source to read.
+    declared: its parameters, as it declares them. data: name, sha256 and summary of its prepared data set, and
+    baselines, a simple model's values by metric, and baseline_model, what it is, where the objective has some. code:
+    the sha256 of each file of its code, by path; empty where there is no source to read.
     """
 
     declared: dict[str, Any]

@@ -224,7 +224,9 @@ def test_heat_maps_are_bars_in_the_page() -> None:
 @pytest.mark.parametrize(("linear", "said"), [(0.9, "which is better than every trial"), (0.1, "scores 0.1000.")])
 def test_a_linear_model_is_the_second_baseline(linear: float, said: str) -> None:
     record = make_report([make_trial(0, [0.5, 0.6])])
-    record = replace(record, data=record.data | {"baselines": {"balanced_accuracy": linear}})
+    record = replace(
+        record, data=record.data | {"baselines": {"balanced_accuracy": linear}, "baseline_model": "a linear model"}
+    )
     assert f"A linear model scores {linear:.4f}" in render(record, "md")
     assert said in render(record, "md")
 

@@ -12,7 +12,8 @@ from studies.check.checks import Check
 from studies.check.findings import Fact, Finding, Item, NotChecked
 from studies.check.observation import Observation
 from studies.check.subject import Subject
-from studies.run.baselines import baselines_of
+from studies.run.baselines import baselines_of, model_of
+from studies.run.objective import facts_of
 
 ENOUGH = 64  # labels to judge an order by
 IN_ORDER = 0.5  # of the way from chance to all neighbours alike
@@ -39,9 +40,16 @@ class Labels(Check):
             )
         else:
             yield Fact("baseline", f"a constant answer has {subject.spec.metric} {value:.4f}")
-        linear = baselines_of(subject.objective, subject.data).get(subject.spec.metric)
-        if linear is not None:
-            yield Fact("linear baseline", f"a linear model has {subject.spec.metric} {linear:.4f}")
+        yield from _simple_model(subject)
+
+
+def _simple_model(subject: Subject) -> Iterator[Item]:
+    """Say what a simple model scores, where the objective has one."""
+    spec, settings = subject.spec, subject.settings
+    sha256 = facts_of(spec.dataset, subject.data, settings)["sha256"]
+    value = baselines_of(subject.objective, subject.data, subject.space, settings, sha256).get(spec.metric)
+    if value is not None:
+        yield Fact("simple baseline", f"{model_of(subject.objective)} has {spec.metric} {value:.4f}")
 
 
 def _order(trained: Any, scored: Any, where: str | None) -> Iterator[Item]:
