@@ -83,6 +83,7 @@ def study(spec: StudySpec, settings: Settings) -> str:
         has_default = parameter.default is not None or None in parameter.domain
         rows.append((name, str(parameter.domain), shown(parameter.default) if has_default else "-", when))
     facts += [("requires", condition.text) for condition in space.require]
+    facts += [("within", f"{name} {bound}") for name, bound in spec.constraints.items()]
     return aligned([fact for fact in facts if fact[1]]) + "\n\n" + aligned(rows)
 
 

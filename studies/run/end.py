@@ -21,7 +21,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from studies.names import CONTINUES, DETAIL, FIXED_PARAMS, INHERITED, REASON, RETRIES, SEED, Reason
-from studies.search.out_of_memory import OUT_OF_MEMORY_KEY
+from studies.search.out_of_memory import OUT_OF_MEMORY, constraint_key
 from studies.storage import Storage
 
 
@@ -30,7 +30,8 @@ class Outcome:
     """How a trial ended.
 
     reason: why it failed. detail: the same in the words of whatever failed. attributes: what is kept beside the value.
-    traceback: the whole of it, which is kept as an artifact.
+    constraints: by how much it violates each, in Optuna's meaning: at most 0 is kept. traceback: the whole of it, which
+    is kept as an artifact.
     """
 
     state: TrialState
@@ -38,6 +39,7 @@ class Outcome:
     reason: Reason | None = None
     detail: str | None = None
     attributes: dict[str, Any] = field(default_factory=dict)
+    constraints: dict[str, float] = field(default_factory=dict)
     traceback: str | None = None
 
     @classmethod
@@ -58,8 +60,9 @@ def end(storage: Storage, study: optuna.Study, trial: optuna.Trial | int, outcom
         kept = outcome.attributes | ({} if outcome.detail is None else {DETAIL: outcome.detail})
         for key, value in kept.items():
             storage.optuna.set_trial_user_attr(trial_id, key, value)
-        if reason is Reason.OUT_OF_MEMORY:
-            storage.optuna.set_trial_system_attr(trial_id, OUT_OF_MEMORY_KEY, 1.0)
+        violated = {OUT_OF_MEMORY: 1.0} if reason is Reason.OUT_OF_MEMORY else {}
+        for name, excess in (outcome.constraints | violated).items():
+            storage.optuna.set_trial_system_attr(trial_id, constraint_key(name), excess)
         if reason is not None and reason.is_continued:
             storage.optuna.flush()
             return _continue(storage, study, trial_id, reason, max_retries)

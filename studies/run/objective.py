@@ -167,6 +167,9 @@ def _check(objective: LoadedObjective, spec: StudySpec) -> None:
     if direction != spec.direction:
         reason = f"{spec.metric!r} is to {direction}, and the study says {spec.direction}"
         raise SpecRefused(reason=reason, path=("direction",))
+    if spec.constraints and isinstance(objective, FunctionObjective):
+        reason = f"{spec.objective!r} is a plain function, which reports one value; call trial.set_constraint() in it"
+        raise SpecRefused(reason=reason, path=("constraints",))
     plain = without_options(spec.dataset)
     is_path = "/" in plain or Path(plain).exists()
     if plain not in objective.datasets and not is_path:

@@ -16,7 +16,18 @@ from optuna.trial import TrialState
 
 from studies.errors import ObjectiveRefused, StudiesError
 from studies.metrics import EPOCH_S, TRAIN_LOSS
-from studies.names import CONTINUES, EPOCH, EVIDENCE, HISTORY, METRICS, PEAK_MEMORY_MIB, SECONDS, SEED, Reason
+from studies.names import (
+    CONTINUES,
+    EPOCH,
+    EVIDENCE,
+    HISTORY,
+    METRICS,
+    PEAK_MEMORY_MIB,
+    SECONDS,
+    SEED,
+    Reason,
+    is_feasible,
+)
 from studies.run import failures, retention
 from studies.run.checkpoint import Checkpoint, Checkpoints
 from studies.run.end import Outcome
@@ -87,6 +98,7 @@ class _Run:
         self.trial = trial
         self.course = course
         self.params = course.space.suggest(partial(_suggest, trial))
+        self.bounds = course.spec.bounds
         start = course.objective.start
         if isinstance(course.objective, ProgramObjective):
             start = partial(course.objective.start, number=trial.number)
@@ -176,8 +188,9 @@ class _Run:
         self.note = training.note or None
 
     def _not_a_number(self, metrics: Mapping[str, float]) -> str | None:
-        if self.course.spec.metric not in metrics:
-            raise KeyError(f"the objective's epoch reports {sorted(metrics)}, not {self.course.spec.metric!r}")
+        for name in (self.course.spec.metric, *self.bounds):
+            if name not in metrics:
+                raise KeyError(f"the objective's epoch reports {sorted(metrics)}, not {name!r}")
         watched = (self.course.spec.metric, TRAIN_LOSS)
         return next((name for name in watched if not math.isfinite(metrics.get(name, 0.0))), None)
 
@@ -187,16 +200,25 @@ class _Run:
             best = self._best_epoch()
             outcome.attributes = {EPOCH: best, METRICS: self.history[best - 1], HISTORY: self.history}
             outcome.attributes |= {EVIDENCE: self.evidence} if self.evidence else {}
+            outcome.constraints = self._constraints(self.history[best - 1])
             if state == TrialState.COMPLETE:
                 outcome.value = self.history[best - 1][self.course.spec.metric]
                 complete = self.trial.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-                if retention.is_among_best(outcome.value, complete, self.course.spec.direction):
+                among_best = retention.is_among_best(outcome.value, complete, self.course.spec.direction)
+                if among_best and is_feasible(outcome.constraints):
                     self._checkpoint(must=True)
         return outcome
 
+    def _constraints(self, metrics: Mapping[str, float]) -> dict[str, float]:
+        return {name: bound.excess(metrics[name]) for name, bound in self.bounds.items()}
+
     def _best_epoch(self) -> int:
-        values = [metrics[self.course.spec.metric] for metrics in self.history]
-        return values.index(self.course.spec.direction.best(values)) + 1
+        """Return the best epoch that keeps the constraints; the best of all where none does."""
+        values = {epoch: metrics[self.course.spec.metric] for epoch, metrics in enumerate(self.history, start=1)}
+        kept = {epoch: values[epoch] for epoch in values if is_feasible(self._constraints(self.history[epoch - 1]))}
+        candidates = kept or values
+        best = self.course.spec.direction.best(list(candidates.values()))
+        return next(epoch for epoch, value in candidates.items() if value == best)
 
 
 def _together(trial: optuna.Trial) -> AbstractContextManager[None]:

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from optuna import Study
 
 OUT_OF_MEMORY = "out_of_memory"  # the name of the constraint that such a trial violates
-OUT_OF_MEMORY_KEY = f"{_CONSTRAINTS_KEY}:{OUT_OF_MEMORY}"  # the system attribute that Optuna keeps it in
+
+
+def constraint_key(name: str) -> str:
+    """Return the system attribute that Optuna keeps a trial's constraint in."""
+    return f"{_CONSTRAINTS_KEY}:{name}"
 
 
 def shown_to_sampler(study: Study) -> Study:

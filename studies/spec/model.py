@@ -16,9 +16,11 @@ from pydantic_core import PydanticCustomError
 
 from studies.names import Direction
 from studies.registry import PRUNERS, SAMPLERS, Registry
+from studies.spec.bound import Bound
 from studies.spec.part import Part
 from studies.spec.program import Objective, Program
 from studies.spec.space import Space, SpaceError
+from studies.words import shown
 
 MAX_NAME = 100  # characters, in a file
 GRACE_S = 10.0
@@ -114,14 +116,15 @@ class StudySpec(Part):
 
     name: small letters, digits and dashes; the study's name in the storage. description: one sentence for people.
     objective: `module`, `module:Class` or `module:function`, found from the working directory too; or a program, as
-    `{command: python train.py --lr {learning_rate}}`. dataset: one of the objective's data sets, or the path of a file.
-    metric: what is tuned, one of the objective's metrics. direction: whether more or less of it is better. n_trials:
-    how many trials the study has in the end, exact with any number of workers. max_epochs: how long a trial trains at
-    most. space: parameters that are narrowed or fixed; the others are searched as the objective declares them. require:
-    conditions between parameters, such as `n_filters * 4 <= 1024`; a setting that breaks one is never tried. sampler:
-    how the next parameters are chosen. pruner: when a bad trial is stopped early. start_with: parameters of trials to
-    run first; what is missing is at its default. resources: what one worker gets. limits: where the study or a trial
-    stops by itself.
+    `{command: python train.py --lr {learning_rate}}`. dataset: one of the objective's data sets, or the path of a
+    file. metric: what is tuned, one of the objective's metrics. direction: whether more or less of it is better.
+    n_trials: how many trials the study has in the end, exact with any number of workers. max_epochs: how long a trial
+    trains at most. space: parameters that are narrowed or fixed; the others are searched as the objective declares
+    them. require: conditions between parameters, such as `n_filters * 4 <= 1024`; a setting that breaks one is never
+    tried. constraints: bounds on what the objective reports, such as `{n_parameters: "<= 2e6"}`; only a trial that
+    keeps them may be the best. sampler: how the next parameters are chosen. pruner: when a bad trial is stopped
+    early. start_with: parameters of trials to run first; what is missing is at its default. resources: what one
+    worker gets. limits: where the study or a trial stops by itself.
     """
 
     name: str = Field(pattern=STORED_NAME, max_length=MAX_STORED_NAME)
@@ -134,6 +137,7 @@ class StudySpec(Part):
     max_epochs: int = Field(default=1, ge=1)
     space: dict[str, Any] = Field(default={})
     require: list[str] = Field(default=[])
+    constraints: dict[str, str] = Field(default={})
     sampler: Sampler = Sampler()
     pruner: Pruner = Pruner()
     start_with: list[dict[str, Any]] = Field(default=[])
@@ -142,13 +146,31 @@ class StudySpec(Part):
 
     def identity(self) -> dict[str, Any]:
         """What makes two trials comparable; a study in the storage never changes it."""
-        keys = {"objective", "dataset", "metric", "direction", "max_epochs", "space", "require"}
+        keys = {"objective", "dataset", "metric", "direction", "max_epochs", "space", "require", "constraints"}
         return self.model_dump(include=keys)
 
+    @property
+    def bounds(self) -> dict[str, Bound]:
+        """The constraints, by the name of what is measured."""
+        return {name: Bound.read(text) for name, text in self.constraints.items()}
+
+    @field_validator("constraints")
+    @classmethod
+    def _are_bounds(cls, constraints: dict[str, str]) -> dict[str, str]:
+        for name, text in constraints.items():
+            try:
+                Bound.read(text)
+            except ValueError as error:
+                raise PydanticCustomError(
+                    "bound", "{name} is {text}; {expected}", {"name": name, "text": shown(text), "expected": str(error)}
+                ) from None
+        return constraints
+
     @model_serializer(mode="wrap")
-    def _without_empty_require(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Keep what is stored as it was before there were conditions."""
-        return {key: value for key, value in serialize(self).items() if key != "require" or value}
+    def _without_what_is_new(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Keep what is stored as it was before there were conditions and constraints."""
+        new = ("require", "constraints")
+        return {key: value for key, value in serialize(self).items() if key not in new or value}
 
     def resolve(self, declared: Mapping[str, Any]) -> Space:
         """Return the space that is searched: the objective's, narrowed. Raises SpaceError."""

@@ -62,8 +62,10 @@ class Objective:
         return self.started[-1]
 
 
-def course(directory: Path, objective: Any, should_stop: Callable[[], str | None] = lambda: None) -> Course:
-    spec = make_spec(max_epochs=len(VALUES), pruner={"name": "none"})
+def course(
+    directory: Path, objective: Any, should_stop: Callable[[], str | None] = lambda: None, **keys: Any
+) -> Course:
+    spec = make_spec(max_epochs=len(VALUES), pruner={"name": "none"}, **keys)
     return Course(spec, Space({}), objective, None, "cpu", should_stop, Checkpoints(DirectoryStore(directory), print))
 
 
@@ -122,3 +124,36 @@ def test_an_objective_without_evidence_works_as_before(tmp_path: Path) -> None:
     found = run(course(tmp_path, Objective(Plain)))
     assert found.value == 0.6
     assert "evidence" not in found.attributes
+
+
+class Timed(Training):
+    """Its second epoch, the best, is also the slowest to answer."""
+
+    def epoch(self) -> dict[str, float]:
+        return super().epoch() | {"answer_ms": [5.0, 40.0, 9.0, 20.0, 30.0][self.n - 1]}
+
+
+@pytest.mark.parametrize(
+    ("constraints", "epoch", "excess"),
+    [
+        ({}, 2, {}),
+        ({"answer_ms": "<= 50"}, 2, {"answer_ms": -10.0}),
+        ({"answer_ms": "<= 10"}, 3, {"answer_ms": -1.0}),
+        ({"answer_ms": "<= 10", "balanced_accuracy": ">= 0.45"}, 3, {"answer_ms": -1.0, "balanced_accuracy": -0.05}),
+        ({"answer_ms": "<= 1"}, 2, {"answer_ms": 39.0}),  # no epoch keeps it: the trial is infeasible
+    ],
+)
+def test_the_best_epoch_is_the_best_that_keeps_the_constraints(
+    constraints: dict[str, str], epoch: int, excess: dict[str, float], tmp_path: Path
+) -> None:
+    ended = run(course(tmp_path, Objective(Timed), constraints=constraints))
+    assert ended.value == VALUES[epoch - 1]
+    assert ended.attributes["epoch"] == epoch
+    assert ended.attributes["evidence"] == {"epoch": epoch}
+    assert ended.constraints == pytest.approx(excess)
+
+
+def test_what_is_constrained_must_be_reported(tmp_path: Path) -> None:
+    ended = run(course(tmp_path, Objective(Timed), constraints={"size_mb": "<= 10"}))
+    assert ended.state.name == "FAIL"
+    assert "'size_mb'" in (ended.detail or "")

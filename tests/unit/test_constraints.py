@@ -1,0 +1,45 @@
+"""Bounds on what a trial measures: what they may say, and which epoch of a trial is its best under them."""
+
+from __future__ import annotations
+
+import math
+import sys
+
+import pytest
+from pydantic import ValidationError
+
+from studies.spec import StudySpec
+from studies.spec.bound import Bound
+
+KEYS = {"name": "x", "objective": "a.b", "direction": "maximize", "n_trials": 3}
+
+
+@pytest.mark.parametrize(
+    ("text", "measured", "excess"),
+    [
+        ("<= 2e6", 2e6, 0.0),
+        ("<= 2e6", 2e6 + 5, 5.0),
+        ("<=3", 1, -2.0),
+        (" >= 0.9 ", 0.4, 0.5),
+        (">= -1", -1, 0.0),
+        ("<= 1", math.nan, sys.float_info.max),
+        (">= 1", math.nan, sys.float_info.max),
+        ("<= 1", math.inf, sys.float_info.max),
+        (">= 1", math.inf, -sys.float_info.max),
+    ],
+)
+def test_an_excess_is_in_the_unit_of_what_is_measured(text: str, measured: float, excess: float) -> None:
+    assert Bound.read(text).excess(measured) == pytest.approx(excess)
+
+
+@pytest.mark.parametrize("text", ["< 3", "3", "<= many", "<= nan", "<= inf", "== 3", "", "<= 3 and >= 2"])
+def test_what_is_no_bound_is_said_with_an_example(text: str) -> None:
+    with pytest.raises(ValidationError, match=r'n is .*; expected such as "<= 2e6" or ">= 0\.9"'):
+        StudySpec.model_validate(KEYS | {"constraints": {"n": text}})
+
+
+def test_without_constraints_nothing_new_is_stored() -> None:
+    assert "constraints" not in StudySpec.model_validate(KEYS).model_dump()
+    bounded = StudySpec.model_validate(KEYS | {"constraints": {"n": "<= 3"}})
+    assert bounded.model_dump()["constraints"] == {"n": "<= 3"}
+    assert bounded.bounds == {"n": Bound(True, 3.0)}
