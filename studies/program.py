@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +64,8 @@ def report(epoch: float, **metrics: float) -> None:
         finally:
             os.close(reports)
         if answers is not None:
-            select.select([answers], [], [])
-            os.read(answers, 1)
+            os.set_blocking(answers, True)
+            os.read(answers, 1)  # nothing comes where the worker dies, and this ends, too
     except OSError:
         pass  # the study is gone, and this program outlived it
     finally:

@@ -99,18 +99,25 @@ class Process:
         lifeline, self._lifeline = os.pipe()
         self._status, status = os.pipe()
         given = [str(lifeline), str(status), str(scratch), str(grace_s), *words]
-        self._supervisor = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(Path(supervisor.__file__)), *given],
-            cwd=directory,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            pass_fds=(lifeline, status),
-            start_new_session=True,
-        )
-        for inherited in (lifeline, status):
-            os.close(inherited)
+        try:
+            self._supervisor = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(Path(supervisor.__file__)), *given],
+                cwd=directory,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=(lifeline, status),
+                start_new_session=True,
+            )
+        except OSError as error:  # such as for a directory that is not there
+            for descriptor in (self._lifeline, self._status):
+                os.close(descriptor)
+            log.close(f"could not be started: {error}")
+            raise
+        finally:
+            for inherited in (lifeline, status):
+                os.close(inherited)
         self._thread = threading.Thread(target=self._listen, name="program", daemon=True)
         self._thread.start()
 

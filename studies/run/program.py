@@ -45,8 +45,8 @@ class ProgramFailed(Exception):
 
     @property
     def was_asked_to_end(self) -> bool:
-        """Whether what killed it may have asked its worker to end as well."""
-        return -self.ended.code in ASKED_TO_END
+        """Whether what killed it may have asked its worker to end as well. A shell adds 128 to its child's signal."""
+        return -self.ended.code in ASKED_TO_END or self.ended.code - 128 in ASKED_TO_END
 
 
 class ProgramEnded(Exception):

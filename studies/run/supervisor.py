@@ -27,6 +27,7 @@ from typing import Any
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # a batch system sends them to every process
+IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)  # which a program would inherit: `yes | head` ends by the first
 KILLED_FIRST = "500"  # by the kernel, when memory is short: the program, and no worker
 SWEEP_S = 5.0
 
@@ -66,17 +67,20 @@ def main() -> None:
 def _started(command: list[str], linux: bool) -> int:
     """Start the program in a session of its own; raise OSError where it cannot be."""
     problem, problem_end = os.pipe()  # closed by a successful exec
+    parent = os.getpid()
     child = os.fork()
     if child == 0:
         try:
             os.setsid()
-            for number in (*IGNORED, signal.SIGCHLD):
+            for number in (*IGNORED, *IGNORED_BY_PYTHON, signal.SIGCHLD):
                 signal.signal(number, signal.SIG_DFL)
             signal.set_wakeup_fd(-1)
             if linux:
                 _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # should this supervisor be killed itself
                 with suppress(OSError):
                     Path("/proc/self/oom_score_adj").write_text(KILLED_FIRST)
+            if os.getppid() != parent:  # it was killed already
+                os._exit(127)
             os.execvp(command[0], command)  # noqa: S606 - a program is what a study file asks for
         except OSError as error:
             os.write(problem_end, str(error.errno).encode())

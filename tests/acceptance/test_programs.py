@@ -39,7 +39,7 @@ for epoch in range(args.epochs):
     print(f"epoch {epoch} loss {1 - accuracy:.3f} val_acc {accuracy:.6f}")
 """
 
-# The same with this package's helper: it resumes.
+# The same with this package's helper: it resumes. With the parameter `held` it waits after epoch 3 for the file `go`.
 REPORTING = """
 import json, os, sys, time
 from studies import program
@@ -48,6 +48,8 @@ state = program.checkpoints / "state.json"
 done, total = json.loads(state.read_text()) if state.exists() else (0, 0.0)
 for epoch in range(done + 1, 7):
     time.sleep(program.params.get("seconds", 0.0))
+    while epoch == 4 and "held" in program.params and not os.path.exists("go"):
+        time.sleep(0.02)
     total += program.params["x"] * epoch * (1 + program.seed % 7)
     partial = state.with_name("partial")
     partial.write_text(json.dumps([epoch, total]))
@@ -188,7 +190,7 @@ def test_nothing_survives_a_worker_that_is_killed_and_the_trial_goes_on(programs
     programs.studies.environment |= {"MARKER": str(programs.directory), "STUDIES_LEASE_S": "3"}
     programs.studies.environment["TMPDIR"] = str(tmp_path)
     programs.write("train.py", WITH_DESCENDANTS + REPORTING)
-    programs.study({"command": "python train.py"}, n_trials=1, space={"x": {"low": 0.5, "high": 1.0}, "seconds": 0.4})
+    programs.study({"command": "python train.py"}, n_trials=1, space={"x": {"low": 0.5, "high": 1.0}, "held": True})
     launch = programs.studies.start("launch", "script.yaml")
     until(lambda: trial_log(programs.studies.settings.home / "logs" / "script", 0).exists(), "a trial's log")
     until(lambda: "did epoch 3" in programs.log(0), "three epochs")
@@ -202,6 +204,7 @@ def test_nothing_survives_a_worker_that_is_killed_and_the_trial_goes_on(programs
     worker.kill()
     _, alive = psutil.wait_procs([script, supervisor, *stubborn], timeout=30)
     assert not alive, alive
+    programs.write("go", "")
     launch.communicate(timeout=120)
     assert launch.returncode == 0
     lost, again = programs.record().trials
@@ -215,12 +218,14 @@ def test_nothing_survives_a_worker_that_is_killed_and_the_trial_goes_on(programs
 def test_nothing_survives_a_launch_that_is_killed(programs: Programs) -> None:
     programs.studies.environment |= {"MARKER": str(programs.directory)}
     programs.write("train.py", WITH_DESCENDANTS + REPORTING)
-    programs.study({"command": "python train.py"}, n_trials=2, space={"x": {"low": 0.5, "high": 1.0}, "seconds": 0.4})
+    programs.study({"command": "python train.py"}, n_trials=2, space={"x": {"low": 0.5, "high": 1.0}, "held": True})
     launch = programs.studies.start("launch", "script.yaml", "--workers", "2")
     logs = [trial_log(programs.studies.settings.home / "logs" / "script", number) for number in (0, 1)]
     until(lambda: all(log.exists() and "did epoch 2" in log.read_text() for log in logs), "two epochs of two trials")
     started = processes_with(str(programs.directory), STUBBORN)
+    assert len(started) == 4
     launch.kill()
+    programs.write("go", "")
     _, alive = psutil.wait_procs(started, timeout=60)
     assert not alive
     record = programs.launched("--workers", "2")
@@ -504,7 +509,7 @@ def test_a_signal_to_every_process_stops_a_trial_and_fails_none(programs: Progra
     """A batch system sends SIGTERM to the launcher, the workers and what they started."""
     programs.studies.environment |= {"MARKER": str(programs.directory)}
     programs.write("train.py", REPORTING)
-    programs.study({"command": "python train.py"}, n_trials=1, space={"x": {"low": 0.5, "high": 1.0}, "seconds": 0.5})
+    programs.study({"command": "python train.py"}, n_trials=1, space={"x": {"low": 0.5, "high": 1.0}, "held": True})
     launch = programs.studies.start("launch", "script.yaml")
     log = trial_log(programs.studies.settings.home / "logs" / "script", 0)
     until(lambda: log.exists() and "did epoch 2" in log.read_text(), "two epochs")
@@ -517,6 +522,7 @@ def test_a_signal_to_every_process_stops_a_trial_and_fails_none(programs: Progra
     for process in (worker, supervisor, script):
         process.terminate()
     launch.communicate(timeout=60)
+    programs.write("go", "")
     stopped, again = programs.launched().trials
     assert stopped.reason == Reason.STOPPED
     assert list(again.curve.values()) == expected_curve(again.params["x"], again.seed or 0)
@@ -566,7 +572,7 @@ def test_several_processes_report_as_one_and_end_together(programs: Programs) ->
 def test_a_program_ends_with_its_supervisor_and_its_trial_goes_on(programs: Programs) -> None:
     programs.studies.environment |= {"MARKER": str(programs.directory)}
     programs.write("train.py", REPORTING)
-    programs.study({"command": "python train.py"}, n_trials=1, space={"x": {"low": 0.5, "high": 1.0}, "seconds": 0.5})
+    programs.study({"command": "python train.py"}, n_trials=1, space={"x": {"low": 0.5, "high": 1.0}, "held": True})
     launch = programs.studies.start("launch", "script.yaml")
     log = trial_log(programs.studies.settings.home / "logs" / "script", 0)
     until(lambda: log.exists() and "did epoch 2" in log.read_text(), "two epochs")
@@ -574,6 +580,7 @@ def test_a_program_ends_with_its_supervisor_and_its_trial_goes_on(programs: Prog
     supervisor = script.parent()
     assert supervisor is not None
     supervisor.kill()
+    programs.write("go", "")
     assert psutil.wait_procs([script], timeout=30)[1] == []
     launch.communicate(timeout=60)
     assert launch.returncode == 0
