@@ -14,18 +14,33 @@ app = typer.Typer()
 
 @app.command()
 def init(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The new study's name, such as my-study.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The new study's name, or a training script with options: train.py.")
+    ],
     with_class: Annotated[
         bool, typer.Option("--objective", help="Write a class with data, test rows, a model and predictions.")
     ] = False,
 ) -> None:
-    """Write a small working study into this directory: a function to tune and its study file."""
-    from studies import templates
+    """Write a small working study into this directory: a function to tune and its study file.
 
+    Given a script, such as train.py or "python -m my.train", write a study file for it: it is asked for its --help,
+    and what looks like a rate, a share, a size or a choice gets a range around its default. Correct it then.
+    """
+    from studies import templates
+    from studies.templates.script import is_script
+
+    if is_script(name) and not with_class:
+        path = templates.write_for_script(name, Path())
+        typer.echo(f"Written: {path}. Its comments say what to correct. Then:", err=True)
+        _say(_next(path.stem, with_class=False))
+        return
     files = templates.write(name, Path(), with_class=with_class)
     spec = next(file.stem for file in files if file.suffix == ".yaml")
     typer.echo(f"Written: {', '.join(map(str, files))}. Next:", err=True)
-    steps = _next(spec, with_class)
+    _say(_next(spec, with_class))
+
+
+def _say(steps: list[tuple[str, str]]) -> None:
     width = max(len(command) for command, _ in steps)
     for command, what in steps:
         typer.echo(f"  {command:{width}}  {what}", err=True)

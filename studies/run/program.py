@@ -328,7 +328,10 @@ def check_placeholders(program: Program, spec: StudySpec) -> None:
             reason = f"unknown placeholder {{{unknown[0]}}}{known} ({{{{{unknown[0]}}}}} stays as it is)"
             raise SpecRefused(reason=reason, path=("objective", key))
     if (style := program.unknown_style()) is not None:
-        reason = f"unknown placeholder {{{style}}}; expected {{params}}, or {{params:hydra}} for name=value"
+        reason = (
+            f"unknown placeholder {{{style}}}; expected {{params}}, {{params:hydra}} for name=value, or a word such as "
+            "--nesterov{nesterov:flag}"
+        )
         raise SpecRefused(reason=reason, path=("objective", "command"))
     if "{" not in program.directory and not Path(program.directory or ".").is_dir():
         reason = f"directory is {program.directory!r}; expected a directory that is there"

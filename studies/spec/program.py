@@ -27,6 +27,7 @@ PARAMS = "params"  # the placeholder of all parameters
 TRIAL = ("seed", "max_epochs", "trial", "n_gpus", "scratch", "checkpoints")  # placeholders of what a trial has besides
 _PLACEHOLDER = re.compile(r"\{(?P<kept>\{\w+(:\w+)?\})\}|\{(?P<name>[A-Za-z_]\w*)(?::(?P<style>\w*))?\}")
 _STYLES = (None, "hydra")
+_FLAG = re.compile(r"(?P<on>-[^/{}]+)(?:/(?P<off>-[^/{}]+))?\{(?P<name>[A-Za-z_]\w*):flag\}")
 
 
 class Reports(Part):
@@ -76,9 +77,11 @@ class Program(Part):
     """A program that is started once a trial.
 
     command: what to run, as a list or as one line that is split as a shell would; no shell runs. `{name}` is a
-    parameter, `{params}` all of them as `--name value`, `{params:hydra}` as `name=value`; `{seed}`, `{max_epochs}`,
-    `{trial}`, `{n_gpus}`, `{scratch}` and `{checkpoints}` are the trial's. `{{name}}` stays `{name}`. directory: where
-    it runs; default: the working directory of the worker. reports: how it reports, if it does not itself.
+    parameter, `{params}` all of them as `--name value`, `{params:hydra}` as `name=value`; `--on{name:flag}` is `--on`
+    where the parameter is true and nothing where it is false, `--on/--off{name:flag}` then `--off`; `{seed}`,
+    `{max_epochs}`, `{trial}`, `{n_gpus}`, `{scratch}` and `{checkpoints}` are the trial's. `{{name}}` stays `{name}`.
+    directory: where it runs; default: the working directory of the worker. reports: how it reports, if it does not
+    itself.
     """
 
     command: str | list[str]
@@ -122,7 +125,8 @@ class Program(Part):
 
     def unknown_style(self) -> str | None:
         """Return the first placeholder with a style that there is not, as it is written."""
-        found = ((name, style) for texts in self.texts.values() for text in texts for name, style in _found(text))
+        texts = (text for texts in self.texts.values() for text in texts if not _FLAG.fullmatch(text))
+        found = ((name, style) for text in texts for name, style in _found(text))
         wrong = (f"{name}:{style}" for name, style in found if style not in (_STYLES if name == PARAMS else (None,)))
         return next(wrong, None)
 
@@ -154,7 +158,10 @@ def filled(words: list[str], params: Mapping[str, Any], trial: Mapping[str, Any]
     found: list[str] = []
     for word in words:
         names = list(_found(word))
-        if len(names) == 1 and names[0][0] == PARAMS and _PLACEHOLDER.fullmatch(word):
+        if flag := _FLAG.fullmatch(word):
+            chosen = flag["on"] if values.get(flag["name"]) else flag["off"]
+            found += [chosen] if chosen is not None and flag["name"] in values else []
+        elif len(names) == 1 and names[0][0] == PARAMS and _PLACEHOLDER.fullmatch(word):
             found += _all(params, names[0][1])
         elif all(name in values or name == PARAMS for name, _ in names):
             found.append(_filled(word, values, params))

@@ -1,7 +1,8 @@
 """What `studies init` writes: a working objective to start from, its study file, and data for it.
 
-Each file beside this one is written under the study's name in place of its own; in its text, STUDY stands for that
-name and MODULE for the Python module's. The Python files work as they are, and are tested as they are written.
+Each template beside this file is written under the study's name in place of its own; in its text, STUDY stands for that
+name and MODULE for the Python module's. The Python templates work as they are, and are tested as they are written.
+`script` is for a training script that is there already.
 """
 
 from __future__ import annotations
@@ -57,6 +58,26 @@ def write(name: str, directory: Path, *, with_class: bool) -> list[Path]:
             reason=f"Cannot write {path} ({error.strerror}), so nothing was written; change to another directory."
         ) from None
     return paths
+
+
+def write_for_script(given: str, directory: Path) -> Path:
+    """Write the study file of a training script, or of a command, into a directory, and return it.
+
+    Raises WrongInput where the script tells nothing of its options, and where the file is there already.
+    """
+    from studies.templates import script
+
+    name, text = script.study_file(given)
+    path = directory / f"{name}.yaml"
+    if path.exists() or path.is_symlink():
+        raise WrongInput(reason=f"{path} is there already, so nothing was written; rename it, then type the same.")
+    try:
+        write_whole(path, text.encode())
+    except OSError as error:
+        raise WrongInput(
+            reason=f"Cannot write {path} ({error.strerror}), so nothing was written; change to another directory."
+        ) from None
+    return path
 
 
 def _check(name: str, study: str, module: str) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -58,3 +61,115 @@ def test_a_name_that_cannot_be_used_writes_nothing(studies: Studies, name: str, 
     before = {path: path.read_bytes() for path in studies.directory.iterdir()}
     assert expected in sentence(studies, "init", "--", name)
     assert {path: path.read_bytes() for path in studies.directory.iterdir()} == before
+
+
+SCRIPT = """
+import argparse
+import random
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--lr", type=float, default=1e-3)
+parser.add_argument("--batch-size", type=int, default=64)
+parser.add_argument("--nesterov", action="store_true")
+parser.add_argument("--epochs", type=int, default=2)
+parser.add_argument("--seed", type=int, default=0)
+parser.add_argument("--data", default="rows.csv")
+args = parser.parse_args()
+random.seed(args.seed)
+for epoch in range(args.epochs):
+    print(f"epoch {epoch} val_acc {0.9 - abs(args.lr - 0.01) + args.nesterov / 100 + random.random() / 1000:.6f}")
+"""
+CLICK = """
+import click
+
+@click.command()
+@click.argument("data")
+@click.option("--learning-rate", default=0.1, show_default=True)
+@click.option("--optimizer", type=click.Choice(["adam", "sgd"]), default="adam")
+@click.option("--shuffle/--no-shuffle", default=True)
+def main(**given):
+    print("validation loss", 1)
+
+main()
+"""
+TYPER = """
+import typer
+
+def main(dropout: float = 0.2, hidden_units: int = 100, bias: bool = True, epochs: int = 7):
+    print(f"val_f1={1}")
+
+typer.run(main)
+"""
+
+
+def test_a_script_becomes_a_study_file_that_is_checked_and_launched(studies: Studies) -> None:
+    (studies.directory / "train.py").write_text(SCRIPT)
+    said = studies("init", "train.py").stderr
+    assert "Written: train.yaml." in said
+    written = yaml.safe_load((studies.directory / "train.yaml").read_text())
+    assert written["objective"]["command"] == (
+        "python train.py --lr {lr} --batch-size {batch_size} --nesterov{nesterov:flag} "
+        "--epochs {max_epochs} --seed {seed}"
+    )
+    assert written["space"] == {
+        "lr": {"low": 1e-4, "high": 1e-2, "log": True, "default": 1e-3},
+        "batch_size": {"choices": [32, 64, 128], "default": 64},
+        "nesterov": {"choices": [False, True], "default": False},
+    }
+    assert (written["metric"], written["direction"], written["max_epochs"]) == ("val_acc", "maximize", 2)
+    studies.environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{studies.environment['PATH']}"
+    assert json.loads(studies("check", "./train.yaml", "--json").stdout)["findings"] == []
+    studies("launch", "./train.yaml", "--trials", "3")
+    assert "train.yaml is there already" in sentence(studies, "init", "train.py")
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "command", "metric"),
+    [
+        (
+            "fit.py",
+            CLICK,
+            "--learning-rate {learning_rate} --optimizer {optimizer} --shuffle/--no-shuffle{shuffle:flag} DATA",
+            "validation_loss",
+        ),
+        (
+            "fit.py",
+            TYPER,
+            "--dropout {dropout} --hidden-units {hidden_units} --bias/--no-bias{bias:flag} --epochs {max_epochs}",
+            "val_f1",
+        ),
+    ],
+)
+def test_scripts_of_click_and_typer_become_study_files(
+    studies: Studies, name: str, code: str, command: str, metric: str
+) -> None:
+    (studies.directory / name).write_text(code)
+    studies("init", f"python {name}")
+    written = yaml.safe_load((studies.directory / "fit.yaml").read_text())
+    assert written["objective"]["command"] == f"python {name} {command}"
+    assert written["metric"] == metric
+    assert "fit" in studies("show", "fit.yaml").stdout
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "expected"),
+    [
+        ("gone.py", None, "There is no file gone.py"),
+        ("train.py", "print(1)", "train.py reads no options from its command line"),
+        ("train.py", "import sys\nsys.exit('no data')  # argv", "shows no options, its last line is: no data"),
+        (
+            "train.py",
+            "import argparse\np = argparse.ArgumentParser()\ns = p.add_subparsers()\n"
+            "s.add_parser('fit')\ns.add_parser('score')\np.parse_args()",
+            "lists commands (fit, score); type one, such as `studies init 'train.py fit'`",
+        ),
+        ("no-such/program --x", None, "could not be started (No such file or directory)"),
+    ],
+)
+def test_a_script_that_tells_nothing_gets_one_sentence(
+    studies: Studies, given: str, code: str | None, expected: str
+) -> None:
+    if code is not None:
+        (studies.directory / "train.py").write_text(code)
+    assert expected in sentence(studies, "init", given)
+    assert not (studies.directory / "train.yaml").exists()

@@ -44,6 +44,10 @@ TRIAL = {
         ("train {seed} {scratch}/x", {}, ["train", "7", "/scratch/x"]),
         ("awk '{print $1}' {{lr}}", {"lr": 0.1}, ["awk", "{print $1}", "{lr}"]),
         ('train \'{"a": {"lr": {lr}}}\'', {"lr": {"b": {"c": 1}}}, ["train", '{"a": {"lr": {"b": {"c": 1}}}}']),
+        ("train --deep{deep:flag} {x}", {"deep": True, "x": 1}, ["train", "--deep", "1"]),
+        ("train --deep{deep:flag} -x {x}", {"deep": False, "x": 1}, ["train", "-x", "1"]),
+        ("train --deep/--no-deep{deep:flag}", {"deep": False}, ["train", "--no-deep"]),
+        ("train --deep/--no-deep{deep:flag}", {}, ["train"]),
         ("bash -c 'train {params}'", {"lr": 0.1}, ["bash", "-c", "train --lr 0.1"]),
     ],
 )

@@ -1,0 +1,200 @@
+"""A study file for a training script, from what the script says of its options: `studies init train.py`.
+
+usage     its options, read from its --help
+source    what its Python code adds: defaults that the help leaves out, the line that it prints
+ranges    what to search for an option
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from studies.errors import WrongInput
+from studies.run.source import source_of_command
+from studies.spec import catalog
+from studies.spec.model import MAX_NAME
+from studies.templates.script.ranges import searched
+from studies.templates.script.source import Report, Source
+from studies.templates.script.usage import Option, Usage, usage_of
+
+HELP_S = 60.0  # for a script that imports half of the world first
+WIDTH = "200"  # columns: lines that are not broken are read best
+BY_HAND = "or write objective.command by hand, as docs/guides/programs.md shows"
+LINE = 100  # characters of the command
+EPOCHS = {"epochs", "nepochs", "maxepochs", "numepochs", "nepoch", "epoch"}
+SEEDS = {"seed", "randomseed", "manualseed"}
+KEPT = {"checkpoint", "checkpoints", "ckpt", "save", "output", "out", "model"}  # with `dir`: where models are written
+EXAMPLE = Report("val_acc", r"epoch (?P<epoch>\d+).*val_acc (?P<val_acc>[\d.]+)")
+
+
+def is_script(given: str) -> bool:
+    """Whether `studies init` was given a script or a command, and no name."""
+    first, _, more = given.strip().partition(" ")
+    return first.endswith((".py", ".sh")) or "/" in first or bool(more and shutil.which(first))
+
+
+def study_file(given: str) -> tuple[str, str]:
+    """Return the name and the text of a study file for a script or command, which is asked for its help.
+
+    Raises WrongInput where it cannot be started, says nothing of options, or wants a command of its own first.
+    """
+    words = _command(given)
+    source = Source(Path(file) for file in source_of_command(tuple(words), Path.cwd()))
+    if not source.may_have_options:  # asked for its help, it would train
+        raise WrongInput(reason=f"{given} reads no options from its command line; add some with argparse, {BY_HAND}.")
+    usage = _asked(words)
+    options = [source.completed(option) for option in usage.options]
+    script = next((word for word in words[1:] if not word.startswith("-")), words[0])
+    stem = re.sub(r"[^a-z0-9]+", "-", Path(script).stem.lower())[: MAX_NAME - 3].strip("-") or "program"
+    stem = f"my-{stem}" if stem in catalog() else stem
+    return stem, _written(stem, words, usage, options, source.report())
+
+
+def _command(given: str) -> list[str]:
+    try:
+        words = shlex.split(given)
+    except ValueError as error:
+        raise WrongInput(reason=f"{given!r} is no command ({error}); expected such as train.py.") from None
+    if len(words) == 1 and not Path(words[0]).is_file():
+        raise WrongInput(
+            reason=f"There is no file {words[0]}; expected a training script, such as train.py, or a name."
+        )
+    if words[0].endswith(".py"):
+        return ["python" if shutil.which("python") else "python3", *words]
+    return ["bash", *words] if words[0].endswith(".sh") else words
+
+
+def _asked(words: list[str]) -> Usage:
+    """Return what the command says of its options."""
+    shown = shlex.join([*words, "--help"])
+    surroundings = {
+        "COLUMNS": WIDTH,
+        "TERMINAL_WIDTH": WIDTH,
+        "NO_COLOR": "1",
+        "TERM": "dumb",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+    # The same Python that runs `studies`, which need not be on the PATH.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    try:
+        process = subprocess.Popen(
+            [*words, "--help"],
+            env=os.environ | surroundings | {"PATH": path},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise WrongInput(reason=f"`{shown}` could not be started ({error.strerror}); correct it, {BY_HAND}.") from None
+    with process:
+        try:
+            printed = process.communicate(timeout=HELP_S)[0].decode(errors="replace")
+        except subprocess.TimeoutExpired:
+            raise WrongInput(
+                reason=f"`{shown}` ran for {HELP_S:.0f} s, as if it knew no --help; add one, {BY_HAND}."
+            ) from None
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+    usage = usage_of(printed)
+    if usage.commands:
+        some = shlex.join([*words[words[0].startswith("python") :], usage.commands[0]])
+        raise WrongInput(
+            reason=f"`{shown}` lists commands ({', '.join(usage.commands)}); type one, such as `studies init '{some}'`."
+        )
+    if not usage.options:
+        last = next((line.strip() for line in reversed(printed.splitlines()) if line.strip()), "nothing")
+        raise WrongInput(reason=f"`{shown}` shows no options, its last line is: {last[:200]}; correct it, {BY_HAND}.")
+    return usage
+
+
+def _written(name: str, words: list[str], usage: Usage, options: list[Option], report: Report | None) -> str:
+    space: dict[str, Any] = {}
+    command, left, epochs = [_quoted(word) for word in words], [], 10
+    for option in options:
+        if (placeholder := _of_trial(option)) is not None:
+            command.append(_placed(option, placeholder))
+            if placeholder == "max_epochs" and isinstance(option.default, (int, float)) and option.default >= 1:
+                epochs = int(option.default)
+        elif (domain := searched(option)) is not None:
+            space[option.name] = domain
+            command.append(_placed(option, option.name))
+        elif option.required:
+            command.append(_placed(option, None))
+        else:
+            left.append(
+                option.flag if option.default is None or option.takes > 1 else f"{option.flag} {option.default}"
+            )
+    if any(not option.flag.startswith("-") for option in options):  # hydra's directories are named by the second
+        command.append("hydra.run.dir={scratch}/hydra")
+    command += [word.upper() for word in usage.arguments]
+    needed = [option.flag for option in options if option.required and _of_trial(option) is None]
+    found = report or EXAMPLE
+    lines = [f"# From `{shlex.join([*words, '--help'])}`. Correct it, then type: studies check ./{name}.yaml"]
+    lines += [f"name: {name}", "objective:", "  command: >-", *_folded(command)]
+    if needed or usage.arguments:
+        lines.append(
+            f"  # Give these in the command: {', '.join([*needed, *(word.upper() for word in usage.arguments)])}"
+        )
+    if found.pattern is not None:
+        why = "a line that it prints" if report else "CORRECT THIS: a line that it prints, one an epoch"
+        lines += [f"  # {why}", f"  reports: {_flow({'pattern': found.pattern})}"]
+    lines += [
+        f"metric: {found.metric}{'' if report else '  # a name that the pattern gives'}",
+        f"direction: {found.direction}",
+        "n_trials: 30",
+        f"max_epochs: {epochs}",
+        "space:" if space else "space: {}",
+        *(f"  {name}: {_flow(domain)}" for name, domain in space.items()),
+        *(["# Left at what the program has:", *(f"#   {one}" for one in left)] if left else []),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _of_trial(option: Option) -> str | None:
+    """Return the placeholder for what every trial has: its seed, how long it trains, where its checkpoints are."""
+    words = option.words
+    joined = "".join(words[-2:])
+    if option.takes != 1:
+        return None
+    if joined in SEEDS or words[-1] == "seed":
+        return "seed"
+    if words[-1] in EPOCHS and not {"warmup", "patience", "decay", "start", "per", "every"} & {*words}:
+        return "max_epochs"
+    return "checkpoints" if words[-1] in ("dir", "directory") and KEPT & {*words} else None
+
+
+def _placed(option: Option, name: str | None) -> str:
+    """Return the words of an option in the command. name: of its placeholder; None for a value to be written there."""
+    if option.takes == 0:
+        return f"{option.flag}{f'/{option.off}' if option.off else ''}{{{name}:flag}}"
+    value = option.name.upper() if name is None else f"{{{name}}}"
+    return f"{option.flag} {value}" if option.flag.startswith("-") else f"{option.flag}={value}"
+
+
+def _quoted(word: str) -> str:
+    return shlex.quote(word).replace("{", "{{").replace("}", "}}") if "{" in word else shlex.quote(word)
+
+
+def _folded(words: list[str]) -> list[str]:
+    lines = [""]
+    for word in words:
+        if len(lines[-1]) + len(word) > LINE:
+            lines.append("")
+        lines[-1] += f" {word}" if lines[-1] else word
+    return [f"    {line}" for line in lines]
+
+
+def _flow(value: Any) -> str:
+    return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10**6, allow_unicode=True).strip()

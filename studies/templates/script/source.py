@@ -1,0 +1,141 @@
+"""What the source of a Python script says besides its help: defaults that the help leaves out, and what it reports."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from studies.templates.script.usage import Option
+
+NUMBER = r"[-+]?\d[-+.\deE]*|nan"
+HOLE = re.compile(r"%[-+#.\d]*[a-zA-Z]|\{[^{}]*\}")  # of a printf or a format string
+LABEL = re.compile(r"([A-Za-z]\w*(?:[ -][A-Za-z]\w*)?)[^\w]*$")  # the words before a value
+SCORE = re.compile(
+    r"acc|f1|auc|bleu|rouge|iou|score|recall|precision|r2|loss|error|mse|mae|perplexity|ppl", re.IGNORECASE
+)
+HELD_OUT = re.compile(r"val|dev|eval", re.IGNORECASE)
+READS_OPTIONS = re.compile(
+    r"argv|argparse|ArgumentParser|getopt|click|typer|hydra|fire|absl|docopt|tyro|plac|\bcli\b|CLI|pars"
+)
+LESS_IS_BETTER = re.compile(r"loss|error|mse|mae|perplexity|ppl|wer|cer|fid", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a script reports: by `studies.program` where there is no pattern. metric: what of it may be tuned."""
+
+    metric: str
+    pattern: str | None = None
+
+    @property
+    def direction(self) -> str:
+        """Whether more or less of it is better, by its name."""
+        return "minimize" if LESS_IS_BETTER.search(self.metric) else "maximize"
+
+
+class Source:
+    """The code of these files; what is no Python says nothing."""
+
+    def __init__(self, files: Iterable[Path]) -> None:
+        self._calls: list[ast.Call] = []
+        self.may_have_options = True  # where nothing is known of it
+        texts = [file.read_text(encoding="utf-8", errors="replace") for file in files if file.suffix == ".py"]
+        if texts:
+            self.may_have_options = any(READS_OPTIONS.search(text) for text in texts)
+        for text in texts:
+            try:
+                tree = ast.parse(text)
+            except (SyntaxError, ValueError):
+                continue
+            self._calls += [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+
+    def completed(self, option: Option) -> Option:
+        """Return an option with the default and the kind that the call has which declares it."""
+        for call in self._calls:
+            names = {arg.value for arg in call.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)}
+            # click writes `--shuffle/--no-shuffle`, absl a name without dashes.
+            names = {part.strip() for name in names for part in name.split("/")}
+            if option.flag in names and option.flag.startswith("-"):
+                return _with(option, {word.arg: word.value for word in call.keywords if word.arg})
+        return option
+
+    def report(self) -> Report | None:
+        """Return what it reports or prints and looks like a metric, of validation data where it says so."""
+        for call in self._calls:
+            if isinstance(call.func, ast.Attribute) and call.func.attr == "report":
+                names = [word.arg for word in call.keywords if word.arg]
+                if names:
+                    return Report(max(names, key=_worth))
+        found = [report for call in self._calls for report in _printed(call)]
+        return max(found, key=lambda report: (_worth(report.metric), "epoch" in (report.pattern or "")), default=None)
+
+
+def _with(option: Option, keywords: Mapping[str, ast.expr]) -> Option:
+    """Return the option with what its help has not told."""
+    kind = keywords.get("type")
+    named = {"float": float, "int": int}.get(kind.id) if isinstance(kind, ast.Name) else None
+    told = option if option.default is not None else replace(option, default=_literal(keywords.get("default")))
+    if told.takes and isinstance(told.default, bool):
+        told = replace(told, default=str(told.default))
+    if not told.choices and told.takes and isinstance(listed := _literal(keywords.get("choices")), (list, tuple)):
+        told = replace(told, choices=tuple(listed))
+    return replace(told, kind=told.kind or named)
+
+
+def _literal(node: ast.expr | None) -> Any:
+    try:
+        return None if node is None else ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError):
+        return None
+
+
+def _worth(name: str) -> int:
+    return 2 * bool(HELD_OUT.search(name)) + bool(SCORE.search(name))
+
+
+def _printed(call: ast.Call) -> Iterator[Report]:
+    """Yield the metrics in what a call prints, each with a pattern that finds it."""
+    pieces = [*_pieces(call.args), ""]
+    epoch = ""
+    for before in pieces[:-1]:
+        found = LABEL.search(before)
+        if found is None:
+            continue
+        label = found[1] if SCORE.search(found[1]) or HELD_OUT.search(found[1]) else found[1].split()[-1]
+        name = re.sub(r"\W+", "_", label).lower()
+        if "epoch" in name:
+            epoch = rf"{re.escape(label)}\W*(?P<epoch>\d+).*?"
+        elif SCORE.search(name):
+            yield Report(name, rf"{epoch}\b{label}\W*?(?P<{name}>{NUMBER})")
+
+
+def _pieces(arguments: list[ast.expr]) -> Iterator[str]:
+    """Yield the text before each value of what is printed."""
+    text = ""
+    for argument in arguments:
+        template = _template(argument)
+        if template is None:
+            yield text
+            text = ""
+        else:
+            *before, text = HOLE.split(f"{text} {template}".lstrip())
+            yield from before
+        text = text.lstrip()
+
+
+def _template(node: ast.expr) -> str | None:
+    """Return a text with `{}` where values go; None for what is a value itself."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        parts = (part.value if isinstance(part, ast.Constant) else "{}" for part in node.values)
+        return "".join(str(part) for part in parts)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod):
+        return _template(node.left)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "format":
+        return _template(node.func.value)
+    return None

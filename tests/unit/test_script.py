@@ -1,0 +1,162 @@
+"""`studies init train.py`: what help texts of many kinds say, and what is searched for each option.
+
+The texts in `help` are what the libraries print for one script in the style of each, at 200 columns.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from studies.spec.space import Space
+from studies.templates.script.ranges import searched
+from studies.templates.script.source import Source
+from studies.templates.script.usage import Option, usage_of
+
+HELP = Path(__file__).with_name("help")
+
+
+def options_in(name: str) -> dict[str, Option]:
+    return {option.flag: option for option in usage_of((HELP / f"{name}.txt").read_text()).options}
+
+
+@pytest.mark.parametrize(
+    ("name", "rate", "batch"),
+    [
+        ("absl_train", "--lr", "--batch_size"),
+        ("argparse_defaults", "--learning_rate", "--per_device_train_batch_size"),
+        ("click_train", "--lr", "--batch-size"),
+        ("docopt_train", "--lr", "--batch-size"),
+        ("fire_train", "--lr", "--batch_size"),
+        ("hydra_train", "lr", "batch_size"),
+        ("jsonargparse_train", "--lr", "--batch_size"),
+        ("typer_train", "--lr", "--batch-size"),
+        ("tyro_train", "--optim.lr", "--batch-size"),
+    ],
+)
+def test_defaults_are_read_from_help_of_every_kind(name: str, rate: str, batch: str) -> None:
+    options = options_in(name)
+    n = 8 if name == "argparse_defaults" else 64
+    assert options[rate].default == (5e-5 if name == "argparse_defaults" else 1e-3)
+    assert options[batch].default == n
+    assert searched(options[batch]) == {"choices": [n // 2, n, n * 2], "default": n}
+    found = searched(options[rate])
+    assert isinstance(found, dict)
+    assert found["log"]
+    for option in options.values():
+        if (domain := searched(option)) is not None:
+            assert Space.declared({option.name: domain})
+
+
+@pytest.mark.parametrize(
+    ("name", "flag", "expected"),
+    [
+        ("absl_train", "--augment", Option("--augment", "--noaugment", 0, True)),
+        ("absl_train", "--optimizer", Option("--optimizer", default="adam", choices=("adam", "sgd"))),
+        ("argparse_plain", "--augment", Option("--augment", "--no-augment", 0)),
+        ("argparse_plain", "--weight-decay", Option("--weight-decay")),
+        ("argparse_plain", "--hidden", Option("--hidden", takes=2)),
+        ("argparse_plain", "--nesterov", Option("--nesterov", None, 0, False)),
+        ("argparse_plain", "--workers", Option("--workers", default=4)),
+        ("argparse_defaults", "--output_dir", Option("--output_dir", required=True)),
+        ("click_train", "--shuffle", Option("--shuffle", "--no-shuffle", 0, True)),
+        ("click_train", "--out", Option("--out", required=True)),
+        ("click_train", "--optimizer", Option("--optimizer", choices=("adam", "sgd"))),
+        ("fire_train", "--nesterov", Option("--nesterov", default="False")),
+        ("hydra_train", "optimizer.weight_decay", Option("optimizer.weight_decay", default=1e-4)),
+        ("jsonargparse_train", "--nesterov", Option("--nesterov", default="false", choices=("true", "false"))),
+        ("jsonargparse_train", "--max_epochs", Option("--max_epochs", kind=int)),
+        ("typer_train", "--shuffle", Option("--shuffle", "--no-shuffle", 0, True)),
+        ("typer_train", "--optimizer", Option("--optimizer", default="adam", choices=("adam", "sgd"))),
+        ("tyro_train", "--nesterov", Option("--nesterov", "--no-nesterov", 0, False)),
+        ("tyro_train", "--optim.betas", Option("--optim.betas", takes=2, default=0.9, kind=float)),
+    ],
+)
+def test_an_option_is_what_its_help_says(name: str, flag: str, expected: Option) -> None:
+    assert options_in(name)[flag] == expected
+
+
+def test_arguments_and_commands_are_found_and_help_itself_is_no_option() -> None:
+    assert usage_of((HELP / "argparse_plain.txt").read_text()).arguments == ["data_dir"]
+    assert usage_of((HELP / "click_train.txt").read_text()).arguments == ["DATA"]
+    assert usage_of((HELP / "docopt_train.txt").read_text()).arguments == ["data"]
+    assert usage_of((HELP / "click_group.txt").read_text()).commands == ["evaluate", "train"]
+    assert usage_of("usage: x [-h] {train,test} ...\n\noptions:\n  -h, --help\n").commands == ["train", "test"]
+    for path in HELP.glob("*.txt"):
+        assert not {"--help", "-h"} & {*options_in(path.stem)}
+
+
+@pytest.mark.parametrize("text", ["", "no options here", "Traceback (most recent call last):\n  - x\nValueError: -1"])
+def test_a_text_without_options_has_none(text: str) -> None:
+    assert usage_of(text).options == []
+
+
+SOURCE = """
+parser.add_argument("-b", "--batch-size", type=int, default=64)
+parser.add_argument("--momentum", default=0.9, type=float)
+parser.add_argument("--optimizer", default="adam", choices=["adam", "sgd"])
+parser.add_argument("--data", default=os.environ["DATA"])
+@click.option("--shuffle/--no-shuffle", default=True)
+def main(): pass
+"""
+
+
+def test_the_source_tells_defaults_that_the_help_leaves_out(tmp_path: Path) -> None:
+    file = tmp_path / "train.py"
+    file.write_text(SOURCE)
+    source = Source([file])
+    assert source.completed(Option("--batch-size")) == Option("--batch-size", default=64, kind=int)
+    assert source.completed(Option("--batch-size", default=32)).default == 32
+    assert source.completed(Option("--optimizer")).choices == ("adam", "sgd")
+    assert source.completed(Option("--data")) == Option("--data")
+    assert source.completed(Option("--shuffle", "--no-shuffle", 0)).default is True
+
+
+@pytest.mark.parametrize(
+    ("code", "printed", "found"),
+    [
+        ('print(f"epoch {e}: loss {a} val_acc {b}")', "epoch 3: loss 1 val_acc 0.9", {"epoch": "3", "val_acc": "0.9"}),
+        ('print("Epoch: %d, Val Acc: %.3f" % (e, a))', "Epoch: 3, Val Acc: 0.910", {"epoch": "3", "val_acc": "0.910"}),
+        ('print("epoch", e, "val accuracy", a)', "epoch 3 val accuracy 1", {"epoch": "3", "val_accuracy": "1"}),
+        ('print("[{}] loss={:.4f} valid f1={}".format(a, b, c))', "[1] loss=0.3 valid f1=0.8", {"valid_f1": "0.8"}),
+        ('log.info(f"Epoch {e}/{n} | val_loss: {v}")', "Epoch 3/5 | val_loss: 2e-05", {"epoch": "3", "val_loss": "2e-05"}),
+        ('print(f"Accuracy: {p:.0f}%")', "Accuracy: 90%", {"accuracy": "90"}),
+    ],
+)  # fmt: skip
+def test_what_a_script_prints_becomes_a_pattern(tmp_path: Path, code: str, printed: str, found: dict[str, Any]) -> None:
+    (tmp_path / "train.py").write_text(code)
+    report = Source([tmp_path / "train.py"]).report()
+    assert report is not None
+    matched = re.search(report.pattern or "", printed)
+    assert matched is not None
+    assert matched.groupdict() == found
+    assert report.direction == ("minimize" if "loss" in report.metric else "maximize")
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        (Option("--lr", default=0.3), {"low": 0.03, "high": 3.0, "log": True, "default": 0.3}),
+        (Option("--learning-rate", kind=float), {"low": 1e-5, "high": 1e-1, "log": True}),
+        (Option("--weight-decay", default=0.0), {"low": 1e-6, "high": 1e-2, "log": True}),
+        (Option("--momentum", default=0.9), {"low": 0.8, "high": 0.98, "default": 0.9}),
+        (Option("--dropRate", default=0.2), {"low": 0.0, "high": 0.5, "default": 0.2}),
+        (Option("--n-layers", default=2), {"low": 1, "high": 4, "default": 2}),
+        (Option("--hidden", default=100), {"choices": [50, 100, 200], "default": 100}),
+        (Option("--temperature", default=1.5), {"low": 0.75, "high": 3.0, "default": 1.5}),
+        (Option("--kernel", choices=("3", "5")), [3, 5]),
+        (Option("--num-workers", default=4), None),
+        (Option("--image-size", default=224), None),
+        (Option("--eval-batch-size", default=8), None),
+        (Option("--no-cuda", takes=0, default=False), None),
+        (Option("--steps", default=4), None),
+        (Option("--text", default="x"), None),
+    ],
+)
+def test_what_looks_like_a_rate_a_share_or_a_size_gets_a_range(option: Option, expected: Any) -> None:
+    assert searched(option) == expected
+    if expected is not None:
+        Space.declared({option.name: expected})
