@@ -271,6 +271,10 @@ class TrainingFailed(StudiesError):
     with a lower learning rate."""
 
 
+class ProgramNotTrained(StudiesError):
+    """The training ended early, so nothing was written: {reason}."""
+
+
 class TrainingInterrupted(StudiesError):
     """Stopped after {done} of {n_epochs} epochs; nothing was written, and the same command starts over."""
 

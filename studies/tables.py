@@ -182,6 +182,10 @@ def trained(result: TrainingResult, directory: Path) -> str:
     from studies.model.result import compared, sections
 
     metric = result.winner.metric
+    if isinstance(result.winner.objective, Program):
+        best = f"Best: epoch {result.best} of {len(result.history)}, {metric} {result.value:.4f}."
+        written = f"Written: {directory}, with what the program kept, printed and reported, and a card README.md."
+        return "\n".join([best, *filter(None, [compared(result)]), written])
     lines = []
     if result.value is not None:
         lines.append(f"Kept: epoch {result.best} of {len(result.history)}, validation {metric} {result.value:.4f}.")

@@ -20,7 +20,7 @@ from studies.settings import Settings
 if TYPE_CHECKING:
     from studies.model.predict import Asked, Option
     from studies.model.winner import Winner
-    from studies.spec import SpecFile
+    from studies.spec import SpecFile, StudySpec
 
 PLACE = 7  # in the help
 
@@ -51,23 +51,28 @@ def train(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that is there.")] = False,
     storage: StorageUrl = None,
 ) -> None:
-    """Train a study's winner again, score the test rows once, and save the model with its card."""
+    """Train a study's winner again, score the test rows once, and save the model with its card.
+
+    A program is run once more, and what it keeps, prints and reports is saved.
+    """
     from studies.model.result import Request
     from studies.model.train import train as run
     from studies.run.placement import visible_gpus
+    from studies.spec import StudySpec
     from studies.view.plain import PlainView
 
     settings = settings_of(storage)
-    winner, file = _winner(name, params, settings)
-    request = Request(winner, seed, epochs, dataset, with_validation)
+    winner, source = _winner(name, params, settings)
+    spec = source if isinstance(source, StudySpec) else None
+    request = Request(winner, seed, epochs, dataset, with_validation, spec)
     directory = output or Path(f"{winner.study}.model")
     device = "cuda" if visible_gpus() else "cpu"
     try:
         result = run(request, settings, directory, device, PlainView(), overwrite=overwrite)
     except SpaceRefused as error:
-        if file is None:
+        if isinstance(source, StudySpec):
             raise
-        raise file.error(error.given["reason"], *error.given["path"]) from None
+        raise source.error(error.given["reason"], *error.given["path"]) from None
     from studies import tables
 
     typer.echo(tables.trained(result, directory), err=True)
@@ -162,7 +167,8 @@ def predict(
     model.require_all_answered()
 
 
-def _winner(name: str | None, params: Path | None, settings: Settings) -> tuple[Winner, SpecFile | None]:
+def _winner(name: str | None, params: Path | None, settings: Settings) -> tuple[Winner, SpecFile | StudySpec]:
+    """Return what to train, and the file or the study that it is from."""
     from studies.model.winner import Winner
     from studies.spec import SpecFile
 
@@ -177,4 +183,4 @@ def _winner(name: str | None, params: Path | None, settings: Settings) -> tuple[
     record = read(name, settings)
     if (study := names.confirmed(name)) is not None:
         raise IsConfirmation(name=record.spec.name, study=study, command=f"train {study}")
-    return Winner.of(record), None
+    return Winner.of(record), record.spec

@@ -5,6 +5,8 @@ fitted.json         what else was fitted on train rows: a vocabulary, class name
 params.yaml         what was trained, as `studies export` writes it, and the hashes of the two above
 metrics.json        the metrics of every epoch, and of the test rows
 README.md           the model card
+
+Where a program was trained, `checkpoints`, a directory, and `output.log` are in place of the first two.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from studies.run.checkpoint import serialised, write
 from studies.spec import SpecFile
 
 WEIGHTS, FITTED, PARAMS, METRICS, CARD = "model.safetensors", "fitted.json", "params.yaml", "metrics.json", "README.md"
+CHECKPOINTS, LOG = "checkpoints", "output.log"
 FILES = {WEIGHTS, FITTED, PARAMS, METRICS, CARD}
 
 
@@ -138,8 +141,8 @@ def _refuse_taken(path: Path, overwrite: bool) -> None:
     if not path.is_dir() or path.is_symlink():
         raise DirectoryTaken(path=path, reason="is there and is no directory", or_else="")
     found = {entry.name for entry in path.iterdir()}
-    if found - FILES:
-        raise DirectoryTaken(path=path, reason=f"holds {min(found - FILES)!r}, which is not a model's", or_else="")
+    if others := found - FILES - {CHECKPOINTS, LOG}:
+        raise DirectoryTaken(path=path, reason=f"holds {min(others)!r}, which is not a model's", or_else="")
     if found and not overwrite:
         raise DirectoryTaken(path=path, reason="holds a model already", or_else=", or replace it with --overwrite")
 

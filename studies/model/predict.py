@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, get_args, get_type_hints
 
 from studies.errors import ModelRefused, ObjectiveRefused, RowsUnanswered, WrongInput
-from studies.model import open_model, read_params
+from studies.model import LOG, open_model, read_params
 from studies.run.objective import import_objective
 
 Answer: TypeAlias = "Mapping[str, Any] | str"  # one row, or a text to show as it is: the objectives' contract
@@ -46,6 +46,10 @@ class Asked:
     def __init__(self, directory: Path, device: str) -> None:
         self.n_errors = 0
         path = str(read_params(directory).objective)
+        if (directory / LOG).is_file():
+            raise ObjectiveRefused(
+                reason=f"{directory} is what the program `{path}` left; a program of yours may use its checkpoints"
+            )
         objective = import_objective(path)
         if not hasattr(objective, "predictor"):
             raise ObjectiveRefused(

@@ -5,17 +5,29 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
-from studies.metrics import BASELINE, SPEEDS, TRAIN, VALIDATION
+from studies.errors import TrainingFailed
+from studies.metrics import BASELINE, EXAMPLES_PER_S, SPEEDS, TRAIN, TRAIN_LOSS, VALIDATION
 from studies.model.winner import Winner
+from studies.spec import StudySpec
+
+
+class View(Protocol):
+    """What a person sees of a training."""
+
+    def preparing(self, what: str, fraction: float) -> None:
+        """The data set is being prepared."""
+
+    def say(self, line: str) -> None:
+        """Something happened."""
 
 
 @dataclass(frozen=True)
 class Request:
     """What to train, and how it departs from the trial, None where it does not.
 
-    with_validation: on the validation rows, too, for exactly the epochs.
+    with_validation: on the validation rows, too, for exactly the epochs. spec: of the study, where it is at hand.
     """
 
     winner: Winner
@@ -23,6 +35,7 @@ class Request:
     epochs: int | None = None
     dataset: str | None = None
     with_validation: bool = False
+    spec: StudySpec | None = None
 
 
 @dataclass
@@ -108,3 +121,61 @@ def sections(metrics: Mapping[str, float]) -> dict[str, dict[str, float | None]]
                     kind, rest = prefix.rstrip("_"), name.removeprefix(prefix)
         parts[kind][rest] = value if math.isfinite(value) else None
     return parts
+
+
+def line_of(epoch: int, n_epochs: int, metrics: Mapping[str, float], metric: str | None, is_best: bool) -> str:
+    """Return what is said of an epoch. metric: of validation rows, None where there are none."""
+    parts = [f"epoch {epoch}/{n_epochs}"]
+    parts += [f"{TRAIN_LOSS} {metrics[TRAIN_LOSS]:.4f}"] if TRAIN_LOSS in metrics else []
+    parts += [f"validation {metric} {metrics[metric]:.4f}{' (best)' if is_best else ''}"] if metric else []
+    parts += [f"{metrics[EXAMPLES_PER_S]:,.0f} examples/s"] if EXAMPLES_PER_S in metrics else []
+    return " · ".join(parts)
+
+
+def refuse_nan(metrics: Mapping[str, float], metric: str, epoch: int, n_epochs: int) -> None:
+    """Raise TrainingFailed for a metric that is not a number, and KeyError for one that is not there."""
+    if metric not in metrics:
+        raise KeyError(f"the objective's epoch reports {sorted(metrics)}, not {metric!r}")
+    for name in (metric, TRAIN_LOSS):
+        if not math.isfinite(metrics.get(name, 0.0)):
+            raise TrainingFailed(metric=name, value=metrics[name], epoch=epoch, n_epochs=n_epochs)
+
+
+def content_of(result: TrainingResult) -> dict[str, Any]:
+    """Return the content of params.yaml, as plain data."""
+    winner = result.winner
+    return {
+        "study": winner.study,
+        "objective": winner.model_dump(include={"objective"})["objective"],
+        "dataset": {"name": result.data["name"], "sha256": result.data["sha256"]},
+        "metric": winner.metric,
+        "direction": winner.direction,
+        "value": result.value,
+        "params": result.params,
+        "epochs": len(result.history) if result.value is None else result.best,
+        "trial": winner.trial,
+        "trained_on": "train and validation" if result.request.with_validation else "train",
+        "provenance": result.provenance | {"seed": result.seed},
+    }
+
+
+def metrics_of(result: TrainingResult) -> dict[str, Any]:
+    """Return the content of metrics.json."""
+    epochs = []
+    for number, metrics in enumerate(result.history, start=1):
+        parts = sections(metrics)
+        validation = None if result.request.with_validation else parts["scored"]
+        epochs.append({"epoch": number, "train": parts["train"], "validation": validation, **parts["speed"]})
+    test = None if result.test is None else sections(result.test)
+    last = sections(result.history[-1])["baseline"]
+    return {
+        "metric": result.winner.metric,
+        "direction": result.winner.direction,
+        "n": result.data["summary"],
+        "kept_epoch": result.best,
+        "validation": None if result.value is None else sections(result.history[result.best - 1])["scored"],
+        "test": None if test is None else test["scored"],
+        "baseline": {"validation": None if result.value is None else last, "test": test and test["baseline"]},
+        "trial": {"value": result.winner.value, "epoch": result.winner.epochs, "repeated": result.repeats},
+        "epochs": epochs,
+    }

@@ -4,34 +4,22 @@ from __future__ import annotations
 
 import copy
 import json
-import math
 import os
-import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from studies.errors import ObjectiveRefused, SpaceRefused, TrainingFailed, TrainingInterrupted, WrongInput
-from studies.metrics import EXAMPLES_PER_S, TRAIN_LOSS
+from studies.errors import ObjectiveRefused, SpaceRefused, TrainingInterrupted, WrongInput
 from studies.model import new_directory, write_model
 from studies.model.card import model_card
-from studies.model.result import Request, TrainingResult, sections
+from studies.model.program import train_program
+from studies.model.result import Request, TrainingResult, View, content_of, line_of, metrics_of, refuse_nan
 from studies.run import provenance
 from studies.run.objective import FunctionObjective, LoadedObjective, Training, facts_of, load_objective
 from studies.settings import Settings
-from studies.spec.program import Program, filled
+from studies.spec.program import Program
 from studies.spec.space import Space, SpaceError
-
-
-class View(Protocol):
-    """What a person sees of a training."""
-
-    def preparing(self, what: str, fraction: float) -> None:
-        """The data set is being prepared."""
-
-    def say(self, line: str) -> None:
-        """Something happened."""
 
 
 def train(
@@ -39,10 +27,12 @@ def train(
 ) -> TrainingResult:
     """Train, score the test rows once, and write the model to the directory `output`.
 
-    Raises DirectoryTaken, ObjectiveRefused, SpaceRefused, TrainingFailed, TrainingInterrupted, and whatever the
-    objective does; then nothing is written.
+    A program is run once more instead, see `train_program`. Raises DirectoryTaken, ObjectiveRefused, SpaceRefused,
+    TrainingFailed, TrainingInterrupted, and whatever the objective does; then nothing is written.
     """
     winner = request.winner
+    if isinstance(winner.objective, Program):
+        return train_program(request, settings, output, view, overwrite=overwrite)
     if winner.provenance.threads and device == "cpu":  # sums depend on them; read when the objective loads torch
         os.environ.setdefault("OMP_NUM_THREADS", str(winner.provenance.threads))
     objective, params = _loaded(request)
@@ -83,13 +73,6 @@ def train(
 
 def _loaded(request: Request) -> tuple[LoadedObjective, dict[str, Any]]:
     winner = request.winner
-    if isinstance(winner.objective, Program):
-        given = {"seed": winner.provenance.seed, "max_epochs": winner.epochs}
-        command = shlex.join(filled(winner.objective.words, winner.params, given))
-        raise ObjectiveRefused(
-            reason=f"the objective is a program, which keeps its model to itself: run it once more with the winner's "
-            f"parameters and seed, `{command}`"
-        )
     objective = load_objective(winner.spec(request.dataset or winner.dataset.name))
     if isinstance(objective, FunctionObjective):
         raise ObjectiveRefused(
@@ -122,7 +105,7 @@ def _run_epochs(training: Training, result: TrainingResult, n_epochs: int, view:
     kept: dict[str, Any] | None = None
     for epoch in range(1, n_epochs + 1):
         metrics = _floats(training.epoch())
-        _refuse_nan(metrics, winner.metric, epoch, n_epochs)
+        refuse_nan(metrics, winner.metric, epoch, n_epochs)
         result.history.append(metrics)
         best = result.value if result.best else None  # None, too, where validation rows are trained on
         is_best = best is None or winner.direction.better(metrics[winner.metric], than=best)
@@ -130,25 +113,9 @@ def _run_epochs(training: Training, result: TrainingResult, n_epochs: int, view:
             result.best = epoch
             # What comes back is a view of the tensors that the next epoch changes.
             kept = copy.deepcopy(training.state_dict()) if validates and epoch < n_epochs else None
-        view.say(_line(epoch, n_epochs, metrics, winner.metric if validates else None, is_best))
+        view.say(line_of(epoch, n_epochs, metrics, winner.metric if validates else None, is_best))
     if kept is not None:
         training.load_state_dict(kept)
-
-
-def _line(epoch: int, n_epochs: int, metrics: Mapping[str, float], metric: str | None, is_best: bool) -> str:
-    parts = [f"epoch {epoch}/{n_epochs}"]
-    parts += [f"{TRAIN_LOSS} {metrics[TRAIN_LOSS]:.4f}"] if TRAIN_LOSS in metrics else []
-    parts += [f"validation {metric} {metrics[metric]:.4f}{' (best)' if is_best else ''}"] if metric else []
-    parts += [f"{metrics[EXAMPLES_PER_S]:,.0f} examples/s"] if EXAMPLES_PER_S in metrics else []
-    return " · ".join(parts)
-
-
-def _refuse_nan(metrics: Mapping[str, float], metric: str, epoch: int, n_epochs: int) -> None:
-    if metric not in metrics:
-        raise KeyError(f"the objective's epoch reports {sorted(metrics)}, not {metric!r}")
-    for name in (metric, TRAIN_LOSS):
-        if not math.isfinite(metrics.get(name, 0.0)):
-            raise TrainingFailed(metric=name, value=metrics[name], epoch=epoch, n_epochs=n_epochs)
 
 
 def _fitted(objective: Any, params: Mapping[str, Any], data: Any) -> dict[str, Any]:
@@ -170,50 +137,15 @@ def _save(
             result.answers = " ".join((predictor.predict.__doc__ or "").split())
         except Exception as error:  # no reason to lose what was trained
             view.say(f"The model is saved, but its predictor fails: {type(error).__name__}: {error}")
-    winner = result.winner
-    content = {
-        "study": winner.study,
-        "objective": winner.objective,
-        "dataset": {"name": result.data["name"], "sha256": result.data["sha256"]},
-        "metric": winner.metric,
-        "direction": winner.direction,
-        "value": result.value,
-        "params": result.params,
-        "epochs": len(result.history) if result.value is None else result.best,
-        "trial": winner.trial,
-        "trained_on": "train and validation" if result.request.with_validation else "train",
-        "provenance": result.provenance | {"seed": result.seed},
-    }
     write_model(
         directory,
-        content,
+        content_of(result),
         weights=weights,
         state=training.state_dict(),
         fitted=fitted,
-        metrics=_metrics(result),
+        metrics=metrics_of(result),
         card=model_card(result),
     )
-
-
-def _metrics(result: TrainingResult) -> dict[str, Any]:
-    epochs = []
-    for number, metrics in enumerate(result.history, start=1):
-        parts = sections(metrics)
-        validation = None if result.request.with_validation else parts["scored"]
-        epochs.append({"epoch": number, "train": parts["train"], "validation": validation, **parts["speed"]})
-    test = None if result.test is None else sections(result.test)
-    last = sections(result.history[-1])["baseline"]
-    return {
-        "metric": result.winner.metric,
-        "direction": result.winner.direction,
-        "n": result.data["summary"],
-        "kept_epoch": result.best,
-        "validation": None if result.value is None else sections(result.history[result.best - 1])["scored"],
-        "test": None if test is None else test["scored"],
-        "baseline": {"validation": None if result.value is None else last, "test": test and test["baseline"]},
-        "trial": {"value": result.winner.value, "epoch": result.winner.epochs, "repeated": result.repeats},
-        "epochs": epochs,
-    }
 
 
 def _floats(metrics: Mapping[str, Any]) -> dict[str, float]:

@@ -55,10 +55,15 @@ class ProgramEnded(Exception):
 
 @dataclass(frozen=True)
 class ProgramObjective:
-    """The program of a study. logs: the directory of the trials' logs; None is a temporary one for each."""
+    """The program of a study.
+
+    logs: the directory of the trials' logs; None is a temporary one for each. patient: after its last epoch a program
+    may take as long as it likes to end.
+    """
 
     spec: StudySpec
     logs: Path | None = None
+    patient: bool = False
 
     @property
     def program(self) -> Program:
@@ -162,6 +167,14 @@ class ProgramTraining:
         ended = None if self._process is None else self._process.ended
         return None if ended is None else ended.memory_mib
 
+    def keep_checkpoints(self, directory: Path) -> None:
+        """End the program, and move its checkpoints to a directory, which is made if there are any."""
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait()
+        if any(self._checkpoints.iterdir()):
+            shutil.move(self._checkpoints, directory)
+
     def close(self) -> None:
         """End the program, with everything that it started, and remove its scratch directory."""
         if self._process is not None:
@@ -217,11 +230,12 @@ class ProgramTraining:
         self._waits = epoch.waits
 
     def _finish(self) -> None:
-        """Let the program end after its last epoch. It is made to if it trains on or takes longer than its grace."""
+        """Let the program end after its last epoch. It is made to if it trains on, or takes longer than its grace."""
         assert self._process is not None
         self.answer()
         try:
-            said = self._process.events.get(timeout=self._spec.resources.grace_s)
+            grace_s = None if self._objective.patient else self._spec.resources.grace_s
+            said = self._process.events.get(timeout=grace_s)
         except queue.Empty:
             said = None
         if not isinstance(said, Ended):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -476,15 +477,67 @@ def test_what_knows_a_study_knows_one_of_a_program(programs: Programs) -> None:
     assert exported["objective"] == {"command": "python train.py"}
     programs.studies("report", "script", "-o", "page.md")
     assert "python train.py" in (programs.directory / "page.md").read_text()
-    said = programs.studies("train", "script", "-o", "model", expect=2).stderr
-    assert "the objective is a program" in said
-    assert "`python train.py`" in said
-    programs.studies("confirm", "script", "--top", "1", "--seeds", "2")
     (programs.directory / "train.py").write_text(REPORTING + "\n# a comment\n")
     programs.studies("launch", "script.yaml", "--trials", "3")
     (programs.directory / "train.py").write_text(REPORTING.replace("time.sleep", "1 and time.sleep"))
     said = programs.studies("launch", "script.yaml", "--trials", "4", expect=2).stderr
     assert "code: train.py" in said
+
+
+def test_the_winner_is_run_once_more_and_what_it_leaves_is_kept(programs: Programs) -> None:
+    script = REPORTING.replace("1, 7)", "1, int(os.environ['STUDIES_MAX_EPOCHS']) + 1)")
+    programs.write("train.py", script + "(program.checkpoints / 'final.txt').write_text('done')\n")
+    programs.study({"command": "python train.py"})
+    best = programs.launched().best
+    assert best is not None
+    said = programs.studies("train", "script").stderr
+    assert "epoch 6/6 · train_loss 0.1667 · validation score" in said
+    assert "is that of trial" in said
+    assert "bit for bit" in said
+    model = programs.directory / "script.model"
+    assert {path.name for path in model.iterdir()} == {
+        "README.md", "checkpoints", "metrics.json", "output.log", "params.yaml",
+    }  # fmt: skip
+    assert json.loads((model / "checkpoints" / "state.json").read_text()) == [6, best.value]
+    assert (model / "checkpoints" / "final.txt").read_text() == "done"
+    assert "did epoch 6\n[studies] exited with 0" in (model / "output.log").read_text()
+    metrics = json.loads((model / "metrics.json").read_text())
+    assert [each["validation"]["score"] for each in metrics["epochs"]] == list(best.curve.values())
+    assert metrics["trial"]["repeated"] is True
+    assert "python train.py" in (model / "README.md").read_text()
+
+    programs.studies("train", "--params", str(model / "params.yaml"), "-o", "again", "--epochs", "4", "--seed", "5")
+    assert yaml.safe_load((programs.directory / "again" / "params.yaml").read_text())["provenance"]["seed"] == 5
+    last = json.loads((programs.directory / "again" / "checkpoints" / "state.json").read_text())
+    assert last == [4, pytest.approx(expected_curve(best.params["x"], 5)[3])]
+    assert (
+        "script.model is what the program `python train.py` left"
+        in programs.studies("predict", "script.model", "x", expect=2).stderr
+    )
+    assert "--dataset is not for a program" in programs.studies("train", "script", "--dataset", "x", expect=2).stderr
+
+
+def test_a_training_that_fails_leaves_nothing(programs: Programs) -> None:
+    programs.write("train.py", "import sys; sys.exit('no data')")
+    best = {
+        "study": "script", "objective": {"command": "python train.py {x}"}, "dataset": {"name": ""}, "metric": "score",
+        "direction": "maximize", "params": {"x": 1.0}, "epochs": 3,
+    }  # fmt: skip
+    (programs.directory / "best.yaml").write_text(yaml.safe_dump(best))
+    said = programs.studies("train", "--params", "best.yaml", expect=1).stderr
+    assert "so nothing was written: the program exited with 1: no data" in said
+    assert not (programs.directory / "script.model").exists()
+
+
+def test_the_best_are_confirmed_under_fresh_seeds(programs: Programs) -> None:
+    programs.write("train.py", "import sys\nfrom studies import program\nprogram.report(1, score=float(sys.argv[1]))")
+    programs.study({"command": "python train.py {seed}"}, max_epochs=1)
+    seeds = {trial.seed for trial in programs.launched().trials}
+    programs.studies("confirm", "script", "--top", "1", "--seeds", "3")
+    with open_storage(programs.studies.settings) as storage:
+        confirmed = read_stored(storage, "script-confirm").trials
+    assert [trial.value for trial in confirmed] == [trial.seed for trial in confirmed]
+    assert len({trial.value for trial in confirmed} - seeds) == 3
 
 
 def test_logs_show_what_workers_and_programs_print(programs: Programs) -> None:

@@ -122,7 +122,7 @@ def test_the_source_tells_defaults_that_the_help_leaves_out(tmp_path: Path) -> N
         ('print("Epoch: %d, Val Acc: %.3f" % (e, a))', "Epoch: 3, Val Acc: 0.910", {"epoch": "3", "val_acc": "0.910"}),
         ('print("epoch", e, "val accuracy", a)', "epoch 3 val accuracy 1", {"epoch": "3", "val_accuracy": "1"}),
         ('print("[{}] loss={:.4f} valid f1={}".format(a, b, c))', "[1] loss=0.3 valid f1=0.8", {"valid_f1": "0.8"}),
-        ('log.info(f"Epoch {e}/{n} | val_loss: {v}")', "Epoch 3/5 | val_loss: 2e-05", {"epoch": "3", "val_loss": "2e-05"}),
+        ('log.info(f"Ep {e}/{n} | val_loss: {v}")', "Ep 3/5 | val_loss: 2e-5", {"val_loss": "2e-5"}),
         ('print(f"Accuracy: {p:.0f}%")', "Accuracy: 90%", {"accuracy": "90"}),
     ],
 )  # fmt: skip

@@ -1,0 +1,134 @@
+"""The winner of a study of programs, run once more: what the program keeps, prints and reports is its model.
+
+checkpoints/   what it wrote into STUDIES_CHECKPOINTS
+output.log     what it printed
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+from studies.errors import ProgramNotTrained, TrainingInterrupted, WrongInput
+from studies.exporters.yaml import dumped
+from studies.files import write_whole
+from studies.model import CARD, CHECKPOINTS, LOG, METRICS, PARAMS, new_directory
+from studies.model.result import (
+    Request,
+    TrainingResult,
+    View,
+    compared,
+    content_of,
+    line_of,
+    metrics_of,
+    refuse_nan,
+)
+from studies.run import provenance
+from studies.run.log import older_of, trial_log
+from studies.run.objective import facts_of
+from studies.run.placement import take
+from studies.run.program import ProgramEnded, ProgramFailed, ProgramObjective, ProgramTraining
+from studies.settings import Settings
+from studies.spec import StudySpec
+from studies.spec.model import Limits
+from studies.spec.program import Program, filled
+
+
+def train_program(
+    request: Request, settings: Settings, output: Path, view: View, *, overwrite: bool = False
+) -> TrainingResult:
+    """Run the program with the winner's parameters and seed to its end, and keep what it leaves in `output`.
+
+    Raises DirectoryTaken, ProgramNotTrained, TrainingFailed, TrainingInterrupted, and WrongInput for what a program
+    cannot be asked for; then nothing is written.
+    """
+    spec = _spec(request)
+    winner, device = request.winner, take(spec.resources.gpus_per_worker)
+    seed = winner.provenance.seed if request.seed is None else request.seed
+    with new_directory(output, overwrite=overwrite) as directory:
+        objective = ProgramObjective(spec, directory, patient=True)
+        number = winner.trial or 0
+        training = objective.start(winner.params, None, seed=seed, device=device, number=number)
+        result = TrainingResult(
+            request=request,
+            seed=seed,
+            params=winner.params,
+            data=facts_of(spec.dataset, None, settings),
+            provenance={k: v for k, v in provenance.of_this_process(device).items() if k != "host"},
+            metrics=[winner.metric],
+            description=spec.description,
+        )
+        try:
+            _run(training, result, spec.max_epochs, view)
+            training.keep_checkpoints(directory / CHECKPOINTS)
+        except KeyboardInterrupt:
+            raise TrainingInterrupted(done=len(result.history), n_epochs=spec.max_epochs) from None
+        except ProgramFailed as error:
+            raise ProgramNotTrained(reason=error) from None
+        finally:
+            training.close()
+        _write(directory, result, trial_log(directory, number))
+    return result
+
+
+def _spec(request: Request) -> StudySpec:
+    """Return the study of this one run, without a limit to its time. Raises WrongInput."""
+    winner = request.winner
+    if request.with_validation or request.dataset is not None:
+        option = "--with-validation" if request.with_validation else "--dataset"
+        raise WrongInput(reason=f"{option} is not for a program, which reads its data by itself; leave it out.")
+    spec = request.spec or winner.spec(winner.dataset.name)
+    n_epochs = request.epochs or (winner.epochs if request.spec is None else spec.max_epochs)
+    if n_epochs is None:
+        raise WrongInput(reason="The parameters do not say for how many epochs; expected `epochs:` there, or --epochs.")
+    return spec.model_copy(update={"max_epochs": n_epochs, "limits": Limits()})
+
+
+def _run(training: ProgramTraining, result: TrainingResult, n_epochs: int, view: View) -> None:
+    winner = result.winner
+    for epoch in range(1, n_epochs + 1):
+        try:
+            metrics = training.epoch()
+        except ProgramEnded:
+            break
+        refuse_nan(metrics, winner.metric, epoch, n_epochs)
+        result.history.append(metrics)
+        is_best = not result.best or winner.direction.better(metrics[winner.metric], than=result.value or 0.0)
+        if is_best:
+            result.best = epoch
+        view.say(line_of(epoch, n_epochs, metrics, winner.metric, is_best))
+
+
+def _write(directory: Path, result: TrainingResult, log: Path) -> None:
+    parts = [path.read_bytes() for path in (older_of(log), log) if path.exists()]
+    write_whole(directory / LOG, b"".join(parts))
+    for path in (older_of(log), log):
+        path.unlink(missing_ok=True)
+    write_whole(directory / PARAMS, dumped(content_of(result)).encode())
+    write_whole(directory / METRICS, f"{json.dumps(metrics_of(result), indent=1, allow_nan=False)}\n".encode())
+    write_whole(directory / CARD, _card(result, (directory / CHECKPOINTS).is_dir()).encode())
+
+
+def _card(result: TrainingResult, has_checkpoints: bool) -> str:
+    winner, program = result.winner, result.winner.objective
+    assert isinstance(program, Program)
+    given = {"seed": result.seed, "max_epochs": len(result.history)}
+    command = shlex.join(filled(program.words, result.params, given))
+    kept = "`checkpoints` has what the program wrote" if has_checkpoints else "The program wrote no checkpoints"
+    best = f"{winner.metric} {result.value:.6g} after epoch {result.best} of {len(result.history)}, its best."
+    return f"""# {winner.study}
+
+{result.description or "A program, run with the parameters that a study found."}
+
+- Command: `{command}`, seed {result.seed}; `params.yaml` has all parameters.
+- {best} {compared(result) or ""}
+- {kept}; `output.log` has what it printed, `metrics.json` what it reported.
+- These numbers chose the parameters, so they flatter: score rows that neither the study nor the program has used.
+
+## Provenance
+
+```json
+{json.dumps(result.provenance, indent=1)}
+```
+"""
