@@ -8,6 +8,7 @@ import os
 import queue
 import shutil
 import signal
+import sys
 import tarfile
 import tempfile
 import time
@@ -301,6 +302,7 @@ class ProgramTraining:
             "n_gpus": self._n_gpus,
             "scratch": str(self._scratch),
             "checkpoints": str(self._checkpoints),
+            "python": sys.executable,
         }
 
     def _environment(self) -> dict[str, str]:

@@ -24,7 +24,15 @@ from studies.spec.part import Part
 OBJECTIVE = r"^[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?$"
 
 PARAMS = "params"  # the placeholder of all parameters
-TRIAL = ("seed", "max_epochs", "trial", "n_gpus", "scratch", "checkpoints")  # placeholders of what a trial has besides
+TRIAL = (
+    "seed",
+    "max_epochs",
+    "trial",
+    "n_gpus",
+    "scratch",
+    "checkpoints",
+    "python",
+)  # placeholders of what a trial has besides
 _PLACEHOLDER = re.compile(r"\{(?P<kept>\{\w+(:\w+)?\})\}|\{(?P<name>[A-Za-z_]\w*)(?::(?P<style>\w*))?\}")
 _STYLES = (None, "hydra")
 _FLAG = re.compile(r"(?P<on>-[^/{}]+)(?:/(?P<off>-[^/{}]+))?\{(?P<name>[A-Za-z_]\w*):flag\}")
@@ -79,7 +87,8 @@ class Program(Part):
     command: what to run, as a list or as one line that is split as a shell would; no shell runs. `{name}` is a
     parameter, `{params}` all of them as `--name value`, `{params:hydra}` as `name=value`; `--on{name:flag}` is `--on`
     where the parameter is true and nothing where it is false, `--on/--off{name:flag}` then `--off`; `{seed}`,
-    `{max_epochs}`, `{trial}`, `{n_gpus}`, `{scratch}` and `{checkpoints}` are the trial's. `{{name}}` stays `{name}`.
+    `{max_epochs}`, `{trial}`, `{n_gpus}`, `{scratch}` and `{checkpoints}` are the trial's, and `{python}` runs
+    `studies`. `{{name}}` stays `{name}`.
     directory: where it runs; default: the working directory of the worker. reports: how it reports, if it does not
     itself.
     """

@@ -640,3 +640,14 @@ def test_a_program_ends_with_its_supervisor_and_its_trial_goes_on(programs: Prog
     lost, again = programs.record().trials
     assert lost.reason == Reason.LOST
     assert list(again.curve.values()) == expected_curve(again.params["x"], again.seed or 0)
+
+
+def test_the_script_that_ships_gives_the_same_by_its_lines_and_by_its_reports(programs: Programs) -> None:
+    curves = []
+    for name in ("title-words", "title-words-reports"):
+        programs.studies("launch", name, "--trials", "1", "--set", "max_epochs=1")
+        with open_storage(programs.studies.settings) as storage:
+            (trial,) = read_stored(storage, name).trials
+        assert (trial.value or 0) > 0.9
+        curves.append([round(value, 6) for value in trial.curve.values()])
+    assert curves[0] == curves[1]
