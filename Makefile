@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: study test test-docs test-system test-team test-root chaos docs lint install install-test install-docs clean
+.PHONY: study test test-docs test-system test-team test-slurm test-root chaos docs lint install install-test install-docs clean
 
 study: install
 	$(BIN)/studies launch meli-cnn --workers 4
@@ -30,6 +30,10 @@ test-system: install-test
 # A team's server, killed nine times under a study of 120 trials. `make test` has a short form of it.
 test-team: install-test
 	$(BIN)/python -m pytest tests/team
+
+# Workers on a real Slurm of this machine alone: at their time limit, preempted, cancelled, stopped. As root.
+test-slurm: install-test
+	$(BIN)/python -m pytest tests/slurm
 
 # What only root may do: a full disk under the server, a worker that the kernel kills for lack of memory.
 test-root: install-test

@@ -121,7 +121,13 @@ def _file_of(name: str, top: ModuleSpec | None) -> Path | None:
     return None
 
 
-LAUNCHERS = Registry("launcher", {"local": "studies.run.launchers.local:LocalLauncher"})
+LAUNCHERS = Registry(
+    "launcher",
+    {
+        "local": "studies.run.launchers.local:LocalLauncher",
+        "slurm": "studies.run.launchers.slurm:SlurmLauncher",
+    },
+)
 
 SAMPLERS = Registry(
     "sampler",

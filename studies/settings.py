@@ -49,6 +49,18 @@ class Settings:
         """Return the same settings with --storage taking the place of STUDIES_STORAGE."""
         return replace(self, storage=url) if url else self
 
+    def environment(self) -> dict[str, str]:
+        """Return the variables that give these settings to a process elsewhere. They may hold a password."""
+        given = {
+            "STUDIES_STORAGE": self.storage,
+            "STUDIES_HOME": self.home,
+            "STUDIES_DATA": self.data,
+            "STUDIES_ARTIFACTS": self.artifacts,
+            "STUDIES_LEASE_S": self.lease_s,
+            "STUDIES_STORAGE_WAIT_S": self.storage_wait_s,
+        }
+        return {name: str(value) for name, value in given.items() if value is not None}
+
     def directory(self, *parts: str) -> Path:
         """Return a directory below home, created; HomeNotWritable when this user may not."""
         path = self.home.joinpath(*parts)

@@ -45,6 +45,10 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Replace a value of the study file. Repeatable."),
 ]
+Slurm = Annotated[
+    list[str] | None,
+    typer.Option("--slurm", metavar="KEY=VALUE", help="An option of sbatch, with --on slurm. Repeatable."),
+]
 Workers = Annotated[int, typer.Option(help="How many trials train at the same time.")]
 Where = Annotated[str, typer.Option("--on", help=f"Where the workers run: {', '.join(LAUNCHERS)}, or module:Name.")]
 Timeout = Annotated[
@@ -59,8 +63,13 @@ def settings_of(storage: str | None) -> Settings:
     return Settings.from_environment().with_storage(storage)
 
 
-def changes(overrides: list[str] | None, dataset: str | None = None, trials: int | None = None) -> list[Override]:
-    """Return what `--set`, `--dataset` and `--trials` replace in a study file. Raises WrongSpec."""
+def changes(
+    overrides: list[str] | None,
+    dataset: str | None = None,
+    trials: int | None = None,
+    slurm: list[str] | None = None,
+) -> list[Override]:
+    """Return what `--set`, `--dataset`, `--trials` and `--slurm` replace in a study file. Raises WrongSpec."""
     from studies.spec import Override
 
     found = [Override.parsed(text) for text in overrides or ()]
@@ -68,6 +77,9 @@ def changes(overrides: list[str] | None, dataset: str | None = None, trials: int
         found.append(Override(("dataset",), dataset, f"--dataset {dataset}"))
     if trials is not None:
         found.append(Override(("n_trials",), trials, f"--trials {trials}"))
+    for text in slurm or ():
+        key, equals, value = text.partition("=")
+        found.append(Override(("resources", "slurm", key), value if equals else True, f"--slurm {text}"))
     return found
 
 

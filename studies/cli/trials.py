@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +17,7 @@ from studies.cli.options import (
     Detach,
     Name,
     Overrides,
+    Slurm,
     StorageUrl,
     StudyName,
     Timeout,
@@ -58,6 +60,7 @@ def launch(
         bool, typer.Option("--same-code", help="The objective's code has changed, and gives the same values as before.")
     ] = False,
     on: Where = "local",
+    slurm: Slurm = None,
     timeout: Timeout = None,
     detach: Detach = False,
     storage: StorageUrl = None,
@@ -71,8 +74,10 @@ def launch(
     settings = settings_of(storage)
     check_workers(workers, on)
     timeout_s = seconds_of(timeout)
+    if slurm and on != "slurm":
+        raise WrongInput(reason=f"--slurm {slurm[0]} is for --on slurm, and --on is {on}; leave one of them out.")
     file = spec_file(name, settings, "launch")
-    spec = file.spec(changes(overrides, dataset, trials))
+    spec = file.spec(changes(overrides, dataset, trials, slurm))
     start = Start(new_version, same_code, source, None if start_with is None else read_exported(start_with))
     if detach:
         background.detach(spec.name, "launch", settings)
@@ -122,6 +127,7 @@ def worker(
     if threads is not None:
         os.environ["OMP_NUM_THREADS"] = str(threads)  # read by torch when the worker loads it
     from studies import artifacts
+    from studies.run.requeue import requeue
     from studies.run.worker import Stop, listen_to_signals, say_to_stderr, work
 
     settings = settings_of(storage)
@@ -130,7 +136,9 @@ def worker(
     listen_to_signals(stop, at_once=True)
     why = work(name, settings, None, stop, say_to_stderr)
     say_to_stderr(f"left: {why}")
-    if stop.by_signal:
+    if stop.signal == signal.SIGTERM:
+        requeue(say_to_stderr)
+    if stop.signal is not None:
         sys.exit(INTERRUPTED)
 
 

@@ -37,6 +37,9 @@ from studies.words import one_line
 
 WAIT_FOR_OTHERS_S = 1.0
 HEARTBEATS_PER_LEASE = 12
+# How a launcher asks a worker elsewhere to leave, where it can send a signal only to all processes beside it, too: by
+# default it does nothing, so that the programs and data loaders of the objective do not mind.
+LEAVE = signal.SIGURG
 
 
 @dataclass
@@ -44,12 +47,12 @@ class Stop:
     """Why this worker should stop, once anybody has said so: a signal, the heartbeat, a dead launcher."""
 
     why: str | None = None
-    by_signal: bool = False
+    signal: int | None = None
 
-    def request(self, why: str, by_signal: bool = False) -> None:
+    def request(self, why: str, signal: int | None = None) -> None:
         """Ask the worker to stop after its epoch; the first reason stays."""
         if self.why is None:
-            self.why, self.by_signal = why, by_signal
+            self.why, self.signal = why, signal
 
     def __call__(self) -> str | None:
         """Return why, or None to go on."""
@@ -239,20 +242,20 @@ class _Worker:
 def listen_to_signals(stop: Stop, at_once: bool) -> None:
     """Leave after the epoch at the first SIGTERM or SIGINT.
 
-    at_once: at the second, end now. Not for a worker that has a launcher: Slurm and systemd send SIGTERM to every
-    process, and the launcher hands its own on, so that the second says no more than the first.
+    at_once: at the second SIGINT, end now, for a person pressed Ctrl-C again. A second SIGTERM says no more than the
+    first: Slurm and systemd send it to every process, and Slurm again before it kills, while a checkpoint is written.
     """
-    heard_before = False
+    heard: set[int] = set()
 
-    def heard(number: int, frame: Any) -> None:
-        nonlocal heard_before
-        if heard_before and at_once:
+    def hear(number: int, frame: Any) -> None:
+        if number == signal.SIGINT and number in heard and at_once:
             os._exit(128 + number)
-        heard_before = True
-        stop.request(f"{signal.Signals(number).name} received", by_signal=True)
+        heard.add(number)
+        stop.request(f"{signal.Signals(number).name} received", number)
 
-    signal.signal(signal.SIGTERM, heard)
-    signal.signal(signal.SIGINT, heard)
+    signal.signal(signal.SIGTERM, hear)
+    signal.signal(signal.SIGINT, hear)
+    signal.signal(LEAVE, lambda number, frame: stop.request("its launcher asked for it"))
 
 
 def _line(number: int, outcome: Outcome) -> str:

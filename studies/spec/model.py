@@ -19,6 +19,7 @@ from studies.registry import PRUNERS, SAMPLERS, Registry
 from studies.spec.bound import Bound
 from studies.spec.part import Part
 from studies.spec.program import Objective, Program
+from studies.spec.slurm import SlurmOptions
 from studies.spec.space import Space, SpaceError
 from studies.words import shown
 
@@ -82,18 +83,21 @@ class Resources(Part):
 
     gpus_per_worker: 0 trains on the CPU; with more, each worker gets so many GPUs, where the machine has any.
     workers_per_gpu: how many workers share these GPUs. threads_per_worker: CPU threads; None divides the machine's
-    cores among its workers. grace_s: how long a program may take to end after SIGTERM, before it is killed.
+    cores among its workers. grace_s: how long a program may take to end after SIGTERM, before it is killed. slurm: with
+    --on slurm, options of sbatch by their long names, such as {partition: gpu, gres: "gpu:1", time: "4:00:00"}.
     """
 
     gpus_per_worker: int = Field(default=1, ge=0)
     workers_per_gpu: int = Field(default=1, ge=1)
     threads_per_worker: int | None = Field(default=None, ge=1)
     grace_s: float = Field(default=GRACE_S, ge=0)
+    slurm: SlurmOptions = Field(default={})
 
     @model_serializer(mode="wrap")
-    def _without_default_grace(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Keep what is stored as it was before there were programs."""
-        return {key: value for key, value in serialize(self).items() if key != "grace_s" or value != GRACE_S}
+    def _without_later_defaults(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Keep what is stored as it was before there were programs and Slurm."""
+        later = {"grace_s": GRACE_S, "slurm": {}}
+        return {key: value for key, value in serialize(self).items() if key not in later or value != later[key]}
 
 
 class Limits(Part):

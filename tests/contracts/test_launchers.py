@@ -7,8 +7,10 @@ import pytest
 from studies.registry import LAUNCHERS
 from studies.testing import LauncherSuite
 
+ELSEWHERE = {"slurm"}  # tests/slurm
 
-@pytest.mark.parametrize("name", LAUNCHERS)
+
+@pytest.mark.parametrize("name", [name for name in LAUNCHERS if name not in ELSEWHERE])
 class TestLaunchers(LauncherSuite):
     @pytest.fixture(autouse=True)
     def _named(self, name: str) -> None:

@@ -1,0 +1,205 @@
+"""Workers as tasks of a Slurm array. Nothing here schedules: Slurm starts the tasks, and workers pull their trials.
+
+`script` has what is submitted, `queue` every command of Slurm's. A worker that Slurm sends away, at its time limit or
+for another job, has its task queued again (`studies.run.requeue`): workers go on when this process has ended.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from studies.errors import DONE, FAILED, WrongInput
+from studies.files import write_secret
+from studies.run.launchers import Exit
+from studies.run.launchers.local import LocalLauncher
+from studies.run.launchers.slurm import queue, script
+from studies.run.launchers.slurm.queue import Seen, SlurmFailed
+from studies.settings import Settings
+from studies.words import plural
+
+if TYPE_CHECKING:
+    from studies.spec import StudySpec
+    from studies.spec.description import Description
+
+LOOK_S = 5.0  # from one look at the queue to the next
+LAST_EPOCH_S = 10.0  # for workers to leave by themselves when the launcher fails
+KILL_S = 60.0  # for Slurm to end what it was told to end
+CLOSING_S = 1.0  # between two looks while this closes
+THIS_MACHINE = (None, "", "localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task of an array: one worker after the other, where it is queued again."""
+
+    job: str
+    index: int
+
+    def __str__(self) -> str:
+        """As Slurm names it."""
+        return f"{self.job}_{self.index}"
+
+
+class SlurmLauncher:
+    """See `Launcher`. `logs` has a log file for each worker, and has to be where every node sees it."""
+
+    def __init__(self, spec: StudySpec, settings: Settings, n_workers: int, say: Callable[[str], None]) -> None:
+        if shutil.which("sbatch") is None:
+            raise WrongInput(
+                reason="--on slurm needs the command sbatch, and it is not in PATH; type the same on a machine of the "
+                "cluster from which jobs are submitted."
+            )
+        _check_storage(settings, spec.resources.slurm)
+        # Data are prepared on this machine, whose GPUs say nothing of the nodes'.
+        resources = spec.resources.model_copy(update={"gpus_per_worker": 0})
+        self._here = LocalLauncher(spec.model_copy(update={"resources": resources}), settings, n_workers)
+        self.logs, self.n_workers = self._here.logs, n_workers
+        self._spec, self._settings, self._say = spec, settings, say
+        self._secret = self.logs / "settings.sh"
+        self._tasks: list[Task] = []
+        self._n_started = 0
+        self._look_at = 0.0  # on the monotonic clock
+        self._stopped = self._killed = self._nothing_left = False
+
+    def describe(self, progress: Callable[[str, float], None] | None) -> Description:
+        """See `Launcher`. Raises ObjectiveRefused."""
+        return self._here.describe(progress)
+
+    def start(self, study: str, n_workers: int) -> None:
+        """See `Launcher`. Raises WrongInput where Slurm refuses, unless other workers are there already."""
+        job_script = self.logs / "job.sh"
+        write_secret(self._secret, script.settings_file(self._settings).encode())
+        job_script.write_text(script.render(study, self._spec.resources, self.logs, self._secret))
+        indices = range(self._n_started, self._n_started + n_workers)
+        try:
+            job = queue.submit(job_script, f"{indices[0]}-{indices[-1]}")
+        except SlurmFailed as error:
+            if not self._tasks:
+                raise WrongInput(
+                    reason=f"{error}; options of sbatch are given as --slurm KEY=VALUE, or in resources.slurm of the "
+                    "study file."
+                ) from None
+            self._say(f"No other worker was started: {error}.")
+            return
+        self._tasks += [Task(job, index) for index in indices]
+        self._n_started += n_workers
+        self._say(f"Slurm job {job}: {plural(n_workers, 'worker')}; `squeue --job {job}` shows them.")
+
+    def running(self) -> int:
+        """See `Launcher`. Those that wait for their turn count."""
+        return len(self._tasks)
+
+    def reap(self) -> list[Exit]:
+        """See `Launcher`."""
+        if not self._tasks or time.monotonic() < self._look_at:
+            return []
+        self._look_at = time.monotonic() + LOOK_S
+        try:
+            seen = queue.look(self._jobs())
+            ended = [task for task in self._tasks if (at := seen.get(str(task))) is None or at.has_ended]
+            self._tasks = [task for task in self._tasks if task not in ended]
+            self._send_away(seen)
+        except SlurmFailed as error:
+            self._say(f"{error}; workers that run go on.")
+            return []
+        return [self._exit(task, seen.get(str(task), queue.FORGOTTEN)) for task in ended]
+
+    def stop(self) -> None:
+        """See `Launcher`. The next `reap` asks them: this is called by a signal, perhaps in the middle of one."""
+        self._stopped, self._look_at = True, 0.0
+
+    def kill(self) -> None:
+        """See `Launcher`."""
+        self._killed, self._look_at = True, 0.0
+        if self._tasks:
+            queue.kill([str(task) for task in self._tasks])
+
+    def close(self) -> None:
+        """See `Launcher`."""
+        self.stop()
+        self._wait(LAST_EPOCH_S)
+        self.kill()
+        self._wait(KILL_S)
+        self._secret.unlink(missing_ok=True)
+        self._here.close()
+
+    def _wait(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while self._tasks and time.monotonic() < deadline:
+            self._look_at = 0.0
+            self.reap()
+            time.sleep(CLOSING_S)
+
+    def _jobs(self) -> list[str]:
+        return sorted({task.job for task in self._tasks})
+
+    def _send_away(self, seen: dict[str, Seen]) -> None:
+        """Cancel what still waits where nothing is left to do; ask those that run to leave, once this was asked.
+
+        A worker leaves by itself only when no trial is left for anybody.
+        """
+        self._nothing_left |= any(each.state == queue.COMPLETED for each in seen.values())
+        states = {seen[str(task)].state for task in self._tasks}
+        if (self._stopped or self._nothing_left) and queue.PENDING in states:
+            queue.cancel_waiting(self._jobs())
+        if self._stopped and queue.RUNNING in states:  # again at each look: one that begins does not hear it yet
+            queue.ask_to_leave(self._jobs())
+
+    def _exit(self, task: Task, seen: Seen) -> Exit:
+        host, pid = self._process(task)
+        log = self.logs / f"worker-{task.index}.log"
+        if self._killed and seen.state != queue.COMPLETED:
+            return Exit(host, pid, -signal.SIGKILL, "it was killed")
+        if seen.state in (queue.COMPLETED, queue.CANCELLED, queue.FORGOTTEN.state):
+            return Exit(host, pid, DONE, None)  # a person who cancels a task wants one worker less
+        if seen.state == queue.FAILED:
+            return Exit(host, pid, seen.exit_code, last_words(log))
+        if seen.state == queue.TIMEOUT:
+            return Exit(
+                host, pid, FAILED, "its time was over before its epoch; --slurm signal=TERM@600 warns it sooner"
+            )
+        error = f"Slurm ended it: {seen.state.lower().replace('_', ' ')}"
+        return Exit(host, pid, FAILED, error, out_of_memory=seen.state == queue.OUT_OF_MEMORY)
+
+    def _process(self, task: Task) -> tuple[str, int]:
+        """Return where a task's worker ran last, as it is known in the storage; no place where it never did."""
+        try:
+            host, pid = script.process_file(self.logs, task.index).read_text().split()
+        except (OSError, ValueError):
+            return "", 0
+        return host, int(pid)
+
+
+def last_words(log: Path) -> str:
+    """Return the last line of a worker's log that is not Slurm's own."""
+    try:
+        lines = log.read_text(errors="replace").splitlines()
+    except OSError:
+        return f"it wrote no log; is {log.parent} there on the node?"
+    own = (line.strip() for line in reversed(lines) if not line.startswith(("srun: ", "slurmstepd")))
+    return next(filter(None, own), "its log is empty")
+
+
+def _check_storage(settings: Settings, options: dict[str, str | bool]) -> None:
+    """Raise WrongInput where workers on other machines could not reach the storage."""
+    where = "the embedded storage" if settings.storage is None else "the storage at localhost"
+    if settings.storage is not None and urlsplit(settings.storage).hostname not in THIS_MACHINE:
+        return
+    try:
+        elsewhere = queue.nodes(options) - {socket.gethostname(), socket.gethostname().partition(".")[0]}
+    except SlurmFailed as error:
+        raise WrongInput(reason=f"{error}; `sinfo` shows the partitions that there are.") from None
+    if elsewhere:
+        raise WrongInput(
+            reason=f"--on slurm may start workers on {sorted(elsewhere)[0]}, and {where} can be reached from this "
+            f"machine alone; `studies storage serve --host ADDRESS --detach` starts one for all, and prints what to "
+            "set STUDIES_STORAGE to."
+        )
