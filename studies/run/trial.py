@@ -85,6 +85,10 @@ def run_trial(trial: optuna.Trial, course: Course) -> Outcome | None:
             outcome = Outcome.failed(Reason.STOPPED, why)
     except BaseException as error:  # signals raise nothing in a worker, so whatever comes here is the objective's
         outcome = failures.outcome_of(error)
+        # Slurm and systemd send theirs to the objective's processes too, such as a DataLoader's, and it fails without
+        # them. Where it would have failed by itself, the trial that continues this one does.
+        if outcome.reason is Reason.EXCEPTION and (why := course.should_stop()):
+            outcome = Outcome.failed(Reason.STOPPED, why)
     outcome.attributes[SECONDS] = round(time.monotonic() - started, 3)
     if outcome.attributes.get(PEAK_MEMORY_MIB) is None:
         outcome.attributes[PEAK_MEMORY_MIB] = peak_memory_mib(course.device)

@@ -11,7 +11,7 @@ import pytest
 from studies.cli.options import changes
 from studies.errors import WrongInput, WrongSpec
 from studies.run.launchers import make_launcher
-from studies.run.launchers.slurm import last_words
+from studies.run.launchers.slurm import host_of, last_words
 from studies.run.launchers.slurm.queue import plain
 from studies.run.launchers.slurm.script import quoted, render, settings_file
 from studies.run.requeue import requeue
@@ -104,6 +104,21 @@ def test_a_job_inherits_no_password_and_nothing_of_this_machine() -> None:
     given = {"PATH": "/bin", "LANG": "C", "SLURM_CONF": "/etc/slurm.conf", "SBATCH_ACCOUNT": "lab"}
     rest = {"STUDIES_STORAGE": "s", "PGPASSWORD": "s", "SLURM_JOB_ID": "1", "CUDA_VISIBLE_DEVICES": "3"}
     assert plain(given | rest | {"OMP_NUM_THREADS": "64"}) == given
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("postgresql://ann:it's@gpu1.lab:5432/studies", "gpu1.lab"),
+        ("postgresql+psycopg2://gpu1/studies?sslmode=verify-full", "gpu1"),
+        ("postgresql://ann@/studies?host=gpu2", "gpu2"),
+        ("postgresql://ann@/studies?host=/var/run/postgresql", ""),
+        ("postgresql://[::1]/studies", "::1"),
+        ("no address", ""),
+    ],
+)
+def test_where_a_storage_is(url: str, host: str) -> None:
+    assert host_of(url) == host
 
 
 def test_the_last_words_are_the_workers(tmp_path: Path) -> None:

@@ -157,3 +157,22 @@ def test_what_is_constrained_must_be_reported(tmp_path: Path) -> None:
     ended = run(course(tmp_path, Objective(Timed), constraints={"size_mb": "<= 10"}))
     assert ended.state.name == "FAIL"
     assert "'size_mb'" in (ended.detail or "")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"), [(RuntimeError("a worker exited unexpectedly"), "stopped"), (MemoryError(), "out_of_memory")]
+)
+def test_what_breaks_with_the_signal_to_leave_is_continued(tmp_path: Path, error: Exception, reason: str) -> None:
+    """As a DataLoader does whose processes hear the signal too."""
+    asked: list[str] = []
+
+    class Broken(Training):
+        def epoch(self) -> dict[str, float]:
+            if self.n == 2:
+                asked.append("SIGTERM received")
+                raise error
+            return super().epoch()
+
+    outcome = run(course(tmp_path, Objective(Broken), should_stop=lambda: asked[0] if asked else None))
+    assert outcome.reason == reason
+    assert outcome.detail == ("SIGTERM received" if reason == "stopped" else "MemoryError")

@@ -6,6 +6,7 @@ for another job, has its task queued again (`studies.run.requeue`): workers go o
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import socket
@@ -14,7 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+
+from psycopg2 import ProgrammingError
+from psycopg2.extensions import parse_dsn
 
 from studies.errors import DONE, FAILED, WrongInput
 from studies.files import write_secret
@@ -33,7 +36,8 @@ LOOK_S = 5.0  # from one look at the queue to the next
 LAST_EPOCH_S = 10.0  # for workers to leave by themselves when the launcher fails
 KILL_S = 60.0  # for Slurm to end what it was told to end
 CLOSING_S = 1.0  # between two looks while this closes
-THIS_MACHINE = (None, "", "localhost", "127.0.0.1", "::1")
+GONE = Seen(queue.FORGOTTEN)
+THIS_MACHINE = ("", "localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ class SlurmLauncher:
         self._n_started = 0
         self._look_at = 0.0  # on the monotonic clock
         self._stopped = self._killed = self._nothing_left = False
+        self._answers = True
 
     def describe(self, progress: Callable[[str, float], None] | None) -> Description:
         """See `Launcher`. Raises ObjectiveRefused."""
@@ -104,13 +109,16 @@ class SlurmLauncher:
         self._look_at = time.monotonic() + LOOK_S
         try:
             seen = queue.look(self._jobs())
-            ended = [task for task in self._tasks if (at := seen.get(str(task))) is None or at.has_ended]
-            self._tasks = [task for task in self._tasks if task not in ended]
-            self._send_away(seen)
         except SlurmFailed as error:
-            self._say(f"{error}; workers that run go on.")
+            if self._answers:
+                self._say(f"{error}; workers that run go on, and Slurm is asked again.")
+            self._answers = False
             return []
-        return [self._exit(task, seen.get(str(task), queue.FORGOTTEN)) for task in ended]
+        self._answers = True
+        ended = {task: at for task in self._tasks if (at := seen.get(str(task), GONE)).has_ended}
+        self._tasks = [task for task in self._tasks if task not in ended]
+        self._send_away(seen)
+        return [self._exit(task, at) for task, at in ended.items()]
 
     def stop(self) -> None:
         """See `Launcher`. The next `reap` asks them: this is called by a signal, perhaps in the middle of one."""
@@ -158,7 +166,7 @@ class SlurmLauncher:
         log = self.logs / f"worker-{task.index}.log"
         if self._killed and seen.state != queue.COMPLETED:
             return Exit(host, pid, -signal.SIGKILL, "it was killed")
-        if seen.state in (queue.COMPLETED, queue.CANCELLED, queue.FORGOTTEN.state):
+        if seen.state in (queue.COMPLETED, queue.CANCELLED, queue.FORGOTTEN):
             return Exit(host, pid, DONE, None)  # a person who cancels a task wants one worker less
         if seen.state == queue.FAILED:
             return Exit(host, pid, seen.exit_code, last_words(log))
@@ -188,11 +196,24 @@ def last_words(log: Path) -> str:
     return next(filter(None, own), "its log is empty")
 
 
+def host_of(url: str) -> str:
+    """Return where a storage is; empty for a socket of this machine, and for what is no URL, which others say."""
+    try:
+        given = parse_dsn("postgresql://" + url.partition("://")[2])
+    except ProgrammingError:
+        return ""
+    host = given.get("host") or os.environ.get("PGHOST", "")
+    return "" if host.startswith("/") else host
+
+
 def _check_storage(settings: Settings, options: dict[str, str | bool]) -> None:
     """Raise WrongInput where workers on other machines could not reach the storage."""
-    where = "the embedded storage" if settings.storage is None else "the storage at localhost"
-    if settings.storage is not None and urlsplit(settings.storage).hostname not in THIS_MACHINE:
-        return
+    where = "the embedded storage"
+    if settings.storage is not None:
+        host = host_of(settings.storage)
+        if host not in THIS_MACHINE:
+            return
+        where = f"the storage at {host or 'localhost'}"
     try:
         elsewhere = queue.nodes(options) - {socket.gethostname(), socket.gethostname().partition(".")[0]}
     except SlurmFailed as error:

@@ -7,7 +7,6 @@ impatient users bring down.
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -20,7 +19,9 @@ from studies.run.worker import LEAVE
 ANSWER_S = 60.0  # for Slurm to answer
 PENDING, RUNNING, COMPLETED, CANCELLED, FAILED = "PENDING", "RUNNING", "COMPLETED", "CANCELLED", "FAILED"
 TIMEOUT, OUT_OF_MEMORY = "TIMEOUT", "OUT_OF_MEMORY"
-ENDED = {COMPLETED, CANCELLED, FAILED, TIMEOUT, OUT_OF_MEMORY, "BOOT_FAIL", "DEADLINE", "NODE_FAIL", "PREEMPTED"}
+FORGOTTEN = "FORGOTTEN"  # ours: Slurm remembers a task for five minutes after its end, by default
+ENDED = {COMPLETED, CANCELLED, FAILED, TIMEOUT, OUT_OF_MEMORY, FORGOTTEN}
+ENDED |= {"BOOT_FAIL", "DEADLINE", "NODE_FAIL", "PREEMPTED"}
 DEFAULT = "*"  # behind the name of the partition that is taken where none is given
 WORKER = 0  # the step of a job that the worker is: the first that its script starts
 COLUMNS = ("ArrayJobID", "ArrayTaskID", "State", "exit_code")
@@ -48,14 +49,11 @@ class Seen:
         return os.waitstatus_to_exitcode(self.status) or FAILED_CODE
 
 
-FORGOTTEN = Seen("FORGOTTEN")  # Slurm remembers a task for five minutes after its end, by default
-
-
 def submit(job_script: Path, indices: str) -> str:
     """Submit an array, such as 0-3, and return its job. Raises SlurmFailed."""
     # The environment goes along, and is kept on the controller: nothing secret may be in it.
     said = _run("sbatch", "--parsable", f"--array={indices}", str(job_script), environment=plain(os.environ))
-    return said.strip().partition(";")[0]
+    return said.split()[-1].partition(";")[0]
 
 
 def look(jobs: Sequence[str]) -> dict[str, Seen]:
@@ -84,19 +82,18 @@ def nodes(options: Mapping[str, str | bool]) -> set[str]:
 
 def cancel_waiting(jobs: Sequence[str]) -> None:
     """Cancel the tasks that have not begun."""
-    _run("scancel", f"--state={PENDING}", *jobs)
+    _try("scancel", f"--state={PENDING}", *jobs)
 
 
 def ask_to_leave(jobs: Sequence[str]) -> None:
     """Ask the workers that run to leave after their epoch."""
-    _run("scancel", f"--signal={signal.Signals(LEAVE).name.removeprefix('SIG')}", f"--state={RUNNING}", *jobs)
+    _try("scancel", f"--signal={LEAVE.name.removeprefix('SIG')}", f"--state={RUNNING}", *jobs)
 
 
 def kill(tasks: Sequence[str]) -> None:
     """End these tasks now. Cancelled alone, each would have half a minute to end by itself."""
-    for how in (["--signal=KILL", *(f"{task}.{WORKER}" for task in tasks)], tasks):
-        with suppress(SlurmFailed):  # of some tasks this is true already
-            _run("scancel", *how)
+    _try("scancel", "--signal=KILL", *(f"{task}.{WORKER}" for task in tasks))
+    _try("scancel", *tasks)
 
 
 def plain(environment: Mapping[str, str]) -> dict[str, str]:
@@ -108,6 +105,11 @@ def plain(environment: Mapping[str, str]) -> dict[str, str]:
     for name in ("PGPASSWORD", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS"):
         kept.pop(name, None)
     return kept | {name: environment[name] for name in ("SLURM_CONF",) if name in environment}
+
+
+def _try(*command: str) -> None:
+    with suppress(SlurmFailed):  # tasks end meanwhile; what was missed is seen at the next look
+        _run(*command)
 
 
 def _run(*command: str, environment: Mapping[str, str] | None = None) -> str:
