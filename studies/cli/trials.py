@@ -32,7 +32,7 @@ from studies.cli.options import (
     spec_file,
     write_best,
 )
-from studies.errors import INTERRUPTED
+from studies.errors import INTERRUPTED, WrongInput
 from studies.settings import Settings
 
 PLACE = 3  # in the help
