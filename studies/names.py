@@ -37,8 +37,9 @@ TRACEBACK = "traceback"  # the end of it; the whole is an artifact
 VERDICT, VERDICT_EVIDENCE, VERDICT_ADVICE = "verdict", "verdict_evidence", "verdict_advice"  # see `Verdict`
 CONTINUES = "continues"  # the number of the trial that this one continues
 CONTINUED_BY = "continued_by"  # the number of the trial that continues this one, which no longer counts
+PAUSED = "paused"  # True of a pruned trial whose checkpoint is kept: another may go on where it was
 RETRIES = "retries"  # how often it has been continued for a reason that is retried
-INHERITED = (SEED, START_WITH, FROM, CONTENDER)  # by the trial that continues it
+INHERITED = (SEED, START_WITH, DEFAULT, FROM, CONTENDER)  # by the trial that continues it
 
 FIXED_PARAMS = "fixed_params"  # Optuna's own, a system attribute: what a queued trial runs with
 

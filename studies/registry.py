@@ -141,6 +141,7 @@ SAMPLERS = Registry(
 PRUNERS = Registry(
     "pruner",
     {
+        "asha": "studies.search.pruners:asha",
         "hyperband": "studies.search.pruners:hyperband",
         "successive_halving": "studies.search.pruners:successive_halving",
         "median": "studies.search.pruners:median",

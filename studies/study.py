@@ -24,6 +24,7 @@ from studies.names import (
     UID,
     WARM_START,
 )
+from studies.search.asha import Asha
 from studies.search.knowledge import observations
 from studies.search.pruners import make_pruner
 from studies.search.race import Race
@@ -32,6 +33,7 @@ from studies.spec import StudySpec, catalog
 from studies.spec.description import Description, code_changes, space_changes
 from studies.spec.space import Space
 from studies.storage import Storage
+from studies.storage.budget import Budget
 from studies.words import near
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # what it would say, the view and the logs do
@@ -193,6 +195,14 @@ def open_for_trials(storage: Storage, name: str) -> optuna.Study:
     study.sampler = make_sampler(spec, space, _known_trials(storage, study, space))
     study.pruner = Race() if CONFIRMS in study.user_attrs else make_pruner(spec)
     return study
+
+
+def is_done(study: optuna.Study, spec: StudySpec, budget: Budget) -> bool:
+    """Whether a study has all its trials, and none is paused that is yet to be resumed."""
+    if budget.done < budget.n_trials or CONFIRMS in study.user_attrs:
+        return budget.done >= budget.n_trials
+    pruner = make_pruner(spec)
+    return not isinstance(pruner, Asha) or pruner.next(study, budget.n_trials) is None
 
 
 def _known_trials(storage: Storage, study: optuna.Study, space: Space) -> list[FrozenTrial]:

@@ -67,6 +67,8 @@ def _none(task: Task) -> BasePruner:
 SYNE_TUNE, NEPS = ("syne_tune",), ("neps",)
 CONTENDERS = {
     "ours": _ours(),
+    "ours tpe + hyperband": _ours("tpe", "hyperband"),
+    "ours random + asha": _ours("random", "asha"),
     "ours tpe + successive_halving": _ours("tpe", "successive_halving"),
     "ours random + successive_halving": _ours("random", "successive_halving"),
     "optuna tpe + median (as shipped)": _optuna(TPESampler, _median),

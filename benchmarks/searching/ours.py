@@ -8,14 +8,16 @@ decisions, from the same attributes.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import optuna
 from greenlet import greenlet
 
 from studies.run.checkpoint import Checkpoint
-from studies.run.end import Outcome
+from studies.run.end import Outcome, continuation
 from studies.run.trial import Course, run_trial
+from studies.search.asha import Asha
 from studies.search.pruners import make_pruner
 from studies.search.samplers import make_sampler
 from studies.spec import StudySpec
@@ -45,17 +47,21 @@ class Ours:
             sampler=make_sampler(spec, space),
             pruner=make_pruner(spec),
         )
-        checkpoints: Any = _NoCheckpoints()
+        checkpoints: Any = _InMemory()
         self._course = Course(spec, space, self._objective, None, "cpu", lambda: None, checkpoints)
 
     def start(self) -> Run | None:
         """Return the next trial's run."""
+        paused = self._study.pruner.next(self._study, MANY) if isinstance(self._study.pruner, Asha) else None
+        if paused is not None:
+            given = continuation(paused, 0)
+            self._study.enqueue_trial(given["params"], user_attrs=given["attributes"])
         trial = self._study.ask()
         life = greenlet(lambda: run_trial(trial, self._course))
         params = life.switch()
         if isinstance(params, Outcome):
             raise ValueError(f"a trial ended before its first epoch: {params.detail or params.state}")
-        return Run(params, (trial, life))
+        return Run(params, (trial, life), paused.last_step if paused else 0)
 
     def report(self, run: Run, value: float) -> bool:
         """Let the trial go on until its next epoch, or to its outcome."""
@@ -106,15 +112,24 @@ class _VirtualTraining:
         """See Training."""
 
 
-class _NoCheckpoints:
-    """Keeps nothing: no virtual worker is lost."""
+class _InMemory:
+    """Keeps the checkpoints of paused trials: no virtual worker is lost."""
+
+    def __init__(self) -> None:
+        self._kept: dict[int, Checkpoint] = {}
 
     def is_due(self) -> bool:
         """See Checkpoints."""
         return False
 
-    def save(self, number: int, checkpoint: Checkpoint, must: bool = False) -> None:
+    def save(self, number: int, checkpoint: Checkpoint, must: bool = False) -> bool:
         """See Checkpoints."""
+        self._kept[number] = replace(checkpoint, history=list(checkpoint.history))
+        return True
+
+    def load(self, number: int) -> Checkpoint | None:
+        """See Checkpoints."""
+        return self._kept.get(number)
 
 
 def direction(task: Task) -> str:

@@ -24,7 +24,8 @@ class Winner:
 
 @dataclass(frozen=True)
 class Progress:
-    """A study at one moment. states: trials by Optuna's state, FAIL split by reason. epochs: reported so far.
+    """A study at one moment. states: trials by Optuna's state, FAIL split by reason, PAUSED apart from
+    PRUNED while they may be resumed. epochs: reported so far.
 
     best: None for a confirmation, too, where the value of one seed says nothing. verdicts: trials by kind of verdict,
     and n_infeasible: completed trials that violate a constraint; both only for `status`.
@@ -43,10 +44,13 @@ class Progress:
 def read_progress(storage: Storage, study_id: int, name: str, direction: Direction) -> Progress:
     """Return how the study stands."""
     ledger = storage.ledger
+    budget, states = ledger.budget(study_id), ledger.states(study_id)
+    if budget.done >= budget.n_trials and "PAUSED" in states:  # nobody resumes them any more
+        states["PRUNED"] = states.pop("PAUSED") + states.get("PRUNED", 0)
     return Progress(
         name,
-        ledger.budget(study_id),
-        ledger.states(study_id),
+        budget,
+        states,
         ledger.n_epochs(study_id),
         read_winner(storage, study_id, name, direction),
         ledger.workers(study_id),

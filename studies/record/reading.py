@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from studies.errors import RoleMayNot
-from studies.names import CONTINUED_BY, CONTINUES, DATA, EPOCH, REASON, State
+from studies.names import CONTINUES, DATA, EPOCH, REASON, State
 from studies.record.confirmation import read_confirmation
 from studies.record.diagnose import diagnose
 from studies.record.study import StudyRecord, TrialRecord
@@ -54,6 +54,9 @@ def read_stored(storage: Storage, name: str) -> StudyRecord:
     space = space_of(study)
     stored = study.get_trials(deepcopy=False)
     trials = [trial_of(frozen, space) for frozen in stored]
+    # From the trials that continue: an ended one is read once, and a paused one is continued long after it ended.
+    by = {trial.continues: trial.number for trial in trials if trial.continues is not None}
+    trials = [replace(trial, continued_by=by[trial.number]) if trial.number in by else trial for trial in trials]
     searched = space if space.parameters else _suggested(stored)
     confirmed = read_confirmation(storage, study.study_name)
     has_newer = typed(storage, study.study_name) != study.study_name
@@ -61,7 +64,7 @@ def read_stored(storage: Storage, name: str) -> StudyRecord:
 
 
 def trial_of(frozen: FrozenTrial, space: Space) -> TrialRecord:
-    """Return a trial as Optuna has it in our words."""
+    """Return a trial as Optuna has it in our words, but not which other one continues it."""
     stored = frozen.params or {}
     try:
         params = space.values_of(stored)
@@ -79,7 +82,7 @@ def trial_of(frozen: FrozenTrial, space: Space) -> TrialRecord:
         started=frozen.datetime_start,
         ended=frozen.datetime_complete,
         continues=attributes.get(CONTINUES),
-        continued_by=attributes.get(CONTINUED_BY),
+        continued_by=None,
         attributes=attributes,
         constraints={name: value for name, value in frozen.constraints.items() if name != OUT_OF_MEMORY},
     )

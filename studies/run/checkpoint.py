@@ -54,17 +54,23 @@ class Checkpoints:
         """Whether `save` would write now, although it need not."""
         return time.monotonic() >= self._pause_until
 
-    def save(self, number: int, checkpoint: Checkpoint, *, must: bool = False) -> None:
-        """Write the checkpoint of a trial; skipped, unless it must be, where writing would take over MAX_SHARE."""
+    def save(self, number: int, checkpoint: Checkpoint, *, must: bool = False) -> bool:
+        """Write the checkpoint of a trial; skipped, unless it must be, where writing would take over MAX_SHARE.
+
+        Returns whether it was written.
+        """
         if not must and not self.is_due():
-            return
+            return False
+        written = True
         started = time.monotonic()
         try:
             self.store.write(_name(number), io.BytesIO(encoded(vars(checkpoint))))
         except OSError as error:
             self.say(f"trial {number} goes on without a checkpoint: {error}")
+            written = False
         ended = time.monotonic()
         self._pause_until = ended + (ended - started) * (1 - MAX_SHARE) / MAX_SHARE
+        return written
 
     def load(self, number: int) -> Checkpoint | None:
         """Return the last checkpoint of a trial, or None when there is none that is whole."""

@@ -4,11 +4,12 @@ Its state, in Optuna's words, goes one way; what has ended never changes:
 
     WAITING -> RUNNING    a worker claimed it
     RUNNING -> COMPLETE   trained to max_epochs, or to its time limit; its value is that of its best epoch
-    RUNNING -> PRUNED     worse than others at the same epoch
+    RUNNING -> PRUNED     worse than others at the same epoch; paused, where its checkpoint is kept
     RUNNING -> FAIL       for one of `studies.names.Reason`
 
-Where a continuation is queued, that one starts WAITING in the same transaction, and this one no longer counts. A worker
-that was silent for longer than its lease finds at its next write that another has taken its trial over, and drops it.
+Where a continuation is queued, that one starts WAITING in the same transaction, and this one no longer counts. That of
+a paused trial is queued later, by the worker that resumes it. A worker that was silent for longer than its lease finds
+at its next write that another has taken its trial over, and drops it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from studies.names import CONTINUES, DETAIL, FIXED_PARAMS, INHERITED, REASON, RETRIES, SEED, Reason
 from studies.search.out_of_memory import OUT_OF_MEMORY, constraint_key
@@ -81,11 +82,21 @@ def _continue(storage: Storage, study: optuna.Study, trial_id: int, reason: Reas
     """Fail a running trial and queue its continuation with the same parameters and seed, in one transaction."""
     trial = storage.optuna.get_trial(trial_id)
     retries = trial.user_attrs.get(RETRIES, 0) + reason.is_retried
+    return storage.ledger.end_and_continue(
+        study._study_id, trial_id, reason, **continuation(trial, retries), again=retries <= max_retries
+    )
+
+
+def resume(storage: Storage, study: optuna.Study, paused: FrozenTrial) -> bool:
+    """Queue the continuation of a paused trial; False when another worker was faster."""
+    given = continuation(paused, paused.user_attrs.get(RETRIES, 0))
+    return storage.ledger.resume(study._study_id, paused._trial_id, **given)
+
+
+def continuation(trial: FrozenTrial, retries: int) -> dict[str, Any]:
+    """Return the parameters and the user attributes of the trial that continues this one."""
     params = trial.params or trial.system_attrs.get(FIXED_PARAMS, {})
     # One that was lost before it had parameters has nothing to go on with: its continuation draws all of its own.
     inherited = [key for key in INHERITED if key in trial.user_attrs and (params or key != SEED)]
-    kept = {CONTINUES: trial.number, RETRIES: retries} | {key: trial.user_attrs[key] for key in inherited}
-    again = retries <= max_retries
-    return storage.ledger.end_and_continue(
-        study._study_id, trial_id, reason, params=params, attributes=kept, again=again
-    )
+    attributes = {CONTINUES: trial.number, RETRIES: retries} | {key: trial.user_attrs[key] for key in inherited}
+    return {"params": params, "attributes": attributes}

@@ -31,7 +31,7 @@ from studies.run.join import Start, join
 from studies.run.launchers import Exit, Launcher, make_launcher
 from studies.settings import Settings
 from studies.storage import Storage, Waiting, is_there, open_storage
-from studies.study import JoinedStudy, find, get, spec_of, started, typed
+from studies.study import JoinedStudy, find, get, is_done, spec_of, started, typed
 
 if TYPE_CHECKING:
     from studies.spec import StudySpec
@@ -133,7 +133,7 @@ def _has_all_trials(spec: StudySpec, settings: Settings) -> str | None:
             return None
         study = get(storage, names.exact(name))
         same = spec_of(study) == spec.model_copy(update={"name": name})
-        return name if same and storage.ledger.budget(study._study_id).done >= spec.n_trials else None
+        return name if same and is_done(study, spec, storage.ledger.budget(study._study_id)) else None
 
 
 @dataclass
@@ -163,10 +163,9 @@ class Launch:
         Raises how an unfinished study ended: Interrupted, TooManyFailures, NothingTrained, WorkersDied.
         """
         budget = self.storage.ledger.budget(self.study_id)
-        left = budget.n_trials - budget.done
-        if left <= 0:
+        if is_done(self.joined.study, self.spec, budget):
             return False
-        self.n_workers = min(n_workers, left)
+        self.n_workers = min(n_workers, max(budget.n_trials - budget.done, 1))
         with self._listening():
             self._start(self.n_workers)
             self._watch()
@@ -267,7 +266,7 @@ class Launch:
         if limits.too_many_failures(self.spec.limits, budget):
             reason = self._last_failure()
             raise TooManyFailures(command=command, n_failures=budget.failures_in_a_row, reason=reason)
-        if budget.done >= budget.n_trials:
+        if is_done(self.joined.study, self.spec, budget):
             if not self.storage.optuna.get_n_trials(self.study_id, (TrialState.COMPLETE, TrialState.PRUNED)):
                 more = 2 * budget.n_trials
                 raise NothingTrained(command=command, n_trials=budget.n_trials, reason=self._last_failure(), more=more)

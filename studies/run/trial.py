@@ -22,6 +22,7 @@ from studies.names import (
     EVIDENCE,
     HISTORY,
     METRICS,
+    PAUSED,
     PEAK_MEMORY_MIB,
     SECONDS,
     SEED,
@@ -34,6 +35,7 @@ from studies.run.end import Outcome
 from studies.run.evidence import evidence_of, peak_memory_mib, reset_peak_memory
 from studies.run.objective import FunctionObjective, LoadedObjective
 from studies.run.program import ProgramEnded, ProgramFailed, ProgramObjective, ProgramTraining
+from studies.search.asha import Asha
 from studies.search.seeded import seed_of
 from studies.spec import StudySpec
 from studies.spec.space import Choice, Range, Space, encoded
@@ -148,11 +150,11 @@ class _Run:
             is_last = epoch == self.course.spec.max_epochs
             with _together(self.trial):
                 self.trial.report(metrics[self.course.spec.metric], epoch)
-                is_pruned = not is_last and self.trial.should_prune()
+                falls_behind = not is_last and self._falls_behind()
             if is_last:
                 break
-            if is_pruned:
-                return self._ended(TrialState.PRUNED)
+            if falls_behind and (outcome := self._paused_or_pruned()) is not None:
+                return outcome
             why = self.course.should_stop()
             self._checkpoint(must=why is not None)
             if why:
@@ -161,17 +163,37 @@ class _Run:
                 return self._ended(TrialState.COMPLETE, detail=f"stopped at its limit of {limit:g} minutes")
         return self._ended(TrialState.COMPLETE, detail=self.note)
 
+    def _falls_behind(self) -> bool:
+        pruner, trial = self.trial.study.pruner, self.trial
+        if isinstance(pruner, Asha):
+            return pruner.pauses(trial.study, trial.storage.get_trial(trial._trial_id))
+        return trial.should_prune()
+
+    def _paused_or_pruned(self) -> Outcome | None:
+        """Return how it ends that falls behind; None where it is the best so far and could not be resumed."""
+        if not isinstance(self.trial.study.pruner, Asha):
+            return self._ended(TrialState.PRUNED)
+        if self._checkpoint(must=True):
+            outcome = self._ended(TrialState.PRUNED)
+            outcome.attributes[PAUSED] = True
+            return outcome
+        return self._ended(TrialState.PRUNED) if self.trial.should_prune() else None
+
     def _epoch(self) -> dict[str, float]:
         """Train one epoch; return its metrics and how long it took, validation included."""
         started = time.monotonic()
         metrics = {name: float(value) for name, value in self.training.epoch().items()}
         return {EPOCH_S: round(time.monotonic() - started, 4)} | metrics
 
-    def _checkpoint(self, must: bool) -> None:
+    def _checkpoint(self, must: bool) -> bool:
+        """Write a checkpoint, if one is due or must be; return whether a trial can go on from it."""
         if not must and not self.course.checkpoints.is_due():
-            return
-        checkpoint = Checkpoint(self.training.state_dict(), self.history, self.evidence)
-        self.course.checkpoints.save(self.trial.number, checkpoint, must=must)
+            return False
+        state = self.training.state_dict()
+        written = self.course.checkpoints.save(
+            self.trial.number, Checkpoint(state, self.history, self.evidence), must=must
+        )
+        return written and (not isinstance(self.training, ProgramTraining) or "files" in state)
 
     def _go_on(self) -> None:
         """Start where the trial that this one continues had its last checkpoint, or the one before that, if any had."""

@@ -17,17 +17,18 @@ from optuna.trial import TrialState
 
 from studies.artifacts import artifact_store, attach, open_store
 from studies.errors import ObjectiveRefused, OtherCode, StorageUnreachable, StudiesError, StudyDeleted
-from studies.names import CODE, DETAIL, PROVENANCE, SECONDS, UID, Reason, State, StopReason
+from studies.names import CODE, DETAIL, PAUSED, PROVENANCE, SECONDS, UID, Reason, State, StopReason
 from studies.record.diagnose import first_verdict
 from studies.record.reading import trial_of
 from studies.run import limits, provenance, retention
 from studies.run.checkpoint import Checkpoints
-from studies.run.end import Outcome, end
+from studies.run.end import Outcome, end, resume
 from studies.run.objective import code_of, facts_of, load_objective
 from studies.run.placement import take
 from studies.run.program import ProgramObjective
 from studies.run.source import fingerprint
 from studies.run.trial import Course, run_trial
+from studies.search.asha import Asha
 from studies.settings import Settings
 from studies.spec.description import code_changes
 from studies.storage import Storage, Waiting, open_storage
@@ -144,7 +145,7 @@ class _Worker:
             budget, trial = self._claim()
             if trial is not None:
                 self._run(trial)
-                self._tidy_up()
+                self._tidy_up(budget.n_trials)
             elif why := self._nothing_left(budget) and self._nothing_left(self._budget_after_launches()):
                 return why
             else:
@@ -164,12 +165,20 @@ class _Worker:
             budget = self.storage.ledger.budget(self.study_id)
         if limits.reached(self.spec.limits, budget):
             return budget, None
+        self._resume_paused(budget.n_trials)
         trial_id = self.storage.optuna.claim_trial(self.study_id, n_trials=budget.n_trials, worker_id=self.worker_id)
         if trial_id is None:
             return budget, None
         # What `Study.ask` does, too: without it the sampler would go on with the trials it saw last time.
         self.study._thread_local.cached_all_trials = None
         return budget, optuna.Trial(self.study, trial_id)
+
+    def _resume_paused(self, n_trials: int) -> None:
+        """Queue a paused trial that has come among the best; whoever claims next takes it before a new one."""
+        pruner = self.study.pruner
+        paused = pruner.next(self.study, n_trials) if isinstance(pruner, Asha) else None
+        if paused is not None and resume(self.storage, self.study, paused):
+            self.say(f"trial {paused.number} is resumed")
 
     def _nothing_left(self, budget: Budget) -> str | None:
         if why := limits.reached(self.spec.limits, budget):
@@ -212,13 +221,16 @@ class _Worker:
         except OSError as error:
             self.say(f"the traceback of trial {trial.number} is not kept as an artifact: {error}")
 
-    def _tidy_up(self) -> None:
+    def _tidy_up(self, n_trials: int) -> None:
         """Remove the checkpoints that no trial needs any more, of this worker's trials and of all others'."""
         stored = self.checkpoints.numbers()
         if not stored:
             return
         trials = self.study.get_trials(deepcopy=False)
-        for number in stored - retention.needed(stored, trials, self.spec.direction):
+        needed = retention.needed(stored, trials, self.spec.direction)
+        if isinstance(self.study.pruner, Asha):
+            needed |= self.study.pruner.may_resume(trials, self.study.direction, n_trials)
+        for number in stored - needed:
             self.checkpoints.delete(number)
 
     def _verdict(self, trial: optuna.Trial, outcome: Outcome) -> dict[str, str]:
@@ -260,6 +272,7 @@ def listen_to_signals(stop: Stop, at_once: bool) -> None:
 
 def _line(number: int, outcome: Outcome) -> str:
     state = outcome.state.name.lower() if outcome.state != TrialState.FAIL else f"failed ({outcome.reason})"
+    state = "paused" if PAUSED in outcome.attributes else state
     value = "" if outcome.value is None else f", value {outcome.value:.6g}"
     detail = "" if outcome.detail is None else f": {one_line(outcome.detail)}"
     after = f" after {outcome.attributes[SECONDS]:.1f} s" if SECONDS in outcome.attributes else ""

@@ -14,8 +14,8 @@ from optuna.trial import FrozenTrial
 
 from studies.names import FIXED_PARAMS
 from studies.search.distributions import distribution_of
-from studies.search.out_of_memory import shown_to_sampler
 from studies.search.seeded import SeededSampler, seed_of
+from studies.spec import StudySpec
 from studies.spec.space import Choice, Fixed, Range, Space, SpaceError
 
 N_DRAWN = 20  # by the study's sampler, which may prefer what is not allowed; then at random
@@ -25,8 +25,15 @@ N_RANDOM = 10_000
 class AllowedSampler(SeededSampler):
     """Draws whole settings until one keeps the conditions; each draw has a seed of its own."""
 
-    def __init__(self, make: Callable[..., BaseSampler], seed: int, known: Sequence[FrozenTrial], space: Space) -> None:
-        super().__init__(make, seed, known)
+    def __init__(
+        self,
+        make: Callable[..., BaseSampler],
+        seed: int,
+        known: Sequence[FrozenTrial],
+        spec: StudySpec | None,
+        space: Space,
+    ) -> None:
+        super().__init__(make, seed, known, spec)
         self._space = space
         self._setting: dict[str, Any] = {}
 
@@ -45,7 +52,7 @@ class AllowedSampler(SeededSampler):
         """Return a setting as the storage has it. Raises SpaceError when none is found."""
         queued = trial.system_attrs.get(FIXED_PARAMS, {})
         seen = self._seen(study, trial)
-        shown = shown_to_sampler(seen)
+        shown = self._shown(study, trial)
         samplers = itertools.chain([self._of(trial)], (self._again(trial, attempt) for attempt in range(1, N_DRAWN)))
         at_random = RandomSampler(seed=seed_of(self._seed, f"{trial.number}/random"))
         for sampler in itertools.chain(samplers, itertools.repeat(at_random, N_RANDOM)):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from optuna.pruners import BasePruner, MedianPruner, NopPruner
 
 from studies.registry import PRUNERS
+from studies.search.asha import Asha
 from studies.search.made import maker
 from studies.search.rungs import Hyperband, SuccessiveHalving
 from studies.spec import Pruner, StudySpec
@@ -19,6 +20,11 @@ def make_pruner(spec: StudySpec) -> BasePruner:
     """Return the pruner of a study. Raises SpaceError for a name or an option that there is not."""
     make = maker(PRUNERS, spec.pruner, BasePruner, (), spec.pruner, spec.max_epochs)  # type: ignore[type-abstract]
     return make()
+
+
+def asha(settings: Pruner, max_epochs: int) -> BasePruner:
+    """Successive halving that pauses a trial, and resumes it once it is among the best 1 / reduction_factor."""
+    return Asha(settings.min_epochs, max_epochs, settings.reduction_factor)
 
 
 def hyperband(settings: Pruner, max_epochs: int) -> BasePruner:

@@ -19,6 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 from studies.registry import SAMPLERS
 from studies.search import allowed
 from studies.search.allowed import AllowedSampler
+from studies.search.asha import rungs_of
 from studies.search.made import maker
 from studies.search.seeded import SeededSampler
 from studies.spec import StudySpec
@@ -35,10 +36,11 @@ def make_sampler(spec: StudySpec, space: Space, known: Sequence[FrozenTrial] = (
     """
     make = maker(SAMPLERS, spec.sampler, BaseSampler, ("seed",), spec.sampler, space)  # type: ignore[type-abstract]
     make(seed=spec.sampler.seed)  # what is wrong with it is said now, and not in the first trial
+    ranked = spec if rungs_of(spec) else None
     if not space.require or spec.sampler.name == GRID:
-        return SeededSampler(make, spec.sampler.seed, known)
+        return SeededSampler(make, spec.sampler.seed, known, ranked)
     allowed.check(space)
-    return AllowedSampler(make, spec.sampler.seed, known, space)
+    return AllowedSampler(make, spec.sampler.seed, known, ranked, space)
 
 
 def grid(settings: Sampler, space: Space, seed: int) -> BaseSampler:

@@ -11,11 +11,14 @@ from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from studies.search.out_of_memory import shown_to_sampler
+from studies.search.ranking import RANDOM_SHARE, Ranked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Sequence
 
     from optuna import Study
+
+    from studies.spec import StudySpec
 
 
 def seed_of(seed: int, number: int | str) -> int:
@@ -61,13 +64,23 @@ class SeededSampler(BaseSampler):
     number and on the finished trials alone.
     """
 
-    def __init__(self, make: Callable[..., BaseSampler], seed: int, known: Sequence[FrozenTrial] = ()) -> None:
-        """make: a class or a function that takes `seed`. known: finished trials of other studies, as its first ones."""
+    def __init__(
+        self,
+        make: Callable[..., BaseSampler],
+        seed: int,
+        known: Sequence[FrozenTrial] = (),
+        spec: StudySpec | None = None,
+    ) -> None:
+        """make: a class or a function that takes `seed`. known: finished trials of other studies, as its first ones.
+
+        spec: of a study whose trials TPE is shown ranked (`studies.search.ranking`); None: as they are.
+        """
         self._make = make
         self._seed = seed
+        self._spec = spec
         self._known = known
         self._current: tuple[int, BaseSampler] | None = None
-        self._reading: tuple[int, _Reading] | None = None
+        self._reading: tuple[int, Study, Study] | None = None
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """See BaseSampler."""
@@ -81,14 +94,14 @@ class SeededSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """See BaseSampler."""
-        return self._of(trial).sample_relative(shown_to_sampler(self._seen(study, trial)), trial, search_space)
+        return self._of(trial).sample_relative(self._shown(study, trial), trial, search_space)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """See BaseSampler."""
-        seen = shown_to_sampler(self._seen(study, trial))
-        return self._of(trial).sample_independent(seen, trial, param_name, param_distribution)
+        shown = self._shown(study, trial)
+        return self._of(trial).sample_independent(shown, trial, param_name, param_distribution)
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """See BaseSampler."""
@@ -105,6 +118,18 @@ class SeededSampler(BaseSampler):
         return self._current[1]
 
     def _seen(self, study: Study, trial: FrozenTrial) -> Study:
+        return self._read(study, trial)[0]
+
+    def _shown(self, study: Study, trial: FrozenTrial) -> Study:
+        return self._read(study, trial)[1]
+
+    def _read(self, study: Study, trial: FrozenTrial) -> tuple[Study, Study]:
+        """Return the study as it is read for this trial, and as its sampler is shown it."""
         if self._reading is None or self._reading[0] != trial.number:
-            self._reading = trial.number, _Reading(study, self._known)
-        return cast("Study", self._reading[1])
+            seen = cast("Study", _Reading(study, self._known))
+            shown = shown_to_sampler(seen)
+            if self._spec is not None and isinstance(self._of(trial), TPESampler) and len(study.directions) == 1:
+                is_random = seed_of(self._seed, f"random {trial.number}") % RANDOM_SHARE == 0
+                shown = cast("Study", Ranked(seen, self._spec, is_random))
+            self._reading = trial.number, seen, shown
+        return self._reading[1:]

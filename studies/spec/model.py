@@ -73,7 +73,7 @@ class Pruner(Named):
 
     registry = PRUNERS
 
-    name: str = "hyperband"
+    name: str = "asha"
     min_epochs: int = Field(default=1, ge=1)
     reduction_factor: int = Field(default=3, ge=2)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,14 +36,17 @@ class Budget:
 class Tally:
     """What a process knows of a study's trials: of those with an id up to `after`, all but the `unfinished` have ended.
 
-    good: the numbers of those that are complete or pruned, rising; failed: of those that failed and count, for no
-    continuation took their place. best: the loss and the number of the best one. seconds: of all that ended.
+    good: the numbers of those that are complete or pruned, rising; failed: of those that failed; neither with those in
+    `continued`, whose place another took. newest_good: the highest number that was ever good. best: the loss and the
+    number of the best one. seconds: of all that ended.
     """
 
     after: int = -1
     unfinished: list[int] = field(default_factory=list)
     good: list[int] = field(default_factory=list)
     failed: list[int] = field(default_factory=list)
+    continued: set[int] = field(default_factory=set)
+    newest_good: int = -1
     best: tuple[float, int] | None = None
     seconds: float = 0.0
 
@@ -51,27 +54,36 @@ class Tally:
         """Return the budget from what `sql.READ_BUDGET` returned for this tally, and take in what it says."""
         if not rows:
             return Budget()
-        n_trials, stop, forgiven, newest, unfinished, running, running_s, lost, ended = rows[0]
-        for number, state, continued, seconds, loss in ended or ():
-            self._add(number, state, continued, seconds, loss)
+        n_trials, stop, forgiven, newest, unfinished, running, running_s, lost, continued, ended = rows[0]
+        self._replace(set(continued or ()))
+        for number, state, seconds, loss in ended or ():
+            self._add(number, state, seconds, loss)
         self.after, self.unfinished = max(self.after, newest or -1), unfinished or []
-        last_good = self.good[-1] if self.good else -1
         return Budget(
             n_trials=n_trials,
             counted=len(self.good) + len(self.failed) + running,
             running=running,
             stop=stop,
-            failures_in_a_row=len(self.failed) - bisect_right(self.failed, max(forgiven, last_good)),
+            failures_in_a_row=len(self.failed) - bisect_right(self.failed, max(forgiven, self.newest_good)),
             since_best=len(self.good) - bisect_right(self.good, self.best[1]) if self.best else 0,
             device_hours=(self.seconds + running_s) / 3600,
             lost=tuple(lost or ()),
         )
 
-    def _add(self, number: int, state: str, continued: bool, seconds: float | None, loss: float | None) -> None:
+    def _replace(self, continued: set[int]) -> None:
+        """Count trials no more that others continue: a paused one is continued long after it ended."""
+        for number in continued - self.continued:
+            for numbers in (self.good, self.failed):
+                place = bisect_left(numbers, number)
+                if numbers[place : place + 1] == [number]:
+                    del numbers[place]
+        self.continued |= continued
+
+    def _add(self, number: int, state: str, seconds: float | None, loss: float | None) -> None:
         self.seconds += seconds or 0.0
         if state != "FAIL":
-            insort(self.good, number)
-        elif not continued:
-            insort(self.failed, number)
+            self.newest_good = max(self.newest_good, number)
+        if number not in self.continued:
+            insort(self.failed if state == "FAIL" else self.good, number)
         if state == "COMPLETE" and loss is not None and (self.best is None or (loss, number) < self.best):
             self.best = loss, number

@@ -24,7 +24,7 @@ FROM studies.create_trial_{VERSION}(%(study_id)s, %(after)s, %(last_number)s, %(
 # The next trial to run.
 CLAIM = f"""
 SELECT * FROM studies.claim_trial_{VERSION}(
-    %(study_id)s, %(after)s, %(last_number)s, %(n_done)s, %(unfinished)s::int[], %(failed)s::int[], %(n_trials)s,
+    %(study_id)s, %(after)s, %(last_number)s, %(n_done)s, %(unfinished)s::int[], %(n_trials)s,
     %(start)s, %(worker_id)s)"""
 
 # One report of an own trial.

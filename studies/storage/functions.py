@@ -153,19 +153,19 @@ BEGIN
     END IF;
 END $$"""
 
-# The next trial to run, within the budget: the oldest waiting one, or else a new one. What counts is running, finished,
-# or failed without a continuation (`continued_by`). No row: the budget is spent. A row of nulls: there is no such
-# study. Who pops on RDBStorage does not lock the study, hence SKIP LOCKED.
+# The next trial to run, within the budget: the oldest waiting one, or else a new one. What counts is what runs or has
+# ended and is not continued. No row: the budget is spent. A row of nulls: there is no such study. Who pops on
+# RDBStorage does not lock the study, hence SKIP LOCKED.
 #
-# It counts on from the census that it returned last time: `_n_done` trials complete or pruned, for ever; `_unfinished`;
-# `_failed`, which may have been continued since; all with an id up to `_after` and a number up to `_last_number`.
-# Before the first, `_after` is -1. `_worker_id`: the worker of the ledger that has the trial from the same moment on.
+# It counts on from the census that it returned last time: `_n_done` trials ended, less those that continue another, for
+# either is one for ever; `_unfinished`; all with an id up to `_after` and a number up to `_last_number`. Before the
+# first, `_after` is -1. `_worker_id`: the worker of the ledger that has the trial from the same moment on.
 CLAIM = f"""
 FUNCTION studies.claim_trial_VERSION(
-    _study_id int, _after int, _last_number int, _n_done int, _unfinished int[], _failed int[], _n_trials int,
+    _study_id int, _after int, _last_number int, _n_done int, _unfinished int[], _n_trials int,
     _start timestamp, _worker_id bigint, _end int DEFAULT 2147483647
 ) RETURNS TABLE (
-    trial_id int, number int, popped bool, after int, last_number int, n_done int, unfinished text, failed text
+    trial_id int, number int, popped bool, after int, last_number int, n_done int, unfinished text
 ) {_PLANNED} AS $$
 #variable_conflict use_column
 DECLARE
@@ -176,24 +176,21 @@ DECLARE
 BEGIN
     PERFORM FROM studies WHERE study_id = _study_id FOR NO KEY UPDATE;
     IF NOT FOUND THEN
-        RETURN QUERY SELECT NULL::int, NULL::int, NULL::bool, NULL::int, NULL::int, NULL::int, NULL, NULL;
+        RETURN QUERY SELECT NULL::int, NULL::int, NULL::bool, NULL::int, NULL::int, NULL::int, NULL;
         RETURN;
     END IF;
     SELECT greatest(_after, max(r.trial_id)), greatest(_last_number, max(r.number)),
-           _n_done + count(*) FILTER (WHERE r.state IN ('COMPLETE', 'PRUNED')),
+           _n_done - count(*) FILTER (WHERE r.continues)
+               + count(*) FILTER (WHERE r.state NOT IN ('RUNNING', 'WAITING')),
            coalesce(array_agg(r.trial_id) FILTER (WHERE r.state IN ('RUNNING', 'WAITING')), '{{}}'),
-           coalesce(array_agg(r.trial_id) FILTER (WHERE r.state = 'WAITING'), '{{}}'),
-           _failed || coalesce(array_agg(r.trial_id) FILTER (WHERE r.state = 'FAIL'), '{{}}')
-        INTO _after, _last_number, _n_done, _unfinished, _waiting, _failed
-        FROM (SELECT * FROM {_NEW} t
+           coalesce(array_agg(r.trial_id) FILTER (WHERE r.state = 'WAITING'), '{{}}')
+        INTO _after, _last_number, _n_done, _unfinished, _waiting
+        FROM (SELECT t.*, EXISTS (
+                  SELECT FROM trial_user_attributes a WHERE a.trial_id = t.trial_id AND a.key = 'continues') continues
+              FROM {_NEW} t
               UNION ALL
-              SELECT * FROM trials t WHERE t.trial_id = ANY(_unfinished)) r;
-    IF cardinality(_failed) > 0 THEN
-        SELECT coalesce(array_agg(f.trial_id), '{{}}') INTO _failed FROM unnest(_failed) f (trial_id)
-            WHERE NOT EXISTS (
-                SELECT FROM trial_user_attributes a WHERE a.trial_id = f.trial_id AND a.key = 'continued_by');
-    END IF;
-    IF _n_done + cardinality(_failed) + cardinality(_unfinished) - cardinality(_waiting) >= _n_trials THEN
+              SELECT t.*, false FROM trials t WHERE t.trial_id = ANY(_unfinished)) r;
+    IF _n_done + cardinality(_unfinished) - cardinality(_waiting) >= _n_trials THEN
         RETURN;
     END IF;
     IF cardinality(_waiting) > 0 THEN
@@ -214,7 +211,7 @@ BEGIN
     IF _worker_id IS NOT NULL THEN
         UPDATE studies.workers SET trial_id = _trial_id, heartbeat_at = now() WHERE worker_id = _worker_id;
     END IF;
-    RETURN QUERY SELECT _trial_id, _number, _popped, _after, _last_number, _n_done, _unfinished::text, _failed::text;
+    RETURN QUERY SELECT _trial_id, _number, _popped, _after, _last_number, _n_done, _unfinished::text;
 END $$"""
 
 # One report of an own trial and nothing else, which is most of what is ever written. False: the trial takes none.

@@ -19,7 +19,7 @@ from typing import Any
 
 import psycopg2
 
-from studies.names import CONTINUED_BY, REASON, SPEC, UID, VERDICT, Direction
+from studies.names import CONTINUED_BY, PAUSED, REASON, SPEC, UID, VERDICT, Direction
 from studies.storage import sql_ledger
 from studies.storage.budget import Budget, Tally
 from studies.storage.connections import Connections, Statement, WhileWaiting
@@ -184,21 +184,14 @@ class Ledger:
         params: as Optuna's `enqueue_trial` takes them. attributes: user attributes of the continuation.
         Returns False, and does nothing, when the trial was not running any more.
         """
-        rows = self._run(
-            sql_ledger.CONTINUE,
-            {
-                "study": study_id,
-                "trial": trial_id,
-                "reason": json.dumps(reason),
-                "reason_key": REASON,
-                "link_key": CONTINUED_BY,
-                "again": again,
-                "params": json.dumps(params),
-                "keys": list(attributes),
-                "values": [json.dumps(value) for value in attributes.values()],
-            },
-        )
-        return bool(rows[0][0])
+        given = _queued(study_id, trial_id, params, attributes) | {"again": again}
+        given |= {"reason": json.dumps(reason), "reason_key": REASON}
+        return bool(self._run(sql_ledger.CONTINUE, given)[0][0])
+
+    def resume(self, study_id: int, trial_id: int, *, params: Mapping[str, Any], attributes: Mapping[str, Any]) -> bool:
+        """Queue the continuation of a pruned trial; False when it has one. params, attributes: as above."""
+        given = _queued(study_id, trial_id, params, attributes) | {"again": True}
+        return bool(self._run(sql_ledger.RESUME, given)[0][0])
 
     # --- what a person looks at -----------------------------------------------------------------------------------
 
@@ -218,8 +211,9 @@ class Ledger:
         return dict(self._run(sql_ledger.COUNT_ENDED))
 
     def states(self, study_id: int) -> dict[str, int]:
-        """Return how many trials are in each state; failed ones by reason: "FAIL lost"."""
-        return dict(self._run(sql_ledger.COUNT_STATES, {"study": study_id, "reason_key": REASON}))
+        """Return how many trials are in each state; failed ones by reason ("FAIL lost"), pruned ones without PAUSED."""
+        given = {"study": study_id, "reason_key": REASON, "paused_key": PAUSED, "link_key": CONTINUED_BY}
+        return dict(self._run(sql_ledger.COUNT_STATES, given))
 
     def n_epochs(self, study_id: int) -> int:
         """Return how many epochs the study's trials have reported."""
@@ -252,3 +246,15 @@ class Ledger:
         """Return what the newest failed trial said, or None when none said anything."""
         rows = self._run(sql_ledger.READ_LAST_FAILURE, {"study": study_id, "detail_key": "detail"})
         return str(rows[0][0]) if rows else None
+
+
+def _queued(study_id: int, trial_id: int, params: Mapping[str, Any], attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a statement is given that queues the continuation of a trial."""
+    return {
+        "study": study_id,
+        "trial": trial_id,
+        "link_key": CONTINUED_BY,
+        "params": json.dumps(params),
+        "keys": list(attributes),
+        "values": [json.dumps(value) for value in attributes.values()],
+    }

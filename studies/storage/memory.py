@@ -33,7 +33,6 @@ class Census:
     last_number: int = -1
     n_done: int = 0
     unfinished: str = "{}"  # PostgreSQL's array, which only goes back to it
-    failed: str = "{}"
 
 
 class StudyMemory:

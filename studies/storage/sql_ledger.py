@@ -77,9 +77,6 @@ WITH seen AS MATERIALIZED (
 running AS MATERIALIZED (SELECT trial_id, datetime_start FROM seen WHERE state = 'RUNNING'),
 ended AS (
     SELECT number, state,
-        state = 'FAIL' AND coalesce((
-            SELECT true FROM trial_user_attributes a
-            WHERE a.trial_id = t.trial_id AND a.key = 'continued_by'), false) AS continued,
         extract(epoch FROM datetime_complete - datetime_start)::float8 AS seconds,
         CASE WHEN state = 'COMPLETE' AND NOT EXISTS ({_VIOLATES.format(trial="t.trial_id")} OFFSET 0) THEN (
             SELECT CASE d.direction WHEN 'MAXIMIZE' THEN -v.value ELSE v.value END
@@ -94,7 +91,9 @@ SELECT n_trials, stop, forgiven,
     (SELECT array_agg(w.trial_id) FROM studies.workers w
      WHERE w.trial_id = ANY(ARRAY(SELECT trial_id FROM running))
         AND (w.ended_at IS NOT NULL OR w.heartbeat_at <= now() - make_interval(secs => %(lease)s))),
-    (SELECT json_agg(json_build_array(number, state, continued, seconds, loss)) FROM ended)
+    (SELECT array_agg(a.value_json::int) FROM seen t JOIN trial_user_attributes a
+     ON a.trial_id = t.trial_id AND a.key = 'continues' AND a.value_json ~ '^[0-9]+$'),
+    (SELECT json_agg(json_build_array(number, state, seconds, loss)) FROM ended)
 FROM studies.control WHERE study_id = %(study)s"""
 
 # What is found out about trials after they ended; what is the same is not written.
@@ -145,16 +144,10 @@ WHERE w.study_id = %(study)s AND w.ended_at IS NULL ORDER BY w.worker_id"""
 
 # --- taking over ------------------------------------------------------------------------------------------------------
 
-# Ends a running trial and queues its continuation. The study's row is locked first, by a statement of its own, so that
-# the second one sees every number that was given out.
-CONTINUE = """
-SELECT FROM studies WHERE study_id = %(study)s FOR UPDATE;
-WITH ended AS (
-    UPDATE trials SET state = 'FAIL', datetime_complete = now() AT TIME ZONE 'UTC'
-    WHERE trial_id = %(trial)s AND state = 'RUNNING' RETURNING trial_id),
-reason AS (
-    INSERT INTO trial_user_attributes (trial_id, key, value_json) SELECT trial_id, %(reason_key)s, %(reason)s FROM ended
-    ON CONFLICT (trial_id, key) DO UPDATE SET value_json = excluded.value_json),
+# Queues the continuation of the one trial in `ended`. The study's row is locked first, by a statement of its own, so
+# that the second one sees every number that was given out.
+_LOCK = "SELECT FROM studies WHERE study_id = %(study)s FOR UPDATE;"
+_QUEUE = """
 queued AS (
     INSERT INTO trials (number, study_id, state)
     SELECT (SELECT max(number) + 1 FROM trials WHERE study_id = %(study)s), %(study)s, 'WAITING' FROM ended
@@ -168,7 +161,24 @@ attributes AS (
 link AS (
     INSERT INTO trial_user_attributes (trial_id, key, value_json)
     SELECT ended.trial_id, %(link_key)s, queued.number::text FROM ended, queued)
-SELECT (SELECT count(*) FROM ended), (SELECT number FROM queued)"""
+SELECT count(*) FROM ended"""
+
+# Ends a running trial and queues its continuation.
+CONTINUE = f"""{_LOCK}
+WITH ended AS (
+    UPDATE trials SET state = 'FAIL', datetime_complete = now() AT TIME ZONE 'UTC'
+    WHERE trial_id = %(trial)s AND state = 'RUNNING' RETURNING trial_id),
+reason AS (
+    INSERT INTO trial_user_attributes (trial_id, key, value_json) SELECT trial_id, %(reason_key)s, %(reason)s FROM ended
+    ON CONFLICT (trial_id, key) DO UPDATE SET value_json = excluded.value_json),
+{_QUEUE}"""
+
+# Queues the continuation of a paused trial, unless it has one.
+RESUME = f"""{_LOCK}
+WITH ended AS (
+    SELECT trial_id FROM trials t WHERE trial_id = %(trial)s AND state = 'PRUNED' AND NOT EXISTS (
+        SELECT FROM trial_user_attributes a WHERE a.trial_id = t.trial_id AND a.key = %(link_key)s)),
+{_QUEUE}"""
 
 # --- what a person looks at -------------------------------------------------------------------------------------------
 
@@ -192,11 +202,17 @@ GROUP BY s.study_id, s.study_name ORDER BY s.study_id"""
 COUNT_ENDED = """
 SELECT study_id, count(*) FROM trials WHERE state IN ('COMPLETE', 'PRUNED', 'FAIL') GROUP BY study_id"""
 
-# Trials by state, and failed ones by reason, as `status` shows them: "FAIL lost".
+# Trials by state, and failed ones by reason, as `status` shows them: "FAIL lost". Of pruned ones, those that wait with
+# a checkpoint are PAUSED; those that were resumed are left out.
 COUNT_STATES = """
-SELECT t.state::text || coalesce(' ' || (a.value_json::json #>> '{}'), ''), count(*)
-FROM trials t LEFT JOIN trial_user_attributes a ON a.trial_id = t.trial_id AND a.key = %(reason_key)s
-WHERE t.study_id = %(study)s GROUP BY 1 ORDER BY 1"""
+SELECT CASE WHEN paused.key IS NULL THEN t.state::text || coalesce(' ' || (reason.value_json::json #>> '{}'), '')
+    ELSE 'PAUSED' END, count(*)
+FROM trials t
+LEFT JOIN trial_user_attributes reason ON reason.trial_id = t.trial_id AND reason.key = %(reason_key)s
+LEFT JOIN trial_user_attributes paused ON paused.trial_id = t.trial_id AND paused.key = %(paused_key)s
+WHERE t.study_id = %(study)s AND NOT (t.state = 'PRUNED' AND EXISTS (
+    SELECT FROM trial_user_attributes link WHERE link.trial_id = t.trial_id AND link.key = %(link_key)s))
+GROUP BY 1 ORDER BY 1"""
 
 # Epochs that were reported so far, of all trials together.
 COUNT_EPOCHS = """

@@ -43,8 +43,8 @@ class TrialStarter:
     def claim(self, study_id: int, *, n_trials: int | None, worker_id: int | None) -> int | None:
         """Return the next trial to run, now running: the oldest waiting one or a new one; None when all are taken.
 
-        `n_trials` is the study's budget. Running, complete, pruned and failed trials count against it, but not a
-        failed one that another continues (user attribute `continued_by`). It is kept exactly, also when others claim.
+        `n_trials` is the study's budget. Trials that run or have ended count against it, but not one that
+        another continues (user attribute `continues` of the other). It is kept exactly, also when others claim.
         `worker_id`: who claims, as the ledger knows it.
         """
         study = self._remembered.study(study_id)

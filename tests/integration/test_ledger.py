@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState
 
 from studies.names import CONTINUED_BY, CONTINUES, REASON, UID, Reason
-from studies.run.end import Outcome, end
+from studies.run.end import Outcome, end, resume
 from studies.run.join import Start, join
 from studies.settings import Settings
 from studies.spec import StudySpec
@@ -104,6 +104,25 @@ def test_a_trial_is_retried_max_retries_times_and_a_stop_is_no_retry(storage: St
     assert storage.ledger.budget(study._study_id).counted == 1
 
 
+def test_a_paused_trial_is_resumed_once_and_counts_once(storage: Storage, study: optuna.Study) -> None:
+    worker = storage.ledger.enter(study._study_id, "cpu")
+    trial = optuna.Trial(study, claim(storage, study, worker))
+    trial.set_user_attr("seed", 5)
+    study.tell(trial, state=TrialState.PRUNED)
+    assert storage.ledger.budget(study._study_id).done == 1
+    paused = study.get_trials()[0]
+    assert resume(storage, study, paused)
+    assert not resume(storage, study, paused)
+    budget = storage.ledger.budget(study._study_id)
+    assert (budget.counted, budget.lost) == (0, ())
+    again = optuna.Trial(study, claim(storage, study, worker))
+    assert (again.number, again.params, again.user_attrs[CONTINUES]) == (1, paused.params, 0)
+    assert again.user_attrs["seed"] == 5
+    assert end(storage, study, again, Outcome.failed(Reason.LOST), max_retries=2)  # a promotion that dies
+    assert [trial.user_attrs.get(CONTINUES) for trial in study.get_trials()] == [None, 0, 1]
+    assert storage.ledger.budget(study._study_id).counted == 0
+
+
 def test_the_budget_is_what_is_claimed(storage: Storage, study: optuna.Study) -> None:
     worker = storage.ledger.enter(study._study_id, "cpu")
     for _ in range(3):
@@ -114,7 +133,7 @@ def test_the_budget_is_what_is_claimed(storage: Storage, study: optuna.Study) ->
     assert (budget.counted, budget.running, budget.done) == (3, 0, 3)
 
 
-ENDS = st.sampled_from(["run", "wait", "complete", "violate", "prune", "fail", "continue"])
+ENDS = st.sampled_from(["run", "wait", "complete", "violate", "prune", "fail", "continue", "resume"])
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -131,14 +150,19 @@ def test_what_is_counted_on_is_what_is_counted_anew(
     ledger.open_study(study_id, n_trials=99)
     for what, n, asked in steps:
         running = [trial for trial in study.get_trials() if trial.state == TrialState.RUNNING]
+        pruned = [trial for trial in study.get_trials() if trial.state == TrialState.PRUNED]
         if what == "wait":
             study.enqueue_trial({"x": n / 5})
+        elif what == "resume" and pruned:
+            trial = pruned[n % len(pruned)]
+            ledger.resume(study_id, trial._trial_id, params={}, attributes={CONTINUES: trial.number})
         elif what == "run" or not running:
             study.ask()
         else:
             trial_id, number = running[n % len(running)]._trial_id, running[n % len(running)].number
             if what == "continue":
-                ledger.end_and_continue(study_id, trial_id, "lost", params={}, attributes={}, again=n < 4)
+                given = {"params": {}, "attributes": {CONTINUES: number}}
+                ledger.end_and_continue(study_id, trial_id, "lost", **given, again=n < 4)
             elif what in ("complete", "violate"):
                 if what == "violate":
                     optuna.Trial(study, trial_id).set_constraint("too slow", 1.0)
@@ -155,10 +179,16 @@ def test_what_is_counted_on_is_what_is_counted_anew(
     assert dataclasses.replace(now, **{hours: 0.0}) == counted_by_hand(study)
 
 
+GOOD = (TrialState.COMPLETE, TrialState.PRUNED)
+
+
 def counted_by_hand(study: optuna.Study) -> Budget:
-    trials = [trial for trial in study.get_trials() if trial.state != TrialState.WAITING]
-    counted = [trial for trial in trials if CONTINUED_BY not in trial.user_attrs]
-    good = [trial.number for trial in counted if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+    every = study.get_trials()
+    continued = {trial.user_attrs.get(CONTINUES) for trial in every}
+    trials = [trial for trial in every if trial.state != TrialState.WAITING]
+    counted = [trial for trial in trials if trial.number not in continued]
+    newest_good = max((trial.number for trial in trials if trial.state in GOOD), default=-1)
+    good = [trial.number for trial in counted if trial.state in GOOD]
     failed = [trial.number for trial in counted if trial.state == TrialState.FAIL]
     feasible = [trial for trial in counted if trial.state == TrialState.COMPLETE and not trial.constraints]
     best = study.best_trial.number if feasible else max(good, default=0)
@@ -166,7 +196,7 @@ def counted_by_hand(study: optuna.Study) -> Budget:
         n_trials=99,
         counted=len(counted),
         running=sum(trial.state == TrialState.RUNNING for trial in counted),
-        failures_in_a_row=sum(number > max(good, default=-1) for number in failed),
+        failures_in_a_row=sum(number > newest_good for number in failed),
         since_best=sum(number > best for number in good),
     )
 

@@ -122,29 +122,30 @@ def test_claim_keeps_the_budget(storage: PostgresStorage, other: PostgresStorage
     for state, reader in zip(states, [storage, other, storage, other], strict=True):
         trial_id = reader.claim_trial(study_id, n_trials=5)
         assert trial_id is not None
-        attrs = {"continued_by": 9} if trial_id % 2 and state == TrialState.FAIL else {}
-        reader.finish_trial(trial_id, state, [1.0] if state == TrialState.COMPLETE else None, attrs)
-    storage.create_new_trial(study_id, create_trial(state=TrialState.WAITING))
+        reader.finish_trial(trial_id, state, [1.0] if state == TrialState.COMPLETE else None)
+    for continued in (1, 2):  # the pruned one, and one that failed
+        waiting = create_trial(state=TrialState.WAITING, user_attrs={"continues": continued})
+        storage.create_new_trial(study_id, waiting)
     claimed = 0
     while [storage, other][claimed % 2].claim_trial(study_id, n_trials=5) is not None:
         claimed += 1
-    counted = [trial for trial in storage.get_all_trials(study_id) if "continued_by" not in trial.user_attrs]
-    assert len(counted) == 5
+    assert claimed == 3
+    assert [trial.number for trial in storage.get_all_trials(study_id)] == list(range(7))
     assert storage.claim_trial(study_id, n_trials=5) is None
     assert storage.claim_trial(study_id) is not None
 
 
-def test_a_failure_continued_later_frees_its_place(storage: PostgresStorage, rdb: RDBStorage) -> None:
+@pytest.mark.parametrize("state", [TrialState.FAIL, TrialState.PRUNED])
+def test_a_trial_continued_later_frees_its_place(storage: PostgresStorage, state: TrialState) -> None:
     study_id = storage.create_new_study(MINIMIZE)
     trial_id = storage.claim_trial(study_id, n_trials=1)
     assert trial_id is not None
-    storage.finish_trial(trial_id, TrialState.FAIL)
+    storage.finish_trial(trial_id, state)
     assert storage.claim_trial(study_id, n_trials=1) is None
-    Connections(str(rdb.url), 1).run(
-        "INSERT INTO trial_user_attributes (trial_id, key, value_json) VALUES (%(id)s, 'continued_by', '1')",
-        {"id": trial_id},
-    )
-    assert storage.claim_trial(study_id, n_trials=1) is not None
+    waiting = create_trial(state=TrialState.WAITING, user_attrs={"continues": 0})
+    queued = storage.create_new_trial(study_id, waiting)
+    assert storage.claim_trial(study_id, n_trials=1) == queued
+    assert storage.claim_trial(study_id, n_trials=1) is None
 
 
 def test_claim_of_no_study(storage: PostgresStorage, other: PostgresStorage) -> None:

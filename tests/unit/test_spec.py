@@ -68,7 +68,7 @@ def test_options_are_stored_only_where_there_are_some(tmp_path: Path) -> None:
             "study.yaml:6: name is 'tpee': expected one of tpe, random, grid, or module:Name of your own; did"
             " you mean tpe?",
         ),
-        (GOOD + "pruner: {name: never}\n", "study.yaml:5: name is 'never': expected one of hyperband, "),
+        (GOOD + "pruner: {name: never}\n", "study.yaml:5: name is 'never': expected one of asha, "),
         ("name: mine\n", "the key 'objective' is missing"),
         (GOOD + "space:\n  c: {{ c_value }}\n", "study.yaml:6: {{ ... }} is a template that was not filled in"),
         (GOOD + "space:\n  c: {low: 0,1, high: 0,5}\n", "study.yaml:6: a comma splits a number before '1'"),

@@ -1,0 +1,171 @@
+"""Asynchronous successive halving that pauses and resumes (ASHA: Li et al., MLSys 2020).
+
+At a rung, a trial goes on if it is among the best 1 / reduction_factor of all that came so far. If not, it is paused:
+it ends as pruned and keeps its checkpoint, and its worker is free. A free worker first resumes the best paused trial
+that has come among the best since, at the highest rung where there is one, and else starts a new setting. So no trial
+is stopped for good because it came early, and nobody waits for a rung to fill.
+
+When all settings have begun, the best N_FINISHED at each rung go on as well, so that a study ends with some that
+trained to their end. The first setting that a person named, or the declared default, is never paused: it is what all
+others are compared with.
+
+Everything follows from what trials reported, so trials of every other Optuna program compete, too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from optuna import Study
+from optuna.pruners import BasePruner
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from studies.names import CONTINUES, DEFAULT, PAUSED, START_WITH
+
+if TYPE_CHECKING:
+    from studies.spec import StudySpec
+
+N_FINISHED = 3  # as many as a confirmation compares
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is known of one setting: from its first trial and from those that continue it.
+
+    first: the number of the oldest of these trials. last: the newest. curve: values by epoch. resumed_after: the epoch
+    that it was last resumed after, 0 if never.
+    """
+
+    first: int
+    last: FrozenTrial
+    curve: dict[int, float]
+    resumed_after: int = 0
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether any trial of it has run."""
+        return self.last.state != TrialState.WAITING or CONTINUES in self.last.user_attrs
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether another trial can go on from where it is."""
+        return self.last.state == TrialState.PRUNED and PAUSED in self.last.user_attrs
+
+    def after(self, epochs: int) -> float | None:
+        """Return the value after so many epochs; None before them. Where that epoch was not reported, of the next."""
+        if epochs in self.curve:
+            return self.curve[epochs]
+        later = min((epoch for epoch in self.curve if epoch > epochs), default=None)
+        return None if later is None else self.curve[later]
+
+
+def settings_of(trials: Sequence[FrozenTrial]) -> list[Setting]:
+    """Return the settings of a study's trials, which are given by number."""
+    found: dict[int, Setting] = {}
+    for trial in trials:
+        before = found.pop(trial.user_attrs.get(CONTINUES, -1), None)
+        if before is None:
+            found[trial.number] = Setting(trial.number, trial, trial.intermediate_values)
+        else:
+            paused = before.last.state == TrialState.PRUNED
+            resumed_after = max(before.curve, default=0) if paused else before.resumed_after
+            curve = before.curve | trial.intermediate_values
+            found[trial.number] = Setting(before.first, trial, curve, resumed_after)
+    return list(found.values())
+
+
+def rungs_of(spec: StudySpec) -> list[int]:
+    """Return after how many epochs a study's trials are compared."""
+    return rungs(spec.pruner.min_epochs, spec.max_epochs, spec.pruner.reduction_factor)
+
+
+def rungs(min_epochs: int, max_epochs: int, reduction_factor: int) -> list[int]:
+    """Return after how many epochs trials are compared: min_epochs, and each time so many times more.
+
+    None is nearer to max_epochs than half a step: so late, little is left to save.
+    """
+    found = []
+    epochs = min_epochs
+    while epochs * math.sqrt(reduction_factor) <= max_epochs:
+        found.append(epochs)
+        epochs *= reduction_factor
+    return found
+
+
+class Asha(BasePruner):
+    """Optuna's view of it: `prune` says which trials end. `pauses` and `next` are for those that can be resumed."""
+
+    def __init__(self, min_epochs: int, max_epochs: int, reduction_factor: int) -> None:
+        self.rungs = rungs(min_epochs, max_epochs, reduction_factor)
+        self._factor = reduction_factor
+
+    def prune(self, study: Study, trial: FrozenTrial) -> bool:
+        """Return whether a trial ends that cannot be resumed: the best one so far always goes on."""
+        found = self._rank(study, trial)
+        return found is not None and found[0] >= max(found[1] // self._factor, 1)
+
+    def pauses(self, study: Study, trial: FrozenTrial) -> bool:
+        """Return whether a trial that can be resumed is to be paused after its last report."""
+        if DEFAULT in trial.user_attrs or trial.user_attrs.get(START_WITH) == 0:
+            return False
+        found = self._rank(study, trial)
+        return found is not None and found[0] >= found[1] // self._factor
+
+    def next(self, study: Study, n_trials: int) -> FrozenTrial | None:
+        """Return the paused trial that a free worker resumes; None where it starts a new one, if any is left."""
+        settings = settings_of(study.get_trials(deepcopy=False))
+        all_begun = sum(setting.has_begun for setting in settings) >= n_trials
+        for rung in reversed(self.rungs):
+            ranked = _ranked(settings, rung, study.direction)
+            n_best = max(len(ranked) // self._factor, N_FINISHED if all_begun else 0)
+            for setting in self._paused(ranked[:n_best], rung):
+                return setting.last
+        return None
+
+    def may_resume(self, trials: Sequence[FrozenTrial], direction: StudyDirection, n_trials: int) -> set[int]:
+        """Return the numbers of the paused trials that may yet be resumed, were all others to come to be worse."""
+        settings = settings_of(trials)
+        found: set[int] = set()
+        expected = n_trials
+        for rung in self.rungs:
+            ranked = _ranked(settings, rung, direction)
+            expected = max(max(expected, len(ranked)) // self._factor, N_FINISHED)
+            found |= {setting.last.number for setting in self._paused(ranked[:expected], rung)}
+        return found
+
+    def _paused(self, settings: Sequence[Setting], rung: int) -> Iterator[Setting]:
+        """Yield those that are paused at this rung."""
+        for setting in settings:
+            if setting.is_paused and rung == max(each for each in self.rungs if setting.after(each) is not None):
+                yield setting
+
+    def _rank(self, study: Study, trial: FrozenTrial) -> tuple[int, int] | None:
+        """Return how many are better at the rung that a trial has just come to, and how many came; None between rungs.
+
+        At a rung where it was paused before, nothing is decided again.
+        """
+        step = trial.last_step
+        if step is None:
+            return None
+        before = max((epoch for epoch in trial.intermediate_values if epoch < step), default=0)
+        rung = max((each for each in self.rungs if before < each <= step), default=None)
+        if rung is None:
+            return None
+        settings = settings_of(study.get_trials(deepcopy=False))
+        if any(each.last.number == trial.number and each.resumed_after >= rung for each in settings):
+            return None
+        ranked = _ranked(settings, rung, study.direction)
+        numbers = [setting.last.number for setting in ranked]
+        return (numbers.index(trial.number) if trial.number in numbers else len(ranked)), len(ranked)
+
+
+def _ranked(settings: Sequence[Setting], rung: int, direction: StudyDirection) -> list[Setting]:
+    """Return those with a value after so many epochs, the best first; of equal ones the older."""
+    sign = -1 if direction == StudyDirection.MAXIMIZE else 1
+    losses = [(sign * value, setting) for setting in settings if (value := setting.after(rung)) is not None]
+    losses = [(loss, setting) for loss, setting in losses if not math.isnan(loss)]
+    return [setting for _, setting in sorted(losses, key=lambda each: (each[0], each[1].first))]

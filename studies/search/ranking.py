@@ -1,0 +1,97 @@
+"""What TPE is shown: settings that trained for long enough to say something, ranked across all numbers of epochs.
+
+Left to itself, TPE ranks a pruned trial by how far it came before it looks at its value, and so takes for good
+whatever was promoted while there were few to compare with. And it learns from first epochs, after which the fastest
+learners lead, not the best. Here settings are ranked as halving in step would rank them: by their values at the first
+rung that says something; the best 1 / reduction_factor of these, by their values at the next; and so on to the end.
+Those that stopped earlier are not shown. While TPE sees fewer than its `n_startup_trials`, it suggests at random. One
+trial in RANDOM_SHARE is shown nothing and so is random, too, for what few settings say may be misleading.
+
+*Measured*: `benchmarks/results/search.md`.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Container, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from studies.search.asha import Setting, rungs_of, settings_of
+from studies.search.out_of_memory import OUT_OF_MEMORY
+
+if TYPE_CHECKING:
+    from optuna import Study
+
+    from studies.spec import StudySpec
+
+RANDOM_SHARE = 3
+MIN_SHARE = 1 / 6  # of max_epochs: what trained for less says little of the end
+LAST = math.inf  # the rung of those that are complete
+
+
+class Ranked:
+    """A study as TPE sees it for one trial: ended trials are complete, with their place as their value."""
+
+    def __init__(self, study: Study, spec: StudySpec, is_random: bool) -> None:
+        """is_random: whether the trial is one that suggests at random."""
+        self._study = study
+        self._is_random = is_random
+        self._rungs = [*(rung for rung in rungs_of(spec) if rung >= MIN_SHARE * spec.max_epochs), LAST]
+        self._factor = spec.pruner.reduction_factor
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._study, name)
+
+    def _get_trials(
+        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
+    ) -> list[FrozenTrial]:
+        return [trial for trial in self._shown if states is None or trial.state in states]
+
+    @cached_property
+    def _shown(self) -> list[FrozenTrial]:
+        if self._is_random:
+            return []
+        trials = self._study._get_trials(deepcopy=False)
+        own = settings_of([trial for trial in trials if trial.number >= 0])
+        settings = [Setting(-1, trial, {}) for trial in trials if trial.number < 0] + own  # of other studies, first
+        sign = -1 if self._study.direction == StudyDirection.MAXIMIZE else 1
+        places = [sign * float(place) for place in range(len(trials))]
+        ranked = self._in_order(settings, sign)
+        ended = [_complete(setting.last, place) for setting, place in zip(ranked, places, strict=False)]
+        no_memory = [trial for trial in trials if trial.constraints.get(OUT_OF_MEMORY, 0.0) > 0]
+        ended += [_complete(trial, sign * math.inf) for trial in no_memory if trial.state == TrialState.FAIL]
+        return ended + [trial for trial in trials if trial.state == TrialState.RUNNING]
+
+    def _in_order(self, settings: Sequence[Setting], sign: int) -> list[Setting]:
+        """Return those that came to the first rung, the best first."""
+        behind: list[list[Setting]] = []  # those that end at each rung
+        for rung in self._rungs:
+            losses = [(sign * value, setting) for setting in settings if (value := _value(setting, rung)) is not None]
+            came = [setting for _, setting in sorted(losses, key=lambda each: each[0])]
+            if behind:  # those that came here are no longer behind
+                here = {id(setting) for setting in came}
+                behind[-1] = [setting for setting in behind[-1] if id(setting) not in here]
+            behind.append(came)
+            settings = came[: max(len(came) // self._factor, 1)]
+        return [setting for group in reversed(behind) for setting in group]
+
+
+def _value(setting: Setting, rung: float) -> float | None:
+    """Return its value at a rung, None where it did not come there; a plain function may report none but its last."""
+    trial = setting.last
+    is_complete = trial.state == TrialState.COMPLETE and bool(trial.values)
+    if rung == LAST or not setting.curve:
+        return trial.values[0] if is_complete else None
+    value = setting.after(int(rung))
+    return None if value is None or math.isnan(value) else value
+
+
+def _complete(trial: FrozenTrial, value: float) -> FrozenTrial:
+    shown = copy.copy(trial)
+    shown.state, shown.values = TrialState.COMPLETE, [value]
+    return shown
