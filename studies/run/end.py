@@ -97,6 +97,7 @@ def continuation(trial: FrozenTrial, retries: int) -> dict[str, Any]:
     """Return the parameters and the user attributes of the trial that continues this one."""
     params = trial.params or trial.system_attrs.get(FIXED_PARAMS, {})
     # One that was lost before it had parameters has nothing to go on with: its continuation draws all of its own.
-    inherited = [key for key in INHERITED if key in trial.user_attrs and (params or key != SEED)]
+    has_begun = params or trial.intermediate_values
+    inherited = [key for key in INHERITED if key in trial.user_attrs and (has_begun or key != SEED)]
     attributes = {CONTINUES: trial.number, RETRIES: retries} | {key: trial.user_attrs[key] for key in inherited}
     return {"params": params, "attributes": attributes}

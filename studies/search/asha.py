@@ -127,14 +127,17 @@ class Asha(BasePruner):
         return None
 
     def may_resume(self, trials: Sequence[FrozenTrial], direction: StudyDirection, n_trials: int) -> set[int]:
-        """Return the numbers of the paused trials that may yet be resumed, were all others to come to be worse."""
+        """Return the numbers of the paused trials that may yet be resumed, were all that is still to come worse."""
         settings = settings_of(trials)
+        n_to_come = max(n_trials - sum(setting.has_begun for setting in settings), 0)
+        n_to_come += sum(not setting.last.state.is_finished() for setting in settings)
         found: set[int] = set()
-        expected = n_trials
         for rung in self.rungs:
             ranked = _ranked(settings, rung, direction)
-            expected = max(max(expected, len(ranked)) // self._factor, N_FINISHED)
-            found |= {setting.last.number for setting in self._paused(ranked[:expected], rung)}
+            n_best = max((len(ranked) + n_to_come) // self._factor, N_FINISHED)
+            here = {setting.last.number for setting in self._paused(ranked[:n_best], rung)}
+            n_to_come += len(here)  # to the next rung
+            found |= here
         return found
 
     def _paused(self, settings: Sequence[Setting], rung: int) -> Iterator[Setting]:

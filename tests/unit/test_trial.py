@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import optuna
 import pytest
+from optuna.trial import TrialState
 
 from studies.artifacts import DirectoryStore
-from studies.names import CONTINUES
-from studies.run.checkpoint import Checkpoints
+from studies.names import CONTINUES, PAUSED, SEED
+from studies.run.checkpoint import Checkpoint, Checkpoints
+from studies.run.end import continuation
 from studies.run.trial import Course, Outcome, run_trial
+from studies.search.pruners import make_pruner
 from studies.spec.space import Space
 
 from ..reports import make_spec
@@ -176,3 +180,49 @@ def test_what_breaks_with_the_signal_to_leave_is_continued(tmp_path: Path, error
     outcome = run(course(tmp_path, Objective(Broken), should_stop=lambda: asked[0] if asked else None))
     assert outcome.reason == reason
     assert outcome.detail == ("SIGTERM received" if reason == "stopped" else "MemoryError")
+
+
+class Unkept(Checkpoints):
+    """A store without room."""
+
+    def save(self, number: int, checkpoint: Checkpoint, *, must: bool = False) -> bool:
+        return False
+
+
+def pausing(directory: Path, objective: Objective) -> tuple[optuna.Study, Course]:
+    """Return a study whose trials pause after one epoch, and after three, and its course."""
+    asha = make_pruner(make_spec(max_epochs=9))
+    return optuna.create_study(direction="maximize", pruner=asha), course(directory, objective)
+
+
+def test_a_paused_trial_goes_on_where_it_was(tmp_path: Path) -> None:
+    objective = Objective(Training)
+    study, its = pausing(tmp_path, objective)
+    trial = study.ask()
+    outcome = run_trial(trial, its)
+    assert outcome is not None
+    assert (outcome.state, outcome.attributes[PAUSED]) == (TrialState.PRUNED, True)
+    assert objective.started[0].n == 1
+    study.tell(trial, state=TrialState.PRUNED)
+    study.enqueue_trial({}, user_attrs=continuation(study.trials[0], 0)["attributes"])
+    outcome = run_trial(study.ask(), its)
+    assert outcome is not None
+    assert (objective.started[1].n, len(outcome.attributes["history"])) == (3, 3)  # at its next rung
+    assert study.trials[1].intermediate_values == dict(enumerate(VALUES[:3], start=1))
+    assert study.trials[1].user_attrs[SEED] == study.trials[0].user_attrs[SEED]
+
+
+def test_what_cannot_be_kept_is_stopped_unless_it_is_the_best_so_far(tmp_path: Path) -> None:
+    study, its = pausing(tmp_path, Objective(Training))
+    its = replace(its, checkpoints=Unkept(its.checkpoints.store, print))
+    first, second = study.ask(), study.ask()
+    second.report(0.9, 1)
+    second.report(0.9, 3)
+    outcome = run_trial(first, its)
+    assert outcome is not None
+    assert outcome.state == TrialState.PRUNED
+    assert PAUSED not in outcome.attributes
+    study, its = pausing(tmp_path, Objective(Training))
+    outcome = run_trial(study.ask(), replace(its, checkpoints=Unkept(its.checkpoints.store, print)))
+    assert outcome is not None
+    assert outcome.state == TrialState.COMPLETE
