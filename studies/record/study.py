@@ -60,6 +60,11 @@ class TrialRecord:
         return is_feasible(self.constraints)
 
     @property
+    def is_resumed(self) -> bool:
+        """Whether it was paused, and another trial went on with it."""
+        return self.state == State.PRUNED and self.continued_by is not None
+
+    @property
     def seed(self) -> int | None:
         """What everything random in it drew from; None before it begins."""
         return self.attributes.get(SEED)

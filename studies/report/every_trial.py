@@ -62,6 +62,7 @@ def _after(trial: TrialRecord) -> tuple[int, int]:
 
 def _row(trial: TrialRecord, verdict: Verdict | None, names: Sequence[str]) -> list[str]:
     why = trial.reason if trial.reason or trial.is_feasible else "infeasible"
+    why = f"resumed as {trial.continued_by}" if trial.is_resumed else why
     state = f"{trial.state} ({why})" if why else trial.state
     return [
         str(trial.number),

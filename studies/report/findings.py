@@ -158,7 +158,8 @@ def compared(record: StudyRecord) -> Compared:
     They are the completed ones, unless most trials were pruned, or too few were completed: then every trial counts with
     the best value that it had at a rung, the highest epoch that at least half of them reached.
     """
-    pruned = [trial for trial in record.trials if trial.state == State.PRUNED and trial.is_feasible]
+    ended = [trial for trial in record.trials if trial.continued_by is None and trial.is_feasible]
+    pruned = [trial for trial in ended if trial.state == State.PRUNED]
     reporting = [trial for trial in [*record.ranked, *pruned] if trial.curve]
     few = len(record.ranked) < MIN_TRIALS_FOR_IMPORTANCE <= len(reporting)
     if not (few or len(reporting) > 2 * len(record.ranked)):
@@ -217,7 +218,7 @@ def _distribution(domain: Domain) -> BaseDistribution | None:
 
 def outcomes(record: StudyRecord) -> dict[tuple[str, str], int]:
     """Return trials by state and reason, those continued by another included, the most frequent first."""
-    ends = Counter((trial.state, trial.reason or "") for trial in record.trials)
+    ends = Counter((trial.state, trial.reason or ("resumed" if trial.is_resumed else "")) for trial in record.trials)
     return dict(ends.most_common())
 
 
@@ -227,8 +228,8 @@ def hours(record: StudyRecord) -> Hours:
     failed = sum(trial.seconds or 0.0 for trial in record.trials if trial.state == State.FAIL)
     saved = 0.0
     for trial in record.trials:
-        # The pace of a trial that another continues is not known: its epochs are those of both.
-        if trial.state == State.PRUNED and trial.curve and trial.continues is None:
+        # The pace of a trial that continues another is not known: its epochs are those of both.
+        if trial.state == State.PRUNED and trial.curve and trial.continues is None and not trial.is_resumed:
             saved += epoch_seconds(trial) * max(record.max_epochs - len(trial.curve), 0)
     return Hours(used / 3600, failed / 3600, saved / 3600)
 

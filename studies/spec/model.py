@@ -67,8 +67,9 @@ class Sampler(Named):
 class Pruner(Named):
     """When a bad trial is stopped early.
 
-    name: a known pruner, or module:Name of your own. min_epochs: no trial is stopped before it has trained for so many.
-    reduction_factor: of n trials at a rung, one in so many goes on. options: what else its constructor takes, by name.
+    name: a known pruner, or module:Name of your own; asha pauses trials and resumes those that prove to be among the
+    best, the others stop them. min_epochs: no trial is stopped before it has trained for so many. reduction_factor: of
+    n trials at a rung, one in so many goes on. options: what else its constructor takes, by name.
     """
 
     registry = PRUNERS

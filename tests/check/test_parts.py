@@ -59,10 +59,13 @@ def test_the_lowest_binary_loss() -> None:
         # three brackets with 9, 5 and 3 trials in 17, as Optuna weighs them; the second's trials train 3, then 9
         (Pruner(name="hyperband"), 9, (9 * 21 / 81 + 5 * (3 + 2) / 9 + 3) / 17),
         (Pruner(name="hyperband", min_epochs=5), 3, 1.0),
+        # 27 trials train 1 epoch, 9 to epoch 3, 3 to epoch 9
+        (Pruner(name="asha"), 9, (27 + 9 * 2 + 3 * 6) / (27 * 9)),
+        (Pruner(name="asha"), 1, 1.0),
     ],
 )
 def test_the_share_of_epochs_that_pruning_leaves(pruner: Pruner, max_epochs: int, expected: float) -> None:
-    assert typical_share(pruner, max_epochs) == pytest.approx(expected)
+    assert typical_share(pruner, max_epochs, 27) == pytest.approx(expected)
 
 
 INPUTS = np.random.default_rng(0).normal(size=(30, 4))

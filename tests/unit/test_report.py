@@ -252,6 +252,17 @@ def test_hours_used_and_saved() -> None:
     assert hours.saved == pytest.approx(4 * 600 / 3600)
 
 
+def test_a_paused_trial_that_was_resumed_counts_once() -> None:
+    paused = make_trial(0, [0.5], state="pruned", continued_by=2, attributes={"seconds": 600.0})
+    other = make_trial(1, [0.4], state="pruned", attributes={"seconds": 600.0})
+    resumed = make_trial(2, [0.5] * 6, continues=0, attributes={"seconds": 3000.0})
+    report = make_report([paused, other, resumed])
+    assert report.counts == {"complete": 1, "pruned": 1, "failed": 0}
+    assert findings.hours(report).saved == pytest.approx(5 * 600 / 3600)
+    assert findings.outcomes(report) == {("pruned", "resumed"): 1, ("pruned", ""): 1, ("complete", ""): 1}
+    assert "pruned (resumed as 2)" in render(report, "md")
+
+
 def test_the_epoch_sweep() -> None:
     report = make_report([make_trial(0, [0.5, 0.7, 0.6]), make_trial(1, [0.6, 0.5, 0.4]), make_trial(2, [0.8])])
     points = findings.sweep(report)

@@ -14,6 +14,7 @@ from studies.check.isolate import SHARE_OF_MEMORY, FailureKind, free_bytes
 from studies.check.observation import Observation, Treatment
 from studies.check.subject import FEW, Subject
 from studies.run.placement import visible_gpus
+from studies.search.asha import N_FINISHED, rungs
 from studies.spec import Pruner, StudySpec
 
 GIB = 2**30
@@ -94,7 +95,7 @@ def _cost(subject: Subject) -> Iterator[Item]:
     hours = trial_s * factor * spec.n_trials / 3600
     length = "" if subject.is_function else f" x {spec.max_epochs} epochs"
     cost = f"{spec.n_trials} trials{length}: {_time(hours * 3600)} with pruning off"
-    share = 1.0 if subject.is_function else typical_share(spec.pruner, spec.max_epochs)
+    share = 1.0 if subject.is_function else typical_share(spec.pruner, spec.max_epochs, spec.n_trials)
     if share < 1:
         cost += f"; about {_time(hours * share * 3600)} with {spec.pruner.name}, typically {share:.0%} of the epochs"
     yield Fact("the study", f"{cost}; one worker, one CPU thread")
@@ -140,13 +141,16 @@ def _seconds_per_row(seen: Observation) -> float | None:
     return seen.cpu_s / len(seen.epoch_s) if seen.epoch_s and not seen.n_steps else None
 
 
-def typical_share(pruner: Pruner, max_epochs: int) -> float:
+def typical_share(pruner: Pruner, max_epochs: int, n_trials: int) -> float:
     """Return the share of all epochs that are trained when each rung keeps the best 1 / reduction_factor of its trials.
 
     That is what successive halving does with trials in step (Li et al., "A system for massively parallel
     hyperparameter tuning", MLSys 2020); Hyperband has brackets that begin at later and later rungs. A median pruner
-    stops half of the trials at its first epoch, were no curves to cross.
+    stops half of the trials at its first epoch, were no curves to cross. ASHA trains the best few to their end, however
+    few trials there are.
     """
+    if pruner.name == "asha":
+        return _share_of_asha(pruner, max_epochs, n_trials)
     if pruner.name not in ("hyperband", "successive_halving", "median"):  # none, or one of which nothing is known
         return 1.0
     if pruner.name == "median":
@@ -168,6 +172,14 @@ def typical_share(pruner: Pruner, max_epochs: int) -> float:
     weights = [math.ceil(n_brackets * eta**left / (left + 1)) for left in reversed(range(n_brackets))]
     spent = sum(weight * of_bracket(skipped) for skipped, weight in enumerate(weights))
     return float(spent / sum(weights))
+
+
+def _share_of_asha(pruner: Pruner, max_epochs: int, n_trials: int) -> float:
+    kept, spent, before = float(n_trials), 0.0, 0
+    for end in [*rungs(pruner.min_epochs, max_epochs, pruner.reduction_factor), max_epochs]:
+        spent += kept * (end - before)
+        before, kept = end, max(kept / pruner.reduction_factor, min(N_FINISHED, n_trials))
+    return spent / (n_trials * max_epochs)
 
 
 def _limits(spec: StudySpec, hours: float, trial_s: float) -> Iterator[Item]:
