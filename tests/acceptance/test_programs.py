@@ -236,6 +236,19 @@ def test_nothing_survives_a_launch_that_is_killed(programs: Programs) -> None:
         assert list(trial.curve.values()) == expected_curve(trial.params["x"], trial.seed or 0)
 
 
+def test_a_paused_program_goes_on_from_its_files(programs: Programs) -> None:
+    programs.write("train.py", REPORTING)
+    programs.study({"command": "python train.py"}, n_trials=4, pruner={"name": "asha"}, sampler={"name": "random"})
+    record = programs.launched()
+    assert record.counts == {"complete": 3, "pruned": 1, "failed": 0}
+    resumed = [trial for trial in record.trials if trial.continues is not None]
+    assert resumed
+    for trial in record.trials:
+        assert list(trial.curve.values()) == expected_curve(trial.params["x"], trial.seed or 0, len(trial.curve))
+        assert ("did epoch 1\n" in programs.log(trial.number)) == (trial.continues is None)
+    assert "3 complete, 1 pruned" in programs.studies("status", "script").stdout
+
+
 def test_a_stopped_trial_goes_on_from_its_checkpoint(programs: Programs) -> None:
     programs.write("train.py", REPORTING)
     programs.study({"command": "python train.py"}, n_trials=1, space={"x": {"low": 0.5, "high": 1.0}, "seconds": 0.3})

@@ -14,6 +14,10 @@ from optuna.trial import FrozenTrial, TrialState
 from studies.names import DEFAULT, PAUSED, START_WITH
 from studies.run.end import continuation
 from studies.search.asha import N_FINISHED, Asha, rungs, settings_of
+from studies.storage.budget import Budget
+from studies.study import is_done
+
+from ..reports import make_spec
 
 MAX_EPOCHS = 9
 
@@ -183,3 +187,15 @@ def test_what_is_no_number_is_last_and_what_cannot_be_resumed_goes_on_as_the_bes
         trial.report(value, 1)
         latest = trial._get_latest_trial()
         assert (pruner.pauses(study, latest), pruner.prune(study, latest)) == (paused, pruned)
+
+
+def test_a_study_with_a_paused_trial_to_resume_is_not_done() -> None:
+    """As when a launch is interrupted after the last setting has begun: typed again, it goes on."""
+    spec = make_spec(n_trials=3, max_epochs=MAX_EPOCHS)
+    search = Search(flat([3.0, 1.0, 2.0]))
+    for n_done in range(3):
+        assert not is_done(search.study, spec, Budget(n_trials=3, counted=n_done))
+        search.step()
+    assert not is_done(search.study, spec, Budget(n_trials=3, counted=3))
+    search.run()
+    assert is_done(search.study, spec, Budget(n_trials=3, counted=3))
