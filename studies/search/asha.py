@@ -24,7 +24,7 @@ from optuna.pruners import BasePruner
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from studies.names import CONTINUES, DEFAULT, PAUSED, START_WITH
+from studies.names import CONTINUES, DEFAULT, PAUSED, START_WITH, is_feasible
 
 if TYPE_CHECKING:
     from studies.spec import StudySpec
@@ -110,8 +110,6 @@ class Asha(BasePruner):
 
     def pauses(self, study: Study, trial: FrozenTrial) -> bool:
         """Return whether a trial that can be resumed is to be paused after its last report."""
-        if DEFAULT in trial.user_attrs or trial.user_attrs.get(START_WITH) == 0:
-            return False
         found = self._rank(study, trial)
         return found is not None and found[0] >= found[1] // self._factor
 
@@ -149,10 +147,10 @@ class Asha(BasePruner):
     def _rank(self, study: Study, trial: FrozenTrial) -> tuple[int, int] | None:
         """Return how many are better at the rung that a trial has just come to, and how many came; None between rungs.
 
-        At a rung where it was paused before, nothing is decided again.
+        At a rung where it was paused before, nothing is decided again; of what a person named first, nothing at all.
         """
         step = trial.last_step
-        if step is None:
+        if step is None or DEFAULT in trial.user_attrs or trial.user_attrs.get(START_WITH) == 0:
             return None
         before = max((epoch for epoch in trial.intermediate_values if epoch < step), default=0)
         rung = max((each for each in self.rungs if before < each <= step), default=None)
@@ -167,8 +165,12 @@ class Asha(BasePruner):
 
 
 def _ranked(settings: Sequence[Setting], rung: int, direction: StudyDirection) -> list[Setting]:
-    """Return those with a value after so many epochs, the best first; of equal ones the older."""
+    """Return those with a value after so many epochs, the best first: of equal ones the older, infeasible ones last."""
     sign = -1 if direction == StudyDirection.MAXIMIZE else 1
     losses = [(sign * value, setting) for setting in settings if (value := setting.after(rung)) is not None]
-    losses = [(loss, setting) for loss, setting in losses if not math.isnan(loss)]
-    return [setting for _, setting in sorted(losses, key=lambda each: (each[0], each[1].first))]
+    known = [
+        (not is_feasible(setting.last.constraints), loss, setting.first, setting)
+        for loss, setting in losses
+        if not math.isnan(loss)
+    ]
+    return [setting for *_, setting in sorted(known, key=lambda each: each[:3])]

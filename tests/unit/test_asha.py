@@ -146,6 +146,21 @@ def test_what_a_person_named_first_is_not_paused() -> None:
         assert pruner.pauses(study, trial._get_latest_trial()) is paused
 
 
+def test_what_violates_a_constraint_is_resumed_after_what_does_not() -> None:
+    study = optuna.create_study()
+    pruner = Asha(1, MAX_EPOCHS, 3)
+    for value in (1.0, 3.0, 2.0):
+        trial = study.ask()
+        trial.report(value, 1)
+        trial.set_user_attr(PAUSED, True)
+        if value == 1.0:
+            trial.set_constraint("n_parameters", 0.5)
+        study.tell(trial, state=TrialState.PRUNED)
+    paused = pruner.next(study, 9)
+    assert paused is not None
+    assert paused.number == 2
+
+
 def test_the_rung_that_it_was_paused_at_decides_nothing_again() -> None:
     """Whoever is resumed without its checkpoint trains the same epochs once more."""
     search = Search(flat([3.0, 1.0, 2.0]))
