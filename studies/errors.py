@@ -138,6 +138,10 @@ class ObjectiveRefused(WrongInput):
     """{reason}"""
 
 
+class MachinesNotReady(WrongInput):
+    """Not every machine can run workers, so nothing was started; fix this, or leave the machine out of --on:{table}"""
+
+
 class ModelRefused(WrongInput):
     """{path} cannot be used as a model: {reason}; `studies train NAME -o DIR` writes one."""
 

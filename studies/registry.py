@@ -125,6 +125,7 @@ LAUNCHERS = Registry(
     "launcher",
     {
         "local": "studies.run.launchers.local:LocalLauncher",
+        "ssh": "studies.run.launchers.ssh.launcher:SshLauncher",
         "slurm": "studies.run.launchers.slurm:SlurmLauncher",
     },
 )

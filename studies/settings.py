@@ -25,6 +25,8 @@ class Settings:
     lease_s: a worker that is silent for longer is dead, and its trial is taken over (STUDIES_LEASE_S): long enough for
         a machine that stalls, short enough for a night.
     storage_wait_s: how long a worker waits for a server that went away (STUDIES_STORAGE_WAIT_S).
+    python: with `--on ssh`, the Python of an environment with torch on the machines (STUDIES_PYTHON); with None, one is
+        made there.
     """
 
     storage: str | None
@@ -33,6 +35,7 @@ class Settings:
     lease_s: float = 60.0
     storage_wait_s: float = 600.0
     artifacts: str | None = None
+    python: str | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -43,7 +46,8 @@ class Settings:
         lease_s = _seconds(environment, "STUDIES_LEASE_S", cls.lease_s)
         storage_wait_s = _seconds(environment, "STUDIES_STORAGE_WAIT_S", cls.storage_wait_s)
         storage, artifacts = environment.get("STUDIES_STORAGE") or None, environment.get("STUDIES_ARTIFACTS") or None
-        return cls(storage, home, data, lease_s, storage_wait_s, artifacts)
+        python = environment.get("STUDIES_PYTHON") or None
+        return cls(storage, home, data, lease_s, storage_wait_s, artifacts, python)
 
     def with_storage(self, url: str | None) -> Settings:
         """Return the same settings with --storage taking the place of STUDIES_STORAGE."""

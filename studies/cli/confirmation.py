@@ -10,6 +10,7 @@ from studies import names
 from studies.cli import background
 from studies.cli.options import (
     Detach,
+    Python,
     StorageUrl,
     StudyName,
     Timeout,
@@ -39,6 +40,7 @@ def confirm(
     ] = None,
     workers: Workers = 1,
     on: Where = "local",
+    python: Python = None,
     timeout: Timeout = None,
     detach: Detach = False,
     storage: StorageUrl = None,
@@ -49,7 +51,7 @@ def confirm(
     from studies.confirm.confirm import planned
     from studies.view import make_view
 
-    settings = settings_of(storage)
+    settings = settings_of(storage, python)
     check_workers(workers, on)
     timeout_s = seconds_of(timeout)
     if top is not None and top < 1:

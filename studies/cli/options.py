@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,8 +50,15 @@ Slurm = Annotated[
     list[str] | None,
     typer.Option("--slurm", metavar="KEY=VALUE", help="An option of sbatch, with --on slurm. Repeatable."),
 ]
-Workers = Annotated[int, typer.Option(help="How many trials train at the same time.")]
-Where = Annotated[str, typer.Option("--on", help=f"Where the workers run: {', '.join(LAUNCHERS)}, or module:Name.")]
+Workers = Annotated[int, typer.Option(help="How many trials train at the same time; with --on ssh, on each machine.")]
+Where = Annotated[
+    str,
+    typer.Option("--on", help=f"Where workers run: {', '.join(LAUNCHERS)} (ssh:HOST,HOST:N), or module:Name."),
+]
+Python = Annotated[
+    str | None,
+    typer.Option("--python", metavar="PATH", help="With --on ssh: a Python there that has torch, as STUDIES_PYTHON."),
+]
 Timeout = Annotated[
     float | None, typer.Option(metavar="MINUTES", help="Stop after this long; workers finish their epoch first.")
 ]
@@ -58,9 +66,10 @@ Detach = Annotated[bool, typer.Option("--detach", help="Return at once and run i
 Dataset = Annotated[str | None, typer.Option(help="Another of the objective's data sets, or the path of a file.")]
 
 
-def settings_of(storage: str | None) -> Settings:
-    """Return the settings of the environment, with `--storage` where it was given."""
-    return Settings.from_environment().with_storage(storage)
+def settings_of(storage: str | None, python: str | None = None) -> Settings:
+    """Return the settings of the environment, with `--storage` and `--python` where they were given."""
+    settings = Settings.from_environment().with_storage(storage)
+    return replace(settings, python=python) if python else settings
 
 
 def changes(

@@ -17,6 +17,7 @@ from studies.cli.options import (
     Detach,
     Name,
     Overrides,
+    Python,
     Slurm,
     StorageUrl,
     StudyName,
@@ -60,6 +61,7 @@ def launch(
         bool, typer.Option("--same-code", help="The objective's code has changed, and gives the same values as before.")
     ] = False,
     on: Where = "local",
+    python: Python = None,
     slurm: Slurm = None,
     timeout: Timeout = None,
     detach: Detach = False,
@@ -71,7 +73,7 @@ def launch(
     from studies.storage import held
     from studies.view import make_view
 
-    settings = settings_of(storage)
+    settings = settings_of(storage, python)
     check_workers(workers, on)
     timeout_s = seconds_of(timeout)
     if slurm and on != "slurm":

@@ -90,7 +90,7 @@ def provenance(record: StudyRecord) -> Section:
         ("most steps reported" if record.is_function else "most epochs", str(record.max_epochs or "none")),
     ]
     kept = [trial.provenance for trial in record.trials]
-    for key in ("commit", "dirty", "studies", "torch", "optuna", "python", "device", "host"):
+    for key in ("commit", "dirty", "snapshot", "studies", "torch", "optuna", "python", "device", "host"):
         seen = Counter(short(one[key]) for one in kept if one.get(key) is not None)
         if seen:
             rows.append((key, _all_of(seen)))

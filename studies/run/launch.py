@@ -234,6 +234,8 @@ class Launch:
             return
         self.n_died += 1
         self.last_error = ended.error or "it exited with 0 in the middle of a trial"
+        if ended.lost:
+            return
         restarts = self.n_died <= RESTARTS_PER_WORKER * self.n_workers
         next_step = "another takes its place" if restarts else "no more are started"
         self.view.say(f"Worker {ended.pid} died ({self.last_error}); {next_step}.")

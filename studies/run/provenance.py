@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import socket
 import subprocess
 import sys
 from functools import cache
 from importlib import metadata
+from pathlib import Path
 from typing import Any
+
+SNAPSHOT = ".studies-snapshot.json"  # in code that was sent to another machine: what it is a snapshot of
 
 
 @cache
 def of_this_process(device: str) -> dict[str, Any]:
-    """Return commit, dirtiness, versions, host, device and CPU threads, as plain data.
+    """Return commit, dirtiness, versions, host, device and CPU threads, as plain data; and of a snapshot, its hash.
 
     commit is None outside a git checkout, threads where torch has not been loaded: sums of floats depend on them.
     """
     return {
-        "commit": _git("rev-parse", "HEAD"),
-        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        **of_checkout(),
         "studies": _version("studies"),
         "torch": _version("torch"),
         "optuna": _version("optuna"),
@@ -27,6 +30,17 @@ def of_this_process(device: str) -> dict[str, Any]:
         "host": socket.gethostname(),
         "device": device_name(device),
         "threads": _threads(),
+    }
+
+
+def of_checkout() -> dict[str, Any]:
+    """Return commit and dirtiness of the working directory, or of the one that it is a snapshot of."""
+    sent = Path(SNAPSHOT)
+    if sent.is_file():
+        return {**json.loads(sent.read_text()), "snapshot": Path.cwd().name}
+    return {
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
     }
 
 

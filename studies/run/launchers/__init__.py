@@ -30,7 +30,8 @@ PRELOADED = "STUDIES_PRELOAD"  # the variable that names modules to a fork serve
 class Exit:
     """A worker that has ended. error: its last words, when it did not end by itself.
 
-    out_of_memory: it was killed as the kernel kills when memory is short.
+    out_of_memory: it was killed as the kernel kills when memory is short. lost: its machine is gone, which the launcher
+    has said; it starts others itself.
     """
 
     host: str
@@ -38,6 +39,7 @@ class Exit:
     code: int
     error: str | None
     out_of_memory: bool = False
+    lost: bool = False
 
 
 class Launcher(Protocol):

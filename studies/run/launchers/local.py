@@ -100,6 +100,11 @@ class LocalLauncher:
         """See `Launcher`."""
         return len(self._workers)
 
+    @property
+    def pids(self) -> list[int]:
+        """The process ids of the workers that have not ended."""
+        return [process.pid or 0 for process in self._workers.values()]
+
     def reap(self) -> list[Exit]:
         """See `Launcher`."""
         exits = []
