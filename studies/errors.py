@@ -139,7 +139,7 @@ class ObjectiveRefused(WrongInput):
 
 
 class MachinesNotReady(WrongInput):
-    """Not every machine can run workers, so nothing was started; fix this, or leave the machine out of --on:{table}"""
+    """Workers cannot run on {hosts}, so nothing was started; fix what is said above, or leave {them} out of --on."""
 
 
 class ModelRefused(WrongInput):

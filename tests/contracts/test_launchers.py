@@ -1,4 +1,4 @@
-"""Every launcher passes the suite. One that needs more than this machine has a class and fixtures of its own."""
+"""Every launcher passes the suite. One that needs more than this machine has it elsewhere, with fixtures of its own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from studies.registry import LAUNCHERS
 from studies.testing import LauncherSuite
 
-ELSEWHERE = {"slurm"}  # tests/slurm
+ELSEWHERE = {"slurm": "tests/slurm", "ssh": "tests/ssh"}
 
 
 @pytest.mark.parametrize("name", [name for name in LAUNCHERS if name not in ELSEWHERE])

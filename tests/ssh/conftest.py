@@ -12,7 +12,7 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,12 +64,14 @@ class Host:
     user: str
     network: Proxies
 
-    def processes(self) -> list[psutil.Process]:
-        """What runs there, but for sshd itself."""
-        uid = pwd.getpwnam(self.user).pw_uid
-        return [
-            one for one in psutil.process_iter(["uids", "name"]) if one.info["uids"] and one.info["uids"].real == uid
-        ]
+    def processes(self) -> list[str]:
+        """The command lines of what runs there."""
+        uid, found = pwd.getpwnam(self.user).pw_uid, []
+        for process in psutil.process_iter(["uids"]):
+            with suppress(psutil.Error):
+                if process.info["uids"] and process.info["uids"].real == uid:
+                    found.append(" ".join(process.cmdline()) or process.name())
+        return found
 
     def left(self) -> list[str]:
         """The files of launches that are still there."""
@@ -104,13 +106,13 @@ class Lab:
                 self._configure()
                 yield self.hosts[name]
         finally:
-            del self.hosts[name]
+            left = self.hosts.pop(name).left()
             sshd.kill()
             sshd.wait()
             log.close()
-            for process in psutil.process_iter(["uids"]):
-                if process.info["uids"] and process.info["uids"].real == pwd.getpwnam(user).pw_uid:
-                    process.kill()
+            subprocess.run(["pkill", "-9", "-u", user], check=False)
+            for path in left:
+                shutil.rmtree(path, ignore_errors=True)
             _run("userdel", "--force", "--remove", user)
 
     def _configure(self) -> None:
@@ -187,9 +189,9 @@ def studies(lab: Lab, make_studies: Callable[[str], Studies]) -> Studies:
     return made
 
 
-def wait_for(state: Callable[[], object], patience_s: float = 60.0) -> None:
-    """Wait until something is so."""
+def wait_for(state: Callable[[], object], patience_s: float = 60.0, told: Callable[[], object] = str) -> None:
+    """Wait until something is so. told: what to show when it never is."""
     deadline = time.monotonic() + patience_s
     while not state():
-        assert time.monotonic() < deadline, "it did not come to be"
+        assert time.monotonic() < deadline, told()
         time.sleep(0.1)

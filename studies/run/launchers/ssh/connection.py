@@ -140,20 +140,25 @@ class Connection:
         assert self._ssh.stdin is not None
         with suppress(OSError):
             self._ssh.stdin.close()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self._ssh.wait(END_S)
-        except subprocess.TimeoutExpired:
-            self.cut()
+        self.cut()
 
     def cut(self) -> None:
         """End the connection now: the other side sees a cut."""
         self._ssh.kill()
         self._ssh.wait()
+        for file in (self._ssh.stdin, self._ssh.stdout, self._said):
+            with suppress(OSError):  # what was not sent yet
+                file.close()  # type: ignore[union-attr]
         self._sockets.cleanup()
 
     def _why(self) -> str:
+        """Return what ssh said last, or how it ended."""
         with suppress(subprocess.TimeoutExpired):
             self._ssh.wait(END_S)
+        if self._said.closed:
+            return "it was closed"
         self._said.seek(0)
         said = self._said.read().decode(errors="replace")
         return _last_line(said) or f"ssh exited with {self._ssh.poll()}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -54,7 +54,9 @@ class SshLauncher:
         """See `Launcher`. Raises MachinesNotReady, and what the machines say of the objective."""
         if not self._machines:
             self._prepare()
-        described = self._each(lambda machine: self._described(machine, progress))
+        answers: dict[Machine, dict[str, Any]] = {}
+        self._each(lambda machine: answers.update({machine: self._described(machine, progress)}))
+        described = [answers[machine] for machine in self._machines]
         first, others = described[0], described[1:]
         for machine, other in zip(self._machines[1:], others, strict=True):
             if other["data"].get("sha256") != first["data"].get("sha256"):
@@ -76,40 +78,45 @@ class SshLauncher:
             self.logs,
         )
         self._machines = [Machine(place, sent, self._say) for place in self._places]
-        self._each(Machine.connect)
-        python = self._settings.python
-        lacking = {machine.host: readiness.missing(machine.found, python) for machine in self._machines}
-        if any(lacking.values()):
-            raise MachinesNotReady(table=readiness.table(lacking))
+        lacking = self._failures(Machine.connect)
+        found = {}
         for machine in self._machines:
-            self._say(f"{machine.host}: {readiness.described(machine.found)}.")
-        self._guard = Guard(self._settings) if self._settings.storage is None else None
+            if machine.host not in lacking and (lacks := readiness.missing(machine.found, self._settings.python)):
+                lacking[machine.host] = lacks
+            found[machine.host] = lacking.get(machine.host) or [readiness.described(machine.found)]
+        for line in readiness.table(found):
+            self._say(line)
+        _refuse(lacking)
         self._each(Machine.equip)
+        self._guard = Guard(self._settings) if self._settings.storage is None else None
         threading.Thread(target=self._beat, name="beat", daemon=True).start()
 
-    def _each(self, do: Callable[[Machine], Any]) -> list[Any]:
-        """Do something on all machines at once. Raises MachinesNotReady with what each of them could not."""
-        failed: dict[str, list[str]] = {}
+    def _each(self, do: Callable[[Machine], None]) -> None:
+        """Do something on all machines at once. Raises MachinesNotReady, having said why."""
+        failures = self._failures(do)
+        for line in readiness.table(failures) if failures else ():
+            self._say(line)
+        _refuse(failures)
 
-        def one(machine: Machine) -> Any:
+    def _failures(self, do: Callable[[Machine], None]) -> dict[str, list[str]]:
+        """Do something on all machines at once; return what each of them could not, in the order of --on."""
+
+        def one(machine: Machine) -> list[str]:
             try:
-                return do(machine)
+                do(machine)
             except Cut as error:
-                failed[machine.host] = [explained(machine.host, str(error))]
+                return [explained(machine.host, str(error))]
             except Refused as error:
-                failed[machine.host] = [str(error)]
-            return None
+                return [str(error)]
+            return []
 
         with ThreadPoolExecutor(len(self._machines)) as pool:
             try:
-                done = list(pool.map(one, self._machines))
-            except BaseException:  # Ctrl-C: nobody waits for an installation
-                for machine in self._machines:
-                    machine.abandon()
+                failures = list(pool.map(one, self._machines))
+            except KeyboardInterrupt:  # nobody waits for an installation
+                self._close()
                 raise
-        if failed:
-            raise MachinesNotReady(table=readiness.table(failed))
-        return done
+        return {machine.host: failed for machine, failed in zip(self._machines, failures, strict=True) if failed}
 
     def _described(self, machine: Machine, progress: Callable[[str, float], None] | None) -> dict[str, Any]:
         shown = progress if machine is self._machines[0] else None
@@ -158,11 +165,14 @@ class SshLauncher:
     def close(self) -> None:
         """See `Launcher`. A machine that is cut off ends its workers by itself."""
         self._closing = True
-        if self._machines:
-            with ThreadPoolExecutor(len(self._machines)) as pool:
-                list(pool.map(Machine.close, self._machines))
+        self._close()
         if self._guard is not None:
             self._guard.release()
+            self._guard = None
+
+    def _close(self) -> None:
+        with ThreadPoolExecutor(len(self._places)) as pool:
+            list(pool.map(Machine.close, self._machines))
 
     def _beat(self) -> None:
         while not self._closing:
@@ -170,3 +180,8 @@ class SshLauncher:
                 self._changes.get(timeout=BEAT_S)
             for machine in self._machines:
                 machine.beat()
+
+
+def _refuse(lacking: Mapping[str, Sequence[str]]) -> None:
+    if lacking:
+        raise MachinesNotReady(hosts=" and ".join(lacking), them="it" if len(lacking) == 1 else "them")

@@ -24,9 +24,9 @@ from studies.settings import Settings
 from studies.spec import StudySpec
 
 SUPERVISOR = "studies.run.launchers.ssh.supervisor"
-LEAST_GRACE_S = 15.0  # several times as long as the launcher may be silent
-MARGIN_S = 30.0  # a supervisor has given up before its launcher does
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
+LEAST_GRACE_S = 10.0  # longer than a launcher is silent that lives
+MARGIN_S = 5.0  # a supervisor gives up before its launcher does
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 10.0
 CLOSE_S = 25.0
 LOST = 255
 LOG = re.compile(r"worker-(\d+)\.log")
@@ -230,12 +230,8 @@ class Machine:
             except (Cut, ValueError) as cut:
                 why = str(cut)
             connection.cut()
-            if self._closing.is_set():
-                return
-            if not self._wanted.study:
-                self._answers.put({"cut": why})
-                return
-            if not self._again(why):
+            self._answers.put({"cut": why})  # for `describe`, if it waits
+            if self._closing.is_set() or not self._wanted.study or not self._again(why):
                 return
 
     def _hear(self, message: dict[str, Any]) -> None:
@@ -279,7 +275,7 @@ class Machine:
                 pause = min(2 * pause, LONGEST_PAUSE_S)
                 continue
             self._say(f"{self.host} is connected again.")
-            return True
+            return not self._closing.is_set()
         return False
 
     def _reattach(self) -> bool:
@@ -325,17 +321,11 @@ class Machine:
             self._wanted = Wanted(study=self._wanted.study)
 
     def close(self) -> None:
-        """End every worker and the connection."""
+        """End every worker and the connection: its supervisor sees that nobody is here any more."""
         self._closing.set()
-        if self._thread is not None and not self._is_cut:
-            self._tell(close=True)
+        if self._thread is not None:
+            if not self._is_cut:
+                self._tell(close=True)
             self._thread.join(CLOSE_S)
         if self._connection is not None:
             self._connection.close()
-        self._connection = None
-
-    def abandon(self) -> None:
-        """End the connection without a word, so that who waits for it waits no more."""
-        self._closing.set()
-        if self._connection is not None:
-            self._connection.cut()

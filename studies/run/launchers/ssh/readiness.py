@@ -43,7 +43,7 @@ def described(found: Mapping[str, Any]) -> str:
     return line
 
 
-def table(rows: Mapping[str, list[str]]) -> str:
-    """Return a line for each sentence, under its machine's name."""
+def table(rows: Mapping[str, list[str]]) -> list[str]:
+    """Return a line for each sentence, beside its machine's name."""
     width = max(map(len, rows))
-    return "".join(f"\n  {host:<{width}}  {sentence}" for host, found in rows.items() for sentence in found)
+    return [f"{host:<{width}}  {sentence}" for host, found in rows.items() for sentence in found]

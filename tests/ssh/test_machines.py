@@ -1,0 +1,226 @@
+"""Studies on two machines: whole, cut off, given up, interrupted, killed, refused."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from studies.record.reading import read_stored
+from studies.record.study import StudyRecord
+from studies.storage import open_storage
+from studies.storage.embedded import EmbeddedServer
+
+from ..acceptance.conftest import Studies
+from ..conftest import TcpServer, execute
+from .conftest import Host, Lab, wait_for
+
+SLOW = ("--set", "space.seconds=0.3")
+ON = ("--on", "ssh:gpu1,gpu2:2")
+
+
+def record(studies: Studies) -> StudyRecord:
+    with open_storage(studies.settings) as storage:
+        return read_stored(storage, "parabola")
+
+
+def check_clean(hosts: tuple[Host, Host]) -> None:
+    """No process and no directory of a launch is left on any machine; sshd's own take a moment."""
+
+    def left() -> list[str]:
+        return [path for host in hosts for path in [*host.processes(), *host.left()]]
+
+    wait_for(lambda: not left(), 30, left)
+
+
+def check_exact(studies: Studies, n_trials: int) -> None:
+    """Every trial of the budget is complete, with all its epochs and the value that its parameters have."""
+    trials = [trial for trial in record(studies).trials if trial.continued_by is None]
+    assert [trial.state for trial in trials] == ["complete"] * n_trials
+    for trial in trials:
+        assert list(trial.curve.values()) == [(trial.params["x"] - 2) ** 2 + 1 / epoch for epoch in range(1, 6)]
+
+
+class Launched:
+    """A launch that runs, and what it has said so far."""
+
+    def __init__(self, studies: Studies, process: subprocess.Popen[str], said: Path) -> None:
+        self.studies, self.process, self._said = studies, process, said
+
+    @property
+    def said(self) -> str:
+        return self._said.read_text()
+
+    def wait_for(self, pattern: str, patience_s: float = 60.0) -> None:
+        def is_said() -> bool:
+            assert self.process.poll() is None or re.search(pattern, self.said), self.said
+            return bool(re.search(pattern, self.said))
+
+        wait_for(is_said, patience_s)
+
+    def end(self, expect: int = 0) -> None:
+        assert self.process.wait(120) == expect, self.said
+        assert "Traceback" not in self.said
+
+
+@contextmanager
+def launched(studies: Studies, *arguments: str) -> Iterator[Launched]:
+    said = studies.directory / "said.txt"
+    with said.open("w") as out:
+        command = [*studies.command, "launch", "./parabola.yaml", *ON, *arguments]
+        process = subprocess.Popen(
+            command, cwd=studies.directory, env=studies.environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out
+        )
+        try:
+            yield Launched(studies, process, said)  # type: ignore[arg-type]
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+
+
+def test_a_study_is_exact_and_tells_what_code_it_ran(studies: Studies, hosts: tuple[Host, Host]) -> None:
+    for command in (
+        ["init", "-q"],
+        ["add", "mine.py"],
+        ["-c", "user.name=me", "-c", "user.email=m@e", "commit", "-qm1"],
+    ):
+        subprocess.run(["git", *command], cwd=studies.directory, check=True)
+    commit = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=studies.directory, text=True).strip()
+    (studies.directory / ".gitignore").write_text("secret.txt\nhome/\n")
+    (studies.directory / "secret.txt").write_text("never sent")
+    said = studies("launch", "./parabola.yaml", *ON, "--trials", "12").stderr
+    assert re.search(r"^gpu1  Python 3", said, re.MULTILINE)
+    check_exact(studies, 12)
+    sent = {trial.provenance["snapshot"] for trial in record(studies).trials}
+    assert len(sent) == 1
+    assert {trial.provenance["commit"] for trial in record(studies).trials} == {commit}
+    there = Path(f"~{hosts[0].user}/.cache/studies/files").expanduser() / sent.pop()
+    assert {"mine.py", "parabola.yaml", ".gitignore"} <= {path.name for path in there.iterdir()}
+    assert not (there / "secret.txt").exists()
+    check_clean(hosts)
+    logs = studies("logs", "parabola").stdout
+    assert len(re.findall(r"trial \d+ complete", logs)) == 12
+    assert {"worker-gpu1-0.log", "worker-gpu2-0.log", "worker-gpu2-1.log"} == set(re.findall(r"worker-.*log", logs))
+    assert "has all its 12 trials" in studies("launch", "./parabola.yaml", *ON, "--trials", "12").stderr
+
+
+def test_cut_connections_are_opened_again_and_cost_no_trial(studies: Studies, hosts: tuple[Host, Host]) -> None:
+    studies.environment["STUDIES_LEASE_S"] = "4"
+    first, second = hosts
+    with launched(studies, *SLOW, "--trials", "40") as launch:
+        launch.wait_for(r"[3-9] complete")
+        first.network.cut(0)  # silence, which takes longer than a lease to notice
+        second.network.reset(0)  # every connection is refused
+        launch.wait_for("connection to gpu2 is cut")
+        second.network.heal(0)
+        launch.wait_for("gpu2 is connected again")
+        launch.wait_for("connection to gpu1 is cut")
+        first.network.heal(0)
+        launch.wait_for("gpu1 is connected again")
+        launch.end()
+        assert "died" not in launch.said
+        assert "given up" not in launch.said
+    check_exact(studies, 40)
+    assert all(trial.reason == "lost" for trial in record(studies).trials if trial.continued_by is not None)
+    check_clean(hosts)
+
+
+def test_a_machine_that_is_gone_is_given_up_and_welcome_back(studies: Studies, hosts: tuple[Host, Host]) -> None:
+    studies.environment |= {"STUDIES_LEASE_S": "4", "STUDIES_STORAGE_WAIT_S": "5"}
+    gone = hosts[1]
+    with launched(studies, *SLOW, "--trials", "45") as launch:
+        launch.wait_for(r"[3-9] complete")
+        gone.network.reset(0)
+        launch.wait_for("gpu2 is given up .*; its trials go on elsewhere")
+        wait_for(lambda: not any("ssh.supervisor" in line for line in gone.processes()))
+        gone.network.heal(0)
+        launch.wait_for("gpu2 is connected again")
+        launch.end()
+    check_exact(studies, 45)
+    check_clean(hosts)
+
+
+@pytest.mark.parametrize("how", ["Ctrl-C", "studies stop"])
+def test_workers_everywhere_leave_when_they_are_asked(studies: Studies, hosts: tuple[Host, Host], how: str) -> None:
+    with launched(studies, *SLOW, "--trials", "99") as launch:
+        launch.wait_for(r"[3-9] complete")
+        if how == "Ctrl-C":
+            launch.process.send_signal(signal.SIGINT)
+        else:
+            assert "3 workers will stop after the current epoch" in studies("stop", "parabola").stderr
+        launch.end(expect=130)
+    trials = record(studies).trials
+    assert len([trial for trial in trials if trial.state == "complete"]) < 99
+    assert {trial.reason for trial in trials if trial.state == "fail"} <= {"stopped"}
+    assert not [trial for trial in trials if trial.state == "running"]
+    check_clean(hosts)
+
+
+def test_nothing_is_left_anywhere_after_a_launcher_was_killed(studies: Studies, hosts: tuple[Host, Host]) -> None:
+    with launched(studies, *SLOW, "--trials", "99") as launch:
+        launch.wait_for(r"[3-9] complete")
+        launch.process.kill()
+        check_clean(hosts)
+    wait_for(lambda: not EmbeddedServer(studies.settings).in_use(), 30)
+    assert not EmbeddedServer(studies.settings).answers()
+    home = str(studies.directory)
+    wait_for(
+        lambda: not [one for one in psutil.process_iter(["cmdline"]) if home in " ".join(one.info["cmdline"] or ())]
+    )
+    assert {trial.reason for trial in record(studies).trials if trial.state == "fail"} <= {"stopped"}
+
+
+def test_a_password_is_on_no_command_line(studies: Studies, hosts: tuple[Host, Host], tcp_server: TcpServer) -> None:
+    execute(tcp_server.url, "CREATE DATABASE ssh_test")
+    studies.environment["STUDIES_STORAGE"] = tcp_server.team_url(database="ssh_test")
+    with launched(studies, *SLOW, "--trials", "9") as launch:
+        launch.wait_for(r"[1-9] complete")
+        words = [line for host in hosts for line in host.processes()]
+        assert sum("ssh.supervisor" in line for line in words) == 2
+        assert not [line for line in words if "s3cret" in line]
+        launch.end()
+        assert "s3cret" not in launch.said
+    check_exact(studies, 9)
+    assert not (studies.directory / "home" / "postgres").exists()
+    for log in (studies.directory / "home").rglob("*.log"):
+        assert "s3cret" not in log.read_text()
+    execute(tcp_server.url, "DROP DATABASE ssh_test WITH (FORCE)")
+
+
+def test_what_is_missing_is_said_for_each_machine_and_nothing_is_started(
+    studies: Studies, lab: Lab, hosts: tuple[Host, Host]
+) -> None:
+    with lab.host("closed") as closed, lab.host("strict", "AllowStreamLocalForwarding no"):
+        (lab.place / "keys" / closed.user).unlink()
+        on = ("--on", "ssh:gpu1,closed,nowhere.invalid")
+        said = studies("launch", "./parabola.yaml", *on, expect=2).stderr
+        assert "Workers cannot run on closed and nowhere.invalid, so nothing was started" in said
+        assert re.search(r"^gpu1 +Python 3", said, re.MULTILINE)
+        assert re.search(r"^closed +.*Permission denied.*`ssh-copy-id closed`", said, re.MULTILINE)
+        assert re.search(r"^nowhere.invalid +.*Could not resolve hostname.*~/.ssh/config", said, re.MULTILINE)
+        assert "No study is named 'parabola'" in studies("status", "parabola", expect=2).stderr
+        strict = studies("launch", "./parabola.yaml", "--on", "ssh:strict", expect=2).stderr
+        assert "its sshd forwards no Unix sockets (AllowStreamLocalForwarding)" in strict
+        assert "studies storage serve" in strict
+        there = ("--python", "/nowhere/python")
+        no_python = studies("launch", "./parabola.yaml", "--on", "ssh:gpu1", *there, expect=2).stderr
+        assert "gpu1  it has no /nowhere/python (python3 --version: Python 3" in no_python
+    (studies.directory / "mine.py").write_text("raise RuntimeError('broken there as here')\n")
+    assert "broken there as here" in studies("launch", "./parabola.yaml", "--on", "ssh:gpu1", expect=2).stderr
+    check_clean(hosts)
+
+
+def test_a_python_without_the_packages_is_refused(studies: Studies, hosts: tuple[Host, Host]) -> None:
+    bare = "/usr/bin/python3"
+    if not Path(bare).exists() or sys.base_prefix == "/usr":
+        pytest.skip("this machine has no second Python")
+    said = studies("launch", "./parabola.yaml", "--on", "ssh:gpu1", "--python", bare, expect=2).stderr
+    assert re.search(rf"gpu1  {bare} has no .*torch.*; install them there, or leave out --python", said)
