@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: study test test-docs test-system test-team test-slurm test-root chaos docs lint install install-test install-docs clean
+.PHONY: study test test-docs test-system test-team test-slurm test-ssh test-root chaos docs lint install install-test install-docs clean
 
 study: install
 	$(BIN)/studies launch meli-cnn --workers 4
@@ -38,6 +38,10 @@ test-slurm: install-test
 # What only root may do: a full disk under the server, a worker that the kernel kills for lack of memory.
 test-root: install-test
 	$(BIN)/python -m pytest tests/root
+
+# Two machines with an OpenSSH server each, made by root on this one: cut, given up, interrupted, killed.
+test-ssh: install-test
+	$(BIN)/python -m pytest tests/ssh
 
 # A study on two hosts is hurt for five minutes; nothing may be lost. As root with real networks and a real full disk.
 # `make test` has a short form of it.

@@ -34,6 +34,6 @@ def _place(part: str, where: str, n_workers: int) -> Place:
     if colon and not (number.isdecimal() and int(number)):
         raise WrongInput(
             reason=f"--on ssh:{where} wants {number!r} workers on {host}; expected a number above 0, such as "
-            f"{EXAMPLE}; another port of its sshd belongs into ~/.ssh/config."
+            f"{EXAMPLE}; another port of its sshd belongs in ~/.ssh/config."
         )
     return Place(host, int(number) if colon else n_workers)
