@@ -6,8 +6,9 @@ import re
 import signal
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psutil
@@ -15,6 +16,7 @@ import pytest
 
 from studies.record.reading import read_stored
 from studies.record.study import StudyRecord
+from studies.run.launchers.ssh.connection import Connection, Refused
 from studies.storage import open_storage
 from studies.storage.embedded import EmbeddedServer
 
@@ -224,3 +226,29 @@ def test_a_python_without_the_packages_is_refused(studies: Studies, hosts: tuple
         pytest.skip("this machine has no second Python")
     said = studies("launch", "./parabola.yaml", "--on", "ssh:gpu1", "--python", bare, expect=2).stderr
     assert re.search(rf"gpu1  {bare} has no .*torch.*; install them there, or leave out --python", said)
+
+
+def test_an_environment_is_made_once(lab: Lab, hosts: tuple[Host, Host], monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a wheel of the test's own: torch would take longer than all other tests."""
+    monkeypatch.setenv("PATH", str(lab.ssh()), prepend=":")
+    wheel = lab.place / "tiny-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as content:
+        content.writestr("tiny.py", "VALUE = 7\n")
+        content.writestr("tiny-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
+        content.writestr("tiny-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        content.writestr("tiny-1.0.dist-info/RECORD", "")
+    given = {"key": "of-a-test", "requirements": [f"tiny @ file://{wheel}"], "constraints": ["tiny==1.0"]}
+    with closing(Connection("gpu1", str(lab.python))) as connection:
+        assert not connection.ask("look", modules=["json", "tiny"], key="of-a-test")["installed"]
+        with pytest.raises(Refused, match=r"`-m pip install` exited with 1: .*tiny"):
+            connection.ask("install", **given | {"constraints": ["tiny==2.0"]})
+        python = connection.ask("install", **given)
+        wheel.unlink()
+        assert connection.ask("install", **given) == python
+        found = connection.ask("look", modules=["json", "tiny"], key="of-a-test")
+    assert found["installed"]
+    assert found["missing"] == ["tiny"]  # its own Python has got nothing
+    there = subprocess.run(
+        ["ssh", "gpu1", python, "-c", "'import tiny; print(tiny.VALUE)'"], capture_output=True, check=False
+    )
+    assert there.stdout == b"7\n", there.stderr
