@@ -27,6 +27,7 @@ from studies.run.objective import code_of, facts_of, load_objective
 from studies.run.placement import take
 from studies.run.program import ProgramObjective
 from studies.run.source import fingerprint
+from studies.run.stored import StoredCheckpoints
 from studies.run.trial import Course, run_trial
 from studies.search.asha import Asha
 from studies.settings import Settings
@@ -107,7 +108,10 @@ class _Worker:
         data = objective.prepare(self.spec.dataset, settings.data, settings.directory("prepared"), _quiet)
         # Studies of one name in two storages may share a store.
         place = f"{self.study.study_name}-{self.study.user_attrs[UID]}"
-        self.checkpoints = Checkpoints(open_store(settings, "checkpoints", place), say)
+        store = open_store(settings, "checkpoints", place)
+        if settings.artifacts is None:  # with a server that others reach, they may have to go on from it
+            store = StoredCheckpoints(store, storage.ledger, self.study_id, settings.storage is not None, say)
+        self.checkpoints = Checkpoints(store, say)
         self.artifacts = artifact_store(settings)
         self.course = Course(self.spec, space_of(self.study), objective, data, device, stop, self.checkpoints)
         self.data_facts = facts_of(self.spec.dataset, data, settings)

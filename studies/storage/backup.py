@@ -38,6 +38,8 @@ CONTENTS = "backup.json"
 LEDGER_TABLES = ("studies.workers", "studies.control")
 # What every database has rows in from its first moment; Optuna writes them itself.
 VERSION_TABLES = ("version_info", "alembic_version")
+# Large, and of use only while their trials run.
+LEFT_OUT_TABLES = ("studies.checkpoints",)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,8 @@ from studies.storage import sql_ledger
 from studies.storage.budget import Budget, Tally
 from studies.storage.connections import Connections, Statement, WhileWaiting
 
+CHECKPOINT_WAIT_S = 5.0  # a checkpoint is worth no more of a trial's time
+
 
 @dataclass(frozen=True)
 class Worker:
@@ -192,6 +194,28 @@ class Ledger:
         """Queue the continuation of a pruned trial; False when it has one. params, attributes: as above."""
         given = _queued(study_id, trial_id, params, attributes) | {"again": True}
         return bool(self._run(sql_ledger.RESUME, given)[0][0])
+
+    # --- checkpoints ----------------------------------------------------------------------------------------------
+
+    def keep_checkpoint(self, study_id: int, number: int, content: bytes) -> None:
+        """Keep the checkpoint of a trial in place of its former one. Waits CHECKPOINT_WAIT_S for a server at most."""
+        self._checkpoint(sql_ledger.KEEP_CHECKPOINT, study=study_id, number=number, content=content)
+
+    def checkpoint(self, study_id: int, number: int) -> bytes | None:
+        """Return the checkpoint of a trial, or None where there is none."""
+        rows = self._checkpoint(sql_ledger.READ_CHECKPOINT, study=study_id, number=number)
+        return bytes(rows[0][0]) if rows else None
+
+    def remove_checkpoint(self, study_id: int, number: int) -> None:
+        """Remove the checkpoint of a trial, if there is one."""
+        self._checkpoint(sql_ledger.REMOVE_CHECKPOINT, study=study_id, number=number)
+
+    def checkpoint_sizes(self, study_id: int) -> dict[int, int]:
+        """Return how many bytes each checkpoint has, by its trial's number."""
+        return dict(self._checkpoint(sql_ledger.LIST_CHECKPOINTS, study=study_id))
+
+    def _checkpoint(self, statement: str, **given: Any) -> list[tuple[Any, ...]]:
+        return self._connections.run(statement, given, wait_s=CHECKPOINT_WAIT_S)
 
     # --- what a person looks at -----------------------------------------------------------------------------------
 

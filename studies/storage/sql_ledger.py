@@ -32,11 +32,18 @@ CREATE TABLE IF NOT EXISTS studies.control (
     stop      text
 );
 ALTER TABLE studies.control ADD COLUMN IF NOT EXISTS forgiven integer NOT NULL DEFAULT -1;
+CREATE TABLE IF NOT EXISTS studies.checkpoints (
+    trial_id  integer PRIMARY KEY REFERENCES trials ON DELETE CASCADE,
+    study_id  integer NOT NULL,
+    number    integer NOT NULL,
+    content   bytea NOT NULL,
+    UNIQUE (study_id, number)
+);
+ALTER TABLE studies.checkpoints ALTER COLUMN content SET STORAGE EXTERNAL;
 """
 
-# The last column that was added: with it, the tables are whole.
-HAS_LEDGER = """
-SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('studies.control') AND attname = 'forgiven')"""
+# What was added last: with it, the tables are whole.
+HAS_LEDGER = "SELECT to_regclass('studies.checkpoints') IS NOT NULL"
 
 # --- feasible ---------------------------------------------------------------------------------------------------------
 
@@ -256,3 +263,20 @@ GROUP BY 1"""
 READ_LAST_FAILURE = """
 SELECT a.value_json::json #>> '{}' FROM trials t JOIN trial_user_attributes a USING (trial_id)
 WHERE t.study_id = %(study)s AND t.state = 'FAIL' AND a.key = %(detail_key)s ORDER BY t.number DESC LIMIT 1"""
+
+# --- checkpoints ------------------------------------------------------------------------------------------------------
+
+# A trial has one; whoever continues it may be on a machine that sees nothing of the other's disk.
+KEEP_CHECKPOINT = """
+INSERT INTO studies.checkpoints (trial_id, study_id, number, content)
+SELECT trial_id, study_id, number, %(content)s FROM trials WHERE study_id = %(study)s AND number = %(number)s
+ON CONFLICT (trial_id) DO UPDATE SET content = excluded.content"""
+
+# What a trial goes on from.
+READ_CHECKPOINT = "SELECT content FROM studies.checkpoints WHERE study_id = %(study)s AND number = %(number)s"
+
+# Nobody needs it any more.
+REMOVE_CHECKPOINT = "DELETE FROM studies.checkpoints WHERE study_id = %(study)s AND number = %(number)s"
+
+# Few: those of running trials, of waiting ones that continue another, and of the best.
+LIST_CHECKPOINTS = "SELECT number, octet_length(content) FROM studies.checkpoints WHERE study_id = %(study)s"

@@ -25,13 +25,13 @@ ALTER ROLE worker PASSWORD %(worker)s;
 ALTER ROLE viewer PASSWORD %(viewer)s"""
 
 # What each role may do, with what a later release adds. Deleting a study, and creating or dropping anything, is left to
-# the owner; of rows, a worker removes no more than the links to artifacts.
+# the owner; of rows, a worker removes no more than checkpoints and the links to artifacts.
 GRANT = """
 GRANT CONNECT ON DATABASE studies TO worker, viewer;
 GRANT USAGE ON SCHEMA public, studies TO worker, viewer;
 GRANT SELECT ON ALL TABLES IN SCHEMA public, studies TO worker, viewer;
 GRANT INSERT, UPDATE ON ALL TABLES IN SCHEMA public, studies TO worker;
-GRANT DELETE ON study_system_attributes, trial_system_attributes TO worker;
+GRANT DELETE ON study_system_attributes, trial_system_attributes, studies.checkpoints TO worker;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public, studies TO worker;
 REVOKE INSERT, UPDATE ON alembic_version, version_info FROM worker;
 ALTER DEFAULT PRIVILEGES IN SCHEMA public, studies GRANT SELECT ON TABLES TO worker, viewer;

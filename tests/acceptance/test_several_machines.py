@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import signal
@@ -12,7 +13,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,11 +21,13 @@ import yaml
 
 from studies.record.reading import read_stored
 from studies.settings import Settings
-from studies.storage import open_storage
+from studies.storage import Storage, open_storage
+from studies.storage.ledger import Worker
 from studies.study import get, lock_of
 
 from ..conftest import TcpServer, execute
 from .conftest import Studies
+from .test_study import wait_for
 
 COMPOSE = Path(__file__).parents[2] / "docker-compose.yml"
 
@@ -75,6 +78,40 @@ def test_a_worker_that_finds_nothing_waits_for_a_launch_that_raises_the_budget(t
         assert worker.returncode == 0, stderr
         assert "left: all 3 trials are done" in stderr
         assert len(study.get_trials()) == 3
+
+
+def test_a_trial_that_is_lost_with_its_machine_goes_on_from_its_checkpoint_elsewhere(
+    team: Studies, make_studies: Callable[[str], Studies], tcp_server: TcpServer
+) -> None:
+    """The two share nothing but the server."""
+    elsewhere = make_studies("elsewhere")
+    for machine in (team, elsewhere):
+        code = (machine.directory / "mine.py").read_text()
+        (machine.directory / "mine.py").write_text(
+            code.replace("self.n += 1", "self.n += 1; print('epoch', self.n, flush=True)")
+        )
+        machine.environment |= {"STUDIES_STORAGE": team.environment["STUDIES_STORAGE"], "STUDIES_LEASE_S": "2"}
+    launch = ("launch", "./parabola.yaml", "--set", "space.seconds=0.4", "--trials", "1")
+    lost = team.start(*launch)
+    with open_storage(team.settings) as storage:
+        wait_for(lambda: workers_at(storage, epoch=3), 120)
+        (worker,) = workers_at(storage, epoch=3)
+        for pid in (lost.pid, worker.pid):
+            os.kill(pid, signal.SIGKILL)
+        elsewhere(*launch)
+        first, second = read_stored(storage, "parabola").trials
+        assert (first.reason, second.state, len(second.curve)) == ("lost", "complete", 5)
+        assert storage.ledger.checkpoint_sizes(get(storage, "parabola")._study_id).keys() == {second.number}  # the best
+    (log,) = (elsewhere.directory / "home" / "logs").rglob("worker-*.log")
+    epochs = re.findall(r"^epoch (\d)$", log.read_text(), re.MULTILINE)
+    assert epochs in (["4", "5"], ["5"])
+
+
+def workers_at(storage: Storage, epoch: int) -> list[Worker]:
+    """The workers whose trial has come so far."""
+    ids = [study.study_id for study in storage.ledger.started_studies() if study.name == "parabola"]
+    workers = [worker for study_id in ids for worker in storage.ledger.workers(study_id)]
+    return [worker for worker in workers if (worker.epoch or 0) >= epoch]
 
 
 def test_the_password_is_in_no_log_and_no_export(team: Studies, tcp_server: TcpServer) -> None:
