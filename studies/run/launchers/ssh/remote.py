@@ -54,12 +54,13 @@ def main() -> None:
         given = json.loads(line)
         request = given.pop("do")
         try:
-            if request == "serve":
-                relay(serve(**given))
-                return
             answer = {"answer": REQUESTS[request](**given)}
         except (Refused, OSError) as error:
             answer = {"refused": str(error)}
+        if isinstance(end := answer.get("answer"), socket.socket):
+            with suppress(OSError):  # the supervisor's end: it does not read to the last byte
+                relay(end)
+            return
         print(json.dumps(answer), flush=True)
 
 
@@ -224,11 +225,12 @@ def _started(
 ) -> subprocess.Popen[bytes]:
     if certificate is not None:
         (place / ROOT_CERTIFICATE).write_text(certificate)
+    path = os.environ.get("PATH", os.defpath)
     with (place / LOG).open("ab") as log:
         supervisor = subprocess.Popen(
             command,
             cwd=cwd,
-            env={**os.environ, **environment},
+            env={**os.environ, **environment, "PATH": f"{Path(command[0]).parent}:{path}"},  # as if activated
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
@@ -287,7 +289,7 @@ def _is_cut() -> bool:
     return bool(poll.poll(SETTLE_S * 1000))
 
 
-REQUESTS: dict[str, Any] = {"look": look, "keep": keep, "install": install, "enter": enter}
+REQUESTS: dict[str, Any] = {"look": look, "keep": keep, "install": install, "enter": enter, "serve": serve}
 
 if __name__ == "__main__":
     main()
