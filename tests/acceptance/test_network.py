@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from benchmarks.networks import Network, Proxies, TeamServer, free_port, make_network
+from benchmarks.networks import Network, Proxies, ServerOfHosts, free_port, make_network
 from studies.record.reading import read_stored
 from studies.settings import Settings
 from studies.storage import open_storage
@@ -28,7 +28,7 @@ from .test_study import wait_for
 @dataclass
 class Net:
     network: Network
-    server: TeamServer
+    server: ServerOfHosts
     settings: Settings
 
     def cut_for_good(self, host: int) -> None:
@@ -51,7 +51,7 @@ def net(reachable_directory: Path) -> Iterator[Net]:
     port = free_port()
     home = reachable_directory / "network"
     settings = Settings(None, home, home / "data", lease_s=3.0)
-    with make_network(2, port) as network, TeamServer(settings, port, network.listen_addresses) as server:
+    with make_network(2, port) as network, ServerOfHosts(settings, port, network.listen_addresses) as server:
         settings = replace(settings, storage=server.url)
         open_storage(settings).close()
         yield Net(network, server, settings)
