@@ -5,6 +5,7 @@ worker      one worker's life: claim a trial, run it, write how it ended
 trial       one trial's life: suggest, train, report; `outcome` and `failures` are how it ends
 objective   what a trial runs, by the dotted path in a spec
 program     a command line as an objective: `process` runs it under its `supervisor`, `reports` reads it, `log` keeps it
+preload     a Python script that is forked from a process, the `preloader`, which has its imports
 checkpoint  what a trial goes on from; `stored` keeps it in the storage, `retention` says which ones are kept
 limits      why a study stops early; `evidence` and `provenance` are kept beside a trial's value
 """

@@ -11,11 +11,11 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from studies.program import WAIT
 from studies.run import supervisor
@@ -68,20 +68,85 @@ class Pipes:
         os.close(self._writing)
 
 
+@dataclass(frozen=True)
+class Run:
+    """What to start: a command, where, and with which environment.
+
+    scratch: a directory for it alone, which the supervisor removes. grace_s: from SIGTERM to SIGKILL.
+    """
+
+    words: Sequence[str]
+    directory: Path
+    environment: Mapping[str, str]
+    scratch: Path
+    grace_s: float
+
+
+class Supervisor(Protocol):
+    """A supervisor that runs."""
+
+    def ends_within(self, timeout_s: float) -> bool:
+        """Wait for its end; return whether it has ended."""
+
+    def kill(self) -> None:
+        """Kill it; the program goes with it."""
+
+    def close(self) -> None:
+        """Let go of what has ended."""
+
+
+class Executed(Supervisor):
+    """A supervisor that was started as a program of its own."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+
+    def ends_within(self, timeout_s: float) -> bool:
+        """See Supervisor."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout_s)
+        return self._process.returncode is not None
+
+    def kill(self) -> None:
+        """See Supervisor."""
+        self._process.kill()
+
+    def close(self) -> None:
+        """See Supervisor."""
+        self._process.wait()
+
+
+Start = Callable[[Run, int, int, int], Supervisor]
+
+
+def executed(run: Run, output: int, lifeline: int, status: int) -> Executed:
+    """Start a program under its supervisor. output, lifeline and status: the ends of pipes that these two have."""
+    given = [str(lifeline), str(status), str(run.scratch), str(run.grace_s), *run.words]
+    return Executed(
+        subprocess.Popen(
+            [sys.executable, "-I", "-S", str(Path(supervisor.__file__)), *given],
+            cwd=run.directory,
+            env=run.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            pass_fds=(lifeline, status),
+            start_new_session=True,
+        )
+    )
+
+
 class Process:
     """One run of a program.
 
-    scratch: a directory for it alone, which the supervisor removes. pattern: finds reports in its output. written: the
-    file that it reports to. `events` has each `Epoch`, and `Ended` as the last.
+    start: `executed`, or a `Preloader`. pattern: finds reports in its output. written: the file that it reports to.
+    `events` has each `Epoch`, and `Ended` as the last.
     """
 
     def __init__(
         self,
-        words: Sequence[str],
-        directory: Path,
-        environment: Mapping[str, str],
-        scratch: Path,
-        grace_s: float,
+        run: Run,
+        start: Start,
         log: Log,
         pipes: Pipes,
         journal: Journal,
@@ -89,7 +154,7 @@ class Process:
         written: WrittenFile | None = None,
     ) -> None:
         self.events: queue.Queue[Epoch | Ended] = queue.Queue()
-        self._grace_s, self._log, self._pipes, self._journal = grace_s, log, pipes, journal
+        self._grace_s, self._log, self._pipes, self._journal = run.grace_s, log, pipes, journal
         self._pattern = None if pattern is None else re.compile(pattern)
         self._written = written
         self._pid: int | None = None
@@ -98,25 +163,16 @@ class Process:
         self._over = threading.Event()
         lifeline, self._lifeline = os.pipe()
         self._status, status = os.pipe()
-        given = [str(lifeline), str(status), str(scratch), str(grace_s), *words]
+        self._output, output = os.pipe()
         try:
-            self._supervisor = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(Path(supervisor.__file__)), *given],
-                cwd=directory,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                pass_fds=(lifeline, status),
-                start_new_session=True,
-            )
-        except OSError as error:  # such as for a directory that is not there
-            for descriptor in (self._lifeline, self._status):
+            self._supervisor = start(run, output, lifeline, status)
+        except BaseException as error:  # such as for a directory that is not there
+            for descriptor in (self._lifeline, self._status, self._output):
                 os.close(descriptor)
             log.close(f"could not be started: {error}")
             raise
         finally:
-            for inherited in (lifeline, status):
+            for inherited in (lifeline, status, output):
                 os.close(inherited)
         self._thread = threading.Thread(target=self._listen, name="program", daemon=True)
         self._thread.start()
@@ -143,23 +199,19 @@ class Process:
             with suppress(OSError):
                 os.killpg(self._pid, signal.SIGKILL)
         os.close(self._lifeline)
-        try:
-            self._supervisor.wait(MARGIN_S)
-        except subprocess.TimeoutExpired:
+        if not self._supervisor.ends_within(MARGIN_S):
             self._supervisor.kill()
-            self._supervisor.wait()
+        self._supervisor.close()
         self._thread.join()
 
     def _listen(self) -> None:
-        output = self._supervisor.stdout
-        assert output is not None
         try:
-            self._read_all(output.fileno())
+            self._read_all(self._output)
         finally:
             self.ended = self._how()
             self._log.close(described(self.ended))
-            output.close()
-            os.close(self._status)
+            for descriptor in (self._output, self._status):
+                os.close(descriptor)
             self._over.set()
             self.events.put(self.ended)
 

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from studies.errors import ObjectiveRefused, SpaceRefused, SpecRefused
 from studies.names import Reason
 from studies.run.kernel import kernel_oom_kills
 from studies.run.log import Log, trial_log
-from studies.run.process import Ended, Pipes, Process, described, signal_behind
+from studies.run.preload import FORM, Preloader, script_of
+from studies.run.process import Ended, Pipes, Process, Run, Start, described, executed, signal_behind
 from studies.run.reports import Epoch, Journal, WrittenFile
 from studies.spec import Program, StudySpec
 from studies.spec.program import PARAMS, TRIAL, filled, filled_text
@@ -71,6 +73,11 @@ class ProgramObjective:
         """What the study file says of it."""
         assert isinstance(self.spec.objective, Program)
         return self.spec.objective
+
+    @cached_property
+    def start_process(self) -> Start:
+        """How its processes are started; where it has modules to preload, these are imported once a worker."""
+        return Preloader(self.program.preload) if self.program.preload else executed
 
     @property
     def metrics(self) -> Mapping[str, str]:
@@ -281,12 +288,10 @@ class ProgramTraining:
         directory = Path(filled_text(program.directory, self._params, trial) or ".").absolute()
         file = filled_text(program.reports.file or "", self._params, trial)
         kind = "csv" if program.reports.csv else "jsonl"
+        words = filled(program.words, self._params, trial)
         return Process(
-            filled(program.words, self._params, trial),
-            directory,
-            self._environment(),
-            self._scratch,
-            spec.resources.grace_s,
+            Run(words, directory, self._environment(), self._scratch, spec.resources.grace_s),
+            self._objective.start_process,
             Log(trial_log(self._objective.logs or self._scratch, self._number)),
             self._pipes,
             self._journal,
@@ -349,6 +354,9 @@ def check_placeholders(program: Program, spec: StudySpec) -> None:
             "--nesterov{nesterov:flag}"
         )
         raise SpecRefused(reason=reason, path=("objective", "command"))
+    if program.preload and script_of(program.words) is None:
+        reason = f"preload is for a command such as {FORM}; the command is {str(program)!r}"
+        raise SpecRefused(reason=reason, path=("objective", "preload"))
     if "{" not in program.directory and not Path(program.directory or ".").is_dir():
         reason = f"directory is {program.directory!r}; expected a directory that is there"
         raise SpecRefused(reason=reason, path=("objective", "directory"))

@@ -21,10 +21,12 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+LINUX = sys.platform.startswith("linux")
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # a batch system sends them to every process
 IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)  # which a program would inherit: `yes | head` ends by the first
@@ -33,13 +35,20 @@ SWEEP_S = 5.0
 
 
 def main() -> None:
-    """Run the program, then wait until the worker has let go."""
-    lifeline, status = int(sys.argv[1]), int(sys.argv[2])
-    scratch, grace_s, command = sys.argv[3], float(sys.argv[4]), sys.argv[5:]
+    """Run the program of the command line."""
+    command = sys.argv[5:]
+    supervise(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], float(sys.argv[4]), lambda: _executed(command))
+
+
+def supervise(lifeline: int, status: int, scratch: str, grace_s: float, start: Callable[[], int]) -> bool:
+    """Run the program, then wait until the worker has let go.
+
+    start: starts it, and returns its pid; 0 in the process of the program, where this returns True at once. It raises
+    OSError where it cannot.
+    """
     for descriptor in (lifeline, status):
         os.set_inheritable(descriptor, False)
-    linux = sys.platform.startswith("linux")
-    if linux:  # whatever loses its parent becomes a child of this process
+    if LINUX:  # whatever loses its parent becomes a child of this process
         _prctl(PR_SET_CHILD_SUBREAPER, 1)
     woken, wake = os.pipe()
     for end in (woken, wake):
@@ -49,10 +58,15 @@ def main() -> None:
     for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)
     try:
-        child = _started(command, linux)
+        child = start()
     except OSError as error:
-        _say(status, error=f"{command[0]}: {(error.strerror or str(error)).lower()}")
+        program = f"{error.filename}: " if error.filename else ""
+        _say(status, error=f"{program}{(error.strerror or str(error)).lower()}")
     else:
+        if child == 0:
+            os.close(woken)
+            os.close(wake)
+            return True
         for standard in (0, 1, 2):  # the program's alone, so that its output ends with it
             os.dup2(os.open(os.devnull, os.O_RDWR), standard)
         _say(status, pid=child)
@@ -62,25 +76,42 @@ def main() -> None:
     while os.read(lifeline, 1):
         pass
     shutil.rmtree(scratch, ignore_errors=True)
+    return False
 
 
-def _started(command: list[str], linux: bool) -> int:
-    """Start the program in a session of its own; raise OSError where it cannot be."""
+def forked() -> int:
+    """Fork a program from this process: return its pid, and 0 in the program, which has what this process has."""
+    parent = os.getpid()
+    child = os.fork()
+    if child == 0:
+        _be_a_program(parent)
+    return child
+
+
+def _be_a_program(parent: int) -> None:
+    """Give a forked process what a program has that a shell starts: a session, and signals as they are by default."""
+    os.setsid()
+    for number in (*IGNORED, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    signal.set_wakeup_fd(-1)
+    if LINUX:
+        _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # should its supervisor be killed itself
+        with suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text(KILLED_FIRST)
+    if os.getppid() != parent:  # it was killed already
+        os._exit(127)
+
+
+def _executed(command: list[str]) -> int:
+    """Start a command; raise OSError where it cannot be."""
     problem, problem_end = os.pipe()  # closed by a successful exec
     parent = os.getpid()
     child = os.fork()
     if child == 0:
         try:
-            os.setsid()
-            for number in (*IGNORED, *IGNORED_BY_PYTHON, signal.SIGCHLD):
+            _be_a_program(parent)
+            for number in IGNORED_BY_PYTHON:
                 signal.signal(number, signal.SIG_DFL)
-            signal.set_wakeup_fd(-1)
-            if linux:
-                _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # should this supervisor be killed itself
-                with suppress(OSError):
-                    Path("/proc/self/oom_score_adj").write_text(KILLED_FIRST)
-            if os.getppid() != parent:  # it was killed already
-                os._exit(127)
             os.execvp(command[0], command)  # noqa: S606 - a program is what a study file asks for
         except OSError as error:
             os.write(problem_end, str(error.errno).encode())
@@ -91,7 +122,7 @@ def _started(command: list[str], linux: bool) -> int:
     os.close(problem)
     if found:
         os.waitpid(child, 0)
-        raise OSError(int(found), os.strerror(int(found)))
+        raise OSError(int(found), os.strerror(int(found)), command[0])
     return child
 
 

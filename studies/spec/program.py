@@ -90,12 +90,14 @@ class Program(Part):
     `{max_epochs}`, `{trial}`, `{n_gpus}`, `{scratch}` and `{checkpoints}` are the trial's, and `{python}` runs
     `studies`. `{{name}}` stays `{name}`.
     directory: where it runs; default: the working directory of the worker. reports: how it reports, if it does not
-    itself.
+    itself. preload: modules that a Python script needs seconds to import, such as torch: each worker imports them once,
+    and starts the script by fork.
     """
 
     command: str | list[str]
     directory: str = ""
     reports: Reports = Reports()
+    preload: list[str] = Field(default=[])
 
     @field_validator("command")
     @classmethod
