@@ -55,7 +55,7 @@ def walk(command: Any, *words: str) -> Iterator[tuple[str, Any]]:
     for name, child in getattr(command, "commands", {}).items():
         if hasattr(child, "commands"):
             yield from walk(child, *words, name)
-        else:
+        if getattr(child, "invoke_without_command", True):  # a command, or a group that is one, too
             yield " ".join(("studies", *words, name)), child
 
 

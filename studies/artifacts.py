@@ -25,6 +25,7 @@ from optuna.artifacts import ArtifactMeta, Boto3ArtifactStore, FileSystemArtifac
 
 from studies.errors import ArtifactsNotUsable
 from studies.files import write_whole
+from studies.names import UID
 from studies.settings import Settings, masked
 
 if TYPE_CHECKING:
@@ -71,6 +72,11 @@ def open_store(settings: Settings, *parts: str) -> Store:
 def artifact_store(settings: Settings) -> Store:
     """Return the store of what optuna-dashboard shows with trials and studies. Raises ArtifactsNotUsable."""
     return open_store(settings, "artifacts")
+
+
+def checkpoints_of(study: optuna.Study) -> str:
+    """Return the name of the place, below `checkpoints`, where a study's trials keep theirs."""
+    return f"{study.study_name}-{study.user_attrs[UID]}"
 
 
 def check(settings: Settings) -> None:

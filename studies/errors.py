@@ -204,6 +204,11 @@ class CertificateRefused(WrongInput):
     """The certificate of the server at {url!r} was not accepted ({reason}); {todo}."""
 
 
+class NoSuchUser(WrongInput):
+    """The dashboard has no user named {name!r}; `studies dashboard user list` shows all, `studies dashboard user add
+    NAME --role viewer` adds one."""
+
+
 class BackupRefused(WrongInput):
     """{path} cannot be restored: {reason}; expected a file that `studies storage backup FILE` wrote."""
 

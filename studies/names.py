@@ -22,6 +22,7 @@ GALLERY = "gallery"  # what was last put into the dashboard
 SEED = "seed"  # what everything random in it draws from
 START_WITH = "start_with"  # which entry of the study file's `start_with` it is
 DEFAULT = "default"  # True of the trial with the defaults that the objective declares
+QUEUED = "queued"  # who queued it: a mark of one request of a person's
 FROM = "from"  # the study, trial and value its parameters were taken from
 CONTENDER = "contender"  # in a confirmation: the number of the trial whose parameters it repeats
 EPOCH = "epoch"  # the epoch of its value, from 1
@@ -80,7 +81,7 @@ class Direction(StrEnum):
 def is_feasible(constraints: Mapping[str, float]) -> bool:
     """Return whether none of a trial's constraints is violated, that is above 0.
 
-    Only a feasible trial is ever the best one, of whatever is asked; in SQL, `sql_ledger._VIOLATES` says the same.
+    Only a feasible trial is ever the best one, of whatever is asked; in SQL, `sql_ledger.VIOLATES` says the same.
     """
     return all(value <= 0 for value in constraints.values())
 

@@ -1,8 +1,7 @@
-"""What a study found: `studies export`, `report` and `dashboard`."""
+"""What a study found: `studies export` and `report`."""
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -92,31 +91,3 @@ def report_page(
     file = Path(output or f"{name}.report.html")
     write_file(file, page)
     typer.echo(f"Written: {file}", err=True)
-
-
-@app.command()
-def dashboard(
-    port: Annotated[int, typer.Option(help="The port; 0 takes a free one.")] = 8080,
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    storage: StorageUrl = None,
-) -> None:
-    """Serve optuna-dashboard on the storage, for this machine alone unless --host says otherwise.
-
-    Each study's note and artifacts hold the figures of its report, a minute after trials have ended at the latest.
-    """
-    from studies.artifacts import artifact_store
-    from studies.storage import open_storage
-    from studies.web.dashboard import serve
-
-    settings = settings_of(storage)
-    with (
-        open_storage(settings) as opened,
-        suppress(KeyboardInterrupt),
-    ):
-        serve(
-            opened,
-            host,
-            port,
-            artifact_store(settings),
-            lambda line: typer.echo(line, err=True),
-        )

@@ -147,21 +147,8 @@ def worker(
 @app.command()
 def stop(name: StudyName, storage: StorageUrl = None) -> None:
     """Ask every worker of a study, on every machine, to stop after its current epoch."""
+    from studies import steering
     from studies.storage import open_storage
-    from studies.study import get, typed
-    from studies.words import plural
 
     with open_storage(settings_of(storage)) as opened:
-        study = get(opened, name)
-        study_id = study._study_id
-        command = names.command(typed(opened, study.study_name))
-        budget = opened.ledger.budget(study_id)
-        if not budget.running and 0 < budget.n_trials <= budget.done:
-            typer.echo(f"{study.study_name} has all its {budget.n_trials} trials: there is nothing to stop.", err=True)
-            return
-        opened.ledger.request_stop(study_id, names.StopReason.PERSON)
-        alive = [worker for worker in opened.ledger.workers(study_id) if worker.alive]
-    leaving = (
-        f"{plural(len(alive), 'worker')} will stop after the current epoch" if alive else "no worker is running it"
-    )
-    typer.echo(f"{study.study_name}: {leaving}; `studies {command}` goes on from there.", err=True)
+        typer.echo(steering.stop(opened, name), err=True)

@@ -15,9 +15,9 @@ import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 
-from studies.artifacts import artifact_store, attach, open_store
+from studies.artifacts import artifact_store, attach, checkpoints_of, open_store
 from studies.errors import ObjectiveRefused, OtherCode, StorageUnreachable, StudiesError, StudyDeleted
-from studies.names import CODE, DETAIL, PAUSED, PROVENANCE, SECONDS, UID, Reason, State, StopReason
+from studies.names import CODE, DETAIL, PAUSED, PROVENANCE, SECONDS, Reason, State, StopReason
 from studies.record.diagnose import first_verdict
 from studies.record.reading import trial_of
 from studies.run import limits, provenance, retention
@@ -107,8 +107,7 @@ class _Worker:
             objective = objective.logging_to(settings.directory("logs", self.study.study_name))
         data = objective.prepare(self.spec.dataset, settings.data, settings.directory("prepared"), _quiet)
         # Studies of one name in two storages may share a store.
-        place = f"{self.study.study_name}-{self.study.user_attrs[UID]}"
-        store = open_store(settings, "checkpoints", place)
+        store = open_store(settings, "checkpoints", checkpoints_of(self.study))
         if settings.artifacts is None:  # with a server that others reach, they may have to go on from it
             store = StoredCheckpoints(store, storage.ledger, self.study_id, settings.storage is not None, say)
         self.checkpoints = Checkpoints(store, say)

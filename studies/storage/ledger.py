@@ -102,6 +102,10 @@ class Ledger:
         """Ask every worker of the study to leave after its epoch; the first reason given stays."""
         self._run(sql_ledger.REQUEST_STOP, {"study": study_id, "why": why})
 
+    def forget(self, study_id: int) -> None:
+        """Drop what the ledger has of a study that was deleted."""
+        self._run(sql_ledger.FORGET, {"study": study_id})
+
     def budget(self, study_id: int) -> Budget:
         """Return how far the study is."""
         tally = Tally()

@@ -49,7 +49,7 @@ HAS_LEDGER = "SELECT to_regclass('studies.checkpoints') IS NOT NULL"
 
 # Whether a trial violates a constraint, in either form that Optuna keeps them in: one attribute each, or a list.
 # Read as text, for PostgreSQL's JSON knows no Infinity, which Python writes. The list may be null.
-_VIOLATES = """
+VIOLATES = """
 SELECT FROM trial_system_attributes a WHERE a.trial_id = {trial} AND CASE
     WHEN starts_with(a.key, 'constraints:') THEN a.value_json::float8 > 0
     WHEN a.key = 'constraints' THEN EXISTS (
@@ -69,6 +69,11 @@ ON CONFLICT (study_id) DO UPDATE SET n_trials = excluded.n_trials, stop = NULL, 
 # The first reason stays: the workers that see it say so in their logs.
 REQUEST_STOP = "UPDATE studies.control SET stop = coalesce(stop, %(why)s) WHERE study_id = %(study)s"
 
+# A study was deleted: what the ledger has of it goes, too.
+FORGET = """
+DELETE FROM studies.workers WHERE study_id = %(study)s;
+DELETE FROM studies.control WHERE study_id = %(study)s"""
+
 # What became of the study's trials that are new, or had not ended when they were last seen, for `budget.Tally`. The new
 # are looked for by id, at the first time by study; see `functions` for what `+ 0` is for. A running one is lost when
 # the worker that claimed it has ended or its lease is over; one of another Optuna program has no worker here. A loss is
@@ -85,7 +90,7 @@ running AS MATERIALIZED (SELECT trial_id, datetime_start FROM seen WHERE state =
 ended AS (
     SELECT number, state,
         extract(epoch FROM datetime_complete - datetime_start)::float8 AS seconds,
-        CASE WHEN state = 'COMPLETE' AND NOT EXISTS ({_VIOLATES.format(trial="t.trial_id")} OFFSET 0) THEN (
+        CASE WHEN state = 'COMPLETE' AND NOT EXISTS ({VIOLATES.format(trial="t.trial_id")} OFFSET 0) THEN (
             SELECT CASE d.direction WHEN 'MAXIMIZE' THEN -v.value ELSE v.value END
             FROM trial_values v JOIN study_directions d ON d.study_id = t.study_id AND d.objective = v.objective
             WHERE v.trial_id = t.trial_id AND v.objective = 0) END AS loss
@@ -232,12 +237,12 @@ SELECT value, number FROM (
     SELECT v.value, t.number, t.trial_id FROM trials t JOIN trial_values v USING (trial_id)
     WHERE t.study_id = %(study)s AND t.state = 'COMPLETE' AND v.value IS NOT NULL AND v.objective = 0
     ORDER BY CASE WHEN %(maximize)s THEN -v.value ELSE v.value END, t.number) best
-WHERE NOT EXISTS ({_VIOLATES.format(trial="best.trial_id")} OFFSET 0) LIMIT 1"""
+WHERE NOT EXISTS ({VIOLATES.format(trial="best.trial_id")} OFFSET 0) LIMIT 1"""
 
 # How many completed trials violate a constraint.
 COUNT_INFEASIBLE = f"""
 SELECT count(*) FROM trials t WHERE t.study_id = %(study)s AND t.state = 'COMPLETE'
-AND EXISTS ({_VIOLATES.format(trial="t.trial_id")})"""
+AND EXISTS ({VIOLATES.format(trial="t.trial_id")})"""
 
 # The value of a trial, if trial `number` has the parameters of one of `numbers`: a confirmation's winner, unless the
 # search has found something better than every contender since.

@@ -1,0 +1,86 @@
+"""What a person asks of a study that is there: `studies resume`, `queue`, `retry`, `delete`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from studies.cli.options import StorageUrl, StudyName, settings_of
+from studies.errors import WrongInput
+
+PLACE = 3.5  # in the help
+
+app = typer.Typer()
+
+
+@app.command()
+def resume(
+    name: StudyName,
+    trials: Annotated[int | None, typer.Option(help="How many trials the study has in the end.")] = None,
+    storage: StorageUrl = None,
+) -> None:
+    """Let workers go on with a study that was stopped, or with more trials. It starts none: `studies worker` does."""
+    from studies import steering
+    from studies.storage import open_storage
+
+    with open_storage(settings_of(storage)) as opened:
+        typer.echo(steering.resume(opened, name, trials), err=True)
+
+
+@app.command()
+def queue(
+    name: StudyName,
+    values: Annotated[
+        list[str], typer.Argument(metavar="KEY=VALUE...", help="Parameters; others are at their default.")
+    ],
+    storage: StorageUrl = None,
+) -> None:
+    """Queue a trial with parameters of your choice: it runs next, and counts as one of the study's trials."""
+    from studies import steering
+    from studies.storage import open_storage
+
+    given = {}
+    for text in values:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise WrongInput(reason=f"{text!r} is not KEY=VALUE; expected a parameter, such as learning_rate=0.01.")
+        given[key] = steering.value_of(value)
+    with open_storage(settings_of(storage)) as opened:
+        number = steering.queue(opened, name, given)
+    typer.echo(f"Trial {number} of {name} is queued; it runs next.", err=True)
+
+
+@app.command()
+def retry(
+    name: StudyName,
+    trial: Annotated[int, typer.Argument(metavar="TRIAL", help="The number of a failed trial.")],
+    storage: StorageUrl = None,
+) -> None:
+    """Queue a trial with the parameters and the seed of one that failed. Both count."""
+    from studies import steering
+    from studies.storage import open_storage
+
+    with open_storage(settings_of(storage)) as opened:
+        number = steering.retry(opened, name, trial)
+    typer.echo(f"Trial {number} of {name} repeats trial {trial}; it runs next.", err=True)
+
+
+@app.command()
+def delete(
+    name: StudyName,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    storage: StorageUrl = None,
+) -> None:
+    """Delete a study with its trials, confirmation, checkpoints and artifacts. Only a backup brings it back."""
+    from studies import steering
+    from studies.storage import open_storage
+    from studies.study import get
+
+    settings = settings_of(storage)
+    with open_storage(settings) as opened:
+        found = get(opened, name).study_name
+        if not yes and typer.prompt(f"Delete {found} for good? Type its name", default="", err=True) != found:
+            raise WrongInput(reason=f"Nothing was deleted: the name was not typed; --yes deletes {found} unasked.")
+        gone = steering.delete(opened, name, settings)
+    typer.echo(f"Deleted: {', '.join(gone)}.", err=True)

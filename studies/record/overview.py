@@ -1,0 +1,90 @@
+"""How studies stand, for a list of them: whole in one statement, however many there are and however large."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from studies import names
+from studies.names import Direction
+from studies.record.progress import Winner, read_winner
+from studies.storage import Storage
+from studies.storage.pages import OverviewRow, Pages
+
+
+class StudyState(StrEnum):
+    """What a study is doing right now."""
+
+    RUNNING = "running"  # at least one worker is alive
+    STOPPING = "stopping"  # asked to stop, and workers finish their epoch
+    STOPPED = "stopped"  # asked to stop, and nobody works on it
+    FINISHED = "finished"  # it has all its trials
+    IDLE = "idle"  # trials are missing, and nobody works on it
+
+
+@dataclass(frozen=True)
+class Overview:
+    """A study in a line. best: the study's winner, as everywhere; None for a confirmation, and before there is one."""
+
+    row: OverviewRow
+    best: Winner | None
+
+    @property
+    def name(self) -> str:
+        """The study's name in the storage."""
+        return self.row.name
+
+    @property
+    def done(self) -> int:
+        """Trials that count and have ended."""
+        return self.row.complete + self.row.pruned + self.row.failed
+
+    @property
+    def total(self) -> int:
+        """How many trials there are in the end; one that had more than it was asked for later keeps them."""
+        return max(self.done, self.row.n_trials)
+
+    @property
+    def state(self) -> StudyState:
+        """What it is doing."""
+        if self.row.stop and self.done < self.total:
+            return StudyState.STOPPING if self.row.n_workers else StudyState.STOPPED
+        if self.done >= self.total and not self.row.running:
+            return StudyState.FINISHED
+        return StudyState.RUNNING if self.row.n_workers else StudyState.IDLE
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds to the end at the pace of the trials so far; None where nobody works on it or none has ended."""
+        if self.state is not StudyState.RUNNING or self.row.seconds is None:
+            return None
+        return self.row.seconds * (self.total - self.done) / self.row.n_workers
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Trials by state, in the words of a summary; only those that there are."""
+        row = self.row
+        found = {
+            "complete": row.complete,
+            "pruned": row.pruned,
+            "failed": row.failed,
+            "running": row.running,
+            "waiting": row.waiting,
+        }
+        return {state: n for state, n in found.items() if n}
+
+
+def read_overviews(storage: Storage, pages: Pages, study_id: int | None = None) -> list[Overview]:
+    """Return how every study of ours stands, the newest first; with an id, that one."""
+    rows = pages.overviews(study_id)
+    known = None if study_id is not None else {row.name for row in rows}
+    return [Overview(row, _winner(storage, row, known)) for row in rows]
+
+
+def _winner(storage: Storage, row: OverviewRow, known: set[str] | None) -> Winner | None:
+    """Return the study's winner. known: every study's name; a study without a confirmation needs no look at it."""
+    if row.best is None or row.best_trial is None or names.confirmed(row.name) is not None:
+        return None
+    if known is not None and names.confirmation(row.name) not in known:
+        return Winner(row.best_trial, row.best)
+    return read_winner(storage, row.study_id, row.name, Direction(row.direction))

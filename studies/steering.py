@@ -1,0 +1,186 @@
+"""What a person asks of a study from outside its workers: stop, go on, queue, retry, more trials, delete.
+
+The commands of these names and the dashboard's buttons both do it here. Nothing here starts a worker.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from studies import names
+from studies.artifacts import ARTIFACT, artifact_store, checkpoints_of, open_store
+from studies.errors import IsConfirmation, WrongInput
+from studies.names import FIXED_PARAMS, INHERITED, QUEUED, SPEC, State, StopReason
+from studies.search.knowledge import queued
+from studies.spec import Override
+from studies.spec.space import Choice, Parameter, Range, SpaceError
+from studies.storage.ledger import Worker
+from studies.study import find, get, lock_of, space_of, spec_of, typed
+from studies.words import plural
+
+if TYPE_CHECKING:
+    import optuna
+
+    from studies.artifacts import Store
+    from studies.settings import Settings
+    from studies.storage import Storage
+
+MAX_TRIALS = 1_000_000
+
+
+def stop(storage: Storage, name: str) -> str:
+    """Ask every worker to leave after its epoch; return what happens now. Raises StudyNotStarted."""
+    study = get(storage, name)
+    study_id = study._study_id
+    budget = storage.ledger.budget(study_id)
+    if not budget.running and 0 < budget.n_trials <= budget.done:
+        return f"{study.study_name} has all its {budget.n_trials} trials: there is nothing to stop."
+    storage.ledger.request_stop(study_id, StopReason.PERSON)
+    n_alive = len(_alive(storage, study_id))
+    leaving = f"{plural(n_alive, 'worker')} will stop after the current epoch" if n_alive else "no worker is running it"
+    command = names.command(typed(storage, study.study_name))
+    return f"{study.study_name}: {leaving}; `studies {command}` goes on from there."
+
+
+def resume(storage: Storage, name: str, n_trials: int | None = None) -> str:
+    """Forget a stop and forgive the failures so far, as a launch does, and set how many trials there are in the end.
+
+    n_trials: None leaves it. Returns what happens now. Raises StudyNotStarted, IsConfirmation, WrongInput.
+    """
+    study = _searched(storage, name, "launch")
+    with storage.ledger.alone(lock_of(study.study_name)):
+        spec = spec_of(study)
+        n = spec.n_trials if n_trials is None else n_trials
+        if not 1 <= n <= MAX_TRIALS:
+            raise WrongInput(reason=f"The number of trials is {n}; expected 1 to {MAX_TRIALS:,}, such as --trials 60.")
+        if n != spec.n_trials:
+            study.set_user_attr(SPEC, spec.model_copy(update={"n_trials": n}).model_dump())
+        storage.ledger.open_study(study._study_id, n)
+    n_alive = len(_alive(storage, study._study_id))
+    here = typed(storage, study.study_name)
+    working = f"{plural(n_alive, 'worker')} go on" if n_alive else f"`studies worker {here}` runs one, anywhere"
+    return f"{study.study_name} is open for {plural(n, 'trial')}: {working}."
+
+
+def queue(storage: Storage, name: str, given: Mapping[str, Any]) -> int:
+    """Queue a trial with these parameters, the others at their defaults, and return its number.
+
+    It runs next, and counts as one of n_trials. Raises StudyNotStarted, IsConfirmation, and WrongInput for a value
+    that is not in the space or where nothing is left to run.
+    """
+    study = _searched(storage, name, "queue")
+    space = space_of(study)
+    try:
+        values = space.completed(given) if space.parameters else dict(given)
+    except SpaceError as error:
+        raise WrongInput(reason=f"No trial was queued: {error}; `studies show {name}` shows the space.") from None
+    settings = queued(space, values)
+    if not settings:
+        raise WrongInput(
+            reason=f"No trial was queued: no parameter is given; expected some, as in `studies queue {name} KEY=VALUE`."
+        )
+    _check_room(storage, study, name)
+    return _queued(study, settings, {})
+
+
+def retry(storage: Storage, name: str, number: int) -> int:
+    """Queue a trial with the parameters and the seed of a failed one, and return its number.
+
+    What has ended stays as it is, so both count. Raises StudyNotStarted and WrongInput.
+    """
+    study = get(storage, name)
+    trials = study.get_trials(deepcopy=False)
+    trial = trials[number] if 0 <= number < len(trials) else None
+    if trial is None or trial.state.name.lower() != State.FAIL:
+        what = "there is none of this number" if trial is None else f"it is {trial.state.name.lower()}"
+        raise WrongInput(
+            reason=f"Trial {number} of study {name!r} cannot be tried again: {what}; expected a failed one, which "
+            f"`studies export {name} --format csv` lists."
+        )
+    settings = trial.params or trial.system_attrs.get(FIXED_PARAMS, {})
+    _check_room(storage, study, name)
+    kept = {key: trial.user_attrs[key] for key in INHERITED if key in trial.user_attrs}
+    return _queued(study, settings, kept)
+
+
+def delete(storage: Storage, name: str, settings: Settings) -> list[str]:
+    """Delete a study and its confirmation, with their checkpoints and artifacts; return the names of what is gone.
+
+    Raises StudyNotStarted, WrongInput while a worker is alive, and RoleMayNot.
+    """
+    study = get(storage, name)
+    also = find(storage, names.confirmation(study.study_name))
+    doomed = [one for one in (also, study) if one is not None]
+    for one in doomed:
+        if alive := _alive(storage, one._study_id):
+            where = ", ".join(sorted({worker.host for worker in alive}))
+            raise WrongInput(
+                reason=f"Study {one.study_name!r} has {plural(len(alive), 'living worker')} on {where}; "
+                f"`studies stop {one.study_name}` ends them, then type the same again."
+            )
+    for one in doomed:
+        artifacts, checkpoints = artifact_store(settings), open_store(settings, "checkpoints", checkpoints_of(one))
+        files = [(artifacts, artifact_id) for artifact_id in _artifacts(one)]
+        files += [(checkpoints, checkpoint) for checkpoint in checkpoints.sizes()]
+        storage.optuna.delete_study(one._study_id)
+        storage.ledger.forget(one._study_id)
+        for store, file in files:
+            _remove(store, file)
+    return [one.study_name for one in doomed]
+
+
+def value_of(text: str) -> Any:
+    """Return a value as a person writes it in a study file: `0.001`, `adam`, `[128, 64]`. Raises WrongSpec."""
+    return Override.parsed(f"value={text}").value
+
+
+def written(parameter: Parameter) -> str:
+    """Return what a person may give for a parameter, in words."""
+    domain = parameter.domain
+    if isinstance(domain, Range):
+        return f"{domain.low:g} to {domain.high:g}" + (", whole" if domain.whole else "")
+    return ", ".join(map(str, domain.choices)) if isinstance(domain, Choice) else str(domain)
+
+
+def _searched(storage: Storage, name: str, command: str) -> optuna.Study:
+    study = get(storage, name)
+    if (of := names.confirmed(study.study_name)) is not None:
+        raise IsConfirmation(name=study.study_name, study=of, command=f"{command} {of}")
+    return study
+
+
+def _alive(storage: Storage, study_id: int) -> list[Worker]:
+    return [worker for worker in storage.ledger.workers(study_id) if worker.alive]
+
+
+def _check_room(storage: Storage, study: optuna.Study, name: str) -> None:
+    budget = storage.ledger.budget(study._study_id)
+    if budget.n_trials <= budget.done:
+        raise WrongInput(
+            reason=f"Study {name!r} has all its {plural(budget.done, 'trial')}; "
+            f"`studies resume {name} --trials {budget.done + 1}` makes room for one more."
+        )
+
+
+def _queued(study: optuna.Study, settings: Mapping[str, Any], attributes: Mapping[str, Any]) -> int:
+    """Queue a trial and return its number."""
+    mark = uuid.uuid4().hex  # somebody else may queue one at the same time
+    study.enqueue_trial(dict(settings), user_attrs={**attributes, QUEUED: mark}, skip_if_exists=False)
+    return next(trial.number for trial in study.get_trials(deepcopy=False) if trial.user_attrs.get(QUEUED) == mark)
+
+
+def _artifacts(study: optuna.Study) -> list[str]:
+    attributes = [study._storage.get_study_system_attrs(study._study_id)]
+    attributes += [trial.system_attrs for trial in study.get_trials(deepcopy=False)]
+    return [key.removeprefix(ARTIFACT) for own in attributes for key in own if key.startswith(ARTIFACT)]
+
+
+def _remove(artifacts: Store, artifact_id: str) -> None:
+    from optuna.artifacts.exceptions import ArtifactNotFound
+
+    try:
+        artifacts.remove(artifact_id)
+    except (ArtifactNotFound, OSError):  # the study is gone; a file without a link costs only its room
+        return

@@ -1,0 +1,95 @@
+"""What the dashboard's pages read: a statement for each part of a page, and never a whole study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from studies.names import CONTINUED_BY, SPEC, Direction, State
+from studies.storage import sql_pages
+from studies.storage.connections import Connections
+from studies.storage.rows import trial_from
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+    from studies.storage import Storage
+
+
+@dataclass(frozen=True)
+class OverviewRow:
+    """How a study stands, in numbers. seconds: of a trial that trained, on average. best, best_trial: None before."""
+
+    study_id: int
+    name: str
+    direction: Direction
+    metric: str
+    n_trials: int
+    stop: str | None
+    complete: int
+    pruned: int
+    failed: int
+    running: int
+    waiting: int
+    seconds: float | None
+    n_workers: int
+    best: float | None
+    best_trial: int | None
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One trial's reports: the metric by epoch, finite values only."""
+
+    trial: int
+    state: State
+    epochs: list[int]
+    values: list[float]
+
+
+class Pages:
+    """Reads for pages. Safe to share between threads."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._connections = Connections(
+            storage.url, storage.wait_s, storage.while_waiting, environment=storage.environment
+        )
+        self._lease_s = storage.ledger.lease_s
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._connections.close()
+
+    def ping(self) -> None:
+        """Ask the server for next to nothing. Raises StorageUnreachable at once where it does not answer."""
+        self._connections.run(sql_pages.PING, wait_s=0)
+
+    def overviews(self, study_id: int | None = None) -> list[OverviewRow]:
+        """Return how every study of ours stands, the newest first; with an id, that one."""
+        given = {"study": study_id, "spec_key": SPEC, "link_key": CONTINUED_BY, "lease": self._lease_s}
+        rows = self._connections.run(sql_pages.READ_OVERVIEWS, given)
+        return [OverviewRow(study_id, name, Direction(to.lower()), *rest) for study_id, name, to, *rest in rows]
+
+    def curves(self, study_id: int, n: int, best: int | None) -> list[Curve]:
+        """Return the curves of the newest n trials of each state, and of the best one, by number."""
+        given = {"study": study_id, "n": n, "best": best, "link_key": CONTINUED_BY}
+        rows = self._connections.run(sql_pages.READ_CURVES, given)
+        return [Curve(number, State(state), epochs, values) for number, state, epochs, values in rows]
+
+    def newest(self, study_id: int, n: int) -> list[FrozenTrial]:
+        """Return the newest trials, the newest first."""
+        return self._trials(sql_pages.READ_NEWEST, {"study": study_id, "n": n})
+
+    def top(self, study_id: int, n: int, direction: Direction) -> list[FrozenTrial]:
+        """Return the best completed feasible trials, the best first."""
+        maximize = direction is Direction.MAXIMIZE
+        return self._trials(sql_pages.READ_TOP, {"study": study_id, "n": n, "maximize": maximize})
+
+    def totals(self) -> dict[int, tuple[int, float]]:
+        """Return how many epochs each study's trials reported, and their seconds on devices, by study id."""
+        rows = self._connections.run(sql_pages.READ_TOTALS, {"spec_key": SPEC})
+        return {study_id: (epochs, seconds) for study_id, epochs, seconds in rows}
+
+    def _trials(self, statement: str, given: Mapping[str, Any]) -> list[FrozenTrial]:
+        return [trial_from(row) for row in self._connections.run(statement, given)]

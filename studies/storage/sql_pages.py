@@ -1,0 +1,78 @@
+# ruff: noqa: S608 - nothing but the constants of this package is put into a statement
+"""The SQL of the dashboard's pages: each costs about the same whatever the size of the study."""
+
+from __future__ import annotations
+
+from studies.storage.sql import TRIAL_COLUMNS
+from studies.storage.sql_ledger import VIOLATES
+
+# Whether the server answers.
+PING = "SELECT 1"
+
+# How the studies that this package created stand, the newest first, or one of them. Failed trials that a continuation
+# replaced do not count. The best value is that of the first feasible trial in the order of the values. How long a trial
+# takes is what complete and pruned ones took on average.
+READ_OVERVIEWS = f"""
+WITH counted AS (
+    SELECT study_id,
+        count(*) FILTER (WHERE state = 'COMPLETE') AS complete,
+        count(*) FILTER (WHERE state = 'PRUNED') AS pruned,
+        count(*) FILTER (WHERE state = 'FAIL' AND NOT EXISTS (
+            SELECT FROM trial_user_attributes a WHERE a.trial_id = t.trial_id AND a.key = %(link_key)s)) AS failed,
+        count(*) FILTER (WHERE state = 'RUNNING') AS running,
+        count(*) FILTER (WHERE state = 'WAITING') AS waiting,
+        avg(extract(epoch FROM datetime_complete - datetime_start)) FILTER (WHERE state IN ('COMPLETE', 'PRUNED'))
+            AS seconds
+    FROM trials t WHERE %(study)s::int IS NULL OR study_id = %(study)s GROUP BY study_id),
+alive AS (
+    SELECT study_id, count(*) AS n FROM studies.workers
+    WHERE ended_at IS NULL AND heartbeat_at > now() - make_interval(secs => %(lease)s) GROUP BY study_id)
+SELECT s.study_id, s.study_name, d.direction::text, a.value_json::json ->> 'metric', coalesce(c.n_trials, 0), c.stop,
+    coalesce(t.complete, 0), coalesce(t.pruned, 0), coalesce(t.failed, 0), coalesce(t.running, 0),
+    coalesce(t.waiting, 0), t.seconds::float8, coalesce(alive.n, 0), best.value, best.number
+FROM studies s
+JOIN study_user_attributes a ON a.study_id = s.study_id AND a.key = %(spec_key)s
+JOIN study_directions d ON d.study_id = s.study_id AND d.objective = 0
+LEFT JOIN studies.control c ON c.study_id = s.study_id
+LEFT JOIN counted t ON t.study_id = s.study_id
+LEFT JOIN alive ON alive.study_id = s.study_id
+LEFT JOIN LATERAL (
+    SELECT value, number FROM (
+        SELECT v.value, t.number, t.trial_id FROM trials t JOIN trial_values v USING (trial_id)
+        WHERE t.study_id = s.study_id AND t.state = 'COMPLETE' AND v.value IS NOT NULL AND v.objective = 0
+        ORDER BY CASE WHEN d.direction = 'MAXIMIZE' THEN -v.value ELSE v.value END, t.number) own
+    WHERE NOT EXISTS ({VIOLATES.format(trial="own.trial_id")} OFFSET 0) LIMIT 1) best ON true
+WHERE %(study)s::int IS NULL OR s.study_id = %(study)s
+ORDER BY s.study_id DESC"""
+
+# The curves to draw: of each state the newest trials, and the best one. A trial that another continues is left out, for
+# its continuation has all of its epochs. What is not a finite number breaks a line, and is left out.
+READ_CURVES = """
+WITH own AS (
+    SELECT trial_id, number, state, row_number() OVER (PARTITION BY state ORDER BY number DESC) AS place
+    FROM trials t WHERE study_id = %(study)s AND state <> 'WAITING' AND NOT EXISTS (
+        SELECT FROM trial_user_attributes a WHERE a.trial_id = t.trial_id AND a.key = %(link_key)s))
+SELECT number, lower(state::text), array_agg(step ORDER BY step), array_agg(intermediate_value ORDER BY step)
+FROM own JOIN trial_intermediate_values v USING (trial_id)
+WHERE (place <= %(n)s OR number = %(best)s) AND intermediate_value_type = 'FINITE'
+GROUP BY number, state ORDER BY number"""
+
+# The newest trials, whole.
+READ_NEWEST = f"""
+SELECT {TRIAL_COLUMNS} FROM trials t WHERE t.study_id = %(study)s ORDER BY t.number DESC LIMIT %(n)s"""
+
+# The best completed trials, whole; an infeasible one is not among them.
+READ_TOP = f"""
+SELECT {TRIAL_COLUMNS} FROM (
+    SELECT v.value AS final, o.* FROM trials o JOIN trial_values v USING (trial_id)
+    WHERE o.study_id = %(study)s AND o.state = 'COMPLETE' AND v.value IS NOT NULL AND v.objective = 0
+    ORDER BY CASE WHEN %(maximize)s THEN -v.value ELSE v.value END, o.number) t
+WHERE NOT EXISTS ({VIOLATES.format(trial="t.trial_id")} OFFSET 0) LIMIT %(n)s"""
+
+# What `/metrics` says beside the overviews: epochs reported, and hours of devices, the running trials' included.
+READ_TOTALS = """
+SELECT s.study_id,
+    (SELECT count(*) FROM trial_intermediate_values v JOIN trials t USING (trial_id) WHERE t.study_id = s.study_id),
+    (SELECT coalesce(sum(extract(epoch FROM coalesce(datetime_complete, now() AT TIME ZONE 'UTC') - datetime_start)), 0)
+     FROM trials t WHERE t.study_id = s.study_id)::float8
+FROM studies s JOIN study_user_attributes a ON a.study_id = s.study_id AND a.key = %(spec_key)s"""

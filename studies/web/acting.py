@@ -1,0 +1,206 @@
+"""What an editor may do with a study. Every action has a page that says what will happen, and one button there.
+
+`ACTIONS` names them; each is also a command (`studies stop`, `resume`, `queue`, `retry`, `delete`).
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, quote
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse, Response
+
+from studies import names, steering
+from studies.errors import StudiesError, WrongInput
+from studies.record.overview import StudyState
+from studies.spec.space import Fixed
+from studies.study import space_of, spec_of
+from studies.web.site import Site, site_of
+from studies.words import shown
+
+if TYPE_CHECKING:
+    import optuna
+    from starlette.requests import Request
+
+    from studies.record.overview import Overview
+
+MAX_FIELDS = 500
+
+
+@dataclass(frozen=True)
+class Field:
+    """What a form asks for. hint: what may be given. kind: of an HTML input."""
+
+    name: str
+    label: str
+    value: str = ""
+    hint: str = ""
+    kind: str = "text"
+
+
+@dataclass(frozen=True)
+class Action:
+    """One thing to do. what: the page's title. then: what will happen. button: on it. done: said afterwards.
+
+    do: carries it out for a study's name, with what the form brought. fields: what the form asks for. ends: the study
+    is gone then. takes_trial: it is about one trial, whose number is in the address.
+    """
+
+    what: str
+    then: str
+    button: str
+    done: str
+    do: Callable[[Site, str, Mapping[str, str]], object]
+    fields: Callable[[optuna.Study, Overview], list[Field]] = lambda study, overview: []
+    ends: bool = False
+    takes_trial: bool = False
+
+
+def _stop(site: Site, name: str, given: Mapping[str, str]) -> object:
+    return steering.stop(site.storage, name)
+
+
+def _resume(site: Site, name: str, given: Mapping[str, str]) -> object:
+    return steering.resume(site.storage, name)
+
+
+def _trials(site: Site, name: str, given: Mapping[str, str]) -> object:
+    text = given.get("n_trials", "")
+    if not text.isdecimal():
+        raise WrongInput(reason=f"The number of trials is {text!r}; expected a whole number, such as 60.")
+    return steering.resume(site.storage, name, int(text))
+
+
+def _queue(site: Site, name: str, given: Mapping[str, str]) -> object:
+    values = {key.removeprefix("param:"): text for key, text in given.items() if key.startswith("param:")}
+    return steering.queue(site.storage, name, {key: steering.value_of(text) for key, text in values.items() if text})
+
+
+def _retry(site: Site, name: str, given: Mapping[str, str]) -> object:
+    return steering.retry(site.storage, name, int(given["number"]))
+
+
+def _delete(site: Site, name: str, given: Mapping[str, str]) -> object:
+    if given.get("name") != name:
+        raise WrongInput(reason=f"The name is {given.get('name', '')!r}; expected {name!r}, to be sure.")
+    return steering.delete(site.storage, name, site.settings)
+
+
+def _trials_fields(study: optuna.Study, overview: Overview) -> list[Field]:
+    n = str(spec_of(study).n_trials)
+    return [Field("n_trials", "Trials in the end", n, f"{overview.done} have ended", "number")]
+
+
+def _queue_fields(study: optuna.Study, overview: Overview) -> list[Field]:
+    free = [one for one in space_of(study).parameters.values() if not isinstance(one.domain, Fixed)]
+    defaults = {one.name: shown(one.default) if one.default in one.domain else "" for one in free}
+    return [Field(f"param:{one.name}", one.name, defaults[one.name].strip('"'), steering.written(one)) for one in free]
+
+
+def _delete_fields(study: optuna.Study, overview: Overview) -> list[Field]:
+    return [Field("name", "The study's name, to be sure")]
+
+
+ACTIONS = {
+    "stop": Action(
+        "Stop the study", "Every worker, on every machine, leaves after its current epoch. Its trial waits and goes on "
+        "from its checkpoint later.", "Stop", "Workers leave after their current epoch.", _stop,
+    ),
+    "resume": Action(
+        "Continue the study", "The stop is forgotten, and so are the failures so far. Workers that are still there go "
+        "on; `studies worker NAME` starts one on any machine.", "Continue", "The study is open for workers.", _resume,
+    ),
+    "trials": Action(
+        "Change the number of trials", "The study ends when it has so many. A stop is forgotten.", "Change",
+        "The number of trials is changed.", _trials, _trials_fields,
+    ),
+    "queue": Action(
+        "Queue a trial", "It runs next, and counts as one of the study's trials. What is left empty is at its default, "
+        "or for the sampler to choose.", "Queue", "The trial is queued.", _queue, _queue_fields,
+    ),
+    "retry": Action(
+        "Try a failed trial again", "A trial with the same parameters and seed is queued. Both count.", "Try again",
+        "The trial is queued again.", _retry, takes_trial=True,
+    ),
+    "delete": Action(
+        "Delete the study", "The study goes with all its trials, its confirmation, checkpoints and artifacts. Nothing "
+        "brings them back but a backup.", "Delete", "The study is deleted.", _delete, _delete_fields, ends=True,
+    ),
+}  # fmt: skip
+
+
+def offered(overview: Overview) -> dict[str, str]:
+    """Return the actions that make sense for a study as it stands: what each does, by its name."""
+    open_ends = overview.state is not StudyState.FINISHED
+    if names.confirmed(overview.name) is not None:
+        fitting = {"stop": open_ends, "delete": True}
+    else:
+        stopped = bool(overview.row.stop) and open_ends
+        fitting = {
+            "stop": open_ends and not stopped,
+            "resume": stopped,
+            "queue": open_ends,
+            "trials": True,
+            "delete": True,
+        }
+    return {name: ACTIONS[name].what for name, fits in fitting.items() if fits}
+
+
+def ask(request: Request) -> Response:
+    """Show what an action will do, with its form."""
+    return _form(request, {}, None, 200)
+
+
+async def act(request: Request) -> Response:
+    """Carry an action out, and lead back to the study."""
+    form = await checked_form(request)
+    given = {key: value.strip() for key, value in form.items()}
+    return await run_in_threadpool(_carry_out, request, given)
+
+
+def _carry_out(request: Request, given: Mapping[str, str]) -> Response:
+    site, action = site_of(request), _action(request)
+    study, _ = site.study(request.path_params["name"])
+    name = study.study_name
+    try:
+        action.do(site, name, {**given, "number": str(request.path_params.get("number", ""))})
+    except StudiesError as error:
+        return _form(request, given, str(error), 400)
+    home = "/" if action.ends else f"/studies/{quote(name)}"
+    return RedirectResponse(f"{home}?done={request.path_params['action']}", 303)
+
+
+def _form(request: Request, given: Mapping[str, str], error: str | None, status: int) -> Response:
+    site, action = site_of(request), _action(request)
+    study, overview = site.study(request.path_params["name"])
+    fields = action.fields(study, overview)
+    filled = {field.name: given.get(field.name, field.value) for field in fields}
+    return site.page(
+        request, "action.html", status, action=action, overview=overview, fields=fields, filled=filled, error=error,
+        number=request.path_params.get("number"),
+    )  # fmt: skip
+
+
+def _action(request: Request) -> Action:
+    action = ACTIONS.get(request.path_params["action"])
+    if action is None or action.takes_trial != ("number" in request.path_params):
+        raise HTTPException(404)
+    return action
+
+
+async def checked_form(request: Request) -> dict[str, str]:
+    """Return what a form of ours brought; 403 for one that another site's page sent. A script needs no form's token."""
+    body = (await request.body()).decode(errors="replace")
+    try:
+        form = dict(parse_qsl(body, keep_blank_values=True, max_num_fields=MAX_FIELDS))
+    except ValueError:
+        raise HTTPException(400, f"A form has at most {MAX_FIELDS} fields.") from None
+    visitor, token = request.state.visitor, form.get("form_token", "")
+    if not visitor.script and not hmac.compare_digest(token.encode(), visitor.form_token.encode()):
+        raise HTTPException(403, "This form is too old, or was not made here; go back, load its page again and repeat.")
+    return form

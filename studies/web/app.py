@@ -1,0 +1,184 @@
+"""The dashboard as one ASGI application: our own pages, and optuna-dashboard under the paths that it insists on."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from studies.errors import StorageUnreachable, StudiesError, StudyNotStarted, WrongInput
+from studies.web import acting, entering, looking, metrics
+from studies.web.access import LOOKING, Access, Visitor, address_of, cookie_name, set_cookie
+from studies.web.mounted import Mounted
+from studies.web.site import Site
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+ASSETS = Path(__file__).with_name("assets")
+MAX_FORM, MAX_UPLOAD = 2**16, 2**27  # bytes; optuna-dashboard takes files of 128 MiB
+LOGIN = "/login"
+
+# What optuna-dashboard's pages ask for, always from the root.
+OPTUNAS = ("/dashboard", "/api", "/static", "/artifacts", "/csv")
+
+PAGES = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+POLICY = PAGES + "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+# A file that somebody uploaded may be a page: it runs nothing, and is of no origin.
+ARTIFACT_POLICY = "default-src 'none'; img-src 'self' data:; media-src 'self'; style-src 'unsafe-inline'; sandbox"
+HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+}
+
+
+def application(site: Site, optunas: WSGIApplication) -> Starlette:
+    """Return the whole dashboard. optunas: optuna-dashboard."""
+    mounted = Mounted(optunas)
+    forms = [Middleware(RequestBodyLimitMiddleware, max_body_size=MAX_FORM)]
+    uploads = [Middleware(RequestBodyLimitMiddleware, max_body_size=MAX_UPLOAD)]
+    actions = "/studies/{name}/{action}"
+    routes = [
+        Route("/", looking.studies),
+        Route("/events", looking.studies_events),
+        Route("/studies/{name}", looking.study),
+        Route("/studies/{name}/events", looking.study_events),
+        Route("/studies/{name}/answer", looking.study_answer),
+        Route("/studies/{name}/report", looking.study_report),
+        Route(actions, acting.ask, methods=["GET"]),
+        Route(actions, acting.act, methods=["POST"], middleware=forms),
+        Route(actions + "/{number:int}", acting.ask, methods=["GET"]),
+        Route(actions + "/{number:int}", acting.act, methods=["POST"], middleware=forms),
+        Route(LOGIN, entering.ask, methods=["GET"]),
+        Route(LOGIN, entering.log_in, methods=["POST"], middleware=forms),
+        Route("/logout", entering.log_out, methods=["POST"], middleware=forms),
+        Route("/metrics", metrics.metrics),
+        Route("/healthz", metrics.healthz),
+        Mount("/assets", StaticFiles(directory=ASSETS)),
+        *(Route(path, mounted, middleware=uploads) for start in OPTUNAS for path in (start, start + "/{rest:path}")),
+    ]
+    app = Starlette(
+        routes=routes,
+        middleware=[Middleware(Gate, site=site)],
+        exception_handlers={StudiesError: _failed, HTTPException: _failed},
+    )
+    app.router.redirect_slashes = False
+    app.state.site = site
+    return app
+
+
+class Gate:
+    """Lets in who may come in, says who changed what, and puts the headers on every answer that guard a browser."""
+
+    def __init__(self, app: ASGIApp, site: Site) -> None:
+        self._app = app
+        self._site = site
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        scope.setdefault("state", {})
+        try:
+            decided = await run_in_threadpool(self._site.access.decide, request)
+        except StudiesError as error:
+            decided = PlainTextResponse(f"{error}\n", status_of(error))
+        answer = _Guarded(request, send, decided if isinstance(decided, Visitor) else None, self._site.access)
+        if isinstance(decided, Response):
+            await decided(scope, receive, answer.send)
+        else:
+            request.state.visitor = decided
+            await self._app(scope, receive, answer.send)
+
+
+class _Guarded:
+    """An answer on its way out."""
+
+    def __init__(self, request: Request, send: Send, visitor: Visitor | None, access: Access) -> None:
+        self._request = request
+        self._send = send
+        self._visitor = visitor
+        self._access = access
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", [])]
+            self._guard(message)
+            await self._note(message["status"])
+        await self._send(message)
+
+    async def _note(self, status: int) -> None:
+        """Keep who changed what, before they are told that it is done."""
+        request, visitor = self._request, self._visitor
+        if visitor is None or request.method in LOOKING or request.url.path == LOGIN:  # which says more itself
+            return
+        action = f"{request.method} {request.url.path}: {status}"
+        await run_in_threadpool(self._access.note, visitor.name, address_of(request), action)
+
+    def _guard(self, message: MutableMapping[str, Any]) -> None:
+        request, path = self._request, self._request.url.path
+        known = {name.lower().decode("latin1"): value.decode("latin1") for name, value in message["headers"]}
+        added = {name: value for name, value in HEADERS.items() if name not in known}
+        if path.startswith("/artifacts/"):
+            added["content-security-policy"] = ARTIFACT_POLICY
+        elif path.startswith("/dashboard") and "content-security-policy" in known:
+            own = known["content-security-policy"]
+            added["content-security-policy"] = f"{own}; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+        if "cache-control" not in known:
+            added["cache-control"] = "no-cache" if path.startswith(("/static/", "/assets/")) else "no-store"
+        if request.url.scheme == "https":
+            added["strict-transport-security"] = "max-age=31536000"
+        left_out = {*added, "access-control-allow-origin"}
+        kept = [(name, value) for name, value in message["headers"] if name.lower().decode("latin1") not in left_out]
+        message["headers"] = kept + [(name.encode(), value.encode("latin1")) for name, value in added.items()]
+        if known.get("content-type", "").startswith("text/html") and "set-cookie" not in known:
+            message["headers"] += self._cookie()
+
+    def _cookie(self) -> list[tuple[bytes, bytes]]:
+        """Return the cookie that forms are made with, for a browser that has none."""
+        request, visitor = self._request, self._visitor
+        if visitor is None or visitor.script or cookie_name(request) in request.cookies:
+            return []
+        cookie = Response()
+        set_cookie(cookie, request, visitor.secret)
+        return [(b"set-cookie", cookie.headers["set-cookie"].encode("latin1"))]
+
+
+def status_of(error: StudiesError) -> int:
+    """Return the status of an error's page."""
+    if isinstance(error, StudyNotStarted):
+        return 404
+    if isinstance(error, StorageUnreachable):
+        return 503
+    return 400 if isinstance(error, WrongInput) else 500
+
+
+def _failed(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException):
+        status, sentence = error.status_code, str(error.detail)
+    else:
+        assert isinstance(error, StudiesError)
+        status, sentence = status_of(error), str(error)
+    site: Site = request.app.state.site
+    response = site.page(request, "error.html", status, sentence=sentence)
+    if isinstance(error, HTTPException) and error.headers:
+        response.headers.update(error.headers)
+    return response

@@ -1,0 +1,93 @@
+"""Learning curves as lines in an SVG: drawn here, so that a browser runs nothing for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import quantiles
+
+from studies.names import State
+from studies.storage.pages import Curve
+from studies.words import number
+
+WIDTH, HEIGHT, LEFT, BOTTOM, EDGE = 720, 300, 64, 28, 8
+N_TICKS = 4
+N_PERCENT = 50  # the axis leaves out the outermost fiftieth at either end, where trials diverged
+MIN_VALUES = 20  # fewer are all shown
+
+Scale = Callable[[float], float]  # from a value to its place in pixels
+
+
+@dataclass(frozen=True)
+class Line:
+    """One trial's curve. kind: its state, or `best`; what it looks like. points: as SVG has them."""
+
+    trial: int
+    kind: str
+    points: str
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A mark on an axis, and what is written there."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """All that the page needs to draw the curves. x, y: the marks on the axes, in pixels."""
+
+    lines: Sequence[Line]
+    x: Sequence[Tick]
+    y: Sequence[Tick]
+    width: int = WIDTH
+    height: int = HEIGHT
+    left: int = LEFT
+    bottom: int = HEIGHT - BOTTOM
+
+
+def drawing(curves: Sequence[Curve], best: int | None) -> Drawing | None:
+    """Return the curves as they are drawn, the best one last and so on top; None where nothing was reported."""
+    if not curves:
+        return None
+    first = min(curve.epochs[0] for curve in curves)
+    last = max(curve.epochs[-1] for curve in curves)
+    low, high = _range([value for curve in curves for value in curve.values])
+    for curve in curves:
+        if curve.trial == best:
+            low, high = min(low, *curve.values), max(high, *curve.values)
+    low, high = (low - 0.5, high + 0.5) if low == high else (low, high)
+
+    def x(epoch: float) -> float:
+        return LEFT + (WIDTH - LEFT - EDGE) * ((epoch - first) / (last - first) if last > first else 0.5)
+
+    def y(value: float) -> float:
+        share = (min(max(value, low), high) - low) / (high - low)
+        return HEIGHT - BOTTOM - (HEIGHT - BOTTOM - EDGE) * share
+
+    ordered = sorted(curves, key=lambda curve: (curve.trial == best, curve.state != State.PRUNED, curve.trial))
+    return Drawing(
+        [_line(curve, best, x, y) for curve in ordered],
+        [Tick(x(epoch), str(epoch)) for epoch in sorted({round(_between(first, last, n)) for n in range(N_TICKS)})],
+        [Tick(y(value), number(value)) for value in (_between(low, high, n) for n in range(N_TICKS))],
+    )
+
+
+def _line(curve: Curve, best: int | None, x: Scale, y: Scale) -> Line:
+    points = " ".join(f"{x(e):.1f},{y(v):.1f}" for e, v in zip(curve.epochs, curve.values, strict=True))
+    if len(curve.epochs) == 1:  # a line of one point is not to be seen
+        points = f"{points} {x(curve.epochs[0]) + 2:.1f},{y(curve.values[0]):.1f}"
+    return Line(curve.trial, "best" if curve.trial == best else curve.state.value, points)
+
+
+def _range(values: Sequence[float]) -> tuple[float, float]:
+    if len(values) < MIN_VALUES:
+        return min(values), max(values)
+    cuts = quantiles(values, n=N_PERCENT)
+    return cuts[0], cuts[-1]
+
+
+def _between(low: float, high: float, n: int) -> float:
+    return low + (high - low) * n / (N_TICKS - 1)

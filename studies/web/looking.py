@@ -1,0 +1,165 @@
+"""The pages that show how studies stand, and nothing else: the list, one study, its answer, its report."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import HTMLResponse, Response, StreamingResponse
+
+from studies import names
+from studies.record.diagnose import diagnose
+from studies.record.overview import Overview, read_overviews
+from studies.record.reading import read, trial_of
+from studies.record.verdicts import counts
+from studies.report.answer import answer
+from studies.report.page import render
+from studies.spec.space import Space
+from studies.study import space_of, spec_of
+from studies.web.acting import ACTIONS, offered
+from studies.web.curves import drawing
+from studies.web.site import Site, site_of
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+N_CURVES, N_BEST, N_NEWEST = 60, 10, 20
+POLL_S = 2.0
+STILL_HERE_S = 15.0  # a comment, so that a proxy does not take a quiet stream for a dead one
+# The report is one page with its scripts and figures inside. It may run them, and reach nothing.
+REPORT_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; sandbox "
+    "allow-scripts allow-downloads; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
+
+
+def studies(request: Request) -> Response:
+    """Every study with its state, progress, best value and the time that is left."""
+    return site_of(request).page(request, "studies.html", live=live_studies(site_of(request)), done=_done(request))
+
+
+def live_studies(site: Site) -> str:
+    """Return the part of the list that changes."""
+
+    def draw() -> str:
+        foreign = site.storage.ledger.foreign_studies()
+        return site.text("studies_live.html", studies=read_overviews(site.storage, site.pages), foreign=foreign)
+
+    return site.lately.get("studies", draw)
+
+
+def study(request: Request) -> Response:
+    """One study: how it stands, what it has found, and what may be done with it."""
+    site = site_of(request)
+    found, overview = site.study(request.path_params["name"])
+    spec, name = spec_of(found), found.study_name
+    has_answer = overview.row.complete > 0 and names.confirmed(name) is None
+    return site.page(
+        request, "study.html", overview=overview, spec=spec, live=live_study(site, name), done=_done(request),
+        actions=offered(overview), has_answer=has_answer,
+    )  # fmt: skip
+
+
+def _done(request: Request) -> str | None:
+    """Return what is said after an action; the address names the action, and holds no words of its own."""
+    action = ACTIONS.get(request.query_params.get("done", ""))
+    return None if action is None else action.done
+
+
+def live_study(site: Site, name: str) -> str:
+    """Return the part of a study's page that changes. Raises StudyNotStarted."""
+    return site.lately.get(("study", name), lambda: _draw_study(site, name))
+
+
+def _draw_study(site: Site, name: str) -> str:
+    found, overview = site.study(name)
+    study_id, best = found._study_id, overview.best.trial if overview.best else None
+    space, ledger = space_of(found), site.storage.ledger
+    workers = sorted(ledger.workers(study_id), key=lambda worker: (worker.host, worker.worker_id))
+    top = [trial_of(one, space) for one in site.pages.top(study_id, N_BEST, overview.row.direction)]
+    return site.text(
+        "study_live.html",
+        overview=overview,
+        spec=spec_of(found),
+        budget=ledger.budget(study_id),
+        machines=[(host, list(own)) for host, own in groupby(workers, key=lambda worker: worker.host)],
+        drawing=drawing(site.pages.curves(study_id, N_CURVES, best), best),
+        n_curves=N_CURVES,
+        verdicts=counts(ledger, study_id),
+        top=top,
+        parameters=_parameters(space, top),
+        newest=[trial_of(one, space) for one in site.pages.newest(study_id, N_NEWEST)],
+    )
+
+
+def _parameters(space: Space, trials: list[Any]) -> list[str]:
+    used = {name: None for trial in trials for name in trial.params}
+    return [name for name in space.parameters if name in used] or list(used)
+
+
+def study_answer(request: Request) -> Response:
+    """Return what won and how sure that is, as a part of a page: reading a large study takes seconds."""
+    site = site_of(request)
+    found, overview = site.study(request.path_params["name"])
+
+    def draw() -> str:
+        record = read(site.storage, found.study_name)
+        return site.text("answer.html", section=answer(record, diagnose(record)))
+
+    return HTMLResponse(site.lately.get(("answer", found._study_id), draw, _version(overview)))
+
+
+def study_report(request: Request) -> Response:
+    """Return the study's whole report."""
+    site = site_of(request)
+    found, overview = site.study(request.path_params["name"])
+
+    def draw() -> str:
+        return render(read(site.storage, found.study_name), "html")
+
+    page = site.lately.get(("report", found._study_id), draw, _version(overview))
+    return HTMLResponse(page, headers={"content-security-policy": REPORT_POLICY})
+
+
+def _version(overview: Overview) -> tuple[Any, ...]:
+    """Return what differs once there is something new to say."""
+    best = overview.best
+    return (overview.done, overview.row.complete, overview.row.failed, best and best.mean)
+
+
+def studies_events(request: Request) -> Response:
+    """Send the list each time it changes."""
+    return _stream(request, lambda: live_studies(site_of(request)))
+
+
+def study_events(request: Request) -> Response:
+    """Send a study's page each time it changes."""
+    name = request.path_params["name"]
+    site_of(request).study(name)
+    return _stream(request, lambda: live_study(site_of(request), name))
+
+
+def _stream(request: Request, draw: Callable[[], str]) -> Response:
+    return StreamingResponse(_events(request, draw), media_type="text/event-stream")
+
+
+async def _events(request: Request, draw: Callable[[], str]) -> AsyncIterator[str]:
+    """Yield server-sent events until the browser leaves, its session ends, or the study is gone."""
+    access = site_of(request).access
+    shown, quiet_s = "", 0.0
+    while not await request.is_disconnected():
+        visitor = await run_in_threadpool(access.visitor, request)
+        if visitor.role is None:
+            return
+        text = await run_in_threadpool(draw)
+        if text != shown:
+            yield "".join(f"data: {line}\n" for line in text.splitlines()) + "\n"
+            shown, quiet_s = text, 0.0
+        elif quiet_s >= STILL_HERE_S:
+            yield ": still here\n\n"
+            quiet_s = 0.0
+        await asyncio.sleep(POLL_S)
+        quiet_s += POLL_S

@@ -1,0 +1,106 @@
+"""What every page of the dashboard works with: the storage, who may come in, templates, and what was drawn lately."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from studies import words
+from studies.record.overview import Overview, read_overviews
+from studies.storage.pages import Pages
+from studies.study import get
+
+if TYPE_CHECKING:
+    import optuna
+
+    from studies.settings import Settings
+    from studies.storage import Storage
+    from studies.web.access import Access
+
+TEMPLATES = Path(__file__).with_name("templates")
+FRESH_S = 1.0  # what was drawn so lately is shown again: ten viewers cost no more than one
+MAX_KEPT = 32
+
+
+class Site:
+    """The dashboard's own pages. settings: where artifacts and checkpoints are."""
+
+    def __init__(self, storage: Storage, settings: Settings, access: Access) -> None:
+        self.storage = storage
+        self.settings = settings
+        self.access = access
+        self.pages = Pages(storage)
+        self.lately = Lately()
+        self._templates = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(TEMPLATES),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters |= {
+            "number": words.number, "duration": words.duration, "plural": words.plural, "short": words.short,
+            "percent": words.percent,
+        }  # fmt: skip
+
+    def text(self, template: str, **given: Any) -> str:
+        """Return a template filled in; everything in it is escaped."""
+        return self._templates.get_template(template).render(given)
+
+    def page(self, request: Request, template: str, status: int = 200, **given: Any) -> HTMLResponse:
+        """Return a whole page for whoever asks."""
+        known: Mapping[str, Any] = {"visitor": request.state.visitor, "has_users": self.access.needs_login}
+        return HTMLResponse(self.text(template, **known, **given), status)
+
+    def study(self, name: str) -> tuple[optuna.Study, Overview]:
+        """Return a study and how it stands. Raises StudyNotStarted."""
+        study = get(self.storage, name)
+        return study, read_overviews(self.storage, self.pages, study._study_id)[0]
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.pages.close()
+        self.access.accounts.close()
+
+
+def site_of(request: Request) -> Site:
+    """Return the site that a request was sent to."""
+    site: Site = request.app.state.site
+    return site
+
+
+class Lately:
+    """Keeps what was drawn lately; who asks for what is being drawn waits for it."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable, draw: Callable[[], str], version: Hashable = None) -> str:
+        """Return what `draw` returns for a key. version: while it is the same, so is what is drawn; None: FRESH_S."""
+        with self._lock:
+            kept = self._kept.setdefault(key, _Kept())
+            self._kept.move_to_end(key)
+            while len(self._kept) > MAX_KEPT:
+                self._kept.popitem(last=False)
+        with kept.lock:
+            is_fresh = kept.version == version if version is not None else time.monotonic() < kept.drawn_at + FRESH_S
+            if kept.text is None or not is_fresh:
+                kept.text, kept.version, kept.drawn_at = draw(), version, time.monotonic()
+            return kept.text
+
+
+class _Kept:
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.text: str | None = None
+        self.version: Hashable = None
+        self.drawn_at = 0.0
