@@ -32,7 +32,7 @@ MAX_FORM, MAX_UPLOAD = 2**16, 2**27  # bytes; optuna-dashboard takes files of 12
 LOGIN = "/login"
 
 # What optuna-dashboard's pages ask for, always from the root.
-OPTUNAS = ("/dashboard", "/api", "/static", "/artifacts", "/csv")
+OPTUNAS = ("/dashboard", "/api", "/static", "/artifacts", "/csv", "/favicon.ico")
 
 PAGES = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
 POLICY = PAGES + "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 N_CURVES, N_BEST, N_NEWEST = 60, 10, 20
 POLL_S = 2.0
+LEAVING_S = 0.2  # how soon a stream notices that the server leaves
 STILL_HERE_S = 15.0  # a comment, so that a proxy does not take a quiet stream for a dead one
 # The report is one page with its scripts and figures inside. It may run them, and reach nothing.
 REPORT_POLICY = (
@@ -150,7 +151,7 @@ async def _events(request: Request, draw: Callable[[], str]) -> AsyncIterator[st
     """Yield server-sent events until the browser leaves, its session ends, or the study is gone."""
     access = site_of(request).access
     shown, quiet_s = "", 0.0
-    while not await request.is_disconnected():
+    while not (site_of(request).leaving or await request.is_disconnected()):
         visitor = await run_in_threadpool(access.visitor, request)
         if visitor.role is None:
             return
@@ -161,5 +162,7 @@ async def _events(request: Request, draw: Callable[[], str]) -> AsyncIterator[st
         elif quiet_s >= STILL_HERE_S:
             yield ": still here\n\n"
             quiet_s = 0.0
-        await asyncio.sleep(POLL_S)
+        for _ in range(round(POLL_S / LEAVING_S)):
+            if not site_of(request).leaving:
+                await asyncio.sleep(LEAVING_S)
         quiet_s += POLL_S

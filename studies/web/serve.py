@@ -7,8 +7,9 @@ import socket
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from studies.artifacts import artifact_store
 from studies.errors import WrongInput
@@ -75,8 +76,9 @@ def serve(storage: Storage, settings: Settings, where: Where, say: Callable[[str
     access = Access(accounts, Passwords(), local=where.is_local, say=say)
     logging.getLogger("optuna_dashboard").setLevel(logging.ERROR)
     with _listening(where) as listening, keep_up_to_date(storage, artifact_store(settings), say):
+        app = application(storage, settings, access)
         config = uvicorn.Config(
-            application(storage, settings, access),
+            app,
             lifespan="off", ws="none", log_config=None, access_log=False, server_header=False,
             proxy_headers=bool(where.proxies), forwarded_allow_ips=list(where.proxies),
             ssl_certfile=where.certificate, ssl_keyfile=where.key,
@@ -84,7 +86,16 @@ def serve(storage: Storage, settings: Settings, where: Where, say: Callable[[str
         )  # fmt: skip
         host = f"[{where.host}]" if ":" in where.host else where.host
         say(f"The dashboard is at {where.scheme}://{host}:{listening.getsockname()[1]}/ ; Ctrl-C ends it.")
-        uvicorn.Server(config).run(sockets=[listening])
+        server = uvicorn.Server(config)
+        server.handle_exit = partial(_leave, app, server.handle_exit)  # type: ignore[method-assign]
+        server.run(sockets=[listening])
+
+
+def _leave(app: Starlette, leave: Callable[[int, Any], None], signal: int, frame: Any) -> None:
+    """End the streams, and call nothing an error that is cut short now."""
+    app.state.site.leaving = True
+    logging.getLogger("uvicorn.error").disabled = True
+    leave(signal, frame)
 
 
 def _listening(where: Where) -> socket.socket:

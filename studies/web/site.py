@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections import OrderedDict
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jinja2
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
@@ -31,7 +33,10 @@ MAX_KEPT = 32
 
 
 class Site:
-    """The dashboard's own pages. settings: where artifacts and checkpoints are."""
+    """The dashboard's own pages. settings: where artifacts and checkpoints are.
+
+    leaving: the server was asked to end; streams do then.
+    """
 
     def __init__(self, storage: Storage, settings: Settings, access: Access) -> None:
         self.storage = storage
@@ -39,6 +44,7 @@ class Site:
         self.access = access
         self.pages = Pages(storage)
         self.lately = Lately()
+        self.leaving = False
         self._templates = jinja2.Environment(
             loader=jinja2.FileSystemLoader(TEMPLATES),
             autoescape=True,
@@ -48,7 +54,7 @@ class Site:
         )
         self._templates.filters |= {
             "number": words.number, "duration": words.duration, "plural": words.plural, "short": words.short,
-            "percent": words.percent,
+            "coded": coded,
         }  # fmt: skip
 
     def text(self, template: str, **given: Any) -> str:
@@ -69,6 +75,11 @@ class Site:
         """Close the connections."""
         self.pages.close()
         self.access.accounts.close()
+
+
+def coded(text: str) -> Markup:
+    """Return a sentence as HTML, with what stands between backticks as code."""
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - it is escaped just here
 
 
 def site_of(request: Request) -> Site:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import optuna
@@ -135,20 +137,17 @@ def test_the_pages_show_the_study(storage: Storage, open_house: Dashboard) -> No
 
 def test_a_page_is_sent_again_when_something_has_changed(storage: Storage, open_house: Dashboard) -> None:
     study = started(storage)
-    import http.client
+    with closing(http.client.HTTPConnection("127.0.0.1", open_house.port, timeout=30)) as connection:
+        connection.request("GET", "/studies/small/events")
+        with connection.getresponse() as stream:
 
-    connection = http.client.HTTPConnection("127.0.0.1", open_house.port, timeout=30)
-    connection.request("GET", "/studies/small/events")
-    stream = connection.getresponse()
+            def event() -> str:
+                lines = iter(lambda: stream.readline().decode(), "\n")
+                return "".join(line.removeprefix("data: ") for line in lines)
 
-    def event() -> str:
-        lines = iter(lambda: stream.readline().decode(), "\n")
-        return "".join(line.removeprefix("data: ") for line in lines)
-
-    assert "0/5 trials" in event()
-    study.add_trial(optuna.trial.create_trial(value=0.25))
-    assert "1/5 trials" in event()
-    connection.close()
+            assert "0/5 trials" in event()
+            study.add_trial(optuna.trial.create_trial(value=0.25))
+            assert "1/5 trials" in event()
 
 
 def test_other_programs_studies_are_named_and_unknown_ones_refused(storage: Storage, open_house: Dashboard) -> None:
