@@ -1,3 +1,4 @@
+# ruff: noqa: F811 - a fixture is named where it is used
 """The dashboard in a real browser, on a real study that real workers run."""
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ def check_page(tab: Tab) -> None:
     tab.call("Emulation.clearDeviceMetricsOverride")
 
 
-def test_a_team_watches_a_study_stops_it_and_has_it_go_on(studies: Studies, tab: Tab) -> None:  # noqa: F811
+def test_a_team_watches_a_study_stops_it_and_has_it_go_on(studies: Studies, tab: Tab) -> None:
     add_user(studies, "edith", "editor")
     launch = studies.start("launch", "./parabola.yaml", "--set", "space.seconds=0.2", "--trials", "40")
     with dashboard(studies) as address:
@@ -121,7 +122,7 @@ def test_a_team_watches_a_study_stops_it_and_has_it_go_on(studies: Studies, tab:
     assert tab.console == []
 
 
-def go_on(studies: Studies, tab: Tab) -> None:  # noqa: F811
+def go_on(studies: Studies, tab: Tab) -> None:
     """Queue a trial with a form, let the study go on, and see it run."""
     tab.click("Queue a trial")
     tab.fill("param:x", "2.25")
@@ -138,7 +139,7 @@ def go_on(studies: Studies, tab: Tab) -> None:  # noqa: F811
     worker.communicate(timeout=60)
 
 
-def test_a_viewer_sees_no_buttons_and_a_wrong_password_gets_nobody_in(studies: Studies, tab: Tab) -> None:  # noqa: F811
+def test_a_viewer_sees_no_buttons_and_a_wrong_password_gets_nobody_in(studies: Studies, tab: Tab) -> None:
     add_user(studies, "vera", "viewer")
     studies("launch", "./parabola.yaml", "--trials", "2")
     with dashboard(studies) as address:
