@@ -83,6 +83,10 @@ class StudyDeleted(WrongInput):
     `studies launch {name}` starts it anew."""
 
 
+class StudyInUse(WrongInput):
+    """Study {name!r} has {workers} running; `studies stop {typed}` asks them to leave, then type the same again."""
+
+
 class NotOurs(StudyNotStarted):
     """Study {name!r} in this storage was created by another Optuna program, not by `studies`: `studies status {name}`
     and `studies dashboard` show it, and a study of your own needs another name."""

@@ -1,4 +1,4 @@
-"""What a person asks of a study from outside its workers: stop, go on, queue, retry, more trials, delete.
+"""What a person asks of a study from outside its workers: stop, go on, queue, retry, more trials.
 
 The commands of these names and the dashboard's buttons both do it here. Nothing here starts a worker.
 """
@@ -10,21 +10,18 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from studies import names
-from studies.artifacts import ARTIFACT, artifact_store, checkpoints_of, open_store
 from studies.errors import IsConfirmation, WrongInput
 from studies.names import FIXED_PARAMS, INHERITED, QUEUED, SPEC, State, StopReason
 from studies.search.knowledge import queued
 from studies.spec import Override
 from studies.spec.space import Choice, Parameter, Range, SpaceError
 from studies.storage.ledger import Worker
-from studies.study import find, get, lock_of, space_of, spec_of, typed
+from studies.study import get, lock_of, space_of, spec_of, typed
 from studies.words import plural
 
 if TYPE_CHECKING:
     import optuna
 
-    from studies.artifacts import Store
-    from studies.settings import Settings
     from studies.storage import Storage
 
 MAX_TRIALS = 1_000_000
@@ -105,32 +102,6 @@ def retry(storage: Storage, name: str, number: int) -> int:
     return _queued(study, settings, kept)
 
 
-def delete(storage: Storage, name: str, settings: Settings) -> list[str]:
-    """Delete a study and its confirmation, with their checkpoints and artifacts; return the names of what is gone.
-
-    Raises StudyNotStarted, WrongInput while a worker is alive, and RoleMayNot.
-    """
-    study = get(storage, name)
-    also = find(storage, names.confirmation(study.study_name))
-    doomed = [one for one in (also, study) if one is not None]
-    for one in doomed:
-        if alive := _alive(storage, one._study_id):
-            where = ", ".join(sorted({worker.host for worker in alive}))
-            raise WrongInput(
-                reason=f"Study {one.study_name!r} has {plural(len(alive), 'living worker')} on {where}; "
-                f"`studies stop {one.study_name}` ends them, then type the same again."
-            )
-    for one in doomed:
-        artifacts, checkpoints = artifact_store(settings), open_store(settings, "checkpoints", checkpoints_of(one))
-        files = [(artifacts, artifact_id) for artifact_id in _artifacts(one)]
-        files += [(checkpoints, checkpoint) for checkpoint in checkpoints.sizes()]
-        storage.optuna.delete_study(one._study_id)
-        storage.ledger.forget(one._study_id)
-        for store, file in files:
-            _remove(store, file)
-    return [one.study_name for one in doomed]
-
-
 def value_of(text: str) -> Any:
     """Return a value as a person writes it in a study file: `0.001`, `adam`, `[128, 64]`. Raises WrongSpec."""
     return Override.parsed(f"value={text}").value
@@ -169,18 +140,3 @@ def _queued(study: optuna.Study, settings: Mapping[str, Any], attributes: Mappin
     mark = uuid.uuid4().hex  # somebody else may queue one at the same time
     study.enqueue_trial(dict(settings), user_attrs={**attributes, QUEUED: mark}, skip_if_exists=False)
     return next(trial.number for trial in study.get_trials(deepcopy=False) if trial.user_attrs.get(QUEUED) == mark)
-
-
-def _artifacts(study: optuna.Study) -> list[str]:
-    attributes = [study._storage.get_study_system_attrs(study._study_id)]
-    attributes += [trial.system_attrs for trial in study.get_trials(deepcopy=False)]
-    return [key.removeprefix(ARTIFACT) for own in attributes for key in own if key.startswith(ARTIFACT)]
-
-
-def _remove(artifacts: Store, artifact_id: str) -> None:
-    from optuna.artifacts.exceptions import ArtifactNotFound
-
-    try:
-        artifacts.remove(artifact_id)
-    except (ArtifactNotFound, OSError):  # the study is gone; a file without a link costs only its room
-        return

@@ -1,4 +1,4 @@
-"""What a person asks of a study that is there: `studies resume`, `queue`, `retry`, `delete`."""
+"""What a person asks of a study that is there: `studies resume`, `queue`, `retry`."""
 
 from __future__ import annotations
 
@@ -64,23 +64,3 @@ def retry(
     with open_storage(settings_of(storage)) as opened:
         number = steering.retry(opened, name, trial)
     typer.echo(f"Trial {number} of {name} repeats trial {trial}; it runs next.", err=True)
-
-
-@app.command()
-def delete(
-    name: StudyName,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    storage: StorageUrl = None,
-) -> None:
-    """Delete a study with its trials, confirmation, checkpoints and artifacts. Only a backup brings it back."""
-    from studies import steering
-    from studies.storage import open_storage
-    from studies.study import get
-
-    settings = settings_of(storage)
-    with open_storage(settings) as opened:
-        found = get(opened, name).study_name
-        if not yes and typer.prompt(f"Delete {found} for good? Type its name", default="", err=True) != found:
-            raise WrongInput(reason=f"Nothing was deleted: the name was not typed; --yes deletes {found} unasked.")
-        gone = steering.delete(opened, name, settings)
-    typer.echo(f"Deleted: {', '.join(gone)}.", err=True)

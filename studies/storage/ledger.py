@@ -98,13 +98,13 @@ class Ledger:
         """Set how many trials the study has in the end; forget an earlier stop and forgive the failures so far."""
         self._run(sql_ledger.OPEN_STUDY, {"study": study_id, "n": n_trials})
 
+    def forget(self, study_id: int) -> None:
+        """Delete what is kept here of a study; its trials are Optuna's to delete."""
+        self._run(sql_ledger.FORGET, {"study": study_id})
+
     def request_stop(self, study_id: int, why: str) -> None:
         """Ask every worker of the study to leave after its epoch; the first reason given stays."""
         self._run(sql_ledger.REQUEST_STOP, {"study": study_id, "why": why})
-
-    def forget(self, study_id: int) -> None:
-        """Drop what the ledger has of a study that was deleted."""
-        self._run(sql_ledger.FORGET, {"study": study_id})
 
     def budget(self, study_id: int) -> Budget:
         """Return how far the study is."""

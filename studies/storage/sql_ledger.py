@@ -69,9 +69,9 @@ ON CONFLICT (study_id) DO UPDATE SET n_trials = excluded.n_trials, stop = NULL, 
 # The first reason stays: the workers that see it say so in their logs.
 REQUEST_STOP = "UPDATE studies.control SET stop = coalesce(stop, %(why)s) WHERE study_id = %(study)s"
 
-# A study was deleted: what the ledger has of it goes, too.
+# A study is deleted: what the ledger has of it goes, too. Checkpoints go with their trials.
 FORGET = """
-DELETE FROM studies.workers WHERE study_id = %(study)s;
+WITH gone AS (DELETE FROM studies.workers WHERE study_id = %(study)s)
 DELETE FROM studies.control WHERE study_id = %(study)s"""
 
 # What became of the study's trials that are new, or had not ended when they were last seen, for `budget.Tally`. The new
