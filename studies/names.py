@@ -81,7 +81,7 @@ class Direction(StrEnum):
 def is_feasible(constraints: Mapping[str, float]) -> bool:
     """Return whether none of a trial's constraints is violated, that is above 0.
 
-    Only a feasible trial is ever the best one, of whatever is asked; in SQL, `sql_ledger.VIOLATES` says the same.
+    Only a feasible trial is ever the best one, of whatever is asked; in SQL, `sql_feasible.VIOLATES` says the same.
     """
     return all(value <= 0 for value in constraints.values())
 

@@ -177,7 +177,7 @@ class _Worker:
         return budget, optuna.Trial(self.study, trial_id)
 
     def _resume_paused(self, n_trials: int) -> None:
-        """Queue a paused trial that has come among the best; whoever claims next takes it before a new one."""
+        """Queue a paused trial that has come among the best; the next claim takes it before a new one."""
         pruner = self.study.pruner
         paused = pruner.next(self.study, n_trials) if isinstance(pruner, Asha) else None
         if paused is not None and resume(self.storage, self.study, paused):

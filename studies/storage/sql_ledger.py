@@ -7,6 +7,8 @@ As in `sql`, each is one message to the server and needs no session state. The l
 
 from __future__ import annotations
 
+from studies.storage import sql_feasible
+
 # --- its tables -------------------------------------------------------------------------------------------------------
 
 # Workers, each with the trial it runs, and what was asked of a study. A table of an earlier release gets the new
@@ -45,18 +47,6 @@ ALTER TABLE studies.checkpoints ALTER COLUMN content SET STORAGE EXTERNAL;
 # What was added last: with it, the tables are whole.
 HAS_LEDGER = "SELECT to_regclass('studies.checkpoints') IS NOT NULL"
 
-# --- feasible ---------------------------------------------------------------------------------------------------------
-
-# Whether a trial violates a constraint, in either form that Optuna keeps them in: one attribute each, or a list.
-# Read as text, for PostgreSQL's JSON knows no Infinity, which Python writes. The list may be null.
-VIOLATES = """
-SELECT FROM trial_system_attributes a WHERE a.trial_id = {trial} AND CASE
-    WHEN starts_with(a.key, 'constraints:') THEN a.value_json::float8 > 0
-    WHEN a.key = 'constraints' THEN EXISTS (
-        SELECT FROM unnest(string_to_array(nullif(btrim(a.value_json, '[]'), 'null'), ',')) AS own
-        WHERE own::float8 > 0)
-    ELSE false END"""
-
 # --- the study --------------------------------------------------------------------------------------------------------
 
 # What a launch does: a budget, no stop, and the failures until now forgiven.
@@ -90,7 +80,7 @@ running AS MATERIALIZED (SELECT trial_id, datetime_start FROM seen WHERE state =
 ended AS (
     SELECT number, state,
         extract(epoch FROM datetime_complete - datetime_start)::float8 AS seconds,
-        CASE WHEN state = 'COMPLETE' AND NOT EXISTS ({VIOLATES.format(trial="t.trial_id")} OFFSET 0) THEN (
+        CASE WHEN state = 'COMPLETE' AND NOT EXISTS ({sql_feasible.VIOLATES.format(trial="t.trial_id")} OFFSET 0) THEN (
             SELECT CASE d.direction WHEN 'MAXIMIZE' THEN -v.value ELSE v.value END
             FROM trial_values v JOIN study_directions d ON d.study_id = t.study_id AND d.objective = v.objective
             WHERE v.trial_id = t.trial_id AND v.objective = 0) END AS loss
@@ -237,12 +227,12 @@ SELECT value, number FROM (
     SELECT v.value, t.number, t.trial_id FROM trials t JOIN trial_values v USING (trial_id)
     WHERE t.study_id = %(study)s AND t.state = 'COMPLETE' AND v.value IS NOT NULL AND v.objective = 0
     ORDER BY CASE WHEN %(maximize)s THEN -v.value ELSE v.value END, t.number) best
-WHERE NOT EXISTS ({VIOLATES.format(trial="best.trial_id")} OFFSET 0) LIMIT 1"""
+WHERE NOT EXISTS ({sql_feasible.VIOLATES.format(trial="best.trial_id")} OFFSET 0) LIMIT 1"""
 
 # How many completed trials violate a constraint.
 COUNT_INFEASIBLE = f"""
 SELECT count(*) FROM trials t WHERE t.study_id = %(study)s AND t.state = 'COMPLETE'
-AND EXISTS ({VIOLATES.format(trial="t.trial_id")})"""
+AND EXISTS ({sql_feasible.VIOLATES.format(trial="t.trial_id")})"""
 
 # The value of a trial, if trial `number` has the parameters of one of `numbers`: a confirmation's winner, unless the
 # search has found something better than every contender since.
@@ -271,7 +261,7 @@ WHERE t.study_id = %(study)s AND t.state = 'FAIL' AND a.key = %(detail_key)s ORD
 
 # --- checkpoints ------------------------------------------------------------------------------------------------------
 
-# A trial has one; whoever continues it may be on a machine that sees nothing of the other's disk.
+# A trial has one; the worker that continues it may be on a machine that sees nothing of the other's disk.
 KEEP_CHECKPOINT = """
 INSERT INTO studies.checkpoints (trial_id, study_id, number, content)
 SELECT trial_id, study_id, number, %(content)s FROM trials WHERE study_id = %(study)s AND number = %(number)s

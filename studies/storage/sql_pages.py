@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
+from studies.storage import sql_feasible
 from studies.storage.sql import TRIAL_COLUMNS
-from studies.storage.sql_ledger import VIOLATES
 
 # Whether the server answers.
 PING = "SELECT 1"
@@ -41,7 +41,7 @@ LEFT JOIN LATERAL (
         SELECT v.value, t.number, t.trial_id FROM trials t JOIN trial_values v USING (trial_id)
         WHERE t.study_id = s.study_id AND t.state = 'COMPLETE' AND v.value IS NOT NULL AND v.objective = 0
         ORDER BY CASE WHEN d.direction = 'MAXIMIZE' THEN -v.value ELSE v.value END, t.number) own
-    WHERE NOT EXISTS ({VIOLATES.format(trial="own.trial_id")} OFFSET 0) LIMIT 1) best ON true
+    WHERE NOT EXISTS ({sql_feasible.VIOLATES.format(trial="own.trial_id")} OFFSET 0) LIMIT 1) best ON true
 WHERE %(study)s::int IS NULL OR s.study_id = %(study)s
 ORDER BY s.study_id DESC"""
 
@@ -67,7 +67,7 @@ SELECT {TRIAL_COLUMNS} FROM (
     SELECT v.value AS final, o.* FROM trials o JOIN trial_values v USING (trial_id)
     WHERE o.study_id = %(study)s AND o.state = 'COMPLETE' AND v.value IS NOT NULL AND v.objective = 0
     ORDER BY CASE WHEN %(maximize)s THEN -v.value ELSE v.value END, o.number) t
-WHERE NOT EXISTS ({VIOLATES.format(trial="t.trial_id")} OFFSET 0) LIMIT %(n)s"""
+WHERE NOT EXISTS ({sql_feasible.VIOLATES.format(trial="t.trial_id")} OFFSET 0) LIMIT %(n)s"""
 
 # What `/metrics` says beside the overviews: epochs reported, and hours of devices, the running trials' included.
 READ_TOTALS = """

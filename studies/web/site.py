@@ -62,7 +62,7 @@ class Site:
         return self._templates.get_template(template).render(given)
 
     def page(self, request: Request, template: str, status: int = 200, **given: Any) -> HTMLResponse:
-        """Return a whole page for whoever asks."""
+        """Return a whole page for the one who asks."""
         known: Mapping[str, Any] = {"visitor": request.state.visitor, "has_users": self.access.needs_login}
         return HTMLResponse(self.text(template, **known, **given), status)
 

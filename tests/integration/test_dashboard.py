@@ -493,7 +493,7 @@ def test_an_editor_deletes_a_study_whose_name_they_type(
     attach(store, study.ask(), "log.txt", b"text")
     browser = open_house.browser()
     worker = storage.ledger.enter(study._study_id, "cpu")
-    assert "running; `studies stop" in after(browser, "delete", name="small").text
+    assert "has 1 worker running" in after(browser, "delete", name="small").text
     storage.ledger.leave(worker)
     assert after(browser, "delete", name="smal").status == 400
     assert find(storage, "small") is not None
