@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from optuna.artifacts.exceptions import ArtifactNotFound
@@ -20,7 +20,7 @@ from studies.run.checkpoint import SUFFIX
 from studies.storage.ledger import Ledger
 from studies.words import data_size
 
-MAX_BYTES = 32 * 2**20
+MAX_BYTES, MAX_STUDY_BYTES = 32 * 2**20, 2**30
 
 
 @dataclass
@@ -28,7 +28,7 @@ class StoredCheckpoints:
     """See `Store`; an object's name is its trial's number and SUFFIX.
 
     own: the store of this machine. writes: whether another machine may need what is written here. say: called once, of
-    a checkpoint that is too large.
+    a checkpoint that the storage does not take.
     """
 
     own: Store
@@ -36,6 +36,7 @@ class StoredCheckpoints:
     study_id: int
     writes: bool
     say: Callable[[str], None]
+    _said: bool = field(default=False, repr=False)
 
     def open_reader(self, artifact_id: str) -> BinaryIO:
         """See Store."""
@@ -52,16 +53,24 @@ class StoredCheckpoints:
         """See Store."""
         content = content_body.read()
         self.own.write(artifact_id, io.BytesIO(content))
-        if self.writes and len(content) > MAX_BYTES:
-            self.writes = False
-            size, limit = data_size(len(content)), data_size(MAX_BYTES)
-            self.say(
-                f"a checkpoint has {size}, and the storage takes {limit}: a trial that is lost with this machine "
-                "starts over elsewhere, unless STUDIES_ARTIFACTS is what all machines share"
-            )
         if self.writes:
             with _as_os_error():
-                self.ledger.keep_checkpoint(self.study_id, _number(artifact_id), content)
+                self._store(_number(artifact_id), content)
+
+    def _store(self, number: int, content: bytes) -> None:
+        size, limit = data_size(len(content)), data_size(MAX_BYTES)
+        if len(content) > MAX_BYTES:
+            why = f"it has {size}, and the storage takes {limit}"
+        elif not self.ledger.keep_checkpoint(self.study_id, number, content, limit=MAX_STUDY_BYTES):
+            why = f"those of the study together have {data_size(MAX_STUDY_BYTES)}, which is all that the storage takes"
+        else:
+            return
+        if not self._said:
+            self._said = True
+            self.say(
+                f"the checkpoint of trial {number} is on this machine alone, for {why}; set STUDIES_ARTIFACTS to a "
+                "directory that all machines share, or a trial that is lost starts over elsewhere"
+            )
 
     def remove(self, artifact_id: str) -> None:
         """See Store."""

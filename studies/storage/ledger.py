@@ -201,9 +201,13 @@ class Ledger:
 
     # --- checkpoints ----------------------------------------------------------------------------------------------
 
-    def keep_checkpoint(self, study_id: int, number: int, content: bytes) -> None:
-        """Keep the checkpoint of a trial in place of its former one. Waits CHECKPOINT_WAIT_S for a server at most."""
-        self._checkpoint(sql_ledger.KEEP_CHECKPOINT, study=study_id, number=number, content=content)
+    def keep_checkpoint(self, study_id: int, number: int, content: bytes, *, limit: int) -> bool:
+        """Keep the checkpoint of a trial in place of its former one; False where the study's would exceed the limit.
+
+        limit: bytes, of all checkpoints of the study. Waits CHECKPOINT_WAIT_S for a server at most, as the others do.
+        """
+        given = {"study": study_id, "number": number, "content": content, "limit": limit}
+        return bool(self._checkpoint(sql_ledger.KEEP_CHECKPOINT, **given))
 
     def checkpoint(self, study_id: int, number: int) -> bytes | None:
         """Return the checkpoint of a trial, or None where there is none."""

@@ -261,11 +261,16 @@ WHERE t.study_id = %(study)s AND t.state = 'FAIL' AND a.key = %(detail_key)s ORD
 
 # --- checkpoints ------------------------------------------------------------------------------------------------------
 
-# A trial has one; the worker that continues it may be on a machine that sees nothing of the other's disk.
+# A trial has one; the worker that continues it may be on a machine that sees nothing of the other's disk. A study's together
+# have a limit, for paused trials may be many.
 KEEP_CHECKPOINT = """
 INSERT INTO studies.checkpoints (trial_id, study_id, number, content)
-SELECT trial_id, study_id, number, %(content)s FROM trials WHERE study_id = %(study)s AND number = %(number)s
-ON CONFLICT (trial_id) DO UPDATE SET content = excluded.content"""
+SELECT trial_id, study_id, number, %(content)s FROM trials
+WHERE study_id = %(study)s AND number = %(number)s AND %(limit)s >= octet_length(%(content)s) + (
+    SELECT coalesce(sum(octet_length(content)), 0) FROM studies.checkpoints
+    WHERE study_id = %(study)s AND number <> %(number)s)
+ON CONFLICT (trial_id) DO UPDATE SET content = excluded.content
+RETURNING trial_id"""
 
 # What a trial goes on from.
 READ_CHECKPOINT = "SELECT content FROM studies.checkpoints WHERE study_id = %(study)s AND number = %(number)s"

@@ -83,7 +83,25 @@ def test_one_that_is_too_large_stays_on_its_machine_and_is_said_once(
     assert one.load(1) == STATE
     assert place.machine("other").load(1) is None
     (said,) = place.said
-    assert "and the storage takes 1 kB: a trial that is lost with this machine starts over elsewhere" in said
+    assert (
+        "the checkpoint of trial 0 is on this machine alone, for it has 2 kB, and the storage takes 1 kB; set" in said
+    )
+
+
+def test_those_of_a_study_have_a_limit_together(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = place.machine("one"), place.machine("other")
+    one.save(0, STATE, must=True)
+    monkeypatch.setattr(
+        stored, "MAX_STUDY_BYTES", sum(place.ledger.checkpoint_sizes(place.study._study_id).values()) + 1
+    )
+    one.save(1, STATE, must=True)
+    assert (other.load(0), other.load(1)) == (STATE, None)
+    assert len(place.said) == 1
+    assert "those of the study together have" in place.said[0]
+    one.save(0, STATE, must=True)  # in place of itself
+    one.delete(0)
+    one.save(1, STATE, must=True)
+    assert other.load(1) == STATE
 
 
 def test_on_one_machine_nothing_is_written_twice(place: Place) -> None:
