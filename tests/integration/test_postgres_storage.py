@@ -416,10 +416,10 @@ def many_trials(storage: PostgresStorage, request: pytest.FixtureRequest) -> int
     return study_ids[-1]
 
 
-# All but what makes tables, asks whether they are there, looks at no table, or reads every study.
+# All but what makes tables, asks whether they are there, looks at no table, reads every study, or deletes one.
 OTHERS = {"TRIAL_COLUMNS", "CREATE_LEDGER", "HAS_LEDGER", "HAS_TABLES", "HAS_FUNCTIONS", "READ_SCHEMA_VERSION",
           "SETTLE", "READ_STUDIES", "READ_STARTED", "READ_FOREIGN", "COUNT_ENDED", "NOTICE_SILENCE", "READ_BACKEND_PID",
-          "TRY_LOCK", "CREATE_DATABASE"}  # fmt: skip
+          "TRY_LOCK", "CREATE_DATABASE", "VIOLATES", "FORGET"}  # fmt: skip
 STATEMENTS = vars(sql) | vars(sql_ledger)
 PLAIN = {name: text for name, text in STATEMENTS.items() if name.isupper() and name[0] != "_" and name not in OTHERS}
 WHOLE = {"DELETE_STUDY", "COUNT_STATES", "COUNT_EPOCHS", "READ_BEST", "COUNT_INFEASIBLE", "COUNT_VERDICTS",
