@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: study test test-docs test-system test-team test-slurm test-ssh test-root chaos docs lint install install-test install-docs clean
+.PHONY: study test test-docs test-system test-team test-slurm test-ssh test-root test-callbacks chaos docs lint install install-test install-docs clean
 
 study: install
 	$(BIN)/studies launch meli-cnn --workers 4
@@ -43,6 +43,10 @@ test-root: install-test
 test-ssh: install-test
 	$(BIN)/python -m pytest tests/ssh
 
+# The callbacks for Lightning, transformers and Keras with the real libraries, in an environment of their own.
+test-callbacks: build/callbacks/installed
+	build/callbacks/bin/python -m pytest tests/callbacks
+
 # A study on two hosts is hurt for five minutes; nothing may be lost. As root with real networks and a real full disk.
 # `make test` has a short form of it.
 chaos: install
@@ -73,6 +77,11 @@ $(VENV)/installed-test: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/installed-docs: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	touch $@ $(VENV)/installed
+
+build/callbacks/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/python -m venv build/callbacks
+	build/callbacks/bin/pip install --quiet --constraint constraints.txt --editable '.[test,callbacks]'
+	touch $@
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
