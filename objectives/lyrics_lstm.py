@@ -68,7 +68,7 @@ from objectives._predict import file_in, open_lines, restored
 
 WEIGHT_RANGE = 0.1  # of the embedding's initial weights (Zaremba et al.); sgd at a rate of 20 needs small ones
 SCORE_COLUMNS = 20
-SCORE_LENGTH = 100
+SCORE_LENGTH = 40  # the logits of 800 tokens at a time: of 2,000, and 50,000 words, they would be 400 MB
 PADDING = -100  # a target that does not count
 NGRAMS = {"word": 3, "character": 6}  # the longest of the baseline
 LONGEST_PROMPT = 1 << 20  # characters
