@@ -6,6 +6,7 @@ person types means the newest version, and `NAME@1` the first.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
@@ -76,6 +77,11 @@ class Direction(StrEnum):
     def best(self, values: Iterable[float]) -> float:
         """Return the best value; the first of equal ones. Raises ValueError when there is none."""
         return max(values, key=lambda value: self.sign * value)
+
+
+def may_be_best(value: float | None, constraints: Mapping[str, float]) -> bool:
+    """Return whether a completed trial can be the best: its value is finite, and it is feasible."""
+    return value is not None and math.isfinite(value) and is_feasible(constraints)
 
 
 def is_feasible(constraints: Mapping[str, float]) -> bool:

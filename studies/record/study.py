@@ -21,6 +21,7 @@ from studies.names import (
     State,
     exact,
     is_feasible,
+    may_be_best,
 )
 from studies.record.verdicts import Verdict, stored_verdict
 from studies.spec.space import Space
@@ -178,11 +179,11 @@ class StudyRecord:
 
     @cached_property
     def ranked(self) -> list[TrialRecord]:
-        """The completed feasible trials, the best value first; the earlier of two equal ones."""
+        """The completed trials that may be the best, the best value first; the earlier of two equal ones."""
         complete = [
             trial
             for trial in self.trials
-            if trial.state == State.COMPLETE and trial.value is not None and trial.is_feasible
+            if trial.state == State.COMPLETE and may_be_best(trial.value, trial.constraints)
         ]
         return sorted(complete, key=lambda trial: (-self.sign * (trial.value or 0.0), trial.number))
 

@@ -20,7 +20,8 @@ def answer(record: StudyRecord, verdicts: dict[int, Verdict]) -> Section:
     """Return the answer in one sentence, how sure it is, and the best parameters."""
     best = record.best
     if best is None:
-        what = "completed trial is feasible" if record.n_infeasible else "trial was completed"
+        what = "completed trial has a finite value" if record.counts["complete"] else "trial was completed"
+        what = "completed trial is feasible" if record.n_infeasible else what
         return Section("Answer", [f"No {what} ({record.states}), so there is no answer yet."])
     texts = [_sentence(record, best), _certainty(record)]
     constant = baseline(best, record.spec.metric, n_classes_of(record.data))

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
-from studies.names import CONTINUES, Direction, is_feasible
+from studies.names import CONTINUES, Direction, may_be_best
 
 KEPT = 3
 
@@ -33,7 +33,7 @@ def is_among_best(value: float, trials: Sequence[FrozenTrial], direction: Direct
 
 
 def _may_be_best(trial: FrozenTrial) -> bool:
-    return trial.state == TrialState.COMPLETE and is_feasible(trial.constraints)
+    return trial.state == TrialState.COMPLETE and may_be_best(trial.value, trial.constraints)
 
 
 def needed(stored: Collection[int], trials: Sequence[FrozenTrial], direction: Direction) -> set[int]:

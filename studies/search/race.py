@@ -21,7 +21,7 @@ from optuna import Study
 from optuna.pruners import BasePruner
 from optuna.trial import FrozenTrial, TrialState
 
-from studies.names import CONFIRMS, CONTENDER, CONTINUED_BY, REASON, SEED, Direction, is_feasible
+from studies.names import CONFIRMS, CONTENDER, CONTINUED_BY, REASON, SEED, Direction, is_feasible, may_be_best
 from studies.search.paired import Difference, difference, is_larger
 
 ERROR = 0.05
@@ -105,10 +105,10 @@ def contenders(trials: Iterable[FrozenTrial], published: int | None) -> list[Con
     field: dict[int, Contender] = {}
     for (number, seed), trial in last_trials(trials).items():
         one = field.setdefault(number, Contender(number, number == published))
-        if trial.state == TrialState.COMPLETE and not is_feasible(trial.constraints):
-            one.failure = "infeasible"
-        elif trial.state == TrialState.COMPLETE and trial.value is not None:
-            one.values[seed] = trial.value
+        if trial.state == TrialState.COMPLETE and may_be_best(trial.value, trial.constraints):
+            one.values[seed] = trial.value or 0.0
+        elif trial.state == TrialState.COMPLETE:
+            one.failure = "infinite" if is_feasible(trial.constraints) else "infeasible"
         elif trial.state == TrialState.PRUNED:
             one.stopped = True
         elif trial.state == TrialState.FAIL:

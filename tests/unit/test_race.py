@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -112,11 +113,13 @@ def test_what_the_authors_published_is_never_stopped() -> None:
 
 def test_a_contender_that_violates_a_constraint_under_a_fresh_seed_does_not_win() -> None:
     trials = []
-    for number, (own, value) in enumerate([(1, 0.9), (1, 0.9), (2, 0.5), (2, 0.6)]):
+    for number, (own, value) in enumerate([(1, 0.9), (1, 0.9), (2, 0.5), (2, 0.6), (3, 0.9), (3, math.inf)]):
         trials.append(create_trial(value=value, user_attrs={CONTENDER: own, SEED: number % 2}))
     trials[1].set_constraint("seconds", 1.0)
     found = stand(contenders(trials, None), 1, 2)
-    assert [(one.trial, one.verdict) for one in found.standings] == [(2, BEST), (1, "failed (infeasible)")]
+    assert [(one.trial, one.verdict) for one in found.standings] == [
+        (2, BEST), (1, "failed (infeasible)"), (3, "failed (infinite)"),
+    ]  # fmt: skip
 
 
 def test_before_the_end_there_is_no_winner() -> None:

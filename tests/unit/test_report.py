@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import math
 import re
 from dataclasses import replace
 from typing import Any
@@ -375,3 +376,15 @@ def test_a_plain_function_may_report_what_is_not_finite() -> None:
     trials = [replace(trial, curve=curve) for trial, curve in zip(odd, curves, strict=True)]
     page = render(make_report([*trials, make_trial(2, [0.4, 0.5])]), "html")
     assert "Learning curves" in page
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+@pytest.mark.parametrize("value", [math.inf, -math.inf])
+def test_infinity_is_nobodys_best(direction: str, value: float) -> None:
+    endless = [make_trial(n, [value]) for n in range(12)]
+    assert "No completed trial has a finite value (12 complete" in render(
+        make_report(endless, direction=direction), "md"
+    )
+    record = make_report([*endless, make_trial(12, [value, 0.5, value], value=0.5)], direction=direction)
+    assert "The best balanced_accuracy is 0.5000 (trial 12" in render(record, "md")
+    assert rows_of(record, "All trials")
