@@ -261,8 +261,8 @@ WHERE t.study_id = %(study)s AND t.state = 'FAIL' AND a.key = %(detail_key)s ORD
 
 # --- checkpoints ------------------------------------------------------------------------------------------------------
 
-# A trial has one; the worker that continues it may be on a machine that sees nothing of the other's disk. A study's together
-# have a limit, for paused trials may be many.
+# A trial has one; the worker that continues it may be on a machine that sees nothing of the other's disk. A study's
+# together have a limit, for paused trials may be many.
 KEEP_CHECKPOINT = """
 INSERT INTO studies.checkpoints (trial_id, study_id, number, content)
 SELECT trial_id, study_id, number, %(content)s FROM trials
