@@ -31,7 +31,8 @@ def _escape(code: int) -> str:
 def near(name: str, known: Iterable[str]) -> str:
     """Return a hint at the nearest known names, or at all of them where they are few."""
     known = sorted(known)
-    matches = difflib.get_close_matches(name, known, n=2)
+    # One that is off by a letter or two stands alone.
+    matches = difflib.get_close_matches(name, known, n=2, cutoff=0.8) or difflib.get_close_matches(name, known, n=2)
     if matches:
         return f"; did you mean {' or '.join(matches)}?"
     if len(known) > MAX_LISTED:
