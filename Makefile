@@ -23,7 +23,7 @@ docs: install-docs
 	$(BIN)/python docs/build.py
 	$(BIN)/zensical build --strict --clean --config-file build/zensical.toml
 
-# What no wheel brings: the report's page in a real Chromium, hundreds of workers behind a real PgBouncer.
+# What no wheel brings: the report's page and the dashboard in a real Chromium, hundreds of workers behind a real PgBouncer.
 test-system: install-test
 	$(BIN)/python -m pytest tests/browser tests/pooler
 

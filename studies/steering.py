@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from studies import names
 from studies.errors import IsConfirmation, WrongInput
-from studies.names import FIXED_PARAMS, INHERITED, QUEUED, SPEC, State, StopReason
+from studies.names import CONTINUES, FIXED_PARAMS, INHERITED, QUEUED, SPEC, State, StopReason
 from studies.search.knowledge import queued
 from studies.spec import Override
 from studies.spec.space import Choice, Parameter, Range, SpaceError
@@ -96,6 +96,9 @@ def retry(storage: Storage, name: str, number: int) -> int:
             reason=f"Trial {number} of study {name!r} cannot be tried again: {what}; expected a failed one, which "
             f"`studies export {name} --format csv` lists."
         )
+    after = next((other.number for other in trials if other.user_attrs.get(CONTINUES) == number), None)
+    if after is not None:
+        raise WrongInput(reason=f"Trial {number} of study {name!r} goes on already, as trial {after}.")
     settings = trial.params or trial.system_attrs.get(FIXED_PARAMS, {})
     _check_room(storage, study, name)
     kept = {key: trial.user_attrs[key] for key in INHERITED if key in trial.user_attrs}

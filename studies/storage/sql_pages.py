@@ -9,21 +9,23 @@ from studies.storage.sql import TRIAL_COLUMNS
 # Whether the server answers.
 PING = "SELECT 1"
 
-# How the studies that this package created stand, the newest first, or one of them. Failed trials that a continuation
-# replaced do not count. The best value is that of the first feasible trial in the order of the values. How long a trial
-# takes is what complete and pruned ones took on average.
+# How the studies that this package created stand, the newest first, or one of them. Trials that a continuation
+# replaced, which had failed or were paused, do not count. The best value is that of the first feasible trial in the
+# order of the values. How long a trial takes is what complete and pruned ones took on average.
 READ_OVERVIEWS = f"""
 WITH counted AS (
     SELECT study_id,
         count(*) FILTER (WHERE state = 'COMPLETE') AS complete,
-        count(*) FILTER (WHERE state = 'PRUNED') AS pruned,
-        count(*) FILTER (WHERE state = 'FAIL' AND NOT EXISTS (
-            SELECT FROM trial_user_attributes a WHERE a.trial_id = t.trial_id AND a.key = %(link_key)s)) AS failed,
+        count(*) FILTER (WHERE state = 'PRUNED' AND NOT continued) AS pruned,
+        count(*) FILTER (WHERE state = 'FAIL' AND NOT continued) AS failed,
         count(*) FILTER (WHERE state = 'RUNNING') AS running,
         count(*) FILTER (WHERE state = 'WAITING') AS waiting,
         avg(extract(epoch FROM datetime_complete - datetime_start)) FILTER (WHERE state IN ('COMPLETE', 'PRUNED'))
             AS seconds
-    FROM trials t WHERE %(study)s::int IS NULL OR study_id = %(study)s GROUP BY study_id),
+    FROM (SELECT *, state IN ('PRUNED', 'FAIL') AND EXISTS (
+        SELECT FROM trial_user_attributes a WHERE a.trial_id = trials.trial_id AND a.key = %(link_key)s) AS continued
+        FROM trials WHERE %(study)s::int IS NULL OR study_id = %(study)s) t
+    GROUP BY study_id),
 alive AS (
     SELECT study_id, count(*) AS n FROM studies.workers
     WHERE ended_at IS NULL AND heartbeat_at > now() - make_interval(secs => %(lease)s) GROUP BY study_id)

@@ -14,8 +14,10 @@ import optuna
 import pytest
 from starlette.routing import Mount, Route
 
+from studies import steering
 from studies.artifacts import DirectoryStore, attach
-from studies.names import REASON
+from studies.errors import WrongInput
+from studies.names import CONTINUED_BY, CONTINUES, REASON
 from studies.record.overview import StudyState, read_overviews
 from studies.settings import Settings
 from studies.spec.description import Description
@@ -92,6 +94,20 @@ def test_an_overview_says_what_budget_and_best_say(storage: Storage) -> None:
     assert sum(made.counts.values()) == 60
     assert (made.state, small.state) == (StudyState.FINISHED, StudyState.IDLE)
     assert (small.best, small.left_s, small.total) == (None, None, 5)
+
+
+def test_a_trial_that_another_continues_does_not_count_and_is_not_tried_again(storage: Storage) -> None:
+    study = started(storage)
+    lost = failed(study)
+    paused = study.ask()
+    study.tell(paused, state=optuna.trial.TrialState.PRUNED)
+    storage.ledger.annotate(study._study_id, {lost: {CONTINUED_BY: "2"}, paused.number: {CONTINUED_BY: "3"}})
+    for before in (lost, paused.number):
+        study.add_trial(optuna.trial.create_trial(value=1.0, user_attrs={CONTINUES: before}))
+    [seen] = read_overviews(storage, Pages(storage), study._study_id)
+    assert seen.done == storage.ledger.budget(study._study_id).done == 2
+    with pytest.raises(WrongInput, match="goes on already, as trial 2"):
+        steering.retry(storage, "small", lost)
 
 
 def test_a_studys_state_follows_its_workers_and_stops(storage: Storage) -> None:
