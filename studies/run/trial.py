@@ -135,7 +135,8 @@ class _Run:
 
     def _epochs(self) -> Outcome:
         limit = self.course.spec.limits.trial_minutes
-        deadline = time.monotonic() + limit * 60 if limit else math.inf
+        spent = sum(metrics.get(EPOCH_S, 0.0) for metrics in self.history)  # before it was paused, stopped or lost
+        deadline = time.monotonic() + limit * 60 - spent if limit else math.inf
         for epoch in range(len(self.history) + 1, self.course.spec.max_epochs + 1):
             try:
                 metrics = self._epoch()

@@ -226,3 +226,19 @@ def test_what_cannot_be_kept_is_stopped_unless_it_is_the_best_so_far(tmp_path: P
     outcome = run_trial(study.ask(), replace(its, checkpoints=Unkept(its.checkpoints.store, print)))
     assert outcome is not None
     assert outcome.state == TrialState.COMPLETE
+
+
+class Slow(Training):
+    """Its epochs take 200 seconds, by its own word."""
+
+    def epoch(self) -> dict[str, float]:
+        return super().epoch() | {"epoch_s": 200.0}
+
+
+def test_the_time_limit_of_a_trial_counts_what_it_trained_before_it_was_stopped(tmp_path: Path) -> None:
+    objective = Objective(Slow)
+    run(course(tmp_path, objective, lambda: "asked" if objective.started[0].n == 1 else None))
+    limited = course(tmp_path, objective, limits={"trial_minutes": 2})
+    continued = run(limited, **{CONTINUES: 0})
+    assert continued.detail == "stopped at its limit of 2 minutes"
+    assert objective.started[1].n == 2
