@@ -135,6 +135,10 @@ SAMPLERS = Registry(
     {
         "tpe": "optuna.samplers:TPESampler",
         "random": "optuna.samplers:RandomSampler",
+        "qmc": "studies.search.samplers:qmc",
+        "gp": "studies.search.samplers:gp",
+        "cmaes": "studies.search.samplers:cmaes",
+        "nsga2": "optuna.samplers:NSGAIISampler",
         "grid": "studies.search.samplers:grid",
     },
 )

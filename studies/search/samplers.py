@@ -20,11 +20,12 @@ from studies.registry import SAMPLERS
 from studies.search import allowed
 from studies.search.allowed import AllowedSampler
 from studies.search.asha import rungs_of
+from studies.search.distributions import distribution_of
 from studies.search.made import maker
 from studies.search.seeded import SeededSampler
 from studies.spec import StudySpec
 from studies.spec.model import Sampler
-from studies.spec.space import Choice, Range, Space, SpaceError, encoded
+from studies.spec.space import Choice, Fixed, Range, Space, SpaceError, encoded
 
 GRID = "grid"
 
@@ -53,6 +54,50 @@ def grid(settings: Sampler, space: Space, seed: int) -> BaseSampler:
         if isinstance(parameter.domain, Choice) and space.possible(parameter):
             choices[name] = [encoded(choice) for choice in parameter.domain.choices]
     return _Grid(choices, space, seed=settings.seed)
+
+
+def gp(settings: Sampler, space: Space, seed: int, **options: Any) -> BaseSampler:
+    """Model the metric with a Gaussian process. For few and costly trials."""
+    return optuna.samplers.GPSampler(seed=seed, **{"warn_independent_sampling": False} | options)
+
+
+def cmaes(settings: Sampler, space: Space, seed: int, **options: Any) -> BaseSampler:
+    """Adapt a normal distribution (CMA-ES). For many trials on ranges: choices are drawn at random."""
+    return optuna.samplers.CmaEsSampler(seed=seed, **{"warn_independent_sampling": False} | options)
+
+
+def qmc(settings: Sampler, space: Space, seed: int, *, qmc_type: str = "sobol") -> BaseSampler:
+    """Cover the space evenly. The sequence is the study's, and a trial's number its place in it."""
+    always = {
+        name: distribution_of(parameter.domain)
+        for name, parameter in space.parameters.items()
+        if not isinstance(parameter.domain, Fixed) and not parameter.when
+    }
+    return _Sequence(always, qmc_type, settings.seed, seed)
+
+
+class _Sequence(optuna.samplers.QMCSampler):
+    """A sequence that counts by trials' numbers: Optuna's counts in the storage, and two workers may take one place.
+
+    What exists only sometimes is drawn at random.
+    """
+
+    def __init__(self, always: dict[str, BaseDistribution], qmc_type: str, sequence: int, seed: int) -> None:
+        at_random = optuna.samplers.RandomSampler(seed=seed)
+        super().__init__(
+            qmc_type=qmc_type, scramble=True, seed=sequence, independent_sampler=at_random,
+            warn_independent_sampling=False,
+        )  # fmt: skip
+        self._always = always
+        self._number = 0
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """See BaseSampler."""
+        self._number = trial.number
+        return self._always
+
+    def _find_sample_id(self, study: optuna.Study, search_space: dict[str, BaseDistribution]) -> int:
+        return self._number
 
 
 class _Grid(optuna.samplers.GridSampler):

@@ -11,7 +11,7 @@ CHOICES = {"rate": {"choices": [1, 2, 3, 4], "default": 1}, "layers": {"choices"
 OF_CHOICES = {"grid"}  # samplers that take no range
 
 
-@pytest.mark.parametrize("name", [*SAMPLERS, "optuna.samplers:NSGAIISampler"])
+@pytest.mark.parametrize("name", [*SAMPLERS, "optuna.samplers:TPESampler"])
 class TestSamplers(SamplerSuite):
     @pytest.fixture(autouse=True)
     def _named(self, name: str) -> None:
