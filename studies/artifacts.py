@@ -25,7 +25,7 @@ from optuna.artifacts import ArtifactMeta, Boto3ArtifactStore, FileSystemArtifac
 
 from studies.errors import ArtifactsNotUsable
 from studies.files import write_whole
-from studies.names import UID
+from studies.names import ARTIFACT, UID
 from studies.settings import Settings, masked
 
 if TYPE_CHECKING:
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 BUCKET = re.compile(r"s3://([a-z0-9][a-z0-9.-]+)(?:/(.*))?")
 PARTIAL = ".partial"
-# How optuna.artifacts links a file to a trial, in a system attribute; a test reads it back with Optuna.
-ARTIFACT = "artifacts:"
 
 
 class Store(Protocol):

@@ -87,6 +87,11 @@ class StudyInUse(WrongInput):
     """Study {name!r} has {workers} running; `studies stop {typed}` asks them to leave, then type the same again."""
 
 
+class StudyIsThere(WrongInput):
+    """Study {name!r} is in the storage at {url!r} already; delete it there first, with
+    `studies delete {name} --storage URL`."""
+
+
 class NotOurs(StudyNotStarted):
     """Study {name!r} in this storage was created by another Optuna program, not by `studies`: `studies status {name}`
     and `studies dashboard` show it, and a study of your own needs another name."""

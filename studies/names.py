@@ -43,6 +43,7 @@ PAUSED = "paused"  # True of a pruned trial whose checkpoint is kept: another ma
 RETRIES = "retries"  # how often it has been continued for a reason that is retried
 INHERITED = (SEED, START_WITH, DEFAULT, FROM, CONTENDER)  # by the trial that continues it
 
+ARTIFACT = "artifacts:"  # Optuna's own, a system attribute: how optuna.artifacts links a file
 FIXED_PARAMS = "fixed_params"  # Optuna's own, a system attribute: what a queued trial runs with
 
 

@@ -53,6 +53,11 @@ class JoinedStudy:
         return self.study._study_id
 
 
+def new_uid() -> str:
+    """Return what tells a study from every other of its name, wherever that is."""
+    return uuid.uuid4().hex[:12]
+
+
 def lock_of(name: str) -> str:
     """Return what a launch holds alone while it creates or joins the study of this name."""
     return f"study {name}"
@@ -80,7 +85,7 @@ def create_or_join(
         if UID not in study.user_attrs:
             if study.get_trials(deepcopy=False):
                 raise NotOurs(name=spec.name)
-            study.set_user_attr(UID, uuid.uuid4().hex[:12])
+            study.set_user_attr(UID, new_uid())
         new = SPEC not in study.user_attrs
         if new:
             with warnings.catch_warnings():

@@ -61,7 +61,7 @@ def backup(connections: Connections, path: Path) -> int:
     try:
         with partial.open("wb") as file:
             os.chmod(partial, 0o600)  # noqa: PTH101 - before there is anything in it
-            with _transaction(connections, sql_backup.BEGIN_BACKUP) as cursor:
+            with transaction(connections, sql_backup.BEGIN_BACKUP) as cursor:
                 _write(cursor, file)
             file.flush()
             os.fsync(file.fileno())
@@ -74,7 +74,7 @@ def backup(connections: Connections, path: Path) -> int:
 
 
 def _write(cursor: psycopg2.extensions.cursor, file: Any) -> None:
-    tables = {table: _columns(cursor, table) for table in _tables()}
+    tables = {table: columns_of(cursor, table) for table in _tables()}
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as archive:
         archive.writestr(CONTENTS, json.dumps(asdict(Contents(KIND, SCHEMA_VERSION, tables)), indent=1))
         for table, columns in tables.items():
@@ -116,13 +116,13 @@ def _checked(archive: zipfile.ZipFile, path: Path) -> Mapping[str, Sequence[str]
 
 
 def _fill(connections: Connections, archive: zipfile.ZipFile, tables: Mapping[str, Sequence[str]], path: Path) -> None:
-    with _transaction(connections, sql_backup.BEGIN_RESTORE) as cursor:
+    with transaction(connections, sql_backup.BEGIN_RESTORE) as cursor:
         cursor.execute(sql_backup.keep_others_out(_tables()))
         cursor.execute(sql_backup.find_rows(_tables()))
         if cursor.fetchone() != (False,):
             raise StorageNotEmpty(url=masked(connections.url))
         for table in _tables():  # a row comes after what it points to
-            if unknown := set(tables[table]) - set(_columns(cursor, table)):
+            if unknown := set(tables[table]) - set(columns_of(cursor, table)):
                 reason = f"its table {table} has columns that are unknown here: {', '.join(sorted(unknown))}"
                 raise BackupRefused(path=path, reason=reason)
             with archive.open(table) as entry:
@@ -134,20 +134,24 @@ def _fill(connections: Connections, archive: zipfile.ZipFile, tables: Mapping[st
 
 
 def _tables() -> list[str]:
-    """Return the names of all tables, one that others point to before them."""
+    return [*optuna_tables(), *LEDGER_TABLES]
+
+
+def optuna_tables() -> list[str]:
+    """Return the names of Optuna's tables, one that others point to before them."""
     from optuna.storages._rdb.models import BaseModel
 
-    optunas = [table.name for table in BaseModel.metadata.sorted_tables if table.name not in VERSION_TABLES]
-    return [*optunas, *LEDGER_TABLES]
+    return [table.name for table in BaseModel.metadata.sorted_tables if table.name not in VERSION_TABLES]
 
 
-def _columns(cursor: psycopg2.extensions.cursor, table: str) -> list[str]:
+def columns_of(cursor: psycopg2.extensions.cursor, table: str) -> list[str]:
+    """Return a table's columns in their order."""
     cursor.execute(sql_backup.READ_COLUMNS, {"table": table})
     return [name for (name,) in cursor.fetchall()]
 
 
 @contextmanager
-def _transaction(connections: Connections, begin: str) -> Iterator[psycopg2.extensions.cursor]:
+def transaction(connections: Connections, begin: str) -> Iterator[psycopg2.extensions.cursor]:
     """Yield a cursor in a transaction that ends with its connection: undone, unless it was committed."""
     try:
         with closing(connections.connect()) as connection:

@@ -44,6 +44,7 @@ SELECT EXISTS (
     WHERE n.nspname = 'studies_accounts' AND c.relname = 'audit'
         AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'))"""
 
+# Users: whether there are any, all of them with what their tokens are called, and one with what a login needs.
 HAS_USERS = "SELECT EXISTS (SELECT FROM studies_accounts.users)"
 READ_USERS = """
 SELECT u.name, u.role, (SELECT coalesce(array_agg(label ORDER BY label), '{}')
@@ -67,6 +68,7 @@ SELECT %(digest)s, name, now() + make_interval(secs => %(seconds)s)
 FROM studies_accounts.users WHERE name = %(name)s"""
 CLOSE_SESSION = "DELETE FROM studies_accounts.sessions WHERE digest = %(digest)s"
 
+# A token for a script; one of the same label is replaced.
 ADD_TOKEN = """
 INSERT INTO studies_accounts.tokens (digest, user_name, label)
 SELECT %(digest)s, name, %(label)s FROM studies_accounts.users WHERE name = %(name)s
@@ -81,6 +83,7 @@ READ_TOKEN = """
 SELECT u.name, u.role FROM studies_accounts.tokens t JOIN studies_accounts.users u ON u.name = t.user_name
 WHERE t.digest = %(digest)s"""
 
+# Who did what.
 ADD_AUDIT = """
 INSERT INTO studies_accounts.audit (user_name, address, action) VALUES (%(name)s, %(address)s, %(action)s)"""
 READ_AUDIT = """

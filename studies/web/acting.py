@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
-from studies import deletion, names, steering
+from studies import names, steering, whole
 from studies.errors import StudiesError, WrongInput
 from studies.record.overview import StudyState
 from studies.spec.space import Fixed
@@ -88,7 +88,7 @@ def _retry(site: Site, name: str, given: Mapping[str, str]) -> object:
 def _delete(site: Site, name: str, given: Mapping[str, str]) -> object:
     if given.get("name") != name:
         raise WrongInput(reason=f"The name is {given.get('name', '')!r}; expected {name!r}, to be sure.")
-    deletion.delete(site.storage, site.settings, deletion.doomed(site.storage, name))
+    whole.delete(site.storage, site.settings, whole.whole(site.storage, name))
     return name
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from studies.artifacts import ARTIFACT
+from studies.names import ARTIFACT
 from studies.storage.postgres import PostgresStorage
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 STORAGE = ROOT / "studies" / "storage"
-MODULES = ["sql", "sql_ledger", "sql_backup", "sql_team", "functions", "calls"]
+SQL = ("sql", "sql_accounts", "sql_backup", "sql_copy", "sql_feasible", "sql_ledger", "sql_pages", "sql_team")
+MODULES = [*SQL, "functions", "calls"]
 STATEMENT = re.compile(
     r"\b(SELECT\s+.+\bFROM\b|SELECT\s+\w+\(|INSERT\s+INTO\b|UPDATE\s+[\w.]+\s+(\w+\s+)?SET\b|DELETE\s+FROM\b"
     r"|(CREATE|ALTER|DROP)\s+(TABLE|INDEX|SCHEMA|DATABASE|ROLE|OR\s+REPLACE|FUNCTION)\b|TRUNCATE\s+\w)",

@@ -1,8 +1,9 @@
-"""A study that is not needed any more: `studies delete`."""
+"""A study with all that is kept for it: `studies copy`, `studies delete`."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,19 +17,40 @@ app = typer.Typer()
 
 
 @app.command()
+def copy(
+    name: StudyName,
+    to: Annotated[str, typer.Option("--to", metavar="URL", help="The other storage, or a file that holds its URL.")],
+    storage: StorageUrl = None,
+) -> None:
+    """Copy a study to another storage: its trials, curves, checkpoints, artifacts and confirmation."""
+    from studies import whole
+    from studies.storage import open_storage
+    from studies.words import plural
+
+    settings = settings_of(storage)
+    file = Path(to).expanduser()
+    url = to if "://" in to or not file.is_file() else file.read_text(encoding="utf-8").strip()
+    with open_storage(settings) as source, open_storage(settings.with_storage(url)) as target:
+        found = whole.whole(source, name)
+        whole.copy(source, target, settings, found)
+    what = " and ".join(each.study_name for each in found.studies)
+    typer.echo(f"Copied: {what} with {plural(found.n_trials, 'trial')}. What was copied is here still.", err=True)
+
+
+@app.command()
 def delete(
     name: StudyName,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     storage: StorageUrl = None,
 ) -> None:
     """Delete a study for good: its trials, checkpoints, artifacts and confirmation."""
-    from studies import deletion
+    from studies import whole
     from studies.storage import open_storage
     from studies.words import plural
 
     settings = settings_of(storage)
     with open_storage(settings) as opened:
-        found = deletion.doomed(opened, name)
+        found = whole.whole(opened, name)
         what = " and ".join(each.study_name for each in found.studies)
         trials = f"{what} with {plural(found.n_trials, 'trial')}"
         if not yes:
@@ -39,5 +61,5 @@ def delete(
             if not typer.confirm(f"Delete {trials}, checkpoints and artifacts for good?", err=True):
                 typer.echo("Nothing was deleted.", err=True)
                 return
-        deletion.delete(opened, settings, found)
+        whole.delete(opened, settings, found)
     typer.echo(f"Deleted: {trials}.", err=True)
