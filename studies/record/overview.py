@@ -37,7 +37,7 @@ class Overview:
     @property
     def done(self) -> int:
         """Trials that count and have ended."""
-        return self.row.complete + self.row.pruned + self.row.failed
+        return self.row.complete + self.row.pruned + self.row.paused + self.row.failed
 
     @property
     def total(self) -> int:
@@ -62,11 +62,15 @@ class Overview:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Trials by state, in the words of a summary; only those that there are."""
-        row = self.row
+        """Trials by state, in the words of a summary; only those that there are.
+
+        In a study that is finished, nobody resumes the paused ones any more.
+        """
+        row, is_finished = self.row, self.state is StudyState.FINISHED
         found = {
             "complete": row.complete,
-            "pruned": row.pruned,
+            "pruned": row.pruned + (row.paused if is_finished else 0),
+            "paused": 0 if is_finished else row.paused,
             "failed": row.failed,
             "running": row.running,
             "waiting": row.waiting,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from studies.names import CONTINUED_BY, SPEC, Direction, State
+from studies.names import CONTINUED_BY, PAUSED, SPEC, Direction, State
 from studies.storage import sql_pages
 from studies.storage.connections import Connections
 from studies.storage.rows import trial_from
@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class OverviewRow:
-    """How a study stands, in numbers. seconds: of a trial that trained, on average. best, best_trial: None before."""
+    """How a study stands, in numbers.
+
+    pruned: without the paused ones, which may be resumed. seconds: of a trial that trained, on average. best,
+    best_trial: None before.
+    """
 
     study_id: int
     name: str
@@ -29,6 +33,7 @@ class OverviewRow:
     stop: str | None
     complete: int
     pruned: int
+    paused: int
     failed: int
     running: int
     waiting: int
@@ -67,7 +72,8 @@ class Pages:
 
     def overviews(self, study_id: int | None = None) -> list[OverviewRow]:
         """Return how every study of ours stands, the newest first; with an id, that one."""
-        given = {"study": study_id, "spec_key": SPEC, "link_key": CONTINUED_BY, "lease": self._lease_s}
+        keys = {"spec_key": SPEC, "link_key": CONTINUED_BY, "paused_key": PAUSED}
+        given = {"study": study_id, "lease": self._lease_s} | keys
         rows = self._connections.run(sql_pages.READ_OVERVIEWS, given)
         return [OverviewRow(study_id, name, Direction(to.lower()), *rest) for study_id, name, to, *rest in rows]
 

@@ -17,7 +17,7 @@ from starlette.routing import Mount, Route
 from studies import steering
 from studies.artifacts import DirectoryStore, attach
 from studies.errors import WrongInput
-from studies.names import CONTINUED_BY, CONTINUES, REASON
+from studies.names import CONTINUED_BY, CONTINUES, PAUSED, REASON
 from studies.record.overview import StudyState, read_overviews
 from studies.settings import Settings
 from studies.spec.description import Description
@@ -108,6 +108,19 @@ def test_a_trial_that_another_continues_does_not_count_and_is_not_tried_again(st
     assert seen.done == storage.ledger.budget(study._study_id).done == 2
     with pytest.raises(WrongInput, match="goes on already, as trial 2"):
         steering.retry(storage, "small", lost)
+
+
+def test_a_paused_trial_is_called_so_until_nobody_resumes_it_any_more(storage: Storage) -> None:
+    study = started(storage)
+    counts = []
+    for n in range(5):
+        trial = study.ask()
+        trial.set_user_attr(PAUSED, True)
+        study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        if n in (1, 4):
+            [seen] = read_overviews(storage, Pages(storage), study._study_id)
+            counts.append(seen.counts)
+    assert counts == [{"paused": 2}, {"pruned": 5}]
 
 
 def test_a_studys_state_follows_its_workers_and_stops(storage: Storage) -> None:
