@@ -166,6 +166,8 @@ DEFAULTS = {
     "STUDIES_DATA": "`STUDIES_HOME/data`",
     "STUDIES_ARTIFACTS": "`STUDIES_HOME`",
     "STUDIES_PYTHON": "an environment of its own",
+    "STUDIES_WEBHOOK": "nobody is told",
+    "STUDIES_WEBHOOK_SECRET": "no signature",
     "STUDIES_LEASE_S": f"`{settings.Settings.lease_s:g}`",
     "STUDIES_STORAGE_WAIT_S": f"`{settings.Settings.storage_wait_s:g}`",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from studies.errors import HomeNotWritable, WrongInput
@@ -27,6 +27,8 @@ class Settings:
     storage_wait_s: how long a worker waits for a server that went away (STUDIES_STORAGE_WAIT_S).
     python: with `--on ssh`, the Python of an environment with torch on the machines (STUDIES_PYTHON); with None, one is
         made there.
+    webhook: the address that is told what happens to a launch (STUDIES_WEBHOOK); None is nobody.
+    webhook_secret: what these messages are signed with (STUDIES_WEBHOOK_SECRET); None signs none.
     """
 
     storage: str | None
@@ -36,6 +38,8 @@ class Settings:
     storage_wait_s: float = 600.0
     artifacts: str | None = None
     python: str | None = None
+    webhook: str | None = field(default=None, repr=False)
+    webhook_secret: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -47,7 +51,8 @@ class Settings:
         storage_wait_s = _seconds(environment, "STUDIES_STORAGE_WAIT_S", cls.storage_wait_s)
         storage, artifacts = environment.get("STUDIES_STORAGE") or None, environment.get("STUDIES_ARTIFACTS") or None
         python = environment.get("STUDIES_PYTHON") or None
-        return cls(storage, home, data, lease_s, storage_wait_s, artifacts, python)
+        webhook, secret = environment.get("STUDIES_WEBHOOK") or None, environment.get("STUDIES_WEBHOOK_SECRET") or None
+        return cls(storage, home, data, lease_s, storage_wait_s, artifacts, python, webhook, secret)
 
     def with_storage(self, url: str | None) -> Settings:
         """Return the same settings with --storage taking the place of STUDIES_STORAGE."""

@@ -62,7 +62,7 @@ def confirm(
     if detach:
         background.detach(names.confirmation(plan.record.typed), "confirm", settings)
         return
-    with make_view() as view:
+    with make_view(settings) as view:
         record = run(plan, settings, workers, on, view, timeout_s)
     typer.echo(tables.confirmation(record))
     file = write_best(record)

@@ -85,7 +85,7 @@ def launch(
         background.detach(spec.name, "launch", settings)
         return
     with held(settings):
-        with pointing_into(file), make_view() as view:
+        with pointing_into(file), make_view(settings) as view:
             stored, ran = run(spec, start, settings, workers, on, view, timeout_s)
         if not ran:
             typer.echo(

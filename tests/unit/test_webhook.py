@@ -1,0 +1,178 @@
+"""A webhook is told what happens to a launch, by a real server that answers as it is asked to."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any
+
+import pytest
+
+from studies.errors import Interrupted, WrongInput
+from studies.record.progress import Progress, Winner
+from studies.storage.budget import Budget
+from studies.view.webhook import SIGNATURE, NotifyingView, Webhook
+
+
+class Receiver(ThreadingHTTPServer):
+    """A server that keeps what it is sent, and answers with the next of `answers`, or 200."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answers: list[int] = []
+        self.bodies: list[bytes] = []
+        self.signatures: list[str | None] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    @property
+    def messages(self) -> list[Any]:
+        return [json.loads(body) for body in self.bodies]
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Receiver
+
+    def do_POST(self) -> None:
+        self.server.bodies.append(self.rfile.read(int(self.headers["content-length"])))
+        self.server.signatures.append(self.headers[SIGNATURE])
+        self.send_response(self.server.answers.pop(0) if self.server.answers else 200)
+        self.end_headers()
+
+    def log_message(self, *given: Any) -> None:
+        pass
+
+
+class Said:
+    """A view that keeps what is said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def preparing(self, what: str, fraction: float) -> None: ...
+
+    def update(self, progress: Progress) -> None: ...
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+    def __enter__(self) -> Said:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    server = Receiver()
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def progress(done: int, best: float | None = None, failures: int = 0) -> Progress:
+    budget = Budget(n_trials=5, counted=done, failures_in_a_row=failures)
+    return Progress("mine", budget, {"COMPLETE": done}, done, None if best is None else Winner(done, best), [])
+
+
+def told(url: str, *seen: Progress, secret: str | None = None, error: Exception | None = None) -> list[str]:
+    """Run a launch that looks like this, one after the other; return what was said."""
+    view = Said()
+    with suppress(Interrupted), NotifyingView(view, Webhook(url, secret, pauses_s=(0.0, 0.0))) as notifying:
+        for each in seen:
+            notifying.update(each)
+        if error is not None:
+            raise error
+    return view.lines
+
+
+def test_a_new_best_and_the_end_are_told(receiver: Receiver) -> None:
+    assert told(receiver.url, progress(0), progress(2, 0.5), progress(3, 0.5), progress(5, 0.5)) == []
+    best, finished = receiver.messages
+    assert (best["event"], best["text"]) == ("best", "mine: new best 0.5000, trial 2.")
+    assert (best["study"], best["trials"], best["n_trials"]) == ("mine", 2, 5)
+    assert best["best"] == {"value": 0.5, "trial": 2}
+    assert finished["event"] == "finished"
+    assert finished["text"].startswith("Finished: mine: 5/5 trials")
+
+
+def test_the_best_of_an_earlier_launch_is_no_news_and_many_are_one(receiver: Receiver) -> None:
+    told(receiver.url, progress(1, 0.4), *(progress(n, 0.4 + n / 100) for n in (2, 3, 4)))
+    assert [message["event"] for message in receiver.messages] == ["best", "stopped"]
+
+
+def test_failures_in_a_row_are_told_once(receiver: Receiver) -> None:
+    told(receiver.url, *(progress(n, failures=n) for n in range(5)), progress(5, failures=0))
+    assert [message["text"] for message in receiver.messages][:-1] == ["mine: 3 failures in a row."]
+
+
+def test_an_end_before_its_time_says_why(receiver: Receiver) -> None:
+    error = Interrupted(command="launch mine", done=2, n_trials=5)
+    told(receiver.url, progress(2), error=error)
+    (message,) = receiver.messages
+    assert message["event"] == "stopped"
+    assert str(error) in message["text"]
+
+
+def test_a_launch_that_had_nothing_to_do_tells_nothing(receiver: Receiver) -> None:
+    assert told(receiver.url) == []
+    assert receiver.bodies == []
+
+
+def test_messages_are_signed(receiver: Receiver) -> None:
+    told(receiver.url, progress(5), secret="of two")
+    (body,), (signature,) = receiver.bodies, receiver.signatures
+    assert signature == "sha256=" + hmac.new(b"of two", body, hashlib.sha256).hexdigest()
+
+
+def test_slack_gets_a_text_and_nothing_else(receiver: Receiver) -> None:
+    told(f"{receiver.url}/services/slack/", progress(5))
+    (message,) = receiver.messages
+    assert list(message) == ["text"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "n_sent", "said"),
+    [
+        ([500, 429], 3, None),
+        ([500, 502, 503], 3, "503"),
+        ([404], 1, "404"),
+    ],
+)
+def test_it_is_tried_again_where_that_may_help(
+    answers: list[int], n_sent: int, said: str | None, receiver: Receiver
+) -> None:
+    receiver.answers = answers
+    lines = told(f"{receiver.url}/secret-path", progress(5))
+    assert len(receiver.bodies) == n_sent
+    assert len(lines) == (said is not None)
+    if said is not None:
+        assert f"The webhook at 127.0.0.1 was not told everything: it answered {said}" in lines[0]
+        assert "secret" not in lines[0]
+
+
+def test_a_server_that_is_not_there_harms_nothing(receiver: Receiver) -> None:
+    nowhere = replace(progress(5), name="alone")
+    lines = told("http://127.0.0.1:9/secret", nowhere)
+    assert "The webhook at 127.0.0.1 was not told everything: " in lines[0]
+    assert "secret" not in lines[0]
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "hooks.example", "http://", "ftp://x/y"])
+def test_what_is_no_address_is_refused(url: str) -> None:
+    with pytest.raises(WrongInput, match="STUDIES_WEBHOOK is no address; expected https://HOST/PATH"):
+        Webhook(url, None)
