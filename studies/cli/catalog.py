@@ -13,7 +13,7 @@ app = typer.Typer()
 
 @app.command("list")
 def list_studies(storage: StorageUrl = None) -> None:
-    """Show the catalog, with each study's data set and results so far."""
+    """Show the catalog, with data sets and results so far."""
     from studies import tables
 
     typer.echo(tables.catalog(settings_of(storage)))

@@ -37,7 +37,7 @@ def check(
     json: Annotated[bool, typer.Option("--json", help="Write it as JSON.")] = False,
     storage: StorageUrl = None,
 ) -> None:
-    """Check whether a study is sound before you launch it; exits with 1 if there is an error, not for warnings."""
+    """Check whether a study is sound before you launch it. Exits with 1 if there is an error, not for warnings."""
     from studies import check as checks
 
     seconds = checks.SECONDS if timeout is None else seconds_of(timeout, example=5)

@@ -45,7 +45,10 @@ def confirm(
     detach: Detach = False,
     storage: StorageUrl = None,
 ) -> None:
-    """Run the best few again under fresh seeds and say which is best, and how sure; writes it to NAME.best.yaml."""
+    """Run the best few again under fresh seeds: which is best?
+
+    Says how sure that is, and writes it to NAME.best.yaml.
+    """
     from studies import tables
     from studies.confirm.confirm import confirm as run
     from studies.confirm.confirm import planned

@@ -46,8 +46,10 @@ def serve_dashboard(
     ] = None,
     storage: StorageUrl = None,
 ) -> None:
-    """Serve the studies in a browser, for this machine alone unless --host says otherwise: how they stand, what to do
-    about them, and optuna-dashboard.
+    """Serve the studies in a browser.
+
+    It shows how they stand and what to do about them, with optuna-dashboard beside it, for this machine alone unless
+    --host says otherwise.
 
     Each study's note and artifacts in optuna-dashboard hold the figures of its report, a minute after trials have ended
     at the latest.
@@ -108,7 +110,7 @@ def user_token(
     label: Annotated[str, typer.Option(help="What it is for; one of the same label is replaced.")] = "script",
     storage: StorageUrl = None,
 ) -> None:
-    """Print a token for scripts, with the user's role: `Authorization: Bearer TOKEN`. It is shown only now."""
+    """Print a token for scripts, with its user's role. It goes into `Authorization: Bearer TOKEN`, and is shown only now."""
     with _accounts(storage) as accounts:
         token = accounts.add_token(name, label)
     if token is None:

@@ -10,9 +10,7 @@ from studies.settings import Settings
 
 PLACE = 9  # in the help
 
-app = typer.Typer(
-    name="data", help="The data sets: where they are, what is missing; get and prepare them.", no_args_is_help=True
-)
+app = typer.Typer(name="data", help="The data sets: where they are, and getting them.", no_args_is_help=True)
 
 Objective = Annotated[
     str | None,
@@ -23,7 +21,7 @@ DataName = Annotated[str, typer.Argument(metavar="NAME", help="A data set, as `s
 
 @app.command("list")
 def list_data(objective: Objective = None) -> None:
-    """Show every data set: its licence, where it is or what is missing, its size, and whether it is prepared."""
+    """Show every data set. With its licence, where it is or what is missing, its size, and whether it is prepared."""
     from studies import tables
     from studies.data import sets as datasets
 
@@ -34,7 +32,7 @@ def list_data(objective: Objective = None) -> None:
 
 @app.command()
 def fetch(name: DataName, objective: Objective = None) -> None:
-    """Download a data set into STUDIES_DATA, and check it; a download that was cut goes on where it ended."""
+    """Download a data set into STUDIES_DATA, and check it. A download that was cut goes on where it ended."""
     from studies.data import sets as datasets
     from studies.view.live import download_bars
 
@@ -53,7 +51,7 @@ def fetch(name: DataName, objective: Objective = None) -> None:
 
 @app.command()
 def prepare(name: DataName, objective: Objective = None) -> None:
-    """Prepare a data set ahead of a launch, which then starts at once; NAME may be a file of your own."""
+    """Prepare a data set ahead of a launch. It then starts at once; NAME may be a file of your own."""
     from studies import tables
     from studies.data import sets as datasets
     from studies.view import make_view

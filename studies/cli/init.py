@@ -21,7 +21,7 @@ def init(
         bool, typer.Option("--objective", help="Write a class with data, test rows, a model and predictions.")
     ] = False,
 ) -> None:
-    """Write a small working study into this directory: a function to tune and its study file.
+    """Write a small working study: a function and its study file.
 
     Given a script, such as train.py or "python -m my.train", write a study file for it: it is asked for its --help,
     and what looks like a rate, a share, a size or a choice gets a range around its default. Correct it then.

@@ -30,7 +30,10 @@ def logs(
         bool, typer.Option("--follow", "-f", help="Show what comes, until the trial has ended or Ctrl-C.")
     ] = False,
 ) -> None:
-    """Show what the workers of the last launch on this machine printed, or with --trial what a program printed."""
+    """Show what workers printed, or the program of a trial.
+
+    The workers are those of the last launch on this machine.
+    """
     from studies.run.log import trial_log, worker_logs
 
     home = settings_of(None).home

@@ -51,7 +51,7 @@ def train(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that is there.")] = False,
     storage: StorageUrl = None,
 ) -> None:
-    """Train a study's winner again, score the test rows once, and save the model with its card.
+    """Train a study's winner again, and save the model. Scores the test rows once, and writes a card.
 
     A program is run once more, and what it keeps, prints and reports is saved.
     """
@@ -149,7 +149,9 @@ def predict(
         bool, typer.Option("--strict", help="Stop with exit code 2 at the first row that cannot be answered.")
     ] = False,
 ) -> None:
-    """Ask a trained model: titles, pictures, measurements or the beginning of a text, as its card says.
+    """Ask a trained model about titles, pictures or measurements.
+
+    Or have it go on with a text; its card says what it takes.
 
     A row that cannot be answered has the reason in the column `error`; the exit code is then 1.
 

@@ -30,7 +30,7 @@ def status(
 
 @app.command()
 def watch(name: StudyName, storage: StorageUrl = None) -> None:
-    """Follow a running study until it is done; Ctrl-C leaves it running."""
+    """Follow a running study until it is done. Ctrl-C leaves it running."""
     from studies.record.progress import read_progress
     from studies.storage import open_storage
     from studies.study import get, spec_of

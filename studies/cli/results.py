@@ -30,7 +30,10 @@ def export(
     ] = None,
     storage: StorageUrl = None,
 ) -> None:
-    """Write the best parameters as YAML, or every trial as CSV, Parquet or JSON, or log the study to MLflow."""
+    """Write the best parameters as YAML, or all trials in a file.
+
+    Formats are CSV, Parquet and JSON; --mlflow logs the study to MLflow.
+    """
     from studies.exporters import export as rendered
     from studies.exporters import exporter_of
     from studies.files import write_file
@@ -70,7 +73,7 @@ def report_page(
     ] = "",
     storage: StorageUrl = None,
 ) -> None:
-    """Write the study as one page to read: the answer, how sure it is, and what it rests on."""
+    """Write the study as one page to read. It has the answer, how sure it is, and what it rests on."""
     from studies.files import write_all, write_file
     from studies.report.page import FORMATS, files, render
 

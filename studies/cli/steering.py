@@ -20,7 +20,7 @@ def resume(
     trials: Annotated[int | None, typer.Option(help="How many trials the study has in the end.")] = None,
     storage: StorageUrl = None,
 ) -> None:
-    """Let workers go on with a study that was stopped, or with more trials. It starts none: `studies worker` does."""
+    """Open a stopped study again, or for more trials. It starts no worker: `studies worker` does."""
     from studies import steering
     from studies.storage import open_storage
 
@@ -36,7 +36,7 @@ def queue(
     ],
     storage: StorageUrl = None,
 ) -> None:
-    """Queue a trial with parameters of your choice: it runs next, and counts as one of the study's trials."""
+    """Queue a trial with parameters of your choice. It runs next, and counts as one of the study's trials."""
     from studies import steering
     from studies.storage import open_storage
 
@@ -57,7 +57,7 @@ def retry(
     trial: Annotated[int, typer.Argument(metavar="TRIAL", help="The number of a failed trial.")],
     storage: StorageUrl = None,
 ) -> None:
-    """Queue a trial with the parameters and the seed of one that failed. Both count."""
+    """Queue a failed trial again, with its parameters and seed. Both count."""
     from studies import steering
     from studies.storage import open_storage
 

@@ -27,14 +27,14 @@ Directory = Annotated[
 
 app = typer.Typer(
     name="storage",
-    help="Where studies are kept: the embedded PostgreSQL server, a team's server, backups.",
+    help="Where studies are kept: servers and backups.",
     no_args_is_help=True,
 )
 
 
 @app.command("up")
 def storage_up() -> None:
-    """Start the embedded server and let it run until `studies storage down`; print its address."""
+    """Start the embedded server, and print its address. It runs until `studies storage down`."""
     server = _embedded()
     server.keep()
     typer.echo(server.url)
@@ -143,7 +143,7 @@ def _team_directory(given: Path | None) -> Path:
 
 @app.command("url")
 def storage_url(storage: StorageUrl = None) -> None:
-    """Print the storage's address, for `optuna-dashboard URL` and any other Optuna program."""
+    """Print the storage's address. It is for `optuna-dashboard URL` and any other Optuna program."""
     settings = settings_of(storage)
     typer.echo(masked(settings.storage) if settings.storage else _embedded().url)
 

@@ -67,7 +67,7 @@ def launch(
     detach: Detach = False,
     storage: StorageUrl = None,
 ) -> None:
-    """Create or resume a study and run it to its end, with a live view; writes the best to NAME.best.yaml."""
+    """Create or resume a study, and run it to its end. Writes the best to NAME.best.yaml."""
     from studies.run.join import Start, read_exported
     from studies.run.launch import launch as run
     from studies.storage import held
@@ -121,7 +121,7 @@ def worker(
     threads: Annotated[int | None, typer.Option(help="CPU threads (default: all cores).")] = None,
     storage: StorageUrl = None,
 ) -> None:
-    """Run one worker here, on a study that was launched anywhere with the same storage."""
+    """Run one worker here, on a study that was launched anywhere. Both use the same storage."""
     if gpu is not None:
         from studies.run.placement import choose
 
@@ -146,7 +146,7 @@ def worker(
 
 @app.command()
 def stop(name: StudyName, storage: StorageUrl = None) -> None:
-    """Ask every worker of a study, on every machine, to stop after its current epoch."""
+    """Ask every worker of a study to stop after its epoch. It may be on any machine."""
     from studies import steering
     from studies.storage import open_storage
 

@@ -22,7 +22,10 @@ def copy(
     to: Annotated[str, typer.Option("--to", metavar="URL", help="The other storage, or a file that holds its URL.")],
     storage: StorageUrl = None,
 ) -> None:
-    """Copy a study to another storage: its trials, curves, checkpoints, artifacts and confirmation."""
+    """Copy a study to another storage, whole or not at all.
+
+    With trials, curves, checkpoints, artifacts and confirmation.
+    """
     from studies import whole
     from studies.storage import open_storage
     from studies.words import plural
@@ -43,7 +46,10 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     storage: StorageUrl = None,
 ) -> None:
-    """Delete a study for good: its trials, checkpoints, artifacts and confirmation."""
+    """Delete a study for good, with all that is kept for it.
+
+    That is trials, checkpoints, artifacts and confirmation.
+    """
     from studies import whole
     from studies.storage import open_storage
     from studies.words import plural
