@@ -110,7 +110,7 @@ def user_token(
     label: Annotated[str, typer.Option(help="What it is for; one of the same label is replaced.")] = "script",
     storage: StorageUrl = None,
 ) -> None:
-    """Print a token for scripts, with its user's role. It goes into `Authorization: Bearer TOKEN`, and is shown only now."""
+    """Print a token for scripts, with its user's role. Send it as `Authorization: Bearer TOKEN`. It is shown once."""
     with _accounts(storage) as accounts:
         token = accounts.add_token(name, label)
     if token is None:
