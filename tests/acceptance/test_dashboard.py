@@ -88,6 +88,6 @@ def test_what_is_asked_of_a_study_is_a_command(studies: Studies) -> None:
     studies("worker", "parabola")
     assert "has all its 3 trials" in studies("queue", "parabola", "x=1.5", expect=2).stderr
     assert "cannot be tried again: it is complete" in studies("retry", "parabola", "2", expect=2).stderr
-    assert "Nothing was deleted" in typed(studies, "delete", "parabola", stdin="another\n").stderr
-    assert "Deleted: parabola." in studies("delete", "parabola", "--yes").stderr
+    assert "--yes deletes without a question" in studies("delete", "parabola", expect=2).stderr
+    assert "Deleted: parabola with 3 trials." in studies("delete", "parabola", "--yes").stderr
     assert not list((studies.directory / "home" / "checkpoints").rglob("*.safetensors"))
