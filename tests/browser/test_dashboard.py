@@ -8,7 +8,7 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -47,7 +47,8 @@ def add_user(studies: Studies, name: str, role: str) -> None:
 
 @pytest.fixture
 def tab() -> Iterator[Tab]:
-    with tempfile.TemporaryDirectory() as profile, chromium(Path(profile)) as tab:
+    # Processes of the browser write for a moment longer than itself.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile, chromium(Path(profile)) as tab:
         yield tab
 
 
@@ -85,6 +86,8 @@ def check_page(tab: Tab) -> None:
     """It fits a phone, can be read in the light and in the dark, and every control has a name."""
     for scheme in ("light", "dark"):
         assert n_wide(tab, *PHONE, scheme) <= PHONE[0], tab.run("location.href")
+        with suppress(AssertionError):  # a style may come a moment after the text
+            tab.wait_for(f"{FAINT} === '[]'")
         assert json.loads(tab.run(FAINT)) == [], (scheme, tab.run("location.href"))
     assert json.loads(tab.run(NAMELESS)) == []
     assert tab.run("document.querySelectorAll('h1').length") == 1

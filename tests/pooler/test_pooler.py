@@ -21,7 +21,7 @@ from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from studies.errors import StorageUnreachable
+from studies.errors import CertificateRefused, StorageUnreachable
 from studies.search.rungs import Hyperband
 from studies.settings import Settings
 from studies.storage import Storage, checked_url, open_storage
@@ -239,7 +239,7 @@ def test_tls_is_verified_when_the_url_says_so(pooled: str, bouncer: Bouncer, rea
         [connection] = storage.optuna._connections._free[:1]
         assert connection.info.ssl_in_use
     for refused in (url("127.0.0.1", "server"), url("localhost", "stranger")):
-        with pytest.raises(StorageUnreachable, match="certificate"):
+        with pytest.raises(CertificateRefused, match="certificate"):
             checked_url(refused)
         with pytest.raises(StorageUnreachable, match="certificate"):
             PostgresStorage(refused)
