@@ -65,8 +65,8 @@ def test_options_are_stored_only_where_there_are_some(tmp_path: Path) -> None:
         (GOOD.replace("maximize", "up"), "study.yaml:3: direction is 'up': it should be 'maximize' or 'minimize'"),
         (
             GOOD + "sampler:\n  name: tpee\n",
-            "study.yaml:6: name is 'tpee': expected one of tpe, random, grid, or module:Name of your own; did"
-            " you mean tpe?",
+            "study.yaml:6: name is 'tpee': expected one of tpe, random, qmc, gp, cmaes, nsga2, grid, or module:Name of "
+            "your own; did you mean tpe?",
         ),
         (GOOD + "pruner: {name: never}\n", "study.yaml:5: name is 'never': expected one of asha, "),
         ("name: mine\n", "the key 'objective' is missing"),
