@@ -17,7 +17,7 @@ SSL_REQUEST = struct.pack("!II", 8, 80877103)
 TIMEOUT_S = 10.0
 
 # What to do about what OpenSSL or libpq says, by a part of it.
-TODO = {
+ADVICE = {
     "does not match host name": "use a name that the certificate has, or add this one on the server: "
     "`studies storage serve --name {host}`",
     "expired": "set this machine's clock if it is ahead, or start `studies storage serve` again on the server, which "
@@ -38,7 +38,7 @@ def refused(url: str, said: str) -> CertificateRefused | None:
     reason = re.sub(r"^connection to server at .*? failed: ", "", said)
     if "verify failed" in reason:
         reason = _asked_again(given) or reason
-    todo = next(todo for part, todo in TODO.items() if part in reason)
+    todo = next(todo for part, todo in ADVICE.items() if part in reason)
     return CertificateRefused(url=masked(url), reason=reason, todo=todo.format(host=given.get("host", "NAME")))
 
 

@@ -571,14 +571,20 @@ def test_logs_show_what_workers_and_programs_print(programs: Programs) -> None:
     assert "no worker of 'other' has a log" in programs.studies("logs", "other", expect=2).stderr
 
 
-def test_a_signal_to_every_process_stops_a_trial_and_fails_none(programs: Programs) -> None:
-    """A batch system sends SIGTERM to the launcher, the workers and what they started."""
+def launched_and_held(programs: Programs) -> subprocess.Popen[str]:
+    """Return a launch whose only trial has done two epochs and is held in the third."""
     programs.studies.environment |= {"MARKER": str(programs.directory)}
     programs.write("train.py", REPORTING)
     programs.study({"command": "python train.py"}, n_trials=1, space={"x": {"low": 0.5, "high": 1.0}, "held": True})
     launch = programs.studies.start("launch", "script.yaml")
     log = trial_log(programs.studies.settings.home / "logs" / "script", 0)
     until(lambda: log.exists() and "did epoch 2" in log.read_text(), "two epochs")
+    return launch
+
+
+def test_a_signal_to_every_process_stops_a_trial_and_fails_none(programs: Programs) -> None:
+    """A batch system sends SIGTERM to the launcher, the workers and what they started."""
+    launch = launched_and_held(programs)
     launch.send_signal(signal.SIGTERM)
     (script,) = processes_with(str(programs.directory), SCRIPT)
     supervisor = script.parent()
@@ -636,12 +642,7 @@ def test_several_processes_report_as_one_and_end_together(programs: Programs) ->
 
 
 def test_a_program_ends_with_its_supervisor_and_its_trial_goes_on(programs: Programs) -> None:
-    programs.studies.environment |= {"MARKER": str(programs.directory)}
-    programs.write("train.py", REPORTING)
-    programs.study({"command": "python train.py"}, n_trials=1, space={"x": {"low": 0.5, "high": 1.0}, "held": True})
-    launch = programs.studies.start("launch", "script.yaml")
-    log = trial_log(programs.studies.settings.home / "logs" / "script", 0)
-    until(lambda: log.exists() and "did epoch 2" in log.read_text(), "two epochs")
+    launch = launched_and_held(programs)
     (script,) = processes_with(str(programs.directory), SCRIPT)
     supervisor = script.parent()
     assert supervisor is not None

@@ -31,9 +31,9 @@ ON_SLURM = ("launch", "./counted.yaml", "--on", "slurm", "--workers")
 @pytest.fixture(scope="module", autouse=True)
 def cluster(reachable_directory: Path) -> Iterator[Cluster]:
     if os.geteuid() != 0:
-        pytest.skip("slurmctld and slurmd run as root here; type: sudo make test-slurm")
+        pytest.fail("slurmctld and slurmd run as root here; type: sudo make test-slurm")
     if missing := [name for name in ("munged", "slurmctld", "slurmd") if not shutil.which(name, path=PATH)]:
-        pytest.skip(f"{missing[0]} is not installed; on Debian: apt-get install slurm-wlm munge")
+        pytest.fail(f"{missing[0]} is not installed; on Debian: apt-get install slurm-wlm munge")
     directory = reachable_directory / "slurm"
     directory.mkdir()
     with Cluster(directory) as cluster:

@@ -53,7 +53,7 @@ Host *
 @pytest.fixture(scope="session", autouse=True)
 def possible() -> None:
     if os.geteuid() != 0 or not Path(SSHD).exists():
-        pytest.skip("only root may add users and start an OpenSSH server: sudo make test-ssh, with openssh-server")
+        pytest.fail("only root may add users and start an OpenSSH server: sudo make test-ssh, with openssh-server")
 
 
 @dataclass

@@ -220,10 +220,9 @@ def test_what_is_missing_is_said_for_each_machine_and_nothing_is_started(
     check_clean(hosts)
 
 
-def test_a_python_without_the_packages_is_refused(studies: Studies, hosts: tuple[Host, Host]) -> None:
-    bare = "/usr/bin/python3"
-    if not Path(bare).exists() or sys.base_prefix == "/usr":
-        pytest.skip("this machine has no second Python")
+def test_a_python_without_the_packages_is_refused(lab: Lab, studies: Studies, hosts: tuple[Host, Host]) -> None:
+    subprocess.run([lab.python, "-m", "venv", "--without-pip", lab.place / "bare"], check=True)
+    bare = str(lab.place / "bare" / "bin" / "python")
     said = studies("launch", "./parabola.yaml", "--on", "ssh:gpu1", "--python", bare, expect=2).stderr
     assert re.search(rf"gpu1  {bare} has no .*torch.*; install them there, or leave out --python", said)
 

@@ -25,7 +25,7 @@ from studies.storage.team.server import MAX_CONNECTIONS, TeamServer
 LOOK_EVERY_S = 2.0
 RENEW_EVERY = 1800  # looks
 
-TODO = {
+ADVICE = {
     errno.EADDRINUSE: "another program has that port: choose one with --port, such as --port {port}",
     errno.EADDRNOTAVAIL: "give --host an address of this machine, or 0.0.0.0 for all of them",
     errno.EACCES: "choose a port above 1023 with --port",
@@ -139,7 +139,7 @@ def _listen(where: Where) -> list[socket.socket]:
         return listen(where.host, where.port)
     except (OSError, OverflowError) as error:
         number = getattr(error, "errno", None)
-        todo = TODO.get(number or 0, "--host takes an address or the name of this machine, --port one of 1 to 65535")
+        todo = ADVICE.get(number or 0, "--host takes an address or the name of this machine, --port one of 1 to 65535")
         reason = getattr(error, "strerror", None) or str(error)
         todo = todo.format(port=where.port + 1)
         raise CannotListen(host=where.host, port=where.port, reason=reason, todo=todo) from None

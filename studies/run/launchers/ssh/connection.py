@@ -41,7 +41,7 @@ FIND = (
 )
 NO_PYTHON = "no Python: "
 
-TODO = {
+ADVICE = {
     "Could not resolve hostname": "check the name, or add it to ~/.ssh/config",
     "Permission denied": "`ssh {host}` must work without a password: `ssh-copy-id {host}` sends your key, `ssh-add` "
     "opens one with a passphrase",
@@ -179,7 +179,7 @@ def _quoted(path: str) -> str:
 
 def explained(host: str, why: str) -> str:
     """Return what ssh said of a machine that could not be reached, and what to do about it."""
-    todo = next((todo for part, todo in TODO.items() if part in why), "try `ssh {host}` by hand")
+    todo = next((todo for part, todo in ADVICE.items() if part in why), "try `ssh {host}` by hand")
     return f"{why.rstrip('.')}; {todo.format(host=host)}"
 
 
