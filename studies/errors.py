@@ -264,8 +264,8 @@ class ArtifactsNotUsable(WrongInput):
 
 
 class WorkersDied(StudiesError):
-    """{n_died} of {n_workers} workers died and the study is unfinished ({done} of {n_trials} trials): {reason}; the
-    logs are in {logs}; `studies {command}` goes on from here."""
+    """Workers died {n_died} times and the study is unfinished ({done} of {n_trials} trials): {reason}; the logs are in
+    {logs}; `studies {command}` goes on from here."""
 
     exit_code = UNFINISHED
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -129,6 +128,7 @@ def worker(
     if threads is not None:
         os.environ["OMP_NUM_THREADS"] = str(threads)  # read by torch when the worker loads it
     from studies import artifacts
+    from studies.run.leaving import leave
     from studies.run.requeue import requeue
     from studies.run.worker import Stop, listen_to_signals, say_to_stderr, work
 
@@ -140,8 +140,7 @@ def worker(
     say_to_stderr(f"left: {why}")
     if stop.signal == signal.SIGTERM:
         requeue(say_to_stderr)
-    if stop.signal is not None:
-        sys.exit(INTERRUPTED)
+    leave(0 if stop.signal is None else INTERRUPTED, say_to_stderr)
 
 
 @app.command()

@@ -151,11 +151,12 @@ class Launch:
     interrupts: list[int] = field(default_factory=list)
     timeout_s: float = math.inf
     timed_out: bool = False
-    n_died: int = 0
+    n_died: int = 0  # since a trial last ended well
     n_workers: int = 0
     last_error: str | None = None
     refused: str | None = None
     _shown_at: float = field(default=0.0, repr=False)
+    _n_ended_well: int = field(default=0, repr=False)
 
     def run(self, n_workers: int) -> bool:
         """Run the study to its end; return False when it has all its trials already.
@@ -196,6 +197,7 @@ class Launch:
                 self.timed_out = True
                 self.launcher.stop()
             time.sleep(POLL_S)
+        self._end_lost()
         self._shown_at = 0.0
         self._show()
 
@@ -232,7 +234,7 @@ class Launch:
             self.refused = ended.error
             self.launcher.stop()
             return
-        self.n_died += 1
+        self._count_death()
         self.last_error = ended.error or "it exited with 0 in the middle of a trial"
         if ended.lost:
             return
@@ -241,6 +243,18 @@ class Launch:
         self.view.say(f"Worker {ended.pid} died ({self.last_error}); {next_step}.")
         if restarts:
             self._start(1)
+
+    def _count_death(self) -> None:
+        """Forgive what died before a trial ended well: one setting that crashes its workers ends no study."""
+        ended_well = self.storage.optuna.get_n_trials(self.study_id, (TrialState.COMPLETE, TrialState.PRUNED))
+        self.n_died = 1 if ended_well > self._n_ended_well else self.n_died + 1
+        self._n_ended_well = ended_well
+
+    def _end_lost(self) -> None:
+        """End the trials of workers that died, for there may be no other worker to do so."""
+        for trial_id in self.storage.ledger.budget(self.study_id).lost:
+            outcome = Outcome.failed(Reason.LOST)
+            end(self.storage, self.joined.study, trial_id, outcome, self.spec.limits.max_retries)
 
     def _learn(self, trial_id: int) -> bool:
         """End the trial of a worker that the kernel killed; False when the sampler has nothing to learn from it."""
@@ -279,7 +293,6 @@ class Launch:
         elif self.n_died:
             raise WorkersDied(
                 n_died=self.n_died,
-                n_workers=self.n_workers,
                 reason=self.last_error,
                 logs=self.launcher.logs,
                 **count,

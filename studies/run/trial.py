@@ -33,6 +33,7 @@ from studies.run import failures, retention
 from studies.run.checkpoint import Checkpoint, Checkpoints
 from studies.run.end import Outcome
 from studies.run.evidence import evidence_of, peak_memory_mib, reset_peak_memory
+from studies.run.leaving import only_this_process
 from studies.run.objective import FunctionObjective, LoadedObjective
 from studies.run.program import ProgramEnded, ProgramFailed, ProgramObjective, ProgramTraining
 from studies.search.asha import Asha
@@ -71,12 +72,8 @@ def run_trial(trial: optuna.Trial, course: Course) -> Outcome | None:
     started = time.monotonic()
     reset_peak_memory(course.device)
     try:
-        if trial.should_prune():  # in a confirmation that is known before the first epoch
-            outcome = Outcome(TrialState.PRUNED)
-        elif isinstance(course.objective, FunctionObjective):
-            outcome = _run_function(trial, course, course.objective)
-        else:
-            outcome = _Run(trial, course, seed).run()
+        with only_this_process():
+            outcome = _outcome(trial, course, seed)
     except StudiesError:
         raise  # the storage's, not the objective's
     except UpdateFinishedTrialError:
@@ -95,6 +92,14 @@ def run_trial(trial: optuna.Trial, course: Course) -> Outcome | None:
     if outcome.attributes.get(PEAK_MEMORY_MIB) is None:
         outcome.attributes[PEAK_MEMORY_MIB] = peak_memory_mib(course.device)
     return outcome
+
+
+def _outcome(trial: optuna.Trial, course: Course, seed: int) -> Outcome:
+    if trial.should_prune():  # in a confirmation that is known before the first epoch
+        return Outcome(TrialState.PRUNED)
+    if isinstance(course.objective, FunctionObjective):
+        return _run_function(trial, course, course.objective)
+    return _Run(trial, course, seed).run()
 
 
 class _Run:

@@ -243,11 +243,23 @@ def _reason(error: Any) -> str:
     key = next(str(key) for key in reversed(location) if key not in (DOTTED, PROGRAM))
     part = _part_at(location[:-1])
     if error["type"] == "extra_forbidden":
-        return f"unknown key {key!r}{near(key, part.model_fields)}"
+        return f"unknown key {key!r}{_elsewhere(key) or near(key, part.model_fields)}"
     if error["type"] == "missing":
         return f"the key {key!r} is missing"
+    if error["type"] == "string_pattern_mismatch":
+        plain = "-".join(re.findall("[a-z0-9]+", found.lower()))
+        return f"{key} is {found!r}; expected small letters, digits and dashes{plain and f', such as {plain!r}'}"
     message = error["msg"].replace("Input should", "it should")
     return f"{key} is {found!r}: {message}"
+
+
+def _elsewhere(key: str) -> str:
+    """Return where a key belongs that stands in the wrong part of the file, or nothing."""
+    parts = {name: _part_at([name]) for name in StudySpec.model_fields}
+    found = [name for name, part in parts.items() if part is not StudySpec and key in part.model_fields]
+    if key in StudySpec.model_fields:
+        return "; it belongs at the top of the file, not indented"
+    return f"; it belongs under `{found[0]}:`, as in `{found[0]}: {{{key}: ...}}`" if len(found) == 1 else ""
 
 
 def _part_at(path: Iterable[str | int]) -> type[Part]:

@@ -69,6 +69,15 @@ def deletes(trial):
         optuna.delete_study(study_name=trial.study.study_name, storage=trial.study._storage)
     return 1.0
 
+def crashes(trial):
+    """Half of the trials end their worker."""
+    if trial.number % 2 == 0:
+        os._exit(0)
+    return 1.0
+
+def always_crashes(trial):
+    os._exit(0)
+
 def several(trial):
     return 1.0, 2.0
 '''
@@ -111,6 +120,18 @@ def test_what_would_end_a_program_ends_one_trial(studies: Studies) -> None:
         assert r"caf\udce9.png" in exported.replace(r"\\", "\\").replace("DCE9", "dce9")
     studies("export", "odd", "--format", "parquet", "-o", "odd.parquet")
     studies("report", "odd")
+
+
+def test_settings_that_crash_their_worker_end_no_study_in_which_others_end_well(studies: Studies) -> None:
+    said, record = launched(studies, "crashes", n_trials=5)
+    assert said.count("died") == 5
+    assert [trial.number for trial in record.trials if trial.state == "complete"] == [1, 3, 5, 7, 9]
+
+
+def test_a_study_whose_workers_all_die_leaves_no_trial_running(studies: Studies) -> None:
+    said, record = launched(studies, "always_crashes", n_trials=5, expect=4)
+    assert "Workers died 4 times and the study is unfinished (1 of 5 trials)" in said
+    assert {trial.state for trial in record.trials} == {"fail", "waiting"}
 
 
 def test_words_from_outside_reach_the_terminal_as_one_clean_line(studies: Studies) -> None:

@@ -177,6 +177,7 @@ def _work(name: str, settings: Settings, gpu: str | None, log: Path) -> None:
     """Run in a child: be a worker, and leave with its exit code."""
     _log_to(log)
     from studies.run.inheritance import like_a_program
+    from studies.run.leaving import leave
     from studies.run.worker import Stop, listen_to_signals, say_to_stderr, work
 
     if gpu is not None:
@@ -185,17 +186,19 @@ def _work(name: str, settings: Settings, gpu: str | None, log: Path) -> None:
     stop = Stop()
     listen_to_signals(stop, at_once=False)
     _leave_with_parent(stop)
+    code = 0
     try:
         say_to_stderr(f"left: {work(name, settings, 'cpu' if gpu is None else 'cuda', stop, say_to_stderr)}")
     except StudiesError as error:
+        code = error.exit_code
         print(error, file=sys.stderr, flush=True)  # its last words, which the launcher repeats
-        sys.exit(error.exit_code)
     except BaseException as error:
         import traceback
 
+        code = FAILED
         traceback.print_exc()
         say_to_stderr(f"{type(error).__name__}: {error}")
-        sys.exit(FAILED)
+    leave(code, say_to_stderr)
 
 
 def _leave_with_parent(stop: Any) -> None:

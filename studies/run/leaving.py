@@ -1,0 +1,60 @@
+"""The end of a worker's process: it waits for nothing that an objective has left behind."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from studies.errors import FAILED
+
+GRACE_S = 5.0  # for threads that write something to its end, such as a logger's
+
+
+def leave(code: int, say: Callable[[str], None]) -> None:
+    """End this process with an exit code.
+
+    Python waits for every thread and child that is no daemon, so one that waits for ever would keep a finished study
+    from ending. They get GRACE_S, and are named in the log.
+    """
+    deadline = time.monotonic() + GRACE_S
+    threads = [
+        thread for thread in threading.enumerate() if not thread.daemon and thread is not threading.main_thread()
+    ]
+    children = [child for child in multiprocessing.active_children() if not child.daemon]
+    for left in (*threads, *children):
+        left.join(max(0.0, deadline - time.monotonic()))
+    names = [left.name for left in (*threads, *children) if left.is_alive()]
+    if names:
+        say(f"the objective left behind what has not ended, and is not waited for: {', '.join(names)}")
+        for child in children:
+            child.kill()
+        _end_at_once(code)
+    sys.exit(code)
+
+
+@contextmanager
+def only_this_process() -> Iterator[None]:
+    """End a child that an objective has forked and that comes back from it: its trial is its parent's."""
+    process = os.getpid()
+    try:
+        yield
+    except BaseException:
+        if os.getpid() != process:
+            traceback.print_exc()
+            _end_at_once(FAILED)
+        raise
+    if os.getpid() != process:
+        _end_at_once(0)
+
+
+def _end_at_once(code: int) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # a full disk; closed by the objective
+            stream.flush()
+    os._exit(code)
