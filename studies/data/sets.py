@@ -173,7 +173,8 @@ def prepare(found: DataSet, settings: Settings, progress: Callable[[str, float],
     try:
         return objective.prepare(found.name, settings.data, settings.directory("prepared"), progress)
     except ValueError as error:  # the objectives' DataError among them
-        fetchable = found.state == MISSING and all(one.urls for one in found.downloads if one.needed)
+        missing = [one for one in found.downloads if one.needed] if found.state == MISSING else []
+        fetchable = bool(missing) and all(one.urls for one in missing)
         hint = f"; `studies data fetch {found.name}` gets what is missing" if fetchable else ""
         raise ObjectiveRefused(reason=f"{error}{hint}") from None
 

@@ -24,13 +24,12 @@ def leave(code: int, say: Callable[[str], None]) -> None:
     from ending. They get GRACE_S, and are named in the log.
     """
     deadline = time.monotonic() + GRACE_S
-    threads = [
-        thread for thread in threading.enumerate() if not thread.daemon and thread is not threading.main_thread()
-    ]
-    children = [child for child in multiprocessing.active_children() if not child.daemon]
-    for left in (*threads, *children):
-        left.join(max(0.0, deadline - time.monotonic()))
-    names = [left.name for left in (*threads, *children) if left.is_alive()]
+    children = multiprocessing.active_children()
+    others: list[threading.Thread | BaseProcess] = [*threading.enumerate(), *children]
+    behind = [other for other in others if not other.daemon and other is not threading.main_thread()]
+    for other in behind:
+        other.join(max(0.0, deadline - time.monotonic()))
+    names = [other.name for other in behind if other.is_alive()]
     if names:
         say(f"the objective left behind what has not ended, and is not waited for: {', '.join(names)}")
         for child in children:

@@ -28,7 +28,6 @@ PRICERUNNER_COLUMNS = (
 )
 EMPTIED = "!"  # has no word: a title of which the course's own cleaning left nothing
 EXPECTED = "a .csv with the columns title and category, PriceRunner's, or JSON lines, gzip or not"
-CHALLENGE_HEADER = "title,label_quality,language,category"
 # What programs write where a category is missing.
 NO_CATEGORY = frozenset({"", "nan", "none", "null", "n/a", "<na>"})
 
@@ -53,9 +52,10 @@ def read_challenge(lines: TextLines, language: str) -> LabelledTitles:
     rows = Records(lines, ("title", "category"))
     _, first = next(rows, (1, []))
     header = [name.strip().lower() for name in first]
-    for name in ("title", "category", *(["language"] if language else [])):
+    needed = ["title", "category", *(["language"] if language else [])]
+    for name in needed:
         if name not in header:
-            raise lines.error(f"no column {name!r} in {shown(','.join(header))}", f"expected {CHALLENGE_HEADER}")
+            raise lines.error(f"no column {name!r} in {shown(','.join(header))}", f"expected {', '.join(needed)}")
     title, category = header.index("title"), header.index("category")
     spoken = header.index("language") if language else -1
     for _, fields in rows:
@@ -106,7 +106,8 @@ def recognise(path: Path) -> str:
             return "pricerunner"
         raise lines.error(
             f"not a known form: {shown(first.strip())}",
-            f"expected the header {CHALLENGE_HEADER}, PriceRunner's {len(PRICERUNNER_COLUMNS)} columns or JSON lines",
+            f"expected a header with the columns title and category, PriceRunner's {len(PRICERUNNER_COLUMNS)} columns "
+            "without one, or JSON lines: an object in each line",
         )
 
 
