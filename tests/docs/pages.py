@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SHELL, PYTHON, PLAIN = ("console",), ("python",), ("yaml", "text")
 PAGE_S = 180  # three times what a page takes
+PROGRAMS = {"Rscript": "r-base-core"}  # that pages start, beside what Python brings: their Debian packages
 BLOCK = re.compile(
     r'(?P<comments>(?:^<!-- .*? -->\n)*)^```(?P<language>\w*)(?: title="(?P<title>[^"]+)")?\n(?P<text>.*?)^```$',
     re.MULTILINE | re.DOTALL,
@@ -81,8 +82,11 @@ def blocks(page: Path) -> Iterator[Block]:
 def run(page: Path) -> None:
     """Run a page's blocks in their order, in a fresh directory with a home of its own.
 
-    Raises AssertionError with what the page printed.
+    Raises AssertionError with what the page printed, or what is to be installed first.
     """
+    for program, package in PROGRAMS.items():
+        needed = program in page.read_text(encoding="utf-8") and shutil.which(program) is None
+        assert not needed, f"{page.name} starts {program}, which is not installed; on Debian: apt-get install {package}"
     directory = Path(tempfile.mkdtemp(prefix="studies-docs-"))
     directory.chmod(0o755)  # a root's PostgreSQL runs as somebody else
     try:
