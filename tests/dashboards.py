@@ -1,4 +1,4 @@
-"""A dashboard that is really served, and somebody who asks it as a browser does."""
+"""A dashboard that is really served, with a study in it, and somebody who asks it as a browser does."""
 
 from __future__ import annotations
 
@@ -13,15 +13,27 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import argon2
+import optuna
+import pytest
 import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Mount, Route
 
+from studies.names import REASON
 from studies.settings import Settings
+from studies.spec.description import Description
+from studies.spec.space import Space
 from studies.storage import Storage
 from studies.storage.accounts import Accounts, Role
+from studies.study import create_or_join, open_for_workers
+from studies.web import acting
 from studies.web.access import Access
 from studies.web.passwords import Passwords
 from studies.web.serve import application
 
+from .reports import HOSTILE, make_spec
+
+DECLARED = {"x": {"low": 0.0, "high": 1.0, "default": 0.5}, "mood": {"choices": ["fine", "bad"], "default": "fine"}}
 PASSWORD = "correct horse battery"
 QUICK = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # what is tested is not how long it takes
 
@@ -81,7 +93,7 @@ class Dashboard:
     port: int
     access: Access
     said: list[str]
-    app: object
+    app: Starlette
 
     def browser(self) -> Browser:
         return Browser(self.port)
@@ -107,3 +119,60 @@ def served(storage: Storage, home: Path, *, local: bool) -> Iterator[Dashboard]:
             server.should_exit = True
             thread.join()
             app.state.site.close()
+
+
+@pytest.fixture
+def storage(database_url: str, tmp_path: Path) -> Iterator[Storage]:
+    with Storage(database_url, Settings(None, tmp_path, tmp_path)) as storage:
+        yield storage
+
+
+@pytest.fixture
+def open_house(storage: Storage, tmp_path: Path) -> Iterator[Dashboard]:
+    """As on 127.0.0.1, without users."""
+    with served(storage, tmp_path, local=True) as dashboard:
+        yield dashboard
+
+
+@pytest.fixture
+def dashboard(storage: Storage, tmp_path: Path) -> Iterator[Dashboard]:
+    """As where others can reach it, with a user of either role."""
+    with served(storage, tmp_path, local=False) as dashboard:
+        dashboard.add_user("vera", Role.VIEWER)
+        dashboard.add_user("edith", Role.EDITOR)
+        yield dashboard
+
+
+def started(storage: Storage, name: str = "small", n_trials: int = 5) -> optuna.Study:
+    """Put a study without trials into the storage."""
+    spec = make_spec(name=name, n_trials=n_trials, metric="loss", direction="minimize", description=HOSTILE)
+    space = Space.declared(DECLARED)
+    with create_or_join(storage, spec, Description(DECLARED, {"name": "none", "sha256": None}, space)) as (study, _):
+        open_for_workers(storage, study, spec)
+    return study
+
+
+def failed(study: optuna.Study) -> int:
+    """Let a trial fail; return its number."""
+    trial = study.ask()
+    trial.suggest_float("x", 0, 1)
+    trial.suggest_categorical("mood", ["fine", "bad"])
+    trial.set_user_attr("seed", 77)
+    trial.set_user_attr(REASON, "exception")
+    trial.set_user_attr("detail", HOSTILE)
+    study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    return trial.number
+
+
+def routes(dashboard: Dashboard) -> list[tuple[str, str]]:
+    """Every path that the application itself says it has, with every method, filled in."""
+    found = []
+    for route in dashboard.app.routes:
+        assert isinstance(route, (Route, Mount))
+        path = f"{route.path}/style.css" if isinstance(route, Mount) else route.path
+        for action in acting.ACTIONS if "{action}" in path else [""]:
+            filled = path.replace("{name}", "small").replace("{action}", action).replace("{number:int}", "0")
+            filled = filled.replace("{rest:path}", "studies/1")
+            methods = getattr(route, "methods", None) or {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+            found += [(method, filled) for method in methods if not filled.endswith("/events")]
+    return sorted(set(found))
