@@ -24,7 +24,7 @@ docs: install-docs
 	$(BIN)/zensical build --strict --clean --config-file build/zensical.toml
 
 # What no wheel brings: the report's page and the dashboard in a real Chromium, hundreds of workers behind a real PgBouncer.
-test-system: install-test
+test-system: install-test build/axe/installed
 	$(BIN)/python -m pytest tests/browser tests/pooler
 
 # A team's server, killed nine times under a study of 120 trials. `make test` has a short form of it.
@@ -81,6 +81,11 @@ $(VENV)/installed-docs: pyproject.toml constraints.txt | $(VENV)/bin/python
 build/callbacks/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/python -m venv build/callbacks
 	build/callbacks/bin/pip install --quiet --constraint constraints.txt --editable '.[test,callbacks]'
+	touch $@
+
+# axe-core, as that wheel carries it: without Playwright, which it is made for.
+build/axe/installed: constraints.txt | $(VENV)/installed-test
+	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps --upgrade --target build/axe axe-playwright-python
 	touch $@
 
 clean:

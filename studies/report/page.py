@@ -91,14 +91,17 @@ def _figure(figure: Figure, index: int) -> str:
 
 
 def _table(table: Table) -> str:
-    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in table.header)
+    head = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in table.header)
     head = f"<thead><tr>{head}</tr></thead>" if any(table.header) else ""
     rows = []
     for index, row in enumerate(table.rows):
         mark = ' class="mark"' if index in table.marks else ""
         rows.append(f"<tr{mark}>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>")
     kind = "scroll wide" if len(table.header) > WIDE else "scroll"
-    return f'<div class="{kind}"><table>{head}<tbody>{"".join(rows)}</tbody></table></div>'
+    label = html.escape(", ".join(cell for cell in table.header if cell) or "values")
+    # What scrolls can have the keyboard's focus: without a mouse it is read with the arrow keys.
+    focus = f'tabindex="0" role="group" aria-label="Table: {label}"'
+    return f'<div class="{kind}" {focus}><table>{head}<tbody>{"".join(rows)}</tbody></table></div>'
 
 
 def _text(text: str) -> str:

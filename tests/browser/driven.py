@@ -49,9 +49,19 @@ class Tab:
     def open(self, address: str) -> None:
         self.call("Page.navigate", url=address)
 
+    def press(self, key: str, *modifiers: str) -> None:
+        """Press a key as a hand does: `Tab`, `Enter`, or a character. modifiers: `Shift`, `Control`."""
+        bits = sum({"Control": 2, "Shift": 8}[one] for one in modifiers)
+        text = {"Enter": "\r", "Tab": ""}.get(key, key if len(key) == 1 else "")
+        codes = {"Enter": 13, "Tab": 9, "Backspace": 8}
+        about = {"key": key, "windowsVirtualKeyCode": codes.get(key, 0), "modifiers": bits}
+        self.call("Input.dispatchKeyEvent", type="keyDown", text=text, **about)
+        self.call("Input.dispatchKeyEvent", type="keyUp", **about)
+
     def run(self, script: str) -> Any:
-        """Return what a line of JavaScript returns."""
-        answer = self.call("Runtime.evaluate", expression=script, returnByValue=True, userGesture=True)
+        """Return what a line of JavaScript returns, or what it promises."""
+        options = {"returnByValue": True, "userGesture": True, "awaitPromise": True}
+        answer = self.call("Runtime.evaluate", expression=script, **options)
         assert "exceptionDetails" not in answer, f"{script}: {answer['exceptionDetails']}"
         return answer["result"].get("value")
 

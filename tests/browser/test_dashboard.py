@@ -6,19 +6,15 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
-
-import pytest
 
 from studies.storage import open_storage
 from studies.study import get
 
 from ..acceptance.conftest import Studies, make_studies, studies  # noqa: F401 - fixtures
 from ..dashboards import PASSWORD
-from .driven import Tab, chromium
+from .driven import Tab
 
 PHONE, DESK = (390, 844), (1200, 900)
 
@@ -43,13 +39,6 @@ def add_user(studies: Studies, name: str, role: str) -> None:
         command, cwd=studies.directory, env=studies.environment, input=PASSWORD + "\n", text=True, check=True,
         capture_output=True,
     )  # fmt: skip
-
-
-@pytest.fixture
-def tab() -> Iterator[Tab]:
-    # Processes of the browser write for a moment longer than itself.
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile, chromium(Path(profile)) as tab:
-        yield tab
 
 
 def log_in(tab: Tab, address: str, name: str) -> None:
