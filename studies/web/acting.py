@@ -19,7 +19,7 @@ from studies import names, steering, whole
 from studies.errors import StudiesError, WrongInput
 from studies.record.overview import StudyState
 from studies.spec.space import Fixed
-from studies.study import space_of, spec_of
+from studies.study import space_of, spec_of, typed
 from studies.web.site import Site, site_of
 from studies.words import shown
 
@@ -47,8 +47,8 @@ class Field:
 class Action:
     """One thing to do. what: the page's title. then: what will happen. button: on it. done: said afterwards.
 
-    do: carries it out for a study's name, with what the form brought. fields: what the form asks for. ends: the study
-    is gone then. takes_trial: it is about one trial, whose number is in the address.
+    do: carries it out for a study's name as it is typed, with what the form brought. fields: what the form asks for.
+    ends: the study is gone then. takes_trial: it is about one trial, whose number is in the address.
     """
 
     what: str
@@ -86,7 +86,7 @@ def _retry(site: Site, name: str, given: Mapping[str, str]) -> object:
 
 
 def _delete(site: Site, name: str, given: Mapping[str, str]) -> object:
-    if given.get("name") != name:
+    if names.exact(given.get("name", "")) != names.exact(name):
         raise WrongInput(reason=f"The name is {given.get('name', '')!r}; expected {name!r}, to be sure.")
     whole.delete(site.storage, site.settings, whole.whole(site.storage, name))
     return name
@@ -167,12 +167,12 @@ async def act(request: Request) -> Response:
 def _carry_out(request: Request, given: Mapping[str, str]) -> Response:
     site, action = site_of(request), _action(request)
     study, _ = site.study(request.path_params["name"])
-    name = study.study_name
+    number = str(request.path_params.get("number", ""))
     try:
-        action.do(site, name, {**given, "number": str(request.path_params.get("number", ""))})
+        action.do(site, typed(site.storage, study.study_name), {**given, "number": number})
     except StudiesError as error:
         return _form(request, given, str(error), 400)
-    home = "/" if action.ends else f"/studies/{quote(name)}"
+    home = "/" if action.ends else f"/studies/{quote(study.study_name)}"
     return RedirectResponse(f"{home}?done={request.path_params['action']}", 303)
 
 

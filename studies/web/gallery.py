@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from studies import names
 from studies.names import GALLERY
 
 if TYPE_CHECKING:
@@ -63,10 +64,10 @@ def _keep(storage: Storage, artifacts: Store, say: Callable[[str], None], ended:
 
 
 def _studies(storage: Storage) -> list[tuple[int, str, int]]:
-    """Return our studies, the newest first: id, name and how many trials have ended."""
+    """Return our studies, the newest first: id, name as it means no other version, how many trials have ended."""
     ended = storage.ledger.n_ended()
     newest_first = reversed(storage.ledger.started_studies())
-    return [(study.study_id, study.name, ended.get(study.study_id, 0)) for study in newest_first]
+    return [(study.study_id, names.exact(study.name), ended.get(study.study_id, 0)) for study in newest_first]
 
 
 def publish(

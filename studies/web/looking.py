@@ -18,7 +18,7 @@ from studies.record.verdicts import counts
 from studies.report.answer import answer
 from studies.report.page import render
 from studies.spec.space import Space
-from studies.study import space_of, spec_of
+from studies.study import space_of, spec_of, typed
 from studies.web.acting import ACTIONS, offered
 from studies.web.curves import drawing
 from studies.web.site import Site, site_of
@@ -84,6 +84,7 @@ def _draw_study(site: Site, name: str) -> str:
     return site.text(
         "study_live.html",
         overview=overview,
+        typed=typed(site.storage, found.study_name),
         spec=spec_of(found),
         budget=ledger.budget(study_id),
         machines=[(host, list(own)) for host, own in groupby(workers, key=lambda worker: worker.host)],
@@ -107,7 +108,7 @@ def study_answer(request: Request) -> Response:
     found, overview = site.study(request.path_params["name"])
 
     def draw() -> str:
-        record = read(site.storage, found.study_name)
+        record = read(site.storage, names.exact(found.study_name))
         return site.text("answer.html", section=answer(record, diagnose(record)))
 
     return HTMLResponse(site.lately.get(("answer", found._study_id), draw, _version(overview)))
@@ -119,7 +120,7 @@ def study_report(request: Request) -> Response:
     found, overview = site.study(request.path_params["name"])
 
     def draw() -> str:
-        return render(read(site.storage, found.study_name), "html")
+        return render(read(site.storage, names.exact(found.study_name)), "html")
 
     page = site.lately.get(("report", found._study_id), draw, _version(overview))
     return HTMLResponse(page, headers={"content-security-policy": REPORT_POLICY})

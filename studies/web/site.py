@@ -15,10 +15,10 @@ from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from studies import words
+from studies import names, words
 from studies.record.overview import Overview, read_overviews
 from studies.storage.pages import Pages
-from studies.study import get
+from studies.study import get, started
 
 if TYPE_CHECKING:
     import optuna
@@ -67,8 +67,11 @@ class Site:
         return HTMLResponse(self.text(template, **known, **given), status)
 
     def study(self, name: str) -> tuple[optuna.Study, Overview]:
-        """Return a study and how it stands. Raises StudyNotStarted."""
-        study = get(self.storage, name)
+        """Return a study and how it stands. Raises StudyNotStarted.
+
+        An address holds the name in the storage: there `NAME` is the first version, and not the newest as when typed.
+        """
+        study = get(self.storage, names.exact(name) if name in started(self.storage) else name)
         return study, read_overviews(self.storage, self.pages, study._study_id)[0]
 
     def close(self) -> None:

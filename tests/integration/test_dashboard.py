@@ -247,6 +247,27 @@ def test_an_editor_deletes_a_study_whose_name_they_type(
     assert "The study is deleted." in browser.get("/?done=delete").text
 
 
+def test_every_version_has_a_page_of_its_own_and_an_action_is_for_that_one(
+    storage: Storage, open_house: Dashboard
+) -> None:
+    first, second = started(storage, "small", 5), started(storage, "small@2", 7)
+    browser = open_house.browser()
+    listed = browser.get("/").text
+    assert 'href="/studies/small"' in listed
+    assert 'href="/studies/small%402"' in listed
+    assert "0/5 trials" in browser.get("/studies/small").text
+    assert "studies worker small@1<" in browser.get("/studies/small").text
+    assert "0/7 trials" in browser.get("/studies/small%402").text
+    assert after(browser, "stop").status == 200
+    assert [storage.ledger.budget(one._study_id).stop is None for one in (first, second)] == [False, True]
+    assert browser.submit("/studies/small/delete", name="small@2").status == 400
+    assert browser.submit("/studies/small/delete", name="small").status == 303
+    assert (find(storage, "small"), find(storage, "small@2") is None) == (None, False)
+    answer = browser.submit("/studies/small%402/stop")
+    assert answer.headers["location"] == "/studies/small%402?done=stop"
+    assert browser.get(answer.headers["location"]).status == 200
+
+
 def test_ten_who_watch_at_once_are_answered(storage: Storage, open_house: Dashboard) -> None:
     fill(storage, 60)
     found: list[int] = []
