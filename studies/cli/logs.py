@@ -34,7 +34,7 @@ def logs(
 
     The workers are those of the last launch on this machine.
     """
-    from studies.run.log import trial_log, worker_logs
+    from studies.logs import trial_log, worker_logs
 
     home = settings_of(None).home
     known = [path.name for path in (home / "logs").glob("*") if path.is_dir()]
@@ -52,7 +52,7 @@ def logs(
 
 def _show(paths: Sequence[Path], follow: bool) -> None:
     """Write the files to stdout as they are, each under its name where there are several."""
-    from studies.run.log import Reader
+    from studies.logs import Reader
 
     shown = None if len(paths) > 1 else paths[0]
     with ExitStack() as stack:

@@ -13,6 +13,7 @@ from pathlib import Path
 from studies.errors import ProgramNotTrained, TrainingInterrupted, WrongInput
 from studies.exporters.yaml import dumped
 from studies.files import write_whole
+from studies.logs import older_of, trial_log
 from studies.model import CARD, CHECKPOINTS, LOG, METRICS, PARAMS, new_directory
 from studies.model.result import (
     Request,
@@ -25,7 +26,6 @@ from studies.model.result import (
     refuse_nan,
 )
 from studies.run import provenance
-from studies.run.log import older_of, trial_log
 from studies.run.objective import facts_of
 from studies.run.placement import take
 from studies.run.program import ProgramEnded, ProgramFailed, ProgramObjective, ProgramTraining

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from studies.logs import Log
 from studies.program import WAIT
 from studies.run import supervisor
-from studies.run.log import Log
 from studies.run.reports import POLL_S, Epoch, Journal, Lines, WrittenFile, object_in
 
 CHUNK_BYTES = 64 * 1024

@@ -21,9 +21,9 @@ from typing import Any
 
 from studies import program as protocol
 from studies.errors import ObjectiveRefused, SpaceRefused, SpecRefused
+from studies.logs import Log, trial_log
 from studies.names import Reason
 from studies.run.kernel import kernel_oom_kills
-from studies.run.log import Log, trial_log
 from studies.run.preload import FORM, Preloader, script_of
 from studies.run.process import Ended, Pipes, Process, Run, Start, described, executed, signal_behind
 from studies.run.reports import Epoch, Journal, WrittenFile

@@ -4,6 +4,7 @@ serve       the server: address, TLS, and that nobody comes in who should not
 app         every path, and the headers on every answer
 access      who asks, and whether they may; `passwords` hashes and counts, `entering` is the page to log in
 looking     the pages that show; `curves` draws, `metrics` is for Prometheus
+logs        what workers and programs print, as it comes
 acting      the pages that do something  <- ADD AN ACTION: one entry of `ACTIONS`, and a command of the same name
 site        what every page works with; the pages themselves are in `templates`
 dashboard   optuna-dashboard on this storage; `mounted` passes requests to it, `gallery` keeps its figures up to date

@@ -17,7 +17,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from studies.errors import StorageUnreachable, StudiesError, StudyNotStarted, WrongInput
-from studies.web import acting, entering, looking, metrics
+from studies.web import acting, entering, logs, looking, metrics
 from studies.web.access import LOOKING, Access, Visitor, address_of, cookie_name, set_cookie
 from studies.web.mounted import Mounted
 from studies.web.site import Site
@@ -61,6 +61,10 @@ def application(site: Site, optunas: WSGIApplication) -> Starlette:
         Route("/studies/{name}/events", looking.study_events),
         Route("/studies/{name}/answer", looking.study_answer),
         Route("/studies/{name}/report", looking.study_report),
+        Route("/studies/{name}/logs", logs.logs),
+        Route("/studies/{name}/logs/{log:path}/events", logs.log_events),
+        Route("/studies/{name}/logs/{log:path}/text", logs.log_text),
+        Route("/studies/{name}/logs/{log:path}", logs.log),
         Route(actions, acting.ask, methods=["GET"]),
         Route(actions, acting.act, methods=["POST"], middleware=forms),
         Route(actions + "/{number:int}", acting.ask, methods=["GET"]),

@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from studies import names
+from studies.logs import known_logs, logs_of_processes
 from studies.record.diagnose import diagnose
 from studies.record.overview import Overview, read_overviews
 from studies.record.reading import read, trial_of
@@ -80,6 +81,7 @@ def _draw_study(site: Site, name: str) -> str:
     study_id, best = found._study_id, overview.best.trial if overview.best else None
     space, ledger = space_of(found), site.storage.ledger
     workers = sorted(ledger.workers(study_id), key=lambda worker: (worker.host, worker.worker_id))
+    logs = known_logs(site.settings.home, name)
     top = [trial_of(one, space) for one in site.pages.top(study_id, N_BEST, overview.row.direction)]
     return site.text(
         "study_live.html",
@@ -87,6 +89,8 @@ def _draw_study(site: Site, name: str) -> str:
         typed=typed(site.storage, found.study_name),
         spec=spec_of(found),
         budget=ledger.budget(study_id),
+        logs=logs,
+        logs_of_workers=logs_of_processes(logs),
         machines=[(host, list(own)) for host, own in groupby(workers, key=lambda worker: worker.host)],
         drawing=drawing(site.pages.curves(study_id, N_CURVES, best), best),
         n_curves=N_CURVES,
@@ -134,17 +138,18 @@ def _version(overview: Overview) -> tuple[Any, ...]:
 
 def studies_events(request: Request) -> Response:
     """Send the list each time it changes."""
-    return _stream(request, lambda: live_studies(site_of(request)))
+    return stream(request, lambda: live_studies(site_of(request)))
 
 
 def study_events(request: Request) -> Response:
     """Send a study's page each time it changes."""
     name = request.path_params["name"]
     site_of(request).study(name)
-    return _stream(request, lambda: live_study(site_of(request), name))
+    return stream(request, lambda: live_study(site_of(request), name))
 
 
-def _stream(request: Request, draw: Callable[[], str]) -> Response:
+def stream(request: Request, draw: Callable[[], str]) -> Response:
+    """Send what is drawn each time it changes, as server-sent events."""
     return StreamingResponse(_events(request, draw), media_type="text/event-stream")
 
 

@@ -16,10 +16,10 @@ import psutil
 import pytest
 import yaml
 
+from studies.logs import trial_log
 from studies.names import Reason
 from studies.record.reading import read_stored
 from studies.record.study import StudyRecord
-from studies.run.log import trial_log
 from studies.storage import open_storage
 
 from .conftest import Studies

@@ -15,7 +15,7 @@ import pytest
 from pydantic import ValidationError
 
 from studies import program
-from studies.run.log import HALF_BYTES, Log, Reader, older_of
+from studies.logs import HALF_BYTES, Log, Reader, older_of
 from studies.run.program import ProgramFailed, ProgramObjective
 from studies.run.reports import Journal, Lines, WrittenFile
 from studies.spec import Program, StudySpec

@@ -16,6 +16,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from studies import logs
 from studies.errors import FAILED, ObjectiveRefused, StudiesError
 from studies.run.kernel import kernel_oom_kills
 from studies.run.launchers import PRELOADED, Exit, forkserver
@@ -95,15 +96,16 @@ class LocalLauncher:
         )
         process.start()
         self._workers[slot] = process
+        logs.note_process(self._log(slot), socket.gethostname(), process.pid or 0)
 
     def running(self) -> int:
         """See `Launcher`."""
         return len(self._workers)
 
     @property
-    def pids(self) -> list[int]:
-        """The process ids of the workers that have not ended."""
-        return [process.pid or 0 for process in self._workers.values()]
+    def pids(self) -> dict[str, int]:
+        """The process ids of the workers that have not ended, by the names of their logs."""
+        return {self._log(slot).name: process.pid or 0 for slot, process in self._workers.items()}
 
     def reap(self) -> list[Exit]:
         """See `Launcher`."""

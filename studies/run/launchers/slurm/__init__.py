@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from psycopg2 import ProgrammingError
 from psycopg2.extensions import parse_dsn
 
+from studies import logs
 from studies.errors import DONE, FAILED, WrongInput
 from studies.files import write_secret
 from studies.run.launchers import Exit
@@ -162,8 +163,9 @@ class SlurmLauncher:
             queue.ask_to_leave(self._jobs())
 
     def _exit(self, task: Task, seen: Seen) -> Exit:
-        host, pid = self._process(task)
         log = self.logs / f"worker-{task.index}.log"
+        # Where it ran last, as it is known in the storage; no place where it never did.
+        host, pid = logs.noted_process(log) or ("", 0)
         if self._killed and seen.state != queue.COMPLETED:
             return Exit(host, pid, -signal.SIGKILL, "it was killed")
         if seen.state in (queue.COMPLETED, queue.CANCELLED, queue.FORGOTTEN):
@@ -176,14 +178,6 @@ class SlurmLauncher:
             )
         error = f"Slurm ended it: {seen.state.lower().replace('_', ' ')}"
         return Exit(host, pid, FAILED, error, out_of_memory=seen.state == queue.OUT_OF_MEMORY)
-
-    def _process(self, task: Task) -> tuple[str, int]:
-        """Return where a task's worker ran last, as it is known in the storage; no place where it never did."""
-        try:
-            host, pid = script.process_file(self.logs, task.index).read_text().split()
-        except (OSError, ValueError):
-            return "", 0
-        return host, int(pid)
 
 
 def last_words(log: Path) -> str:

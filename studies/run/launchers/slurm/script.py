@@ -25,7 +25,7 @@ source {secret} || exit 2
 set +o allexport
 [ -z "${{SLURM_CPUS_PER_TASK-}}" ] || export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK  # srun does not take it over
 
-# Where the worker is, as the storage knows it, is written down before it begins.
+# Which process writes the log is written down before it begins, as `studies.logs` reads it.
 srun --export=ALL bash -c 'echo "$(hostname) $$" > "$0" && exec "$@"' \\
     {process} \\
     {python} -P -m studies worker {study} --threads "$SLURM_CPUS_ON_NODE"
@@ -49,11 +49,6 @@ def render(study: str, resources: Resources, directory: Path, secret: Path) -> s
         process=shlex.quote(str(directory)) + "/worker-$SLURM_ARRAY_TASK_ID.process",
         python=shlex.quote(sys.executable),
     )
-
-
-def process_file(directory: Path, index: int) -> Path:
-    """Return where the script writes down host and process of a worker."""
-    return directory / f"worker-{index}.process"
 
 
 def settings_file(settings: Settings) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from studies import logs
 from studies.run.launchers import Exit
 from studies.run.launchers.ssh.connection import Connection, Cut, Refused
 from studies.run.launchers.ssh.files import Files
@@ -242,7 +243,9 @@ class Machine:
                 self._workers.discard((ended.host, ended.pid))
                 self._wanted = replace(self._wanted, n_exits=self._wanted.n_exits + 1)
             elif "pids" in message:
-                self._workers = {(message["host"], pid) for pid in message["pids"]}
+                self._workers = {(message["host"], pid) for pid in message["pids"].values()}
+                for name, pid in message["pids"].items():
+                    logs.note_process(self._log_file(name), message["host"], pid)
             elif "log" in message:
                 self._log(message["log"], message["at"], message["text"].encode("latin-1"))
             else:
@@ -250,13 +253,17 @@ class Machine:
 
     def _log(self, name: str, at: int, content: bytes) -> None:
         """Add a piece to this machine's copy of a log."""
-        slot = LOG.fullmatch(name)
-        if slot is None or at != self._wanted.logs.get(name, 0):
+        if LOG.fullmatch(name) is None or at != self._wanted.logs.get(name, 0):
             return
-        host = re.sub(r"[^\w.@-]", "_", self.host)
-        with (self._sent.logs / f"worker-{host}-{slot[1]}.log").open("ab") as log:
+        with self._log_file(name).open("ab") as log:
             log.write(content)
         self._wanted = replace(self._wanted, logs={**self._wanted.logs, name: at + len(content)})
+
+    def _log_file(self, name: str) -> Path:
+        """Return where this machine's copy of a log is, here."""
+        slot, host = LOG.fullmatch(name), re.sub(r"[^\w.@-]", "_", self.host)
+        assert slot is not None
+        return self._sent.logs / f"worker-{host}-{slot[1]}.log"
 
     def _again(self, why: str) -> bool:
         """Connect again, however long it takes; False when the launcher closes meanwhile."""

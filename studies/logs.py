@@ -1,16 +1,25 @@
-"""What a trial's program prints: kept in a file that grows to a limit, and its last words at hand."""
+"""Logs: what workers and programs print, in files below `logs` in the home of the machine that keeps them.
+
+`logs/STUDY/LAUNCH/worker-0.log` is a worker's, on the machine of its launch, with a file `worker-0.process` beside it
+that says which process writes it. `logs/STUDY/trial-7.log` is the program's of a trial, where it ran: it grows to a
+limit, and its last words are at hand.
+"""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
+
+from studies import names
 
 HALF_BYTES = 4 * 2**20  # a log is at most two such files: what is older goes
 TAIL_BYTES = 64 * 1024
 OLDER = ".1"
+N_LAUNCHES = 10  # of a study, whose workers' logs are looked at
 ENDED = b"[studies] "  # begins the last line
 LONGEST_END = 500  # bytes, of that line
 
@@ -100,3 +109,56 @@ def worker_logs(home: Path, study: str) -> list[Path]:
     launches = {log.parent for log in home.joinpath("logs", study).glob("*/worker-*.log")}
     newest = max(launches, key=lambda launch: launch.name, default=None)
     return [] if newest is None else sorted(newest.glob("worker-*.log"), key=lambda log: (len(log.name), log.name))
+
+
+def process_file(log: Path) -> Path:
+    """Return where it is written down which process writes a worker's log: its host and its number."""
+    return log.with_suffix(".process")
+
+
+def note_process(log: Path, host: str, pid: int) -> None:
+    """Write down which process writes a log. A log is kept without it, too."""
+    with suppress(OSError):
+        process_file(log).write_text(f"{host} {pid}\n")
+
+
+def noted_process(log: Path) -> tuple[str, int] | None:
+    """Return host and number of the process that writes a log, or None where nobody has written it down."""
+    try:
+        host, pid = process_file(log).read_text().split()
+        return host, int(pid)
+    except (OSError, ValueError):
+        return None
+
+
+def known_logs(home: Path, study: str) -> dict[str, Path]:
+    """Return the study's logs on this machine by name: `LAUNCH/worker-0` of its last launches, and `trial-7`.
+
+    Its other versions and confirmations may share the launches.
+    """
+    if Path(study).name != study:  # not from a study file
+        return {}
+    own, shared = home / "logs" / study, home / "logs" / names.parts(names.confirmed(study) or study)[0]
+    launches = {log.parent for directory in (own, shared) for log in directory.glob("*/worker-*.log")}
+    newest = sorted(launches, key=lambda launch: launch.name)[-N_LAUNCHES:]
+    workers = {f"{launch.name}/{log.stem}": log for launch in newest for log in launch.glob("worker-*.log")}
+    return workers | {log.stem: log for log in own.glob("trial-*.log")}
+
+
+def tail(path: Path, n_bytes: int = TAIL_BYTES) -> bytes:
+    """Return the end of a log, from the beginning of a line, across the change of its file."""
+    content = b""
+    for file in (path, older_of(path)):
+        with suppress(FileNotFoundError), file.open("rb") as opened:
+            size = opened.seek(0, os.SEEK_END)
+            opened.seek(max(0, size + len(content) - n_bytes))
+            content = opened.read(size) + content  # what was added meanwhile comes the next time
+    if len(content) < n_bytes:
+        return content
+    return content.partition(b"\n")[2] or content
+
+
+def logs_of_processes(known: Mapping[str, Path]) -> dict[tuple[str, int], str]:
+    """Return the name of the log that each process writes or wrote, by its host and number. known: see `known_logs`."""
+    noted = {noted_process(log): name for name, log in known.items() if "/" in name}
+    return {process: name for process, name in noted.items() if process is not None}
