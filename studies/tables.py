@@ -12,7 +12,7 @@ from studies import names
 from studies import spec as specs
 from studies.data import sets as datasets
 from studies.spec.program import Program
-from studies.words import data_size, infeasible, shown
+from studies.words import data_size, infeasible, lost, shown
 
 if TYPE_CHECKING:
     from studies.data.sets import DataSet
@@ -115,6 +115,8 @@ def status(settings: Settings, name: str | None) -> str:
             console.print(line_of(progress), soft_wrap=True, markup=False)
             if progress.n_infeasible:
                 console.print(f"  {infeasible(progress.n_infeasible)}", soft_wrap=True, markup=False)
+            if n_lost := progress.states.get("LOST"):
+                console.print(f"  {lost(n_lost)}", soft_wrap=True, markup=False)
             if progress.verdicts:
                 words = ", ".join(f"{n} {word}" for word, n in progress.verdicts.items())
                 console.print(f"  verdicts: {words}", soft_wrap=True, markup=False)

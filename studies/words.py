@@ -82,6 +82,12 @@ def infeasible(n: int) -> str:
     return f"{plural(n, 'completed trial')} {'violates' if n == 1 else 'violate'} a constraint and cannot be the best."
 
 
+def lost(n: int) -> str:
+    """Return the sentence about trials whose worker is gone."""
+    gone, them = ("its worker is gone", "it") if n == 1 else ("their workers are gone", "them")
+    return f"{plural(n, 'trial')} lost: {gone}; the next worker goes on with {them}."
+
+
 def duration(seconds: float | None) -> str:
     """Return a time as a person says it."""
     if seconds is None:

@@ -49,7 +49,7 @@ class Overview:
         """What it is doing."""
         if self.row.stop and self.done < self.total:
             return StudyState.STOPPING if self.row.n_workers else StudyState.STOPPED
-        if self.done >= self.total and not self.row.running:
+        if self.done >= self.total and not (self.row.running or self.row.lost):
             return StudyState.FINISHED
         return StudyState.RUNNING if self.row.n_workers else StudyState.IDLE
 
@@ -73,6 +73,7 @@ class Overview:
             "paused": 0 if is_finished else row.paused,
             "failed": row.failed,
             "running": row.running,
+            "lost": row.lost,
             "waiting": row.waiting,
         }
         return {state: n for state, n in found.items() if n}

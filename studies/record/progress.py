@@ -25,7 +25,7 @@ class Winner:
 @dataclass(frozen=True)
 class Progress:
     """A study at one moment. states: trials by Optuna's state, FAIL split by reason, PAUSED apart from
-    PRUNED while they may be resumed. epochs: reported so far.
+    PRUNED while they may be resumed, LOST apart from RUNNING. epochs: reported so far.
 
     best: None for a confirmation, too, where the value of one seed says nothing. verdicts: trials by kind of verdict,
     and n_infeasible: completed trials that violate a constraint; both only for `status`.

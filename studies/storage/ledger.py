@@ -243,9 +243,12 @@ class Ledger:
         return dict(self._run(sql_ledger.COUNT_ENDED))
 
     def states(self, study_id: int) -> dict[str, int]:
-        """Return how many trials are in each state; failed ones by reason ("FAIL lost"), pruned ones without PAUSED."""
+        """Return how many trials are in each state; failed ones by reason ("FAIL lost"), pruned ones without PAUSED.
+
+        LOST are those that run for Optuna, and whose worker is gone.
+        """
         given = {"study": study_id, "reason_key": REASON, "paused_key": PAUSED, "link_key": CONTINUED_BY}
-        return dict(self._run(sql_ledger.COUNT_STATES, given))
+        return dict(self._run(sql_ledger.COUNT_STATES, given | {"lease": self.lease_s}))
 
     def n_epochs(self, study_id: int) -> int:
         """Return how many epochs the study's trials have reported."""

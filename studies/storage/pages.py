@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class OverviewRow:
     """How a study stands, in numbers.
 
-    pruned: without the paused ones, which may be resumed. seconds: of a trial that trained, on average. best,
-    best_trial: None before.
+    pruned: without the paused ones, which may be resumed. lost: they run for Optuna, and their worker is gone. seconds:
+    of a trial that trained, on average. best, best_trial: None before.
     """
 
     study_id: int
@@ -36,6 +36,7 @@ class OverviewRow:
     paused: int
     failed: int
     running: int
+    lost: int
     waiting: int
     seconds: float | None
     n_workers: int

@@ -204,11 +204,16 @@ GROUP BY s.study_id, s.study_name ORDER BY s.study_id"""
 COUNT_ENDED = """
 SELECT study_id, count(*) FROM trials WHERE state IN ('COMPLETE', 'PRUNED', 'FAIL') GROUP BY study_id"""
 
+# Whether a running trial is lost: its worker has ended, or its lease is over. The next worker ends and continues it.
+IS_LOST = """SELECT FROM studies.workers w WHERE w.trial_id = {trial}
+    AND (w.ended_at IS NOT NULL OR w.heartbeat_at <= now() - make_interval(secs => %(lease)s))"""
+
 # Trials by state, and failed ones by reason, as `status` shows them: "FAIL lost". Of pruned ones, those that wait with
-# a checkpoint are PAUSED; those that were resumed are left out.
-COUNT_STATES = """
-SELECT CASE WHEN paused.key IS NULL THEN t.state::text || coalesce(' ' || (reason.value_json::json #>> '{}'), '')
-    ELSE 'PAUSED' END, count(*)
+# a checkpoint are PAUSED; those that were resumed are left out. A running one without a worker is LOST.
+COUNT_STATES = f"""
+SELECT CASE WHEN paused.key IS NOT NULL THEN 'PAUSED'
+    WHEN t.state = 'RUNNING' AND EXISTS ({IS_LOST.format(trial="t.trial_id")}) THEN 'LOST'
+    ELSE t.state::text || coalesce(' ' || (reason.value_json::json #>> '{{}}'), '') END, count(*)
 FROM trials t
 LEFT JOIN trial_user_attributes reason ON reason.trial_id = t.trial_id AND reason.key = %(reason_key)s
 LEFT JOIN trial_user_attributes paused ON paused.trial_id = t.trial_id AND paused.key = %(paused_key)s

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from studies.storage import sql_feasible
 from studies.storage.sql import TRIAL_COLUMNS
+from studies.storage.sql_ledger import IS_LOST
 
 # Whether the server answers.
 PING = "SELECT 1"
@@ -19,14 +20,16 @@ WITH counted AS (
         count(*) FILTER (WHERE state = 'PRUNED' AND NOT continued AND NOT paused) AS pruned,
         count(*) FILTER (WHERE state = 'PRUNED' AND NOT continued AND paused) AS paused,
         count(*) FILTER (WHERE state = 'FAIL' AND NOT continued) AS failed,
-        count(*) FILTER (WHERE state = 'RUNNING') AS running,
+        count(*) FILTER (WHERE state = 'RUNNING' AND NOT lost) AS running,
+        count(*) FILTER (WHERE state = 'RUNNING' AND lost) AS lost,
         count(*) FILTER (WHERE state = 'WAITING') AS waiting,
         avg(extract(epoch FROM datetime_complete - datetime_start)) FILTER (WHERE state IN ('COMPLETE', 'PRUNED'))
             AS seconds
     FROM (SELECT *, state IN ('PRUNED', 'FAIL') AND EXISTS (
         SELECT FROM trial_user_attributes a WHERE a.trial_id = trials.trial_id AND a.key = %(link_key)s) AS continued,
         state = 'PRUNED' AND EXISTS (
-        SELECT FROM trial_user_attributes a WHERE a.trial_id = trials.trial_id AND a.key = %(paused_key)s) AS paused
+        SELECT FROM trial_user_attributes a WHERE a.trial_id = trials.trial_id AND a.key = %(paused_key)s) AS paused,
+        state = 'RUNNING' AND EXISTS ({IS_LOST.format(trial="trials.trial_id")}) AS lost
         FROM trials WHERE %(study)s::int IS NULL OR study_id = %(study)s) t
     GROUP BY study_id),
 alive AS (
@@ -34,7 +37,8 @@ alive AS (
     WHERE ended_at IS NULL AND heartbeat_at > now() - make_interval(secs => %(lease)s) GROUP BY study_id)
 SELECT s.study_id, s.study_name, d.direction::text, a.value_json::json ->> 'metric', coalesce(c.n_trials, 0), c.stop,
     coalesce(t.complete, 0), coalesce(t.pruned, 0), coalesce(t.paused, 0), coalesce(t.failed, 0),
-    coalesce(t.running, 0), coalesce(t.waiting, 0), t.seconds::float8, coalesce(alive.n, 0), best.value, best.number
+    coalesce(t.running, 0), coalesce(t.lost, 0), coalesce(t.waiting, 0), t.seconds::float8, coalesce(alive.n, 0),
+    best.value, best.number
 FROM studies s
 JOIN study_user_attributes a ON a.study_id = s.study_id AND a.key = %(spec_key)s
 JOIN study_directions d ON d.study_id = s.study_id AND d.objective = 0

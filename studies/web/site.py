@@ -54,7 +54,7 @@ class Site:
         )
         self._templates.filters |= {
             "number": words.number, "duration": words.duration, "plural": words.plural, "short": words.short,
-            "coded": coded,
+            "coded": coded, "lost": words.lost,
         }  # fmt: skip
 
     def text(self, template: str, **given: Any) -> str:

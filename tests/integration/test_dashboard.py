@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
+import socket
 import threading
 from contextlib import closing
 from pathlib import Path
@@ -69,6 +71,20 @@ def test_a_paused_trial_is_called_so_until_nobody_resumes_it_any_more(storage: S
             [seen] = read_overviews(storage, Pages(storage), study._study_id)
             counts.append(seen.counts)
     assert counts == [{"paused": 2}, {"pruned": 5}]
+
+
+def test_a_trial_whose_worker_was_killed_is_lost_and_not_running(storage: Storage, open_house: Dashboard) -> None:
+    study = started(storage)
+    worker = storage.ledger.enter(study._study_id, "cpu")
+    storage.optuna.claim_trial(study._study_id, n_trials=5, worker_id=worker)
+    study.ask()  # another Optuna program's
+    counts = []
+    for _ in range(2):
+        [seen] = read_overviews(storage, Pages(storage), study._study_id)
+        counts.append(seen.counts)
+        storage.ledger.declare_dead(study._study_id, socket.gethostname(), os.getpid())
+    assert counts == [{"running": 2}, {"running": 1, "lost": 1}]
+    assert "1 trial lost: its worker is gone" in open_house.browser().get("/studies/small").text
 
 
 def test_a_studys_state_follows_its_workers_and_stops(storage: Storage) -> None:

@@ -54,7 +54,9 @@ def test_a_trial_is_lost_when_its_workers_lease_is_over(storage: Storage, study:
     assert storage.ledger.budget(study._study_id).lost == ()
     time.sleep(1.2)
     assert storage.ledger.budget(study._study_id).lost == (trial_id,)
+    assert storage.ledger.states(study._study_id) == {"LOST": 1}
     storage.ledger.heartbeat(worker)
+    assert storage.ledger.states(study._study_id) == {"RUNNING": 1}
     assert storage.ledger.budget(study._study_id).lost == ()
 
 
