@@ -34,7 +34,7 @@ from studies.search.rungs import Hyperband
 from studies.settings import Settings
 from studies.storage.connections import Connections
 from studies.storage.embedded import EmbeddedServer
-from studies.storage.ledger import Ledger
+from studies.storage.ledger import Ledger, Usage
 from studies.storage.postgres import PostgresStorage
 
 EPOCHS, EPOCH_S, HEARTBEAT_S = 20, 3.0, 5.0
@@ -90,7 +90,7 @@ class Worker:
 
     def beat(self) -> None:
         """Say that the worker lives."""
-        self.ledger.heartbeat(self.worker_id)
+        self.ledger.heartbeat(self.worker_id, Usage(512.0, 97.0, 9000.0, 80.0))
 
 
 def play(url: str, name: str, n_workers: int, seconds: float, start: Any, results: Any) -> None:

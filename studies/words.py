@@ -97,6 +97,16 @@ def duration(seconds: float | None) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
+def memory(mib: float | None) -> str:
+    """Return a size of memory for a person."""
+    return "-" if mib is None else data_size(round(mib * 2**20))
+
+
+def busy(percent: float | None) -> str:
+    """Return how busy a device is; of several cores it may be more than 100 %."""
+    return "-" if percent is None else f"{percent:.0f} %"
+
+
 def data_size(n_bytes: int) -> str:
     """Return a number of bytes for a person."""
     size, unit = float(n_bytes), "B"

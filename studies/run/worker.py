@@ -29,6 +29,7 @@ from studies.run.program import ProgramObjective
 from studies.run.source import fingerprint
 from studies.run.stored import StoredCheckpoints
 from studies.run.trial import Course, run_trial
+from studies.run.usage import Meter
 from studies.search.asha import Asha
 from studies.settings import Settings
 from studies.spec.description import code_changes
@@ -243,10 +244,11 @@ class _Worker:
         return first_verdict(ends, self.spec, self.data_facts).attributes
 
     def _beat(self, ended: threading.Event) -> None:
+        meter = Meter()
         # A lost connection is no reason to die: the next beat opens another.
         while not ended.wait(self.storage.ledger.lease_s / HEARTBEATS_PER_LEASE):
             try:
-                why = self.storage.ledger.heartbeat(self.worker_id)
+                why = self.storage.ledger.heartbeat(self.worker_id, meter.read())
             except StudiesError as error:
                 self.say(f"no heartbeat: {error}")
                 continue

@@ -14,7 +14,7 @@ import socket
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import psycopg2
@@ -28,10 +28,24 @@ CHECKPOINT_WAIT_S = 5.0  # a checkpoint is worth no more of a trial's time
 
 
 @dataclass(frozen=True)
+class Usage:
+    """What a worker and the processes that it started use. cpu_percent: 100 is one core. None: it is not known.
+
+    memory_mib: with its share of what processes have in common.
+    """
+
+    memory_mib: float | None = None
+    cpu_percent: float | None = None
+    gpu_memory_mib: float | None = None
+    gpu_percent: float | None = None
+
+
+@dataclass(frozen=True)
 class Worker:
     """A worker as `status` shows it.
 
-    trial: the number of the trial it runs. epoch: the last one it reported. alive: heard of within its lease.
+    trial: the number of the trial it runs. epoch: the last one it reported. alive: heard of within its lease. usage:
+    when it was last heard of.
     """
 
     worker_id: int
@@ -42,6 +56,7 @@ class Worker:
     epoch: int | None
     silent_s: float
     alive: bool
+    usage: Usage
 
 
 @dataclass(frozen=True)
@@ -150,9 +165,10 @@ class Ledger:
         )
         return int(rows[0][0])
 
-    def heartbeat(self, worker_id: int) -> str | None:
-        """Say that the worker lives; return why it should stop, or None."""
-        rows = self._run(sql_ledger.BEAT, {"worker": worker_id})
+    def heartbeat(self, worker_id: int, usage: Usage | None = None) -> str | None:
+        """Say that the worker lives, and what it uses; return why it should stop, or None."""
+        used = None if usage is None else json.dumps(asdict(usage))
+        rows = self._run(sql_ledger.BEAT, {"worker": worker_id, "usage": used})
         return rows[0][0] if rows else None
 
     def leave(self, worker_id: int) -> None:
@@ -171,7 +187,7 @@ class Ledger:
     def workers(self, study_id: int) -> list[Worker]:
         """Return the workers that have not ended, dead ones that nobody has declared so included."""
         rows = self._run(sql_ledger.READ_WORKERS, {"study": study_id, "lease": self.lease_s})
-        return [Worker(*row) for row in rows]
+        return [Worker(*known, Usage(**(usage or {}))) for *known, usage in rows]
 
     # --- taking over ----------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from studies.names import CONTINUED_BY, PAUSED, SPEC, Direction, State
 from studies.storage import sql_pages
 from studies.storage.connections import Connections
+from studies.storage.ledger import Usage
 from studies.storage.rows import trial_from
 
 if TYPE_CHECKING:
@@ -97,6 +98,14 @@ class Pages:
         """Return how many epochs each study's trials reported, and their seconds on devices, by study id."""
         rows = self._connections.run(sql_pages.READ_TOTALS, {"spec_key": SPEC})
         return {study_id: (epochs, seconds) for study_id, epochs, seconds in rows}
+
+    def usages(self) -> dict[tuple[int, str], Usage]:
+        """Return what the living workers use, by study id and machine: cores and memory in all, GPUs on average."""
+        rows = self._connections.run(sql_pages.READ_USAGES, {"lease": self._lease_s})
+        return {
+            (study_id, host): Usage(memory_mib, cpu_percent, gpu_memory_mib, gpu_percent)
+            for study_id, host, cpu_percent, memory_mib, gpu_percent, gpu_memory_mib in rows
+        }
 
     def _trials(self, statement: str, given: Mapping[str, Any]) -> list[FrozenTrial]:
         return [trial_from(row) for row in self._connections.run(statement, given)]

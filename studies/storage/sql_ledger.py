@@ -11,8 +11,8 @@ from studies.storage import sql_feasible
 
 # --- its tables -------------------------------------------------------------------------------------------------------
 
-# Workers, each with the trial it runs, and what was asked of a study. A table of an earlier release gets the new
-# column.
+# Workers, each with the trial it runs and what it uses of its machine (`ledger.Usage`), and what was asked of a study.
+# A table of an earlier release gets the new columns.
 CREATE_LEDGER = """
 CREATE SCHEMA IF NOT EXISTS studies;
 CREATE TABLE IF NOT EXISTS studies.workers (
@@ -33,6 +33,7 @@ CREATE TABLE IF NOT EXISTS studies.control (
     n_trials  integer NOT NULL,
     stop      text
 );
+ALTER TABLE studies.workers ADD COLUMN IF NOT EXISTS usage json;
 ALTER TABLE studies.control ADD COLUMN IF NOT EXISTS forgiven integer NOT NULL DEFAULT -1;
 CREATE TABLE IF NOT EXISTS studies.checkpoints (
     trial_id  integer PRIMARY KEY REFERENCES trials ON DELETE CASCADE,
@@ -45,7 +46,8 @@ ALTER TABLE studies.checkpoints ALTER COLUMN content SET STORAGE EXTERNAL;
 """
 
 # What was added last: with it, the tables are whole.
-HAS_LEDGER = "SELECT to_regclass('studies.checkpoints') IS NOT NULL"
+HAS_LEDGER = """
+SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('studies.workers') AND attname = 'usage')"""
 
 # --- the study --------------------------------------------------------------------------------------------------------
 
@@ -118,7 +120,7 @@ RETURNING worker_id"""
 # a third are heartbeats.
 BEAT = """
 SET LOCAL synchronous_commit = off;
-UPDATE studies.workers w SET heartbeat_at = now() WHERE worker_id = %(worker)s
+UPDATE studies.workers w SET heartbeat_at = now(), usage = coalesce(%(usage)s, usage) WHERE worker_id = %(worker)s
 RETURNING (SELECT stop FROM studies.control c WHERE c.study_id = w.study_id)"""
 
 # A worker ended by itself.
@@ -135,12 +137,12 @@ UPDATE studies.workers SET ended_at = now()
 WHERE study_id = %(study)s AND host = %(host)s AND pid = %(pid)s AND ended_at IS NULL"""
 
 # The workers of a study, with the last epoch that each reported, how long it has been silent, and whether its lease
-# still runs.
+# still runs; and what it uses.
 READ_WORKERS = """
 SELECT w.worker_id, w.host, w.pid, w.device, t.number,
     (SELECT max(step) FROM trial_intermediate_values v WHERE v.trial_id = t.trial_id),
     extract(epoch FROM now() - w.heartbeat_at)::float8,
-    w.heartbeat_at > now() - make_interval(secs => %(lease)s)
+    w.heartbeat_at > now() - make_interval(secs => %(lease)s), w.usage
 FROM studies.workers w LEFT JOIN trials t ON t.trial_id = w.trial_id AND t.state = 'RUNNING'
 WHERE w.study_id = %(study)s AND w.ended_at IS NULL ORDER BY w.worker_id"""
 

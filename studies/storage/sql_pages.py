@@ -85,3 +85,11 @@ SELECT s.study_id,
     (SELECT coalesce(sum(extract(epoch FROM coalesce(datetime_complete, now() AT TIME ZONE 'UTC') - datetime_start)), 0)
      FROM trials t WHERE t.study_id = s.study_id)::float8
 FROM studies s JOIN study_user_attributes a ON a.study_id = s.study_id AND a.key = %(spec_key)s"""
+
+# What the living workers use of their machines, by study and machine: of cores and memory in all, of GPUs on average.
+READ_USAGES = """
+SELECT study_id, host,
+    sum((usage ->> 'cpu_percent')::float8), sum((usage ->> 'memory_mib')::float8),
+    avg((usage ->> 'gpu_percent')::float8), avg((usage ->> 'gpu_memory_mib')::float8)
+FROM studies.workers WHERE ended_at IS NULL AND heartbeat_at > now() - make_interval(secs => %(lease)s)
+GROUP BY study_id, host ORDER BY study_id, host"""

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from studies.record.progress import Progress
 from studies.view.line import Rate, best_of, n_of_trials
+from studies.words import busy, memory
 
 
 class LiveView:
@@ -87,13 +88,18 @@ def picture(progress: Progress, rate: Rate | None = None) -> Group:
 def workers_table(progress: Progress) -> Table:
     """Return the study's workers, one a row."""
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("worker", "host", "device", "trial", "epoch", "last heard of"):
+    on_gpus = any(worker.usage.gpu_percent is not None for worker in progress.workers)
+    gpu_columns = ("GPU", "GPU memory") if on_gpus else ()
+    for column in ("worker", "host", "device", "trial", "epoch", "CPU", "memory", *gpu_columns, "last heard of"):
         table.add_column(column)
     for worker in progress.workers:
+        used = worker.usage
         heard = f"{worker.silent_s:.0f} s ago" if worker.alive else f"dead, {worker.silent_s:.0f} s silent"
         trial = "" if worker.trial is None else str(worker.trial)
         epoch = "" if worker.trial is None else str(worker.epoch or 0)
-        table.add_row(str(worker.pid), worker.host, worker.device, trial, epoch, heard)
+        uses = [busy(used.cpu_percent), memory(used.memory_mib)]
+        uses += [busy(used.gpu_percent), memory(used.gpu_memory_mib)] if on_gpus else []
+        table.add_row(str(worker.pid), worker.host, worker.device, trial, epoch, *uses, heard)
     return table
 
 

@@ -91,6 +91,7 @@ def _draw_study(site: Site, name: str) -> str:
         budget=ledger.budget(study_id),
         logs=logs,
         logs_of_workers=logs_of_processes(logs),
+        on_gpus=any(worker.usage.gpu_percent is not None for worker in workers),
         machines=[(host, list(own)) for host, own in groupby(workers, key=lambda worker: worker.host)],
         drawing=drawing(site.pages.curves(study_id, N_CURVES, best), best),
         n_curves=N_CURVES,

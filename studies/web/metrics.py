@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from starlette.responses import PlainTextResponse, Response
@@ -14,6 +14,15 @@ from studies.web.site import site_of
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from studies.storage.ledger import Usage
+
+# Of the living workers of a study on a machine: name, meaning, field of `Usage`, and what it is multiplied with.
+USAGES = (
+    ("studies_cpu_cores", "Cores that workers keep busy.", "cpu_percent", 0.01),
+    ("studies_memory_bytes", "Memory that workers use.", "memory_mib", 2**20),
+    ("studies_gpu_busy_ratio", "How busy the workers' GPUs are, on average: 0 to 1.", "gpu_percent", 0.01),
+    ("studies_gpu_memory_bytes", "Memory in use on the workers' GPUs, on average.", "gpu_memory_mib", 2**20),
+)
 TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -29,12 +38,14 @@ def healthz(request: Request) -> Response:
 def metrics(request: Request) -> Response:
     """Return how every study stands; counters are named `_total`, everything else is a gauge."""
     site = site_of(request)
-    text = as_text(read_overviews(site.storage, site.pages), site.pages.totals())
+    text = as_text(read_overviews(site.storage, site.pages), site.pages.totals(), site.pages.usages())
     return Response(text, media_type=TYPE)
 
 
-def as_text(found: Iterable[Overview], totals: dict[int, tuple[int, float]]) -> str:
-    """Return the metrics. totals: epochs and seconds by study id."""
+def as_text(
+    found: Iterable[Overview], totals: Mapping[int, tuple[int, float]], usages: Mapping[tuple[int, str], Usage]
+) -> str:
+    """Return the metrics. totals: epochs and seconds by study id. usages: by study id and machine."""
     studies = list(found)
     epochs = {one: totals.get(one.row.study_id, (0, 0.0)) for one in studies}
     families = [
@@ -53,6 +64,13 @@ def as_text(found: Iterable[Overview], totals: dict[int, tuple[int, float]]) -> 
         _family("studies_device_seconds_total", "counter", "Seconds that trials have held a device.", [
             ({"study": one.name}, round(epochs[one][1], 3)) for one in studies]),
     ]  # fmt: skip
+    names = {one.row.study_id: one.name for one in studies}
+    for name, meaning, key, scale in USAGES:
+        used = [
+            ({"study": names[study_id], "host": host}, getattr(usage, key) * scale)
+            for (study_id, host), usage in usages.items() if study_id in names and getattr(usage, key) is not None
+        ]  # fmt: skip
+        families.append(_family(name, "gauge", meaning, used))
     return "".join(families)
 
 

@@ -55,6 +55,7 @@ class Site:
         self._templates.filters |= {
             "number": words.number, "duration": words.duration, "plural": words.plural, "short": words.short,
             "coded": coded, "lost": words.lost,
+            "memory": words.memory, "busy": words.busy,
         }  # fmt: skip
 
     def text(self, template: str, **given: Any) -> str:

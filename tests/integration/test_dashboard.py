@@ -21,6 +21,7 @@ from studies.names import CONTINUED_BY, CONTINUES, PAUSED
 from studies.record.overview import StudyState, read_overviews
 from studies.storage import Storage
 from studies.storage.accounts import Accounts, Role
+from studies.storage.ledger import Usage
 from studies.storage.pages import Pages
 from studies.study import find, get
 from studies.web import acting
@@ -174,6 +175,9 @@ def test_no_persons_text_is_markup(storage: Storage, open_house: Dashboard) -> N
 
 def test_the_metrics_are_prometheus_text(storage: Storage, open_house: Dashboard) -> None:
     study_id = fill(storage, 30)
+    for memory_mib in (100, 150):
+        worker = storage.ledger.enter(study_id, "cpu")
+        storage.ledger.heartbeat(worker, Usage(memory_mib, 75))
     text = open_house.browser().get("/metrics").text
     sample = re.compile(r'(\w+)\{((?:\w+="(?:[^"\\\n]|\\.)*",?)*)\} (\S+)')
     found = {}
@@ -190,6 +194,13 @@ def test_the_metrics_are_prometheus_text(storage: Storage, open_house: Dashboard
     counted = sum(value for (name, _), value in found.items() if name == "studies_trials")
     assert counted == budget.done
     assert found["studies_study_state", 'study="made-up",state="finished"'] == 1
+    host = socket.gethostname()
+    assert found["studies_cpu_cores", f'study="made-up",host="{host}"'] == 1.5
+    assert found["studies_memory_bytes", f'study="made-up",host="{host}"'] == 250 * 2**20
+    assert "studies_gpu_busy_ratio" not in {name for name, _ in found}
+    page = open_house.browser().get("/studies/made-up").text
+    assert "<td>75 %</td><td>104.9 MB</td>" in page
+    assert "GPU memory" not in page
     for name in {name for name, _ in found}:
         assert f"# TYPE {name} {'counter' if name.endswith('_total') else 'gauge'}" in text
         assert f"# HELP {name} " in text
