@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
+UNLIMITED = 2**31 - 1  # trials, of a study that another limit ends
+
 # Attributes of a study.
 SPEC, DECLARED, DATA = "spec", "declared_space", "data"
 CODE = "code"  # the sha256 of each file of the objective's code, by path
@@ -119,6 +121,9 @@ class Reason(StrEnum):
     CONNECTION = "connection", "a connection of the objective's own broke", True, True
     STOPPED = "stopped", "a person or a limit asked the worker to stop", True
     LOST = "lost", "its worker died", True, True
+
+
+IN_VAIN = frozenset(reason for reason in Reason if reason.is_continued)  # a trial that failed so has tried nothing
 
 
 class StopReason(StrEnum):

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from studies import names
 from studies.errors import IsConfirmation, WrongInput
-from studies.names import CONTINUES, FIXED_PARAMS, INHERITED, QUEUED, SPEC, State, StopReason
+from studies.names import CONTINUES, FIXED_PARAMS, INHERITED, QUEUED, UNLIMITED, State, StopReason
 from studies.search.knowledge import queued
 from studies.spec import Override
 from studies.spec.space import Choice, Parameter, Range, SpaceError
 from studies.storage.ledger import Worker
-from studies.study import get, lock_of, space_of, spec_of, typed
+from studies.study import get, lock_of, n_in_the_end, open_for_workers, space_of, spec_of, typed
 from studies.words import plural
 
 if TYPE_CHECKING:
@@ -49,12 +49,11 @@ def resume(storage: Storage, name: str, n_trials: int | None = None) -> str:
     study = _searched(storage, name, "launch")
     with storage.ledger.alone(lock_of(study.study_name)):
         spec = spec_of(study)
-        n = spec.n_trials if n_trials is None else n_trials
-        if not 1 <= n <= MAX_TRIALS:
-            raise WrongInput(reason=f"The number of trials is {n}; expected 1 to {MAX_TRIALS:,}, such as --trials 60.")
-        if n != spec.n_trials:
-            study.set_user_attr(SPEC, spec.model_copy(update={"n_trials": n}).model_dump())
-        storage.ledger.open_study(study._study_id, n)
+        if n_trials is not None and not 1 <= n_trials <= MAX_TRIALS:
+            raise WrongInput(
+                reason=f"The number of trials is {n_trials}; expected 1 to {MAX_TRIALS:,}, such as --trials 60."
+            )
+        n = open_for_workers(storage, study, spec.model_copy(update={"n_trials": n_trials or spec.n_trials}))
     n_alive = len(_alive(storage, study._study_id))
     here = typed(storage, study.study_name)
     working = f"{plural(n_alive, 'worker')} go on" if n_alive else f"`studies worker {here}` runs one, anywhere"
@@ -79,7 +78,7 @@ def queue(storage: Storage, name: str, given: Mapping[str, Any]) -> int:
             reason=f"No trial was queued: no parameter is given; expected some, as in `studies queue {name} KEY=VALUE`."
         )
     _check_room(storage, study, name)
-    return _queued(study, settings, {})
+    return _queued(storage, study, settings, {})
 
 
 def retry(storage: Storage, name: str, number: int) -> int:
@@ -102,7 +101,7 @@ def retry(storage: Storage, name: str, number: int) -> int:
     settings = trial.params or trial.system_attrs.get(FIXED_PARAMS, {})
     _check_room(storage, study, name)
     kept = {key: trial.user_attrs[key] for key in INHERITED if key in trial.user_attrs}
-    return _queued(study, settings, kept)
+    return _queued(storage, study, settings, kept)
 
 
 def value_of(text: str) -> Any:
@@ -131,15 +130,16 @@ def _alive(storage: Storage, study_id: int) -> list[Worker]:
 
 def _check_room(storage: Storage, study: optuna.Study, name: str) -> None:
     budget = storage.ledger.budget(study._study_id)
-    if budget.n_trials <= budget.done:
+    if (spec_of(study).n_trials or UNLIMITED) <= budget.done:
         raise WrongInput(
             reason=f"Study {name!r} has all its {plural(budget.done, 'trial')}; "
             f"`studies resume {name} --trials {budget.done + 1}` makes room for one more."
         )
 
 
-def _queued(study: optuna.Study, settings: Mapping[str, Any], attributes: Mapping[str, Any]) -> int:
-    """Queue a trial and return its number."""
+def _queued(storage: Storage, study: optuna.Study, settings: Mapping[str, Any], attributes: Mapping[str, Any]) -> int:
+    """Queue a trial and return its number. A setting may be queued that was tried: it is asked for."""
     mark = uuid.uuid4().hex  # somebody else may queue one at the same time
     study.enqueue_trial(dict(settings), user_attrs={**attributes, QUEUED: mark}, skip_if_exists=False)
+    storage.ledger.set_n_trials(study._study_id, n_in_the_end(study))
     return next(trial.number for trial in study.get_trials(deepcopy=False) if trial.user_attrs.get(QUEUED) == mark)

@@ -18,12 +18,15 @@ from studies.errors import CodeChanged, NoSuchVersion, NotConfirmed, NotOurs, Sp
 from studies.names import (
     CODE,
     CONFIRMS,
+    CONTINUES,
     DATA,
     DECLARED,
     SPEC,
     UID,
+    UNLIMITED,
     WARM_START,
 )
+from studies.search.allowed import all_settings, settings_tried, untried
 from studies.search.asha import Asha
 from studies.search.knowledge import observations
 from studies.search.pruners import make_pruner
@@ -106,11 +109,27 @@ def create_or_join(
         yield study, new
 
 
-def open_for_workers(storage: Storage, study: optuna.Study, spec: StudySpec) -> None:
-    """Store the spec, and let workers take trials up to its n_trials. Inside `create_or_join`, after what is queued."""
+def open_for_workers(storage: Storage, study: optuna.Study, spec: StudySpec) -> int:
+    """Store the spec, and let workers take trials up to the number that is returned: its n_trials, or all settings.
+
+    Inside `create_or_join`, after what is queued.
+    """
     # The spec comes last: a study that has one is whole.
     study.set_user_attr(SPEC, spec.model_dump())
-    storage.ledger.open_study(study._study_id, spec.n_trials)
+    n_trials = n_in_the_end(study)
+    storage.ledger.open_study(study._study_id, n_trials)
+    return n_trials
+
+
+def n_in_the_end(study: optuna.Study) -> int:
+    """Return how many trials a study has in the end: no more than its space has settings, and what was asked twice."""
+    n_trials = spec_of(study).n_trials or UNLIMITED
+    every = None if CONFIRMS in study.user_attrs else all_settings(space_of(study))
+    if every is None:
+        return n_trials
+    trials = study.get_trials(deepcopy=False)
+    n_counted = len(trials) - sum(CONTINUES in trial.user_attrs for trial in trials)
+    return min(n_trials, n_counted + len(untried(every, settings_tried(trials))))
 
 
 def version_for(storage: Storage, spec: StudySpec, described: Description, new_version: bool) -> StudySpec:

@@ -12,7 +12,7 @@ from studies import names
 from studies import spec as specs
 from studies.data import sets as datasets
 from studies.spec.program import Program
-from studies.words import data_size, infeasible, lost, shown
+from studies.words import data_size, infeasible, lost, plural, shown
 
 if TYPE_CHECKING:
     from studies.data.sets import DataSet
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from studies.record.study import StudyRecord
     from studies.settings import Settings
     from studies.spec import StudySpec
+    from studies.spec.space import Space
     from studies.storage import Storage
 
 
@@ -49,6 +50,13 @@ def catalog(settings: Settings) -> str:
     return aligned(rows)
 
 
+def _n_trials(spec: StudySpec, space: Space) -> str:
+    every = space.settings()
+    if every is not None and len(every) <= (spec.n_trials or len(every)):
+        return f"{plural(len(every), 'trial')}, one for each setting,"
+    return plural(spec.n_trials, "trial")
+
+
 def _dataset(spec: StudySpec, settings: Settings) -> str:
     if isinstance(spec.objective, Program):
         return spec.dataset and f"{spec.dataset} (read by the program itself)"
@@ -70,7 +78,7 @@ def study(spec: StudySpec, settings: Settings) -> str:
         ("objective", str(spec.objective)),
         ("data set", _dataset(spec, settings)),
         ("metric", f"{spec.metric}, to {spec.direction}"),
-        ("budget", f"{spec.n_trials} trials of at most {spec.max_epochs} epochs"),
+        ("budget", f"{_n_trials(spec, space)} of at most {spec.max_epochs} epochs"),
         ("sampler", f"{spec.sampler.name}, seed {spec.sampler.seed}"),
         ("pruner", spec.pruner.name),
         ("starts with", f"{len(spec.start_with)} given trials"),
@@ -168,7 +176,8 @@ def best(record: StudyRecord) -> str:
     fresh = record.confirmed
     mean = f"; mean {fresh.mean:.4f} under {len(fresh.values)} fresh seeds" if fresh else ""
     facts = f"(trial {found.number}{epoch}{mean}; {counts})"
-    return f"{record.spec.name}: best {record.spec.metric} {found.value:.4f} {facts}\n{aligned(rows)}"
+    end = f"\nEvery setting of the space was tried: {len(record.space.settings() or [])}." if record.is_used_up else ""
+    return f"{record.spec.name}: best {record.spec.metric} {found.value:.4f} {facts}\n{aligned(rows)}{end}"
 
 
 def confirmation(record: StudyRecord) -> str:

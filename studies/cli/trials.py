@@ -34,6 +34,7 @@ from studies.cli.options import (
 )
 from studies.errors import INTERRUPTED, WrongInput
 from studies.settings import Settings
+from studies.words import plural
 
 PLACE = 3  # in the help
 
@@ -86,26 +87,26 @@ def launch(
     with held(settings):
         with pointing_into(file), make_view(settings) as view:
             stored, ran = run(spec, start, settings, workers, on, view, timeout_s)
-        if not ran:
-            typer.echo(
-                f"{stored} has all its {spec.n_trials} trials; nothing was run. "
-                f"`studies launch {stored} --trials {2 * spec.n_trials}` runs more.",
-                err=True,
-            )
-        _show_best(names.exact(stored) if names.parts(stored)[1] else stored, settings)
+        _show_best(names.exact(stored) if names.parts(stored)[1] else stored, ran, settings)
 
 
-def _show_best(name: str, settings: Settings) -> None:
+def _show_best(name: str, ran: bool, settings: Settings) -> None:
     from studies import tables
 
     record = read(name, settings)
+    n_trials = sum(record.counts.values())
+    more = f"studies launch {name} --trials {2 * n_trials}"
+    if not ran:
+        hint = "" if record.is_used_up else f" `{more}` runs more."
+        typer.echo(f"{record.spec.name} has all its {plural(n_trials, 'trial')}; nothing was run.{hint}", err=True)
     typer.echo(tables.best(record), err=True)
     if record.best is not None:
         file = write_best(record)
+        on = "" if record.is_used_up else f", `{more}` searches on"
         typer.echo(
             f"Written: {file}. Next: `studies report {name}` writes a page about it, `studies confirm {name}` repeats "
             f"the best few under fresh seeds, `studies train {name}` trains and saves the model, `studies dashboard` "
-            f"shows every trial, `studies launch {name} --trials {2 * record.spec.n_trials}` searches on.",
+            f"shows every trial{on}.",
             err=True,
         )
 

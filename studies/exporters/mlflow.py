@@ -142,9 +142,10 @@ def _metrics(trial: TrialRecord, metric: str) -> Iterator[Metric]:
 
 def _note(record: StudyRecord) -> str:
     spec, data = record.spec, record.data
+    n_trials = spec.n_trials or sum(record.counts.values())
     return (
         f"{spec.description}\n\n{spec.objective} on {data['name']} ({data['sha256']}); {spec.metric}, "
-        f"to {spec.direction}; {spec.n_trials} trials of at most {spec.max_epochs} epochs."
+        f"to {spec.direction}; {n_trials} trials of at most {spec.max_epochs} epochs."
     )
 
 

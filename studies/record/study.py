@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -12,6 +13,7 @@ from studies.names import (
     DETAIL,
     EVIDENCE,
     HISTORY,
+    IN_VAIN,
     METRICS,
     PEAK_MEMORY_MIB,
     PROVENANCE,
@@ -212,6 +214,13 @@ class StudyRecord:
         if not self.is_function:
             return self.spec.max_epochs
         return max(len(trial.curve) for trial in self.trials)
+
+    @cached_property
+    def is_used_up(self) -> bool:
+        """Whether every setting of its space was tried, so that nothing is left to search."""
+        every = None if self.is_function else self.space.settings()
+        tried = {json.dumps(trial.params, sort_keys=True) for trial in self.trials if trial.reason not in IN_VAIN}
+        return every is not None and all(json.dumps(setting, sort_keys=True) in tried for setting in every)
 
     @property
     def counts(self) -> dict[str, int]:

@@ -7,14 +7,14 @@ anew for each trial, with that trial's seed (`studies.search.seeded`).
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping, Sequence
+import random
+from collections.abc import Sequence
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler
-from optuna.trial import FrozenTrial, TrialState
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.trial import FrozenTrial
 
 from studies.registry import SAMPLERS
 from studies.search import allowed
@@ -25,7 +25,7 @@ from studies.search.made import maker
 from studies.search.seeded import SeededSampler
 from studies.spec import StudySpec
 from studies.spec.model import Sampler
-from studies.spec.space import Choice, Fixed, Range, Space, SpaceError, encoded
+from studies.spec.space import MOST_SETTINGS, Fixed, Space, SpaceError
 
 GRID = "grid"
 
@@ -38,22 +38,27 @@ def make_sampler(spec: StudySpec, space: Space, known: Sequence[FrozenTrial] = (
     make = maker(SAMPLERS, spec.sampler, BaseSampler, ("seed",), spec.sampler, space)  # type: ignore[type-abstract]
     make(seed=spec.sampler.seed)  # what is wrong with it is said now, and not in the first trial
     ranked = spec if rungs_of(spec) else None
-    if not space.require or spec.sampler.name == GRID:
+    if not space.parameters:  # a plain function's space is known to it alone
         return SeededSampler(make, spec.sampler.seed, known, ranked)
-    allowed.check(space)
+    if space.require and spec.sampler.name != GRID:
+        allowed.check(space)
     return AllowedSampler(make, spec.sampler.seed, known, ranked, space)
 
 
 def grid(settings: Sampler, space: Space, seed: int) -> BaseSampler:
-    """Try every combination of the choices once. Its order is the study's, not a trial's: it follows from its seed."""
-    choices = {}
+    """Try every setting once. Its order is the study's, not a trial's: it follows from its seed."""
     for name, parameter in space.parameters.items():
-        if isinstance(parameter.domain, Range) and space.possible(parameter):
+        if space.possible(parameter) and parameter.domain.values(MOST_SETTINGS) is None:
             reason = f"the grid sampler needs choices, and {name} is a range ({parameter.domain})"
             raise SpaceError(reason, "space", name)
-        if isinstance(parameter.domain, Choice) and space.possible(parameter):
-            choices[name] = [encoded(choice) for choice in parameter.domain.choices]
-    return _Grid(choices, space, seed=settings.seed)
+    points = allowed.all_settings(space)
+    if points is None:
+        reason = f"the grid sampler tries up to {MOST_SETTINGS:,} settings, and the space has more"
+        raise SpaceError(reason, "space")
+    if not points:
+        raise allowed.none_found(space)
+    random.Random(settings.seed).shuffle(points)  # noqa: S311 - no secret
+    return _Grid(points, seed)
 
 
 def gp(settings: Sampler, space: Space, seed: int, **options: Any) -> BaseSampler:
@@ -100,27 +105,18 @@ class _Sequence(optuna.samplers.QMCSampler):
         return self._number
 
 
-class _Grid(optuna.samplers.GridSampler):
-    """A grid without the points that break a condition.
+class _Grid(RandomSampler):
+    """Settings in a fixed order, by trials' numbers; what a person has queued in part is completed at random.
 
-    It leaves the end of the study to its caller: Optuna's own raises outside `Study.optimize`.
+    It knows nothing of what was tried: `AllowedSampler` does.
     """
 
-    def __init__(self, choices: Mapping[str, Sequence[Any]], space: Space, seed: int) -> None:
-        super().__init__(choices, seed)
-        if space.require:
-            points = (dict(zip(self._param_names, point, strict=True)) for point in self._all_grids)
-            kept = [allowed.drawn(space, point, _everything_is_chosen)[1] for point in points]
-            self._all_grids = list(itertools.compress(self._all_grids, kept))
-            self._n_min_trials = len(self._all_grids)
-        if not self._all_grids:
-            raise allowed.none_found(space)
+    def __init__(self, points: Sequence[dict[str, Any]], seed: int) -> None:
+        super().__init__(seed=seed)
+        self._points = points
 
-    def after_trial(
-        self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
-    ) -> None:
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
         """See BaseSampler."""
-
-
-def _everything_is_chosen(name: str, distribution: BaseDistribution) -> Any:
-    raise KeyError(name)
+        return dict(self._points[trial.number % len(self._points)])

@@ -240,6 +240,8 @@ def _with(data: Any, path: tuple[str, ...], value: Any) -> dict[str, Any]:
 def _reason(error: Any) -> str:
     """Return pydantic's finding as a sentence that names what was found and what is allowed."""
     location, found = error["loc"], error["input"]
+    if not location:  # it is about several keys
+        return str(error["msg"])
     key = next(str(key) for key in reversed(location) if key not in (DOTTED, PROGRAM))
     part = _part_at(location[:-1])
     if error["type"] == "extra_forbidden":

@@ -11,6 +11,7 @@ from pydantic import (
     SerializerFunctionWrapHandler,
     field_validator,
     model_serializer,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -123,7 +124,8 @@ class StudySpec(Part):
     objective: `module`, `module:Class` or `module:function`, found from the working directory too; or a program, as
     `{command: python train.py --lr {learning_rate}}`. dataset: one of the objective's data sets, or the path of a
     file. metric: what is tuned, one of the objective's metrics. direction: whether more or less of it is better.
-    n_trials: how many trials the study has in the end, exact with any number of workers. max_epochs: how long a trial
+    n_trials: how many trials the study has in the end, exact with any number of workers; a grid may leave it out. A
+    space of which every setting was tried has no more. max_epochs: how long a trial
     trains at most. space: parameters that are narrowed or fixed; the others are searched as the objective declares
     them. require: conditions between parameters, such as `n_filters * 4 <= 1024`; a setting that breaks one is never
     tried. constraints: bounds on what the objective reports, such as `{n_parameters: "<= 2e6"}`; only a trial that
@@ -138,7 +140,7 @@ class StudySpec(Part):
     dataset: str = ""
     metric: str = "value"
     direction: Direction
-    n_trials: int = Field(ge=1)
+    n_trials: int | None = Field(default=None, ge=1)
     max_epochs: int = Field(default=1, ge=1)
     space: dict[str, Any] = Field(default={})
     require: list[str] = Field(default=[])
@@ -153,6 +155,12 @@ class StudySpec(Part):
         """What makes two trials comparable; a study in the storage never changes it."""
         keys = {"objective", "dataset", "metric", "direction", "max_epochs", "space", "require", "constraints"}
         return self.model_dump(include=keys)
+
+    @model_validator(mode="after")
+    def _has_an_end(self) -> StudySpec:
+        if self.n_trials is None and self.sampler.name != "grid":
+            raise PydanticCustomError("no_end", "the key 'n_trials' is missing; only a grid may leave it out")
+        return self
 
     @property
     def bounds(self) -> dict[str, Bound]:

@@ -16,6 +16,7 @@ import math
 import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any, TypeAlias
 
 from studies.spec.condition import Condition, ConditionError
@@ -26,6 +27,7 @@ Value: TypeAlias = "bool | int | float | str | list[Any] | None"
 RANGE_KEYS = {"low", "high", "log", "step"}
 COMMON_KEYS = {"default", "when"}
 FORMS = "{low: 1, high: 10}, {low: 1e-5, high: 0.1, log: true}, {low: 0.0, high: 1.0, step: 0.1}, or [64, 128]"
+MOST_SETTINGS = 10_000  # of a space that is tried to its end
 LARGEST_WHOLE = 2**53  # Optuna's tables hold a parameter as a double, which skips whole numbers beyond
 
 
@@ -56,6 +58,24 @@ class Range:
             return False
         return self.low <= value <= self.high and (not self.whole or float(value).is_integer())
 
+    def values(self, most: int) -> list[Value] | None:
+        """Return its values; None where there are more than `most`, or no end of them."""
+        step = self.step or (1 if self.whole else None)
+        if step is None or (self.high - self.low) / step >= most:
+            return None
+        return [self._after(n, step) for n in range(math.floor((self.high - self.low) / step + 1e-8) + 1)]
+
+    def snapped(self, value: Any) -> Any:
+        """Return a value as `values` has it: not every sampler computes steps to the last bit alike."""
+        if self.step is None or self.whole:
+            return value
+        return self._after(round((value - self.low) / self.step), self.step)
+
+    def _after(self, n: int, step: float) -> Value:
+        if self.whole:
+            return int(self.low + n * step)
+        return float(Decimal(str(self.low)) + n * Decimal(str(step)))  # .1 + 2 * .1 is .3, and no more than high
+
     def __str__(self) -> str:
         return f"{self.low:g} to {self.high:g}" + (", log" if self.log else "")
 
@@ -77,6 +97,10 @@ class Choice:
     def __str__(self) -> str:
         return " | ".join(shown(choice) for choice in self.choices)
 
+    def values(self, most: int) -> list[Value] | None:
+        """Return its values; None where there are more than `most`."""
+        return list(self.choices) if len(self.choices) <= most else None
+
     def as_data(self) -> dict[str, Any]:
         """Return it in the language of a study file."""
         return {"choices": list(self.choices)}
@@ -97,6 +121,10 @@ class Fixed:
 
     def __str__(self) -> str:
         return f"fixed at {shown(self.value)}"
+
+    def values(self, most: int) -> list[Value] | None:
+        """Return its only value."""
+        return [self.value]
 
     def as_data(self) -> Value:
         """Return it in the language of a study file."""
@@ -187,6 +215,24 @@ class Space:
         """Whether the parameter can exist under what the study file has fixed."""
         domains = {name: self.parameters[name].domain for name in parameter.when}
         return all(any(value in domains[name] for value in allowed) for name, allowed in parameter.when.items())
+
+    def settings(self, most: int = MOST_SETTINGS) -> list[dict[str, Value]] | None:
+        """Return every setting that keeps the conditions; None where there are more than `most`, or no end of them.
+
+        A plain function's space is known to it alone, and has none here.
+        """
+        if not self.parameters:
+            return None
+        found: list[dict[str, Value]] = [{}]
+        for name, parameter in self.parameters.items():
+            longer: list[dict[str, Value]] = []
+            for setting in found:
+                values = parameter.domain.values(most) if parameter.exists(setting) else []
+                if values is None or len(longer) + len(values) > most:
+                    return None
+                longer += [{**setting, name: value} for value in values] or [setting]
+            found = longer
+        return [setting for setting in found if self.broken(setting) is None]
 
     def completed(self, given: Mapping[str, Any], *path: str | int) -> dict[str, Value]:
         """Return these values with every missing one at its default; SpaceError for one that is not in the space.

@@ -113,6 +113,10 @@ class Ledger:
         """Set how many trials the study has in the end; forget an earlier stop and forgive the failures so far."""
         self._run(sql_ledger.OPEN_STUDY, {"study": study_id, "n": n_trials})
 
+    def set_n_trials(self, study_id: int, n_trials: int) -> None:
+        """Set how many trials the study has in the end."""
+        self._run(sql_ledger.SET_N_TRIALS, {"study": study_id, "n": n_trials})
+
     def forget(self, study_id: int) -> None:
         """Delete what is kept here of a study; its trials are Optuna's to delete."""
         self._run(sql_ledger.FORGET, {"study": study_id})

@@ -58,6 +58,9 @@ VALUES (%(study)s, %(n)s,
     (SELECT coalesce(max(number), -1) FROM trials WHERE study_id = %(study)s AND state = 'FAIL'))
 ON CONFLICT (study_id) DO UPDATE SET n_trials = excluded.n_trials, stop = NULL, forgiven = excluded.forgiven"""
 
+# A trial was queued that the budget did not know of, or it became known how many there will be.
+SET_N_TRIALS = "UPDATE studies.control SET n_trials = %(n)s WHERE study_id = %(study)s"
+
 # The first reason stays: the workers that see it say so in their logs.
 REQUEST_STOP = "UPDATE studies.control SET stop = coalesce(stop, %(why)s) WHERE study_id = %(study)s"
 

@@ -13,9 +13,11 @@ from studies.check.findings import Fact, Finding, Item, NotChecked
 from studies.check.isolate import SHARE_OF_MEMORY, FailureKind, free_bytes
 from studies.check.observation import Observation, Treatment
 from studies.check.subject import FEW, Subject
+from studies.names import UNLIMITED
 from studies.run.placement import visible_gpus
 from studies.search.asha import N_FINISHED, rungs
 from studies.spec import Pruner, StudySpec
+from studies.words import plural
 
 GIB = 2**30
 EXTREME_S = 4.0
@@ -84,7 +86,7 @@ def _extreme(subject: Subject, most: Any) -> dict[str, Any]:
 
 
 def _cost(subject: Subject) -> Iterator[Item]:
-    spec = subject.spec
+    spec, n_trials = subject.spec, _n_trials(subject)
     trial_s, how = _trial_s(subject)
     if trial_s is None:
         yield NotChecked("the cost", how)
@@ -92,14 +94,20 @@ def _cost(subject: Subject) -> Iterator[Item]:
     factor = _average_factor(subject)
     average = f"; {factor:.1f} times that on average over the space" if factor != 1 else ""
     yield Fact("one trial" if subject.is_function else "one epoch", f"{how}, on one CPU thread{average}")
-    hours = trial_s * factor * spec.n_trials / 3600
+    hours = trial_s * factor * n_trials / 3600
     length = "" if subject.is_function else f" x {spec.max_epochs} epochs"
-    cost = f"{spec.n_trials} trials{length}: {_time(hours * 3600)} with pruning off"
-    share = 1.0 if subject.is_function else typical_share(spec.pruner, spec.max_epochs, spec.n_trials)
+    cost = f"{plural(n_trials, 'trial')}{length}: {_time(hours * 3600)} with pruning off"
+    share = 1.0 if subject.is_function else typical_share(spec.pruner, spec.max_epochs, n_trials)
     if share < 1:
         cost += f"; about {_time(hours * share * 3600)} with {spec.pruner.name}, typically {share:.0%} of the epochs"
     yield Fact("the study", f"{cost}; one worker, one CPU thread")
-    yield from _limits(spec, hours * share, trial_s * factor)
+    yield from _limits(spec, n_trials, hours * share, trial_s * factor)
+
+
+def _n_trials(subject: Subject) -> int:
+    """Return how many trials there will be: no more than the space has settings."""
+    every = None if subject.is_function else subject.space.settings()
+    return min(subject.spec.n_trials or UNLIMITED, UNLIMITED if every is None else len(every))
 
 
 def _trial_s(subject: Subject) -> tuple[float | None, str]:
@@ -182,14 +190,14 @@ def _share_of_asha(pruner: Pruner, max_epochs: int, n_trials: int) -> float:
     return spent / (n_trials * max_epochs)
 
 
-def _limits(spec: StudySpec, hours: float, trial_s: float) -> Iterator[Item]:
+def _limits(spec: StudySpec, n_trials: int, hours: float, trial_s: float) -> Iterator[Item]:
     limits = spec.limits
     if limits.gpu_hours is not None and hours > limits.gpu_hours:
         yield Finding(
             "over-its-limit",
             "warning",
             f"the study needs about {_time(hours * 3600)} here and stops at {limits.gpu_hours:g} gpu_hours",
-            f"here it ends after some {spec.n_trials * limits.gpu_hours / hours:.0f} of {spec.n_trials} trials",
+            f"here it ends after some {n_trials * limits.gpu_hours / hours:.0f} of {plural(n_trials, 'trial')}",
             "raise limits.gpu_hours, or lower n_trials or max_epochs",
         )
     if limits.trial_minutes is not None and trial_s > limits.trial_minutes * 60:
