@@ -168,6 +168,7 @@ DEFAULTS = {
     "STUDIES_PYTHON": "an environment of its own",
     "STUDIES_WEBHOOK": "nobody is told",
     "STUDIES_WEBHOOK_SECRET": "no signature",
+    "STUDIES_NOTIFY_COMMAND": "no command",
     "STUDIES_LEASE_S": f"`{settings.Settings.lease_s:g}`",
     "STUDIES_STORAGE_WAIT_S": f"`{settings.Settings.storage_wait_s:g}`",
 }

@@ -29,6 +29,8 @@ class Settings:
         made there.
     webhook: the address that is told what happens to a launch (STUDIES_WEBHOOK); None is nobody.
     webhook_secret: what these messages are signed with (STUDIES_WEBHOOK_SECRET); None signs none.
+    notify_command: a command of a shell that is told the same (STUDIES_NOTIFY_COMMAND), such as one that sends an
+        e-mail; None is none.
     """
 
     storage: str | None
@@ -40,6 +42,7 @@ class Settings:
     python: str | None = None
     webhook: str | None = field(default=None, repr=False)
     webhook_secret: str | None = field(default=None, repr=False)
+    notify_command: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -52,7 +55,8 @@ class Settings:
         storage, artifacts = environment.get("STUDIES_STORAGE") or None, environment.get("STUDIES_ARTIFACTS") or None
         python = environment.get("STUDIES_PYTHON") or None
         webhook, secret = environment.get("STUDIES_WEBHOOK") or None, environment.get("STUDIES_WEBHOOK_SECRET") or None
-        return cls(storage, home, data, lease_s, storage_wait_s, artifacts, python, webhook, secret)
+        command = environment.get("STUDIES_NOTIFY_COMMAND") or None
+        return cls(storage, home, data, lease_s, storage_wait_s, artifacts, python, webhook, secret, command)
 
     def with_storage(self, url: str | None) -> Settings:
         """Return the same settings with --storage taking the place of STUDIES_STORAGE."""

@@ -170,6 +170,8 @@ class Launch:
         with self._listening():
             self._start(self.n_workers)
             self._watch()
+        if self.interrupts:
+            self.storage.ledger.stop_watching(self.study_id)
         self._conclude()
         return True
 

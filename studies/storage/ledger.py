@@ -179,6 +179,14 @@ class Ledger:
         """Record that the worker ended by itself."""
         self._run(sql_ledger.LEAVE, {"worker": worker_id})
 
+    def take_left_alone(self) -> list[int]:
+        """Return the studies whose last worker was heard of more than a lease ago; each once, to one who asks."""
+        return [study_id for (study_id,) in self._run(sql_ledger.TAKE_LEFT_ALONE, {"lease": self.lease_s})]
+
+    def stop_watching(self, study_id: int) -> None:
+        """Have nobody told that no worker is alive, where none is."""
+        self._run(sql_ledger.STOP_WATCHING, {"study": study_id, "lease": self.lease_s})
+
     def trial_of(self, study_id: int, host: str, pid: int) -> int | None:
         """Return the id of the trial that a worker runs."""
         rows = self._run(sql_ledger.READ_TRIAL_OF, {"study": study_id, "host": host, "pid": pid})
@@ -191,7 +199,7 @@ class Ledger:
     def workers(self, study_id: int) -> list[Worker]:
         """Return the workers that have not ended, dead ones that nobody has declared so included."""
         rows = self._run(sql_ledger.READ_WORKERS, {"study": study_id, "lease": self.lease_s})
-        return [Worker(*known, Usage(**(usage or {}))) for *known, usage in rows]
+        return [Worker(*row[:-1], usage=Usage(**(row[-1] or {}))) for row in rows]
 
     # --- taking over ----------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from studies.storage import sql_feasible
 # --- its tables -------------------------------------------------------------------------------------------------------
 
 # Workers, each with the trial it runs and what it uses of its machine (`ledger.Usage`), and what was asked of a study.
+# is_watched: somebody is to be told once no worker is alive any more.
 # A table of an earlier release gets the new columns.
 CREATE_LEDGER = """
 CREATE SCHEMA IF NOT EXISTS studies;
@@ -42,12 +43,13 @@ CREATE TABLE IF NOT EXISTS studies.checkpoints (
     content   bytea NOT NULL,
     UNIQUE (study_id, number)
 );
+ALTER TABLE studies.control ADD COLUMN IF NOT EXISTS is_watched boolean NOT NULL DEFAULT false;
 ALTER TABLE studies.checkpoints ALTER COLUMN content SET STORAGE EXTERNAL;
 """
 
 # What was added last: with it, the tables are whole.
 HAS_LEDGER = """
-SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('studies.workers') AND attname = 'usage')"""
+SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('studies.control') AND attname = 'is_watched')"""
 
 # --- the study --------------------------------------------------------------------------------------------------------
 
@@ -114,8 +116,9 @@ WHERE kept.value_json IS DISTINCT FROM excluded.value_json"""
 
 # --- workers ----------------------------------------------------------------------------------------------------------
 
-# A worker begins.
+# A worker begins, and the study is watched from now on.
 ENTER = """
+WITH watched AS (UPDATE studies.control SET is_watched = true WHERE study_id = %(study)s AND NOT is_watched)
 INSERT INTO studies.workers (study_id, host, pid, device) VALUES (%(study)s, %(host)s, %(pid)s, %(device)s)
 RETURNING worker_id"""
 
@@ -128,6 +131,19 @@ RETURNING (SELECT stop FROM studies.control c WHERE c.study_id = w.study_id)"""
 
 # A worker ended by itself.
 LEAVE = "UPDATE studies.workers SET ended_at = now() WHERE worker_id = %(worker)s"
+
+# Studies that are watched and have had no living worker for a lease: whoever asks is to say so, and nobody else.
+TAKE_LEFT_ALONE = """
+UPDATE studies.control c SET is_watched = false WHERE is_watched AND NOT EXISTS (
+    SELECT FROM studies.workers w
+    WHERE w.study_id = c.study_id AND coalesce(w.ended_at, w.heartbeat_at) > now() - make_interval(secs => %(lease)s))
+RETURNING study_id"""
+
+# Who has ended a launch by hand needs not be told; unless others work on the study.
+STOP_WATCHING = """
+UPDATE studies.control c SET is_watched = false WHERE study_id = %(study)s AND NOT EXISTS (
+    SELECT FROM studies.workers w WHERE w.study_id = c.study_id AND w.ended_at IS NULL
+    AND w.heartbeat_at > now() - make_interval(secs => %(lease)s))"""
 
 # The trial that a worker ran which the kernel killed.
 READ_TRIAL_OF = """

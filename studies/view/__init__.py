@@ -1,6 +1,6 @@
 """What a person sees while a study runs, on stderr: `live` in a terminal, `plain` elsewhere, both made of `line`.
 
-`webhook` tells those who do not look.
+`notifying` tells those who do not look.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 def make_view(settings: Settings | None = None) -> View:
     """Return the view that fits what stderr is; only the one for a terminal imports rich.
 
-    settings: where a webhook is to be told, too. Raises WrongInput for one that has no address.
+    settings: where others are to be told, too. Raises WrongInput for a webhook that has no address.
     """
-    if settings is None or settings.webhook is None:
+    if settings is None or (settings.webhook is None and settings.notify_command is None):
         return _on_stderr()
-    from studies.view.webhook import NotifyingView, Webhook
+    from studies.notices import channels
+    from studies.view.notifying import NotifyingView
 
-    return NotifyingView(_on_stderr(), Webhook(settings.webhook, settings.webhook_secret))
+    return NotifyingView(_on_stderr(), channels(settings))
 
 
 def _on_stderr() -> View:

@@ -6,6 +6,7 @@ access      who asks, and whether they may; `passwords` hashes and counts, `ente
 looking     the pages that show; `curves` draws, `metrics` is for Prometheus
 logs        what workers and programs print, as it comes
 acting      the pages that do something  <- ADD AN ACTION: one entry of `ACTIONS`, and a command of the same name
+watching    tells others of a study that nobody works on any more
 site        what every page works with; the pages themselves are in `templates`
 dashboard   optuna-dashboard on this storage; `mounted` passes requests to it, `gallery` keeps its figures up to date
 """

@@ -17,6 +17,7 @@ from studies.storage.accounts import Accounts
 from studies.web.access import LOCAL_HOSTS, Access
 from studies.web.gallery import keep_up_to_date
 from studies.web.passwords import Passwords
+from studies.web.watching import watch
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -75,7 +76,11 @@ def serve(storage: Storage, settings: Settings, where: Where, say: Callable[[str
     _check_tls(where)
     access = Access(accounts, Passwords(), local=where.is_local, say=say)
     logging.getLogger("optuna_dashboard").setLevel(logging.ERROR)
-    with _listening(where) as listening, keep_up_to_date(storage, artifact_store(settings), say):
+    with (
+        _listening(where) as listening,
+        keep_up_to_date(storage, artifact_store(settings), say),
+        watch(storage, settings, say),
+    ):
         app = application(storage, settings, access)
         config = uvicorn.Config(
             app,

@@ -1,4 +1,4 @@
-"""A webhook is told what happens to a launch, by a real server that answers as it is asked to."""
+"""Others are told what happens to a launch: a real server that answers as it is asked to, and real commands."""
 
 from __future__ import annotations
 
@@ -6,19 +6,23 @@ import hashlib
 import hmac
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import psutil
 import pytest
 
 from studies.errors import Interrupted, WrongInput
+from studies.notices import SIGNATURE, Channel, Command, Webhook
 from studies.record.progress import Progress, Winner
 from studies.storage.budget import Budget
-from studies.view.webhook import SIGNATURE, NotifyingView, Webhook
+from studies.view.notifying import NotifyingView
 
 
 class Receiver(ThreadingHTTPServer):
@@ -91,8 +95,12 @@ def progress(done: int, best: float | None = None, failures: int = 0) -> Progres
 
 def told(url: str, *seen: Progress, secret: str | None = None, error: Exception | None = None) -> list[str]:
     """Run a launch that looks like this, one after the other; return what was said."""
+    return told_by(Webhook(url, secret, pauses_s=(0.0, 0.0)), *seen, error=error)
+
+
+def told_by(channel: Channel, *seen: Progress, error: Exception | None = None) -> list[str]:
     view = Said()
-    with suppress(Interrupted), NotifyingView(view, Webhook(url, secret, pauses_s=(0.0, 0.0))) as notifying:
+    with suppress(Interrupted), NotifyingView(view, [channel]) as notifying:
         for each in seen:
             notifying.update(each)
         if error is not None:
@@ -176,3 +184,49 @@ def test_a_server_that_is_not_there_harms_nothing(receiver: Receiver) -> None:
 def test_what_is_no_address_is_refused(url: str) -> None:
     with pytest.raises(WrongInput, match="STUDIES_WEBHOOK is no address; expected https://HOST/PATH"):
         Webhook(url, None)
+
+
+# --- a command --------------------------------------------------------------------------------------------------------
+
+HOSTILE_NAME = "x'; touch hacked; echo $(touch hacked) `touch hacked`\nBcc: all@example.org"
+
+
+def test_a_command_gets_the_text_on_stdin_and_the_facts_in_its_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STUDIES_STORAGE", "postgresql://me:secret@host/db")
+    monkeypatch.chdir(tmp_path)
+    line = (
+        'printf "%s\\n" "Subject: $STUDIES_SUBJECT" "$STUDIES_EVENT, $STUDIES_STUDY" >> mail; cat >> mail; env > seen'
+    )
+    assert told_by(Command(line, ()), replace(progress(5, 0.5), name=HOSTILE_NAME)) == []
+    mail = (tmp_path / "mail").read_text().splitlines()
+    assert mail[0].startswith("Subject: Finished: x'; touch hacked")
+    assert mail[1].startswith("finished, x'; touch hacked")
+    assert "trials: 5 of 5" in mail
+    assert "best: 0.5000 (trial 5)" in mail
+    assert not any(line.startswith("Bcc") for line in mail[:3])
+    assert not (tmp_path / "hacked").exists()
+    assert "secret" not in (tmp_path / "seen").read_text()
+
+
+def test_a_command_that_fails_is_tried_again(tmp_path: Path) -> None:
+    tries = tmp_path / "tries"
+    twice = f"echo again >> {tries}; [ $(wc -l < {tries}) -ge 3 ] || {{ echo no relay >&2; exit 75; }}"
+    assert told_by(Command(twice, (0.0, 0.0)), progress(5)) == []
+    assert len(tries.read_text().splitlines()) == 3
+    tries.unlink()
+    (line,) = told_by(Command(twice, (0.0,)), progress(5))
+    assert line == "STUDIES_NOTIFY_COMMAND was not told everything: it exited with 75 (no relay)."
+    (line,) = told_by(Command("no-such-mailer -s x", (60.0,)), progress(5))
+    assert "it exited with 127" in line
+
+
+def test_a_command_that_hangs_is_killed_with_all_that_it_started(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    (line,) = told_by(Command(f"sleep 600 & echo $! > {pid}; wait", (60.0,), within_s=0.5), progress(5))
+    assert line == "STUDIES_NOTIFY_COMMAND was not told everything: it took longer than 0.5 s."
+    deadline = time.monotonic() + 30
+    while psutil.pid_exists(int(pid.read_text())) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not psutil.pid_exists(int(pid.read_text()))

@@ -1,0 +1,208 @@
+"""Telling those who do not look what happens to a study: by a webhook, by a command of theirs.
+
+Nobody waits for it: messages are sent by a thread of their own, tried again for a while, and what could not be sent is
+said once. Workers know nothing of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import queue
+import signal
+import socket
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from studies.errors import WrongInput
+from studies.words import number, one_line
+
+if TYPE_CHECKING:
+    from studies.record.progress import Winner
+    from studies.settings import Settings
+
+ANSWER_WITHIN_S = 10.0
+COMMAND_WITHIN_S = 30.0
+PAUSES_S = (1.0, 4.0, 15.0)  # before it is tried again
+DRAIN_S = 20.0  # for what is still to be sent at the end
+SIGNATURE = "X-Studies-Signature"
+WITHHELD = ("STUDIES_STORAGE", "STUDIES_WEBHOOK", "STUDIES_WEBHOOK_SECRET")  # they may hold secrets
+NO_COMMAND = (126, 127)  # a shell's codes for what it cannot run
+
+Message = dict[str, Any]
+
+
+class NotTaken(Exception):
+    """A message was not taken. again: whether the same may be taken later."""
+
+    def __init__(self, why: str, again: bool = True) -> None:
+        super().__init__(why)
+        self.again = again
+
+
+class Channel:
+    """Sends messages in their order. name: what it is for a person, without secrets."""
+
+    def __init__(self, name: str, pauses_s: Sequence[float] = PAUSES_S) -> None:
+        self.name = name
+        self._pauses_s = pauses_s
+        self._failed: str | None = None
+        self._waiting: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._deliver_all, name="notices", daemon=True)
+        self._thread.start()
+
+    def send(self, message: Message) -> None:
+        """Have a message sent."""
+        self._waiting.put(message)
+
+    def close(self) -> None:
+        """Wait a while for what is still to be sent."""
+        self._waiting.put(None)
+        self._thread.join(DRAIN_S)
+        if self._thread.is_alive():
+            self._failed = self._failed or "it does not answer"
+
+    def complaint(self) -> str | None:
+        """Return the sentence about what was not taken since the last call, or None."""
+        why, self._failed = self._failed, None
+        return None if why is None else f"{self.name} was not told everything: {why}."
+
+    def deliver(self, message: Message) -> None:
+        """Send a message. Raises NotTaken."""
+        raise NotImplementedError
+
+    def _deliver_all(self) -> None:
+        while (message := self._waiting.get()) is not None:
+            for pause_s in (*self._pauses_s, None):
+                try:
+                    self.deliver(message)
+                    break
+                except NotTaken as error:
+                    if pause_s is None or not error.again:
+                        self._failed = str(error)
+                        break
+                    time.sleep(pause_s)
+
+
+class Webhook(Channel):
+    """Posts messages to an address. secret: what they are signed with, in the header `X-Studies-Signature`."""
+
+    def __init__(self, url: str, secret: str | None, pauses_s: Sequence[float] = PAUSES_S) -> None:
+        found = urlsplit(url)
+        if found.scheme not in ("http", "https") or not found.hostname:
+            raise WrongInput(reason="STUDIES_WEBHOOK is no address; expected https://HOST/PATH.")
+        self._url, self._secret = url, secret
+        # Slack takes a text and nothing else; others take its form at a path of this name.
+        self._is_slack = found.hostname == "hooks.slack.com" or found.path.rstrip("/").endswith("/slack")
+        super().__init__(f"The webhook at {found.hostname}", pauses_s)  # the rest of the address may be a secret
+
+    def deliver(self, message: Message) -> None:
+        """See Channel."""
+        body = json.dumps({"text": message["text"]} if self._is_slack else message).encode()
+        headers = {"Content-Type": "application/json", "User-Agent": "studies"}
+        if self._secret:
+            headers[SIGNATURE] = "sha256=" + hmac.new(self._secret.encode(), body, hashlib.sha256).hexdigest()
+        request = urllib.request.Request(self._url, body, headers)  # noqa: S310 - http or https
+        try:
+            urllib.request.urlopen(request, timeout=ANSWER_WITHIN_S).close()  # noqa: S310
+        except urllib.error.HTTPError as error:
+            error.close()
+            again = error.code >= 500 or error.code == 429
+            raise NotTaken(f"it answered {error.code} {error.reason}", again) from None
+        except (OSError, ValueError) as error:
+            raise NotTaken(one_line(str(getattr(error, "reason", error)))) from None
+
+
+class Command(Channel):
+    """Runs a command of a shell for each message: its text on stdin, its facts in `STUDIES_*` variables.
+
+    The command line is the person's own, and nothing is put into it.
+    """
+
+    def __init__(self, line: str, pauses_s: Sequence[float] = PAUSES_S, within_s: float = COMMAND_WITHIN_S) -> None:
+        self._line, self._within_s = line, within_s
+        super().__init__("STUDIES_NOTIFY_COMMAND", pauses_s)
+
+    def deliver(self, message: Message) -> None:
+        """See Channel."""
+        kept = {name: value for name, value in os.environ.items() if name not in WITHHELD}
+        try:
+            process = subprocess.Popen(
+                ["/bin/sh", "-c", self._line],
+                env=kept | facts(message),
+                stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C ends a launch, and not the message about it
+            )  # fmt: skip
+        except OSError as error:
+            raise NotTaken(f"it cannot be started ({error.strerror})") from None
+        try:
+            _, said = process.communicate(letter(message).encode(), self._within_s)
+        except subprocess.TimeoutExpired:
+            raise NotTaken(f"it took longer than {self._within_s:g} s", again=False) from None
+        finally:
+            with suppress(OSError):  # and what it has left behind
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            for pipe in (process.stdin, process.stderr):
+                if pipe is not None:
+                    pipe.close()
+        if process.returncode:
+            words = one_line(said.decode(errors="replace"))[-200:]
+            why = f"it exited with {process.returncode}" + (f" ({words})" if words else "")
+            raise NotTaken(why, again=process.returncode not in NO_COMMAND)
+
+
+def channels(settings: Settings) -> list[Channel]:
+    """Return how these settings have somebody told; empty where nobody is. Raises WrongInput."""
+    found: list[Channel] = []
+    if settings.webhook is not None:
+        found.append(Webhook(settings.webhook, settings.webhook_secret))
+    if settings.notify_command is not None:
+        found.append(Command(settings.notify_command))
+    return found
+
+
+def message(
+    event: str, text: str, study: str, *, trials: int, n_trials: int, best: Winner | None, states: dict[str, int]
+) -> Message:
+    """Return a message. trials: that have ended. states: trials by state."""
+    return {
+        "event": event,
+        "text": text,
+        "study": study,
+        "host": socket.gethostname(),
+        "trials": trials,
+        "n_trials": n_trials,
+        "best": best and {"value": best.value, "trial": best.trial},
+        "states": states,
+    }
+
+
+def facts(message: Message) -> dict[str, str]:
+    """Return what a command finds in its environment."""
+    return {
+        "STUDIES_EVENT": message["event"],
+        "STUDIES_STUDY": one_line(message["study"]),
+        "STUDIES_SUBJECT": one_line(message["text"]),  # of an e-mail: a line break would begin another header
+    }
+
+
+def letter(message: Message) -> str:
+    """Return a message as the text of an e-mail."""
+    best = message["best"]
+    rows = [
+        ("study", message["study"]),
+        ("trials", f"{message['trials']} of {message['n_trials']}"),
+        ("best", f"{number(best['value'])} (trial {best['trial']})" if best else "none yet"),
+        ("told by", message["host"]),
+    ]
+    return f"{message['text']}\n\n" + "".join(f"{name}: {one_line(str(value))}\n" for name, value in rows)

@@ -1,0 +1,70 @@
+"""Telling others of a study that nobody works on any more: only who does not depend on its workers can.
+
+A launch tells its own end. Where it was killed, or its machine is gone, nobody is left to; a dashboard is.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+from studies.errors import StudiesError
+from studies.notices import Channel, channels, message
+from studies.record.overview import StudyState, read_overviews
+from studies.storage.pages import Pages
+
+if TYPE_CHECKING:
+    from studies.settings import Settings
+    from studies.storage import Storage
+
+LOOKS_PER_LEASE = 4
+PATIENCE_S = 2.0
+
+
+@contextmanager
+def watch(storage: Storage, settings: Settings, say: Callable[[str], None]) -> Iterator[None]:
+    """Look after the studies in the background, where the settings say who is to be told. say: told what fails."""
+    told = channels(settings)
+    if not told:
+        yield
+        return
+    ended = threading.Event()
+    thread = threading.Thread(target=_watch, args=(storage, told, say, ended), name="watch", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(PATIENCE_S)
+
+
+def _watch(storage: Storage, told: Sequence[Channel], say: Callable[[str], None], ended: threading.Event) -> None:
+    said: set[str] = set()
+    with closing(Pages(storage)) as pages:
+        while not ended.wait(storage.ledger.lease_s / LOOKS_PER_LEASE):
+            try:
+                tell_left_alone(storage, pages, told)
+                complaints = [complaint for channel in told if (complaint := channel.complaint()) is not None]
+            except StudiesError as error:  # such as a server that is away: the next time
+                complaints = [f"Cannot see whether workers are alive: {error}"]
+            for complaint in complaints:
+                if complaint not in said:
+                    say(complaint)
+            said.update(complaints)
+
+
+def tell_left_alone(storage: Storage, pages: Pages, told: Sequence[Channel]) -> None:
+    """Tell of each unfinished study that has had no living worker for a lease, once, whoever else looks."""
+    for study_id in storage.ledger.take_left_alone():
+        for one in read_overviews(storage, pages, study_id):
+            if one.state is not StudyState.IDLE:
+                continue
+            text = f"{one.name}: no worker is alive, and {one.total - one.done} of {one.total} trials are left."
+            notice = message(
+                "no_worker", text, one.name, trials=one.done, n_trials=one.row.n_trials, best=one.best,
+                states=one.counts,
+            )  # fmt: skip
+            for channel in told:
+                channel.send(notice)
