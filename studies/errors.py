@@ -133,6 +133,11 @@ class NothingToExport(WrongInput):
     trials."""
 
 
+class ChooseFromFront(WrongInput):
+    """Study {name!r} has no single best trial, but a Pareto front: {points}; choose one, such as --pick '{pick}' or
+    --trial {trial}."""
+
+
 class BestNotWritten(StudiesError):
     """{file} cannot be written in this directory ({reason}), but nothing is lost, it is all in the storage; `studies
     export {name} -o FILE` writes it to a place of your choice."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 
 UNLIMITED = 2**31 - 1  # trials, of a study that another limit ends
@@ -31,6 +31,7 @@ CONTENDER = "contender"  # in a confirmation: the number of the trial whose para
 EPOCH = "epoch"  # the epoch of its value, from 1
 METRICS = "metrics"  # all metrics of that epoch
 HISTORY = "history"  # all metrics of every epoch: a list
+RUNGS = "rungs"  # of several metrics: their values after each epoch at which trials are compared, by epoch
 EVIDENCE = "evidence"  # what the training says about its predictions in that epoch
 SECONDS = "seconds"  # how long it trained
 PEAK_MEMORY_MIB = "peak_memory_mib"
@@ -82,9 +83,9 @@ class Direction(StrEnum):
         return max(values, key=lambda value: self.sign * value)
 
 
-def may_be_best(value: float | None, constraints: Mapping[str, float]) -> bool:
-    """Return whether a completed trial can be the best: its value is finite, and it is feasible."""
-    return value is not None and math.isfinite(value) and is_feasible(constraints)
+def may_be_best(values: Sequence[float] | None, constraints: Mapping[str, float]) -> bool:
+    """Return whether a completed trial can be the best: its values are finite, and it is feasible."""
+    return bool(values) and all(map(math.isfinite, values or ())) and is_feasible(constraints)
 
 
 def is_feasible(constraints: Mapping[str, float]) -> bool:

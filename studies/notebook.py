@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from studies.check.findings import Result
     from studies.model.predict import Asked
     from studies.record.study import StudyRecord, TrialRecord
-    from studies.search.race import Standing
 
 PAGE_HEIGHT = 800  # pixels of a report in a notebook
 
@@ -171,9 +170,25 @@ class Study:
     def best(self) -> TrialRecord | None:
         """The winner, with its `value`, `params`, `epoch` and more; None without a completed trial.
 
-        After `confirm`, the winner under fresh seeds; before, the feasible trial with the best value.
+        After `confirm`, the winner under fresh seeds; before, the feasible trial with the best value. With several
+        metrics None, too, where more than one trial is on the `front`.
         """
         return self.read().best
+
+    @property
+    def best_trials(self) -> list[TrialRecord]:
+        """The winner alone; with several metrics, the trials on the Pareto front, the best in the first metric first.
+
+        Each has its `values`, in the order of the study file's `metrics`.
+        """
+        return self.read().best_trials
+
+    @property
+    def front(self) -> pd.DataFrame:
+        """The Pareto front: the rows of `trials` that are on it, the best in the first metric first."""
+        from studies.record.frames import front_frame
+
+        return front_frame(self.read())
 
     @property
     def trials(self) -> pd.DataFrame:
@@ -194,13 +209,11 @@ class Study:
         """How the best few settings stand under fresh seeds, the best first; empty before `confirm`.
 
         trial: whose settings; n, mean, sd: of the seeds it trained under; difference, low, high: to the best one, with
-        its interval; verdict: in words.
+        its interval; verdict: in words. With several metrics each has a mean_NAME and an sd_NAME, and no difference.
         """
-        import pandas as pd
+        from studies.record.frames import confirmation_frame
 
-        found = self.read().confirmation
-        names = ["trial", "published", "n", "mean", "sd", "difference", "low", "high", "verdict"]
-        return pd.DataFrame([_standing(one) for one in found.standings] if found else [], columns=names)
+        return confirmation_frame(self.read())
 
     def report(self) -> Page:
         """Return the page that `studies report` writes."""
@@ -208,14 +221,17 @@ class Study:
 
         return Page(render(self.read(), "html"))
 
-    def export(self, format: str = "yaml") -> str | bytes:
+    def export(self, format: str = "yaml", *, trial: int | None = None, pick: str | None = None) -> str | bytes:
         """Return what `studies export --format` writes: text, or the bytes of a parquet file.
 
-        Raises NothingToExport, and WrongInput for a format that there is not.
+        trial: by its number, in place of the best one. pick: with several metrics, a condition such as
+        "accuracy >= .95"; the best in the other metric among those on the front is taken.
+        Raises NothingToExport, ChooseFromFront, and WrongInput for a format that there is not.
         """
         from studies.exporters import export
+        from studies.record.choice import chosen
 
-        return export(self.read(), format)
+        return export(chosen(self.read(), trial, pick), format)
 
     # --- doing --------------------------------------------------------------------------------------------------
 
@@ -259,15 +275,24 @@ class Study:
 
         return Result.from_data(json.loads(self._command("check", self._given, "--json", fine=(DONE, FAILED))))
 
-    def confirm(self, top: int | None = None, seeds: int | None = None, workers: int = 1) -> pd.DataFrame:
+    def confirm(
+        self,
+        top: int | None = None,
+        seeds: int | None = None,
+        workers: int = 1,
+        *,
+        trial: int | None = None,
+        pick: str | None = None,
+    ) -> pd.DataFrame:
         """Run the best settings again under fresh seeds, and return `confirmation`.
 
-        top, seeds: how many settings, and how often each; as many as before without them, or 5 the first time.
+        top, seeds: how many settings, and how often each; as many as before without them, or 5 the first time. trial,
+        pick: with several metrics, which trial of the front, as `export` has it.
         """
         words = ["confirm", self.name, "--workers", str(workers)]
         words += [] if top is None else ["--top", str(top)]
         words += [] if seeds is None else ["--seeds", str(seeds)]
-        self._command(*words)
+        self._command(*words, *_choice(trial, pick))
         return self.confirmation
 
     def train(
@@ -278,16 +303,19 @@ class Study:
         with_validation: bool = False,
         epochs: int | None = None,
         overwrite: bool = False,
+        trial: int | None = None,
+        pick: str | None = None,
     ) -> Model:
         """Train the winner again, score the test rows once, and return the model that is then in `directory`.
 
-        seed: the trial's own without it. epochs: those of the best value without it. If the objective cannot predict,
-        only the model's `predict` raises.
+        seed: the trial's own without it. epochs: those of the best value without it. trial, pick: another trial than
+        the winner, as `export` has it. If the objective cannot predict, only the model's `predict` raises.
         """
         words = ["train", self.name, "--output", str(directory)]
         words += [] if seed is None else ["--seed", str(seed)]
         words += [] if epochs is None else ["--epochs", str(epochs)]
         words += ["--with-validation"] if with_validation else []
+        words += _choice(trial, pick)
         self._command(*words, *(["--overwrite"] if overwrite else []))
         return Model(Path(directory))
 
@@ -382,7 +410,5 @@ class Model:
         return pd.DataFrame(answers)
 
 
-def _standing(one: Standing) -> tuple[Any, ...]:
-    gap = one.difference
-    interval = (None, None, None) if gap is None else (gap.mean, gap.low, gap.high)
-    return one.trial, one.published, len(one.values), one.mean, one.sd, *interval, one.verdict
+def _choice(trial: int | None, pick: str | None) -> list[str]:
+    return ([] if trial is None else ["--trial", str(trial)]) + ([] if pick is None else ["--pick", pick])

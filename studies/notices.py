@@ -24,9 +24,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from studies.errors import WrongInput
-from studies.words import number, one_line
+from studies.words import number, one_line, plural
 
 if TYPE_CHECKING:
+    from studies.record.front import Front
     from studies.record.progress import Winner
     from studies.settings import Settings
 
@@ -172,10 +173,18 @@ def channels(settings: Settings) -> list[Channel]:
 
 
 def message(
-    event: str, text: str, study: str, *, trials: int, n_trials: int, best: Winner | None, states: dict[str, int]
+    event: str,
+    text: str,
+    study: str,
+    *,
+    trials: int,
+    n_trials: int,
+    best: Winner | None,
+    states: dict[str, int],
+    front: Front | None = None,
 ) -> Message:
-    """Return a message. trials: that have ended. states: trials by state."""
-    return {
+    """Return a message. trials: that have ended. states: trials by state. front: with several metrics, of `best`."""
+    told = {
         "event": event,
         "text": text,
         "study": study,
@@ -185,6 +194,7 @@ def message(
         "best": best and {"value": best.value, "trial": best.trial},
         "states": states,
     }
+    return told if front is None else told | {"front": front.named}
 
 
 def facts(message: Message) -> dict[str, str]:
@@ -198,11 +208,12 @@ def facts(message: Message) -> dict[str, str]:
 
 def letter(message: Message) -> str:
     """Return a message as the text of an e-mail."""
-    best = message["best"]
+    best, front = message["best"], message.get("front")
+    found = f"{number(best['value'])} (trial {best['trial']})" if best else "none yet"
     rows = [
         ("study", message["study"]),
         ("trials", f"{message['trials']} of {message['n_trials']}"),
-        ("best", f"{number(best['value'])} (trial {best['trial']})" if best else "none yet"),
+        ("best", f"{plural(len(front), 'trial')} on the front" if front else found),
         ("told by", message["host"]),
     ]
     return f"{message['text']}\n\n" + "".join(f"{name}: {one_line(str(value))}\n" for name, value in rows)

@@ -39,8 +39,6 @@ from studies.storage import Storage
 from studies.storage.budget import Budget
 from studies.words import near
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)  # what it would say, the view and the logs do
-
 
 @dataclass(frozen=True)
 class JoinedStudy:
@@ -82,7 +80,7 @@ def create_or_join(
         study = optuna.create_study(
             storage=storage.optuna,
             study_name=spec.name,
-            direction=StudyDirection[spec.direction.name],
+            directions=[StudyDirection[to.name] for to in spec.directions],
             load_if_exists=True,
         )
         if UID not in study.user_attrs:
@@ -93,7 +91,7 @@ def create_or_join(
         if new:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                study.set_metric_names([spec.metric])
+                study.set_metric_names(list(spec.metrics))
             study.set_user_attr(DECLARED, described.declared)
             study.set_user_attr(DATA, described.data)
         elif changes := changed(study, spec, described, same_code):
@@ -237,7 +235,7 @@ def _known_trials(storage: Storage, study: optuna.Study, space: Space) -> list[F
             theirs = space_of(other)
             chosen = set(note["trials"])
             trials = [trial for trial in other.get_trials(deepcopy=False) if trial.number in chosen]
-            known += observations(space, [(theirs.values_of(trial.params), trial.value or 0.0) for trial in trials])
+            known += observations(space, [(theirs.values_of(trial.params), trial.values) for trial in trials])
     return known
 
 

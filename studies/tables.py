@@ -12,11 +12,14 @@ from studies import names
 from studies import spec as specs
 from studies.data import sets as datasets
 from studies.spec.program import Program
-from studies.words import data_size, infeasible, lost, plural, shown
+from studies.words import data_size, infeasible, lost, number, plural, shown
+
+MAX_POINTS = 20  # of a front
 
 if TYPE_CHECKING:
     from studies.data.sets import DataSet
     from studies.model.result import TrainingResult
+    from studies.record.front import Front
     from studies.record.progress import Progress
     from studies.record.study import StudyRecord
     from studies.settings import Settings
@@ -39,6 +42,7 @@ def catalog(settings: Settings) -> str:
         progress = started.get(name)
         trials = "{}/{}".format(*n_of_trials(progress)) if progress else "-"
         best = f"{progress.best.value:.4f}" if progress and progress.best is not None else "-"
+        best = f"front of {len(progress.front.points)}" if progress and progress.front is not None else best
         study = names.confirmed(name)
         known = shipped.get(names.parts(study or name)[0])
         dataset, state, description = "-", "-", "(not in the catalog)"
@@ -77,7 +81,7 @@ def study(spec: StudySpec, settings: Settings) -> str:
         ("", spec.description),
         ("objective", str(spec.objective)),
         ("data set", _dataset(spec, settings)),
-        ("metric", f"{spec.metric}, to {spec.direction}"),
+        ("metrics" if spec.has_several else "metric", spec.aim),
         ("budget", f"{_n_trials(spec, space)} of at most {spec.max_epochs} epochs"),
         ("sampler", f"{spec.sampler.name}, seed {spec.sampler.seed}"),
         ("pruner", spec.pruner.name),
@@ -121,6 +125,8 @@ def status(settings: Settings, name: str | None) -> str:
     with console.capture() as capture:
         for progress in found:
             console.print(line_of(progress), soft_wrap=True, markup=False)
+            if progress.front is not None and name is not None:
+                console.print(_front(progress.front), soft_wrap=True, markup=False)
             if progress.n_infeasible:
                 console.print(f"  {infeasible(progress.n_infeasible)}", soft_wrap=True, markup=False)
             if n_lost := progress.states.get("LOST"):
@@ -133,6 +139,14 @@ def status(settings: Settings, name: str | None) -> str:
     foreign = ", ".join(_foreign(settings)) if name is None else ""
     others = f"\nOf other Optuna programs, and shown by `studies status NAME`: {foreign}." if foreign else ""
     return capture.get().rstrip() + others + _space_used(settings)
+
+
+def _front(front: Front) -> str:
+    """Return the points of a front, indented; of many the first ones."""
+    rows = front.rows
+    more = len(rows) - 1 - MAX_POINTS
+    text = aligned([("", *row) for row in rows[: MAX_POINTS + 1]])
+    return text + (f"\n  and {more} more; `studies report` has all of them" if more > 0 else "")
 
 
 def _space_used(settings: Settings) -> str:
@@ -169,6 +183,11 @@ def best(record: StudyRecord) -> str:
     """Return the best trial's value and parameters; after a confirmation, the winner's."""
     counts = record.states
     found = record.best
+    if found is None and record.front:
+        from studies.record.choice import front_of
+
+        front = front_of(record)
+        return f"{record.spec.name}: {front} ({counts})\n{_front(front)}"
     if found is None:
         return f"{record.spec.name}: no trial was completed ({counts}); `studies report {record.typed}` says why."
     rows = [(f"  {name}", shown(value)) for name, value in found.params.items()]
@@ -177,7 +196,9 @@ def best(record: StudyRecord) -> str:
     mean = f"; mean {fresh.mean:.4f} under {len(fresh.values)} fresh seeds" if fresh else ""
     facts = f"(trial {found.number}{epoch}{mean}; {counts})"
     end = f"\nEvery setting of the space was tried: {len(record.space.settings() or [])}." if record.is_used_up else ""
-    return f"{record.spec.name}: best {record.spec.metric} {found.value:.4f} {facts}\n{aligned(rows)}{end}"
+    values = ", ".join(f"{name} {number(value)}" for name, value in record.named(found).items())
+    values = values if record.spec.has_several else f"{record.spec.metric} {found.value:.4f}"
+    return f"{record.spec.name}: best {values} {facts}\n{aligned(rows)}{end}"
 
 
 def confirmation(record: StudyRecord) -> str:
@@ -259,7 +280,7 @@ def _progress_of_all(storage: Storage) -> list[Progress]:
     ledger = storage.ledger
     return [
         replace(
-            read_progress(storage, study.study_id, study.name, study.direction),
+            read_progress(storage, study.study_id, study.name, study.metrics),
             verdicts=counts(ledger, study.study_id),
             n_infeasible=ledger.n_infeasible(study.study_id),
         )

@@ -10,10 +10,12 @@ from studies import names
 from studies.cli import background
 from studies.cli.options import (
     Detach,
+    Pick,
     Python,
     StorageUrl,
     StudyName,
     Timeout,
+    Trial,
     Where,
     Workers,
     check_workers,
@@ -38,6 +40,8 @@ def confirm(
     seeds: Annotated[
         int | None, typer.Option(help="How many fresh seeds, the same for each setting (default: as before, or 5).")
     ] = None,
+    trial: Trial = None,
+    pick: Pick = None,
     workers: Workers = 1,
     on: Where = "local",
     python: Python = None,
@@ -61,7 +65,7 @@ def confirm(
         raise WrongInput(reason=f"--top is {top}; expected 1 or more, such as --top 5.")
     if seeds is not None and seeds < 2:
         raise WrongInput(reason=f"--seeds is {seeds}; expected 2 or more, such as --seeds 5: one seed has no spread.")
-    plan = planned(name, settings, top, seeds)
+    plan = planned(name, settings, top, seeds, trial, pick)
     if detach:
         background.detach(names.confirmation(plan.record.typed), "confirm", settings)
         return
@@ -69,8 +73,9 @@ def confirm(
         record = run(plan, settings, workers, on, view, timeout_s)
     typer.echo(tables.confirmation(record))
     file = write_best(record)
+    choice = "" if record.chosen is None else f" --trial {record.chosen}"
     typer.echo(
         f"Written: {file}. `studies report {record.typed}` has the whole picture, "
-        f"`studies train {record.typed}` trains and saves the model.",
+        f"`studies train {record.typed}{choice}` trains and saves the model.",
         err=True,
     )

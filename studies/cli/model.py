@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperCommand
 
 from studies import names
-from studies.cli.options import Dataset, StorageUrl, launched, read, settings_of
+from studies.cli.options import Dataset, Pick, StorageUrl, Trial, launched, read, settings_of
 from studies.errors import IsConfirmation, SpaceRefused, WrongInput
 from studies.settings import Settings
 
@@ -39,6 +39,8 @@ def train(
     params: Annotated[
         Path | None, typer.Option("--params", help="A file of `studies export`, instead of the storage.")
     ] = None,
+    trial: Trial = None,
+    pick: Pick = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="DIR", help="The directory (default: NAME.model).")
     ] = None,
@@ -62,7 +64,7 @@ def train(
     from studies.view.plain import PlainView
 
     settings = settings_of(storage)
-    winner, source = _winner(name, params, settings)
+    winner, source = _winner(name, params, settings, trial, pick)
     spec = source if isinstance(source, StudySpec) else None
     request = Request(winner, seed, epochs, dataset, with_validation, spec)
     directory = output or Path(f"{winner.study}.model")
@@ -169,12 +171,17 @@ def predict(
     model.require_all_answered()
 
 
-def _winner(name: str | None, params: Path | None, settings: Settings) -> tuple[Winner, SpecFile | StudySpec]:
+def _winner(
+    name: str | None, params: Path | None, settings: Settings, trial: int | None, pick: str | None
+) -> tuple[Winner, SpecFile | StudySpec]:
     """Return what to train, and the file or the study that it is from."""
     from studies.model.winner import Winner
     from studies.spec import SpecFile
 
     if params is not None:
+        if trial is not None or pick is not None:
+            option = "--pick" if trial is None else "--trial"
+            raise WrongInput(reason=f"{option} chooses among a study's trials, and --params has one; leave one out.")
         file = SpecFile(params)
         winner = file.read(Winner)
         if name not in (None, winner.study):
@@ -182,7 +189,7 @@ def _winner(name: str | None, params: Path | None, settings: Settings) -> tuple[
         return winner, file
     if name is None:
         raise WrongInput(reason="Neither NAME nor --params is given; expected a study, such as studies train meli-cnn.")
-    record = read(name, settings)
+    record = read(name, settings, trial, pick)
     if (study := names.confirmed(name)) is not None:
         raise IsConfirmation(name=record.spec.name, study=study, command=f"train {study}")
     return Winner.of(record), record.spec

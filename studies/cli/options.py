@@ -62,6 +62,17 @@ Python = Annotated[
 Timeout = Annotated[
     float | None, typer.Option(metavar="MINUTES", help="Stop after this long; workers finish their epoch first.")
 ]
+Trial = Annotated[
+    int | None, typer.Option("--trial", min=0, metavar="NUMBER", help="This trial in place of the best one.")
+]
+Pick = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CONDITION",
+        help="With several metrics: which trial of the front, such as 'accuracy >= .95'; of those, the best in the "
+        "other metric.",
+    ),
+]
 Detach = Annotated[bool, typer.Option("--detach", help="Return at once and run in the background.")]
 Dataset = Annotated[str | None, typer.Option(help="Another of the objective's data sets, or the path of a file.")]
 
@@ -149,13 +160,17 @@ def _stored_spec(name: str, settings: Settings, command: str) -> SpecFile:
     return SpecFile(name, spec.model_dump() | {"name": names.exact(spec.name)})
 
 
-def read(name: str, settings: Settings) -> StudyRecord:
-    """Return the whole study, read back from the storage, with every trial's verdict up to date."""
+def read(name: str, settings: Settings, trial: int | None = None, pick: str | None = None) -> StudyRecord:
+    """Return the whole study, read back from the storage, with every trial's verdict up to date.
+
+    trial, pick: which trial is its best, see `record.choice.chosen`. Raises StudyNotStarted, WrongInput.
+    """
+    from studies.record.choice import chosen
     from studies.record.reading import read as read_record
     from studies.storage import open_storage
 
     with open_storage(settings) as opened:
-        return read_record(opened, name)
+        return chosen(read_record(opened, name), trial, pick)
 
 
 def write_best(record: StudyRecord) -> Path:

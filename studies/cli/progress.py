@@ -38,9 +38,9 @@ def watch(name: StudyName, storage: StorageUrl = None) -> None:
 
     with open_storage(settings_of(storage)) as opened, make_view() as view:
         study = get(opened, name)
-        direction = spec_of(study).direction
+        metrics = spec_of(study).metrics
         while True:
-            progress = read_progress(opened, study._study_id, study.study_name, direction)
+            progress = read_progress(opened, study._study_id, study.study_name, metrics)
             view.update(progress)
             if progress.budget.done >= progress.budget.n_trials:
                 break

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from studies import names
-from studies.cli.options import StorageUrl, StudyName, read, settings_of
+from studies.cli.options import Pick, StorageUrl, StudyName, Trial, read, settings_of
 from studies.errors import IsConfirmation, WrongInput
 from studies.registry import EXPORTERS
 
@@ -24,6 +24,8 @@ def export(
         str, typer.Option("--format", metavar="|".join(EXPORTERS), help="Or module:Name of your own.")
     ] = "yaml",
     curves: Annotated[bool, typer.Option("--curves", help="One row an epoch instead of one a trial.")] = False,
+    trial: Trial = None,
+    pick: Pick = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="The file (default: stdout).")] = None,
     mlflow: Annotated[
         str | None, typer.Option(metavar="URI", help="Log the study to this MLflow tracking server instead.")
@@ -39,7 +41,7 @@ def export(
     from studies.files import write_file
 
     exporter_of(format, curves=curves)
-    record = read(name, settings_of(storage))
+    record = read(name, settings_of(storage), trial, pick)
     if mlflow is not None:
         from studies.exporters.mlflow import log_study
 

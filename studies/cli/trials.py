@@ -109,6 +109,14 @@ def _show_best(name: str, ran: bool, settings: Settings) -> None:
             f"shows every trial{on}.",
             err=True,
         )
+    elif record.front:
+        from studies.record.choice import example
+
+        typer.echo(
+            f"Next: `studies report {name}` shows these trials, `studies export {name} --pick '{example(record)}'` "
+            "writes the parameters of one; `studies confirm` and `studies train` take --pick, too.",
+            err=True,
+        )
 
 
 @app.command()

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -22,8 +22,10 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from studies import names
-from studies.errors import DataChanged, IsConfirmation, NobodyCameThrough, NothingToConfirm
+from studies.errors import DataChanged, IsConfirmation, NobodyCameThrough, NothingToConfirm, WrongInput
 from studies.names import CONFIRMS, CONTENDER, CONTINUED_BY, REASON, SEED
+from studies.record.choice import chosen as chosen_of
+from studies.record.choice import require_choice
 from studies.record.reading import read_stored
 from studies.record.study import StudyRecord, TrialRecord
 from studies.run.launch import prepared
@@ -54,10 +56,18 @@ class Plan:
     n_seeds: int
 
 
-def planned(name: str, settings: Settings, n_top: int | None, n_seeds: int | None) -> Plan:
+def planned(
+    name: str,
+    settings: Settings,
+    n_top: int | None,
+    n_seeds: int | None,
+    trial: int | None = None,
+    pick: str | None = None,
+) -> Plan:
     """Return what a confirmation of this study runs; without a number, as before, or the first time N_TOP and N_SEEDS.
 
-    Raises StudyNotStarted, IsConfirmation, NothingToConfirm.
+    trial, pick: with several metrics, which trial of the front, see `record.choice.chosen`.
+    Raises StudyNotStarted, IsConfirmation, NothingToConfirm, ChooseFromFront, WrongInput.
     """
     with open_storage(settings) as storage:
         record = read_stored(storage, name)
@@ -65,7 +75,14 @@ def planned(name: str, settings: Settings, n_top: int | None, n_seeds: int | Non
             raise IsConfirmation(name=record.spec.name, study=study, command=f"confirm {study}")
         begun = find(storage, names.confirmation(record.spec.name))
         race = {} if begun is None else begun.user_attrs.get(CONFIRMS, {})
-    n_top = n_top or race.get("top") or N_TOP
+    if not record.spec.has_several and (trial is not None or pick is not None):
+        option = "--pick" if trial is None else "--trial"
+        raise WrongInput(
+            reason=f"{option} is for several metrics, and {record.typed} has one, by which `studies confirm "
+            f"{record.typed}` compares the best few; leave {option} out."
+        )
+    record = chosen_of(record, trial, pick)
+    n_top = 1 if record.spec.has_several else n_top or race.get("top") or N_TOP
     chosen = choose(record, n_top)
     if not chosen:
         raise NothingToConfirm(name=record.typed, states=record.states)
@@ -83,15 +100,22 @@ def confirm(
     with prepared(spec, settings, n_workers, on, view, timeout_s) as ready:
         ready.run(join(ready.storage, plan, spec, ready.described, view.say))
         record = read_stored(ready.storage, names.exact(plan.record.spec.name))
+        record = replace(record, chosen=plan.record.chosen)
     found = record.confirmation
-    if found is not None and found.finished and found.winner is None:
+    if found is not None and found.finished and not found.came_through:
         reasons = ", ".join(f"trial {standing.trial} {standing.verdict}" for standing in found.standings)
         raise NobodyCameThrough(name=record.typed, reason=reasons)
     return record
 
 
 def choose(record: StudyRecord, n_top: int) -> list[TrialRecord]:
-    """Return the contenders: the best settings, and the best of the published ones if it is not among them."""
+    """Return the contenders: the best settings, and the best of the published ones if it is not among them.
+
+    With several metrics it is the trial that was chosen, for no few are the best. Raises ChooseFromFront without one.
+    """
+    if record.spec.has_several:
+        require_choice(record)
+        return [record.best] if record.best is not None else []
     chosen = list(islice(best_settings(record), n_top))
     published = published_contender(record)
     if published is not None and all(trial.params != published.params for trial in chosen):

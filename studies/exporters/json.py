@@ -20,13 +20,15 @@ def render(record: StudyRecord) -> str:
         "data": record.data,
         "n_trials": record.counts,
         "best": record.best.number if record.best else None,
-        "trials": [_trial(trial, record.spec.metric) for trial in record.trials],
+        "trials": [_trial(trial, record) for trial in record.trials],
     }
+    if record.spec.has_several:
+        content["front"] = [trial.number for trial in record.front]
     return json.dumps(_strict(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _trial(trial: TrialRecord, metric: str) -> dict[str, Any]:
-    return {
+def _trial(trial: TrialRecord, record: StudyRecord) -> dict[str, Any]:
+    found = {
         "number": trial.number,
         "state": trial.state,
         "reason": trial.reason,
@@ -38,9 +40,11 @@ def _trial(trial: TrialRecord, metric: str) -> dict[str, Any]:
         "ended": trial.ended.isoformat() if trial.ended else None,
         "continues": trial.continues,
         "continued_by": trial.continued_by,
-        "curve": [{"epoch": epoch, **metrics} for epoch, metrics in trial.epochs(metric).items()],
+        "curve": [{"epoch": epoch, **metrics} for epoch, metrics in trial.epochs(record.spec.metric).items()],
         "attributes": {key: value for key, value in trial.attributes.items() if key != HISTORY},
-    } | ({"constraints": trial.constraints} if trial.constraints else {})
+    }
+    found |= {"values": record.named(trial)} if record.spec.has_several else {}
+    return found | ({"constraints": trial.constraints} if trial.constraints else {})
 
 
 def _strict(value: Any) -> Any:

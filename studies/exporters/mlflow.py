@@ -80,9 +80,9 @@ def _write(client: MlflowClient, record: StudyRecord) -> int:
     for trial in new:
         tags = {PARENT: parent, TRIAL: str(trial.number), "studies.state": trial.state}
         run = run_of(str(trial.number), f"trial {trial.number}", trial.started, tags)
-        _write_trial(client, run, trial, record.spec.metric)
+        _write_trial(client, run, trial, record)
     if record.best is not None:
-        _write_best(client, parent, record.best, record.spec.metric)
+        _write_best(client, parent, record.best, record)
     client.set_terminated(parent, "FINISHED", end_time=_ms(max((t.ended for t in ended if t.ended), default=None)))
     return len(new)
 
@@ -102,38 +102,43 @@ def _is_whole(run: Run | None) -> bool:
     return run is not None and run.info.status != "RUNNING"
 
 
-def _write_trial(client: MlflowClient, run: str, trial: TrialRecord, metric: str) -> None:
+def _write_trial(client: MlflowClient, run: str, trial: TrialRecord, record: StudyRecord) -> None:
     from mlflow.entities import Param, RunTag
 
     facts = {"reason": trial.reason, "detail": trial.detail}
+    facts |= {"front": True} if record.spec.has_several and trial in record.front else {}
     facts |= {f"provenance.{key}": value for key, value in trial.provenance.items()}
     tags = [RunTag(_name(f"studies.{key}"), _text(value)) for key, value in facts.items() if value is not None]
     params = trial.params | {"seed": trial.seed}
     client.log_batch(run, tags=tags)
     for some in _cut([Param(_name(name), _text(value)) for name, value in params.items()], MOST_PARAMS):
         client.log_batch(run, params=some)
-    for some in _cut(list(_metrics(trial, metric)), MOST_METRICS):
+    for some in _cut(list(_metrics(trial, record)), MOST_METRICS):
         client.log_batch(run, metrics=some)
     client.set_terminated(run, STATUS[trial.state], end_time=_ms(trial.ended))
 
 
-def _write_best(client: MlflowClient, parent: str, best: TrialRecord, metric: str) -> None:
+def _write_best(client: MlflowClient, parent: str, best: TrialRecord, record: StudyRecord) -> None:
     from mlflow.entities import Metric, RunTag
 
     facts = {"trial": best.number, "epoch": best.epoch} | {
         f"params.{name}": value for name, value in best.params.items()
     }
-    value = Metric(_name(metric), float(best.value or 0.0), _ms(best.ended) or 0, best.number)
+    at = _ms(best.ended) or 0
+    values = [Metric(_name(name), value, at, best.number) for name, value in record.named(best).items()]
     client.log_batch(
-        parent, metrics=[value], tags=[RunTag(_name(f"best.{key}"), _text(value)) for key, value in facts.items()]
+        parent, metrics=values, tags=[RunTag(_name(f"best.{key}"), _text(value)) for key, value in facts.items()]
     )
 
 
-def _metrics(trial: TrialRecord, metric: str) -> Iterator[Metric]:
-    """Yield every metric of every epoch. The storage has no times of epochs: they are spread over the trial's."""
+def _metrics(trial: TrialRecord, record: StudyRecord) -> Iterator[Metric]:
+    """Yield every metric of every epoch. The storage has no times of epochs: they are spread over the trial's.
+
+    A plain function with several metrics has none but its values.
+    """
     from mlflow.entities import Metric
 
-    epochs = trial.epochs(metric)
+    epochs = trial.epochs(record.spec.metric) or ({0: record.named(trial)} if trial.others else {})
     began, lasted = trial.started or datetime.fromtimestamp(0), timedelta(seconds=trial.seconds or 0)
     for index, (epoch, metrics) in enumerate(epochs.items(), start=1):
         at = _ms(began + lasted * index / len(epochs)) or 0
@@ -144,8 +149,8 @@ def _note(record: StudyRecord) -> str:
     spec, data = record.spec, record.data
     n_trials = spec.n_trials or sum(record.counts.values())
     return (
-        f"{spec.description}\n\n{spec.objective} on {data['name']} ({data['sha256']}); {spec.metric}, "
-        f"to {spec.direction}; {n_trials} trials of at most {spec.max_epochs} epochs."
+        f"{spec.description}\n\n{spec.objective} on {data['name']} ({data['sha256']}); {spec.aim}; "
+        f"{n_trials} trials of at most {spec.max_epochs} epochs."
     )
 
 

@@ -9,11 +9,12 @@ import yaml
 
 from studies import names
 from studies.errors import IsConfirmation, NothingToExport
+from studies.record.choice import require_choice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from studies.record.study import StudyRecord
+    from studies.record.study import StudyRecord, TrialRecord
 
 
 def render(record: StudyRecord) -> str:
@@ -25,9 +26,13 @@ def render(record: StudyRecord) -> str:
 
 
 def content_of(record: StudyRecord) -> dict[str, Any]:
-    """Return the same as plain data, which `studies.model.winner` reads. Raises NothingToExport, IsConfirmation."""
+    """Return the same as plain data, which `studies.model.winner` reads.
+
+    Raises NothingToExport, IsConfirmation, and ChooseFromFront where several trials are the best.
+    """
     if (study := names.confirmed(record.spec.name)) is not None:
         raise IsConfirmation(name=record.spec.name, study=study, command=f"export {study}")
+    require_choice(record)
     best = record.best
     if best is None:
         raise NothingToExport(name=record.typed, states=record.states)
@@ -35,9 +40,7 @@ def content_of(record: StudyRecord) -> dict[str, Any]:
         "study": record.spec.name,
         "objective": record.spec.model_dump(include={"objective"})["objective"],
         "dataset": {"name": record.data["name"], "sha256": record.data["sha256"]},
-        "metric": record.spec.metric,
-        "direction": record.spec.direction,
-        "value": best.value,
+        **_tuned(record, best),
         "params": best.params,
         "epochs": best.epoch,
         "trial": best.number,
@@ -54,7 +57,30 @@ def content_of(record: StudyRecord) -> dict[str, Any]:
             "n_contenders": len(record.confirmation.standings),
             "no_different_from": tied,
         }
+    elif record.spec.has_several and (fresh := fresh_of(record, best)) is not None:
+        content["confirmed"] = fresh
     return content
+
+
+def _tuned(record: StudyRecord, best: TrialRecord) -> dict[str, Any]:
+    spec = record.spec
+    if spec.has_several:
+        return {"metrics": dict(spec.metrics), "values": record.named(best)}
+    return {"metric": spec.metric, "direction": spec.direction, "value": best.value}
+
+
+def fresh_of(record: StudyRecord, best: TrialRecord) -> dict[str, Any] | None:
+    """Return mean and standard deviation of each of several metrics under fresh seeds; None before a confirmation."""
+    found = record.confirmation
+    standing = next((one for one in found.came_through if one.trial == best.number), None) if found else None
+    if found is None or standing is None or standing.mean is None:
+        return None
+    spreads = dict(zip(record.spec.metrics, [(standing.mean, standing.sd), *standing.others], strict=True))
+    return {
+        "value_means": {name: mean for name, (mean, _) in spreads.items()},
+        "value_sds": {name: sd for name, (_, sd) in spreads.items()},
+        "n_seeds": found.n_seeds,
+    }
 
 
 def dumped(content: Mapping[str, Any]) -> str:

@@ -50,7 +50,7 @@ def _numbers(result: TrainingResult) -> str:
         scored["test"], baselines["a model that looks at nothing"] = test["scored"], test["baseline"]
     if result.value is not None:
         scored["validation"] = sections(result.history[result.best - 1])["scored"]
-    names = [*dict.fromkeys([result.winner.metric, *result.metrics])]
+    names = [*dict.fromkeys([result.winner.metric, *result.winner.metrics, *result.metrics])]
     names = [name for name in names if any(name in values for values in scored.values())]
     lines = ["## Numbers", ""]
     if scored:

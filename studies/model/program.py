@@ -56,7 +56,7 @@ def train_program(
             params=winner.params,
             data=facts_of(spec.dataset, None, settings),
             provenance={k: v for k, v in provenance.of_this_process(device).items() if k != "host"},
-            metrics=[winner.metric],
+            metrics=[*(winner.metrics or [winner.metric])],
             description=spec.description,
         )
         try:

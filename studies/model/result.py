@@ -68,6 +68,20 @@ class TrainingResult:
         return None if self.request.with_validation else self.history[self.best - 1][self.winner.metric]
 
     @property
+    def values(self) -> dict[str, float | None]:
+        """The same of each of the winner's metrics; empty where it has one."""
+        kept = {} if self.request.with_validation else self.history[self.best - 1]
+        return {name: kept.get(name) for name in self.winner.metrics}
+
+    @property
+    def tuned(self) -> dict[str, Any]:
+        """What was tuned and what came of it, as an exported file has it."""
+        winner = self.winner
+        if winner.metrics:
+            return {"metrics": dict(winner.metrics), "values": self.values}
+        return {"metric": winner.metric, "direction": winner.direction, "value": self.value}
+
+    @property
     def same_data(self) -> bool | None:
         """Whether it is the study's data to the bit; None where the study's is not known."""
         known = self.winner.dataset.sha256
@@ -148,9 +162,7 @@ def content_of(result: TrainingResult) -> dict[str, Any]:
         "study": winner.study,
         "objective": winner.model_dump(include={"objective"})["objective"],
         "dataset": {"name": result.data["name"], "sha256": result.data["sha256"]},
-        "metric": winner.metric,
-        "direction": winner.direction,
-        "value": result.value,
+        **result.tuned,
         "params": result.params,
         "epochs": len(result.history) if result.value is None else result.best,
         "trial": winner.trial,
@@ -169,8 +181,7 @@ def metrics_of(result: TrainingResult) -> dict[str, Any]:
     test = None if result.test is None else sections(result.test)
     last = sections(result.history[-1])["baseline"]
     return {
-        "metric": result.winner.metric,
-        "direction": result.winner.direction,
+        **{key: value for key, value in result.tuned.items() if key not in ("value", "values")},
         "n": result.data["summary"],
         "kept_epoch": result.best,
         "validation": None if result.value is None else sections(result.history[result.best - 1])["scored"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from studies.exporters.yaml import content_of
 from studies.names import Direction
@@ -39,7 +39,8 @@ class Origin(_Part):
 class Winner(_Part):
     """A trial to train again, as `studies export` writes it. A file written by hand needs the keys without a default.
 
-    epochs: after which `value` was reached.
+    epochs: after which `value` was reached. metrics, values: of each of several metrics, in place of metric, direction
+    and value, which are then those of the first.
     """
 
     study: str = Field(pattern=STORED_NAME, max_length=MAX_STORED_NAME)
@@ -47,15 +48,27 @@ class Winner(_Part):
     dataset: Dataset
     metric: str
     direction: Direction
+    metrics: dict[str, Direction] = {}
     value: float | None = None
+    values: dict[str, float | None] = {}
     params: dict[str, Any]
     epochs: int | None = Field(default=None, ge=1)
     trial: int | None = None
     provenance: Origin = Origin()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _first_of_several(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or not isinstance(several := data.get("metrics"), dict) or not several:
+            return data
+        metric, direction = next(iter(several.items()))
+        values = data.get("values")
+        first = {"value": values.get(metric)} if isinstance(values, dict) else {}
+        return {"metric": metric, "direction": direction} | first | data
+
     @classmethod
     def of(cls, record: StudyRecord) -> Winner:
-        """Return the best trial of a study. Raises NothingToExport."""
+        """Return the best trial of a study. Raises NothingToExport, ChooseFromFront."""
         return cls.model_validate(content_of(record))
 
     def spec(self, dataset: str) -> StudySpec:
@@ -64,7 +77,6 @@ class Winner(_Part):
             name=self.study,
             objective=self.objective,
             dataset=dataset,
-            metric=self.metric,
-            direction=self.direction,
+            metrics=self.metrics or {self.metric: self.direction},
             n_trials=1,
         )

@@ -19,4 +19,5 @@ def read_confirmation(storage: Storage, name: str) -> Confirmation | None:
         return None
     race = found.user_attrs[CONFIRMS]
     field = contenders(found.get_trials(deepcopy=False), race["published"])
-    return stand(field, spec_of(found).direction.sign, len(race["seeds"]))
+    spec = spec_of(found)
+    return stand(field, spec.direction.sign, len(race["seeds"]), len(spec.metrics))

@@ -42,7 +42,7 @@ NO_WEIGHT: tuple[Any, ...] = (0, 1, None, "none")  # their values that leave the
 
 def diagnose(record: StudyRecord) -> dict[int, Verdict]:
     """Return the verdict of every trial that has ended, by its number."""
-    study = compare(record.spec, record.data, record.trials, record.best)
+    study = compare(record.spec, record.data, record.trials, record.leader)
     return {trial.number: _verdict(trial, study) for trial in record.trials if trial.state in ENDED}
 
 

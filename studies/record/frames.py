@@ -13,6 +13,7 @@ from studies.words import clean
 
 if TYPE_CHECKING:
     from studies.record.study import StudyRecord, TrialRecord
+    from studies.search.race import Standing
 
 PROVENANCE = ("commit", "dirty", "studies", "torch", "device", "host")
 
@@ -20,6 +21,8 @@ PROVENANCE = ("commit", "dirty", "studies", "torch", "device", "host")
 def trials_frame(record: StudyRecord) -> pd.DataFrame:
     """Return every trial, with a column `params_NAME` for every parameter and `metrics_NAME` for every metric.
 
+    With several metrics there is a column `values_NAME` for the value of each, and `front`, whether the trial is on the
+    Pareto front, in place of `value`.
     Where the objective sets constraints, with a column `constraints_NAME` for each: above 0 is violated.
     A column of lists, or of several kinds of values, holds text: a list is written as JSON, as in the storage.
     """
@@ -30,7 +33,7 @@ def trials_frame(record: StudyRecord) -> pd.DataFrame:
         "state": [trial.state.value for trial in trials],
         "reason": [trial.reason for trial in trials],
         "detail": [trial.detail for trial in trials],
-        "value": [trial.value for trial in trials],
+        **_values(record),
         "epoch": [trial.epoch for trial in trials],
         "n_epochs": [len(trial.curve) for trial in trials],
         "seconds": [trial.seconds for trial in trials],
@@ -56,6 +59,44 @@ def trials_frame(record: StudyRecord) -> pd.DataFrame:
     for name in PROVENANCE:
         columns[f"provenance_{name}"] = [trial.provenance.get(name) for trial in trials]
     return _frame(columns)
+
+
+def _values(record: StudyRecord) -> dict[str, list[Any]]:
+    if not record.spec.has_several:
+        return {"value": [trial.value for trial in record.trials]}
+    named = [record.named(trial) for trial in record.trials]
+    on_front = {trial.number for trial in record.front}
+    columns: dict[str, list[Any]] = {
+        f"values_{name}": [values.get(name) for values in named] for name in record.spec.metrics
+    }
+    return columns | {"front": [trial.number in on_front for trial in record.trials]}
+
+
+def front_frame(record: StudyRecord) -> pd.DataFrame:
+    """Return the rows of `trials_frame` that are on the Pareto front, the best in the first metric first."""
+    return trials_frame(record).set_index("number", drop=False).loc[[trial.number for trial in record.front]]
+
+
+def confirmation_frame(record: StudyRecord) -> pd.DataFrame:
+    """Return how the contenders of a confirmation stand, one a row; with several metrics, mean and sd of each."""
+    found = record.confirmation.standings if record.confirmation else []
+    if record.spec.has_several:
+        names = [f"{kind}_{name}" for name in record.spec.metrics for kind in ("mean", "sd")]
+        empty = [(None, None)] * len(record.spec.metrics)
+        spreads = [empty if one.mean is None else [(one.mean, one.sd), *one.others] for one in found]
+        rows = [
+            (one.trial, len(one.values), *(each for pair in own for each in pair), one.verdict)
+            for one, own in zip(found, spreads, strict=True)
+        ]
+        return pd.DataFrame(rows, columns=["trial", "n", *names, "verdict"])
+    names = ["trial", "published", "n", "mean", "sd", "difference", "low", "high", "verdict"]
+    return pd.DataFrame([_standing(one) for one in found], columns=names)
+
+
+def _standing(one: Standing) -> tuple[Any, ...]:
+    gap = one.difference
+    interval = (None, None, None) if gap is None else (gap.mean, gap.low, gap.high)
+    return one.trial, one.published, len(one.values), one.mean, one.sd, *interval, one.verdict
 
 
 def curves_frame(record: StudyRecord) -> pd.DataFrame:

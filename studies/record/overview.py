@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from studies import names
-from studies.names import Direction
+from studies.record.front import Front, read_front
 from studies.record.progress import Winner, read_winner
 from studies.storage import Storage
 from studies.storage.pages import OverviewRow, Pages
@@ -24,10 +24,14 @@ class StudyState(StrEnum):
 
 @dataclass(frozen=True)
 class Overview:
-    """A study in a line. best: the study's winner, as everywhere; None for a confirmation, and before there is one."""
+    """A study in a line. best: the study's winner, as everywhere; None for a confirmation, and before there is one.
+
+    front: in its place with several metrics.
+    """
 
     row: OverviewRow
     best: Winner | None
+    front: Front | None = None
 
     @property
     def name(self) -> str:
@@ -83,13 +87,19 @@ def read_overviews(storage: Storage, pages: Pages, study_id: int | None = None) 
     """Return how every study of ours stands, the newest first; with an id, that one."""
     rows = pages.overviews(study_id)
     known = None if study_id is not None else {row.name for row in rows}
-    return [Overview(row, _winner(storage, row, known)) for row in rows]
+    return [Overview(row, _winner(storage, row, known), _front(storage, row)) for row in rows]
 
 
 def _winner(storage: Storage, row: OverviewRow, known: set[str] | None) -> Winner | None:
     """Return the study's winner. known: every study's name; a study without a confirmation needs no look at it."""
-    if row.best is None or row.best_trial is None or names.confirmed(row.name) is not None:
+    if row.best is None or row.best_trial is None or names.confirmed(row.name) is not None or len(row.metrics) > 1:
         return None
     if known is not None and names.confirmation(row.name) not in known:
         return Winner(row.best_trial, row.best)
-    return read_winner(storage, row.study_id, row.name, Direction(row.direction))
+    return read_winner(storage, row.study_id, row.name, row.metrics)
+
+
+def _front(storage: Storage, row: OverviewRow) -> Front | None:
+    if not row.complete or names.confirmed(row.name) is not None:
+        return None
+    return read_front(storage, row.study_id, row.metrics)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from studies import names
 from studies.names import Direction
 from studies.record.confirmation import read_confirmation
+from studies.record.front import Front, read_front
 from studies.storage import Storage
 from studies.storage.budget import Budget
 from studies.storage.ledger import Worker
@@ -27,7 +29,8 @@ class Progress:
     """A study at one moment. states: trials by Optuna's state, FAIL split by reason, PAUSED apart from
     PRUNED while they may be resumed, LOST apart from RUNNING. epochs: reported so far.
 
-    best: None for a confirmation, too, where the value of one seed says nothing. verdicts: trials by kind of verdict,
+    best: None for a confirmation, too, where the value of one seed says nothing, and with several metrics, which have
+    a `front`. verdicts: trials by kind of verdict,
     and n_infeasible: completed trials that violate a constraint; both only for `status`.
     """
 
@@ -37,11 +40,12 @@ class Progress:
     epochs: int
     best: Winner | None
     workers: list[Worker]
+    front: Front | None = None
     verdicts: dict[str, int] = field(default_factory=dict)
     n_infeasible: int = 0
 
 
-def read_progress(storage: Storage, study_id: int, name: str, direction: Direction) -> Progress:
+def read_progress(storage: Storage, study_id: int, name: str, metrics: Mapping[str, Direction]) -> Progress:
     """Return how the study stands."""
     ledger = storage.ledger
     budget, states = ledger.budget(study_id), ledger.states(study_id)
@@ -52,15 +56,20 @@ def read_progress(storage: Storage, study_id: int, name: str, direction: Directi
         budget,
         states,
         ledger.n_epochs(study_id),
-        read_winner(storage, study_id, name, direction),
+        read_winner(storage, study_id, name, metrics),
         ledger.workers(study_id),
+        read_front(storage, study_id, metrics) if names.confirmed(name) is None else None,
     )
 
 
-def read_winner(storage: Storage, study_id: int, name: str, direction: Direction) -> Winner | None:
-    """Return the study's best trial without reading its trials; None without one, and for a confirmation."""
-    if names.confirmed(name) is not None:
+def read_winner(storage: Storage, study_id: int, name: str, metrics: Mapping[str, Direction]) -> Winner | None:
+    """Return the study's best trial without reading its trials.
+
+    None without one, for a confirmation, and with several metrics.
+    """
+    if names.confirmed(name) is not None or len(metrics) > 1:
         return None
+    [direction] = metrics.values()
     found = storage.ledger.best(study_id, maximize=direction is Direction.MAXIMIZE)
     if found is None:
         return None

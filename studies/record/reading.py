@@ -71,10 +71,11 @@ def trial_of(frozen: FrozenTrial, space: Space) -> TrialRecord:
     except KeyError:  # it ended, or waits, before everything was suggested
         params = dict(stored)
     attributes = frozen.user_attrs
+    value, *others = frozen.values or (None,)
     return TrialRecord(
         number=frozen.number,
         state=State(frozen.state.name.lower()),
-        value=frozen.value if frozen.state.is_finished() else None,
+        value=value if frozen.state.is_finished() else None,
         params=params if space.parameters else dict(stored),
         epoch=attributes.get(EPOCH),
         curve=dict(sorted(frozen.intermediate_values.items())),  # the storage promises no order
@@ -84,7 +85,8 @@ def trial_of(frozen: FrozenTrial, space: Space) -> TrialRecord:
         continues=attributes.get(CONTINUES),
         continued_by=None,
         attributes=attributes,
-        constraints={name: value for name, value in frozen.constraints.items() if name != OUT_OF_MEMORY},
+        constraints={name: excess for name, excess in frozen.constraints.items() if name != OUT_OF_MEMORY},
+        others=tuple(others),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -25,6 +26,7 @@ from studies.names import (
     is_feasible,
     may_be_best,
 )
+from studies.pareto import front, losses_of, order
 from studies.record.verdicts import Verdict, stored_verdict
 from studies.spec.space import Space
 
@@ -38,9 +40,10 @@ if TYPE_CHECKING:
 class TrialRecord:
     """One trial. params: of every parameter that existed in it, fixed ones included. epoch: that of the value.
 
-    curve: the study's metric by epoch. continues, continued_by: numbers of other trials. attributes: every user
-    attribute, as it is exported; each that is read by itself has a property here. constraints: by name, what
-    the objective told Optuna with `trial.set_constraint()`; a value above 0 is a violated one.
+    value: of the study's metric; others: of the metrics after the first. curve: the first metric by epoch. continues,
+    continued_by: numbers of other trials. attributes: every user attribute, as it is exported; each that is read by
+    itself has a property here. constraints: by name, what the objective told Optuna with `trial.set_constraint()`; a
+    value above 0 is a violated one.
     """
 
     number: int
@@ -56,6 +59,12 @@ class TrialRecord:
     continued_by: int | None
     attributes: dict[str, Any] = field(repr=False)
     constraints: dict[str, float] = field(default_factory=dict)
+    others: tuple[float, ...] = ()
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """Its value of each of the study's metrics; empty without one."""
+        return () if self.value is None else (self.value, *self.others)
 
     @property
     def is_feasible(self) -> bool:
@@ -137,7 +146,8 @@ class StudyRecord:
     """A study as it stands in the storage. data: name, sha256, summary of its data, and perhaps baselines.
 
     space: what is searched; for a plain function, what its trials suggested. confirmation: the best few under fresh
-    seeds, as far as `studies confirm` has come. has_newer: whether there is a newer version of it.
+    seeds, as far as `studies confirm` has come. has_newer: whether there is a newer version of it. chosen: the number
+    of the trial that a person chose from its front (`record.choice`).
     """
 
     spec: StudySpec
@@ -146,6 +156,7 @@ class StudyRecord:
     space: Space = field(default_factory=lambda: Space({}))
     confirmation: Confirmation | None = None
     has_newer: bool = False
+    chosen: int | None = None
 
     @property
     def simple(self) -> float | None:
@@ -159,21 +170,40 @@ class StudyRecord:
 
     @property
     def sign(self) -> int:
-        """1 when larger is better, -1 when smaller is."""
+        """1 when larger is better, -1 when smaller is; of several metrics, for the first."""
         return self.spec.direction.sign
 
     @property
     def best(self) -> TrialRecord | None:
-        """The study's winner, everywhere: the winner under fresh seeds if there is one, else the first of `ranked`."""
-        if (winner := self.confirmed) is None:
-            return next(iter(self.ranked), None)
-        return next(trial for trial in self.trials if trial.number == winner.trial)
+        """The study's winner, everywhere: the winner under fresh seeds if there is one, else the first of `ranked`.
+
+        With several metrics the one that was chosen, or that stands alone on the front; else None.
+        """
+        number = self.confirmed.trial if self.confirmed is not None else self.chosen
+        if number is not None:
+            return next(trial for trial in self.trials if trial.number == number)
+        return self.front[0] if len(self.front) == 1 else None
+
+    @property
+    def best_trials(self) -> list[TrialRecord]:
+        """The winner alone, or the front where there is none."""
+        return self.front if self.best is None else [self.best]
+
+    @property
+    def leader(self) -> TrialRecord | None:
+        """The trial that others are compared with: the winner, or the best in the first of several metrics."""
+        return self.best or next(iter(self.ranked), None)
+
+    @cached_property
+    def front(self) -> list[TrialRecord]:
+        """The trials of `ranked` that no other one dominates; with one metric, the best one."""
+        return [self.ranked[place] for place in front(self._losses(self.ranked))]
 
     @property
     def confirmed(self) -> Standing | None:
         """The winner under fresh seeds, once it is known, and unless the search has found better settings since."""
         found = self.confirmation
-        if found is None or not self.ranked:
+        if found is None or not self.ranked or self.chosen is not None:
             return None
         contenders = {standing.trial for standing in found.standings}
         settings = [trial.params for trial in self.trials if trial.number in contenders]
@@ -181,13 +211,23 @@ class StudyRecord:
 
     @cached_property
     def ranked(self) -> list[TrialRecord]:
-        """The completed trials that may be the best, the best value first; the earlier of two equal ones."""
+        """The completed trials that may be the best, the best first; the earlier of two equal ones.
+
+        With several metrics the front comes first, then the one behind it, and so on (`studies.pareto`).
+        """
         complete = [
             trial
             for trial in self.trials
-            if trial.state == State.COMPLETE and may_be_best(trial.value, trial.constraints)
+            if trial.state == State.COMPLETE and may_be_best(trial.values, trial.constraints)
         ]
-        return sorted(complete, key=lambda trial: (-self.sign * (trial.value or 0.0), trial.number))
+        return [complete[place] for place in order(self._losses(complete))]
+
+    def _losses(self, trials: Sequence[TrialRecord]) -> list[tuple[float, ...]]:
+        return [losses_of(trial.values, self.spec.directions) for trial in trials]
+
+    def named(self, trial: TrialRecord) -> dict[str, float]:
+        """Return a trial's values by the names of the study's metrics."""
+        return dict(zip(self.spec.metrics, trial.values, strict=False))
 
     @property
     def parameters(self) -> list[str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from studies.names import State
+from studies.pareto import dominates, losses_of
 from studies.record.comparison import baseline, n_classes_of
 from studies.record.diagnose import LEARNED
-from studies.report import confirmed, figures, findings
+from studies.report import confirmed, figures, findings, front
 from studies.report.document import Section, Table
 from studies.words import duration, exact, infeasible, number, plural, short
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 def answer(record: StudyRecord, verdicts: dict[int, Verdict]) -> Section:
     """Return the answer in one sentence, how sure it is, and the best parameters."""
     best = record.best
+    if record.spec.has_several and record.front:
+        return front.answer(record)
     if best is None:
         what = "completed trial has a finite value" if record.counts["complete"] else "trial was completed"
         what = "completed trial is feasible" if record.n_infeasible else what
@@ -103,7 +106,10 @@ def theirs_against_ours(record: StudyRecord) -> Section | None:
     columns = [*([ours] if ours else []), *published[:6]]
     names = ["ours" if trial is ours else f"published {trial.published}" for trial in columns]
     rows: list[list[str]] = [
-        [record.spec.metric, *(_value_or_state(trial) for trial in columns)],
+        *(
+            [name, *(_value_or_state(trial, place) for trial in columns)]
+            for place, name in enumerate(record.spec.metrics)
+        ),
         ["trial", *(str(trial.number) for trial in columns)],
         ["epoch", *(exact(trial.epoch) for trial in columns)],
         ["time", *(duration(trial.seconds) for trial in columns)],
@@ -113,7 +119,7 @@ def theirs_against_ours(record: StudyRecord) -> Section | None:
         rows.append([name, *cells])
     text = "No published setting was completed here yet."
     if ours is not None and theirs is not None:
-        text = _comparison(record, ours, theirs)
+        text = (_domination if record.spec.has_several else _comparison)(record, ours, theirs)
     return Section("Theirs against ours", [text], [Table(("", *names), rows)])
 
 
@@ -143,8 +149,19 @@ def _comparison(record: StudyRecord, ours: TrialRecord, theirs: TrialRecord) -> 
     return text
 
 
-def _value_or_state(trial: TrialRecord) -> str:
-    if trial.value is not None and trial.state == State.COMPLETE:
-        return number(trial.value)
+def _domination(record: StudyRecord, ours: TrialRecord, theirs: TrialRecord) -> str:
+    """Return whether the search found what is as good as the published settings in every metric, and better in one."""
+    losses = losses_of(theirs.values, record.spec.directions)
+    better = [one for one in record.front if dominates(losses_of(one.values, record.spec.directions), losses)]
+    better = [one for one in better if one.number != theirs.number]
+    if not better:
+        return f"No trial is better than the authors' published settings (trial {theirs.number}) in every metric."
+    which = f"{'trial' if len(better) == 1 else 'trials'} {', '.join(str(one.number) for one in better)}"
+    return f"As good as the authors' published settings (trial {theirs.number}) or better in every metric: {which}."
+
+
+def _value_or_state(trial: TrialRecord, place: int) -> str:
+    if trial.values and trial.state == State.COMPLETE:
+        return number(trial.values[place])
     reason = f" ({trial.reason})" if trial.reason else ""
     return f"{trial.state}{reason}"

@@ -21,6 +21,9 @@ def section(record: StudyRecord) -> Section | None:
     """Return the contenders' results; None before `studies confirm`."""
     if record.confirmation is None:
         return None
+    if record.spec.has_several:
+        note = "Every trial here trained under the same seeds, none of which it was chosen by."
+        return Section("Under fresh seeds", sentences(record), [_means(record)], [], [note])
     note = (
         "Every contender trained under the same seeds, none of which it was chosen by; differences are between values "
         f"of one seed, and their intervals hold together with {SURE} where the differences are about normal."
@@ -32,6 +35,8 @@ def table(record: StudyRecord) -> Table:
     """Return one contender a row, the best first."""
     found = record.confirmation
     assert found is not None
+    if record.spec.has_several:
+        return _means(record)
     searched = {trial.number: trial.value for trial in record.trials}
     rows = [
         (
@@ -49,6 +54,36 @@ def table(record: StudyRecord) -> Table:
     return Table(header, rows, frozenset([0] if found.winner else []))
 
 
+def _means(record: StudyRecord) -> Table:
+    """Return mean and standard deviation of each of several metrics, a trial a row."""
+    found = record.confirmation
+    assert found is not None
+    searched = {trial.number: trial for trial in record.trials}
+    metrics = list(record.spec.metrics)
+    rows = []
+    for one in found.standings:
+        cells = [f"{number(mean)} (sd {number(sd)})" for mean, sd in _spread_of(one)] or ["-"] * len(metrics)
+        rows.append([_name(one), str(len(one.values)), *cells, one.verdict, *map(number, searched[one.trial].values)])
+    header = (
+        "trial",
+        "seeds",
+        *(f"mean {name}" for name in metrics),
+        "",
+        *(f"{name} in the search" for name in metrics),
+    )
+    return Table(header, rows)
+
+
+def _spread_of(one: Standing) -> list[tuple[float, float | None]]:
+    return [] if one.mean is None else [(one.mean, one.sd), *one.others]
+
+
+def _spreads(record: StudyRecord, one: Standing) -> str:
+    spreads = zip(record.spec.metrics, _spread_of(one), strict=True)
+    means = " and ".join(f"a mean {name} of {number(mean)} (sd {number(sd)})" for name, (mean, sd) in spreads)
+    return f"Trial {one.trial} has {means} under {plural(len(one.values), 'fresh seed')}."
+
+
 def sentences(record: StudyRecord) -> list[str]:
     """Return who won and how sure that is, and theirs against ours."""
     found = record.confirmation
@@ -57,6 +92,8 @@ def sentences(record: StudyRecord) -> list[str]:
     if not found.finished:
         left = sum(one.verdict == UNFINISHED for one in found.standings)
         return [f"{plural(left, 'contender')} not done yet; `studies confirm {record.typed}` goes on."]
+    if record.spec.has_several:
+        return [_spreads(record, one) for one in found.came_through] or ["No trial came through all seeds."]
     if winner is None:
         return [f"No contender came through all {found.n_seeds} seeds."]
     decided = theirs(record)

@@ -44,15 +44,16 @@ def trials(record: StudyRecord, verdicts: dict[int, Verdict]) -> Section | None:
     known = {trial.number for trial in ranked}
     order = ranked + sorted((trial for trial in record.trials if trial.number not in known), key=_after)
     names = [name for name in record.parameters if varies(record, name)]
-    header = ("trial", "state", record.spec.metric, "epoch", "epochs", "time", "verdict", *names)
-    rows = [_row(trial, verdicts.get(trial.number), names) for trial in order[:MAX_ROWS]]
+    header = ("trial", "state", *record.spec.metrics, "epoch", "epochs", "time", "verdict", *names)
+    n_metrics = len(record.spec.metrics)
+    rows = [_row(trial, verdicts.get(trial.number), names, n_metrics) for trial in order[:MAX_ROWS]]
     text = plural(len(order), "trial") + (", best first." if ranked else ".")
     if len(order) > MAX_ROWS:
         text = (
             f"The first {MAX_ROWS} of {len(order):,} trials, best first; "
             f"`studies export {record.typed} --format csv` has all of them."
         )
-    marks = frozenset(row for row, trial in enumerate(order[:MAX_ROWS]) if trial is record.best)
+    marks = frozenset(row for row, trial in enumerate(order[:MAX_ROWS]) if trial in record.best_trials)
     return Section("All trials", [text], [Table(header, rows, marks)])
 
 
@@ -60,14 +61,14 @@ def _after(trial: TrialRecord) -> tuple[int, int]:
     return (ENDED.index(trial.state) if trial.state in ENDED else len(ENDED)), trial.number
 
 
-def _row(trial: TrialRecord, verdict: Verdict | None, names: Sequence[str]) -> list[str]:
+def _row(trial: TrialRecord, verdict: Verdict | None, names: Sequence[str], n_metrics: int) -> list[str]:
     why = trial.reason if trial.reason or trial.is_feasible else "infeasible"
     why = f"resumed as {trial.continued_by}" if trial.is_resumed else why
     state = f"{trial.state} ({why})" if why else trial.state
     return [
         str(trial.number),
         state if trial.published is None else f"{state}, published {trial.published}",
-        number(trial.value if trial.state == State.COMPLETE else None),
+        *map(number, trial.values if trial.state == State.COMPLETE else [None] * n_metrics),
         exact(trial.epoch),
         str(len(trial.curve)),
         duration(trial.seconds),

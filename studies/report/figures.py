@@ -38,9 +38,9 @@ SHADES = [[0, "#f7f9fc"], [0.5, "#8fb4d9"], [1, "#1d4f8a"]]
 
 
 def curves(record: StudyRecord) -> Figure:
-    """Return one line a trial: pruned ones grey, completed ones blue, the best one orange."""
-    best = record.best
-    others = [trial for trial in record.trials if trial.curve and trial.continued_by is None and trial is not best]
+    """Return one line a trial: pruned ones grey, completed ones blue, the best one, or the front, orange."""
+    best = [trial for trial in record.best_trials if trial.curve]
+    others = [trial for trial in record.trials if trial.curve and trial.continued_by is None and trial not in best]
     kinds = [
         ("pruned", GREY, [trial for trial in others if trial.state == State.PRUNED]),
         ("failed or running", RED, [trial for trial in others if trial.state not in (State.PRUNED, State.COMPLETE)]),
@@ -51,8 +51,9 @@ def curves(record: StudyRecord) -> Figure:
         for name, color, trials in kinds
         if trials
     ]
-    if best is not None and best.curve:
-        data.append(_lines(f"best (trial {best.number})", [best], ORANGE, 1.0, width=3))
+    if best:
+        name = f"best (trial {best[0].number})" if len(best) == 1 else f"on the front ({len(best)})"
+        data.append(_lines(name, spread_out(best, MAX_CURVES), ORANGE, 1.0, width=3))
     left_out = sum(max(len(trials) - MAX_CURVES, 0) for _, _, trials in kinds)
     title = "Every trial, epoch by epoch" + (f" ({left_out:,} more are not drawn)" if left_out else "")
     seen = (value for trial in record.trials for value in trial.curve.values())
@@ -70,7 +71,7 @@ def values(record: StudyRecord) -> Figure:
     drawn = spread_out(list(zip(trials, so_far, strict=True)), MAX_POINTS)
     numbers = [trial.number for trial, _ in drawn]
     data = [
-        _points("complete", numbers, [trial.value for trial, _ in drawn], numbers, BLUE),
+        points("complete", numbers, [trial.value for trial, _ in drawn], numbers, BLUE),
         {"type": "scatter", "mode": "lines", "name": "best so far", "x": numbers, "y": [best for _, best in drawn],
          "line": {"color": ORANGE, "shape": "hv", "width": 2}, "hoverinfo": "skip"},
     ]  # fmt: skip
@@ -80,25 +81,25 @@ def values(record: StudyRecord) -> Figure:
 
 
 def parameter(record: StudyRecord, name: str, importance: float | None) -> Figure:
-    """Return one parameter against the metric: trials blue, published ones green, the best one orange."""
+    """Return one parameter against the metric: trials blue, published ones green, the best, or the front, orange."""
     found = compared(record)
     trials = [trial for trial in found.trials if name in trial.params]
-    best = record.best.number if record.best else None
-    plain = spread_out([trial for trial in trials if trial.published is None and trial.number != best], MAX_POINTS)
+    best = {trial.number for trial in record.best_trials}
+    others = spread_out([trial for trial in trials if trial.published is None and trial.number not in best], MAX_POINTS)
     known = record.space.parameters.get(name)
     domain = known.domain if known else None
     place: dict[str, int] = {}
     if not isinstance(domain, Range):
         place = {text: index for index, text in enumerate(_categories(trials, name))}
     kinds = [
-        ("complete" if found.rung is None else f"at {record.unit} {found.rung}", BLUE, plain),
-        ("published", GREEN, [trial for trial in trials if trial.published is not None and trial.number != best]),
-        ("best", ORANGE, [trial for trial in trials if trial.number == best]),
+        ("complete" if found.rung is None else f"at {record.unit} {found.rung}", BLUE, others),
+        ("published", GREEN, [trial for trial in trials if trial.published is not None and trial.number not in best]),
+        ("best", ORANGE, [trial for trial in trials if trial.number in best]),
     ]
     data = [
-        _points(
+        points(
             label, [_position(trial, name, place) for trial in drawn], [t.value for t in drawn],
-            [trial.number for trial in drawn], color, size=5 if drawn is plain else 10,
+            [trial.number for trial in drawn], color, size=5 if drawn is others else 10,
         )
         for label, color, drawn in kinds
         if drawn
@@ -248,9 +249,10 @@ def _lines(name: str, trials: list[TrialRecord], color: str, opacity: float, wid
             "hovertemplate": "trial %{customdata}, epoch %{x}: %{y}<extra></extra>"}  # fmt: skip
 
 
-def _points(
+def points(
     name: str, x: Sequence[Any], y: Sequence[float | None], numbers: Sequence[int], color: str, size: int = 5
 ) -> dict[str, Any]:
+    """Return one trace of points. numbers: of the trials."""
     return {"type": "scatter", "mode": "markers", "name": name, "x": x, "y": [_rounded(value) for value in y],
             "customdata": numbers, "hovertemplate": "trial %{customdata}: %{y}<extra></extra>",
             "marker": {"color": color, "size": size, "opacity": 0.65 if size < 8 else 1.0}}  # fmt: skip
@@ -300,7 +302,7 @@ def _position(trial: TrialRecord, name: str, place: dict[str, int]) -> Any:
 
 def _metric_axis(record: StudyRecord, drawn: Iterable[float | None]) -> dict[str, Any]:
     """Return the axis of the metric, without the far end of what went badly when that would flatten the rest."""
-    axis: dict[str, Any] = {"title": {"text": _plain(record.spec.metric.replace("_", " "))}}
+    axis: dict[str, Any] = {"title": {"text": plain(record.spec.metric.replace("_", " "))}}
     seen = sorted(record.sign * value for value in drawn if value is not None and math.isfinite(value))
     if len(seen) < 10:
         return axis
@@ -320,10 +322,10 @@ def _epoch_ticks(record: StudyRecord) -> dict[str, Any]:
 
 
 def _short_name(text: str) -> str:
-    return _plain(text if len(text) <= 24 else text[:23] + "…")
+    return plain(text if len(text) <= 24 else text[:23] + "…")
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Return text that plotly shows as it is: it reads HTML, and a formula between dollars."""
     return html.escape(text, quote=False).replace("$", "&#36;")  # it knows no entity of a quotation mark
 
@@ -339,4 +341,5 @@ def caption(record: StudyRecord) -> str:
     n = len(found.trials)
     drawn = f"{plural(min(n, MAX_POINTS), found.kind)} of {n:,} drawn"
     caption = f"{drawn}: the best one orange, published ones green; the dark line is the median of all."
+    caption = caption.replace("the best one", "the front") if len(record.best_trials) > 1 else caption
     return f"{found.told(record.unit)} {caption}".strip()

@@ -156,17 +156,19 @@ def compared(record: StudyRecord) -> Compared:
     """Return the trials that tell what the parameters do.
 
     They are the completed ones, unless most trials were pruned, or too few were completed: then every trial counts with
-    the best value that it had at a rung, the highest epoch that at least half of them reached.
+    the best value that it had at a rung, the highest epoch that at least half of them reached. With several metrics,
+    values are of the first.
     """
     ended = [trial for trial in record.trials if trial.continued_by is None and trial.is_feasible]
     pruned = [trial for trial in ended if trial.state == State.PRUNED]
     reporting = [trial for trial in [*record.ranked, *pruned] if trial.curve]
     few = len(record.ranked) < MIN_TRIALS_FOR_IMPORTANCE <= len(reporting)
+    completed = sorted(record.ranked, key=lambda trial: -record.sign * (trial.value or 0.0))
     if not (few or len(reporting) > 2 * len(record.ranked)):
-        return Compared(record.ranked, None)
+        return Compared(completed, None)
     curves = {trial.number: curve for trial in reporting if (curve := _numbers(trial.curve))}
     if not curves:
-        return Compared(record.ranked, None)
+        return Compared(completed, None)
     reached = sorted((max(curve) for curve in curves.values()), reverse=True)
     rung = reached[min(max(MIN_TRIALS_FOR_IMPORTANCE, -(-len(reached) // 2)), len(reached)) - 1]
     values = {

@@ -28,7 +28,7 @@ def parameters(record: StudyRecord, found: dict[str, float]) -> Section | None:
     if not varied or not compared.trials:
         return None
     varied.sort(key=lambda name: -found.get(name, 0.0))
-    best = record.best or compared.trials[0]
+    best = record.leader or compared.trials[0]
     top = compared.trials[: max(findings.N_TOP, len(compared.trials) // 10)]
     rows = [
         (

@@ -14,6 +14,7 @@ at its next write that another has taken its trial over, and drops it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,13 +31,13 @@ from studies.storage import Storage
 class Outcome:
     """How a trial ended.
 
-    reason: why it failed. detail: the same in the words of whatever failed. attributes: what is kept beside the value.
-    constraints: by how much it violates each, in Optuna's meaning: at most 0 is kept. traceback: the whole of it, which
-    is kept as an artifact.
+    values: of each of the study's metrics. reason: why it failed. detail: the same in the words of whatever failed.
+    attributes: what is kept beside the values. constraints: by how much it violates each, in Optuna's meaning: at most
+    0 is kept. traceback: the whole of it, which is kept as an artifact.
     """
 
     state: TrialState
-    value: float | None = None
+    values: Sequence[float] | None = None
     reason: Reason | None = None
     detail: str | None = None
     attributes: dict[str, Any] = field(default_factory=dict)
@@ -72,7 +73,7 @@ def end(storage: Storage, study: optuna.Study, trial: optuna.Trial | int, outcom
         if isinstance(trial, int):
             storage.optuna.set_trial_state_values(trial_id, outcome.state)
         else:
-            study.tell(trial, outcome.value, outcome.state)  # tells the sampler, too
+            study.tell(trial, outcome.values, outcome.state)  # tells the sampler, too
     except UpdateFinishedTrialError:
         return False
     return True

@@ -99,7 +99,7 @@ def join(
     """
     spec, space = version_for(storage, spec, described, start.new_version), described.space
     source = None if start.source is None else read_stored(storage, _source(storage, start.source, spec.name))
-    if source is not None and source.best is None:
+    if source is not None and not source.ranked:
         raise NothingToStartFrom(name=source.typed, states=source.states)
     given = None if start.exported is None else _given(start.exported, space)
     with create_or_join(storage, spec, described, start.same_code) as (study, new):
@@ -212,7 +212,7 @@ def _learn(
             queue.add(values, {FROM: origin, SEED: seed}, FROM)
             n_queued += 1
     why = _incomparable(spec, source, data) if space.parameters else "a plain function tells its space when it runs"
-    known = [] if why else [t.number for t in source.ranked if observation(space, t.params, t.value or 0.0)]
+    known = [] if why else [t.number for t in source.ranked if observation(space, t.params, t.values)]
     study.set_user_attr(WARM_START, [*notes, {"study": name, "trials": known}])
     knows = f"{len(known)} of {plural(len(source.ranked), 'completed trial')}"
     knows = f"none of its values: {why}" if why else knows
@@ -221,10 +221,15 @@ def _learn(
 
 def _incomparable(spec: StudySpec, source: StudyRecord, data: Mapping[str, Any]) -> str | None:
     """Return why a value of the one study says nothing of the other's, or None."""
-    for key in ("objective", "metric", "direction", "max_epochs"):
+    for key, what in {
+        "objective": "objective",
+        "metric": "metric",
+        "aim": "what is tuned",
+        "max_epochs": "max_epochs",
+    }.items():
         before, now = getattr(source.spec, key), getattr(spec, key)
         if before != now:
-            return f"{key} was {before}, and is {now}"
+            return f"{what} was {before}, and is {now}"
     before, now = source.data.get("sha256"), data.get("sha256")
     if before != now or (now is None and source.spec.dataset != spec.dataset):
         return "the data are others"

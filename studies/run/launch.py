@@ -268,7 +268,7 @@ class Launch:
     def _show(self) -> None:
         if time.monotonic() - self._shown_at >= REFRESH_S:
             self._shown_at = time.monotonic()
-            self.view.update(read_progress(self.storage, self.study_id, self.spec.name, self.spec.direction))
+            self.view.update(read_progress(self.storage, self.study_id, self.spec.name, self.spec.metrics))
 
     def _conclude(self) -> None:
         """Raise when the study is unfinished, with why."""

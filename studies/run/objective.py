@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -60,9 +60,12 @@ class LoadedObjective(Protocol):
 
 @dataclass(frozen=True)
 class FunctionObjective:
-    """A plain `function(trial) -> float`, as Optuna has it: it suggests its own parameters and reads its own data."""
+    """A plain `function(trial)` as Optuna has it: it suggests its own parameters and reads its own data.
 
-    function: Callable[[Any], float]
+    It returns a number, or several in the order of the study's metrics.
+    """
+
+    function: Callable[[Any], float | Sequence[float]]
     metrics: Mapping[str, str]
     space: Mapping[str, Mapping[str, Any]]
     datasets: Mapping[str, str]
@@ -150,7 +153,7 @@ def _as_objective(found: Any, spec: StudySpec) -> LoadedObjective:
             "`start_with`, or make it an Objective"
         )
     datasets = {spec.dataset: "read by the function itself"}
-    return FunctionObjective(found, {spec.metric: spec.direction}, {}, datasets)
+    return FunctionObjective(found, spec.metrics, {}, datasets)
 
 
 def without_options(dataset: str) -> str:
@@ -160,13 +163,14 @@ def without_options(dataset: str) -> str:
 
 
 def _check(objective: LoadedObjective, spec: StudySpec) -> None:
-    direction = objective.metrics.get(spec.metric)
-    if direction is None:
-        reason = f"{spec.objective!r} reports no metric {spec.metric!r}{near(spec.metric, objective.metrics)}"
-        raise SpecRefused(reason=reason, path=("metric",))
-    if direction != spec.direction:
-        reason = f"{spec.metric!r} is to {direction}, and the study says {spec.direction}"
-        raise SpecRefused(reason=reason, path=("direction",))
+    for metric, given in spec.metrics.items():
+        direction = objective.metrics.get(metric)
+        if direction is None:
+            reason = f"{spec.objective!r} reports no metric {metric!r}{near(metric, objective.metrics)}"
+            raise SpecRefused(reason=reason, path=("metrics", metric) if spec.has_several else ("metric",))
+        if direction != given:
+            reason = f"{metric!r} is to {direction}, and the study says {given}"
+            raise SpecRefused(reason=reason, path=("metrics", metric) if spec.has_several else ("direction",))
     if spec.constraints and isinstance(objective, FunctionObjective):
         reason = f"{spec.objective!r} is a plain function, which reports one value; call trial.set_constraint() in it"
         raise SpecRefused(reason=reason, path=("constraints",))

@@ -81,8 +81,8 @@ class ProgramObjective:
 
     @property
     def metrics(self) -> Mapping[str, str]:
-        """The study's metric: what else a program reports is not known before."""
-        return {self.spec.metric: self.spec.direction}
+        """The study's metrics: what else a program reports is not known before."""
+        return self.spec.metrics
 
     @property
     def space(self) -> Mapping[str, Any]:
@@ -129,7 +129,7 @@ class ProgramTraining:
         self._checkpoints = self._scratch / "checkpoints"
         self._checkpoints.mkdir()
         self._pipes = Pipes(self._scratch)
-        self._journal = Journal(self._spec.metric)
+        self._journal = Journal(self._spec.metrics)
         self._oom_kills = kernel_oom_kills()
         self._began = time.monotonic()
         self._process: Process | None = None
@@ -267,7 +267,7 @@ class ProgramTraining:
         if not names and self._objective.program.reports.pattern is not None:
             found = "and printed no line that the pattern matches"
         said = f"; it printed last: {last_words(ended)}" if not names and last_words(ended) else ""
-        return f"the program exited with 0 {found}; expected {self._spec.metric!r}{said}"
+        return f"the program exited with 0 {found}; expected {' and '.join(map(repr, self._spec.metrics))}{said}"
 
     def _failure(self, ended: Ended) -> ProgramFailed:
         """Return why the program failed: memory that ran out is told apart, since the sampler learns from it."""

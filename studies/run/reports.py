@@ -8,7 +8,7 @@ import json
 import math
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,13 +31,13 @@ class Epoch:
 
 @dataclass
 class Journal:
-    """Makes epochs of reports. An epoch is told when the study's metric is; what is told of it later is not counted.
+    """Makes epochs of reports. An epoch is told when the study's metrics are; what is told of it later is not counted.
 
     A report without an epoch is of the one after the last. begin: the number of the last epoch before, where the
     program goes on with its checkpoints.
     """
 
-    metric: str
+    metrics: Collection[str]
     begin: float = 0.0
     names: set[str] = field(default_factory=set)
     _last: float | None = None
@@ -58,7 +58,7 @@ class Journal:
             self._number, self._told = number, {}
         self.names |= set(numbers)
         self._told |= numbers
-        if self.metric not in self._told:
+        if not self._told.keys() >= set(self.metrics):
             return None
         epoch = Epoch(number, self._told, waits)
         self._last, self._number, self._told = number, None, {}

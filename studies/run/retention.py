@@ -13,35 +13,35 @@ from collections.abc import Collection, Sequence
 from optuna.trial import FrozenTrial, TrialState
 
 from studies.names import CONTINUES, Direction, may_be_best
+from studies.pareto import losses_of, order
 
 KEPT = 3
 
 _UNFINISHED = (TrialState.RUNNING, TrialState.WAITING)
 
 
-def best(trials: Sequence[FrozenTrial], direction: Direction) -> list[FrozenTrial]:
+def best(trials: Sequence[FrozenTrial], directions: Sequence[Direction]) -> list[FrozenTrial]:
     """Return the best complete and feasible trials, at most KEPT; of equal ones the older first."""
-    found = [trial for trial in trials if _may_be_best(trial)]
-    return sorted(found, key=lambda trial: (-direction.sign * (trial.value or 0.0), trial.number))[:KEPT]
+    found = sorted(filter(_may_be_best, trials), key=lambda trial: trial.number)
+    return [found[place] for place in order([losses_of(trial.values, directions) for trial in found])[:KEPT]]
 
 
-def is_among_best(value: float, trials: Sequence[FrozenTrial], direction: Direction) -> bool:
-    """Whether a trial that ends with this value is, so far, one of the best."""
-    rivals = (trial.values[0] for trial in trials if _may_be_best(trial) and trial.values)
-    n_as_good: int = sum(not direction.better(value, than=other) for other in rivals)
-    return n_as_good < KEPT
+def is_among_best(values: Sequence[float], trials: Sequence[FrozenTrial], directions: Sequence[Direction]) -> bool:
+    """Whether a trial that ends with these values is, so far, one of the best."""
+    rivals = [losses_of(trial.values, directions) for trial in trials if _may_be_best(trial)]
+    return len(rivals) in order([*rivals, losses_of(values, directions)])[:KEPT]
 
 
 def _may_be_best(trial: FrozenTrial) -> bool:
-    return trial.state == TrialState.COMPLETE and may_be_best(trial.value, trial.constraints)
+    return trial.state == TrialState.COMPLETE and may_be_best(trial.values, trial.constraints)
 
 
-def needed(stored: Collection[int], trials: Sequence[FrozenTrial], direction: Direction) -> set[int]:
+def needed(stored: Collection[int], trials: Sequence[FrozenTrial], directions: Sequence[Direction]) -> set[int]:
     """Return the numbers of the trials whose checkpoint may still be used.
 
     stored: the numbers of those that have one, read before the trials were. trials: all of the study, by number.
     """
-    kept = {trial.number for trial in best([trials[number] for number in stored if number < len(trials)], direction)}
+    kept = {trial.number for trial in best([trials[number] for number in stored if number < len(trials)], directions)}
     for trial in trials:
         if trial.state in _UNFINISHED:
             for number in (trial.number, *sources(trial.number, trials)):

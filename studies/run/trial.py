@@ -24,11 +24,13 @@ from studies.names import (
     METRICS,
     PAUSED,
     PEAK_MEMORY_MIB,
+    RUNGS,
     SECONDS,
     SEED,
     Reason,
     is_feasible,
 )
+from studies.pareto import losses_of
 from studies.run import failures, retention
 from studies.run.checkpoint import Checkpoint, Checkpoints
 from studies.run.end import Outcome
@@ -41,6 +43,7 @@ from studies.search.seeded import seed_of
 from studies.spec import StudySpec
 from studies.spec.space import Choice, Range, Space, encoded
 from studies.storage.postgres import PostgresStorage
+from studies.words import plural
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ def run_trial(trial: optuna.Trial, course: Course) -> Outcome | None:
 
 
 def _outcome(trial: optuna.Trial, course: Course, seed: int) -> Outcome:
-    if trial.should_prune():  # in a confirmation that is known before the first epoch
+    if _should_prune(trial):  # in a confirmation that is known before the first epoch
         return Outcome(TrialState.PRUNED)
     if isinstance(course.objective, FunctionObjective):
         return _run_function(trial, course, course.objective)
@@ -155,7 +158,7 @@ class _Run:
                 self.evidence = evidence_of(self.training)
             is_last = epoch == self.course.spec.max_epochs
             with _together(self.trial):
-                self.trial.report(metrics[self.course.spec.metric], epoch)
+                self._report(epoch)
                 falls_behind = not is_last and self._falls_behind()
             if is_last:
                 break
@@ -173,7 +176,7 @@ class _Run:
         pruner, trial = self.trial.study.pruner, self.trial
         if isinstance(pruner, Asha):
             return pruner.pauses(trial.study, trial.storage.get_trial(trial._trial_id))
-        return trial.should_prune()
+        return _should_prune(trial)
 
     def _paused_or_pruned(self) -> Outcome | None:
         """Return how it ends that falls behind; None where it is the best so far and could not be resumed."""
@@ -183,7 +186,7 @@ class _Run:
             outcome = self._ended(TrialState.PRUNED)
             outcome.attributes[PAUSED] = True
             return outcome
-        return self._ended(TrialState.PRUNED) if self.trial.should_prune() else None
+        return self._ended(TrialState.PRUNED) if _should_prune(self.trial) else None
 
     def _epoch(self) -> dict[str, float]:
         """Train one epoch; return its metrics and how long it took, validation included."""
@@ -210,9 +213,24 @@ class _Run:
                 self.history, self.evidence = checkpoint.history, checkpoint.evidence
                 if isinstance(self.training, ProgramTraining):
                     self._go_back(self.training)
-                for epoch, metrics in enumerate(self.history, start=1):
-                    self.trial.report(metrics[self.course.spec.metric], epoch)
+                for epoch in range(1, len(self.history) + 1):
+                    self._report(epoch)
                 return
+
+    def _report(self, epoch: int) -> None:
+        """Report an epoch as Optuna has it. Of several metrics its tables take one: the others are noted at rungs."""
+        trial, values = self.trial, self._values(epoch)
+        if len(values) == 1:
+            trial.report(values[0], epoch)
+            return
+        trial.storage.set_trial_intermediate_value(trial._trial_id, epoch, values[0])
+        pruner = trial.study.pruner
+        if isinstance(pruner, Asha) and epoch in pruner.rungs:
+            trial.set_user_attr(RUNGS, trial.user_attrs.get(RUNGS, {}) | {str(epoch): values})
+
+    def _values(self, epoch: int) -> list[float]:
+        """Return the study's metrics of an epoch."""
+        return [self.history[epoch - 1][name] for name in self.course.spec.metrics]
 
     def _go_back(self, training: ProgramTraining) -> None:
         """Forget the epochs that the program does again."""
@@ -220,10 +238,10 @@ class _Run:
         self.note = training.note or None
 
     def _not_a_number(self, metrics: Mapping[str, float]) -> str | None:
-        for name in (self.course.spec.metric, *self.bounds):
+        for name in (*self.course.spec.metrics, *self.bounds):
             if name not in metrics:
                 raise KeyError(f"the objective's epoch reports {sorted(metrics)}, not {name!r}")
-        watched = (self.course.spec.metric, TRAIN_LOSS)
+        watched = (*self.course.spec.metrics, TRAIN_LOSS)
         return next((name for name in watched if not math.isfinite(metrics.get(name, 0.0))), None)
 
     def _ended(self, state: TrialState, reason: Reason | None = None, detail: str | None = None) -> Outcome:
@@ -234,9 +252,9 @@ class _Run:
             outcome.attributes |= {EVIDENCE: self.evidence} if self.evidence else {}
             outcome.constraints = self._constraints(self.history[best - 1])
             if state == TrialState.COMPLETE:
-                outcome.value = self.history[best - 1][self.course.spec.metric]
+                outcome.values = self._values(best)
                 complete = self.trial.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-                among_best = retention.is_among_best(outcome.value, complete, self.course.spec.direction)
+                among_best = retention.is_among_best(outcome.values, complete, self.course.spec.directions)
                 if among_best and is_feasible(outcome.constraints):
                     self._checkpoint(must=True)
         return outcome
@@ -245,12 +263,18 @@ class _Run:
         return {name: bound.excess(metrics[name]) for name, bound in self.bounds.items()}
 
     def _best_epoch(self) -> int:
-        """Return the best epoch that keeps the constraints; the best of all where none does."""
-        values = {epoch: metrics[self.course.spec.metric] for epoch, metrics in enumerate(self.history, start=1)}
-        kept = {epoch: values[epoch] for epoch in values if is_feasible(self._constraints(self.history[epoch - 1]))}
-        candidates = kept or values
-        best = self.course.spec.direction.best(list(candidates.values()))
-        return next(epoch for epoch, value in candidates.items() if value == best)
+        """Return the best epoch that keeps the constraints; the best of all where none does.
+
+        Of several metrics the first decides, and among equal epochs the next.
+        """
+        epochs = range(1, len(self.history) + 1)
+        kept = [epoch for epoch in epochs if is_feasible(self._constraints(self.history[epoch - 1]))]
+        return min(kept or epochs, key=lambda epoch: losses_of(self._values(epoch), self.course.spec.directions))
+
+
+def _should_prune(trial: optuna.Trial) -> bool:
+    """Return what `trial.should_prune` does, which refuses where there are several metrics."""
+    return trial.study.pruner.prune(trial.study, trial.storage.get_trial(trial._trial_id))
 
 
 def _together(trial: optuna.Trial) -> AbstractContextManager[None]:
@@ -281,15 +305,20 @@ def _run_function(trial: optuna.Trial, course: Course, objective: FunctionObject
         return Outcome.failed(Reason.STOPPED, course.should_stop())
     finally:
         trial.study._thread_local.in_optimize_loop = False
-    if isinstance(returned, (list, tuple)):
+    values = list(returned) if isinstance(returned, (list, tuple)) else [returned]
+    metrics = course.spec.metrics
+    if len(values) != len(metrics):
         raise ObjectiveRefused(
-            reason=f"{course.spec.objective!r} returned {len(returned)} values; expected one number, the study's "
-            "metric: return that one, and keep the others with trial.set_user_attr()"
+            reason=f"{course.spec.objective!r} returned {plural(len(values), 'value')}; expected {len(metrics)} "
+            f"({', '.join(metrics)}): the study file names each value with its direction, such as "
+            "`metrics: {loss: minimize, n_parameters: minimize}`; trial.set_user_attr() keeps what is no metric"
         )
-    value = float(returned)
-    if not math.isfinite(value):
-        return Outcome.failed(Reason.NAN, f"the objective returned {value}")
-    return Outcome(TrialState.COMPLETE, value)
+    values = [float(value) for value in values]
+    for name, value in zip(metrics, values, strict=True):
+        if not math.isfinite(value):
+            what = f"{value}" if len(values) == 1 else f"{value} as {name}"
+            return Outcome.failed(Reason.NAN, f"the objective returned {what}")
+    return Outcome(TrialState.COMPLETE, values)
 
 
 def _watched(trial: optuna.Trial, check: Callable[[], None]) -> optuna.Trial:

@@ -231,9 +231,9 @@ class _Worker:
         if not stored:
             return
         trials = self.study.get_trials(deepcopy=False)
-        needed = retention.needed(stored, trials, self.spec.direction)
+        needed = retention.needed(stored, trials, self.spec.directions)
         if isinstance(self.study.pruner, Asha):
-            needed |= self.study.pruner.may_resume(trials, self.study.direction, n_trials)
+            needed |= self.study.pruner.may_resume(trials, self.spec.directions, n_trials)
         for number in stored - needed:
             self.checkpoints.delete(number)
 
@@ -278,7 +278,10 @@ def listen_to_signals(stop: Stop, at_once: bool) -> None:
 def _line(number: int, outcome: Outcome) -> str:
     state = outcome.state.name.lower() if outcome.state != TrialState.FAIL else f"failed ({outcome.reason})"
     state = "paused" if PAUSED in outcome.attributes else state
-    value = "" if outcome.value is None else f", value {outcome.value:.6g}"
+    value = ""
+    if outcome.values is not None:
+        named = "value" if len(outcome.values) == 1 else "values"
+        value = f", {named} {', '.join(f'{each:.6g}' for each in outcome.values)}"
     detail = "" if outcome.detail is None else f": {one_line(outcome.detail)}"
     after = f" after {outcome.attributes[SECONDS]:.1f} s" if SECONDS in outcome.attributes else ""
     return f"trial {number} {state}{value}{after}{detail}"

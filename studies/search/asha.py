@@ -9,6 +9,10 @@ When all settings have begun, the best N_FINISHED at each rung go on as well, so
 trained to their end. The first setting that a person named, or the declared default, is never paused: it is what all
 others are compared with.
 
+With several metrics the best are those on the Pareto front, then those on the next one, and so on
+(`studies.pareto`); Optuna keeps intermediate values of one metric alone, so what trials had at the rungs is an
+attribute, RUNGS.
+
 Everything follows from what trials reported, so trials of every other Optuna program compete, too.
 """
 
@@ -21,10 +25,10 @@ from typing import TYPE_CHECKING
 
 from optuna import Study
 from optuna.pruners import BasePruner
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from studies.names import CONTINUES, DEFAULT, PAUSED, START_WITH, is_feasible
+from studies.names import CONTINUES, DEFAULT, PAUSED, RUNGS, START_WITH, Direction, is_feasible
+from studies.pareto import losses_of, order
 
 if TYPE_CHECKING:
     from studies.spec import StudySpec
@@ -36,13 +40,13 @@ N_FINISHED = 3  # as many as a confirmation compares
 class Setting:
     """What is known of one setting: from its first trial and from those that continue it.
 
-    first: the number of the oldest of these trials. last: the newest. curve: values by epoch. resumed_after: the epoch
-    that it was last resumed after, 0 if never.
+    first: the number of the oldest of these trials. last: the newest. curve: values by epoch, of several
+    metrics those at the rungs. resumed_after: the epoch that it was last resumed after, 0 if never.
     """
 
     first: int
     last: FrozenTrial
-    curve: dict[int, float]
+    curve: dict[int, tuple[float, ...]]
     resumed_after: int = 0
 
     @property
@@ -55,27 +59,38 @@ class Setting:
         """Whether another trial can go on from where it is."""
         return self.last.state == TrialState.PRUNED and PAUSED in self.last.user_attrs
 
-    def after(self, epochs: int) -> float | None:
-        """Return the value after so many epochs; None before them. Where that epoch was not reported, of the next."""
+    def after(self, epochs: int) -> tuple[float, ...] | None:
+        """Return the values after so many epochs; None before them. Where that epoch was not reported, of the next."""
         if epochs in self.curve:
             return self.curve[epochs]
         later = min((epoch for epoch in self.curve if epoch > epochs), default=None)
         return None if later is None else self.curve[later]
 
 
-def settings_of(trials: Sequence[FrozenTrial]) -> list[Setting]:
+def directions_of(study: Study) -> list[Direction]:
+    """Return whether more or less of each of a study's metrics is better."""
+    return [Direction(to.name.lower()) for to in study.directions]
+
+
+def settings_of(trials: Sequence[FrozenTrial], n_metrics: int = 1) -> list[Setting]:
     """Return the settings of a study's trials, which are given by number."""
     found: dict[int, Setting] = {}
     for trial in trials:
         before = found.pop(trial.user_attrs.get(CONTINUES, -1), None)
         if before is None:
-            found[trial.number] = Setting(trial.number, trial, trial.intermediate_values)
+            found[trial.number] = Setting(trial.number, trial, _curve(trial, n_metrics))
         else:
             paused = before.last.state == TrialState.PRUNED
             resumed_after = max(before.curve, default=0) if paused else before.resumed_after
-            curve = before.curve | trial.intermediate_values
+            curve = before.curve | _curve(trial, n_metrics)
             found[trial.number] = Setting(before.first, trial, curve, resumed_after)
     return list(found.values())
+
+
+def _curve(trial: FrozenTrial, n_metrics: int) -> dict[int, tuple[float, ...]]:
+    if n_metrics == 1:
+        return {epoch: (value,) for epoch, value in trial.intermediate_values.items()}
+    return {int(epoch): tuple(values) for epoch, values in trial.user_attrs.get(RUNGS, {}).items()}
 
 
 def rungs_of(spec: StudySpec) -> list[int]:
@@ -115,23 +130,24 @@ class Asha(BasePruner):
 
     def next(self, study: Study, n_trials: int) -> FrozenTrial | None:
         """Return the paused trial that a free worker resumes; None where it starts a new one, if any is left."""
-        settings = settings_of(study.get_trials(deepcopy=False))
+        directions = directions_of(study)
+        settings = settings_of(study.get_trials(deepcopy=False), len(directions))
         all_begun = sum(setting.has_begun for setting in settings) >= n_trials
         for rung in reversed(self.rungs):
-            ranked = _ranked(settings, rung, study.direction)
+            ranked = _ranked(settings, rung, directions)
             n_best = max(len(ranked) // self._factor, N_FINISHED if all_begun else 0)
             for setting in self._paused(ranked[:n_best], rung):
                 return setting.last
         return None
 
-    def may_resume(self, trials: Sequence[FrozenTrial], direction: StudyDirection, n_trials: int) -> set[int]:
+    def may_resume(self, trials: Sequence[FrozenTrial], directions: Sequence[Direction], n_trials: int) -> set[int]:
         """Return the numbers of the paused trials that may yet be resumed, were all that is still to come worse."""
-        settings = settings_of(trials)
+        settings = settings_of(trials, len(directions))
         n_to_come = max(n_trials - sum(setting.has_begun for setting in settings), 0)
         n_to_come += sum(not setting.last.state.is_finished() for setting in settings)
         found: set[int] = set()
         for rung in self.rungs:
-            ranked = _ranked(settings, rung, direction)
+            ranked = _ranked(settings, rung, directions)
             n_best = max((len(ranked) + n_to_come) // self._factor, N_FINISHED)
             here = {setting.last.number for setting in self._paused(ranked[:n_best], rung)}
             n_to_come += len(here)  # to the next rung
@@ -156,21 +172,20 @@ class Asha(BasePruner):
         rung = max((each for each in self.rungs if before < each <= step), default=None)
         if rung is None:
             return None
-        settings = settings_of(study.get_trials(deepcopy=False))
+        directions = directions_of(study)
+        settings = settings_of(study.get_trials(deepcopy=False), len(directions))
         if any(each.last.number == trial.number and each.resumed_after >= rung for each in settings):
             return None
-        ranked = _ranked(settings, rung, study.direction)
+        ranked = _ranked(settings, rung, directions)
         numbers = [setting.last.number for setting in ranked]
         return (numbers.index(trial.number) if trial.number in numbers else len(ranked)), len(ranked)
 
 
-def _ranked(settings: Sequence[Setting], rung: int, direction: StudyDirection) -> list[Setting]:
-    """Return those with a value after so many epochs, the best first: of equal ones the older, infeasible ones last."""
-    sign = -1 if direction == StudyDirection.MAXIMIZE else 1
-    losses = [(sign * value, setting) for setting in settings if (value := setting.after(rung)) is not None]
-    known = [
-        (not is_feasible(setting.last.constraints), loss, setting.first, setting)
-        for loss, setting in losses
-        if not math.isnan(loss)
-    ]
-    return [setting for *_, setting in sorted(known, key=lambda each: each[:3])]
+def _ranked(settings: Sequence[Setting], rung: int, directions: Sequence[Direction]) -> list[Setting]:
+    """Return those with values after so many epochs, the best first: of equal ones the older, infeasible ones last."""
+    known: dict[bool, list[tuple[Setting, tuple[float, ...]]]] = {True: [], False: []}  # by whether it is feasible
+    for setting in sorted(settings, key=lambda each: each.first):
+        values = setting.after(rung)
+        if values is not None and not any(map(math.isnan, values)):
+            known[is_feasible(setting.last.constraints)].append((setting, losses_of(values, directions)))
+    return [group[place][0] for group in known.values() for place in order([losses for _, losses in group])]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import optuna
@@ -49,29 +49,29 @@ def queued(space: Space, values: Mapping[str, Value]) -> dict[str, Any]:
     return {name: encoded(value) for name, value in values.items() if name in free or not space.parameters}
 
 
-def observation(space: Space, params: Mapping[str, Value], value: float) -> FrozenTrial | None:
+def observation(space: Space, params: Mapping[str, Value], values: Sequence[float]) -> FrozenTrial | None:
     """Return another study's trial as one that the space's sampler can learn from.
 
     None unless it is one that this space could have had: the same parameters, each inside its domain, those that the
     space fixes included. What a missing parameter was then, nobody knows.
     """
     try:
-        values = space.suggest(lambda name, _: params[name])
+        setting = space.suggest(lambda name, _: params[name])
     except KeyError:
         return None
-    if values.keys() != params.keys() or any(params[name] not in space.parameters[name].domain for name in values):
+    if setting.keys() != params.keys() or any(params[name] not in space.parameters[name].domain for name in setting):
         return None
-    chosen = queued(space, values)
+    chosen = queued(space, setting)
     distributions = {
         name: distribution_of(space.parameters[name].domain)  # type: ignore[arg-type]  # the fixed are not queued
         for name in chosen
     }
-    trial = optuna.trial.create_trial(value=value, params=chosen, distributions=distributions)
+    trial = optuna.trial.create_trial(values=list(values), params=chosen, distributions=distributions)
     trial.number = -1  # before the study's own, whichever way they are sorted
     return trial
 
 
-def observations(space: Space, trials: Iterable[tuple[Mapping[str, Value], float]]) -> list[FrozenTrial]:
-    """Return those of the trials, each parameters and value, that the space's sampler can learn from."""
-    found = (observation(space, params, value) for params, value in trials)
+def observations(space: Space, trials: Iterable[tuple[Mapping[str, Value], Sequence[float]]]) -> list[FrozenTrial]:
+    """Return those of the trials, each parameters and values, that the space's sampler can learn from."""
+    found = (observation(space, params, values) for params, values in trials)
     return [trial for trial in found if trial is not None]

@@ -14,12 +14,17 @@ from studies.search.asha import Asha
 from studies.search.made import maker
 from studies.search.rungs import Hyperband, SuccessiveHalving
 from studies.spec import Pruner, StudySpec
+from studies.spec.space import SpaceError
 
 
 def make_pruner(spec: StudySpec) -> BasePruner:
     """Return the pruner of a study. Raises SpaceError for a name or an option that there is not."""
     make = maker(PRUNERS, spec.pruner, BasePruner, (), spec.pruner, spec.max_epochs)  # type: ignore[type-abstract]
-    return make()
+    pruner = make()
+    if spec.has_several and not isinstance(pruner, (Asha, NopPruner)):
+        reason = f"pruner {spec.pruner.name!r} compares trials by one metric, and this study has {len(spec.metrics)}"
+        raise SpaceError(f"{reason}; expected asha or none", "pruner", "name")
+    return pruner
 
 
 def asha(settings: Pruner, max_epochs: int) -> BasePruner:

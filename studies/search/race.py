@@ -9,6 +9,8 @@ the end, whatever the others are. (Of five that are truly equal, some one is tol
 simulates both. Repeating a finished confirmation with more seeds is another look, which these figures do not include.
 
 What the authors published runs under every seed: "theirs or ours?" is a question of its own.
+
+With several metrics there is no race: every contender runs under every seed, and each metric has its mean.
 """
 
 from __future__ import annotations
@@ -28,11 +30,13 @@ ERROR = 0.05
 MIN_PAIRS = 3  # of two the t-test says hardly anything
 
 BEST, NO_DIFFERENCE, WORSE, STOPPED, UNFINISHED = "best", "no difference", "worse", "stopped early", "unfinished"
+TRAINED = "trained"  # under all seeds, of several metrics
 
 
 @dataclass
 class Contender:
-    """Parameters under fresh seeds. trial: of the study. values: by seed. failure: why one training was in vain."""
+    """Parameters under fresh seeds. trial: of the study. values: by seed, and others: those of the metrics after the
+    first. failure: why one training was in vain."""
 
     trial: int
     published: bool = False
@@ -40,11 +44,15 @@ class Contender:
     stopped: bool = False
     failure: str | None = None
     running: bool = False
+    others: dict[int, tuple[float, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Standing:
-    """One contender's result. difference: to the best contender's, over the seeds that both trained under."""
+    """One contender's result. difference: to the best contender's, over the seeds that both trained under.
+
+    others: mean and standard deviation of each metric after the first.
+    """
 
     trial: int
     published: bool
@@ -53,6 +61,7 @@ class Standing:
     sd: float | None
     difference: Difference | None
     verdict: str
+    others: tuple[tuple[float, float | None], ...] = ()
 
     @property
     def may_be_best(self) -> bool:
@@ -79,8 +88,14 @@ class Confirmation:
         return bool(several) and all(max(values) == min(values) for values in several)
 
     @property
+    def came_through(self) -> list[Standing]:
+        """Those that trained under all seeds."""
+        return [standing for standing in self.standings if len(standing.values) == self.n_seeds]
+
+    @property
     def winner(self) -> Standing | None:
-        """The one with the best mean over all seeds; None before the end, and when none came through all seeds."""
+        """The one with the best mean over all seeds; None before the end, when none came through all seeds,
+        and with several metrics."""
         first = next(iter(self.standings), None)
         return first if first is not None and first.verdict == BEST else None
 
@@ -90,6 +105,8 @@ class Race(BasePruner):
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
         """See BasePruner."""
+        if len(study.directions) > 1:
+            return False
         race = study.user_attrs[CONFIRMS]
         field = contenders(study.get_trials(deepcopy=False), race["published"])
         own = next((one for one in field if one.trial == trial.user_attrs.get(CONTENDER)), None)
@@ -105,8 +122,9 @@ def contenders(trials: Iterable[FrozenTrial], published: int | None) -> list[Con
     field: dict[int, Contender] = {}
     for (number, seed), trial in last_trials(trials).items():
         one = field.setdefault(number, Contender(number, number == published))
-        if trial.state == TrialState.COMPLETE and may_be_best(trial.value, trial.constraints):
-            one.values[seed] = trial.value or 0.0
+        if trial.state == TrialState.COMPLETE and may_be_best(trial.values, trial.constraints):
+            one.values[seed], *others = trial.values
+            one.others[seed] = tuple(others)
         elif trial.state == TrialState.COMPLETE:
             one.failure = "infinite" if is_feasible(trial.constraints) else "infeasible"
         elif trial.state == TrialState.PRUNED:
@@ -141,8 +159,10 @@ def is_out(own: Contender, field: Sequence[Contender], sign: int, n_seeds: int) 
     )
 
 
-def stand(field: Sequence[Contender], sign: int, n_seeds: int) -> Confirmation:
-    """Return how the contenders stand."""
+def stand(field: Sequence[Contender], sign: int, n_seeds: int, n_metrics: int = 1) -> Confirmation:
+    """Return how the contenders stand; with several metrics, those with the best mean in the first one first."""
+    if n_metrics > 1:
+        return Confirmation(n_seeds, [_standing(one, None, _end(one, n_seeds)) for one in _by_mean(field, sign)])
     through = [one for one in field if len(one.values) == n_seeds]
     through.sort(key=lambda one: -sign * fmean(one.values.values()))
     if any(one.running for one in field) or not through:
@@ -163,9 +183,12 @@ def stand(field: Sequence[Contender], sign: int, n_seeds: int) -> Confirmation:
     return Confirmation(n_seeds, standings)
 
 
-def _end(one: Contender) -> str:
+def _end(one: Contender, n_seeds: int | None = None) -> str:
+    """Return how far it has come. n_seeds: of several metrics, where that is all there is to tell."""
     if one.failure is not None:
         return f"failed ({one.failure})"
+    if len(one.values) == n_seeds:
+        return TRAINED
     return STOPPED if one.stopped else UNFINISHED
 
 
@@ -183,9 +206,13 @@ def _by_mean(field: Sequence[Contender], sign: int) -> list[Contender]:
 
 def _standing(one: Contender, found: Difference | None, verdict: str) -> Standing:
     values = list(one.values.values())
-    middle = fmean(values) if values else None
-    sd = stdev(values) if len(values) > 1 else None
-    return Standing(one.trial, one.published, one.values, middle, sd, found, verdict)
+    middle, sd = _spread(values) if values else (None, None)
+    others = tuple(_spread(column) for column in zip(*one.others.values(), strict=True))
+    return Standing(one.trial, one.published, one.values, middle, sd, found, verdict, others)
+
+
+def _spread(values: Sequence[float]) -> tuple[float, float | None]:
+    return fmean(values), stdev(values) if len(values) > 1 else None
 
 
 def _is_beaten(own: Contender, rival: Contender, sign: int, n_seeds: int, n_rivals: int) -> bool:

@@ -7,6 +7,8 @@ rung that says something; the best 1 / reduction_factor of these, by their value
 Those that stopped earlier are not shown. While TPE sees fewer than its `n_startup_trials`, it suggests at random. One
 trial in RANDOM_SHARE is shown nothing and so is random, too, for what few settings say may be misleading.
 
+Several metrics are one place each in the order of `studies.pareto`, so TPE sees one metric to minimize.
+
 *Measured*: `benchmarks/results/search.md`.
 """
 
@@ -21,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from studies.search.asha import Setting, rungs_of, settings_of
+from studies.pareto import losses_of, order
+from studies.search.asha import Setting, directions_of, rungs_of, settings_of
 from studies.search.out_of_memory import OUT_OF_MEMORY
 
 if TYPE_CHECKING:
@@ -41,11 +44,21 @@ class Ranked:
         """is_random: whether the trial is one that suggests at random."""
         self._study = study
         self._is_random = is_random
+        self._metrics = directions_of(study)
+        self.directions = study.directions if len(self._metrics) == 1 else [StudyDirection.MINIMIZE]
         self._rungs = [*(rung for rung in rungs_of(spec) if rung >= MIN_SHARE * spec.max_epochs), LAST]
         self._factor = spec.pruner.reduction_factor
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._study, name)
+
+    @property
+    def direction(self) -> StudyDirection:
+        """Of the places."""
+        return self.directions[0]
+
+    def _is_multi_objective(self) -> bool:
+        return False
 
     def _get_trials(
         self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
@@ -57,22 +70,22 @@ class Ranked:
         if self._is_random:
             return []
         trials = self._study._get_trials(deepcopy=False)
-        own = settings_of([trial for trial in trials if trial.number >= 0])
+        own = settings_of([trial for trial in trials if trial.number >= 0], len(self._metrics))
         settings = [Setting(-1, trial, {}) for trial in trials if trial.number < 0] + own  # of other studies, first
-        sign = -1 if self._study.direction == StudyDirection.MAXIMIZE else 1
+        sign = -1 if self.direction == StudyDirection.MAXIMIZE else 1
         places = [sign * float(place) for place in range(len(trials))]
-        ranked = self._in_order(settings, sign)
+        ranked = self._in_order(settings)
         ended = [_complete(setting.last, place) for setting, place in zip(ranked, places, strict=False)]
         no_memory = [trial for trial in trials if trial.constraints.get(OUT_OF_MEMORY, 0.0) > 0]
         ended += [_complete(trial, sign * math.inf) for trial in no_memory if trial.state == TrialState.FAIL]
         return ended + [trial for trial in trials if trial.state == TrialState.RUNNING]
 
-    def _in_order(self, settings: Sequence[Setting], sign: int) -> list[Setting]:
+    def _in_order(self, settings: Sequence[Setting]) -> list[Setting]:
         """Return those that came to the first rung, the best first."""
         behind: list[list[Setting]] = []  # those that end at each rung
         for rung in self._rungs:
-            losses = [(sign * value, setting) for setting in settings if (value := _value(setting, rung)) is not None]
-            came = [setting for _, setting in sorted(losses, key=lambda each: each[0])]
+            known = [(values, setting) for setting in settings if (values := _values(setting, rung)) is not None]
+            came = [known[place][1] for place in order([losses_of(values, self._metrics) for values, _ in known])]
             if behind:  # those that came here are no longer behind
                 here = {id(setting) for setting in came}
                 behind[-1] = [setting for setting in behind[-1] if id(setting) not in here]
@@ -81,14 +94,14 @@ class Ranked:
         return [setting for group in reversed(behind) for setting in group]
 
 
-def _value(setting: Setting, rung: float) -> float | None:
-    """Return its value at a rung, None where it did not come there; a plain function may report none but its last."""
+def _values(setting: Setting, rung: float) -> Sequence[float] | None:
+    """Return its values at a rung, None where it did not come there; a plain function may report none but its last."""
     trial = setting.last
     is_complete = trial.state == TrialState.COMPLETE and bool(trial.values)
     if rung == LAST or not setting.curve:
-        return trial.values[0] if is_complete else None
-    value = setting.after(int(rung))
-    return None if value is None or math.isnan(value) else value
+        return trial.values if is_complete else None
+    values = setting.after(int(rung))
+    return None if values is None or any(map(math.isnan, values)) else values
 
 
 def _complete(trial: FrozenTrial, value: float) -> FrozenTrial:

@@ -29,6 +29,8 @@ from studies.spec.space import MOST_SETTINGS, Fixed, Space, SpaceError
 
 GRID = "grid"
 
+optuna.logging.set_verbosity(optuna.logging.WARNING)  # what it would say, the view and the logs do
+
 
 def make_sampler(spec: StudySpec, space: Space, known: Sequence[FrozenTrial] = ()) -> BaseSampler:
     """Return the sampler of a study. known: finished trials of other studies, as if they were its own first ones.
@@ -36,13 +38,25 @@ def make_sampler(spec: StudySpec, space: Space, known: Sequence[FrozenTrial] = (
     Raises SpaceError for a name or an option that there is not, and for a space that is not for this sampler.
     """
     make = maker(SAMPLERS, spec.sampler, BaseSampler, ("seed",), spec.sampler, space)  # type: ignore[type-abstract]
-    make(seed=spec.sampler.seed)  # what is wrong with it is said now, and not in the first trial
+    sampler = make(seed=spec.sampler.seed)  # what is wrong with it is said now, and not in the first trial
+    if spec.has_several:
+        _check_several(spec, sampler)
     ranked = spec if rungs_of(spec) else None
     if not space.parameters:  # a plain function's space is known to it alone
         return SeededSampler(make, spec.sampler.seed, known, ranked)
     if space.require and spec.sampler.name != GRID:
         allowed.check(space)
     return AllowedSampler(make, spec.sampler.seed, known, ranked, space)
+
+
+def _check_several(spec: StudySpec, sampler: BaseSampler) -> None:
+    """Raise SpaceError for a sampler that is for one metric, as it says itself when it is asked."""
+    study = optuna.create_study(directions=[to.value for to in spec.directions], sampler=sampler)
+    try:
+        study.ask()
+    except ValueError:
+        reason = f"sampler {spec.sampler.name!r} is for one metric, and this study has {len(spec.metrics)}"
+        raise SpaceError(f"{reason}; expected such as tpe or nsga2", "sampler", "name") from None
 
 
 def grid(settings: Sampler, space: Space, seed: int) -> BaseSampler:

@@ -128,7 +128,7 @@ class SeededSampler(BaseSampler):
         if self._reading is None or self._reading[0] != trial.number:
             seen = cast("Study", _Reading(study, self._known))
             shown = shown_to_sampler(seen)
-            if self._spec is not None and isinstance(self._of(trial), TPESampler) and len(study.directions) == 1:
+            if self._spec is not None and isinstance(self._of(trial), TPESampler):
                 is_random = seed_of(self._seed, f"random {trial.number}") % RANDOM_SHARE == 0
                 shown = cast("Study", Ranked(seen, self._spec, is_random))
             self._reading = trial.number, seen, shown

@@ -104,6 +104,8 @@ class SpecFile:
         data, self._overrides = self.data, overrides
         for override in overrides:
             data = _with(data, override.path, override.value)
+            if override.path == ("metrics",):  # in place of the file's one
+                data = {key: value for key, value in data.items() if key not in ("metric", "direction")}
         spec = self._validated(StudySpec, data)
         if not self._stored:
             self._check_name(spec.name)

@@ -13,7 +13,7 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, ValidationError
 
 from studies.names import Direction
 from studies.registry import PRUNERS, SAMPLERS, Registry
@@ -124,10 +124,11 @@ class StudySpec(Part):
     objective: `module`, `module:Class` or `module:function`, found from the working directory too; or a program, as
     `{command: python train.py --lr {learning_rate}}`. dataset: one of the objective's data sets, or the path of a
     file. metric: what is tuned, one of the objective's metrics. direction: whether more or less of it is better.
-    n_trials: how many trials the study has in the end, exact with any number of workers; a grid may leave it out. A
-    space of which every setting was tried has no more. max_epochs: how long a trial
-    trains at most. space: parameters that are narrowed or fixed; the others are searched as the objective declares
-    them. require: conditions between parameters, such as `n_filters * 4 <= 1024`; a setting that breaks one is never
+    metrics: in place of these two where several count, each with its direction; the first decides which epoch of a
+    trial counts, and is the one that curves show. n_trials: how many trials the study has in the end, exact with any
+    number of workers; a grid may leave it out. A space of which every setting was tried has no more. max_epochs: how
+    long a trial trains at most. space: parameters that are narrowed or fixed; the others are searched as the objective
+    declares them. require: conditions between parameters, such as `n_filters * 4 <= 1024`; a setting that breaks one is never
     tried. constraints: bounds on what the objective reports, such as `{n_parameters: "<= 2e6"}`; only a trial that
     keeps them may be the best. sampler: how the next parameters are chosen. pruner: when a bad trial is stopped
     early. start_with: parameters of trials to run first; what is missing is at its default. resources: what one
@@ -140,6 +141,7 @@ class StudySpec(Part):
     dataset: str = ""
     metric: str = "value"
     direction: Direction
+    metrics: dict[str, Direction] = Field(default={})  # of one metric, too, once it is validated
     n_trials: int | None = Field(default=None, ge=1)
     max_epochs: int = Field(default=1, ge=1)
     space: dict[str, Any] = Field(default={})
@@ -154,7 +156,48 @@ class StudySpec(Part):
     def identity(self) -> dict[str, Any]:
         """What makes two trials comparable; a study in the storage never changes it."""
         keys = {"objective", "dataset", "metric", "direction", "max_epochs", "space", "require", "constraints"}
-        return self.model_dump(include=keys)
+        found = self.model_dump(include={*keys, "metrics"})
+        if "metrics" in found:  # their order counts: the storage has values without names
+            found["metrics"] = list(map(list, found["metrics"].items()))
+        return found
+
+    @property
+    def has_several(self) -> bool:
+        """Whether it has several metrics, and so perhaps no single best trial."""
+        return len(self.metrics) > 1
+
+    @property
+    def directions(self) -> tuple[Direction, ...]:
+        """Of each metric, in the order of a trial's values."""
+        return tuple(self.metrics.values())
+
+    @property
+    def aim(self) -> str:
+        """What is tuned, in words: `r2, to maximize`."""
+        return " and ".join(f"{name}, to {direction}" for name, direction in self.metrics.items())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_form(cls, data: Any) -> Any:
+        """Let the first of `metrics` be `metric` and `direction`, or the other way round."""
+        if not isinstance(data, dict):
+            return data
+        several = data.get("metrics")
+        if several is None:
+            return data | ({"metrics": {data.get("metric", "value"): data["direction"]}} if "direction" in data else {})
+        given = [key for key in ("metric", "direction") if key in data]
+        if given and {data.get("metric"): data.get("direction")} != several:
+            reason = (
+                f"it stands in place of `metric` and `direction`; remove {' and '.join(f'`{key}`' for key in given)}"
+            )
+            raise _wrong_metrics(reason, several)
+        if not isinstance(several, dict) or not several:
+            raise _wrong_metrics("expected such as {accuracy: maximize, n_parameters: minimize}", several)
+        for name, to in several.items():
+            if to not in list(Direction):
+                raise _wrong_metrics("it should be 'maximize' or 'minimize'", to, name)
+        metric, direction = next(iter(several.items()))
+        return data | {"metric": metric, "direction": direction}
 
     @model_validator(mode="after")
     def _has_an_end(self) -> StudySpec:
@@ -181,9 +224,12 @@ class StudySpec(Part):
 
     @model_serializer(mode="wrap")
     def _without_what_is_new(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Keep what is stored as it was before there were conditions and constraints."""
+        """Keep what is stored as it was before there were conditions, constraints and several metrics."""
         new = ("require", "constraints")
-        return {key: value for key, value in serialize(self).items() if key not in new or value}
+        other_form = ("metric", "direction") if self.has_several else ("metrics",)
+        return {
+            key: value for key, value in serialize(self).items() if key not in other_form and (key not in new or value)
+        }
 
     def resolve(self, declared: Mapping[str, Any]) -> Space:
         """Return the space that is searched: the objective's, narrowed. Raises SpaceError."""
@@ -201,3 +247,10 @@ class StudySpec(Part):
             if condition := space.broken(values):
                 raise SpaceError(f"it breaks the condition {condition.text}", "start_with", index)
         return space
+
+
+def _wrong_metrics(reason: str, found: Any, *metric: str) -> ValidationError:
+    """Return the error of the key `metrics`, or of one in it, with its place."""
+    error = PydanticCustomError("metrics", "{reason}", {"reason": reason})
+    place = ("metrics", *metric)
+    return ValidationError.from_exception_data("StudySpec", [{"type": error, "loc": place, "input": found}])

@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from studies.pareto import dominates
+
 
 @dataclass(frozen=True)
 class Budget:
     """How far a study is.
 
     counted: trials that count against n_trials, the running ones included. failures_in_a_row: since the last launch.
-    since_best: trials that ended and have a higher number than the best one. device_hours: of all trials together.
+    since_best: trials that ended and have a higher number than
+    the best one, or than every one on the front. device_hours: of all trials together.
     lost: the ids of running trials whose worker is dead.
     """
 
@@ -37,8 +40,8 @@ class Tally:
     """What a process knows of a study's trials: of those with an id up to `after`, all but the `unfinished` have ended.
 
     good: the numbers of those that are complete or pruned, rising; failed: of those that failed; neither with those in
-    `continued`, whose place another took. newest_good: the highest number that was ever good. best: the loss and the
-    number of the best one. seconds: of all that ended.
+    `continued`, whose place another took. newest_good: the highest number that was ever good. best: losses and
+    number of the best one, or of those on the Pareto front. seconds: of all that ended.
     """
 
     after: int = -1
@@ -47,7 +50,7 @@ class Tally:
     failed: list[int] = field(default_factory=list)
     continued: set[int] = field(default_factory=set)
     newest_good: int = -1
-    best: tuple[float, int] | None = None
+    best: list[tuple[tuple[float, ...], int]] = field(default_factory=list)
     seconds: float = 0.0
 
     def budget(self, rows: Sequence[Sequence[Any]]) -> Budget:
@@ -56,8 +59,8 @@ class Tally:
             return Budget()
         n_trials, stop, forgiven, newest, unfinished, running, running_s, lost, continued, ended = rows[0]
         self._replace(set(continued or ()))
-        for number, state, seconds, loss in ended or ():
-            self._add(number, state, seconds, loss)
+        for number, state, seconds, losses in ended or ():
+            self._add(number, state, seconds, losses)
         self.after, self.unfinished = max(self.after, newest or -1), unfinished or []
         return Budget(
             n_trials=n_trials,
@@ -65,7 +68,7 @@ class Tally:
             running=running,
             stop=stop,
             failures_in_a_row=len(self.failed) - bisect_right(self.failed, max(forgiven, self.newest_good)),
-            since_best=len(self.good) - bisect_right(self.good, self.best[1]) if self.best else 0,
+            since_best=len(self.good) - bisect_right(self.good, max(n for _, n in self.best)) if self.best else 0,
             device_hours=(self.seconds + running_s) / 3600,
             lost=tuple(lost or ()),
         )
@@ -79,11 +82,15 @@ class Tally:
                     del numbers[place]
         self.continued |= continued
 
-    def _add(self, number: int, state: str, seconds: float | None, loss: float | None) -> None:
+    def _add(self, number: int, state: str, seconds: float | None, losses: list[float | None] | None) -> None:
         self.seconds += seconds or 0.0
         if state != "FAIL":
             self.newest_good = max(self.newest_good, number)
         if number not in self.continued:
             insort(self.failed if state == "FAIL" else self.good, number)
-        if state == "COMPLETE" and loss is not None and (self.best is None or (loss, number) < self.best):
-            self.best = loss, number
+        if state == "COMPLETE" and losses and None not in losses:
+            self._compare(tuple(map(float, losses)), number)  # type: ignore[arg-type]
+
+    def _compare(self, losses: tuple[float, ...], number: int) -> None:
+        if not any(dominates(one, losses) and (one != losses or its < number) for one, its in self.best):
+            self.best = [(one, its) for one, its in self.best if not dominates(losses, one)] + [(losses, number)]

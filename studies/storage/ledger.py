@@ -23,6 +23,7 @@ from studies.names import CONTINUED_BY, PAUSED, REASON, SPEC, UID, VERDICT, Dire
 from studies.storage import sql_ledger
 from studies.storage.budget import Budget, Tally
 from studies.storage.connections import Connections, Statement, WhileWaiting
+from studies.storage.rows import metrics_from
 
 CHECKPOINT_WAIT_S = 5.0  # a checkpoint is worth no more of a trial's time
 
@@ -65,7 +66,7 @@ class Started:
 
     study_id: int
     name: str
-    direction: Direction
+    metrics: dict[str, Direction]
 
 
 @dataclass(frozen=True)
@@ -258,7 +259,7 @@ class Ledger:
     def started_studies(self) -> list[Started]:
         """Return the studies that are whole, the oldest first."""
         rows = self._run(sql_ledger.READ_STARTED, {"spec_key": SPEC})
-        return [Started(study_id, name, Direction(direction.lower())) for study_id, name, direction in rows]
+        return [Started(study_id, name, metrics_from(found)) for study_id, name, found in rows]
 
     def foreign_studies(self) -> dict[str, Foreign]:
         """Return the studies that another Optuna program created, by name, the oldest first."""
@@ -286,6 +287,10 @@ class Ledger:
         """Return the best value so far and its trial's number; None while no feasible trial is complete."""
         rows = self._run(sql_ledger.READ_BEST, {"study": study_id, "maximize": maximize})
         return (rows[0][0], rows[0][1]) if rows else None
+
+    def values(self, study_id: int) -> list[tuple[int, list[float]]]:
+        """Return number and values of each completed feasible trial whose values are finite, by number."""
+        return self._run(sql_ledger.READ_VALUES, {"study": study_id})
 
     def confirmed_value(self, study_id: int, winner: int, *, best: int, contenders: Sequence[int]) -> float | None:
         """Return the value of a confirmation's winner; None when the best trial has none of the contenders' parameters.

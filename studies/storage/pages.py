@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ from studies.names import CONTINUED_BY, PAUSED, SPEC, Direction, State
 from studies.storage import sql_pages
 from studies.storage.connections import Connections
 from studies.storage.ledger import Usage
-from studies.storage.rows import trial_from
+from studies.storage.rows import metrics_from, trial_from
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -28,8 +28,7 @@ class OverviewRow:
 
     study_id: int
     name: str
-    direction: Direction
-    metric: str
+    metrics: dict[str, Direction]
     n_trials: int
     stop: str | None
     complete: int
@@ -43,6 +42,16 @@ class OverviewRow:
     n_workers: int
     best: float | None
     best_trial: int | None
+
+    @property
+    def metric(self) -> str:
+        """The study's metric, the first of several."""
+        return next(iter(self.metrics))
+
+    @property
+    def direction(self) -> Direction:
+        """That of `metric`."""
+        return self.metrics[self.metric]
 
 
 @dataclass(frozen=True)
@@ -77,7 +86,7 @@ class Pages:
         keys = {"spec_key": SPEC, "link_key": CONTINUED_BY, "paused_key": PAUSED}
         given = {"study": study_id, "lease": self._lease_s} | keys
         rows = self._connections.run(sql_pages.READ_OVERVIEWS, given)
-        return [OverviewRow(study_id, name, Direction(to.lower()), *rest) for study_id, name, to, *rest in rows]
+        return [OverviewRow(study_id, name, metrics_from(found), *rest) for study_id, name, found, *rest in rows]
 
     def curves(self, study_id: int, n: int, best: int | None) -> list[Curve]:
         """Return the curves of the newest n trials of each state, and of the best one, by number."""
@@ -88,6 +97,11 @@ class Pages:
     def newest(self, study_id: int, n: int) -> list[FrozenTrial]:
         """Return the newest trials, the newest first."""
         return self._trials(sql_pages.READ_NEWEST, {"study": study_id, "n": n})
+
+    def numbered(self, study_id: int, numbers: Sequence[int]) -> list[FrozenTrial]:
+        """Return the trials with these numbers, in their order."""
+        found = self._trials(sql_pages.READ_NUMBERS, {"study": study_id, "numbers": list(numbers)})
+        return sorted(found, key=lambda trial: numbers.index(trial.number))
 
     def top(self, study_id: int, n: int, direction: Direction) -> list[FrozenTrial]:
         """Return the best completed feasible trials, the best first."""

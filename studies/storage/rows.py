@@ -12,6 +12,8 @@ from typing import Any
 from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
 from optuna.trial import FrozenTrial, TrialState
 
+from studies.names import Direction
+
 Row = Sequence[Any]
 
 # By the names of Optuna's two enumerations; what PostgreSQL's JSON calls NaN and Infinity, float() reads.
@@ -36,6 +38,11 @@ def _number(value: float | str) -> float:
 def _reports(text: str) -> dict[int, float]:
     steps, values = text[1:-1].split("}{")
     return dict(zip(map(int, steps.split(",")), map(float, values.split(",")), strict=True))
+
+
+def metrics_from(found: dict[str, str]) -> dict[str, Direction]:
+    """Return a study's metrics, each with its direction, in the order of a trial's values."""
+    return {name: Direction(to) for name, to in found.items()}
 
 
 def utc(moment: datetime | None) -> datetime | None:

@@ -11,6 +11,10 @@ from __future__ import annotations
 
 # --- one trial with all that belongs to it ----------------------------------------------------------------------------
 
+# A part of other statements: each metric of a spec, the attribute `a`, with its direction, as JSON in their order.
+METRICS = """coalesce(a.value_json::json -> 'metrics',
+    json_build_object(a.value_json::json ->> 'metric', a.value_json::json ->> 'direction'))"""
+
 # Rows as nested JSON arrays: one row a trial, and the parsing is json's, in C. What is not a finite number comes as the
 # name of its kind. Parameters keep the order in which they were suggested. Reports, which are most of a study, come as
 # two arrays in PostgreSQL's form, {steps}{values}, at half of JSON's cost on either side.

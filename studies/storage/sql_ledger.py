@@ -8,6 +8,7 @@ As in `sql`, each is one message to the server and needs no session state. The l
 from __future__ import annotations
 
 from studies.storage import sql_feasible
+from studies.storage.sql import METRICS
 
 # --- its tables -------------------------------------------------------------------------------------------------------
 
@@ -73,8 +74,9 @@ DELETE FROM studies.control WHERE study_id = %(study)s"""
 
 # What became of the study's trials that are new, or had not ended when they were last seen, for `budget.Tally`. The new
 # are looked for by id, at the first time by study; see `functions` for what `+ 0` is for. A running one is lost when
-# the worker that claimed it has ended or its lease is over; one of another Optuna program has no worker here. A loss is
-# a value, negated where it is to be maximized, and none of a trial that violates a constraint: it is nobody's best.
+# the worker that claimed it has ended or its lease is over; one of another Optuna program has no worker here. Losses
+# are values, negated where they are to be maximized, and none of a trial that violates a constraint: it is nobody's
+# best. One that is infinite is null.
 READ_BUDGET = f"""
 WITH seen AS MATERIALIZED (
     SELECT * FROM trials WHERE %(after)s < 0 AND study_id = %(study)s
@@ -88,9 +90,9 @@ ended AS (
     SELECT number, state,
         extract(epoch FROM datetime_complete - datetime_start)::float8 AS seconds,
         CASE WHEN state = 'COMPLETE' AND NOT EXISTS ({sql_feasible.VIOLATES.format(trial="t.trial_id")} OFFSET 0) THEN (
-            SELECT CASE d.direction WHEN 'MAXIMIZE' THEN -v.value ELSE v.value END
+            SELECT array_agg(CASE d.direction WHEN 'MAXIMIZE' THEN -v.value ELSE v.value END ORDER BY v.objective)
             FROM trial_values v JOIN study_directions d ON d.study_id = t.study_id AND d.objective = v.objective
-            WHERE v.trial_id = t.trial_id AND v.objective = 0) END AS loss
+            WHERE v.trial_id = t.trial_id) END AS losses
     FROM seen t WHERE state NOT IN ('RUNNING', 'WAITING'))
 SELECT n_trials, stop, forgiven,
     (SELECT max(trial_id) FROM seen),
@@ -102,7 +104,7 @@ SELECT n_trials, stop, forgiven,
         AND (w.ended_at IS NOT NULL OR w.heartbeat_at <= now() - make_interval(secs => %(lease)s))),
     (SELECT array_agg(a.value_json::int) FROM seen t JOIN trial_user_attributes a
      ON a.trial_id = t.trial_id AND a.key = 'continues' AND a.value_json ~ '^[0-9]+$'),
-    (SELECT json_agg(json_build_array(number, state, seconds, loss)) FROM ended)
+    (SELECT json_agg(json_build_array(number, state, seconds, losses)) FROM ended)
 FROM studies.control WHERE study_id = %(study)s"""
 
 # What is found out about trials after they ended; what is the same is not written.
@@ -207,10 +209,9 @@ WITH ended AS (
 
 # The studies that this package created, the oldest first. One without a spec is another program's, or was left half
 # created by a launch that was killed.
-READ_STARTED = """
-SELECT s.study_id, s.study_name, d.direction::text
+READ_STARTED = f"""
+SELECT s.study_id, s.study_name, {METRICS}
 FROM studies s JOIN study_user_attributes a ON a.study_id = s.study_id AND a.key = %(spec_key)s
-JOIN study_directions d ON d.study_id = s.study_id AND d.objective = 0
 ORDER BY s.study_id"""
 
 # The studies that another Optuna program created: with neither a spec nor the identity that a launch gives one first.
@@ -254,6 +255,14 @@ SELECT value, number FROM (
     WHERE t.study_id = %(study)s AND t.state = 'COMPLETE' AND v.value IS NOT NULL AND v.objective = 0
     ORDER BY CASE WHEN %(maximize)s THEN -v.value ELSE v.value END, t.number) best
 WHERE NOT EXISTS ({sql_feasible.VIOLATES.format(trial="best.trial_id")} OFFSET 0) LIMIT 1"""
+
+# The values of each trial that may be on the Pareto front: completed, feasible, none of its values infinite, which is
+# kept as null.
+READ_VALUES = f"""
+SELECT t.number, array_agg(v.value ORDER BY v.objective) FROM trials t JOIN trial_values v USING (trial_id)
+WHERE t.study_id = %(study)s AND t.state = 'COMPLETE'
+AND NOT EXISTS ({sql_feasible.VIOLATES.format(trial="t.trial_id")} OFFSET 0)
+GROUP BY t.number HAVING count(v.value) = count(*) ORDER BY t.number"""
 
 # How many completed trials violate a constraint.
 COUNT_INFEASIBLE = f"""

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from studies.storage import sql_feasible
-from studies.storage.sql import TRIAL_COLUMNS
+from studies.storage.sql import METRICS, TRIAL_COLUMNS
 from studies.storage.sql_ledger import IS_LOST
 
 # Whether the server answers.
@@ -35,7 +35,7 @@ WITH counted AS (
 alive AS (
     SELECT study_id, count(*) AS n FROM studies.workers
     WHERE ended_at IS NULL AND heartbeat_at > now() - make_interval(secs => %(lease)s) GROUP BY study_id)
-SELECT s.study_id, s.study_name, d.direction::text, a.value_json::json ->> 'metric', coalesce(c.n_trials, 0), c.stop,
+SELECT s.study_id, s.study_name, {METRICS}, coalesce(c.n_trials, 0), c.stop,
     coalesce(t.complete, 0), coalesce(t.pruned, 0), coalesce(t.paused, 0), coalesce(t.failed, 0),
     coalesce(t.running, 0), coalesce(t.lost, 0), coalesce(t.waiting, 0), t.seconds::float8, coalesce(alive.n, 0),
     best.value, best.number
@@ -69,6 +69,10 @@ GROUP BY number, state ORDER BY number"""
 # The newest trials, whole.
 READ_NEWEST = f"""
 SELECT {TRIAL_COLUMNS} FROM trials t WHERE t.study_id = %(study)s ORDER BY t.number DESC LIMIT %(n)s"""
+
+# Some trials, whole.
+READ_NUMBERS = f"""
+SELECT {TRIAL_COLUMNS} FROM trials t WHERE t.study_id = %(study)s AND t.number = ANY(%(numbers)s::int[])"""
 
 # The best completed trials, whole; an infeasible one is not among them.
 READ_TOP = f"""

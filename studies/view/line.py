@@ -70,7 +70,9 @@ def states_of(states: Mapping[str, int]) -> str:
 
 
 def best_of(progress: Progress) -> str:
-    """Return the best trial's value so far, as text; after a confirmation, the winner's."""
+    """Return the best trial's value so far, or the front, as text; after a confirmation, the winner's."""
+    if progress.front is not None:
+        return str(progress.front)
     best = progress.best
     if best is None:
         return ""

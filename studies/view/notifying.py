@@ -8,11 +8,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from studies.notices import Channel, message
+from studies.record.progress import Winner
 from studies.view.line import line_of
 from studies.words import number, one_line, plural
 
 if TYPE_CHECKING:
-    from studies.record.progress import Progress, Winner
+    from studies.record.front import Front
+    from studies.record.progress import Progress
     from studies.run.launch import View
 
 FAILURES = (3, 10, 30, 100)  # in a row: each is told once
@@ -25,7 +27,7 @@ class NotifyingView:
     def __init__(self, view: View, channels: Sequence[Channel]) -> None:
         self._view, self._channels = view, channels
         self._seen: Progress | None = None
-        self._best: Winner | None = None
+        self._best: Winner | Front | None = None
         self._best_told_at = float("-inf")
         self._failures_told = 0
 
@@ -42,16 +44,17 @@ class NotifyingView:
         self._view.update(progress)
         before, self._seen = self._seen, progress
         if before is None:
-            self._best = progress.best  # of an earlier launch
+            self._best = progress.front or progress.best  # of an earlier launch
         self._tell_best(progress)
         self._tell_failures(progress)
 
     def _tell_best(self, progress: Progress) -> None:
-        best = progress.best
+        best = progress.front or progress.best
         if best is None or best == self._best or time.monotonic() - self._best_told_at < BEST_EVERY_S:
             return
         self._best, self._best_told_at = best, time.monotonic()
-        self._tell("best", f"{progress.name}: new best {number(best.value)}, trial {best.trial}.", progress)
+        new = f"best {number(best.value)}, trial {best.trial}" if isinstance(best, Winner) else str(best)
+        self._tell("best", f"{progress.name}: new {new}.", progress)
 
     def _tell_failures(self, progress: Progress) -> None:
         n = progress.budget.failures_in_a_row
@@ -63,7 +66,7 @@ class NotifyingView:
     def _tell(self, event: str, text: str, progress: Progress) -> None:
         told = message(
             event, text, progress.name, trials=progress.budget.done, n_trials=progress.budget.n_trials,
-            best=progress.best, states=progress.states,
+            best=progress.best, states=progress.states, front=progress.front,
         )  # fmt: skip
         for channel in self._channels:
             channel.send(told)

@@ -25,9 +25,10 @@ from studies.web.curves import drawing
 from studies.web.site import Site, site_of
 
 if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
     from starlette.requests import Request
 
-N_CURVES, N_BEST, N_NEWEST = 60, 10, 20
+N_CURVES, N_BEST, N_FRONT, N_NEWEST = 60, 10, 50, 20
 POLL_S = 2.0
 LEAVING_S = 0.2  # how soon a stream notices that the server leaves
 STILL_HERE_S = 15.0  # a comment, so that a proxy does not take a quiet stream for a dead one
@@ -82,7 +83,7 @@ def _draw_study(site: Site, name: str) -> str:
     space, ledger = space_of(found), site.storage.ledger
     workers = sorted(ledger.workers(study_id), key=lambda worker: (worker.host, worker.worker_id))
     logs = known_logs(site.settings.home, name)
-    top = [trial_of(one, space) for one in site.pages.top(study_id, N_BEST, overview.row.direction)]
+    top = [trial_of(one, space) for one in _best(site, overview)]
     return site.text(
         "study_live.html",
         overview=overview,
@@ -100,6 +101,14 @@ def _draw_study(site: Site, name: str) -> str:
         parameters=_parameters(space, top),
         newest=[trial_of(one, space) for one in site.pages.newest(study_id, N_NEWEST)],
     )
+
+
+def _best(site: Site, overview: Overview) -> list[FrozenTrial]:
+    """Return the best trials, the best first; with several metrics, the front."""
+    study_id, front = overview.row.study_id, overview.front
+    if front is None:
+        return site.pages.top(study_id, N_BEST, overview.row.direction)
+    return site.pages.numbered(study_id, [point.trial for point in front.points[:N_FRONT]])
 
 
 def _parameters(space: Space, trials: list[Any]) -> list[str]:

@@ -59,6 +59,8 @@ def as_text(
             ({"study": one.name}, one.row.n_workers) for one in studies]),
         _family("studies_best_value", "gauge", "The best trial's value of the study's metric.", [
             ({"study": one.name, "metric": one.row.metric}, one.best.value) for one in studies if one.best]),
+        _family("studies_front_trials", "gauge", "Trials on the Pareto front of a study with several metrics.", [
+            ({"study": one.name}, len(one.front.points)) for one in studies if one.front]),
         _family("studies_epochs_total", "counter", "Epochs that trials have reported.", [
             ({"study": one.name}, epochs[one][0]) for one in studies]),
         _family("studies_device_seconds_total", "counter", "Seconds that trials have held a device.", [

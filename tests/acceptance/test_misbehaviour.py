@@ -149,7 +149,7 @@ def test_an_objective_may_stop_its_study(studies: Studies) -> None:
 
 def test_several_values_are_refused_at_the_first_trial(studies: Studies) -> None:
     said, record = launched(studies, "several", n_trials=4, expect=2)
-    assert said.splitlines()[-1].startswith("studies: 'odd:several' returned 2 values; expected one number")
+    assert said.splitlines()[-1].startswith("studies: 'odd:several' returned 2 values; expected 1 (value)")
     assert [(trial.state, trial.reason) for trial in record.trials] == [("fail", "exception")]
 
 

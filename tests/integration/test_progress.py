@@ -54,7 +54,7 @@ def add(
 
 def winner(storage: Storage, study: optuna.Study) -> Winner | None:
     """Return the winner by SQL, after a look at whether the whole study has the same."""
-    found = read_winner(storage, study._study_id, study.study_name, make_spec().direction)
+    found = read_winner(storage, study._study_id, study.study_name, make_spec().metrics)
     record = read_stored(storage, study.study_name)
     best, fresh = record.best, record.confirmed
     whole = None if best is None else (best.number, best.value, fresh and fresh.mean)
@@ -87,7 +87,7 @@ def test_the_winner_without_reading_the_trials(storage: Storage) -> None:
     found = winner(storage, study)
     assert found is not None
     assert (found.trial, found.value, found.n_seeds) == (9, 0.94, 5)
-    assert read_winner(storage, repeats._study_id, repeats.study_name, make_spec().direction) is None
+    assert read_winner(storage, repeats._study_id, repeats.study_name, make_spec().metrics) is None
 
     add(study, 0.2, 0.96)  # the same settings as a contender's
     assert winner(storage, study) == found

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from studies.names import DEFAULT, PAUSED, START_WITH
 from studies.run.end import continuation
-from studies.search.asha import N_FINISHED, Asha, rungs, settings_of
+from studies.search.asha import N_FINISHED, Asha, directions_of, rungs, settings_of
 from studies.storage.budget import Budget
 from studies.study import is_done
 
@@ -64,7 +64,7 @@ class Search:
         self.study.tell(trial, curve[-1])
 
     def tidy_up(self) -> None:
-        needed = self.pruner.may_resume(self.study.trials, self.study.direction, len(self.curves))
+        needed = self.pruner.may_resume(self.study.trials, directions_of(self.study), len(self.curves))
         self.kept = {number: kept and number in needed for number, kept in self.kept.items()}
 
     def setting(self, trial: FrozenTrial) -> int:
@@ -190,7 +190,7 @@ def test_a_lost_trial_is_compared_once_at_each_rung() -> None:
     again = study.ask()
     again.report(1.0, 1)
     (setting,) = settings_of(study.trials)
-    assert (setting.first, setting.last.number, setting.curve) == (0, 1, {1: 1.0})
+    assert (setting.first, setting.last.number, setting.curve) == (0, 1, {1: (1.0,)})
     assert Asha(1, MAX_EPOCHS, 3).pauses(study, again._get_latest_trial())
 
 

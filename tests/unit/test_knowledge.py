@@ -43,11 +43,11 @@ def test_a_setting_of_which_nothing_is_left() -> None:
     "given", [{"dropout": 0.5}, {"learning_rate": 0.05}, {"optimizer": "sgd"}, {"unknown": 1}, {"momentum": 0.9}]
 )
 def test_a_trial_that_the_space_could_not_have_had_is_no_observation(given: dict[str, Any]) -> None:
-    assert observation(SPACE, INSIDE | given, 0.5) is None
+    assert observation(SPACE, INSIDE | given, [0.5]) is None
 
 
 def test_an_observation_is_what_the_study_itself_would_have_stored() -> None:
-    trial = observation(SPACE, INSIDE, 0.5)
+    trial = observation(SPACE, INSIDE, [0.5])
     assert trial is not None
     assert trial.value == 0.5
     assert trial.params == queued(SPACE, INSIDE)
@@ -64,7 +64,7 @@ def test_the_best_settings_differ() -> None:
 def test_a_sampler_listens_to_what_it_is_told_and_counts_its_own_alone() -> None:
     """Of 30 told trials the best lie at x near 7: a first trial is drawn there, and not anywhere."""
     space = Space.declared({"x": {"low": 0.0, "high": 10.0, "default": 5.0}})
-    known = observations(space, [({"x": n / 3}, -abs(n / 3 - 7.0)) for n in range(30)])
+    known = observations(space, [({"x": n / 3}, [-abs(n / 3 - 7.0)]) for n in range(30)])
     assert len(known) == 30
 
     def asked(told: list[optuna.trial.FrozenTrial]) -> list[float]:

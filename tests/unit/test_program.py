@@ -95,7 +95,7 @@ def told(journal: Journal, *reports: dict[str, Any]) -> list[tuple[float, dict[s
 
 
 def test_an_epoch_is_whole_with_the_metric_and_counts_once() -> None:
-    journal = Journal("score")
+    journal = Journal(["score"])
     found = told(
         journal,
         {"epoch": 0, "train_loss": 0.5},
@@ -112,8 +112,8 @@ def test_an_epoch_is_whole_with_the_metric_and_counts_once() -> None:
 
 
 def test_reports_without_an_epoch_go_on_after_the_last_one() -> None:
-    assert [number for number, _ in told(Journal("score"), {"score": 1}, {"score": 1})] == [1.0, 2.0]
-    assert [number for number, _ in told(Journal("score", begin=4), {"loss": 1}, {"score": 1})] == [5.0]
+    assert [number for number, _ in told(Journal(["score"]), {"score": 1}, {"score": 1})] == [1.0, 2.0]
+    assert [number for number, _ in told(Journal(["score"], begin=4), {"loss": 1}, {"score": 1})] == [5.0]
 
 
 def test_lines_end_at_carriage_returns_and_in_the_middle_of_reads() -> None:

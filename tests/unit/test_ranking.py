@@ -93,7 +93,7 @@ def test_one_trial_in_three_is_random_and_the_others_follow_the_best() -> None:
 def test_what_is_known_of_other_studies_is_ranked_among_the_complete() -> None:
     """Of 30 trials of another study the best have x near 70: two trials in three are drawn there."""
     space = Space.declared({"x": {"low": 0.0, "high": 100.0, "default": 5.0}})
-    known = observations(space, [({"x": 10 * n / 3}, -abs(10 * n / 3 - 70.0)) for n in range(30)])
+    known = observations(space, [({"x": 10 * n / 3}, [-abs(10 * n / 3 - 70.0)]) for n in range(30)])
     study = optuna.create_study(direction="maximize", sampler=make_sampler(SPEC, space, known))
     near = 0
     for _ in range(30):

@@ -43,7 +43,7 @@ class History:
             self.listings.append(set(self.stored))
         elif event == "judge" and self.listings:
             stored = self.listings.pop(choice % len(self.listings))
-            self.doomed.append(stored - needed(stored, self.trials, Direction.MINIMIZE))
+            self.doomed.append(stored - needed(stored, self.trials, [Direction.MINIMIZE]))
         elif event == "delete" and self.doomed:
             self.stored -= self.doomed.pop(choice % len(self.doomed))
         elif event in ("save", "complete", "fail", "lose") and running:
@@ -51,7 +51,7 @@ class History:
 
     def hurt_or_end(self, event: str, number: int, value: float) -> None:
         trial = self.trials[number]
-        if event == "save" or (event == "complete" and is_among_best(value, self.trials, Direction.MINIMIZE)):
+        if event == "save" or (event == "complete" and is_among_best([value], self.trials, [Direction.MINIMIZE])):
             self.stored.add(number)
             self.model.add(number)
         if event == "complete":
@@ -73,8 +73,8 @@ def test_no_checkpoint_is_lost_and_few_are_kept(events: list[tuple[str, int, int
         unfinished = history.in_state(TrialState.RUNNING) + history.in_state(TrialState.WAITING)
         for number in unfinished:
             assert history.goes_on_from(number, history.stored) == history.goes_on_from(number, history.model)
-        assert {trial.number for trial in best(history.trials, Direction.MINIMIZE)} & history.model <= history.stored
-    left = history.stored & needed(history.stored, history.trials, Direction.MINIMIZE)
+        assert {trial.number for trial in best(history.trials, [Direction.MINIMIZE])} & history.model <= history.stored
+    left = history.stored & needed(history.stored, history.trials, [Direction.MINIMIZE])
     assert len(left) <= KEPT + len(unfinished)
 
 
@@ -82,12 +82,12 @@ def test_the_best_by_direction_and_age() -> None:
     trials = [optuna.trial.create_trial(value=value) for value in (3.0, 1.0, 2.0, 1.0, 5.0)]
     for number, trial in enumerate(trials):
         trial.number = number
-    assert [trial.number for trial in best(trials, Direction.MINIMIZE)] == [1, 3, 2]
-    assert [trial.number for trial in best(trials, Direction.MAXIMIZE)] == [4, 0, 2]
-    assert is_among_best(1.5, trials, Direction.MINIMIZE)
-    assert not is_among_best(2.0, trials, Direction.MINIMIZE)
-    assert is_among_best(2.5, trials, Direction.MAXIMIZE)
-    assert is_among_best(-9.0, trials[:2], Direction.MAXIMIZE)
+    assert [trial.number for trial in best(trials, [Direction.MINIMIZE])] == [1, 3, 2]
+    assert [trial.number for trial in best(trials, [Direction.MAXIMIZE])] == [4, 0, 2]
+    assert is_among_best([1.5], trials, [Direction.MINIMIZE])
+    assert not is_among_best([2.0], trials, [Direction.MINIMIZE])
+    assert is_among_best([2.5], trials, [Direction.MAXIMIZE])
+    assert is_among_best([-9.0], trials[:2], [Direction.MAXIMIZE])
 
 
 def test_a_trial_that_violates_a_constraint_is_none_of_the_best() -> None:
@@ -96,7 +96,7 @@ def test_a_trial_that_violates_a_constraint_is_none_of_the_best() -> None:
         trial.number = number
         if number < 2:
             trial.set_constraint("seconds", 0.5 if number else math.inf)
-    assert [trial.number for trial in best(trials, Direction.MINIMIZE)] == [2, 3, 4]
-    assert needed(range(5), trials, Direction.MINIMIZE) == {2, 3, 4}
-    assert is_among_best(4.5, trials, Direction.MINIMIZE)
-    assert not is_among_best(5.0, trials, Direction.MINIMIZE)
+    assert [trial.number for trial in best(trials, [Direction.MINIMIZE])] == [2, 3, 4]
+    assert needed(range(5), trials, [Direction.MINIMIZE]) == {2, 3, 4}
+    assert is_among_best([4.5], trials, [Direction.MINIMIZE])
+    assert not is_among_best([5.0], trials, [Direction.MINIMIZE])
