@@ -269,7 +269,7 @@ class ArtifactsNotUsable(WrongInput):
 
 
 class WorkersDied(StudiesError):
-    """Workers died {n_died} times and the study is unfinished ({done} of {n_trials} trials): {reason}; the logs are in
+    """Workers died {n_died} times and the study is unfinished ({trials}): {reason}; the logs are in
     {logs}; `studies {command}` goes on from here."""
 
     exit_code = UNFINISHED
@@ -305,6 +305,6 @@ class TrainingInterrupted(StudiesError):
 
 
 class Interrupted(StudiesError):
-    """Stopped after {done} of {n_trials} trials; `studies {command}` goes on from here."""
+    """Stopped after {trials}; `studies {command}` goes on from here."""
 
     exit_code = INTERRUPTED

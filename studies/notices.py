@@ -178,12 +178,15 @@ def message(
     study: str,
     *,
     trials: int,
-    n_trials: int,
+    n_trials: int | None,
     best: Winner | None,
     states: dict[str, int],
     front: Front | None = None,
 ) -> Message:
-    """Return a message. trials: that have ended. states: trials by state. front: with several metrics, of `best`."""
+    """Return a message. trials: that have ended. n_trials: in the end, or None. states: trials by state.
+
+    front: with several metrics, of `best`.
+    """
     told = {
         "event": event,
         "text": text,
@@ -212,7 +215,7 @@ def letter(message: Message) -> str:
     found = f"{number(best['value'])} (trial {best['trial']})" if best else "none yet"
     rows = [
         ("study", message["study"]),
-        ("trials", f"{message['trials']} of {message['n_trials']}"),
+        ("trials", f"{message['trials']} of {message['n_trials'] or 'as many as there is time for'}"),
         ("best", f"{plural(len(front), 'trial')} on the front" if front else found),
         ("told by", message["host"]),
     ]

@@ -33,7 +33,7 @@ def stop(storage: Storage, name: str) -> str:
     study_id = study._study_id
     budget = storage.ledger.budget(study_id)
     if not budget.running and 0 < budget.n_trials <= budget.done:
-        return f"{study.study_name} has all its {budget.n_trials} trials: there is nothing to stop."
+        return f"{study.study_name} has all its {plural(budget.n_trials, 'trial')}: there is nothing to stop."
     storage.ledger.request_stop(study_id, StopReason.PERSON)
     n_alive = len(_alive(storage, study_id))
     leaving = f"{plural(n_alive, 'worker')} will stop after the current epoch" if n_alive else "no worker is running it"
@@ -57,7 +57,8 @@ def resume(storage: Storage, name: str, n_trials: int | None = None) -> str:
     n_alive = len(_alive(storage, study._study_id))
     here = typed(storage, study.study_name)
     working = f"{plural(n_alive, 'worker')} go on" if n_alive else f"`studies worker {here}` runs one, anywhere"
-    return f"{study.study_name} is open for {plural(n, 'trial')}: {working}."
+    budget = plural(n, "trial") if n != UNLIMITED else f"{spec.limits.hours:g} hours"
+    return f"{study.study_name} is open for {budget}: {working}."
 
 
 def queue(storage: Storage, name: str, given: Mapping[str, Any]) -> int:
@@ -130,6 +131,11 @@ def _alive(storage: Storage, study_id: int) -> list[Worker]:
 
 def _check_room(storage: Storage, study: optuna.Study, name: str) -> None:
     budget = storage.ledger.budget(study._study_id)
+    if budget.hours is not None and budget.hours_used >= budget.hours:
+        raise WrongInput(
+            reason=f"Study {name!r} has used its {budget.hours:g} hours; "
+            f"`studies launch {name} --set limits.hours={budget.hours + 1:g}` gives it one more."
+        )
     if (spec_of(study).n_trials or UNLIMITED) <= budget.done:
         raise WrongInput(
             reason=f"Study {name!r} has all its {plural(budget.done, 'trial')}; "

@@ -108,14 +108,14 @@ def create_or_join(
 
 
 def open_for_workers(storage: Storage, study: optuna.Study, spec: StudySpec) -> int:
-    """Store the spec, and let workers take trials up to the number that is returned: its n_trials, or all settings.
+    """Store the spec, and let workers take trials up to the number that is returned, or for its limits.hours.
 
     Inside `create_or_join`, after what is queued.
     """
     # The spec comes last: a study that has one is whole.
     study.set_user_attr(SPEC, spec.model_dump())
     n_trials = n_in_the_end(study)
-    storage.ledger.open_study(study._study_id, n_trials)
+    storage.ledger.open_study(study._study_id, n_trials, spec.limits.hours)
     return n_trials
 
 

@@ -40,7 +40,7 @@ def catalog(settings: Settings) -> str:
     rows = [("study", "data set", "state", "trials", "best", "what it tunes")]
     for name in [*shipped, *sorted(set(started) - set(shipped))]:
         progress = started.get(name)
-        trials = "{}/{}".format(*n_of_trials(progress)) if progress else "-"
+        trials = n_of_trials(progress) if progress else "-"
         best = f"{progress.best.value:.4f}" if progress and progress.best is not None else "-"
         best = f"front of {len(progress.front.points)}" if progress and progress.front is not None else best
         study = names.confirmed(name)
@@ -58,7 +58,9 @@ def _n_trials(spec: StudySpec, space: Space) -> str:
     every = space.settings()
     if every is not None and len(every) <= (spec.n_trials or len(every)):
         return f"{plural(len(every), 'trial')}, one for each setting,"
-    return plural(spec.n_trials, "trial")
+    ends = [] if spec.n_trials is None else [plural(spec.n_trials, "trial")]
+    ends += [] if spec.limits.hours is None else [f"{spec.limits.hours:g} hours of trials"]
+    return " or ".join(ends)
 
 
 def _dataset(spec: StudySpec, settings: Settings) -> str:

@@ -95,7 +95,9 @@ def _show_best(name: str, ran: bool, settings: Settings) -> None:
 
     record = read(name, settings)
     n_trials = sum(record.counts.values())
-    more = f"studies launch {name} --trials {2 * n_trials}"
+    hours, more = record.spec.limits.hours, f"studies launch {name} --trials {2 * n_trials}"
+    if hours is not None and record.spec.n_trials is None:
+        more = f"studies launch {name} --set limits.hours={2 * hours:g}"
     if not ran:
         hint = "" if record.is_used_up else f" `{more}` runs more."
         typer.echo(f"{record.spec.name} has all its {plural(n_trials, 'trial')}; nothing was run.{hint}", err=True)

@@ -130,7 +130,7 @@ def published_contender(record: StudyRecord) -> TrialRecord | None:
 
 def spec_for(spec: StudySpec) -> StudySpec:
     """Return the spec of a study's confirmation: what makes values comparable stays, what searches and stops goes."""
-    limits = spec.limits.model_copy(update={"gpu_hours": None, "patience": None})
+    limits = spec.limits.model_copy(update={"hours": None, "gpu_hours": None, "patience": None})
     return spec.model_copy(
         update={
             "name": names.confirmation(spec.name),

@@ -44,25 +44,32 @@ class Overview:
         return self.row.complete + self.row.pruned + self.row.paused + self.row.failed
 
     @property
-    def total(self) -> int:
+    def total(self) -> int | None:
         """How many trials there are in the end; one that had more than it was asked for later keeps them."""
-        return max(self.done, self.row.n_trials)
+        return None if self.row.n_trials is None else max(self.done, self.row.n_trials)
+
+    @property
+    def _has_all(self) -> bool:
+        return self.total is not None and self.done >= self.total
 
     @property
     def state(self) -> StudyState:
         """What it is doing."""
-        if self.row.stop and self.done < self.total:
+        if self.row.stop and not self._has_all:
             return StudyState.STOPPING if self.row.n_workers else StudyState.STOPPED
-        if self.done >= self.total and not (self.row.running or self.row.lost):
+        if self._has_all and not (self.row.running or self.row.lost):
             return StudyState.FINISHED
         return StudyState.RUNNING if self.row.n_workers else StudyState.IDLE
 
     @property
     def left_s(self) -> float | None:
-        """Seconds to the end at the pace of the trials so far; None where nobody works on it or none has ended."""
-        if self.state is not StudyState.RUNNING or self.row.seconds is None:
+        """Seconds to the end at the pace of the trials so far; None where nobody works on it or nobody knows."""
+        if self.state is not StudyState.RUNNING:
             return None
-        return self.row.seconds * (self.total - self.done) / self.row.n_workers
+        left = [] if self.row.hours_left is None else [max(0.0, self.row.hours_left) * 3600]
+        if self.row.seconds is not None and self.total is not None:
+            left.append(self.row.seconds * (self.total - self.done) / self.row.n_workers)
+        return min(left, default=None)
 
     @property
     def counts(self) -> dict[str, int]:

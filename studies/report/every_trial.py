@@ -87,7 +87,7 @@ def provenance(record: StudyRecord) -> Section:
         *((f"data: {key}", short(value)) for key, value in (record.data.get("summary") or {}).items()),
         ("sampler", f"{spec.sampler.name}, seed {spec.sampler.seed}"),
         ("pruner", spec.pruner.name),
-        ("trials asked for", str(spec.n_trials or "each setting of the grid")),
+        ("trials asked for", str(spec.n_trials or "as many as there is time or settings for")),
         ("most steps reported" if record.is_function else "most epochs", str(record.max_epochs or "none")),
     ]
     kept = [trial.provenance for trial in record.trials]

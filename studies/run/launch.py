@@ -276,7 +276,7 @@ class Launch:
         if find(self.storage, self.spec.name) is None:
             raise StudyDeleted(name=self.spec.name)
         command = names.command(typed(self.storage, self.spec.name))
-        count: dict[str, Any] = {"command": command, "done": budget.done, "n_trials": budget.n_trials}
+        count = {"command": command, "trials": budget.trials}
         if self.refused is not None:
             raise ObjectiveRefused(reason=self.refused)
         if self.interrupts or (budget.stop == StopReason.PERSON and budget.done < budget.n_trials):
@@ -286,12 +286,12 @@ class Launch:
             raise TooManyFailures(command=command, n_failures=budget.failures_in_a_row, reason=reason)
         if is_done(self.joined.study, self.spec, budget):
             if not self.storage.optuna.get_n_trials(self.study_id, (TrialState.COMPLETE, TrialState.PRUNED)):
-                more = 2 * budget.n_trials
-                raise NothingTrained(command=command, n_trials=budget.n_trials, reason=self._last_failure(), more=more)
+                reason = self._last_failure()
+                raise NothingTrained(command=command, n_trials=budget.done, reason=reason, more=2 * budget.done)
             return
         if self.timed_out or (why := limits.reached(self.spec.limits, budget)):
             why = "the --timeout is over" if self.timed_out else why
-            self.view.say(f"Stopped after {budget.done} of {budget.n_trials} trials: {why}.")
+            self.view.say(f"Stopped after {budget.trials}: {why}.")
         elif self.n_died:
             raise WorkersDied(
                 n_died=self.n_died,

@@ -1,12 +1,30 @@
-"""Why a study that has trials left starts no more of them."""
+"""Why a study that has trials left starts no more of them.
+
+A study that has hours in place of a number of trials begins no new setting in their last tenth, where paused trials can
+be resumed: it is for the best of them to train to their end.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from studies.names import UNLIMITED
+
 if TYPE_CHECKING:
     from studies.spec import Limits
     from studies.storage.budget import Budget
+
+
+LAST_SHARE = 0.1
+
+
+def n_in_the_end(budget: Budget, can_resume: bool) -> int:
+    """Return how many trials the study has in the end: where hours end it, as many as there are when they run out."""
+    if budget.n_trials == UNLIMITED and budget.hours is not None:
+        share = 1 - LAST_SHARE if can_resume else 1
+        if budget.hours_used >= share * budget.hours:
+            return budget.counted + budget.waiting
+    return budget.n_trials
 
 
 def reached(limits: Limits, budget: Budget) -> str | None:
@@ -15,6 +33,8 @@ def reached(limits: Limits, budget: Budget) -> str | None:
         return budget.stop
     if too_many_failures(limits, budget):
         return f"{budget.failures_in_a_row} trials failed in a row"
+    if budget.hours is not None and budget.hours_used >= budget.hours:
+        return f"{budget.hours_used:.2f} of {budget.hours:g} hours are used"
     if limits.gpu_hours is not None and budget.device_hours >= limits.gpu_hours:
         return f"{budget.device_hours:.2f} of {limits.gpu_hours:g} gpu_hours are used"
     if limits.patience is not None and budget.since_best >= limits.patience:

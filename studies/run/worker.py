@@ -167,6 +167,10 @@ class _Worker:
                 self.say(f"the trial with id {lost} was lost with its worker")
         if budget.lost:
             budget = self.storage.ledger.budget(self.study_id)
+        n_trials = limits.n_in_the_end(budget, isinstance(self.study.pruner, Asha))
+        if n_trials != budget.n_trials:
+            self.storage.ledger.set_n_trials(self.study_id, n_trials)
+            budget = replace(budget, n_trials=n_trials)
         if limits.reached(self.spec.limits, budget):
             return budget, None
         self._resume_paused(budget.n_trials)

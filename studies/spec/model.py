@@ -105,16 +105,23 @@ class Resources(Part):
 class Limits(Part):
     """Where a study stops by itself. None is no limit.
 
+    hours: while at least one worker runs, over all launches; no trial begins after that, and n_trials may be left out.
     trial_minutes: one trial's; it ends with its best value. gpu_hours: of all trials together, CPU trials included.
     patience: trials since the best one. max_failures: in a row. max_retries: of a trial whose worker was lost, or whose
     objective lost a connection.
     """
 
+    hours: float | None = Field(default=None, gt=0)
     trial_minutes: float | None = Field(default=None, gt=0)
     gpu_hours: float | None = Field(default=None, gt=0)
     patience: int | None = Field(default=None, ge=1)
     max_failures: int = Field(default=10, ge=1)
     max_retries: int = Field(default=2, ge=0)
+
+    @model_serializer(mode="wrap")
+    def _without_hours(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Keep what is stored as it was before there were hours."""
+        return {key: value for key, value in serialize(self).items() if key != "hours" or value is not None}
 
 
 class StudySpec(Part):
@@ -126,9 +133,10 @@ class StudySpec(Part):
     file. metric: what is tuned, one of the objective's metrics. direction: whether more or less of it is better.
     metrics: in place of these two where several count, each with its direction; the first decides which epoch of a
     trial counts, and is the one that curves show. n_trials: how many trials the study has in the end, exact with any
-    number of workers; a grid may leave it out. A space of which every setting was tried has no more. max_epochs: how
-    long a trial trains at most. space: parameters that are narrowed or fixed; the others are searched as the objective
-    declares them. require: conditions between parameters, such as `n_filters * 4 <= 1024`; a setting that breaks one is never
+    number of workers; a grid, or a study with limits.hours, may leave it out. A space of which every setting was tried
+    has no more. max_epochs: how long a trial trains at most. space: parameters that are narrowed or fixed; the others
+    are searched as the objective declares them. require: conditions between parameters, such as
+    `n_filters * 4 <= 1024`; a setting that breaks one is never
     tried. constraints: bounds on what the objective reports, such as `{n_parameters: "<= 2e6"}`; only a trial that
     keeps them may be the best. sampler: how the next parameters are chosen. pruner: when a bad trial is stopped
     early. start_with: parameters of trials to run first; what is missing is at its default. resources: what one
@@ -201,8 +209,9 @@ class StudySpec(Part):
 
     @model_validator(mode="after")
     def _has_an_end(self) -> StudySpec:
-        if self.n_trials is None and self.sampler.name != "grid":
-            raise PydanticCustomError("no_end", "the key 'n_trials' is missing; only a grid may leave it out")
+        if self.n_trials is None and self.sampler.name != "grid" and self.limits.hours is None:
+            reason = "the key 'n_trials' is missing; only a grid, or a study with limits.hours, may leave it out"
+            raise PydanticCustomError("no_end", "{reason}", {"reason": reason})
         return self
 
     @property

@@ -7,22 +7,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from studies.names import UNLIMITED
 from studies.pareto import dominates
+from studies.words import plural
 
 
 @dataclass(frozen=True)
 class Budget:
     """How far a study is.
 
-    counted: trials that count against n_trials, the running ones included. failures_in_a_row: since the last launch.
-    since_best: trials that ended and have a higher number than
-    the best one, or than every one on the front. device_hours: of all trials together.
+    n_trials: UNLIMITED while nobody knows. counted: trials that count against it, the running ones included. hours: for
+    how long the study may run, and hours_used: has run, both only with such a limit. failures_in_a_row: since the last
+    launch. since_best: trials that ended and have a higher number than the best one, or than every one on the front.
+    device_hours: of all trials together.
     lost: the ids of running trials whose worker is dead.
     """
 
     n_trials: int = 0
     counted: int = 0
     running: int = 0
+    waiting: int = 0
+    hours: float | None = None
+    hours_used: float = 0.0
     stop: str | None = None
     failures_in_a_row: int = 0
     since_best: int = 0
@@ -33,6 +39,22 @@ class Budget:
     def done(self) -> int:
         """Trials that count and have ended."""
         return self.counted - self.running
+
+    @property
+    def total(self) -> int | None:
+        """How many trials there are in the end; one that had more than it was asked for later keeps them."""
+        return None if self.n_trials == UNLIMITED else max(self.done, self.n_trials)
+
+    @property
+    def share(self) -> float:
+        """How much of it is used, from 0 to 1: of the trials, or of the hours where that is more."""
+        shares = [] if self.total is None else [self.done / max(1, self.total)]
+        return max(shares + ([] if self.hours is None else [min(1.0, self.hours_used / self.hours)]), default=0.0)
+
+    @property
+    def trials(self) -> str:
+        """How many have ended in words, such as '31 of 60 trials'."""
+        return plural(self.done, "trial") if self.total is None else f"{self.done} of {plural(self.total, 'trial')}"
 
 
 @dataclass
@@ -57,7 +79,7 @@ class Tally:
         """Return the budget from what `sql.READ_BUDGET` returned for this tally, and take in what it says."""
         if not rows:
             return Budget()
-        n_trials, stop, forgiven, newest, unfinished, running, running_s, lost, continued, ended = rows[0]
+        n_trials, stop, forgiven, newest, unfinished, running, running_s, lost, continued, ended, *hours = rows[0]
         self._replace(set(continued or ()))
         for number, state, seconds, losses in ended or ():
             self._add(number, state, seconds, losses)
@@ -66,6 +88,9 @@ class Tally:
             n_trials=n_trials,
             counted=len(self.good) + len(self.failed) + running,
             running=running,
+            waiting=len(self.unfinished) - running,
+            hours=hours[0],
+            hours_used=hours[1] or 0.0,
             stop=stop,
             failures_in_a_row=len(self.failed) - bisect_right(self.failed, max(forgiven, self.newest_good)),
             since_best=len(self.good) - bisect_right(self.good, max(n for _, n in self.best)) if self.best else 0,

@@ -110,9 +110,12 @@ class Ledger:
 
     # --- the study ------------------------------------------------------------------------------------------------
 
-    def open_study(self, study_id: int, n_trials: int) -> None:
-        """Set how many trials the study has in the end; forget an earlier stop and forgive the failures so far."""
-        self._run(sql_ledger.OPEN_STUDY, {"study": study_id, "n": n_trials})
+    def open_study(self, study_id: int, n_trials: int, hours: float | None = None) -> None:
+        """Set how many trials the study has in the end, or for how many hours it runs, or both.
+
+        Forget an earlier stop and forgive the failures so far.
+        """
+        self._run(sql_ledger.OPEN_STUDY, {"study": study_id, "n": n_trials, "hours": hours})
 
     def set_n_trials(self, study_id: int, n_trials: int) -> None:
         """Set how many trials the study has in the end."""

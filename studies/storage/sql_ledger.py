@@ -45,21 +45,34 @@ CREATE TABLE IF NOT EXISTS studies.checkpoints (
     UNIQUE (study_id, number)
 );
 ALTER TABLE studies.control ADD COLUMN IF NOT EXISTS is_watched boolean NOT NULL DEFAULT false;
+ALTER TABLE studies.control ADD COLUMN IF NOT EXISTS hours double precision;
 ALTER TABLE studies.checkpoints ALTER COLUMN content SET STORAGE EXTERNAL;
 """
 
 # What was added last: with it, the tables are whole.
 HAS_LEDGER = """
-SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('studies.control') AND attname = 'is_watched')"""
+SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('studies.control') AND attname = 'hours')"""
 
 # --- the study --------------------------------------------------------------------------------------------------------
 
 # What a launch does: a budget, no stop, and the failures until now forgiven.
 OPEN_STUDY = """
-INSERT INTO studies.control (study_id, n_trials, forgiven)
-VALUES (%(study)s, %(n)s,
+INSERT INTO studies.control (study_id, n_trials, hours, forgiven)
+VALUES (%(study)s, %(n)s, %(hours)s,
     (SELECT coalesce(max(number), -1) FROM trials WHERE study_id = %(study)s AND state = 'FAIL'))
-ON CONFLICT (study_id) DO UPDATE SET n_trials = excluded.n_trials, stop = NULL, forgiven = excluded.forgiven"""
+ON CONFLICT (study_id) DO UPDATE
+SET n_trials = excluded.n_trials, hours = excluded.hours, stop = NULL, forgiven = excluded.forgiven"""
+
+# For how many hours a study has run: while at least one of its workers did. One that died ran until its last
+# heartbeats, however late that was noticed.
+HOURS_USED = """
+SELECT coalesce(sum(greatest(extract(epoch FROM upto - greatest(since, before)), 0)) / 3600, 0)::float8 FROM (
+    SELECT since, upto,
+        max(upto) OVER (ORDER BY since, worker_id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+    FROM (
+        SELECT worker_id, started_at AS since,
+            least(coalesce(ended_at, now()), heartbeat_at + make_interval(secs => %(lease)s / 6)) AS upto
+        FROM studies.workers WHERE study_id = {study}) own) ordered"""
 
 # A trial was queued that the budget did not know of, or it became known how many there will be.
 SET_N_TRIALS = "UPDATE studies.control SET n_trials = %(n)s WHERE study_id = %(study)s"
@@ -104,7 +117,8 @@ SELECT n_trials, stop, forgiven,
         AND (w.ended_at IS NOT NULL OR w.heartbeat_at <= now() - make_interval(secs => %(lease)s))),
     (SELECT array_agg(a.value_json::int) FROM seen t JOIN trial_user_attributes a
      ON a.trial_id = t.trial_id AND a.key = 'continues' AND a.value_json ~ '^[0-9]+$'),
-    (SELECT json_agg(json_build_array(number, state, seconds, losses)) FROM ended)
+    (SELECT json_agg(json_build_array(number, state, seconds, losses)) FROM ended),
+    hours, CASE WHEN hours IS NOT NULL THEN ({HOURS_USED.format(study="%(study)s")}) END
 FROM studies.control WHERE study_id = %(study)s"""
 
 # What is found out about trials after they ended; what is the same is not written.

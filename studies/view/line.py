@@ -36,27 +36,29 @@ class Rate:
 
     def left(self, progress: Progress) -> str:
         """Return the estimated time to the end, or nothing before the first trial has ended."""
-        if self._first is None or progress.budget.done <= self._first[1]:
+        budget, left = progress.budget, []
+        if budget.hours is not None:
+            left.append(max(0.0, budget.hours - budget.hours_used) * 3600)
+        if self._first is not None and budget.done > self._first[1] and budget.total is not None:
+            per_trial = (time.monotonic() - self._first[0]) / (budget.done - self._first[1])
+            left.append(per_trial * (budget.total - budget.done))
+        if not left:
             return ""
-        per_trial = (time.monotonic() - self._first[0]) / (progress.budget.done - self._first[1])
-        done, total = n_of_trials(progress)
-        seconds = round(per_trial * (total - done))
+        seconds = round(min(left))
         return f"about {seconds // 60}:{seconds % 60:02d} left"
 
 
-def n_of_trials(progress: Progress) -> tuple[int, int]:
-    """Return how many trials have ended, and how many there are in the end.
-
-    A study that had more than it was asked for later, by a smaller `--trials`, keeps them.
-    """
-    done = progress.budget.done
-    return done, max(done, progress.budget.n_trials)
+def n_of_trials(progress: Progress) -> str:
+    """Return how many trials have ended, and of how many in the end where that is known."""
+    done, total = progress.budget.done, progress.budget.total
+    return str(done) if total is None else f"{done}/{total}"
 
 
 def line_of(progress: Progress, rate: Rate | None = None) -> str:
     """Return the study's state as one line."""
-    done, total = n_of_trials(progress)
-    parts = [f"{progress.name}: {done}/{total} trials"]
+    budget = progress.budget
+    parts = [f"{progress.name}: {n_of_trials(progress)} trials"]
+    parts += [] if budget.hours is None else [f"{budget.hours_used:.2f} of {budget.hours:g} hours"]
     parts.append(states_of(progress.states))
     parts.append(best_of(progress))
     if rate is not None:

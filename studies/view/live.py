@@ -76,9 +76,8 @@ def download_bars() -> Iterator[Callable[[str, int, int | None], None]]:
 def picture(progress: Progress, rate: Rate | None = None) -> Group:
     """Return the study's state as a bar and a table of its workers."""
     budget = progress.budget
-    done, total = n_of_trials(progress)
     left = rate.left(progress) if rate else ""
-    bar = _bar(progress.name, done / max(1, total), f"{done}/{total}  {left}")
+    bar = _bar(progress.name, budget.share, f"{n_of_trials(progress)}  {left}")
     facts = [f"{n} {state.lower()}" for state, n in progress.states.items()]
     facts += [best_of(progress)] + ([f"{rate.epochs_per_s:.1f} epochs/s"] if rate else [])
     stop = [Text(f"stopping: {budget.stop}", style="yellow")] if budget.stop else []

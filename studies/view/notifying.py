@@ -65,7 +65,7 @@ class NotifyingView:
 
     def _tell(self, event: str, text: str, progress: Progress) -> None:
         told = message(
-            event, text, progress.name, trials=progress.budget.done, n_trials=progress.budget.n_trials,
+            event, text, progress.name, trials=progress.budget.done, n_trials=progress.budget.total,
             best=progress.best, states=progress.states, front=progress.front,
         )  # fmt: skip
         for channel in self._channels:

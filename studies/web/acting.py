@@ -93,7 +93,7 @@ def _delete(site: Site, name: str, given: Mapping[str, str]) -> object:
 
 
 def _trials_fields(study: optuna.Study, overview: Overview) -> list[Field]:
-    n = str(spec_of(study).n_trials or overview.total)
+    n = str(spec_of(study).n_trials or overview.total or "")
     return [Field("n_trials", "Trials in the end", n, f"{overview.done} have ended", "number")]
 
 

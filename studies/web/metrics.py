@@ -54,7 +54,7 @@ def as_text(
         _family("studies_trials", "gauge", "Trials by state; a trial that a continuation replaced does not count.", [
             ({"study": one.name, "state": state}, n) for one in studies for state, n in one.counts.items()]),
         _family("studies_trials_wanted", "gauge", "How many trials the study has in the end.", [
-            ({"study": one.name}, one.row.n_trials) for one in studies]),
+            ({"study": one.name}, one.total) for one in studies if one.total is not None]),
         _family("studies_workers", "gauge", "Workers that are alive.", [
             ({"study": one.name}, one.row.n_workers) for one in studies]),
         _family("studies_best_value", "gauge", "The best trial's value of the study's metric.", [

@@ -63,7 +63,7 @@ def tell_left_alone(storage: Storage, pages: Pages, told: Sequence[Channel]) -> 
                 continue
             text = f"{one.name}: no worker is alive, and {one.total - one.done} of {one.total} trials are left."
             notice = message(
-                "no_worker", text, one.name, trials=one.done, n_trials=one.row.n_trials, best=one.best,
+                "no_worker", text, one.name, trials=one.done, n_trials=one.total, best=one.best,
                 states=one.counts, front=one.front,
             )  # fmt: skip
             for channel in told:

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 
-from studies.names import CONTINUED_BY, CONTINUES, REASON, UID, Reason
+from studies.names import CONTINUED_BY, CONTINUES, REASON, UID, UNLIMITED, Reason
 from studies.run.end import Outcome, end, resume
 from studies.run.join import Start, join
 from studies.settings import Settings
@@ -198,9 +198,31 @@ def counted_by_hand(study: optuna.Study) -> Budget:
         n_trials=99,
         counted=len(counted),
         running=sum(trial.state == TrialState.RUNNING for trial in counted),
+        waiting=sum(trial.state == TrialState.WAITING for trial in every),
         failures_in_a_row=sum(number > newest_good for number in failed),
         since_best=sum(number > best for number in good),
     )
+
+
+def test_hours_are_those_in_which_a_worker_ran(storage: Storage, study: optuna.Study) -> None:
+    """Two workers at a time count once, nobody's night not at all, and a dead one until its last heartbeats."""
+    ledger, study_id = storage.ledger, study._study_id
+    ledger.open_study(study_id, UNLIMITED, hours=3.0)
+    minutes = [(600, 540, 540), (580, 530, 530), (570, 560, 560), (300, 290, 10)]  # began, last heartbeat, ended: ago
+    for began, heard, ended in minutes:
+        worker = ledger.enter(study_id, "cpu")
+        ledger._run(
+            "UPDATE studies.workers SET started_at = now() - make_interval(mins => %(began)s), "
+            "heartbeat_at = now() - make_interval(mins => %(heard)s), "
+            "ended_at = now() - make_interval(mins => %(ended)s) WHERE worker_id = %(worker)s",
+            {"worker": worker, "began": began, "heard": heard, "ended": ended},
+        )
+    budget = ledger.budget(study_id)
+    assert budget.hours == 3.0
+    assert budget.hours_used == pytest.approx((70 + 10) / 60, abs=1e-3)
+    assert (budget.total, budget.trials) == (None, "0 trials")
+    ledger.enter(study_id, "cpu")  # runs now, since a moment ago
+    assert ledger.budget(study_id).hours_used == pytest.approx((70 + 10) / 60, abs=1e-2)
 
 
 def test_a_stop_reaches_the_heartbeat_and_is_forgotten_by_the_next_launch(

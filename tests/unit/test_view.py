@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from studies.names import UNLIMITED
 from studies.record.progress import Progress
 from studies.storage.budget import Budget
 from studies.view.line import Rate, line_of
@@ -21,6 +22,16 @@ def test_a_study_that_has_more_trials_than_it_was_asked_for_later() -> None:
     line = line_of(progress(31, 30), rate)
     assert "mine: 31/31 trials" in line
     assert line.endswith("about 0:00 left")
+
+
+def test_a_study_that_hours_end_has_no_number_of_trials() -> None:
+    budget = Budget(n_trials=UNLIMITED, counted=4, hours=2.0, hours_used=0.5)
+    rate, shown = Rate(), Progress("mine", budget, {"COMPLETE": 4}, 20, None, None, [])
+    rate.add(shown)
+    line = line_of(shown, rate)
+    assert line.startswith("mine: 4 trials · 0.50 of 2 hours")
+    assert line.endswith("about 90:00 left")
+    assert budget.share == 0.25
 
 
 def test_outside_a_terminal_rich_is_not_imported() -> None:

@@ -94,6 +94,9 @@ def _cost(subject: Subject) -> Iterator[Item]:
     factor = _average_factor(subject)
     average = f"; {factor:.1f} times that on average over the space" if factor != 1 else ""
     yield Fact("one trial" if subject.is_function else "one epoch", f"{how}, on one CPU thread{average}")
+    if n_trials == UNLIMITED:
+        yield _trials_in(spec, trial_s * factor)
+        return
     hours = trial_s * factor * n_trials / 3600
     length = "" if subject.is_function else f" x {spec.max_epochs} epochs"
     cost = f"{plural(n_trials, 'trial')}{length}: {_time(hours * 3600)} with pruning off"
@@ -102,6 +105,15 @@ def _cost(subject: Subject) -> Iterator[Item]:
         cost += f"; about {_time(hours * share * 3600)} with {spec.pruner.name}, typically {share:.0%} of the epochs"
     yield Fact("the study", f"{cost}; one worker, one CPU thread")
     yield from _limits(spec, n_trials, hours * share, trial_s * factor)
+
+
+def _trials_in(spec: StudySpec, trial_s: float) -> Fact:
+    """Return how many trials the study's hours are enough for."""
+    hours = spec.limits.hours or 0.0
+    n_trials = hours * 3600 / trial_s
+    share = typical_share(spec.pruner, spec.max_epochs, max(1, round(n_trials)))
+    pruned = f"; about {n_trials / share:.0f} with {spec.pruner.name}" if share < 1 else ""
+    return Fact("the study", f"{hours:g} hours: some {n_trials:.0f} whole trials{pruned}; one worker, one CPU thread")
 
 
 def _n_trials(subject: Subject) -> int:

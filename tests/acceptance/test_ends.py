@@ -1,4 +1,4 @@
-"""Spaces that have an end: each setting has one turn, with any number of workers, and then the study is over."""
+"""How a study ends without a number of trials: its space is used up, or its hours are over."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from studies.record.reading import read_stored
 from studies.storage import open_storage
+from studies.study import get
 
 from .conftest import Studies
 
@@ -37,8 +38,35 @@ def test_a_grid_needs_no_number_of_trials(make_studies: Callable[[str], Studies]
     file = studies.directory / "parabola.yaml"
     file.write_text(file.read_text().replace("n_trials: 8\n", ""))
     refused = studies("launch", "./parabola.yaml", expect=2).stderr
-    assert "the key 'n_trials' is missing; only a grid may leave it out" in refused
+    assert "the key 'n_trials' is missing; only a grid, or a study with limits.hours, may leave it out" in refused
     given = ["./parabola.yaml", "--set", "sampler.name=grid", "--set", f"space.x={CHOICES}"]
     assert "6 trials, one for each setting" in studies("show", *given).stdout
     studies("launch", *given, "--workers", "2")
     assert xs(studies) == CHOICES
+
+
+def test_hours_in_place_of_a_number_of_trials(make_studies: Callable[[str], Studies]) -> None:
+    """Of paused trials, the best are resumed at the end; what is launched again has the rest of a longer time."""
+    studies = make_studies("hours")
+    file = studies.directory / "parabola.yaml"
+    file.write_text(file.read_text().replace("n_trials: 8\n", "").replace("{name: none}", "{name: asha}"))
+    given = ["./parabola.yaml", "--workers", "2", "--set", "space.seconds=0.05"]
+    studies("launch", *given, "--set", "limits.hours=0.002")
+    before = ends(studies)
+    assert before["complete"] >= 1
+    assert 0.0018 <= hours_used(studies) < 0.01
+    studies("launch", *given, "--set", "limits.hours=0.002")
+    assert ends(studies) == before
+    studies("launch", *given, "--set", f"limits.hours={hours_used(studies) + 0.001:.5f}")
+    assert sum(ends(studies).values()) > sum(before.values())
+    assert " hours" in studies("status", "parabola").stdout
+
+
+def ends(studies: Studies) -> dict[str, int]:
+    with open_storage(studies.settings) as storage:
+        return read_stored(storage, "parabola").counts
+
+
+def hours_used(studies: Studies) -> float:
+    with open_storage(studies.settings) as storage:
+        return storage.ledger.budget(get(storage, "parabola")._study_id).hours_used
