@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def render(record: StudyRecord) -> str:
     """Return the study; `pandas.json_normalize(study["trials"])` has a row a trial, with "curve" one an epoch."""
-    content = {
+    content: dict[str, Any] = {
         "study": record.spec.name,
         "spec": record.spec.model_dump(mode="json"),
         "data": record.data,

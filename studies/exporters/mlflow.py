@@ -105,7 +105,7 @@ def _is_whole(run: Run | None) -> bool:
 def _write_trial(client: MlflowClient, run: str, trial: TrialRecord, record: StudyRecord) -> None:
     from mlflow.entities import Param, RunTag
 
-    facts = {"reason": trial.reason, "detail": trial.detail}
+    facts: dict[str, Any] = {"reason": trial.reason, "detail": trial.detail}
     facts |= {"front": True} if record.spec.has_several and trial in record.front else {}
     facts |= {f"provenance.{key}": value for key, value in trial.provenance.items()}
     tags = [RunTag(_name(f"studies.{key}"), _text(value)) for key, value in facts.items() if value is not None]

@@ -73,10 +73,12 @@ class Winner(_Part):
 
     def spec(self, dataset: str) -> StudySpec:
         """Return the study of this one trial, on `dataset`."""
-        return StudySpec(
-            name=self.study,
-            objective=self.objective,
-            dataset=dataset,
-            metrics=self.metrics or {self.metric: self.direction},
-            n_trials=1,
+        return StudySpec.model_validate(
+            {
+                "name": self.study,
+                "objective": self.objective,
+                "dataset": dataset,
+                "metrics": self.metrics or {self.metric: self.direction},
+                "n_trials": 1,
+            }
         )

@@ -305,7 +305,7 @@ def _run_function(trial: optuna.Trial, course: Course, objective: FunctionObject
         return Outcome.failed(Reason.STOPPED, course.should_stop())
     finally:
         trial.study._thread_local.in_optimize_loop = False
-    values = list(returned) if isinstance(returned, (list, tuple)) else [returned]
+    values: list[Any] = list(returned) if isinstance(returned, (list, tuple)) else [returned]
     metrics = course.spec.metrics
     if len(values) != len(metrics):
         raise ObjectiveRefused(
