@@ -203,7 +203,7 @@ class Ledger:
     def workers(self, study_id: int) -> list[Worker]:
         """Return the workers that have not ended, dead ones that nobody has declared so included."""
         rows = self._run(sql_ledger.READ_WORKERS, {"study": study_id, "lease": self.lease_s})
-        return [Worker(*known, Usage(**(usage or {}))) for *known, usage in rows]
+        return [Worker(*(*known, Usage(**(usage or {})))) for *known, usage in rows]
 
     # --- taking over ----------------------------------------------------------------------------------------------
 
