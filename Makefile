@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: study test test-docs test-system test-team test-slurm test-ssh test-root test-callbacks chaos docs lint install install-test install-docs clean
+.PHONY: study test test-docs test-system test-team test-slurm test-ssh test-root test-callbacks test-gpu chaos docs lint install install-test install-docs clean
 
 study: install
 	$(BIN)/studies launch meli-cnn --workers 4
@@ -46,6 +46,10 @@ test-ssh: install-test
 # The callbacks for Lightning, transformers and Keras with the real libraries, in an environment of their own.
 test-callbacks: build/callbacks/installed
 	build/callbacks/bin/python -m pytest tests/callbacks
+
+# Everything that needs an NVIDIA GPU; without one it is skipped, and says so.
+test-gpu: install-test
+	$(BIN)/python -m pytest tests/gpu
 
 # A study on two hosts is hurt for five minutes; nothing may be lost. As root with real networks and a real full disk.
 # `make test` has a short form of it.

@@ -6,6 +6,7 @@ moved to another process, give the values they would give alone.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from objectives._evidence import Scores
+
+# Before the first use of a GPU: without it cuBLAS, and recurrent nets on it, may add in another order each time.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
 class Optimizer(Protocol):
@@ -121,15 +125,27 @@ class Fit:
 
     def _scored(self, role: str) -> dict[str, float]:
         self.model.eval()
-        with torch.inference_mode():
+        with torch.inference_mode(), repeatable():
             return self._score(role)
 
     @contextmanager
     def _own_randomness(self) -> Iterator[None]:
-        with torch.random.fork_rng(_cuda(self._device)):
+        with torch.random.fork_rng(_cuda(self._device)), repeatable():
             set_random_state(self._random, self._device)
             yield
             self._random = random_state(self._device)
+
+
+@contextmanager
+def repeatable() -> Iterator[None]:
+    """Let cuDNN use what gives the same bits each time, and not what was fastest when it tried."""
+    cudnn = torch.backends.cudnn
+    before = cudnn.deterministic, cudnn.benchmark
+    cudnn.deterministic, cudnn.benchmark = True, False
+    try:
+        yield
+    finally:
+        cudnn.deterministic, cudnn.benchmark = before
 
 
 @contextmanager

@@ -128,7 +128,12 @@ class LargestWindow(torch.autograd.Function):
         place, where = ctx.saved_tensors
         parts = gradient.new_zeros(ctx.shape)
         for position in range(ctx.shape[1]):
-            parts[:, position].scatter_add_(0, place.gather(1, where + position), gradient)
+            words = place.gather(1, where + position)  # [n, n_filters]
+            if gradient.is_cuda:  # where scatter_add_ adds in another order each time, and index_put_ sorts before
+                filters = torch.arange(words.shape[1], device=words.device).expand_as(words)
+                parts[:, position].index_put_((words, filters), gradient, accumulate=True)
+            else:
+                parts[:, position].scatter_add_(0, words, gradient)
         return parts, None, None
 
 

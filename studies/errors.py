@@ -268,6 +268,12 @@ class ArtifactsNotUsable(WrongInput):
     s3://BUCKET/PREFIX with what boto3 needs in its own variables, in STUDIES_ARTIFACTS."""
 
 
+class GpuFailed(StudiesError):
+    """The GPU failed in trial {number}, and no process that was using it can go on ({detail})."""
+
+    exit_code = UNFINISHED
+
+
 class WorkersDied(StudiesError):
     """Workers died {n_died} times and the study is unfinished ({trials}): {reason}; the logs are in
     {logs}; `studies {command}` goes on from here."""

@@ -20,6 +20,7 @@ UID = "uid"  # differs from that of every other study of its name, in other stor
 CONFIRMS = "confirms"  # only of a confirmation: the study, its published trial if any, and the fresh seeds
 WARM_START = "warm_start"  # other studies' trials that the sampler knows: a list of {study, trials}
 GALLERY = "gallery"  # what was last put into the dashboard
+PACKING = "packing:"  # begins one for each GPU that workers share: how many, and why
 
 # Attributes of a trial. `TrialRecord` has a field or a property for each that anybody reads back.
 SEED = "seed"  # what everything random in it draws from
@@ -42,9 +43,10 @@ TRACEBACK = "traceback"  # the end of it; the whole is an artifact
 VERDICT, VERDICT_EVIDENCE, VERDICT_ADVICE = "verdict", "verdict_evidence", "verdict_advice"  # see `Verdict`
 CONTINUES = "continues"  # the number of the trial that this one continues
 CONTINUED_BY = "continued_by"  # the number of the trial that continues this one, which no longer counts
+ALONE = "alone"  # True of a trial that must have its GPU to itself
 PAUSED = "paused"  # True of a pruned trial whose checkpoint is kept: another may go on where it was
 RETRIES = "retries"  # how often it has been continued for a reason that is retried
-INHERITED = (SEED, START_WITH, DEFAULT, FROM, CONTENDER)  # by the trial that continues it
+INHERITED = (SEED, START_WITH, DEFAULT, FROM, CONTENDER, ALONE)  # by the trial that continues it
 
 ARTIFACT = "artifacts:"  # Optuna's own, a system attribute: how optuna.artifacts links a file
 FIXED_PARAMS = "fixed_params"  # Optuna's own, a system attribute: what a queued trial runs with
@@ -118,6 +120,7 @@ class Reason(StrEnum):
 
     NAN = "nan", "the metric or the training loss stopped being a number"
     OUT_OF_MEMORY = "out_of_memory", "the memory of the device or of the machine was too small; the sampler learns it"
+    CROWDED = "crowded", "memory ran out or the GPU failed while workers shared it; begun again alone", True
     EXCEPTION = "exception", "the objective raised an exception, and would again"
     CONNECTION = "connection", "a connection of the objective's own broke", True, True
     STOPPED = "stopped", "a person or a limit asked the worker to stop", True

@@ -87,6 +87,7 @@ def study(spec: StudySpec, settings: Settings) -> str:
         ("budget", f"{_n_trials(spec, space)} of at most {spec.max_epochs} epochs"),
         ("sampler", f"{spec.sampler.name}, seed {spec.sampler.seed}"),
         ("pruner", spec.pruner.name),
+        ("workers a GPU", _workers_per_gpu(spec)),
         ("starts with", f"{len(spec.start_with)} given trials"),
     ]
     rows = [("parameter", "values", "default", "exists when")]
@@ -99,6 +100,13 @@ def study(spec: StudySpec, settings: Settings) -> str:
     facts += [("requires", condition.text) for condition in space.require]
     facts += [("within", f"{name} {bound}") for name, bound in spec.constraints.items()]
     return aligned([fact for fact in facts if fact[1]]) + "\n\n" + aligned(rows)
+
+
+def _workers_per_gpu(spec: StudySpec) -> str:
+    n = spec.resources.workers_per_gpu
+    if not spec.resources.gpus_per_worker:
+        return ""
+    return str(n) if isinstance(n, int) else f"{n}: as many as fit and make it faster, of those that --workers starts"
 
 
 def status(settings: Settings, name: str | None) -> str:
@@ -136,6 +144,8 @@ def status(settings: Settings, name: str | None) -> str:
             if progress.verdicts:
                 words = ", ".join(f"{n} {word}" for word, n in progress.verdicts.items())
                 console.print(f"  verdicts: {words}", soft_wrap=True, markup=False)
+            for line in progress.packing:
+                console.print(f"  shared GPU: {line}", soft_wrap=True, markup=False)
             if progress.workers:
                 console.print(workers_table(progress))
     foreign = ", ".join(_foreign(settings)) if name is None else ""
@@ -276,7 +286,7 @@ def _foreign(settings: Settings) -> dict[str, str]:
 
 
 def _progress_of_all(storage: Storage) -> list[Progress]:
-    from studies.record.progress import read_progress
+    from studies.record.progress import read_packing, read_progress
     from studies.record.verdicts import counts
 
     ledger = storage.ledger
@@ -285,6 +295,7 @@ def _progress_of_all(storage: Storage) -> list[Progress]:
             read_progress(storage, study.study_id, study.name, study.metrics),
             verdicts=counts(ledger, study.study_id),
             n_infeasible=ledger.n_infeasible(study.study_id),
+            packing=read_packing(storage, study.study_id),
         )
         for study in ledger.started_studies()
     ]

@@ -30,8 +30,8 @@ class Progress:
     PRUNED while they may be resumed, LOST apart from RUNNING. epochs: reported so far.
 
     best: None for a confirmation, too, where the value of one seed says nothing, and with several metrics, which have
-    a `front`. verdicts: trials by kind of verdict,
-    and n_infeasible: completed trials that violate a constraint; both only for `status`.
+    a `front`. verdicts: trials by kind of verdict, n_infeasible: completed trials that violate a constraint, and
+    packing: a sentence for each GPU that workers share; all only for `status`.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Progress:
     front: Front | None = None
     verdicts: dict[str, int] = field(default_factory=dict)
     n_infeasible: int = 0
+    packing: tuple[str, ...] = ()
 
 
 def read_progress(storage: Storage, study_id: int, name: str, metrics: Mapping[str, Direction]) -> Progress:
@@ -60,6 +61,12 @@ def read_progress(storage: Storage, study_id: int, name: str, metrics: Mapping[s
         ledger.workers(study_id),
         read_front(storage, study_id, metrics) if names.confirmed(name) is None else None,
     )
+
+
+def read_packing(storage: Storage, study_id: int) -> tuple[str, ...]:
+    """Return what was last decided about each GPU that workers share."""
+    known = storage.optuna.get_study_user_attrs(study_id)
+    return tuple(known[key] for key in sorted(known) if key.startswith(names.PACKING))
 
 
 def read_winner(storage: Storage, study_id: int, name: str, metrics: Mapping[str, Direction]) -> Winner | None:

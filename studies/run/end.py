@@ -22,7 +22,7 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
-from studies.names import CONTINUES, DETAIL, FIXED_PARAMS, INHERITED, REASON, RETRIES, SEED, Reason
+from studies.names import ALONE, CONTINUES, DETAIL, FIXED_PARAMS, INHERITED, REASON, RETRIES, SEED, Reason
 from studies.search.out_of_memory import OUT_OF_MEMORY, constraint_key
 from studies.storage import Storage
 
@@ -33,7 +33,8 @@ class Outcome:
 
     values: of each of the study's metrics. reason: why it failed. detail: the same in the words of whatever failed.
     attributes: what is kept beside the values. constraints: by how much it violates each, in Optuna's meaning: at most
-    0 is kept. traceback: the whole of it, which is kept as an artifact.
+    0 is kept. traceback: the whole of it, which is kept as an artifact. gpu_failed: the process that saw it can use
+    the GPU no more.
     """
 
     state: TrialState
@@ -43,6 +44,7 @@ class Outcome:
     attributes: dict[str, Any] = field(default_factory=dict)
     constraints: dict[str, float] = field(default_factory=dict)
     traceback: str | None = None
+    gpu_failed: bool = False
 
     @classmethod
     def failed(cls, reason: Reason, detail: str | None = None) -> Outcome:
@@ -83,9 +85,10 @@ def _continue(storage: Storage, study: optuna.Study, trial_id: int, reason: Reas
     """Fail a running trial and queue its continuation with the same parameters and seed, in one transaction."""
     trial = storage.optuna.get_trial(trial_id)
     retries = trial.user_attrs.get(RETRIES, 0) + reason.is_retried
-    return storage.ledger.end_and_continue(
-        study._study_id, trial_id, reason, **continuation(trial, retries), again=retries <= max_retries
-    )
+    given = continuation(trial, retries)
+    if reason is Reason.CROWDED:
+        given["attributes"][ALONE] = True
+    return storage.ledger.end_and_continue(study._study_id, trial_id, reason, **given, again=retries <= max_retries)
 
 
 def resume(storage: Storage, study: optuna.Study, paused: FrozenTrial) -> bool:

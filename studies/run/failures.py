@@ -20,6 +20,7 @@ ARTIFACT_CHARACTERS = 60_000  # at most are kept as an artifact; of a longer one
 
 # By their words, for torch is not imported here and has one class or another for them.
 _NO_MEMORY = ("out of memory", "can't allocate memory", "_alloc_failed")
+_GPU = ("cuda error", "cudnn error", "cublas error", "device-side assert")
 
 _NETWORK = {
     errno.ECONNRESET, errno.ECONNABORTED, errno.ECONNREFUSED, errno.EPIPE, errno.ETIMEDOUT, errno.ENETDOWN,
@@ -38,6 +39,7 @@ def outcome_of(error: BaseException) -> Outcome:
         detail=in_words(error),
         attributes={TRACEBACK: trace[-ATTRIBUTE_CHARACTERS:]},
         traceback=trace,
+        gpu_failed=any(_is_of_gpu(found) for found in _with_causes(error)),
     )
 
 
@@ -51,6 +53,7 @@ def _of_program(error: ProgramFailed) -> Outcome:
         detail=detail,
         attributes={TRACEBACK: trace[-ATTRIBUTE_CHARACTERS:], PEAK_MEMORY_MIB: error.ended.memory_mib},
         traceback=trace,
+        gpu_failed=any(words in error.ended.tail.lower() for words in _GPU),
     )
 
 
@@ -87,6 +90,15 @@ def _is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _NO_MEMORY)
+
+
+def _is_of_gpu(error: BaseException) -> bool:
+    """Whether the GPU has failed, for which torch's words are older than its class."""
+    if type(error).__name__ == "OutOfMemoryError":  # the GPU goes on
+        return False
+    if type(error).__name__ == "AcceleratorError":
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _GPU)
 
 
 def _is_network(error: BaseException) -> bool:

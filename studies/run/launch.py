@@ -15,6 +15,7 @@ from optuna.trial import TrialState
 
 from studies import names
 from studies.errors import (
+    UNFINISHED,
     WRONG_INPUT,
     Interrupted,
     NothingTrained,
@@ -235,6 +236,10 @@ class Launch:
         if ended.code == WRONG_INPUT:  # another worker would say the same
             self.refused = ended.error
             self.launcher.stop()
+            return
+        if ended.code == UNFINISHED:  # its trial has ended
+            self.view.say(f"{ended.error} Another worker takes its place.")
+            self._start(1)
             return
         self._count_death()
         self.last_error = ended.error or "it exited with 0 in the middle of a trial"

@@ -5,15 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 import os
-import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 from studies.errors import WrongInput
+from studies.run import nvml
 from studies.words import plural
 
-ASK_WITHIN_S = 30
 MIB_IN_USE = 1024  # less than this is a desktop's or a driver's, and says nothing of how busy a GPU is
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 CGROUPS = Path("/sys/fs/cgroup")
@@ -29,45 +27,8 @@ def visible_gpus() -> list[str]:
     if chosen is not None:  # CUDA reads on until it meets a device that there is not
         names = (name.strip() for name in chosen.split(","))
         return list(itertools.takewhile(lambda name: name not in ("", "-1"), names))
-    busy = dict(_use())
-    return [name for _, name in sorted(_devices(), key=lambda device: busy.get(device[0], (0, 0)))]
-
-
-def _devices() -> Iterator[tuple[str, str]]:
-    """Yield each GPU's UUID with what CUDA takes for it: the same, or the UUID of one of its parts."""
-    gpu, parts = "", 0
-    for line in _asked("-L"):
-        uuid = re.search(r"\(UUID: (\S+)\)", line)
-        if uuid is None:
-            continue
-        if line.startswith("GPU "):
-            if gpu and not parts:
-                yield gpu, gpu
-            gpu, parts = uuid[1], 0
-        else:
-            parts += 1
-            yield gpu, uuid[1]
-    if gpu and not parts:
-        yield gpu, gpu
-
-
-def _use() -> Iterator[tuple[str, tuple[int, int]]]:
-    """Yield each GPU's UUID with its memory in use, GiB, and how busy it is, percent. What it does not tell is 0."""
-    for line in _asked("--query-gpu=uuid,memory.used,utilization.gpu", "--format=csv,noheader,nounits"):
-        cells = [cell.strip() for cell in line.split(",")]
-        if len(cells) == 3:
-            mib, percent = (int(cell) if cell.isdecimal() else 0 for cell in cells[1:])
-            yield cells[0], (mib // MIB_IN_USE, percent)
-
-
-def _asked(*arguments: str) -> list[str]:
-    try:
-        answer = subprocess.run(
-            ["nvidia-smi", *arguments], capture_output=True, text=True, timeout=ASK_WITHIN_S, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    return answer.stdout.splitlines() if answer.returncode == 0 else []
+    found = sorted(nvml.gpus(), key=lambda gpu: (gpu.used_mib // MIB_IN_USE, gpu.percent))
+    return [part.uuid for gpu in found for part in gpu.parts or (gpu,)]
 
 
 def groups_of(gpus: list[str], n: int) -> list[str]:

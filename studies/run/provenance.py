@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import socket
 import subprocess
@@ -11,6 +12,9 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from studies.run import nvml
+from studies.run.placement import VISIBLE
 
 SNAPSHOT = ".studies-snapshot.json"  # in code that was sent to another machine: what it is a snapshot of
 
@@ -45,9 +49,13 @@ def of_checkout() -> dict[str, Any]:
 
 
 def device_name(device: str) -> str:
-    """Return the model of a GPU when torch has been loaded, and `cpu` otherwise."""
+    """Return the model of a GPU, as the driver or else torch tells it, and otherwise the device as it is."""
+    if not device.startswith("cuda"):
+        return device
+    if (gpu := nvml.fullest(os.environ.get(VISIBLE, ""))) is not None:  # torch would take memory of it to answer
+        return gpu.name
     torch = sys.modules.get("torch")
-    if device.startswith("cuda") and torch is not None:
+    if torch is not None:
         return str(torch.cuda.get_device_name(device))
     return device
 

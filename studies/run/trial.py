@@ -48,7 +48,7 @@ from studies.words import plural
 
 @dataclass(frozen=True)
 class Course:
-    """What the trials of one study on one worker have in common."""
+    """What the trials of one study on one worker have in common. after_epoch: is given the metrics of each."""
 
     spec: StudySpec
     space: Space
@@ -57,6 +57,7 @@ class Course:
     device: str
     should_stop: Callable[[], str | None]
     checkpoints: Checkpoints
+    after_epoch: Callable[[Mapping[str, float]], None] = lambda metrics: None
 
 
 class _Stopped(BaseException):
@@ -192,7 +193,9 @@ class _Run:
         """Train one epoch; return its metrics and how long it took, validation included."""
         started = time.monotonic()
         metrics = {name: float(value) for name, value in self.training.epoch().items()}
-        return {EPOCH_S: round(time.monotonic() - started, 4)} | metrics
+        metrics = {EPOCH_S: round(time.monotonic() - started, 4)} | metrics
+        self.course.after_epoch(metrics)
+        return metrics
 
     def _checkpoint(self, must: bool) -> bool:
         """Write a checkpoint, if one is due or must be; return whether a trial can go on from it."""

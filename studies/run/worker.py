@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,8 +17,8 @@ from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 
 from studies.artifacts import artifact_store, attach, checkpoints_of, open_store
-from studies.errors import ObjectiveRefused, OtherCode, StorageUnreachable, StudiesError, StudyDeleted
-from studies.names import CODE, DETAIL, PAUSED, PROVENANCE, SECONDS, Reason, State, StopReason
+from studies.errors import GpuFailed, ObjectiveRefused, OtherCode, StorageUnreachable, StudiesError, StudyDeleted
+from studies.names import ALONE, CODE, DETAIL, PACKING, PAUSED, PROVENANCE, SECONDS, Reason, State, StopReason
 from studies.record.diagnose import first_verdict
 from studies.record.reading import trial_of
 from studies.run import limits, provenance, retention
@@ -26,6 +27,7 @@ from studies.run.end import Outcome, end, resume
 from studies.run.objective import code_of, facts_of, load_objective
 from studies.run.placement import take
 from studies.run.program import ProgramObjective
+from studies.run.sharing import SharedGpu
 from studies.run.source import fingerprint
 from studies.run.stored import StoredCheckpoints
 from studies.run.trial import Course, run_trial
@@ -62,15 +64,22 @@ class Stop:
         return self.why
 
 
-def work(name: str, settings: Settings, device: str | None, stop: Stop, say: Callable[[str], None]) -> str:
+def work(
+    name: str,
+    settings: Settings,
+    device: str | None,
+    stop: Stop,
+    say: Callable[[str], None],
+    gpu: SharedGpu | None = None,
+) -> str:
     """Run trials of the study until there is none left for this worker; return why it left.
 
     device: None takes as many of this machine's GPUs as the study asks for. say: told one line about each trial as it
-    ends.
-    Raises StudyNotStarted, ObjectiveRefused, and the storage's errors.
+    ends. gpu: that others share.
+    Raises StudyNotStarted, ObjectiveRefused, GpuFailed, and the storage's errors.
     """
     with open_storage(settings, Waiting(stop, say)) as storage:
-        worker = _Worker(storage, name, settings, device, stop, say)
+        worker = _Worker(storage, name, settings, device, stop, say, gpu or SharedGpu())
         with worker.registered(), _study_is_there(storage, worker.study.study_name):
             return worker.run()
 
@@ -95,13 +104,13 @@ class _Worker:
         device: str | None,
         stop: Stop,
         say: Callable[[str], None],
+        gpu: SharedGpu,
     ) -> None:
         self.storage = storage
         self.study = open_for_trials(storage, name)
         self.study_id = self.study._study_id
         self.spec = spec_of(self.study)
-        self.stop = stop
-        self.say = say
+        self.stop, self.say, self.gpu = stop, say, gpu
         self.device = device = device or take(self.spec.resources.gpus_per_worker)
         objective = load_objective(self.spec)
         if isinstance(objective, ProgramObjective):
@@ -113,7 +122,8 @@ class _Worker:
             store = StoredCheckpoints(store, storage.ledger, self.study_id, settings.storage is not None, say)
         self.checkpoints = Checkpoints(store, say)
         self.artifacts = artifact_store(settings)
-        self.course = Course(self.spec, space_of(self.study), objective, data, device, stop, self.checkpoints)
+        space = space_of(self.study)
+        self.course = Course(self.spec, space, objective, data, device, stop, self.checkpoints, gpu.after_epoch)
         self.data_facts = facts_of(self.spec.dataset, data, settings)
         code = code_of(self.spec.objective)
         if difference := code_changes(self.study.user_attrs.get(CODE, {}), code):
@@ -162,6 +172,8 @@ class _Worker:
         The storage hands out exactly n_trials, also when others claim at the same time.
         """
         budget = self.storage.ledger.budget(self.study_id)
+        if not self.gpu.may_run():
+            return budget, None
         for lost in budget.lost:
             if end(self.storage, self.study, lost, Outcome.failed(Reason.LOST), self.spec.limits.max_retries):
                 self.say(f"the trial with id {lost} was lost with its worker")
@@ -203,13 +215,33 @@ class _Worker:
 
     def _run(self, trial: optuna.Trial) -> None:
         try:
-            outcome = run_trial(trial, self.course)
+            outcome = self._outcome(trial)
         except ObjectiveRefused as error:  # every other trial would end like this one
             self._end(trial, Outcome.failed(Reason.EXCEPTION, str(error)))
             raise
         self._end(trial, outcome)
         if self.study._stop_flag:
             self.storage.ledger.request_stop(self.study_id, StopReason.OBJECTIVE)
+        if outcome is None:
+            return
+        if (news := self.gpu.after_trial(outcome.attributes.get(SECONDS, 0.0))) is not None:
+            self.say(news)
+            host = socket.gethostname()
+            self.study.set_user_attr(f"{PACKING}{host} {news.partition(':')[0]}", f"{host}, {news}")
+        if outcome.gpu_failed and not isinstance(self.course.objective, ProgramObjective):
+            raise GpuFailed(number=trial.number, detail=one_line(outcome.detail or ""))
+
+    def _outcome(self, trial: optuna.Trial) -> Outcome | None:
+        """Run a trial beside those of other workers, or alone where it must."""
+        alone = ALONE in trial.user_attrs
+        with self.gpu.held(alone, self.stop) as held:
+            if not held:
+                return Outcome.failed(Reason.STOPPED, self.stop.why)
+            outcome = run_trial(trial, self.course)
+            shared = not alone and self.gpu.is_shared()
+        if outcome is not None and shared and (outcome.gpu_failed or outcome.reason is Reason.OUT_OF_MEMORY):
+            outcome.reason = Reason.CROWDED  # alone it may succeed, so the sampler learns nothing yet
+        return outcome
 
     def _end(self, trial: optuna.Trial, outcome: Outcome | None) -> None:
         if outcome is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     Field,
@@ -84,13 +84,14 @@ class Resources(Part):
     """What one worker gets.
 
     gpus_per_worker: 0 trains on the CPU; with more, each worker gets so many GPUs, where the machine has any.
-    workers_per_gpu: how many workers share these GPUs. threads_per_worker: CPU threads; None divides the machine's
-    cores among its workers. grace_s: how long a program may take to end after SIGTERM, before it is killed. slurm: with
-    --on slurm, options of sbatch by their long names, such as {partition: gpu, gres: "gpu:1", time: "4:00:00"}.
+    workers_per_gpu: how many workers share these GPUs; auto finds out how many fit and make it faster.
+    threads_per_worker: CPU threads; None divides the machine's cores among its workers. grace_s: how long a program may
+    take to end after SIGTERM, before it is killed. slurm: with --on slurm, options of sbatch by their long names, such
+    as {partition: gpu, gres: "gpu:1", time: "4:00:00"}.
     """
 
     gpus_per_worker: int = Field(default=1, ge=0)
-    workers_per_gpu: int = Field(default=1, ge=1)
+    workers_per_gpu: Annotated[int, Field(ge=1)] | Literal["auto"] = 1
     threads_per_worker: int | None = Field(default=None, ge=1)
     grace_s: float = Field(default=GRACE_S, ge=0)
     slurm: SlurmOptions = Field(default={})

@@ -20,19 +20,20 @@ class ObjectiveSuite(PredictorTests):
     """Inherit it and say what to test.
 
     objective: as a study file names it. dataset, params: what to train on and with, in place of what the objective's
-    `example` says. depends_on_seed: whether another seed gives other values.
+    `example` says. device: to train on. depends_on_seed: whether another seed gives other values.
     """
 
     objective: ClassVar[str]
     dataset: ClassVar[str | None] = None
     params: ClassVar[Mapping[str, Any]] = {}
+    device: ClassVar[str] = "cpu"
     depends_on_seed: ClassVar[bool] = True
 
     @pytest.fixture(scope="class")
     @classmethod
     def subject(cls, tmp_path_factory: pytest.TempPathFactory) -> Subject:
         """The objective on its data."""
-        return Subject(cls.objective, tmp_path_factory.mktemp("objective"), cls.dataset, cls.params)
+        return Subject(cls.objective, tmp_path_factory.mktemp("objective"), cls.dataset, cls.params, cls.device)
 
     def test_it_declares_what_the_contract_asks(self, subject: Subject) -> None:
         """Metrics with a direction, data sets, and defaults that are allowed."""

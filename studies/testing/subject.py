@@ -20,12 +20,14 @@ TIMED = ("_per_s", "_s", "_mib")  # how a metric's name ends when its value depe
 class Subject:
     """An objective with a data set and quick parameters.
 
-    dataset, params: in place of those of the objective's `example`. inputs: what to ask its predictor; none where the
-    objective does not say.
+    dataset, params: in place of those of the objective's `example`. device: to train on. inputs: what to ask its
+    predictor; none where the objective does not say.
     """
 
-    def __init__(self, path: str, directory: Path, dataset: str | None, params: Mapping[str, Any]) -> None:
-        self.path, self.directory = path, directory
+    def __init__(
+        self, path: str, directory: Path, dataset: str | None, params: Mapping[str, Any], device: str = "cpu"
+    ) -> None:
+        self.path, self.directory, self.device = path, directory, device
         self.objective: Any = import_objective(path)
         self.space = Space.declared(self.objective.space)
         example: tuple[Any, ...] = getattr(self.objective, "example", lambda directory: (None,))(directory)
@@ -53,7 +55,7 @@ class Subject:
 
     def start(self, seed: int = 7, **given: Any) -> Any:
         """Return a training that has done no epoch yet."""
-        return self.objective.start(self.params(**given), self.data, seed=seed, device="cpu")
+        return self.objective.start(self.params(**given), self.data, seed=seed, device=self.device)
 
     def values(self, seed: int = 7, n_epochs: int = 3, **given: Any) -> list[dict[str, float]]:
         """Return the metrics of a fresh training's epochs, without those that depend on the machine."""

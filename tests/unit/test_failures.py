@@ -106,3 +106,28 @@ def test_a_traceback_is_bounded() -> None:
     assert outcome.traceback is not None
     assert len(outcome.traceback) <= 60_000
     assert len(outcome.attributes["traceback"]) == 4000
+
+
+class AcceleratorError(RuntimeError):
+    """Named as torch's, which none of its builds without CUDA raises."""
+
+
+class OutOfMemoryError(RuntimeError):
+    """The same."""
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "gpu_failed"),
+    [
+        (AcceleratorError("CUDA error: device-side assert triggered"), "exception", True),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), "exception", True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), "exception", True),
+        (wrapped(RuntimeError("CUDA error: unspecified launch failure")), "exception", True),
+        (OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), "out_of_memory", False),
+        (torch.cuda.OutOfMemoryError("CUDA out of memory."), "out_of_memory", False),
+        (RuntimeError("expected a tensor on cuda"), "exception", False),
+    ],
+)
+def test_whether_a_process_can_still_use_its_gpu(error: Exception, reason: str, gpu_failed: bool) -> None:
+    outcome = outcome_of(error)
+    assert (outcome.reason, outcome.gpu_failed) == (reason, gpu_failed)

@@ -2,62 +2,98 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from studies.errors import WrongInput
-from studies.run import placement
+from studies.run import nvml, placement
 from studies.run.placement import VISIBLE, allowed_cores, choose, groups_of, take, visible_gpus
+from studies.run.provenance import device_name
 
-# What the driver's own command prints, which stands here for a machine with such GPUs.
-FOUR = """\
-GPU 0: NVIDIA RTX A6000 (UUID: GPU-a)
-GPU 1: NVIDIA RTX A6000 (UUID: GPU-b)
-GPU 2: NVIDIA RTX A6000 (UUID: GPU-c)
-GPU 3: NVIDIA GeForce GT 710 (UUID: GPU-d)
-"""
-FOUR_IN_USE = "GPU-a, 40000, 100\nGPU-b, 300, 0\nGPU-c, 2, 97\nGPU-d, [N/A], [N/A]\n"
-DIVIDED = """\
-GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-a)
-  MIG 3g.20gb     Device  0: (UUID: MIG-1)
-  MIG 3g.20gb     Device  1: (UUID: MIG-2)
-GPU 1: NVIDIA A100-SXM4-40GB (UUID: GPU-b)
-"""
-DIVIDED_IN_USE = "GPU-a, 0, [N/A]\nGPU-b, 30000, 50\n"
+STAND_IN = Path(__file__).parent.parent / "nvml"
+
+NAME = "NVIDIA RTX A6000"
 
 
-def driver(directory: Path, monkeypatch: pytest.MonkeyPatch, listed: str, in_use: str, code: int = 0) -> None:
-    """Put a command in the place of the driver's."""
-    (directory / "listed").write_text(listed)
-    (directory / "in_use").write_text(in_use)
-    command = directory / "nvidia-smi"
-    command.write_text(f'#!/bin/sh\n[ "$1" = -L ] && cat {directory}/listed || cat {directory}/in_use\nexit {code}\n')
-    command.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{directory}:{os.environ['PATH']}")
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+def gpu(
+    uuid: str, used_mib: int | None = None, percent: int | None = None, parts: Sequence[str] = ()
+) -> dict[str, Any]:
+    """What the driver tells of a GPU."""
+    memory = {} if used_mib is None else {"total_mib": 49140, "used_mib": used_mib}
+    busy = {} if percent is None else {"percent": percent}
+    divided = {"parts": [{"uuid": part, "name": f"{NAME} MIG 3g.20gb"} for part in parts]} if parts else {}
+    return {"uuid": uuid, "name": NAME, **memory, **busy, **divided}
+
+
+FOUR = [gpu("GPU-a", 40000, 100), gpu("GPU-b", 300, 0), gpu("GPU-c", 2, 97), gpu("GPU-d")]
+NOT_TOLD = [gpu("GPU-a"), gpu("GPU-b"), gpu("GPU-c"), gpu("GPU-d")]
+DIVIDED = [gpu("GPU-a", 0, None, ["MIG-1", "MIG-2"]), gpu("GPU-b", 30000, 50)]
+
+
+@pytest.fixture(autouse=True)
+def _no_driver_yet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.delenv(VISIBLE, raising=False)
+    monkeypatch.syspath_prepend(STAND_IN)
+    monkeypatch.delitem(sys.modules, "pynvml", raising=False)
+    nvml._library.cache_clear()
+    yield
+    nvml._library.cache_clear()
+    sys.modules.pop("pynvml", None)
+
+
+def driver(directory: Path, monkeypatch: pytest.MonkeyPatch, gpus: list[dict[str, Any]]) -> None:
+    """Let a file stand for a machine with such GPUs."""
+    (directory / "gpus.json").write_text(json.dumps(gpus))
+    monkeypatch.setenv("NVML_GPUS", str(directory / "gpus.json"))
 
 
 @pytest.mark.parametrize(
-    ("listed", "in_use", "expected"),
+    ("gpus", "expected"),
     [
-        (FOUR, FOUR_IN_USE, ["GPU-b", "GPU-d", "GPU-c", "GPU-a"]),
-        (FOUR, "", ["GPU-a", "GPU-b", "GPU-c", "GPU-d"]),  # a driver that does not tell
-        (DIVIDED, DIVIDED_IN_USE, ["MIG-1", "MIG-2", "GPU-b"]),
-        ("No devices found.\n", "No devices were found\n", []),
+        (FOUR, ["GPU-b", "GPU-d", "GPU-c", "GPU-a"]),
+        (NOT_TOLD, ["GPU-a", "GPU-b", "GPU-c", "GPU-d"]),
+        (DIVIDED, ["MIG-1", "MIG-2", "GPU-b"]),
+        ([], []),
     ],
 )
 def test_the_least_busy_gpu_comes_first(
-    listed: str, in_use: str, expected: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    gpus: list[dict[str, Any]], expected: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    driver(tmp_path, monkeypatch, listed, in_use)
+    driver(tmp_path, monkeypatch, gpus)
     assert visible_gpus() == expected
 
 
-def test_a_driver_that_fails_is_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    driver(tmp_path, monkeypatch, "GPU 0: made up (UUID: GPU-a)\n", "", code=9)
+def test_a_machine_without_a_driver_has_no_gpu() -> None:
     assert visible_gpus() == []
+    assert nvml.fullest("GPU-a") is None
+
+
+@pytest.mark.parametrize(
+    ("visible", "uuid"),
+    [("GPU-b", "GPU-b"), ("GPU-c,GPU-a", "GPU-a"), ("GPU-d", None), ("GPU-x", None), ("0", None), ("", None)],
+)
+def test_the_fullest_gpu_of_a_worker(
+    visible: str, uuid: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver(tmp_path, monkeypatch, FOUR)
+    found = nvml.fullest(visible)
+    assert (found and found.uuid) == uuid
+
+
+def test_a_number_means_the_only_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver(tmp_path, monkeypatch, FOUR[1:2])
+    found = nvml.fullest("0")
+    assert found is not None
+    assert (found.uuid, found.used_mib) == ("GPU-b", 300)
+    monkeypatch.setenv(VISIBLE, "0")
+    assert device_name("cuda") == NAME
+    assert device_name("cpu") == "cpu"
 
 
 @pytest.mark.parametrize(
@@ -74,7 +110,7 @@ def test_a_driver_that_fails_is_no_gpu(tmp_path: Path, monkeypatch: pytest.Monke
 def test_the_users_choice_is_kept(
     chosen: str, expected: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    driver(tmp_path, monkeypatch, FOUR, FOUR_IN_USE)
+    driver(tmp_path, monkeypatch, FOUR)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
     assert visible_gpus() == expected
 
@@ -111,7 +147,7 @@ def test_what_cannot_be_given_is_refused(gpus: list[str], sentence: str) -> None
 def test_a_worker_takes_what_its_study_asks_for(
     n: int, device: str, visible: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    driver(tmp_path, monkeypatch, FOUR, FOUR_IN_USE)
+    driver(tmp_path, monkeypatch, FOUR)
     monkeypatch.setattr(os, "environ", dict(os.environ))
     assert take(n) == device
     assert os.environ.get(VISIBLE) == visible
@@ -119,7 +155,7 @@ def test_a_worker_takes_what_its_study_asks_for(
 
 @pytest.mark.parametrize("gpus", ["0", "2,3", "GPU-c"])
 def test_a_person_chooses(gpus: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    driver(tmp_path, monkeypatch, FOUR, FOUR_IN_USE)
+    driver(tmp_path, monkeypatch, FOUR)
     monkeypatch.setattr(os, "environ", dict(os.environ))
     choose(gpus)
     assert take(1) == "cuda"
@@ -130,7 +166,7 @@ def test_a_person_chooses(gpus: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_choice_that_is_not_there_is_refused(
     gpus: str, visible: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    driver(tmp_path, monkeypatch, FOUR, FOUR_IN_USE)
+    driver(tmp_path, monkeypatch, FOUR)
     if visible:
         monkeypatch.setenv(VISIBLE, visible)
     with pytest.raises(WrongInput, match=f"--gpu is {gpus}; this machine has "):

@@ -20,7 +20,8 @@ from studies import logs
 from studies.errors import FAILED, ObjectiveRefused, StudiesError
 from studies.run.kernel import kernel_oom_kills
 from studies.run.launchers import PRELOADED, Exit, forkserver
-from studies.run.placement import allowed_cores, groups_of, visible_gpus
+from studies.run.launchers.gpus import Gpus
+from studies.run.placement import allowed_cores
 from studies.settings import Settings
 from studies.spec.program import Program
 
@@ -37,12 +38,14 @@ LAST_EPOCH_S = 10.0  # for workers to leave by themselves when the launcher fail
 class LocalLauncher:
     """See `Launcher`. One log file for each worker, `worker-0.log` and so on, in `logs`."""
 
-    def __init__(self, spec: StudySpec, settings: Settings, n_workers: int) -> None:
+    def __init__(
+        self, spec: StudySpec, settings: Settings, n_workers: int, say: Callable[[str], None] = lambda line: None
+    ) -> None:
         self.logs = settings.directory("logs", spec.name, time.strftime("%Y%m%d-%H%M%S") + f"-{os.getpid()}")
         self.n_workers = n_workers
         self._spec = spec
         self._settings = settings
-        self._gpus = groups_of(visible_gpus(), spec.resources.gpus_per_worker)
+        self._gpus = Gpus(spec.resources, self.logs, n_workers, say)
         self._workers: dict[int, ForkServerProcess] = {}
         self._oom_kills, self._oom_killed_at = kernel_oom_kills(), -math.inf
         # Read by OpenMP when torch is loaded, which happens in the fork server and nowhere else.
@@ -87,12 +90,14 @@ class LocalLauncher:
         """See `Launcher`."""
         for _ in range(n_workers):
             self._start(study)
+        self._watch()
 
     def _start(self, study: str) -> None:
         slot = next(slot for slot in range(len(self._workers) + 1) if slot not in self._workers)
-        gpu = self._gpus[slot // self._spec.resources.workers_per_gpu % len(self._gpus)] if self._gpus else None
         process = self._context.Process(
-            target=_work, args=(study, self._settings, gpu, self._log(slot)), name=f"worker-{slot}"
+            target=_work,
+            args=(study, self._settings, self._gpus.group(slot), self._gpus.directory(slot), self._log(slot)),
+            name=f"worker-{slot}",
         )
         process.start()
         self._workers[slot] = process
@@ -119,7 +124,11 @@ class LocalLauncher:
                     error = f"killed by {signal.Signals(-process.exitcode).name}"
                 out_of_memory = process.exitcode == -signal.SIGKILL and self._memory_is_short()
                 exits.append(Exit(socket.gethostname(), process.pid or 0, process.exitcode, error, out_of_memory))
+        self._watch()
         return exits
+
+    def _watch(self) -> None:
+        self._gpus.watch({slot: process.pid or 0 for slot, process in self._workers.items()})
 
     def _memory_is_short(self) -> bool:
         """Whether the kernel has killed something for lack of memory in the last OOM_KILL_S."""
@@ -159,6 +168,7 @@ def _describe(spec: StudySpec, settings: Settings, sender: Connection, log: Path
 
     try:
         objective, space = load_with_space(spec)
+        _check_fork(spec)
         data = None
         if prepare:
             data = objective.prepare(
@@ -175,11 +185,21 @@ def _describe(spec: StudySpec, settings: Settings, sender: Connection, log: Path
         sender.send(("described", described(spec, objective, space, data, settings)))
 
 
-def _work(name: str, settings: Settings, gpu: str | None, log: Path) -> None:
-    """Run in a child: be a worker, and leave with its exit code."""
+def _check_fork(spec: StudySpec) -> None:
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda._is_in_bad_fork():
+        raise ObjectiveRefused(
+            reason=f"{spec.objective} uses a GPU while it is imported, and processes that are forked after that cannot "
+            "use any: move that into its start(), or into the function"
+        )
+
+
+def _work(name: str, settings: Settings, gpu: str | None, shared: Path | None, log: Path) -> None:
+    """Run in a child: be a worker, and leave with its exit code. shared: where those meet that share its GPU."""
     _log_to(log)
     from studies.run.inheritance import like_a_program
     from studies.run.leaving import leave
+    from studies.run.sharing import SharedGpu
     from studies.run.worker import Stop, listen_to_signals, say_to_stderr, work
 
     if gpu is not None:
@@ -190,7 +210,8 @@ def _work(name: str, settings: Settings, gpu: str | None, log: Path) -> None:
     _leave_with_parent(stop)
     code = 0
     try:
-        say_to_stderr(f"left: {work(name, settings, 'cpu' if gpu is None else 'cuda', stop, say_to_stderr)}")
+        device = "cpu" if gpu is None else "cuda"
+        say_to_stderr(f"left: {work(name, settings, device, stop, say_to_stderr, SharedGpu(shared))}")
     except StudiesError as error:
         code = error.exit_code
         print(error, file=sys.stderr, flush=True)  # its last words, which the launcher repeats

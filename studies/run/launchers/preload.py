@@ -2,7 +2,7 @@
 
 The environment names the modules, since a fork server takes no arguments; the objective's comes last. What goes wrong
 here is left to the worker, which imports the same again and can say so. CUDA survives a fork only when nobody has
-touched it before: nothing here may ask torch for a device.
+touched it before: nothing here may ask torch for a device. What an objective asks at its import is answered by NVML.
 """
 
 import gc
@@ -16,6 +16,8 @@ from studies.run.launchers import PRELOADED
 from studies.run.launchers.eager import COMPILER, spare_the_compiler
 from studies.run.launchers.forkserver import settle
 from studies.run.source import source_of
+
+os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # what torch.cuda.is_available() is answered by
 
 with suppress(BaseException):
     import studies.run.worker  # noqa: F401
