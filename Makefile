@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: study test test-docs test-system test-team test-slurm test-ssh test-root test-callbacks test-gpu chaos docs lint install install-test install-docs clean
+.PHONY: study test test-docs test-system test-team test-slurm test-kubernetes test-ssh test-root test-callbacks test-gpu chaos docs lint install install-test install-docs clean
 
 study: install
 	$(BIN)/studies launch meli-cnn --workers 4
@@ -34,6 +34,11 @@ test-team: install-test
 # Workers on a real Slurm of this machine alone: at their time limit, preempted, cancelled, stopped. As root.
 test-slurm: install-test
 	$(BIN)/python -m pytest tests/slurm
+
+# Workers in the pods of a stand-in for a Kubernetes cluster: killed, evicted, out of memory, stopped.
+# `make test` has a short form of it.
+test-kubernetes: install-test
+	$(BIN)/python -m pytest tests/kubernetes
 
 # What only root may do: a full disk under the server, a worker that the kernel kills for lack of memory.
 test-root: install-test

@@ -28,6 +28,7 @@ from studies.registry import EXPORTERS, PRUNERS, SAMPLERS
 from studies.run.objective import import_objective
 from studies.spec import Program, Reports, StudySpec, catalog
 from studies.spec.file import load
+from studies.spec.kubernetes import Kubernetes
 from studies.spec.model import Part
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -110,6 +111,7 @@ def _keys() -> Iterator[tuple[str, str]]:
     for name, field in StudySpec.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, Part):
             yield f"## Keys of `{name}`", _keys_of(field.annotation)
+    yield "## Keys of `resources.kubernetes`", _keys_of(Kubernetes)
     yield "## Keys of `objective`, where it is a program", _keys_of(Program)
     yield "## Keys of `objective.reports`", _keys_of(Reports)
 

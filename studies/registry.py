@@ -127,6 +127,7 @@ LAUNCHERS = Registry(
         "local": "studies.run.launchers.local:LocalLauncher",
         "ssh": "studies.run.launchers.ssh.launcher:SshLauncher",
         "slurm": "studies.run.launchers.slurm:SlurmLauncher",
+        "kubernetes": "studies.run.launchers.kubernetes:KubernetesLauncher",
     },
 )
 

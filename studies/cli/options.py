@@ -50,6 +50,15 @@ Slurm = Annotated[
     list[str] | None,
     typer.Option("--slurm", metavar="KEY=VALUE", help="An option of sbatch, with --on slurm. Repeatable."),
 ]
+Kubernetes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--kubernetes", metavar="KEY=VALUE", help="A key of resources.kubernetes, with --on kubernetes. Repeatable."
+    ),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="With --on kubernetes: print what it would be given, and do nothing.")
+]
 Workers = Annotated[int, typer.Option(help="How many trials train at the same time; with --on ssh, on each machine.")]
 Where = Annotated[
     str,
@@ -88,8 +97,9 @@ def changes(
     dataset: str | None = None,
     trials: int | None = None,
     slurm: list[str] | None = None,
+    kubernetes: list[str] | None = None,
 ) -> list[Override]:
-    """Return what `--set`, `--dataset`, `--trials` and `--slurm` replace in a study file. Raises WrongSpec."""
+    """Return what these options replace in a study file. overrides: of `--set`. Raises WrongSpec."""
     from studies.spec import Override
 
     found = [Override.parsed(text) for text in overrides or ()]
@@ -100,6 +110,9 @@ def changes(
     for text in slurm or ():
         key, equals, value = text.partition("=")
         found.append(Override(("resources", "slurm", key), value if equals else True, f"--slurm {text}"))
+    for text in kubernetes or ():
+        parsed = Override.parsed(text, "--kubernetes", "image=studies:latest")
+        found.append(replace(parsed, path=("resources", "kubernetes", *parsed.path)))
     return found
 
 

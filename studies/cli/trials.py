@@ -14,6 +14,8 @@ from studies.cli import background
 from studies.cli.options import (
     Dataset,
     Detach,
+    DryRun,
+    Kubernetes,
     Name,
     Overrides,
     Python,
@@ -63,6 +65,8 @@ def launch(
     on: Where = "local",
     python: Python = None,
     slurm: Slurm = None,
+    kubernetes: Kubernetes = None,
+    dry_run: DryRun = False,
     timeout: Timeout = None,
     detach: Detach = False,
     storage: StorageUrl = None,
@@ -70,17 +74,24 @@ def launch(
     """Create or resume a study, and run it to its end. Writes the best to NAME.best.yaml."""
     from studies.run.join import Start, read_exported
     from studies.run.launch import launch as run
+    from studies.run.launchers import dry_run as shown
     from studies.storage import held
     from studies.view import make_view
 
     settings = settings_of(storage, python)
     check_workers(workers, on)
     timeout_s = seconds_of(timeout)
-    if slurm and on != "slurm":
-        raise WrongInput(reason=f"--slurm {slurm[0]} is for --on slurm, and --on is {on}; leave one of them out.")
+    for option, given in (("slurm", slurm), ("kubernetes", kubernetes)):
+        if given and on != option:
+            raise WrongInput(
+                reason=f"--{option} {given[0]} is for --on {option}, and --on is {on}; leave one of them out."
+            )
     file = spec_file(name, settings, "launch")
-    spec = file.spec(changes(overrides, dataset, trials, slurm))
+    spec = file.spec(changes(overrides, dataset, trials, slurm, kubernetes))
     start = Start(new_version, same_code, source, None if start_with is None else read_exported(start_with))
+    if dry_run:
+        typer.echo(shown(on, spec, settings, workers), nl=False)
+        return
     if detach:
         background.detach(spec.name, "launch", settings)
         return

@@ -230,7 +230,7 @@ class Launch:
         if self.interrupts or self.timed_out:
             return
         if learnt:  # a trial's end, not the worker's fault
-            self.view.say(f"Worker {ended.pid} was killed for lack of memory, as the sampler knows; another starts.")
+            self.view.say(f"Worker {ended.worker} was killed for lack of memory, as the sampler knows; another starts.")
             self._start(1)
             return
         if ended.code == WRONG_INPUT:  # another worker would say the same
@@ -247,7 +247,7 @@ class Launch:
             return
         restarts = self.n_died <= RESTARTS_PER_WORKER * self.n_workers
         next_step = "another takes its place" if restarts else "no more are started"
-        self.view.say(f"Worker {ended.pid} died ({self.last_error}); {next_step}.")
+        self.view.say(f"Worker {ended.worker} died ({self.last_error}); {next_step}.")
         if restarts:
             self._start(1)
 

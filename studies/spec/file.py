@@ -35,13 +35,13 @@ class Override:
     option: str
 
     @classmethod
-    def parsed(cls, text: str) -> Override:
-        """Read the KEY=VALUE of a `--set`: a dotted key, and a value in YAML. Raises WrongSpec."""
-        option = f"--set {text}"
+    def parsed(cls, text: str, option: str = "--set", example: str = "space.batch_size=[64]") -> Override:
+        """Read the KEY=VALUE of an option: a dotted key, and a value in YAML. Raises WrongSpec."""
+        example, option = f"{option} {example}", f"{option} {text}"
         key, equals, value = text.partition("=")
         path = tuple(key.strip().split("."))
         if not equals or not all(path):
-            raise WrongSpec(where=option, reason="expected key=value, such as --set space.batch_size=[64]")
+            raise WrongSpec(where=option, reason=f"expected key=value, such as {example}")
         loader = _Loader(value)
         try:
             return cls(path, loader.get_single_data(), option)

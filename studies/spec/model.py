@@ -18,6 +18,7 @@ from pydantic_core import PydanticCustomError, ValidationError
 from studies.names import Direction
 from studies.registry import PRUNERS, SAMPLERS, Registry
 from studies.spec.bound import Bound
+from studies.spec.kubernetes import Kubernetes
 from studies.spec.part import Part
 from studies.spec.program import Objective, Program
 from studies.spec.slurm import SlurmOptions
@@ -87,7 +88,8 @@ class Resources(Part):
     workers_per_gpu: how many workers share these GPUs; auto finds out how many fit and make it faster.
     threads_per_worker: CPU threads; None divides the machine's cores among its workers. grace_s: how long a program may
     take to end after SIGTERM, before it is killed. slurm: with --on slurm, options of sbatch by their long names, such
-    as {partition: gpu, gres: "gpu:1", time: "4:00:00"}.
+    as {partition: gpu, gres: "gpu:1", time: "4:00:00"}. kubernetes: with --on kubernetes, the pod of a worker; see
+    below.
     """
 
     gpus_per_worker: int = Field(default=1, ge=0)
@@ -95,11 +97,12 @@ class Resources(Part):
     threads_per_worker: int | None = Field(default=None, ge=1)
     grace_s: float = Field(default=GRACE_S, ge=0)
     slurm: SlurmOptions = Field(default={})
+    kubernetes: Kubernetes = Kubernetes()
 
     @model_serializer(mode="wrap")
     def _without_later_defaults(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Keep what is stored as it was before there were programs and Slurm."""
-        later = {"grace_s": GRACE_S, "slurm": {}}
+        """Keep what is stored as it was before there were programs, Slurm and Kubernetes."""
+        later: dict[str, Any] = {"grace_s": GRACE_S, "slurm": {}, "kubernetes": {}}
         return {key: value for key, value in serialize(self).items() if key not in later or value != later[key]}
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import psutil
 import pytest
@@ -55,11 +55,13 @@ class Running:
 class LauncherSuite:
     """Inherit it and say what to test.
 
-    launcher: as --on names it. patience_s: for a worker to begin or to end. A launcher whose workers cannot reach a
-    server on this machine's own socket overrides `settings`, and one with workers elsewhere `is_there` as well.
+    launcher: as --on names it. resources: what the study file has to say of a worker. patience_s: for a worker to begin
+    or to end. A launcher whose workers cannot reach a server on this machine's own socket overrides `settings`, and one
+    with workers elsewhere `is_there` as well.
     """
 
     launcher: ClassVar[str]
+    resources: ClassVar[Mapping[str, Any]] = {}
     patience_s: ClassVar[float] = PATIENCE_S
 
     @pytest.fixture(scope="class")
@@ -82,10 +84,15 @@ class LauncherSuite:
         """Whether a worker's process exists."""
         return psutil.pid_exists(worker.pid) and psutil.Process(worker.pid).status() != psutil.STATUS_ZOMBIE
 
+    def made(self, spec: StudySpec, settings: Settings, n_workers: int) -> Launcher:
+        """Make the launcher of a study."""
+        resources = type(spec.resources).model_validate(self.resources)
+        return make_launcher(self.launcher, spec.model_copy(update={"resources": resources}), settings, n_workers)
+
     @contextmanager
     def running(self, settings: Settings, storage: Storage, spec: StudySpec) -> Iterator[Running]:
         """Create the study and its launcher; nothing has been started."""
-        launcher = make_launcher(self.launcher, spec, settings, 2)
+        launcher = self.made(spec, settings, 2)
         try:
             described = launcher.describe(lambda what, fraction: None)
             joined = join(storage, spec, described, Start(), lambda line: None)
@@ -95,7 +102,7 @@ class LauncherSuite:
 
     def test_describe_tells_space_data_and_progress(self, settings: Settings) -> None:
         """With the objective's words; and prepares only when there is somebody to tell."""
-        launcher = make_launcher(self.launcher, parabola("described", 1, 0.0), settings, 1)
+        launcher = self.made(parabola("described", 1, 0.0), settings, 1)
         try:
             told: list[tuple[str, float]] = []
             described = launcher.describe(lambda what, fraction: told.append((what, fraction)))
@@ -110,7 +117,7 @@ class LauncherSuite:
     def test_describe_refuses_what_does_not_fit(self, settings: Settings) -> None:
         """Before a worker is started."""
         spec = parabola("refused", 1, 0.0, metric="accuracy")
-        launcher = make_launcher(self.launcher, spec, settings, 1)
+        launcher = self.made(spec, settings, 1)
         try:
             with pytest.raises(ObjectiveRefused, match="reports no metric 'accuracy'"):
                 launcher.describe(None)

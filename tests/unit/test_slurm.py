@@ -11,7 +11,8 @@ import pytest
 from studies.cli.options import changes
 from studies.errors import WrongInput, WrongSpec
 from studies.run.launchers import make_launcher
-from studies.run.launchers.slurm import host_of, last_words
+from studies.run.launchers.reach import host_of
+from studies.run.launchers.slurm import last_words
 from studies.run.launchers.slurm.queue import plain
 from studies.run.launchers.slurm.script import quoted, render, settings_file
 from studies.run.requeue import requeue

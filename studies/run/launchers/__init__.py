@@ -4,12 +4,14 @@
 tests are one class: `class TestMine(studies.testing.LauncherSuite): launcher = "mymodule:MyLauncher"`.
 
 Each is made of a spec, the settings and the number of workers. It may take two more by name: `where`, what follows its
-own name in `--on ssh:gpu1,gpu2:4`, and `say`, to be called at any time with a line for the person who launched it.
+own name in `--on ssh:gpu1,gpu2:4`, and `say`, to be called at any time with a line for the person who launched it. Its
+class may have one function more, `dry_run(spec, settings, n_workers)`: the text that `launch --dry-run` prints.
 """
 
 from __future__ import annotations
 
 import inspect
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +42,11 @@ class Exit:
     error: str | None
     out_of_memory: bool = False
     lost: bool = False
+
+    @property
+    def worker(self) -> str:
+        """What to call it: its process, with its host where that is another machine."""
+        return str(self.pid) if self.host == socket.gethostname() else f"{self.pid} on {self.host}"
 
 
 class Launcher(Protocol):
@@ -74,6 +81,15 @@ def parted(on: str) -> tuple[str, str]:
     """Return the launcher's name in what `--on` says, and what follows it; nothing follows a user's own."""
     name, _, where = on.partition(":")
     return (name, where) if name in LAUNCHERS else (on, "")
+
+
+def dry_run(on: str, spec: StudySpec, settings: Settings, n_workers: int) -> str:
+    """Return what a launcher would give to its cluster. Raises WrongInput for one that writes nothing down."""
+    name, _ = parted(on)
+    show: Callable[[StudySpec, Settings, int], str] | None = getattr(LAUNCHERS.load(name), "dry_run", None)
+    if show is None:
+        raise WrongInput(reason=f"--dry-run is for --on kubernetes, and --on is {on}; leave one of them out.")
+    return show(spec, settings, n_workers)
 
 
 def make_launcher(

@@ -6,7 +6,6 @@ for another job, has its task queued again (`studies.run.requeue`): workers go o
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import socket
@@ -16,14 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from psycopg2 import ProgrammingError
-from psycopg2.extensions import parse_dsn
-
 from studies import logs
 from studies.errors import DONE, FAILED, WrongInput
 from studies.files import write_secret
 from studies.run.launchers import Exit
 from studies.run.launchers.local import LocalLauncher
+from studies.run.launchers.reach import only_here, refusal
 from studies.run.launchers.slurm import queue, script
 from studies.run.launchers.slurm.queue import Seen, SlurmFailed
 from studies.settings import Settings
@@ -38,7 +35,6 @@ LAST_EPOCH_S = 10.0  # for workers to leave by themselves when the launcher fail
 KILL_S = 60.0  # for Slurm to end what it was told to end
 CLOSING_S = 1.0  # between two looks while this closes
 GONE = Seen(queue.FORGOTTEN)
-THIS_MACHINE = ("", "localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True)
@@ -190,31 +186,14 @@ def last_words(log: Path) -> str:
     return next(filter(None, own), "its log is empty")
 
 
-def host_of(url: str) -> str:
-    """Return where a storage is; empty for a socket of this machine, and for what is no URL, which others say."""
-    try:
-        given = parse_dsn("postgresql://" + url.partition("://")[2])
-    except ProgrammingError:
-        return ""
-    host = given.get("host") or os.environ.get("PGHOST", "")
-    return "" if host.startswith("/") else host
-
-
 def _check_storage(settings: Settings, options: dict[str, str | bool]) -> None:
     """Raise WrongInput where workers on other machines could not reach the storage."""
-    where = "the embedded storage"
-    if settings.storage is not None:
-        host = host_of(settings.storage)
-        if host not in THIS_MACHINE:
-            return
-        where = f"the storage at {host or 'localhost'}"
+    where = only_here(settings)
+    if where is None:
+        return
     try:
         elsewhere = queue.nodes(options) - {socket.gethostname(), socket.gethostname().partition(".")[0]}
     except SlurmFailed as error:
         raise WrongInput(reason=f"{error}; `sinfo` shows the partitions that there are.") from None
     if elsewhere:
-        raise WrongInput(
-            reason=f"--on slurm may start workers on {sorted(elsewhere)[0]}, and {where} can be reached from this "
-            f"machine alone; `studies storage serve --host ADDRESS --detach` starts one for all, and prints what to "
-            "set STUDIES_STORAGE to."
-        )
+        raise refusal(f"--on slurm may start workers on {sorted(elsewhere)[0]}", where)
