@@ -185,7 +185,7 @@ def message(
 ) -> Message:
     """Return a message. trials: that have ended. n_trials: in the end, or None. states: trials by state.
 
-    front: with several metrics, of `best`.
+    front: with several metrics, in place of `best`.
     """
     told = {
         "event": event,

@@ -35,8 +35,7 @@ WITH counted AS (
 alive AS (
     SELECT study_id, count(*) AS n FROM studies.workers
     WHERE ended_at IS NULL AND heartbeat_at > now() - make_interval(secs => %(lease)s) GROUP BY study_id)
-SELECT s.study_id, s.study_name, {METRICS},
-    nullif(coalesce(c.n_trials, 0), %(unlimited)s),
+SELECT s.study_id, s.study_name, {METRICS}, nullif(coalesce(c.n_trials, 0), %(unlimited)s),
     CASE WHEN c.hours IS NOT NULL THEN c.hours - ({HOURS_USED.format(study="s.study_id")}) END, c.stop,
     coalesce(t.complete, 0), coalesce(t.pruned, 0), coalesce(t.paused, 0), coalesce(t.failed, 0),
     coalesce(t.running, 0), coalesce(t.lost, 0), coalesce(t.waiting, 0), t.seconds::float8, coalesce(alive.n, 0),

@@ -61,10 +61,8 @@ def tell_left_alone(storage: Storage, pages: Pages, told: Sequence[Channel]) -> 
         for one in read_overviews(storage, pages, study_id):
             if one.state is not StudyState.IDLE:
                 continue
-            left = (
-                "it has hours left" if one.total is None else f"{one.total - one.done} of {one.total} trials are left"
-            )
-            text = f"{one.name}: no worker is alive, and {left}."
+            trials = "trials" if one.total is None else f"{one.total - one.done} of {one.total} trials"
+            text = f"{one.name}: no worker is alive, and {trials} are left."
             notice = message(
                 "no_worker", text, one.name, trials=one.done, n_trials=one.total, best=one.best,
                 states=one.counts, front=one.front,
