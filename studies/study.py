@@ -21,6 +21,7 @@ from studies.names import (
     CONTINUES,
     DATA,
     DECLARED,
+    REPEATS,
     SPEC,
     UID,
     UNLIMITED,
@@ -127,7 +128,9 @@ def n_in_the_end(study: optuna.Study) -> int:
         return n_trials
     trials = study.get_trials(deepcopy=False)
     n_counted = len(trials) - sum(CONTINUES in trial.user_attrs for trial in trials)
-    return min(n_trials, n_counted + len(untried(every, settings_tried(trials))))
+    n_to_repeat = sum(not trial.state.is_finished() and REPEATS not in trial.user_attrs for trial in trials)
+    n_untried, n_repeats = len(untried(every, settings_tried(trials))), spec_of(study).repeats
+    return min(n_trials, n_counted + n_untried * n_repeats + n_to_repeat * (n_repeats - 1))
 
 
 def version_for(storage: Storage, spec: StudySpec, described: Description, new_version: bool) -> StudySpec:

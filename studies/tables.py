@@ -205,7 +205,8 @@ def best(record: StudyRecord) -> str:
     rows = [(f"  {name}", shown(value)) for name, value in found.params.items()]
     epoch = f", epoch {found.epoch}" if found.epoch else ""
     fresh = record.confirmed
-    mean = f"; mean {fresh.mean:.4f} under {len(fresh.values)} fresh seeds" if fresh else ""
+    repeated = "" if found.mean is None else f"; mean {found.mean:.4f} of {plural(record.spec.repeats, 'repeat')}"
+    mean = f"; mean {fresh.mean:.4f} under {len(fresh.values)} fresh seeds" if fresh else repeated
     facts = f"(trial {found.number}{epoch}{mean}; {counts})"
     end = f"\nEvery setting of the space was tried: {len(record.space.settings() or [])}." if record.is_used_up else ""
     values = ", ".join(f"{name} {number(value)}" for name, value in record.named(found).items())

@@ -137,6 +137,7 @@ def spec_for(spec: StudySpec) -> StudySpec:
             "sampler": Sampler(name="random", seed=spec.sampler.seed),
             "pruner": Pruner(name="none"),
             "start_with": [],
+            "repeats": 1,
             "limits": limits,
         }
     )

@@ -16,7 +16,8 @@ from studies.storage.ledger import Worker
 
 @dataclass(frozen=True)
 class Winner:
-    """A study's best trial, as `StudyRecord.best` has it. mean, n_seeds: under fresh seeds, once it is confirmed."""
+    """A study's best trial, as `StudyRecord.best` has it. mean: of its repeats, or under
+    n_seeds fresh seeds, once it is confirmed."""
 
     trial: int
     value: float
@@ -87,4 +88,4 @@ def read_winner(storage: Storage, study_id: int, name: str, metrics: Mapping[str
         its = storage.ledger.confirmed_value(study_id, winner.trial, best=number, contenders=contenders)
         if its is not None:
             return Winner(winner.trial, its, winner.mean, confirmation.n_seeds)
-    return Winner(number, value)
+    return Winner(number, value, storage.ledger.mean(study_id, number))

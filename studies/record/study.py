@@ -15,6 +15,7 @@ from studies.names import (
     EVIDENCE,
     HISTORY,
     IN_VAIN,
+    MEAN,
     METRICS,
     PEAK_MEMORY_MIB,
     PROVENANCE,
@@ -92,6 +93,16 @@ class TrialRecord:
     def published(self) -> int | None:
         """Which entry of `start_with` it is, the settings that the model's authors published; None for any other."""
         return self.attributes.get(START_WITH)
+
+    @property
+    def mean(self) -> float | None:
+        """The mean value of its setting, of a first trial all of whose repeats are complete; of any other, None."""
+        return self.attributes.get(MEAN)
+
+    @property
+    def ranking(self) -> float:
+        """What ranks it: the mean of its repeats, or else its value."""
+        return self.mean if self.mean is not None else self.value or 0.0
 
     @property
     def contender(self) -> int | None:
@@ -214,12 +225,15 @@ class StudyRecord:
         """The completed trials that may be the best, the best first; the earlier of two equal ones.
 
         With several metrics the front comes first, then the one behind it, and so on (`studies.pareto`).
+        Of repeated settings the one with the best mean is first, by its first trial, before all that have no mean.
         """
         complete = [
             trial
             for trial in self.trials
             if trial.state == State.COMPLETE and may_be_best(trial.values, trial.constraints)
         ]
+        if self.spec.repeats > 1:
+            return sorted(complete, key=lambda trial: (trial.mean is None, -self.sign * trial.ranking, trial.number))
         return [complete[place] for place in order(self._losses(complete))]
 
     def _losses(self, trials: Sequence[TrialRecord]) -> list[tuple[float, ...]]:

@@ -24,6 +24,7 @@ from studies.names import (
     METRICS,
     PAUSED,
     PEAK_MEMORY_MIB,
+    REPEATS,
     RUNGS,
     SECONDS,
     SEED,
@@ -175,6 +176,8 @@ class _Run:
 
     def _falls_behind(self) -> bool:
         pruner, trial = self.trial.study.pruner, self.trial
+        if REPEATS in trial.user_attrs:
+            return False
         if isinstance(pruner, Asha):
             return pruner.pauses(trial.study, trial.storage.get_trial(trial._trial_id))
         return _should_prune(trial)
@@ -333,4 +336,6 @@ def _watched(trial: optuna.Trial, check: Callable[[], None]) -> optuna.Trial:
         check()
 
     trial.report = report_then_check  # type: ignore[method-assign]
+    if REPEATS in trial.user_attrs:
+        trial.should_prune = lambda: False  # type: ignore[method-assign]
     return trial

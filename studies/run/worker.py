@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 
 from studies.artifacts import artifact_store, attach, checkpoints_of, open_store
 from studies.errors import GpuFailed, ObjectiveRefused, OtherCode, StorageUnreachable, StudiesError, StudyDeleted
-from studies.names import ALONE, CODE, DETAIL, PACKING, PAUSED, PROVENANCE, SECONDS, Reason, State, StopReason
+from studies.names import ALONE, CODE, DETAIL, MEAN, PACKING, PAUSED, PROVENANCE, SECONDS, Reason, State, StopReason
 from studies.record.diagnose import first_verdict
 from studies.record.reading import trial_of
 from studies.run import limits, provenance, retention
@@ -32,12 +32,13 @@ from studies.run.source import fingerprint
 from studies.run.stored import StoredCheckpoints
 from studies.run.trial import Course, run_trial
 from studies.run.usage import Meter
+from studies.search import repeats
 from studies.search.asha import Asha
 from studies.settings import Settings
 from studies.spec.description import code_changes
 from studies.storage import Storage, Waiting, open_storage
 from studies.storage.budget import Budget
-from studies.study import find, lock_of, open_for_trials, space_of, spec_of
+from studies.study import find, lock_of, n_in_the_end, open_for_trials, space_of, spec_of
 from studies.words import one_line
 
 WAIT_FOR_OTHERS_S = 1.0
@@ -179,7 +180,10 @@ class _Worker:
                 self.say(f"the trial with id {lost} was lost with its worker")
         if budget.lost:
             budget = self.storage.ledger.budget(self.study_id)
-        n_trials = limits.n_in_the_end(budget, isinstance(self.study.pruner, Asha))
+        known = budget
+        if self.spec.repeats > 1:  # in a space that is tried to its end, what is pruned takes its repeats away
+            known = replace(budget, n_trials=n_in_the_end(self.study))
+        n_trials = limits.n_in_the_end(known, isinstance(self.study.pruner, Asha))
         if n_trials != budget.n_trials:
             self.storage.ledger.set_n_trials(self.study_id, n_trials)
             budget = replace(budget, n_trials=n_trials)
@@ -250,6 +254,8 @@ class _Worker:
             outcome.attributes |= {PROVENANCE: self.provenance}
             if outcome.reason is None or not outcome.reason.is_continued:
                 outcome.attributes |= self._verdict(trial, outcome)
+            if outcome.state == TrialState.COMPLETE:
+                repeats.queue(self.study, trial, self.spec.repeats)
         if outcome is None or not end(self.storage, self.study, trial, outcome, self.spec.limits.max_retries):
             self.say(f"trial {trial.number} was taken over by another worker: this one was silent for its whole lease")
             return
@@ -262,7 +268,10 @@ class _Worker:
             self.say(f"the traceback of trial {trial.number} is not kept as an artifact: {error}")
 
     def _tidy_up(self, n_trials: int) -> None:
-        """Remove the checkpoints that no trial needs any more, of this worker's trials and of all others'."""
+        """Store means, and remove the checkpoints that no trial needs any more, of all workers' trials."""
+        if self.spec.repeats > 1:
+            means = repeats.means_of(self.study.get_trials(deepcopy=False), self.spec.repeats)
+            self.storage.ledger.annotate(self.study_id, {number: {MEAN: mean} for number, mean in means.items()})
         stored = self.checkpoints.numbers()
         if not stored:
             return

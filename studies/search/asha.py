@@ -7,7 +7,7 @@ is stopped for good because it came early, and nobody waits for a rung to fill.
 
 When all settings have begun, the best N_FINISHED at each rung go on as well, so that a study ends with some that
 trained to their end. The first setting that a person named, or the declared default, is never paused: it is what all
-others are compared with.
+others are compared with. Nor is a repeat, which no other is compared with either: its setting has been already.
 
 With several metrics the best are those on the Pareto front, then those on the next one, and so on
 (`studies.pareto`); Optuna keeps intermediate values of one metric alone, so what trials had at the rungs is an
@@ -27,7 +27,7 @@ from optuna import Study
 from optuna.pruners import BasePruner
 from optuna.trial import FrozenTrial, TrialState
 
-from studies.names import CONTINUES, DEFAULT, PAUSED, RUNGS, START_WITH, Direction, is_feasible
+from studies.names import CONTINUES, DEFAULT, PAUSED, REPEATS, RUNGS, START_WITH, Direction, is_feasible
 from studies.pareto import losses_of, order
 
 if TYPE_CHECKING:
@@ -166,7 +166,8 @@ class Asha(BasePruner):
         At a rung where it was paused before, nothing is decided again; of what a person named first, nothing at all.
         """
         step = trial.last_step
-        if step is None or DEFAULT in trial.user_attrs or trial.user_attrs.get(START_WITH) == 0:
+        attributes = trial.user_attrs
+        if step is None or DEFAULT in attributes or REPEATS in attributes or attributes.get(START_WITH) == 0:
             return None
         before = max((epoch for epoch in trial.intermediate_values if epoch < step), default=0)
         rung = max((each for each in self.rungs if before < each <= step), default=None)
@@ -186,6 +187,7 @@ def _ranked(settings: Sequence[Setting], rung: int, directions: Sequence[Directi
     known: dict[bool, list[tuple[Setting, tuple[float, ...]]]] = {True: [], False: []}  # by whether it is feasible
     for setting in sorted(settings, key=lambda each: each.first):
         values = setting.after(rung)
-        if values is not None and not any(map(math.isnan, values)):
+        is_first = REPEATS not in setting.last.user_attrs
+        if is_first and values is not None and not any(map(math.isnan, values)):
             known[is_feasible(setting.last.constraints)].append((setting, losses_of(values, directions)))
     return [group[place][0] for group in known.values() for place in order([losses for _, losses in group])]

@@ -144,7 +144,8 @@ class StudySpec(Part):
     tried. constraints: bounds on what the objective reports, such as `{n_parameters: "<= 2e6"}`; only a trial that
     keeps them may be the best. sampler: how the next parameters are chosen. pruner: when a bad trial is stopped
     early. start_with: parameters of trials to run first; what is missing is at its default. resources: what one
-    worker gets. limits: where the study or a trial stops by itself.
+    worker gets. limits: where the study or a trial stops by itself. repeats: under how many seeds a setting runs that
+    trained to its end; their mean ranks it.
     """
 
     name: str = Field(pattern=STORED_NAME, max_length=MAX_STORED_NAME)
@@ -156,6 +157,7 @@ class StudySpec(Part):
     metrics: dict[str, Direction] = Field(default={})  # of one metric, too, once it is validated
     n_trials: int | None = Field(default=None, ge=1)
     max_epochs: int = Field(default=1, ge=1)
+    repeats: int = Field(default=1, ge=1)
     space: dict[str, Any] = Field(default={})
     require: list[str] = Field(default=[])
     constraints: dict[str, str] = Field(default={})
@@ -168,7 +170,7 @@ class StudySpec(Part):
     def identity(self) -> dict[str, Any]:
         """What makes two trials comparable; a study in the storage never changes it."""
         keys = {"objective", "dataset", "metric", "direction", "max_epochs", "space", "require", "constraints"}
-        found = self.model_dump(include={*keys, "metrics"})
+        found = self.model_dump(include={*keys, "metrics", "repeats"})
         if "metrics" in found:  # their order counts: the storage has values without names
             found["metrics"] = list(map(list, found["metrics"].items()))
         return found
@@ -212,10 +214,12 @@ class StudySpec(Part):
         return data | {"metric": metric, "direction": direction}
 
     @model_validator(mode="after")
-    def _has_an_end(self) -> StudySpec:
+    def _fits_together(self) -> StudySpec:
         if self.n_trials is None and self.sampler.name != "grid" and self.limits.hours is None:
             reason = "the key 'n_trials' is missing; only a grid, or a study with limits.hours, may leave it out"
             raise PydanticCustomError("no_end", "{reason}", {"reason": reason})
+        if self.repeats > 1 and self.has_several:
+            raise PydanticCustomError("no_mean", "repeats needs a single metric, for the mean of it ranks a setting")
         return self
 
     @property
@@ -237,11 +241,13 @@ class StudySpec(Part):
 
     @model_serializer(mode="wrap")
     def _without_what_is_new(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Keep what is stored as it was before there were conditions, constraints and several metrics."""
-        new = ("require", "constraints")
+        """Keep what is stored as it was before there were conditions, constraints, several metrics and repeats."""
+        new: dict[str, Any] = {"require": [], "constraints": {}, "repeats": 1}
         other_form = ("metric", "direction") if self.has_several else ("metrics",)
         return {
-            key: value for key, value in serialize(self).items() if key not in other_form and (key not in new or value)
+            key: value
+            for key, value in serialize(self).items()
+            if key not in other_form and (key not in new or value != new[key])
         }
 
     def resolve(self, declared: Mapping[str, Any]) -> Space:

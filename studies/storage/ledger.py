@@ -19,7 +19,7 @@ from typing import Any
 
 import psycopg2
 
-from studies.names import CONTINUED_BY, PAUSED, REASON, SPEC, UID, VERDICT, Direction
+from studies.names import CONTINUED_BY, MEAN, PAUSED, REASON, SPEC, UID, VERDICT, Direction
 from studies.storage import sql_ledger
 from studies.storage.budget import Budget, Tally
 from studies.storage.connections import Connections, Statement, WhileWaiting
@@ -158,9 +158,9 @@ class Ledger:
         except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
             raise self._connections.unreachable(error) from error
 
-    def annotate(self, study_id: int, attributes: Mapping[int, Mapping[str, str]]) -> None:
+    def annotate(self, study_id: int, attributes: Mapping[int, Mapping[str, Any]]) -> None:
         """Set user attributes of trials, ended ones too, given by number and name; what is the same is not written."""
-        given = [(number, key, json.dumps(text)) for number, own in attributes.items() for key, text in own.items()]
+        given = [(number, key, json.dumps(value)) for number, own in attributes.items() for key, value in own.items()]
         numbers, keys, values = map(list, zip(*given, strict=True)) if given else ([], [], [])
         self._run(sql_ledger.ANNOTATE, {"study": study_id, "numbers": numbers, "keys": keys, "values": values})
 
@@ -288,12 +288,17 @@ class Ledger:
 
     def best(self, study_id: int, *, maximize: bool) -> tuple[float, int] | None:
         """Return the best value so far and its trial's number; None while no feasible trial is complete."""
-        rows = self._run(sql_ledger.READ_BEST, {"study": study_id, "maximize": maximize})
+        rows = self._run(sql_ledger.READ_BEST, {"study": study_id, "maximize": maximize, "mean_key": MEAN})
         return (rows[0][0], rows[0][1]) if rows else None
 
     def values(self, study_id: int) -> list[tuple[int, list[float]]]:
         """Return number and values of each completed feasible trial whose values are finite, by number."""
         return self._run(sql_ledger.READ_VALUES, {"study": study_id})
+
+    def mean(self, study_id: int, number: int) -> float | None:
+        """Return the mean over the repeats of a trial's setting, where it is stored with this trial."""
+        rows = self._run(sql_ledger.READ_MEAN, {"study": study_id, "number": number, "mean_key": MEAN})
+        return rows[0][0] if rows else None
 
     def confirmed_value(self, study_id: int, winner: int, *, best: int, contenders: Sequence[int]) -> float | None:
         """Return the value of a confirmation's winner; None when the best trial has none of the contenders' parameters.

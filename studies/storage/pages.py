@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from studies.names import CONTINUED_BY, PAUSED, SPEC, UNLIMITED, Direction, State
+from studies.names import CONTINUED_BY, MEAN, PAUSED, SPEC, UNLIMITED, Direction, State
 from studies.storage import sql_pages
 from studies.storage.connections import Connections
 from studies.storage.ledger import Usage
@@ -85,7 +85,7 @@ class Pages:
 
     def overviews(self, study_id: int | None = None) -> list[OverviewRow]:
         """Return how every study of ours stands, the newest first; with an id, that one."""
-        keys = {"spec_key": SPEC, "link_key": CONTINUED_BY, "paused_key": PAUSED}
+        keys = {"spec_key": SPEC, "link_key": CONTINUED_BY, "paused_key": PAUSED, "mean_key": MEAN}
         given = {"study": study_id, "lease": self._lease_s, "unlimited": UNLIMITED} | keys
         rows = self._connections.run(sql_pages.READ_OVERVIEWS, given)
         return [OverviewRow(study_id, name, metrics_from(found), *rest) for study_id, name, found, *rest in rows]

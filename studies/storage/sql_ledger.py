@@ -261,13 +261,16 @@ GROUP BY 1 ORDER BY 1"""
 COUNT_EPOCHS = """
 SELECT count(*) FROM trial_intermediate_values v JOIN trials t USING (trial_id) WHERE t.study_id = %(study)s"""
 
-# The best value so far of a feasible trial and whose it is; among equals the first trial's. Infinity, kept as null, is
-# nobody's best. Constraints are looked at in the order of the values, only until a feasible trial is found.
+# The best trial so far that is feasible: of those with a mean over repeats, where there are any, the one with the best
+# mean; else with the best value. Among equals it is the first. Infinity, kept as null, is nobody's best. Constraints
+# are looked at in this order, only until a feasible trial is found.
 READ_BEST = f"""
 SELECT value, number FROM (
     SELECT v.value, t.number, t.trial_id FROM trials t JOIN trial_values v USING (trial_id)
+    LEFT JOIN trial_user_attributes repeats ON repeats.trial_id = t.trial_id AND repeats.key = %(mean_key)s
     WHERE t.study_id = %(study)s AND t.state = 'COMPLETE' AND v.value IS NOT NULL AND v.objective = 0
-    ORDER BY CASE WHEN %(maximize)s THEN -v.value ELSE v.value END, t.number) best
+    ORDER BY repeats.key IS NULL,
+        CASE WHEN %(maximize)s THEN -1 ELSE 1 END * coalesce(repeats.value_json::float8, v.value), t.number) best
 WHERE NOT EXISTS ({sql_feasible.VIOLATES.format(trial="best.trial_id")} OFFSET 0) LIMIT 1"""
 
 # The values of each trial that may be on the Pareto front: completed, feasible, none of its values infinite, which is
@@ -277,6 +280,11 @@ SELECT t.number, array_agg(v.value ORDER BY v.objective) FROM trials t JOIN tria
 WHERE t.study_id = %(study)s AND t.state = 'COMPLETE'
 AND NOT EXISTS ({sql_feasible.VIOLATES.format(trial="t.trial_id")} OFFSET 0)
 GROUP BY t.number HAVING count(v.value) = count(*) ORDER BY t.number"""
+
+# The mean over the repeats of a trial's setting.
+READ_MEAN = """
+SELECT a.value_json::float8 FROM trials t JOIN trial_user_attributes a USING (trial_id)
+WHERE t.study_id = %(study)s AND t.number = %(number)s AND a.key = %(mean_key)s"""
 
 # How many completed trials violate a constraint.
 COUNT_INFEASIBLE = f"""

@@ -62,6 +62,20 @@ def test_hours_in_place_of_a_number_of_trials(make_studies: Callable[[str], Stud
     assert " hours" in studies("status", "parabola").stdout
 
 
+def test_each_setting_of_a_grid_under_three_seeds(make_studies: Callable[[str], Studies]) -> None:
+    studies = make_studies("repeats")
+    file = studies.directory / "parabola.yaml"
+    file.write_text(file.read_text().replace("n_trials: 8\n", "repeats: 3\nsampler: {name: grid}\n"))
+    studies("launch", "./parabola.yaml", "--set", "space.x=[0.0,1.0,2.0]", "--workers", "2")
+    with open_storage(studies.settings) as storage:
+        trials = read_stored(storage, "parabola").trials
+    assert sorted(trial.params["x"] for trial in trials) == [0.0] * 3 + [1.0] * 3 + [2.0] * 3
+    assert len({trial.seed for trial in trials}) == 9
+    status = studies("status", "parabola").stdout
+    assert "9/9 trials" in status
+    assert "mean 0.2000 of its repeats" in status
+
+
 def ends(studies: Studies) -> dict[str, int]:
     with open_storage(studies.settings) as storage:
         return read_stored(storage, "parabola").counts

@@ -1,0 +1,89 @@
+"""Repeats: a setting that trained to its end runs under more seeds, once, and its mean ranks it."""
+
+from __future__ import annotations
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from studies.names import CONTINUES, MEAN, REPEATS
+from studies.search import repeats
+from studies.search.asha import Asha
+
+from ..reports import make_report, make_trial
+
+
+@pytest.fixture
+def study() -> optuna.Study:
+    return optuna.create_study(direction="maximize")
+
+
+def asked(study: optuna.Study) -> optuna.Trial:
+    trial = study.ask()
+    trial.suggest_float("x", 0, 1)
+    return trial
+
+
+def test_a_first_trial_queues_the_others_once(study: optuna.Study) -> None:
+    first = asked(study)
+    for _ in range(2):  # a worker may die between this and the end of the trial
+        repeats.queue(study, first, 3)
+    study.tell(first, 1.0)
+    again = [asked(study), asked(study)]
+    assert [trial.params for trial in again] == [first.params] * 2
+    for trial in again:
+        repeats.queue(study, trial, 3)
+    assert len(study.get_trials()) == 3
+
+
+def test_one_that_continues_a_lost_first_trial_finds_what_that_queued(study: optuna.Study) -> None:
+    lost = asked(study)
+    repeats.queue(study, lost, 3)
+    study.tell(lost, state=TrialState.FAIL)
+    repeated = [asked(study), asked(study)]
+    study.enqueue_trial(lost.params, user_attrs={CONTINUES: lost.number})
+    first = asked(study)
+    repeats.queue(study, first, 3)
+    assert len(study.get_trials()) == 4
+    for value, trial in enumerate([*repeated, first]):
+        assert repeats.means_of(study.get_trials(), 3) == {}
+        study.tell(trial, float(value))
+    assert repeats.means_of(study.get_trials(), 3) == {1: 1.0}
+
+
+def test_no_mean_without_all_of_its_seeds(study: optuna.Study) -> None:
+    first = asked(study)
+    repeats.queue(study, first, 2)
+    study.tell(first, 1.0)
+    study.tell(asked(study), state=TrialState.FAIL)
+    assert repeats.means_of(study.get_trials(), 2) == {}
+
+
+def test_a_repeat_is_neither_paused_nor_compared_with() -> None:
+    asha = Asha(1, 9, 3)
+    study = optuna.create_study(direction="maximize", pruner=asha)
+    for value in (0.5, 0.6, 0.7):
+        trial = asked(study)
+        trial.report(value, 1)
+    for value in (0.1, 0.9):  # were it compared with, the next would fall behind the second
+        study.enqueue_trial(trial.params, user_attrs={REPEATS: trial.number})
+        repeat = asked(study)
+        repeat.report(value, 1)
+        assert not asha.pauses(study, study.get_trials()[repeat.number])
+    best = asked(study)
+    best.report(0.8, 1)
+    assert not asha.pauses(study, study.get_trials()[best.number])
+
+
+def test_the_best_mean_is_the_best_and_not_the_luckiest_seed() -> None:
+    lucky, steady, single = {"x": 1.0}, {"x": 2.0}, {"x": 3.0}
+    record = make_report([
+        make_trial(0, [0.9], params=lucky, attributes={MEAN: 0.6}),
+        make_trial(1, [0.7], params=steady, attributes={MEAN: 0.7}),
+        make_trial(2, [0.3], params=lucky, attributes={REPEATS: 0}),
+        make_trial(3, [0.7], params=steady, attributes={REPEATS: 1}),
+        make_trial(4, [0.95], params=single),
+    ])  # fmt: skip
+    assert [trial.number for trial in record.ranked] == [1, 0, 4, 3, 2]
+    assert record.best is not None
+    assert record.best.number == 1
