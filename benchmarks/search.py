@@ -42,7 +42,7 @@ ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 WORKERS = (1, 4, 16)
 SEEDS = 10
 QUICK_EVERY = {"lcbench": 6, "taskset": 2}  # of the tasks
-SLOW_S = 5.0  # a run: those that take longer have one seed, and none with --quick
+SLOW_S = 10.0  # a run: those that take longer have one seed, and none with --quick
 
 
 @dataclass(frozen=True)

@@ -134,10 +134,10 @@ LAUNCHERS = Registry(
 SAMPLERS = Registry(
     "sampler",
     {
+        "gp": "studies.search.gp:gp",
         "tpe": "optuna.samplers:TPESampler",
         "random": "optuna.samplers:RandomSampler",
         "qmc": "studies.search.samplers:qmc",
-        "gp": "studies.search.samplers:gp",
         "cmaes": "studies.search.samplers:cmaes",
         "nsga2": "optuna.samplers:NSGAIISampler",
         "grid": "studies.search.samplers:grid",

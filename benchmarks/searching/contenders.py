@@ -35,10 +35,10 @@ class Contender:
         return f"{' and '.join(lacking)} not installed" if lacking else None
 
 
-def _ours(sampler: str = "", pruner: str = "") -> Contender:
+def _ours(sampler: str = "", pruner: str = "", **about: Any) -> Contender:
     """Return this product as a study file has it that names these, or leaves them to the product."""
     part = {key: {"name": name} for key, name in (("sampler", sampler), ("pruner", pruner)) if name}
-    return Contender(partial(Ours, part=part))
+    return Contender(partial(Ours, part=part), **about)
 
 
 def _optuna(sampler: Callable[..., BaseSampler], pruner: Callable[[Task], BasePruner], **about: Any) -> Contender:
@@ -66,7 +66,8 @@ def _none(task: Task) -> BasePruner:
 
 SYNE_TUNE, NEPS = ("syne_tune",), ("neps",)
 CONTENDERS = {
-    "ours": _ours(),
+    "ours": _ours(run_s=6),
+    "ours tpe + asha": _ours("tpe", "asha"),
     "ours tpe + hyperband": _ours("tpe", "hyperband"),
     "ours random + asha": _ours("random", "asha"),
     "ours tpe + successive_halving": _ours("tpe", "successive_halving"),

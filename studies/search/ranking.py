@@ -37,6 +37,11 @@ MIN_SHARE = 1 / 6  # of max_epochs: what trained for less says little of the end
 LAST = math.inf  # the rung of those that are complete
 
 
+def telling_rungs(spec: StudySpec) -> list[int]:
+    """Return after how many epochs a trial's value says something of its last."""
+    return [rung for rung in rungs_of(spec) if rung >= MIN_SHARE * spec.max_epochs]
+
+
 class Ranked:
     """A study as TPE sees it for one trial: ended trials are complete, with their place as their value."""
 
@@ -46,7 +51,7 @@ class Ranked:
         self._is_random = is_random
         self._metrics = directions_of(study)
         self.directions = study.directions if len(self._metrics) == 1 else [StudyDirection.MINIMIZE]
-        self._rungs = [*(rung for rung in rungs_of(spec) if rung >= MIN_SHARE * spec.max_epochs), LAST]
+        self._rungs = [*telling_rungs(spec), LAST]
         self._factor = spec.pruner.reduction_factor
 
     def __getattr__(self, name: str) -> Any:
@@ -84,7 +89,7 @@ class Ranked:
         """Return those that came to the first rung, the best first."""
         behind: list[list[Setting]] = []  # those that end at each rung
         for rung in self._rungs:
-            known = [(values, setting) for setting in settings if (values := _values(setting, rung)) is not None]
+            known = [(values, setting) for setting in settings if (values := values_at(setting, rung)) is not None]
             came = [known[place][1] for place in order([losses_of(values, self._metrics) for values, _ in known])]
             if behind:  # those that came here are no longer behind
                 here = {id(setting) for setting in came}
@@ -94,7 +99,7 @@ class Ranked:
         return [setting for group in reversed(behind) for setting in group]
 
 
-def _values(setting: Setting, rung: float) -> Sequence[float] | None:
+def values_at(setting: Setting, rung: float) -> Sequence[float] | None:
     """Return its values at a rung, None where it did not come there; a plain function may report none but its last."""
     trial = setting.last
     is_complete = trial.state == TrialState.COMPLETE and bool(trial.values)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import optuna
@@ -22,12 +23,13 @@ from studies.search.allowed import AllowedSampler
 from studies.search.asha import rungs_of
 from studies.search.distributions import distribution_of
 from studies.search.made import maker
+from studies.search.ranking import telling_rungs
 from studies.search.seeded import SeededSampler
 from studies.spec import StudySpec
 from studies.spec.model import Sampler
 from studies.spec.space import MOST_SETTINGS, Fixed, Space, SpaceError
 
-GRID = "grid"
+GRID, GP = "grid", "gp"
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # what it would say, the view and the logs do
 
@@ -37,7 +39,9 @@ def make_sampler(spec: StudySpec, space: Space, known: Sequence[FrozenTrial] = (
 
     Raises SpaceError for a name or an option that there is not, and for a space that is not for this sampler.
     """
-    make = maker(SAMPLERS, spec.sampler, BaseSampler, ("seed",), spec.sampler, space)  # type: ignore[type-abstract]
+    own = {"rungs": [*telling_rungs(spec), spec.max_epochs]} if spec.sampler.name == GP else {}
+    made = maker(SAMPLERS, spec.sampler, BaseSampler, ("seed", *own), spec.sampler, space)  # type: ignore[type-abstract]
+    make = partial(made, **own)
     sampler = make(seed=spec.sampler.seed)  # what is wrong with it is said now, and not in the first trial
     if spec.has_several:
         _check_several(spec, sampler)
@@ -56,7 +60,7 @@ def _check_several(spec: StudySpec, sampler: BaseSampler) -> None:
         study.ask()
     except ValueError:
         reason = f"sampler {spec.sampler.name!r} is for one metric, and this study has {len(spec.metrics)}"
-        raise SpaceError(f"{reason}; expected such as tpe or nsga2", "sampler", "name") from None
+        raise SpaceError(f"{reason}; expected such as gp, tpe or nsga2", "sampler", "name") from None
 
 
 def grid(settings: Sampler, space: Space, seed: int) -> BaseSampler:
@@ -73,11 +77,6 @@ def grid(settings: Sampler, space: Space, seed: int) -> BaseSampler:
         raise allowed.none_found(space)
     random.Random(settings.seed).shuffle(points)  # noqa: S311 - no secret
     return _Grid(points, seed)
-
-
-def gp(settings: Sampler, space: Space, seed: int, **options: Any) -> BaseSampler:
-    """Model the metric with a Gaussian process. For few and costly trials."""
-    return optuna.samplers.GPSampler(seed=seed, **{"warn_independent_sampling": False} | options)
 
 
 def cmaes(settings: Sampler, space: Space, seed: int, **options: Any) -> BaseSampler:

@@ -62,7 +62,7 @@ class Sampler(Named):
 
     registry = SAMPLERS
 
-    name: str = "tpe"
+    name: str = "gp"
     seed: int = Field(default=0, ge=0)
 
 

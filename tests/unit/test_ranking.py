@@ -15,7 +15,9 @@ from studies.spec.space import Space
 
 from ..reports import make_spec
 
-SPEC = make_spec(max_epochs=9)  # rungs after 1 and 3 epochs, of which the second says something
+SPEC = make_spec(
+    max_epochs=9, sampler={"name": "tpe"}
+)  # rungs after 1 and 3 epochs, of which the second says something
 
 
 def trial_with(study: optuna.Study, curve: list[float], state: TrialState, **attributes: int) -> int:

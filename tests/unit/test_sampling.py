@@ -42,11 +42,11 @@ def share_out_of_memory(seed: int, told: bool) -> float:
             "direction": "maximize",
             "n_trials": 50,
             "max_epochs": 9,
-            "sampler": {"seed": seed},
+            "sampler": {"name": "tpe", "seed": seed},
         }
     )
     space = Space.declared({})
-    pruner = make_pruner(spec)  # Hyperband, which shows the sampler a study of its own making
+    pruner = make_pruner(spec)
     study = optuna.create_study(sampler=make_sampler(spec, space), pruner=pruner, direction="maximize")
     n_out = 0
     for number in range(50):
