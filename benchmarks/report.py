@@ -98,6 +98,7 @@ def main() -> None:
     place = Path(tempfile.mkdtemp(prefix="studies-benchmark-"))
     place.chmod(0o755)
     environment = {name: text for name, text in os.environ.items() if not name.startswith("STUDIES_")}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # the launch leaves compiled modules, as an installation does
     environment |= {"STUDIES_HOME": str(place / "home"), "PYTHONPATH": str(Path(__file__).parents[1])}
     try:
         (place / "quick.py").write_text(OBJECTIVE)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from studies.names import State
+from studies.record.diagnose import judged
 from studies.record.study import StudyRecord, TrialRecord
 from studies.spec import StudySpec
 from studies.spec.space import Space
@@ -55,7 +56,7 @@ def make_trial(number: int, curve: list[float], **given: Any) -> TrialRecord:
 
 def make_report(trials: list[TrialRecord], declared: dict[str, Any] | None = None, **given: Any) -> StudyRecord:
     data = {"name": "none", "sha256": "0" * 64, "summary": {"rows": 300, "classes": 10}}
-    return StudyRecord(make_spec(**given), data, trials, Space.declared(declared or DECLARED))
+    return judged(StudyRecord(make_spec(**given), data, trials, Space.declared(declared or DECLARED)))
 
 
 def make_study(n: int, max_epochs: int = 6, seed: int = 0, classes: list[str] | None = None) -> StudyRecord:
@@ -63,7 +64,7 @@ def make_study(n: int, max_epochs: int = 6, seed: int = 0, classes: list[str] | 
     draw = random.Random(seed)
     space = Space.declared(DECLARED)
     trials = [_drawn(number, space, draw, max_epochs) for number in range(n)]
-    return StudyRecord(make_spec(n_trials=n, max_epochs=max_epochs), make_report([]).data, trials, space)
+    return judged(StudyRecord(make_spec(n_trials=n, max_epochs=max_epochs), make_report([]).data, trials, space))
 
 
 def make_evidence(draw: random.Random, quality: float, names: list[str] | None = None) -> dict[str, Any]:

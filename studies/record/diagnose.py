@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from studies.metrics import ACCURACY, TRAIN_LOSS, VALIDATION_LOSSES
@@ -44,6 +45,18 @@ def diagnose(record: StudyRecord) -> dict[int, Verdict]:
     """Return the verdict of every trial that has ended, by its number."""
     study = compare(record.spec, record.data, record.trials, record.leader)
     return {trial.number: _verdict(trial, study) for trial in record.trials if trial.state in ENDED}
+
+
+def judged(record: StudyRecord) -> StudyRecord:
+    """Return the study with the verdict of every trial that has ended among its attributes."""
+    verdicts = {number: verdict.attributes for number, verdict in diagnose(record).items()}
+    trials = [
+        trial
+        if trial.number not in verdicts or verdicts[trial.number].items() <= trial.attributes.items()
+        else replace(trial, attributes=trial.attributes | verdicts[trial.number])
+        for trial in record.trials
+    ]
+    return replace(record, trials=trials)
 
 
 def first_verdict(trial: TrialRecord, spec: StudySpec, data: dict[str, Any]) -> Verdict:

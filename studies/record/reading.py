@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from studies.errors import RoleMayNot
 from studies.names import CONTINUES, DATA, EPOCH, REASON, State
 from studies.record.confirmation import read_confirmation
-from studies.record.diagnose import diagnose
+from studies.record.diagnose import judged
 from studies.record.study import StudyRecord, TrialRecord
 from studies.search.out_of_memory import OUT_OF_MEMORY
 from studies.spec.space import Choice, Domain, Parameter, Range, Space
@@ -28,21 +28,17 @@ def read(storage: Storage, name: str) -> StudyRecord:
     The command line, the notebook and the dashboard all read with it, so their verdicts are the same.
     Raises StudyNotStarted.
     """
-    record = read_stored(storage, name)
-    verdicts = {number: verdict.attributes for number, verdict in diagnose(record).items()}
+    stored = read_stored(storage, name)
+    record = judged(stored)
     changed = {
-        trial.number: verdicts[trial.number]
-        for trial in record.trials
-        if trial.number in verdicts and not verdicts[trial.number].items() <= trial.attributes.items()
+        new.number: new.verdict.attributes
+        for old, new in zip(stored.trials, record.trials, strict=True)
+        if new is not old and new.verdict is not None
     }
     if changed:
         with suppress(RoleMayNot):  # who may only look sees them all the same
             storage.ledger.annotate(get(storage, name)._study_id, changed)
-    trials = [
-        replace(trial, attributes=trial.attributes | changed[trial.number]) if trial.number in changed else trial
-        for trial in record.trials
-    ]
-    return replace(record, trials=trials)
+    return record
 
 
 def read_stored(storage: Storage, name: str) -> StudyRecord:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from studies.names import (
     CONTENDER,
     DETAIL,
+    ENDED,
     EVIDENCE,
     HISTORY,
     IN_VAIN,
@@ -242,6 +243,12 @@ class StudyRecord:
     def named(self, trial: TrialRecord) -> dict[str, float]:
         """Return a trial's values by the names of the study's metrics."""
         return dict(zip(self.spec.metrics, trial.values, strict=False))
+
+    @property
+    def verdicts(self) -> dict[int, Verdict]:
+        """The verdict of every trial that has ended, by its number, as `read` brought them up to date."""
+        ended = [trial for trial in self.trials if trial.state in ENDED]
+        return {trial.number: trial.verdict for trial in ended if trial.verdict is not None}
 
     @property
     def parameters(self) -> list[str]:

@@ -15,20 +15,16 @@ import numpy.typing as npt
 from studies.metrics import EPOCH_S, EXAMPLES_PER_S
 from studies.names import State
 from studies.record.comparison import baseline, n_classes_of, starting_value
-from studies.spec.space import Choice, Range, encoded
+from studies.report import importance
 from studies.words import plural
 
 if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
-
     from studies.record.study import StudyRecord, TrialRecord
-    from studies.spec.space import Domain
 
 N_TOP = 5
 NEAR = 0.05  # of the way from a trivial answer up to the best: trials that come this near are as good by luck
 MIN_FOR_LUCK = 3
 MIN_TRIALS_FOR_IMPORTANCE = 10
-N_TARGET = 5  # PED-ANOVA wants at least this many trials among the good ones
 
 
 @dataclass(frozen=True)
@@ -189,33 +185,13 @@ def importances(record: StudyRecord) -> dict[str, float]:
 
     Empty with fewer than MIN_TRIALS_FOR_IMPORTANCE trials to compare, which are too few to tell.
     """
-    import optuna
-    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
-    from optuna.study import StudyDirection
-
     ranked = compared(record).trials
-    domains = {name: parameter.domain for name, parameter in record.space.parameters.items()}
-    distributions = {name: found for name, domain in domains.items() if (found := _distribution(domain))}
-    if len(ranked) < MIN_TRIALS_FOR_IMPORTANCE or not distributions:
+    if len(ranked) < MIN_TRIALS_FOR_IMPORTANCE:
         return {}
-    study = optuna.create_study(direction=StudyDirection[record.spec.direction.name])
-    for trial in ranked:
-        # A plain function may have asked for another range in another trial.
-        inside = {name for name in distributions if name in trial.params and trial.params[name] in domains[name]}
-        params = {name: encoded(trial.params[name]) for name in distributions if name in inside}
-        own = {name: distributions[name] for name in params}
-        study.add_trial(optuna.trial.create_trial(value=trial.value, params=params, distributions=own))
-    evaluator = PedAnovaImportanceEvaluator(target_quantile=max(0.1, N_TARGET / len(ranked)))
-    shares = get_param_importances(study, evaluator=evaluator)
-    return dict(sorted(shares.items(), key=lambda item: -item[1]))
-
-
-def _distribution(domain: Domain) -> BaseDistribution | None:
-    from studies.search.distributions import distribution_of
-
-    if isinstance(domain, Choice) or (isinstance(domain, Range) and domain.low < domain.high):
-        return distribution_of(domain)
-    return None
+    domains = {name: parameter.domain for name, parameter in record.space.parameters.items()}
+    return importance.importances(
+        [(record.sign * trial.value, trial.params) for trial in ranked if trial.value is not None], domains
+    )
 
 
 def outcomes(record: StudyRecord) -> dict[tuple[str, str], int]:

@@ -102,7 +102,9 @@ def interplay(record: StudyRecord) -> Section | None:
 
 def varies(record: StudyRecord, name: str) -> bool:
     """Return whether trials differ in a parameter."""
-    return len({short(trial.params[name]) for trial in record.trials if name in trial.params}) > 1
+    values = (short(trial.params[name]) for trial in record.trials if name in trial.params)
+    first = next(values, None)
+    return any(value != first for value in values)
 
 
 def _tried(record: StudyRecord, name: str) -> str:

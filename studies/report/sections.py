@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from studies.record.diagnose import diagnose
 from studies.report import confirmed, findings
 from studies.report.answer import answer, theirs_against_ours
 from studies.report.document import Document
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 def document(record: StudyRecord) -> Document:
     """Return the whole report."""
-    verdicts = diagnose(record)
+    verdicts = record.verdicts
     found = findings.importances(record)
     sections = [
         answer(record, verdicts),

@@ -92,7 +92,7 @@ class Choice:
     choices: tuple[Value, ...]
 
     def __contains__(self, value: object) -> bool:
-        return any(_same(value, choice) for choice in self.choices)
+        return self.index(value) is not None
 
     def __str__(self) -> str:
         return " | ".join(shown(choice) for choice in self.choices)
@@ -104,6 +104,10 @@ class Choice:
     def as_data(self) -> dict[str, Any]:
         """Return it in the language of a study file."""
         return {"choices": list(self.choices)}
+
+    def index(self, value: object) -> int | None:
+        """Return the place of a value among the choices; None where it is none of them."""
+        return next((index for index, choice in enumerate(self.choices) if _same(value, choice)), None)
 
     def from_stored(self, value: Any) -> Value:
         """Return the choice that the storage holds as this value; what is no choice stays as it is."""

@@ -12,7 +12,6 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from studies import names
 from studies.logs import known_logs, logs_of_processes
-from studies.record.diagnose import diagnose
 from studies.record.overview import Overview, read_overviews
 from studies.record.reading import read, trial_of
 from studies.record.verdicts import counts
@@ -123,7 +122,7 @@ def study_answer(request: Request) -> Response:
 
     def draw() -> str:
         record = read(site.storage, names.exact(found.study_name))
-        return site.text("answer.html", section=answer(record, diagnose(record)))
+        return site.text("answer.html", section=answer(record, record.verdicts))
 
     return HTMLResponse(site.lately.get(("answer", found._study_id), draw, _version(overview)))
 
