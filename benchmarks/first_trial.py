@@ -70,6 +70,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
         environment = os.environ | {"STUDIES_HOME": home}
         environment.pop("STUDIES_STORAGE", None)
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # the warm-up leaves compiled modules, as an installation does
         with EmbeddedServer(Settings.from_environment(environment)) as server, contextlib.chdir(home):
             first_trial(given.study, "warm-up", environment, server.url)  # prepares the data set
             measure(

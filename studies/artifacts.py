@@ -15,13 +15,8 @@ import mimetypes
 import os
 import re
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
-
-from optuna.artifacts import ArtifactMeta, Boto3ArtifactStore, FileSystemArtifactStore
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from studies.errors import ArtifactsNotUsable
 from studies.files import write_whole
@@ -60,6 +55,8 @@ def open_store(settings: Settings, *parts: str) -> Store:
     bucket = BUCKET.fullmatch(where)
     if bucket is None:
         raise ArtifactsNotUsable(where=masked(where), reason="it names neither a directory nor a bucket")
+    from studies.bucket import BucketStore
+
     try:
         return BucketStore(bucket[1], [*filter(None, (bucket[2] or "").split("/")), *parts])
     except ImportError:
@@ -102,29 +99,46 @@ def attach(store: Store, trial: optuna.Trial, filename: str, content: bytes) -> 
     Unlike `optuna.artifacts.upload_artifact` it writes first and links then: no link leads nowhere.
     """
     mimetype, encoding = mimetypes.guess_type(filename)
-    meta = ArtifactMeta(str(uuid.uuid4()), filename, mimetype or "application/octet-stream", encoding)
-    store.write(meta.artifact_id, io.BytesIO(content))
-    trial.storage.set_trial_system_attr(trial._trial_id, ARTIFACT + meta.artifact_id, json.dumps(asdict(meta)))
-    return meta.artifact_id
+    artifact_id = str(uuid.uuid4())
+    about = {
+        "artifact_id": artifact_id,
+        "filename": filename,
+        "mimetype": mimetype or "application/octet-stream",
+        "encoding": encoding,
+    }
+    store.write(artifact_id, io.BytesIO(content))
+    trial.storage.set_trial_system_attr(trial._trial_id, ARTIFACT + artifact_id, json.dumps(about))
+    return artifact_id
 
 
-class DirectoryStore(FileSystemArtifactStore):
-    """A store in a directory, of this machine or of several (NFS)."""
+class DirectoryStore:
+    """A store in a directory, of this machine or of several (NFS).
+
+    Not one of Optuna's: to import `optuna.artifacts` is to import boto3, where that is installed.
+    """
 
     def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
         self.directory = directory
+
+    def open_reader(self, artifact_id: str) -> BinaryIO:
+        """See Store."""
+        try:
+            return self._path(artifact_id).open("rb")
+        except FileNotFoundError:
+            from optuna.artifacts.exceptions import ArtifactNotFound
+
+            raise ArtifactNotFound(f"there is no {artifact_id}") from None
 
     def write(self, artifact_id: str, content_body: BinaryIO) -> None:
         """See Store."""
-        path = self._get_filepath(artifact_id)
+        path = self._path(artifact_id)
         path.parent.mkdir(parents=True, exist_ok=True)
         # Under a known name, which `remove` finds; a trial has one writer.
         write_whole(path, content_body.read(), _partial(path))
 
     def remove(self, artifact_id: str) -> None:
         """See Store."""
-        path = self._get_filepath(artifact_id)
+        path = self._path(artifact_id)
         for file in (path, _partial(path)):
             file.unlink(missing_ok=True)
 
@@ -143,58 +157,12 @@ class DirectoryStore(FileSystemArtifactStore):
                 found[name] = found.get(name, 0) + size
         return found
 
-
-class BucketStore(Boto3ArtifactStore):
-    """A store in an S3 bucket, below a prefix. Who may do so is boto3's business: its variables, files and roles.
-
-    An upload to S3 is there when it is whole, and boto3 has a checksum compared at both ends.
-    """
-
-    def __init__(self, bucket: str, parts: list[str]) -> None:
-        import boto3
-        from botocore.config import Config
-
-        # Short, for a trial waits meanwhile; the pauses between checkpoints grow with the time they take.
-        patience = Config(connect_timeout=10, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 3})
-        with _as_os_error():
-            super().__init__(bucket, boto3.client("s3", config=patience))
-        self._prefix = "".join(f"{part}/" for part in parts)
-
-    def open_reader(self, artifact_id: str) -> BinaryIO:
-        """See Store."""
-        with _as_os_error():
-            return super().open_reader(self._prefix + artifact_id)
-
-    def write(self, artifact_id: str, content_body: BinaryIO) -> None:
-        """See Store."""
-        with _as_os_error():
-            super().write(self._prefix + artifact_id, content_body)
-
-    def remove(self, artifact_id: str) -> None:
-        """See Store."""
-        with _as_os_error():
-            super().remove(self._prefix + artifact_id)
-
-    def sizes(self) -> dict[str, int]:
-        """See Store."""
-        found: dict[str, int] = {}
-        with _as_os_error():
-            pages: Any = self.client.get_paginator("list_objects_v2")
-            for page in pages.paginate(Bucket=self.bucket, Prefix=self._prefix):
-                found |= {entry["Key"][len(self._prefix) :]: entry["Size"] for entry in page.get("Contents", ())}
-        return found
+    def _path(self, artifact_id: str) -> Path:
+        path = self.directory / artifact_id
+        if not Path(os.path.normpath(path)).is_relative_to(os.path.normpath(self.directory)):
+            raise ValueError(f"{artifact_id!r} leads out of the store")
+        return path
 
 
 def _partial(path: Path) -> Path:
     return path.with_name(f".{path.name}{PARTIAL}")
-
-
-@contextmanager
-def _as_os_error() -> Iterator[None]:
-    from boto3.exceptions import Boto3Error
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        yield
-    except (Boto3Error, BotoCoreError, ClientError) as error:
-        raise OSError(f"S3: {error}") from error

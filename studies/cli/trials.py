@@ -72,11 +72,8 @@ def launch(
     storage: StorageUrl = None,
 ) -> None:
     """Create or resume a study, and run it to its end. Writes the best to NAME.best.yaml."""
-    from studies.run.join import Start, read_exported
-    from studies.run.launch import launch as run
     from studies.run.launchers import dry_run as shown
-    from studies.storage import held
-    from studies.view import make_view
+    from studies.run.launchers import get_ready
 
     settings = settings_of(storage, python)
     check_workers(workers, on)
@@ -88,6 +85,14 @@ def launch(
             )
     file = spec_file(name, settings, "launch")
     spec = file.spec(changes(overrides, dataset, trials, slurm, kubernetes))
+    if not (detach or dry_run):
+        get_ready(on, spec, workers)  # it imports torch meanwhile, which takes longest
+
+    from studies.run.join import Start, read_exported
+    from studies.run.launch import launch as run
+    from studies.storage import held
+    from studies.view import make_view
+
     start = Start(new_version, same_code, source, None if start_with is None else read_exported(start_with))
     if dry_run:
         typer.echo(shown(on, spec, settings, workers), nl=False)

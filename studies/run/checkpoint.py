@@ -18,8 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from optuna.artifacts.exceptions import ArtifactNotFound
-
 from studies.artifacts import Store
 from studies.files import write_whole
 
@@ -74,6 +72,8 @@ class Checkpoints:
 
     def load(self, number: int) -> Checkpoint | None:
         """Return the last checkpoint of a trial, or None when there is none that is whole."""
+        from optuna.artifacts.exceptions import ArtifactNotFound  # with boto3: only where a trial goes on
+
         try:
             with self.store.open_reader(_name(number)) as file:
                 return Checkpoint(**decoded(file.read()))

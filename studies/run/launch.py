@@ -106,7 +106,7 @@ def prepared(
 ) -> Iterator[Prepared]:
     """Prepare the data, describe the objective and open the storage; everything is closed again at the end."""
     with closing(make_launcher(on, spec, settings, n_workers, view.say)) as launcher:
-        from studies import artifacts  # with boto3, where that is installed: imported while the launcher starts
+        from studies import artifacts
 
         artifacts.check(settings)
         described = launcher.describe(view.preparing)

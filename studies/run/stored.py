@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from optuna.artifacts.exceptions import ArtifactNotFound
-
 from studies.artifacts import Store
 from studies.errors import StorageUnreachable
 from studies.run.checkpoint import SUFFIX
@@ -40,6 +38,8 @@ class StoredCheckpoints:
 
     def open_reader(self, artifact_id: str) -> BinaryIO:
         """See Store."""
+        from optuna.artifacts.exceptions import ArtifactNotFound  # with boto3: only where a trial goes on
+
         try:
             return self.own.open_reader(artifact_id)
         except ArtifactNotFound:

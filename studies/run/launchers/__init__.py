@@ -5,7 +5,8 @@ tests are one class: `class TestMine(studies.testing.LauncherSuite): launcher = 
 
 Each is made of a spec, the settings and the number of workers. It may take two more by name: `where`, what follows its
 own name in `--on ssh:gpu1,gpu2:4`, and `say`, to be called at any time with a line for the person who launched it. Its
-class may have one function more, `dry_run(spec, settings, n_workers)`: the text that `launch --dry-run` prints.
+class may have two functions more: `dry_run(spec, settings, n_workers)`, the text that `launch --dry-run` prints, and
+`get_ready(spec, n_workers)`, which is called as early as possible.
 """
 
 from __future__ import annotations
@@ -90,6 +91,13 @@ def dry_run(on: str, spec: StudySpec, settings: Settings, n_workers: int) -> str
     if show is None:
         raise WrongInput(reason=f"--dry-run is for --on kubernetes, and --on is {on}; leave one of them out.")
     return show(spec, settings, n_workers)
+
+
+def get_ready(on: str, spec: StudySpec, n_workers: int) -> None:
+    """Let a launcher begin with what takes long, where it can, before it is known whether there is anything to run."""
+    begin: Callable[[StudySpec, int], object] | None = getattr(LAUNCHERS.load(parted(on)[0]), "get_ready", None)
+    if begin is not None:
+        begin(spec, n_workers)
 
 
 def make_launcher(

@@ -9,6 +9,8 @@ from __future__ import annotations
 import atexit
 import multiprocessing
 import os
+import signal
+from contextlib import suppress
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
 
@@ -26,7 +28,16 @@ def started(preload: str) -> ForkServerContext:
     finally:
         if before is None:
             del os.environ[SAFE_PATH]
+    atexit.register(_end)
     return context
+
+
+def _end() -> None:
+    """End the fork server with this process: it would by itself, but not before it has imported everything."""
+    pid = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+    if pid is not None:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def settle() -> None:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerProcess
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +48,11 @@ class LocalLauncher:
         self._gpus = Gpus(spec.resources, self.logs, n_workers, say)
         self._workers: dict[int, ForkServerProcess] = {}
         self._oom_kills, self._oom_killed_at = kernel_oom_kills(), -math.inf
+        self._context = self.get_ready(spec, n_workers)
+
+    @staticmethod
+    def get_ready(spec: StudySpec, n_workers: int) -> ForkServerContext:
+        """Start the fork server, unless it runs: it imports the objective while the launch asks the storage."""
         # Read by OpenMP when torch is loaded, which happens in the fork server and nowhere else.
         threads = spec.resources.threads_per_worker or max(1, allowed_cores() // n_workers)
         os.environ.setdefault("OMP_NUM_THREADS", str(threads))
@@ -56,7 +61,7 @@ class LocalLauncher:
         # A program imports nothing here: the file that it may use stands in its objective's place.
         module = PROTOCOL if isinstance(spec.objective, Program) else spec.objective.partition(":")[0]
         os.environ[PRELOADED] = ",".join([*loaded, module])
-        self._context = forkserver.started("studies.run.launchers.preload")
+        return forkserver.started("studies.run.launchers.preload")
 
     def describe(self, progress: Callable[[str, float], None] | None) -> Description:
         """See `Launcher`. Raises ObjectiveRefused."""

@@ -20,6 +20,7 @@ from studies.run.source import source_of
 os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # what torch.cuda.is_available() is answered by
 
 with suppress(BaseException):
+    import studies.run.inheritance
     import studies.run.worker  # noqa: F401
 
     *ours, objective = os.environ[PRELOADED].split(",")
