@@ -1,0 +1,40 @@
+"""What a launch begins before it has asked the storage, and that it leaves nothing where there is nothing to run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+STUDY = """
+name: slow
+objective: slow:objective
+metric: loss
+direction: minimize
+n_trials: 1
+max_epochs: 1
+"""
+EARLY = """
+from multiprocessing import forkserver
+from studies.run.launchers import get_ready
+from studies.spec import load
+
+spec = load("./slow.yaml")
+get_ready("ssh:nowhere", spec, 1)  # it has nothing to begin with
+assert forkserver._forkserver._forkserver_pid is None
+get_ready("local", spec, 1)
+print(forkserver._forkserver._forkserver_pid)
+"""
+
+
+def test_the_fork_server_starts_early_and_ends_with_the_launch(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text("import time\n\ntime.sleep(600)\n")  # which the fork server imports
+    (tmp_path / "slow.yaml").write_text(STUDY)
+    done = subprocess.run(
+        [sys.executable, "-c", EARLY], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60
+    )
+    pid = int(done.stdout)
+    if psutil.pid_exists(pid):
+        psutil.Process(pid).wait(timeout=60)
