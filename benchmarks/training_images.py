@@ -62,18 +62,18 @@ class PlainNet(nn.Module):
         return answer
 
 
-def ours(data: PictureSet, n_epochs: int, seed: int) -> tuple[float, float]:
+def ours(data: PictureSet, n_epochs: int, seed: int, device: str = "cpu") -> tuple[float, float]:
     """Train; train pictures per second, validation accuracy after the last epoch."""
     params = Space.declared(objective.space).completed({"learning_rate": RATE, "batch_size": BATCH})
-    training = objective.start(params, data, seed=seed, device="cpu")
+    training = objective.start(params, data, seed=seed, device=device)
     epochs = [training.epoch() for _ in range(n_epochs)]
     return statistics.median(epoch["examples_per_s"] for epoch in epochs), epochs[-1]["accuracy"]
 
 
-def plain(data: PictureSet, n_epochs: int, seed: int) -> tuple[float, float]:
+def plain(data: PictureSet, n_epochs: int, seed: int, device: str = "cpu") -> tuple[float, float]:
     """Train the authors' way; the same two numbers."""
     torch.manual_seed(seed)
-    net, loss_of = PlainNet(), nn.CrossEntropyLoss()
+    net, loss_of = PlainNet().to(device), nn.CrossEntropyLoss()
     optimizer = torch.optim.Adam(net.parameters(), lr=RATE)
     speeds = []
     for _ in range(n_epochs):
@@ -81,14 +81,15 @@ def plain(data: PictureSet, n_epochs: int, seed: int) -> tuple[float, float]:
         started, total = time.perf_counter(), 0.0
         for pictures, labels in DataLoader(Items(data.train), BATCH, shuffle=True):
             optimizer.zero_grad()
-            loss = loss_of(net(pictures), labels)
+            loss = loss_of(net(pictures.to(device)), labels.to(device))
             loss.backward()
             optimizer.step()
             total += loss.item()
         speeds.append(len(data.train) / (time.perf_counter() - started))
     net.eval()
     with torch.no_grad():
-        right = sum(int((net(p).argmax(1) == y).sum()) for p, y in DataLoader(Items(data.validation), 1000))
+        found = ((net(p.to(device)).argmax(1).cpu(), y) for p, y in DataLoader(Items(data.validation), 1000))
+        right = sum(int((answers == y).sum()) for answers, y in found)
     return statistics.median(speeds), right / len(data.validation)
 
 

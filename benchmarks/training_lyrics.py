@@ -67,10 +67,11 @@ class Plain(nn.Module):
 class PlainLoop:
     """The usual loop."""
 
-    def __init__(self, params: Mapping[str, Any], data: Lyrics, seed: int) -> None:
+    def __init__(self, params: Mapping[str, Any], data: Lyrics, seed: int, device: str = "cpu") -> None:
         torch.manual_seed(seed)
+        self.device = device
         self.params, self.tokens = params, data.tokens[params["tokens"]]
-        self.model = Plain(params, len(self.tokens.vocabulary))
+        self.model = Plain(params, len(self.tokens.vocabulary)).to(device)
         self.order = torch.Generator().manual_seed(seed)
         sgd = params["optimizer"] == "sgd"
         kind = torch.optim.SGD if sgd else torch.optim.Adam
@@ -91,7 +92,8 @@ class PlainLoop:
         """Train on so many pieces, or on all; return how many tokens they have."""
         self.model.train()
         n_tokens, state = 0, None
-        all_pieces = shuffled(self.tokens.train, self.params["batch_size"], self.params["bptt"], self.order, "cpu")
+        sizes = self.params["batch_size"], self.params["bptt"]
+        all_pieces = shuffled(self.tokens.train, *sizes, self.order, self.device)
         for piece in itertools.islice(all_pieces, n_pieces):
             logits, state = self.model(piece.inputs, state)
             loss = F.cross_entropy(logits.flatten(0, 1), piece.targets.flatten(), ignore_index=PADDING)
@@ -108,7 +110,7 @@ class PlainLoop:
         self.model.eval()
         total, state, stream = 0.0, None, self.tokens.validation
         with torch.inference_mode():
-            for piece in pieces(stream.numbers, SCORE_COLUMNS, SCORE_LENGTH, "cpu"):
+            for piece in pieces(stream.numbers, SCORE_COLUMNS, SCORE_LENGTH, self.device):
                 logits, state = self.model(piece.inputs, state)
                 targets = piece.targets.flatten()
                 total += F.cross_entropy(logits.flatten(0, 1), targets, ignore_index=PADDING, reduction="sum").item()
@@ -118,8 +120,8 @@ class PlainLoop:
 class Ours:
     """The objective's training."""
 
-    def __init__(self, params: Mapping[str, Any], data: Lyrics, seed: int) -> None:
-        self.fit = lyrics_lstm.objective.start(params, data, seed=seed, device="cpu")
+    def __init__(self, params: Mapping[str, Any], data: Lyrics, seed: int, device: str = "cpu") -> None:
+        self.fit = lyrics_lstm.objective.start(params, data, seed=seed, device=device)
         self.batches = self.fit._batches
 
     def epoch(self) -> float:

@@ -166,10 +166,17 @@ class Authors:
     """The authors' loop on one model."""
 
     def __init__(
-        self, kind: type[nn.Module], params: Mapping[str, Any], data: Titles, lines: Path, seed: int = 0
+        self,
+        kind: type[nn.Module],
+        params: Mapping[str, Any],
+        data: Titles,
+        lines: Path,
+        seed: int = 0,
+        device: str = "cpu",
     ) -> None:
         torch.manual_seed(seed)
-        self.model = kind(params, len(data.vocabulary), len(data.classes))
+        self.device = device
+        self.model = kind(params, len(data.vocabulary), len(data.classes)).to(device)
         self.optimizer = torch.optim.Adam(
             [weight for weight in self.model.parameters() if weight.requires_grad],
             lr=params["learning_rate"],
@@ -185,7 +192,7 @@ class Authors:
         n_titles = 0
         for words, labels in itertools.islice(self.batches, n_batches):
             self.optimizer.zero_grad()
-            loss = F.cross_entropy(self.model(words), labels)
+            loss = F.cross_entropy(self.model(words.to(self.device)), labels.to(self.device))
             loss.backward()
             self.optimizer.step()
             loss.item()
@@ -207,8 +214,8 @@ class Authors:
 class Ours:
     """The objective's training, driven batch by batch."""
 
-    def __init__(self, objective: TitleObjective, params: Mapping[str, Any], data: Titles) -> None:
-        self.fit = objective.start(params, data, seed=0, device="cpu")
+    def __init__(self, objective: TitleObjective, params: Mapping[str, Any], data: Titles, device: str = "cpu") -> None:
+        self.fit = objective.start(params, data, seed=0, device=device)
         self.batches = self.fit._batches
 
     def train(self, n_batches: int | None) -> int:

@@ -269,7 +269,8 @@ class ArtifactsNotUsable(WrongInput):
 
 
 class GpuFailed(StudiesError):
-    """The GPU failed in trial {number}, and no process that was using it can go on ({detail})."""
+    """The GPU failed in trial {number} ({detail}), and this process can use it no more; `studies worker {name}` starts
+    another."""
 
     exit_code = UNFINISHED
 

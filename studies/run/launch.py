@@ -238,7 +238,7 @@ class Launch:
             self.launcher.stop()
             return
         if ended.code == UNFINISHED:  # its trial has ended
-            self.view.say(f"{ended.error} Another worker takes its place.")
+            self.view.say(f"Worker {ended.pid} left, and another takes its place: {ended.error}")
             self._start(1)
             return
         self._count_death()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import fcntl
 import gc
 import json
+import math
 import os
 import sys
 import time
@@ -29,6 +30,7 @@ from studies.run.packing import RECENT, Reading
 from studies.run.placement import VISIBLE
 
 POLL_S = 0.2
+LOOK_S = 0.3  # at least, between two looks at the device: epochs may be short
 MIB = 2**20
 PLAN = "plan.json"
 
@@ -54,6 +56,7 @@ class SharedGpu:
         self._reading = Reading()
         self._told = ""
         self._began_shared = False
+        self._looked_at = -math.inf
 
     def may_run(self) -> bool:
         """Whether this worker may begin a trial."""
@@ -113,8 +116,10 @@ class SharedGpu:
             return
         reserved_mib, peak_mib = _reserved_mib()
         news["peak_mib"] = max(self._reading.peak_mib, peak_mib)
-        if (device := nvml.fullest(os.environ.get(VISIBLE, ""))) is not None:
-            news["beyond_mib"] = max(self._reading.beyond_mib, device.used_mib - reserved_mib)
+        if time.monotonic() - self._looked_at >= LOOK_S:
+            self._looked_at = time.monotonic()
+            if (device := nvml.fullest(os.environ.get(VISIBLE, ""))) is not None:
+                news["beyond_mib"] = max(self._reading.beyond_mib, device.used_mib - reserved_mib)
         self._reading = replace(self._reading, **news)
         with suppress(OSError):  # on a full disk nothing is decided any more, and trials go on
             _path(self._directory, os.getpid()).write_text(json.dumps(asdict(self._reading)))
@@ -158,9 +163,9 @@ def _locked(file: IO[str], kind: int, should_stop: Callable[[], object]) -> bool
 
 
 def _torch() -> Any:
-    """Return torch, where the objective has loaded it and there is a GPU that it can use."""
+    """Return torch, where the objective has loaded it and has used a GPU."""
     torch = sys.modules.get("torch")
-    return torch if torch is not None and torch.cuda.is_available() else None
+    return torch if torch is not None and torch.cuda.is_initialized() else None
 
 
 def _reserved_mib() -> tuple[float, float]:
@@ -174,7 +179,8 @@ def _reserved_mib() -> tuple[float, float]:
 
 
 def _limit_memory(share: float) -> None:
-    if (torch := _torch()) is not None:
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
         for device in range(torch.cuda.device_count()):
             torch.cuda.set_per_process_memory_fraction(share, device)
 

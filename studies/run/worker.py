@@ -18,7 +18,20 @@ from optuna.trial import TrialState
 
 from studies.artifacts import artifact_store, attach, checkpoints_of, open_store
 from studies.errors import GpuFailed, ObjectiveRefused, OtherCode, StorageUnreachable, StudiesError, StudyDeleted
-from studies.names import ALONE, CODE, DETAIL, MEAN, PACKING, PAUSED, PROVENANCE, SECONDS, Reason, State, StopReason
+from studies.names import (
+    ALONE,
+    CODE,
+    DETAIL,
+    MEAN,
+    PACKING,
+    PAUSED,
+    PROVENANCE,
+    SECONDS,
+    Reason,
+    State,
+    StopReason,
+    exact,
+)
 from studies.record.diagnose import first_verdict
 from studies.record.reading import trial_of
 from studies.run import limits, provenance, retention
@@ -233,7 +246,8 @@ class _Worker:
             host = socket.gethostname()
             self.study.set_user_attr(f"{PACKING}{host} {news.partition(':')[0]}", f"{host}, {news}")
         if outcome.gpu_failed and not isinstance(self.course.objective, ProgramObjective):
-            raise GpuFailed(number=trial.number, detail=one_line(outcome.detail or ""))
+            detail = one_line(outcome.detail or "")
+            raise GpuFailed(number=trial.number, detail=detail, name=exact(self.study.study_name))
 
     def _outcome(self, trial: optuna.Trial) -> Outcome | None:
         """Run a trial beside those of other workers, or alone where it must."""
