@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import (
     Field,
@@ -93,11 +93,18 @@ class Resources(Part):
     """
 
     gpus_per_worker: int = Field(default=1, ge=0)
-    workers_per_gpu: Annotated[int, Field(ge=1)] | Literal["auto"] = 1
+    workers_per_gpu: int | Literal["auto"] = 1
     threads_per_worker: int | None = Field(default=None, ge=1)
     grace_s: float = Field(default=GRACE_S, ge=0)
     slurm: SlurmOptions = Field(default={})
     kubernetes: Kubernetes = Kubernetes()
+
+    @field_validator("workers_per_gpu", mode="before")
+    @classmethod
+    def _is_number_or_auto(cls, given: Any) -> Any:
+        if given != "auto" and (type(given) is not int or given < 1):
+            raise PydanticCustomError("number_or_auto", "expected a whole number from 1 on, or auto")
+        return given
 
     @model_serializer(mode="wrap")
     def _without_later_defaults(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -72,6 +72,14 @@ def test_options_are_stored_only_where_there_are_some(tmp_path: Path) -> None:
             "your own; did you mean tpe?",
         ),
         (GOOD + "pruner: {name: never}\n", "study.yaml:5: name is 'never': expected one of asha, "),
+        (
+            GOOD + "resources: {workers_per_gpu: many}\n",
+            "study.yaml:5: workers_per_gpu is 'many': expected a whole number from 1 on, or auto",
+        ),
+        (
+            GOOD + "resources: {workers_per_gpu: 0}\n",
+            "workers_per_gpu is 0: expected a whole number from 1 on, or auto",
+        ),
         ("name: mine\n", "the key 'objective' is missing"),
         (GOOD + "space:\n  c: {{ c_value }}\n", "study.yaml:6: {{ ... }} is a template that was not filled in"),
         (GOOD + "space:\n  c: {low: 0,1, high: 0,5}\n", "study.yaml:6: a comma splits a number before '1'"),
