@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: study test test-docs test-system test-team test-slurm test-kubernetes test-ssh test-root test-callbacks test-gpu chaos docs lint install install-test install-docs clean
+.PHONY: study test test-docs test-system test-team test-slurm test-kubernetes test-ray test-ssh test-root test-callbacks test-gpu chaos docs lint install install-test install-docs clean
 
 study: install
 	$(BIN)/studies launch meli-cnn --workers 4
@@ -56,6 +56,10 @@ test-callbacks: build/callbacks/installed
 test-gpu: install-test
 	$(BIN)/python -m pytest tests/gpu
 
+# Workers on a Ray cluster of this machine: a node is lost, another drained.
+test-ray: install-test $(VENV)/installed-ray
+	$(BIN)/python -m pytest tests/ray
+
 # A study on two hosts is hurt for five minutes; nothing may be lost. As root with real networks and a real full disk.
 # `make test` has a short form of it.
 chaos: install
@@ -85,6 +89,10 @@ $(VENV)/installed-test: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/installed-docs: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@ $(VENV)/installed
+
+$(VENV)/installed-ray: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[ray]'
 	touch $@ $(VENV)/installed
 
 build/callbacks/installed: pyproject.toml constraints.txt | $(VENV)/bin/python

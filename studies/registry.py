@@ -128,6 +128,7 @@ LAUNCHERS = Registry(
         "ssh": "studies.run.launchers.ssh.launcher:SshLauncher",
         "slurm": "studies.run.launchers.slurm:SlurmLauncher",
         "kubernetes": "studies.run.launchers.kubernetes:KubernetesLauncher",
+        "ray": "studies.run.launchers.ray:RayLauncher",
     },
 )
 

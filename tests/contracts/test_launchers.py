@@ -7,7 +7,7 @@ import pytest
 from studies.registry import LAUNCHERS
 from studies.testing import LauncherSuite
 
-ELSEWHERE = {name: f"tests/{name}" for name in ("slurm", "ssh", "kubernetes")}
+ELSEWHERE = {name: f"tests/{name}" for name in ("slurm", "ssh", "kubernetes", "ray")}
 
 
 @pytest.mark.parametrize("name", [name for name in LAUNCHERS if name not in ELSEWHERE])

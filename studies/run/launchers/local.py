@@ -39,9 +39,15 @@ class LocalLauncher:
     """See `Launcher`. One log file for each worker, `worker-0.log` and so on, in `logs`."""
 
     def __init__(
-        self, spec: StudySpec, settings: Settings, n_workers: int, say: Callable[[str], None] = lambda line: None
+        self,
+        spec: StudySpec,
+        settings: Settings,
+        n_workers: int,
+        say: Callable[[str], None] = lambda line: None,
+        logs: Path | None = None,
     ) -> None:
-        self.logs = settings.directory("logs", spec.name, time.strftime("%Y%m%d-%H%M%S") + f"-{os.getpid()}")
+        started = time.strftime("%Y%m%d-%H%M%S") + f"-{os.getpid()}"
+        self.logs = logs or settings.directory("logs", spec.name, started)
         self.n_workers = n_workers
         self._spec = spec
         self._settings = settings

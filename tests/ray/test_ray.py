@@ -1,0 +1,140 @@
+"""Workers on a real Ray cluster of this machine: a node is lost, another is drained; the study is exact.
+
+Run by `make test-ray`, which installs Ray: nothing else needs it.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from ray.cluster_utils import Cluster
+
+from studies import study
+from studies.settings import Settings
+from studies.storage import open_storage
+from studies.testing import LauncherSuite
+
+from ..acceptance.conftest import Studies, make_studies
+from ..acceptance.test_faults import finish
+from ..acceptance.test_machines import logs, machine, make_machine, trials
+from ..acceptance.test_study import wait_for
+
+__all__ = ["machine", "make_machine", "make_studies"]
+
+CPUS = 2  # of each node: a worker takes one
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """A node that stays. Its dashboard is left out: nothing here needs it."""
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": CPUS, "include_dashboard": False})
+    yield cluster
+    cluster.shutdown()
+
+
+@pytest.fixture
+def launched(machine: Studies, cluster: Cluster) -> Callable[..., subprocess.Popen[str]]:
+    """Launch the study `counted` on the cluster. Ray's own modules warn of what will change in them."""
+    machine.command = [sys.executable, "-m", "studies"]
+    on = ("launch", "./counted.yaml", "--on", f"ray:{cluster.address}", "--set", "space.seconds=0.4")
+    return lambda *options: machine.start(*on, *options)
+
+
+class TestRay(LauncherSuite):
+    @pytest.fixture(autouse=True)
+    def _on_cluster(self, cluster: Cluster) -> None:
+        self.launcher = f"ray:{cluster.address}"  # type: ignore[misc]
+
+
+def n_at_work(machine: Studies) -> int:
+    """How many workers run a trial and have reported an epoch of it."""
+    with open_storage(Settings.from_environment(machine.environment)) as storage:
+        if "counted" not in [started.name for started in storage.ledger.started_studies()]:
+            return 0
+        study_id = study.get(storage, "counted")._study_id
+        return len([one for one in storage.ledger.workers(study_id) if one.epoch is not None and one.alive])
+
+
+def assert_nothing_is_left(directory: Path) -> None:
+    def left() -> list[psutil.Process]:
+        found = [process for process in psutil.process_iter(["environ"]) if process.info["environ"]]
+        return [
+            process for process in found if process.info["environ"].get("STUDIES_HOME", "").startswith(str(directory))
+        ]
+
+    wait_for(lambda: not [one for one in left() if "postgres" not in one.name()], 30)
+
+
+def test_a_study_is_exact_though_a_node_is_lost(
+    machine: Studies, cluster: Cluster, launched: Callable[..., subprocess.Popen[str]]
+) -> None:
+    lost = cluster.add_node(num_cpus=CPUS)
+    launch = launched("--workers", "4", "--trials", "20")
+    wait_for(lambda: n_at_work(machine) == 4, 120)
+    cluster.remove_node(lost, allow_graceful=False)
+    added = cluster.add_node(num_cpus=CPUS)
+    try:
+        said = finish(launch)
+    finally:
+        cluster.remove_node(added)
+    assert said.count("is gone, and its worker") == 2
+    ended = trials(machine)
+    assert [trial.state for trial in ended if trial.continued_by is None] == ["complete"] * 20
+    assert {trial.reason for trial in ended if trial.continued_by is not None} <= {"lost", "stopped"}
+    assert logs(machine).count("left: all 20 trials are done") >= 2
+    assert_nothing_is_left(machine.directory)
+
+
+def test_workers_leave_a_node_that_is_drained_and_start_elsewhere(
+    machine: Studies, cluster: Cluster, launched: Callable[..., subprocess.Popen[str]]
+) -> None:
+    drained = cluster.add_node(num_cpus=CPUS)
+    launch = launched("--workers", "4", "--trials", "20")
+    wait_for(lambda: n_at_work(machine) == 4, 120)
+    drain = ["drain-node", f"--address={cluster.address}", f"--node-id={drained.node_id}"]
+    why = ["--reason=DRAIN_NODE_REASON_PREEMPTION", "--reason-message=spot", "--deadline-remaining-seconds=600"]
+    ray = Path(sys.executable).with_name("ray")
+    subprocess.run([ray, *drain, *why], check=True, capture_output=True, timeout=120)
+    said = finish(launch)
+    cluster.remove_node(drained)
+    assert said.count("another starts elsewhere") == 2
+    ended = trials(machine)
+    assert [trial.state for trial in ended if trial.continued_by is None] == ["complete"] * 20
+    assert {trial.reason for trial in ended if trial.continued_by is not None} == {"stopped"}
+    assert_nothing_is_left(machine.directory)
+
+
+def test_ctrl_c_lets_workers_leave_and_a_killed_launch_leaves_none(
+    machine: Studies, launched: Callable[..., subprocess.Popen[str]]
+) -> None:
+    launch = launched("--workers", "2", "--trials", "99")
+    wait_for(lambda: n_at_work(machine) == 2, 120)
+    launch.send_signal(signal.SIGINT)
+    assert "goes on from here" in finish(launch, expect=130)
+    assert {trial.reason for trial in trials(machine) if trial.state == "fail"} <= {"stopped"}
+    launch = launched("--workers", "2", "--trials", "99")
+    wait_for(lambda: n_at_work(machine) == 2, 120)
+    launch.kill()
+    launch.communicate()
+    wait_for(lambda: n_at_work(machine) == 0, 60)
+    assert_nothing_is_left(machine.directory)
+
+
+def test_more_workers_than_places_wait_and_are_not_missed(
+    machine: Studies, launched: Callable[..., subprocess.Popen[str]]
+) -> None:
+    said = finish(launched("--workers", "3", "--trials", "10", "--set", "space.seconds=1.5"))
+    assert "1 worker without a place: each needs 1 CPU; `ray status` shows what is free." in said
+    assert [trial.state for trial in trials(machine) if trial.continued_by is None] == ["complete"] * 10
+
+
+def test_a_cluster_that_is_not_there_is_one_sentence(machine: Studies) -> None:
+    machine.command = [sys.executable, "-m", "studies"]
+    said = machine("launch", "./counted.yaml", "--on", "ray:127.0.0.1:1", expect=2).stderr.splitlines()[-1]
+    assert said.startswith("studies: No Ray cluster answers at 127.0.0.1:1 (")
