@@ -44,10 +44,10 @@ class LocalLauncher:
         settings: Settings,
         n_workers: int,
         say: Callable[[str], None] = lambda line: None,
-        logs: Path | None = None,
+        directory: Path | None = None,
     ) -> None:
         started = time.strftime("%Y%m%d-%H%M%S") + f"-{os.getpid()}"
-        self.logs = logs or settings.directory("logs", spec.name, started)
+        self.logs = directory or settings.directory("logs", spec.name, started)
         self.n_workers = n_workers
         self._spec = spec
         self._settings = settings

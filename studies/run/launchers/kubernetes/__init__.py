@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from studies import logs
 from studies.errors import DONE, INTERRUPTED, StorageUnreachable, StudyNotStarted, WrongInput
 from studies.run.launchers import Exit
 from studies.run.launchers.kubernetes import manifest
@@ -186,7 +187,9 @@ class KubernetesLauncher:
 
     def _keep_log(self, pod: str) -> None:
         with suppress(KubernetesFailed, OSError):  # the pod may be gone, and its log with it
-            (self.logs / f"worker-{pod}.log").write_text(self._cluster.log(pod))
+            log = self.logs / f"worker-{pod}.log"
+            log.write_text(self._cluster.log(pod))
+            logs.note_process(log, pod, PID)
 
 
 def _check(spec: StudySpec, settings: Settings) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from studies import logs
 from studies.errors import DONE, FAILED
 from studies.run.launchers import Exit
 from studies.run.launchers.local import LocalLauncher
@@ -59,7 +60,8 @@ class RayLauncher:
         self.logs, self.n_workers = self._here.logs, n_workers
         self._spec, self._settings, self._say = spec, settings, say
         self._n_cpus = spec.resources.threads_per_worker or 1
-        self._n_gpus = spec.resources.gpus_per_worker / spec.resources.workers_per_gpu
+        sharing = spec.resources.workers_per_gpu
+        self._n_gpus = spec.resources.gpus_per_worker / (sharing if isinstance(sharing, int) else 1)
         self._study = ""
         self._code: bytes | None = None
         self._workers: list[Worker] = []
@@ -77,7 +79,9 @@ class RayLauncher:
             self._code = snapshot(self._spec, Path.cwd()).tar
         self._study = study
         n_gpus = self._n_gpus if self._cluster.has_gpus() else 0
-        resources = self._spec.resources.model_copy(update={"threads_per_worker": self._n_cpus})
+        # A place is for one worker: Ray knows what it shares its GPU with.
+        own = {"threads_per_worker": self._n_cpus, "workers_per_gpu": 1}
+        resources = self._spec.resources.model_copy(update=own)
         spec = self._spec.model_copy(update={"resources": resources}).model_dump(mode="json")
         given = Given(study, spec, for_nodes(self._settings), self._code)
         for _ in range(n_workers):
@@ -101,6 +105,8 @@ class RayLauncher:
             if isinstance(answer, Gone):
                 exits.append(self._lost(worker, answer))
             elif answer is not None:
+                if worker.seen is None:
+                    logs.note_process(worker.log, answer.host, answer.pid)
                 worker.seen = answer
                 with worker.log.open("ab") as log:
                     log.write(answer.log)

@@ -57,9 +57,9 @@ class Slot:
         # A process that is forked from a server would import Ray's own main module again.
         vars(sys.modules["__main__"]).pop("__file__", None)
         settings = replace(Settings.from_environment(), **given.settings)
-        self._launcher = LocalLauncher(StudySpec.model_validate(given.spec), settings, 1, logs=self._directory)
+        self._launcher = LocalLauncher(StudySpec.model_validate(given.spec), settings, 1, directory=self._directory)
         self._launcher.start(given.study, 1)
-        [self._pid] = self._launcher.pids
+        [self._pid] = self._launcher.pids.values()
         self._log, self._n_read = self._launcher.logs / "worker-0.log", 0
         self._ended: Exit | None = None
 
