@@ -48,7 +48,7 @@ def study_file(objective: Any, settings: Settings, keys: Mapping[str, Any]) -> P
 
     kind = _kind(objective)
     data = {"name": re.sub(r"(?<=[a-z0-9])(?=[A-Z])|_+", "-", kind.__name__).strip("-").lower()} | _declared(kind)
-    for key in ("direction", "n_trials"):
+    for key in ("n_trials",) if "metrics" in keys else ("direction", "n_trials"):
         if key not in {**data, **keys} and (key == "direction" or not keys.keys() & {"sampler", "limits"}):
             raise WrongInput(
                 reason=f"{key} is not given; expected keys of a study file, such as "

@@ -73,7 +73,7 @@ class Ours:
             raise RuntimeError(f"trial {trial.number} raised: {outcome.traceback}")
         for key, attribute in outcome.attributes.items():
             trial.set_user_attr(key, attribute)
-        self._study.tell(trial, outcome.value, outcome.state)
+        self._study.tell(trial, outcome.values, outcome.state)
         return False
 
 

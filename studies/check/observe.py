@@ -108,8 +108,8 @@ class _One:
                 self._look_at_test(training)
                 raise
             self._epoch({name: float(value) for name, value in metrics.items()})
-            if self.spec.metric not in metrics:
-                raise KeyError(f"epoch() reports {sorted(metrics)}, not the study's metric {self.spec.metric!r}")
+            if missing := next((name for name in self.spec.metrics if name not in metrics), None):
+                raise KeyError(f"epoch() reports {sorted(metrics)}, not the study's metric {missing!r}")
         self.found.whole = True
         if self.treatment.look and callable(getattr(training, "test", None)):
             self.found.tested_twice = self._tested(training), self._tested(training)

@@ -158,10 +158,9 @@ class _Checks:
             again = training.said(max(1.0, self.end - time.monotonic()))
         finally:
             training.close()
-        metric = self.spec.metric
         if not isinstance(again, Epoch):
             yield NotChecked("the same seed again", "its second run gave no report in time")
-        elif again.metrics[metric] != self.first.metrics[metric]:
+        elif metric := next((m for m in self.spec.metrics if again.metrics[m] != self.first.metrics[m]), None):
             before, now = self.first.metrics[metric], again.metrics[metric]
             yield Finding(
                 "not-repeatable",
@@ -185,14 +184,16 @@ class _Checks:
                 "trials would fail like this",
                 fix,
             )
-        metric, names = self.spec.metric, training.names
+        names = training.names
+        metric = next((name for name in self.spec.metrics if name not in names), self.spec.metric)
+        key = "metrics" if self.spec.has_several else "metric"
         if names:
             return Finding(
                 "metric-not-reported",
                 "error",
                 f"it reports {', '.join(sorted(names))}, and never {metric!r}{near(metric, names)}",
                 "every trial would fail: a trial's value is the study's metric",
-                "correct `metric` in the study file, or what the program reports",
+                f"correct `{key}` in the study file, or what the program reports",
             )
         return Finding(
             "nothing-reported",
@@ -205,11 +206,11 @@ class _Checks:
     def _of_first(self, first: Epoch) -> Iterator[Item]:
         shown = ", ".join(f"{name} {number(value)}" for name, value in first.metrics.items())
         yield Fact("first report", f"after {self.took_s:.1f} s: {shown}")
-        if not math.isfinite(first.metrics[self.spec.metric]):
+        if endless := next((name for name in self.spec.metrics if not math.isfinite(first.metrics[name])), None):
             yield Finding(
                 "metric-not-a-number",
                 "error",
-                f"{self.spec.metric} is {first.metrics[self.spec.metric]} in the first epoch, with the defaults",
+                f"{endless} is {first.metrics[endless]} in the first epoch, with the defaults",
                 "a trial with such a value fails",
                 "look for it with the defaults: a division by zero, an empty validation set, or a rate that diverges",
             )

@@ -173,7 +173,7 @@ class Subject:
         if one.parts_at_a_loss(other):
             return frozenset(speeds)
         differ = {name for name in names if one.differs(other, frozenset(names - {name}))}
-        return frozenset(speeds | differ - {self.spec.metric, "value", "result", "train_loss", "validation_loss"})
+        return frozenset(speeds | differ - {*self.spec.metrics, "value", "result", "train_loss", "validation_loss"})
 
     def differ(self, one: Observation, other: Observation) -> bool:
         """Whether two trainings go different ways, as far as both go."""

@@ -29,9 +29,13 @@ class Front:
     points: list[Point]
 
     def __str__(self) -> str:
+        return f"front of {plural(len(self.points), 'trial')}: {self.ranges}"
+
+    @property
+    def ranges(self) -> str:
+        """From where to where its values go, metric by metric."""
         columns = zip(self.metrics, zip(*(point.values for point in self.points), strict=True), strict=True)
-        ranges = (f"{name} {_range(min(values), max(values))}" for name, values in columns)
-        return f"front of {plural(len(self.points), 'trial')}: {', '.join(ranges)}"
+        return ", ".join(f"{name} {_range(min(values), max(values))}" for name, values in columns)
 
     @property
     def said(self) -> str:

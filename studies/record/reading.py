@@ -47,16 +47,18 @@ def read_stored(storage: Storage, name: str) -> StudyRecord:
     For what needs no verdicts: a launch, a confirmation. Raises StudyNotStarted.
     """
     study = get(storage, name)
-    space = space_of(study)
+    spec, space = spec_of(study), space_of(study)
     stored = study.get_trials(deepcopy=False)
     trials = [trial_of(frozen, space) for frozen in stored]
     # From the trials that continue: an ended one is read once, and a paused one is continued long after it ended.
     by = {trial.continues: trial.number for trial in trials if trial.continues is not None}
     trials = [replace(trial, continued_by=by[trial.number]) if trial.number in by else trial for trial in trials]
+    if spec.has_several:
+        trials = [trial.following(spec.metric) for trial in trials]
     searched = space if space.parameters else _suggested(stored)
     confirmed = read_confirmation(storage, study.study_name)
     has_newer = typed(storage, study.study_name) != study.study_name
-    return StudyRecord(spec_of(study), study.user_attrs[DATA], trials, searched, confirmed, has_newer)
+    return StudyRecord(spec, study.user_attrs[DATA], trials, searched, confirmed, has_newer)
 
 
 def trial_of(frozen: FrozenTrial, space: Space) -> TrialRecord:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from studies.names import (
     METRICS,
     PEAK_MEMORY_MIB,
     PROVENANCE,
+    RUNGS,
     SECONDS,
     SEED,
     START_WITH,
@@ -145,6 +146,12 @@ class TrialRecord:
     def verdict(self) -> Verdict | None:
         """The verdict that is stored with it; None before it ends."""
         return stored_verdict(self.attributes)
+
+    def following(self, metric: str) -> TrialRecord:
+        """Return it with the curve of this metric, the first of several: Optuna's tables have none of them."""
+        curve = {int(epoch): values[0] for epoch, values in self.attributes.get(RUNGS, {}).items()}
+        curve |= {epoch: metrics[metric] for epoch, metrics in enumerate(self.history, start=1) if metric in metrics}
+        return replace(self, curve=curve)
 
     def epochs(self, metric: str) -> dict[int, dict[str, float]]:
         """Return every epoch with all its metrics; without `history`, with the study's metric only."""

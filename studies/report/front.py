@@ -21,8 +21,9 @@ def answer(record: StudyRecord) -> Section:
     """Return the trials that no other one dominates, with their values and parameters."""
     front, metrics = record.front, list(record.spec.metrics)
     of_all = f"of {plural(len(record.ranked), 'completed trial')}"
-    alone = f"One trial {of_all} is as good as all others or better in every metric: the {front_of(record)}."
-    several = f"No single trial is the best. {len(front)} {of_all} are on the Pareto front: the {front_of(record)}."
+    ranges = front_of(record).ranges
+    alone = f"Trial {front[0].number} is as good as every other {of_all} or better, in every metric: {ranges}."
+    several = f"No single trial is the best. {len(front)} {of_all} are on the Pareto front: {ranges}."
     texts = [
         alone if len(front) == 1 else f"{several} Whatever is better in one metric is worse in another.",
         "This is one seed each, and so flattered by luck; `studies confirm` with --pick or --trial repeats one of them "

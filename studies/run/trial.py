@@ -224,12 +224,15 @@ class _Run:
                 return
 
     def _report(self, epoch: int) -> None:
-        """Report an epoch as Optuna has it. Of several metrics its tables take one: the others are noted at rungs."""
+        """Report an epoch as Optuna has it. It takes one number: of several metrics none, and they are noted at rungs.
+
+        Not the first of them: Optuna's TPE, in a program that joins the study, raises for a pruned trial that has one.
+        """
         trial, values = self.trial, self._values(epoch)
         if len(values) == 1:
             trial.report(values[0], epoch)
             return
-        trial.storage.set_trial_intermediate_value(trial._trial_id, epoch, values[0])
+        trial.storage.set_trial_intermediate_value(trial._trial_id, epoch, math.nan)
         pruner = trial.study.pruner
         if isinstance(pruner, Asha) and epoch in pruner.rungs:
             trial.set_user_attr(RUNGS, trial.user_attrs.get(RUNGS, {}) | {str(epoch): values})

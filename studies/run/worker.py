@@ -300,6 +300,7 @@ class _Worker:
         ends = trial_of(self.storage.optuna.get_trial(trial._trial_id), self.course.space)
         told = ends.attributes | outcome.attributes | {DETAIL: outcome.detail}
         ends = replace(ends, state=State(outcome.state.name.lower()), reason=outcome.reason, attributes=told)
+        ends = ends.following(self.spec.metric) if self.spec.has_several else ends
         return first_verdict(ends, self.spec, self.data_facts).attributes
 
     def _beat(self, ended: threading.Event) -> None:

@@ -10,8 +10,7 @@ trained to their end. The first setting that a person named, or the declared def
 others are compared with. Nor is a repeat, which no other is compared with either: its setting has been already.
 
 With several metrics the best are those on the Pareto front, then those on the next one, and so on
-(`studies.pareto`); Optuna keeps intermediate values of one metric alone, so what trials had at the rungs is an
-attribute, RUNGS.
+(`studies.pareto`); Optuna keeps one number an epoch, so what trials had at the rungs is an attribute, RUNGS.
 
 Everything follows from what trials reported, so trials of every other Optuna program compete, too.
 """

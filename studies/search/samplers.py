@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial
 
@@ -57,7 +57,7 @@ def _check_several(spec: StudySpec, sampler: BaseSampler) -> None:
     """Raise SpaceError for a sampler that is for one metric, as it says itself when it is asked."""
     study = optuna.create_study(directions=[to.value for to in spec.directions], sampler=sampler)
     try:
-        study.ask()
+        study.ask({"x": FloatDistribution(0.0, 1.0)})
     except ValueError:
         reason = f"sampler {spec.sampler.name!r} is for one metric, and this study has {len(spec.metrics)}"
         raise SpaceError(f"{reason}; expected such as gp, tpe or nsga2", "sampler", "name") from None

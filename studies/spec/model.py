@@ -147,9 +147,9 @@ class StudySpec(Part):
     number of workers; a grid, or a study with limits.hours, may leave it out. A space of which every setting was tried
     has no more. max_epochs: how long a trial trains at most. space: parameters that are narrowed or fixed; the others
     are searched as the objective declares them. require: conditions between parameters, such as
-    `n_filters * 4 <= 1024`; a setting that breaks one is never
-    tried. constraints: bounds on what the objective reports, such as `{n_parameters: "<= 2e6"}`; only a trial that
-    keeps them may be the best. sampler: how the next parameters are chosen. pruner: when a bad trial is stopped
+    `n_filters * 4 <= 1024`; a setting that breaks one is never tried. constraints: bounds on what the objective
+    reports, such as `{n_parameters: "<= 2e6"}`; only a trial that keeps them may be the best. sampler: how the next
+    parameters are chosen. pruner: when a bad trial is stopped
     early. start_with: parameters of trials to run first; what is missing is at its default. resources: what one
     worker gets. limits: where the study or a trial stops by itself. repeats: under how many seeds a setting runs that
     trained to its end; their mean ranks it.

@@ -35,7 +35,7 @@ class Training(Check):
             reason = f"one at the defaults takes more than {subject.first_s:.0f} s here"
             yield NotChecked("what needs a whole epoch", reason)
         for number, metrics in enumerate(first.trajectory.epochs, start=1):
-            for name in (subject.spec.metric, "train_loss"):
+            for name in (*subject.spec.metrics, "train_loss"):
                 if not math.isfinite(metrics.get(name, 0.0)):
                     yield Finding(
                         "not-a-number",
