@@ -193,13 +193,7 @@ class _Worker:
                 self.say(f"the trial with id {lost} was lost with its worker")
         if budget.lost:
             budget = self.storage.ledger.budget(self.study_id)
-        known = budget
-        if self.spec.repeats > 1:  # in a space that is tried to its end, what is pruned takes its repeats away
-            known = replace(budget, n_trials=n_in_the_end(self.study))
-        n_trials = limits.n_in_the_end(known, isinstance(self.study.pruner, Asha))
-        if n_trials != budget.n_trials:
-            self.storage.ledger.set_n_trials(self.study_id, n_trials)
-            budget = replace(budget, n_trials=n_trials)
+        budget = self._up_to_date(budget)
         if limits.reached(self.spec.limits, budget):
             return budget, None
         self._resume_paused(budget.n_trials)
@@ -209,6 +203,16 @@ class _Worker:
         # What `Study.ask` does, too: without it the sampler would go on with the trials it saw last time.
         self.study._thread_local.cached_all_trials = None
         return budget, optuna.Trial(self.study, trial_id)
+
+    def _up_to_date(self, budget: Budget) -> Budget:
+        """Return the budget with as many trials as there will be by now, and let everybody know."""
+        known = budget
+        if self.spec.repeats > 1:  # in a space that is tried to its end, what is pruned takes its repeats away
+            known = replace(budget, n_trials=n_in_the_end(self.study))
+        n_trials = limits.n_in_the_end(known, isinstance(self.study.pruner, Asha))
+        if n_trials != budget.n_trials:
+            self.storage.ledger.set_n_trials(self.study_id, n_trials)
+        return replace(budget, n_trials=n_trials)
 
     def _resume_paused(self, n_trials: int) -> None:
         """Queue a paused trial that has come among the best; the next claim takes it before a new one."""

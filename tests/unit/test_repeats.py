@@ -83,7 +83,7 @@ def test_the_best_mean_is_the_best_and_not_the_luckiest_seed() -> None:
         make_trial(2, [0.3], params=lucky, attributes={REPEATS: 0}),
         make_trial(3, [0.7], params=steady, attributes={REPEATS: 1}),
         make_trial(4, [0.95], params=single),
-    ])  # fmt: skip
+    ], repeats=2)  # fmt: skip
     assert [trial.number for trial in record.ranked] == [1, 0, 4, 3, 2]
     assert record.best is not None
     assert record.best.number == 1
