@@ -27,7 +27,7 @@ from studies.search.distributions import distribution_of
 from studies.search.knowledge import queued
 from studies.search.seeded import SeededSampler, seed_of
 from studies.spec import StudySpec
-from studies.spec.space import Choice, Fixed, Range, Space, SpaceError
+from studies.spec.space import Choice, Fixed, Range, Space, SpaceError, encoded
 
 N_DRAWN = 20  # by the study's sampler, which may prefer what is not allowed or was tried; then at random
 N_RANDOM = 10_000
@@ -119,8 +119,8 @@ class AllowedSampler(SeededSampler):
     def _distance(self, setting: Mapping[str, Any], other: Mapping[str, Any]) -> float:
         """Return how far apart two settings are: 1 for each other choice, and for a range from its end to its end."""
         return sum(
-            _apart(self._space.parameters[name].domain, setting.get(name), other.get(name))
-            for name in setting.keys() | other.keys()
+            _apart(parameter.domain, setting.get(name), other.get(name))
+            for name, parameter in self._space.parameters.items()  # in one order, so that equal ones stay equal
         )
 
 
@@ -137,8 +137,12 @@ def settings_tried(trials: Sequence[FrozenTrial]) -> list[dict[str, Any]]:
 
 def untried(settings: Sequence[dict[str, Any]], tried: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return those of the settings that were not tried."""
-    known = {frozenset(setting.items()) for setting in tried}
-    return [setting for setting in settings if frozenset(setting.items()) not in known]
+    known = {_key(setting) for setting in tried}
+    return [setting for setting in settings if _key(setting) not in known]
+
+
+def _key(setting: Mapping[str, Any]) -> frozenset[tuple[str, Any]]:
+    return frozenset((name, encoded(value)) for name, value in setting.items())  # another program may queue a list
 
 
 def _params(trial: FrozenTrial) -> dict[str, Any]:

@@ -61,6 +61,8 @@ class Range:
     def values(self, most: int) -> list[Value] | None:
         """Return its values; None where there are more than `most`, or no end of them."""
         step = self.step or (1 if self.whole else None)
+        if self.low == self.high:
+            return [self.low]
         if step is None or (self.high - self.low) / step >= most:
             return None
         return [self._after(n, step) for n in range(math.floor((self.high - self.low) / step + 1e-8) + 1)]
