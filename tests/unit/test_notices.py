@@ -129,7 +129,7 @@ def test_failures_in_a_row_are_told_once(receiver: Receiver) -> None:
 
 
 def test_an_end_before_its_time_says_why(receiver: Receiver) -> None:
-    error = Interrupted(command="launch mine", done=2, n_trials=5)
+    error = Interrupted(command="launch mine", trials="2 of 5 trials")
     told(receiver.url, progress(2), error=error)
     (message,) = receiver.messages
     assert message["event"] == "stopped"
