@@ -216,6 +216,8 @@ class StudyRecord:
     @cached_property
     def front(self) -> list[TrialRecord]:
         """The trials of `ranked` that no other one dominates; with one metric, the best one."""
+        if not self.spec.has_several:
+            return self.ranked[:1]
         return [self.ranked[place] for place in front(self._losses(self.ranked))]
 
     @property
