@@ -114,11 +114,13 @@ class _Choices:
         return (self._indices(units) + 0.5) / len(self._given.choices)
 
     def features(self, units: np.ndarray) -> np.ndarray:
-        return np.eye(len(self._given.choices))[self._indices(units)] / np.sqrt(2)
+        found: np.ndarray = np.eye(len(self._given.choices))[self._indices(units)] / np.sqrt(2)
+        return found
 
     def _indices(self, units: np.ndarray) -> np.ndarray:
         n = len(self._given.choices)
-        return np.minimum((units * n).astype(int), n - 1)
+        indices: np.ndarray = np.minimum((units * n).astype(int), n - 1)
+        return indices
 
 
 def _axis(distribution: BaseDistribution) -> _Numbers | _Choices:

@@ -108,25 +108,34 @@ class GaussianProcessSampler(BaseSampler):
         tried: Sequence[Mapping[str, Any]],
     ) -> dict[str, Any]:
         """Return the most promising setting that is new and keeps the conditions; nothing where there is none."""
-        from studies.search.process import Process  # scipy's optimizers take a tenth of a second, for workers alone
+        from studies.search.process import ALGEBRA  # scipy's optimizers take a tenth of a second, for workers alone
 
-        points = np.array([cube.point(each.params) for each in observed])
-        at_end = partial(_inputs, cube, np.ones(1))
-        shares = np.array([each.share for each in observed])
-        process = Process(_inputs(cube, shares, points), np.array([each.score for each in observed]), last_length=1.0)
-        expected = process.expected(at_end(points))
-        best = points[np.unique(points, axis=0, return_index=True)[1]]
-        best = best[np.argsort(-process.expected(at_end(best)), kind="stable")[:N_BEST]]
-        near = [cube.near(self._rng, point, N_NEAR) for point in best]
-        candidates = np.concatenate([cube.at_random(self._rng, N_RANDOM), *near])
-        begun = np.array([cube.point(each.params) for each in running]).reshape(len(running), points.shape[1])
-        gain = _improvement(process, at_end, candidates, float(expected.max()), begun)
+        with ALGEBRA.limit(limits=1):
+            candidates, gain = self._compared(cube, observed, running)
         for index in np.argsort(-gain, kind="stable"):
             params = cube.params(candidates[index])
             setting, is_allowed = drawn(self._space, params, _nothing)
             if is_allowed and (setting or params) not in tried:
                 return params
         return {}
+
+    def _compared(
+        self, cube: Cube, observed: Sequence[Observation], running: Sequence[FrozenTrial]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return points, [n, parameters], and the improvement that each promises, [n]."""
+        from studies.search.process import Process
+
+        points = np.array([cube.point(each.params) for each in observed])
+        begun = np.array([cube.point(each.params) for each in running]).reshape(len(running), points.shape[1])
+        shares = np.array([each.share for each in observed])
+        process = Process(_inputs(cube, shares, points), np.array([each.score for each in observed]), last_length=1.0)
+        at_end = partial(_inputs, cube, np.ones(1))
+        different = np.unique(points, axis=0)
+        expected = process.expected(at_end(different))
+        best = different[np.argsort(-expected, kind="stable")[:N_BEST]]
+        near = [cube.near(self._rng, point, N_NEAR) for point in best]
+        candidates = np.concatenate([cube.at_random(self._rng, N_RANDOM), *near])
+        return candidates, _improvement(process, at_end, candidates, float(expected.max()), begun)
 
 
 @dataclass(frozen=True)
@@ -147,6 +156,7 @@ def observations(
     """
     settings = [Setting(-1, trial, {}) for trial in trials if trial.number < 0]
     settings += settings_of([trial for trial in trials if trial.number >= 0], len(directions))
+    settings = [each for each in settings if not _failed_by_itself(each.last)]
     failed = [trial for trial in trials if trial.params and _failed_by_itself(trial)]
     found: list[Observation] = []
     for rung in rungs:

@@ -32,32 +32,32 @@ class Process:
         self._mean, self._sd = float(values.mean()), float(values.std()) or 1.0
         self._values = (values - self._mean) / self._sd
         n, d = inputs.shape
-        self._squares = np.square(inputs.T[:, :, None] - inputs.T[:, None, :]).reshape(d, n * n)
         a_priori = np.append(np.full(d, LENGTH), NOISE)
         a_priori[d - 1] = math.log(last_length)
         spread = np.append(np.full(d, LENGTH_SPREAD), NOISE_SPREAD)
-        with ALGEBRA.limit(limits=1):
-            found = minimize(
-                self._unlikelihood, a_priori, (a_priori, spread), method="L-BFGS-B", jac=True,
-                bounds=[LENGTHS] * d + [NOISES], options={"maxiter": N_STEPS, "maxfun": N_STEPS + 5},
-            )  # fmt: skip
+        squares = np.square(inputs.T[:, :, None] - inputs.T[:, None, :]).reshape(d, n * n)
+        found = minimize(
+            self._unlikelihood, a_priori, (squares, a_priori, spread), method="L-BFGS-B", jac=True,
+            bounds=[LENGTHS] * d + [NOISES], options={"maxiter": N_STEPS, "maxfun": N_STEPS + 5},
+        )  # fmt: skip
         self._lengths = np.exp(found.x[:d])
         covariance = self.covariance(inputs, inputs)
         covariance[np.diag_indices(n)] += math.exp(found.x[d]) + JITTER
         self._root = cholesky(covariance, lower=True)
         self._weights = cho_solve((self._root, True), self._values)
         self._amplitude = _amplitude(self._values, self._weights)
-        del self._squares
 
     def expected(self, inputs: np.ndarray) -> np.ndarray:
         """Return what is expected at inputs, [n]."""
-        return self._mean + self._sd * (self.covariance(inputs, self._inputs) @ self._weights)
+        expected: np.ndarray = self._mean + self._sd * (self.covariance(inputs, self._inputs) @ self._weights)
+        return expected
 
     def uncertainty(self, inputs: np.ndarray) -> np.ndarray:
         """Return the standard deviation of what is expected at inputs, [n]."""
         across = self.covariance(inputs, self._inputs)
         known = np.square(solve_triangular(self._root, across.T, lower=True, check_finite=False)).sum(axis=0)
-        return self._sd * np.sqrt(np.maximum((1 - known) * self._amplitude, 1e-10))
+        uncertainty: np.ndarray = self._sd * np.sqrt(np.maximum((1 - known) * self._amplitude, 1e-10))
+        return uncertainty
 
     def covariance(self, inputs: np.ndarray, others: np.ndarray) -> np.ndarray:
         """Return the covariances of inputs with others, [n, m], of which one with itself is 1."""
@@ -66,12 +66,15 @@ class Process:
         return _matern(np.maximum(squares, 0))[0]
 
     def _unlikelihood(
-        self, logarithms: np.ndarray, a_priori: np.ndarray, spread: np.ndarray
+        self, logarithms: np.ndarray, squares: np.ndarray, a_priori: np.ndarray, spread: np.ndarray
     ) -> tuple[float, np.ndarray]:
-        """Return minus the log posterior density of lengths and noise, and its gradient."""
+        """Return minus the log posterior density of lengths and noise, and its gradient.
+
+        squares: of the differences of inputs, [d, n * n].
+        """
         n, d = self._inputs.shape
         shrink, noise = np.exp(-2 * logarithms[:d]), math.exp(logarithms[d])
-        covariance, slope = _matern((shrink @ self._squares).reshape(n, n))
+        covariance, slope = _matern((shrink @ squares).reshape(n, n))
         covariance[np.diag_indices(n)] += noise + JITTER
         root, failed = lapack.dpotrf(covariance, lower=1)
         if failed:
@@ -82,7 +85,7 @@ class Process:
         amplitude = _amplitude(self._values, weights)
         likelihood = -(n / 2 + 1) * math.log(amplitude) - np.log(np.diag(root)).sum()
         pull = np.outer(weights, weights) / amplitude - inverse
-        gradient = np.append(0.5 * shrink * (self._squares @ (pull * slope).ravel()), 0.5 * noise * np.trace(pull))
+        gradient = np.append(0.5 * shrink * (squares @ (pull * slope).ravel()), 0.5 * noise * np.trace(pull))
         far = (logarithms - a_priori) / spread
         return float(0.5 * far @ far - likelihood), far / spread - gradient
 

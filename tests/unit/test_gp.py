@@ -77,8 +77,8 @@ def test_a_process_climbs_along_its_gradient_and_finds_out_what_matters() -> Non
     rng = np.random.default_rng(0)
     inputs = rng.random((60, 3))
     process = Process(inputs, np.sin(6 * inputs[:, 0]) + inputs[:, 1], last_length=0.6)
-    process._squares = np.square(inputs.T[:, :, None] - inputs.T[:, None, :]).reshape(3, -1)
-    given = np.log([0.6, 0.6, 0.6, 0.05]), np.array([0.8, 0.8, 0.8, 1.0])
+    squares = np.square(inputs.T[:, :, None] - inputs.T[:, None, :]).reshape(3, -1)
+    given = squares, np.log([0.6, 0.6, 0.6, 0.05]), np.array([0.8, 0.8, 0.8, 1.0])
     error = check_grad(
         lambda at: process._unlikelihood(at, *given)[0],
         lambda at: process._unlikelihood(at, *given)[1],
@@ -149,7 +149,7 @@ def test_it_finds_the_best_of_a_plain_function_whose_parameters_nobody_declares(
 
 def test_it_learns_from_what_is_known_of_other_studies() -> None:
     space = Space.declared(X)
-    known = known_of(space, [({"x": 10 * n / 3}, -abs(10 * n / 3 - 70.0)) for n in range(30)])
+    known = known_of(space, [({"x": 10 * n / 3}, [-abs(10 * n / 3 - 70.0)]) for n in range(30)])
     study = optuna.create_study(direction="maximize", sampler=make_sampler(SPEC, space, known))
     first = [study.ask().suggest_float("x", 0.0, 100.0) for _ in range(8)]
     assert sum(abs(x - 70) < 15 for x in first) >= 4, first
