@@ -1,6 +1,10 @@
 """What decides: which parameters a trial gets, and whether it goes on.
 
 samplers       the sampler of a study file
+gp             the default sampler
+process cube   what it computes with: a Gaussian process, settings as points of a cube
+ranking        what TPE is shown
+asha           the default pruner, which pauses trials
 pruners        the pruner of a study file
 made           what both share: from a name and its options to Optuna's object, with an error for the study file
 seeded         a sampler whose random numbers follow from the study's seed and the trial's number

@@ -218,7 +218,8 @@ def _improvement(
     distance = (expected - best) / uncertainty
     normal = NormalDist()
     gain = np.array([each * normal.cdf(each) + normal.pdf(each) for each in np.maximum(distance, HOPELESS)])
-    return np.where(distance > HOPELESS, np.log(gain) + np.log(uncertainty), distance - 1e3)
+    promised: np.ndarray = np.where(distance > HOPELESS, np.log(gain) + np.log(uncertainty), distance - 1e3)
+    return promised
 
 
 def _nothing(name: str, distribution: BaseDistribution) -> Any:
