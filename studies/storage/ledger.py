@@ -222,7 +222,7 @@ class Ledger:
         params: as Optuna's `enqueue_trial` takes them. attributes: user attributes of the continuation.
         Returns False, and does nothing, when the trial was not running any more.
         """
-        given = _queued(study_id, trial_id, params, attributes) | {"again": again}
+        given = _queued(study_id, trial_id, params, attributes) | {"again": again, "lease": self.lease_s}
         given |= {"reason": json.dumps(reason), "reason_key": REASON}
         return bool(self._run(sql_ledger.CONTINUE, given)[0][0])
 

@@ -112,7 +112,7 @@ class Pages:
 
     def totals(self) -> dict[int, tuple[int, float]]:
         """Return how many epochs each study's trials reported, and their seconds on devices, by study id."""
-        rows = self._connections.run(sql_pages.READ_TOTALS, {"spec_key": SPEC})
+        rows = self._connections.run(sql_pages.READ_TOTALS, {"spec_key": SPEC, "lease": self._lease_s})
         return {study_id: (epochs, seconds) for study_id, epochs, seconds in rows}
 
     def usages(self) -> dict[tuple[int, str], Usage]:

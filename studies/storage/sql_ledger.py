@@ -183,6 +183,15 @@ WHERE w.study_id = %(study)s AND w.ended_at IS NULL ORDER BY w.worker_id"""
 
 # --- taking over ------------------------------------------------------------------------------------------------------
 
+# Whether a running trial is lost: its worker has ended, or its lease is over. The next worker ends and continues it.
+_LOST_WORKERS = """studies.workers w WHERE w.trial_id = {trial}
+    AND (w.ended_at IS NOT NULL OR w.heartbeat_at <= now() - make_interval(secs => %(lease)s))"""
+IS_LOST = f"SELECT FROM {_LOST_WORKERS}"
+
+# When the worker of a lost trial was last heard of, as Optuna keeps times; no row for a trial that is not lost.
+LAST_HEARD = f"""
+SELECT coalesce(w.ended_at, w.heartbeat_at) AT TIME ZONE 'UTC' FROM {_LOST_WORKERS} ORDER BY w.worker_id DESC LIMIT 1"""
+
 # Queues the continuation of the one trial in `ended`. The study's row is locked first, by a statement of its own, so
 # that the second one sees every number that was given out.
 _LOCK = "SELECT FROM studies WHERE study_id = %(study)s FOR UPDATE;"
@@ -202,10 +211,12 @@ link AS (
     SELECT ended.trial_id, %(link_key)s, queued.number::text FROM ended, queued)
 SELECT count(*) FROM ended"""
 
-# Ends a running trial and queues its continuation.
+# Ends a running trial and queues its continuation. A lost one ended when its worker was last heard of: the night until
+# another came is not of its device.
 CONTINUE = f"""{_LOCK}
 WITH ended AS (
-    UPDATE trials SET state = 'FAIL', datetime_complete = now() AT TIME ZONE 'UTC'
+    UPDATE trials SET state = 'FAIL',
+        datetime_complete = coalesce(({LAST_HEARD.format(trial="%(trial)s")}), now() AT TIME ZONE 'UTC')
     WHERE trial_id = %(trial)s AND state = 'RUNNING' RETURNING trial_id),
 reason AS (
     INSERT INTO trial_user_attributes (trial_id, key, value_json) SELECT trial_id, %(reason_key)s, %(reason)s FROM ended
@@ -239,10 +250,6 @@ GROUP BY s.study_id, s.study_name ORDER BY s.study_id"""
 # How many trials have ended, by study: one statement tells the dashboard which studies have news.
 COUNT_ENDED = """
 SELECT study_id, count(*) FROM trials WHERE state IN ('COMPLETE', 'PRUNED', 'FAIL') GROUP BY study_id"""
-
-# Whether a running trial is lost: its worker has ended, or its lease is over. The next worker ends and continues it.
-IS_LOST = """SELECT FROM studies.workers w WHERE w.trial_id = {trial}
-    AND (w.ended_at IS NOT NULL OR w.heartbeat_at <= now() - make_interval(secs => %(lease)s))"""
 
 # Trials by state, and failed ones by reason, as `status` shows them: "FAIL lost". Of pruned ones, those that wait with
 # a checkpoint are PAUSED; those that were resumed are left out. A running one without a worker is LOST.

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from studies.storage import sql_feasible
 from studies.storage.sql import METRICS, TRIAL_COLUMNS
-from studies.storage.sql_ledger import HOURS_USED, IS_LOST
+from studies.storage.sql_ledger import HOURS_USED, IS_LOST, LAST_HEARD
 
 # Whether the server answers.
 PING = "SELECT 1"
@@ -87,10 +87,11 @@ SELECT {TRIAL_COLUMNS} FROM (
 WHERE NOT EXISTS ({sql_feasible.VIOLATES.format(trial="t.trial_id")} OFFSET 0) LIMIT %(n)s"""
 
 # What `/metrics` says beside the overviews: epochs reported, and hours of devices, the running trials' included.
-READ_TOTALS = """
+READ_TOTALS = f"""
 SELECT s.study_id,
     (SELECT count(*) FROM trial_intermediate_values v JOIN trials t USING (trial_id) WHERE t.study_id = s.study_id),
-    (SELECT coalesce(sum(extract(epoch FROM coalesce(datetime_complete, now() AT TIME ZONE 'UTC') - datetime_start)), 0)
+    (SELECT coalesce(sum(extract(epoch FROM coalesce(
+        datetime_complete, ({LAST_HEARD.format(trial="t.trial_id")}), now() AT TIME ZONE 'UTC') - datetime_start)), 0)
      FROM trials t WHERE t.study_id = s.study_id)::float8
 FROM studies s JOIN study_user_attributes a ON a.study_id = s.study_id AND a.key = %(spec_key)s"""
 

@@ -57,11 +57,9 @@ def study(request: Request) -> Response:
     """One study: how it stands, what it has found, and what may be done with it."""
     site = site_of(request)
     found, overview = site.study(request.path_params["name"])
-    spec, name = spec_of(found), found.study_name
-    has_answer = overview.row.complete > 0 and names.confirmed(name) is None
     return site.page(
-        request, "study.html", overview=overview, spec=spec, live=live_study(site, name), done=_done(request),
-        actions=offered(overview), has_answer=has_answer,
+        request, "study.html", overview=overview, spec=spec_of(found), live=live_study(site, found.study_name),
+        done=_done(request), actions=offered(overview),
     )  # fmt: skip
 
 
@@ -88,6 +86,7 @@ def _draw_study(site: Site, name: str) -> str:
         overview=overview,
         typed=typed(site.storage, found.study_name),
         spec=spec_of(found),
+        has_answer=overview.row.complete > 0 and names.confirmed(name) is None,
         budget=ledger.budget(study_id),
         logs=logs,
         logs_of_workers=logs_of_processes(logs),

@@ -268,3 +268,23 @@ def test_an_end_that_a_crash_took_back_is_none(storage: Storage, study: optuna.S
                        " WHERE datname = current_database() AND pid <> pg_backend_pid()")  # fmt: skip
     budget = storage.ledger.budget(study._study_id)
     assert (budget.running, budget.done) == (1, 0)
+
+
+def test_a_lost_trial_ended_when_its_worker_was_last_heard_of(storage: Storage, study: optuna.Study) -> None:
+    worker = storage.ledger.enter(study._study_id, "cpu")
+    lost, alive = claim(storage, study, worker), claim(storage, study, storage.ledger.enter(study._study_id, "cpu"))
+    with closing(psycopg2.connect(storage.url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("UPDATE trials SET datetime_start = datetime_start - interval '9 hours'")
+        cursor.execute(
+            "UPDATE studies.workers SET heartbeat_at = now() - interval '8 hours' WHERE worker_id = %s", (worker,)
+        )
+    for trial_id in (lost, alive):
+        storage.ledger.end_and_continue(
+            study._study_id, trial_id, "lost", params={}, attributes={}, again=trial_id == lost
+        )
+    hours = [
+        (trial.datetime_complete - trial.datetime_start).total_seconds() / 3600
+        for trial in study.get_trials(deepcopy=False)[:2]
+        if trial.datetime_complete is not None and trial.datetime_start is not None
+    ]
+    assert hours == pytest.approx([1.0, 9.0], abs=0.1)
