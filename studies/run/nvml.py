@@ -41,10 +41,15 @@ def fullest(visible: str) -> Gpu | None:
     None where one of them, or its memory, is not known: CUDA may count GPUs in another order than the driver, so a
     number is known only where there is one GPU.
     """
+    there = [gpu for gpu in named(visible) if gpu.total_mib]
+    is_known = len(there) == len(visible.split(","))
+    return min(there, key=lambda gpu: gpu.total_mib - gpu.used_mib) if is_known else None
+
+
+def named(visible: str) -> list[Gpu]:
+    """Return those GPUs that CUDA_VISIBLE_DEVICES names so which are known; see `fullest`."""
     known = gpus()
-    found = [_named(name, known) for name in visible.split(",")]
-    there = [gpu for gpu in found if gpu is not None and gpu.total_mib]
-    return min(there, key=lambda gpu: gpu.total_mib - gpu.used_mib) if len(there) == len(found) else None
+    return [gpu for name in visible.split(",") if (gpu := _named(name, known)) is not None]
 
 
 def _named(name: str, known: list[Gpu]) -> Gpu | None:

@@ -1,12 +1,15 @@
-"""What a worker uses of its machine, together with every process that it has started: memory and processor time."""
+"""What a worker uses: memory and processor time, with every process that it has started, and its GPUs."""
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import suppress
 
 import psutil
 
+from studies.run import nvml
+from studies.run.placement import VISIBLE
 from studies.storage.ledger import Usage
 
 MIB = 2**20
@@ -14,9 +17,10 @@ LOOK_S = 30.0  # from one look for new processes to the next: each reads the who
 
 
 class Meter:
-    """Measures this process. Each reading says what was used since the last one."""
+    """Measures this process. Each reading says what was used since the last one. on_gpu: whether it uses any."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_gpu: bool = False) -> None:
+        self._on_gpu = on_gpu
         self._own = psutil.Process()
         self._started: list[psutil.Process] = []
         self._looked_at = float("-inf")
@@ -39,7 +43,20 @@ class Meter:
         used_s = sum(seconds - self._cpu_s.get(process, seconds) for process, seconds in cpu_s.items())
         passed_s = max(now - self._read_at, 1e-3)
         self._cpu_s, self._read_at = cpu_s, now
-        return Usage(round(n_bytes / MIB), round(100 * used_s / passed_s))
+        return Usage(round(n_bytes / MIB), round(100 * used_s / passed_s), *self._gpus())
+
+    def _gpus(self) -> tuple[float | None, float | None]:
+        """Return the memory in use on this process's GPUs, MiB, and how busy they are on average, percent.
+
+        Both of the whole GPUs: of its processes alone the driver tells nothing in a container.
+        """
+        try:
+            gpus = nvml.named(os.environ.get(VISIBLE, "")) if self._on_gpu else []
+        except Exception:  # whatever a driver that fails does, a worker says that it lives
+            gpus = []
+        if not gpus:
+            return None, None
+        return float(sum(gpu.used_mib for gpu in gpus)), sum(gpu.percent for gpu in gpus) / len(gpus)
 
 
 def _cpu_s(process: psutil.Process) -> float:

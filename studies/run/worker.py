@@ -308,7 +308,7 @@ class _Worker:
         return first_verdict(ends, self.spec, self.data_facts).attributes
 
     def _beat(self, ended: threading.Event) -> None:
-        meter = Meter()
+        meter = Meter(on_gpu=self.device.startswith("cuda"))
         # A lost connection is no reason to die: the next beat opens another.
         while not ended.wait(self.storage.ledger.lease_s / HEARTBEATS_PER_LEASE):
             try:
