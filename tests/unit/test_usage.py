@@ -7,7 +7,9 @@ import sys
 import time
 
 import psutil
+import pytest
 
+from studies.run import nvml
 from studies.run.usage import Meter
 
 BUSY = "x = bytearray(100 * 2**20); print(flush=True)\nwhile True: pass"
@@ -39,3 +41,17 @@ def test_memory_and_cores_of_what_was_started_count() -> None:
     assert ended.memory_mib < memory - 50
     assert ended.cpu_percent is not None
     assert ended.cpu_percent >= 0
+
+
+def test_a_driver_that_fails_is_not_the_end_of_a_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(visible: str) -> list[nvml.Gpu]:
+        raise OSError("the driver is gone")
+
+    monkeypatch.setattr(nvml, "named", fail)
+    used = Meter(on_gpu=True).read()
+    assert used.memory_mib is not None
+    assert (used.gpu_memory_mib, used.gpu_percent) == (None, None)
+    gpu = nvml.Gpu("GPU-1", "one", total_mib=80_000, used_mib=2_000, percent=90)
+    monkeypatch.setattr(nvml, "named", lambda visible: [gpu, gpu])
+    used = Meter(on_gpu=True).read()
+    assert (used.gpu_memory_mib, used.gpu_percent) == (4_000, 90)
