@@ -20,8 +20,11 @@ SELECT came.trial_id AS was, t.trial_id FROM came JOIN trials t ON t.study_id = 
 # For the next study.
 DROP_MATCHED = "DROP TABLE matched"
 
-# A worker does not come along: a trial that it has left running is lost at once, and so continued.
-END_WORKERS = "UPDATE studies.workers SET ended_at = coalesce(ended_at, now()) WHERE study_id = %(study)s"
+# A worker does not come along: a trial that it has left running is lost at once, and so continued. Nobody is to be told
+# that it is missing here.
+END_WORKERS = """
+WITH unwatched AS (UPDATE studies.control SET is_watched = false WHERE study_id = %(study)s)
+UPDATE studies.workers SET ended_at = coalesce(ended_at, now()) WHERE study_id = %(study)s"""
 
 # What a copy has in place of its own.
 SET_ATTRIBUTE = """
