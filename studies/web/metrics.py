@@ -47,7 +47,7 @@ def as_text(
 ) -> str:
     """Return the metrics. totals: epochs and seconds by study id. usages: by study id and machine."""
     studies = list(found)
-    totalled = [({"study": one.name}, *totals.get(one.row.study_id, (0, 0.0))) for one in studies]
+    epochs = {one.name: totals.get(one.row.study_id, (0, 0.0)) for one in studies}
     families = [
         _family("studies_study_state", "gauge", "What the study is doing: 1 for its state.", [
             ({"study": one.name, "state": state}, int(one.state is state)) for one in studies for state in StudyState]),
@@ -62,9 +62,9 @@ def as_text(
         _family("studies_front_trials", "gauge", "Trials on the Pareto front of a study with several metrics.", [
             ({"study": one.name}, len(one.front.points)) for one in studies if one.front]),
         _family("studies_epochs_total", "counter", "Epochs that trials have reported.", [
-            (study, epochs) for study, epochs, _ in totalled]),
+            ({"study": one.name}, epochs[one.name][0]) for one in studies]),
         _family("studies_device_seconds_total", "counter", "Seconds that trials have held a device.", [
-            (study, round(seconds, 3)) for study, _, seconds in totalled]),
+            ({"study": one.name}, round(epochs[one.name][1], 3)) for one in studies]),
     ]  # fmt: skip
     names = {one.row.study_id: one.name for one in studies}
     for name, meaning, key, scale in USAGES:
