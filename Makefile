@@ -24,8 +24,10 @@ docs: install-docs
 	$(BIN)/zensical build --strict --clean --config-file build/zensical.toml
 
 # What no wheel brings: the report's page and the dashboard in a real Chromium, hundreds of workers behind a real PgBouncer.
+# And a longer scan of the dashboard's API than `make test` has.
 test-system: install-test build/axe/installed
 	$(BIN)/python -m pytest tests/browser tests/pooler
+	N_EXAMPLES=50 $(BIN)/python -m pytest tests/integration/test_dashboard_api.py
 
 # A team's server, killed nine times under a study of 120 trials. `make test` has a short form of it.
 test-team: install-test

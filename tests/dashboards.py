@@ -6,7 +6,7 @@ import http.client
 import re
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ import optuna
 import pytest
 import uvicorn
 from starlette.applications import Starlette
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 
 from studies.names import REASON
 from studies.settings import Settings
@@ -27,9 +27,10 @@ from studies.storage import Storage
 from studies.storage.accounts import Accounts, Role
 from studies.study import create_or_join, open_for_workers
 from studies.web import acting
-from studies.web.access import Access
+from studies.web.access import API, Access
+from studies.web.app import OPTUNAS
 from studies.web.passwords import Passwords
-from studies.web.serve import application
+from studies.web.serve import Where, application, configured
 
 from .reports import HOSTILE, make_spec
 
@@ -78,9 +79,9 @@ class Browser:
         """Load a form's page, fill it in and send it."""
         return self.send(path, form_token=self.form_token(path), **fields)
 
-    def send(self, path: str, **fields: str) -> Answer:
-        headers = {"Content-Type": "application/x-www-form-urlencoded", "Origin": f"http://127.0.0.1:{self.port}"}
-        return self.ask("POST", path, urlencode(fields), **headers)
+    def send(self, path: str, headers: Mapping[str, str] | None = None, **fields: str) -> Answer:
+        sent = {"Content-Type": "application/x-www-form-urlencoded", "Origin": f"http://127.0.0.1:{self.port}"}
+        return self.ask("POST", path, urlencode(fields), **(sent | dict(headers or {})))
 
     def log_in(self, name: str, password: str = PASSWORD, then: str = "/") -> Answer:
         return self.submit("/login", name=name, password=password, next=then)
@@ -94,6 +95,7 @@ class Dashboard:
     access: Access
     said: list[str]
     app: Starlette
+    server: uvicorn.Server
 
     def browser(self) -> Browser:
         return Browser(self.port)
@@ -103,20 +105,19 @@ class Dashboard:
 
 
 @contextmanager
-def served(storage: Storage, home: Path, *, local: bool) -> Iterator[Dashboard]:
+def served(storage: Storage, home: Path, *, local: bool, where: Where | None = None) -> Iterator[Dashboard]:
     """Serve the dashboard on a free port. local: as on 127.0.0.1, else as where others can reach it."""
     said: list[str] = []
     access = Access(Accounts(storage), Passwords(QUICK), local=local, say=said.append)
     app = application(storage, Settings(None, home, home), access)
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        config = uvicorn.Config(app, lifespan="off", ws="none", log_config=None, timeout_graceful_shutdown=1)
-        server = uvicorn.Server(config)
+        server = uvicorn.Server(configured(app, where or Where()))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:
-            yield Dashboard(listening.getsockname()[1], access, said, app)
+            yield Dashboard(listening.getsockname()[1], access, said, app, server)
         finally:
-            server.should_exit = True
+            app.state.site.leaving = server.should_exit = True
             thread.join()
             app.state.site.close()
 
@@ -164,15 +165,33 @@ def failed(study: optuna.Study) -> int:
     return trial.number
 
 
-def routes(dashboard: Dashboard) -> list[tuple[str, str]]:
-    """Every path that the application itself says it has, with every method, filled in."""
+def routes(dashboard: Dashboard, name: str = "small") -> list[tuple[str, str]]:
+    """Every path that the application itself says it has, with every method, filled in; but no stream's GET.
+
+    name: of the study, as it stands in an address.
+    """
     found = []
-    for route in dashboard.app.routes:
-        assert isinstance(route, (Route, Mount))
-        path = f"{route.path}/style.css" if isinstance(route, Mount) else route.path
+    for route, start in _all(dashboard.app.routes):
+        path = start + (f"{route.path}/style.css" if isinstance(route, Mount) else route.path)
         for action in acting.ACTIONS if "{action}" in path else [""]:
-            filled = path.replace("{name}", "small").replace("{action}", action).replace("{number:int}", "0")
-            filled = filled.replace("{rest:path}", "studies/1")
+            filled = path.replace("{name}", name).replace("{action}", action).replace("{number:int}", "0")
+            filled = filled.replace("{rest:path}", "studies/1").replace("{log:path}", "trial-0")
+            assert "{" not in filled, f"{filled}: say here what stands for it"
             methods = getattr(route, "methods", None) or {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
-            found += [(method, filled) for method in methods if not filled.endswith("/events")]
+            found += [(method, filled) for method in methods if (method, filled[-7:]) != ("GET", "/events")]
     return sorted(set(found))
+
+
+def _all(routes: Iterable[BaseRoute], start: str = "") -> Iterator[tuple[Route | Mount, str]]:
+    """Yield every route, those of a mounted router, too, with what its address begins with."""
+    for route in routes:
+        assert isinstance(route, (Route, Mount))
+        if isinstance(route, Mount) and route.routes:
+            yield from _all(route.routes, start + route.path)
+        else:
+            yield route, start
+
+
+def is_ours(path: str) -> bool:
+    """Whether a path is not optuna-dashboard's."""
+    return path.startswith((API, "/api/openapi")) or not path.startswith(OPTUNAS)

@@ -54,7 +54,7 @@ class Range:
         return all(isinstance(part, int) for part in (self.low, self.high, self.step or 1))
 
     def __contains__(self, value: object) -> bool:
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
             return False
         return self.low <= value <= self.high and (not self.whole or float(value).is_integer())
 

@@ -118,7 +118,7 @@ class Accounts:
         return [Act(*row) for row in rows]
 
     def _owner(self, statement: str, secret: str) -> tuple[str, Role] | None:
-        rows = self._run(statement, digest=_digest(secret))
+        rows = self._run(statement, digest=_digest(secret)) if self._readable() else []
         return (rows[0][0], Role(rows[0][1])) if rows else None
 
     def _readable(self) -> bool:

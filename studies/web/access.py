@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 
 from studies.storage.accounts import Role
 from studies.web.passwords import Passwords, Throttle
@@ -31,8 +31,11 @@ COOKIE = "studies"
 SESSION_S = 12 * 3600.0
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 LOOKING = ("GET", "HEAD")
-PUBLIC = ("/login", "/healthz", "/assets/")  # asked for without being anybody
+PUBLIC = ("/login", "/healthz")  # asked for without being anybody
+ASSETS = "/assets/"
+API = "/api/v1"
 NOBODY: tuple[str, Role | None] = ("", None)
+THIS_MACHINE = "this machine"  # where there are no users
 EVERYONES = ("/login", "/logout")  # posted to by viewers, too
 
 
@@ -44,6 +47,11 @@ class Visitor:
     role: Role | None
     secret: str
     script: bool = False
+
+    @property
+    def is_user(self) -> bool:
+        """Whether somebody logged in, and so can log out."""
+        return self.role is not None and self.name != THIS_MACHINE
 
     @property
     def may_edit(self) -> bool:
@@ -70,7 +78,7 @@ class Access:
         self.throttle = Throttle()
         self.local = local
         self._needs_login = not local
-        self._say = say
+        self.say = say
 
     def _has_users(self) -> bool:
         return self.needs_login and self.accounts.exist()
@@ -84,20 +92,26 @@ class Access:
     def decide(self, request: Request) -> Visitor | Response:
         """Return who asks, or the answer for somebody who may not."""
         path, writes = request.url.path, request.method not in LOOKING
+        if not path.isprintable():  # no page has such an address, and PostgreSQL no such text
+            return refused(request, 400, "This address has a control character in it.")
         if self.local and (hostname := request.url.hostname) not in LOCAL_HOSTS:  # a name that was pointed here
-            return _refused(400, f"This dashboard answers to {' and '.join(LOCAL_HOSTS[:2])}, not to {hostname!r}.")
+            return refused(
+                request, 400, f"This dashboard answers to {' and '.join(LOCAL_HOSTS[:2])}, not to {hostname!r}."
+            )
         if writes and not is_same_origin(request):
-            return _refused(403, "This request comes from another site's page.")
+            return refused(request, 403, "This request comes from another site's page.")
+        if path.startswith(ASSETS):  # nothing is asked of the storage for them, so they come while it does not answer
+            return Visitor(*NOBODY, secrets.token_urlsafe(32))
         visitor = self.visitor(request)
-        if path in PUBLIC or path.startswith(PUBLIC[-1]):
+        if path in PUBLIC:
             return visitor
         if visitor.role is None:
             if not writes and "text/html" in request.headers.get("accept", ""):
                 asked = quote(path + (f"?{request.url.query}" if request.url.query else ""), safe="")
                 return RedirectResponse(f"/login?next={asked}", 303)
-            return _refused(401, "Log in first, or send a token: `Authorization: Bearer TOKEN`.")
+            return refused(request, 401, "Log in first, or send a token: `Authorization: Bearer TOKEN`.")
         if writes and not visitor.may_edit and path not in EVERYONES:
-            return _refused(403, "A viewer may look and change nothing; an editor may.")
+            return refused(request, 403, "A viewer may look and change nothing; an editor may.")
         return visitor
 
     def visitor(self, request: Request) -> Visitor:
@@ -105,26 +119,28 @@ class Access:
         secret = request.cookies.get(cookie_name(request), "")
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            name, role = (self.accounts.of_token(token.strip()) if self._has_users() else None) or NOBODY
+            name, role = self.accounts.of_token(token.strip()) or NOBODY
             return Visitor(name, role, secrets.token_urlsafe(32), script=True)
         if not self.needs_login:
-            return Visitor("this machine", Role.EDITOR, secret or secrets.token_urlsafe(32))
-        name, role = (self.accounts.of_session(secret) if secret and self._has_users() else None) or NOBODY
+            return Visitor(THIS_MACHINE, Role.EDITOR, secret or secrets.token_urlsafe(32))
+        name, role = (self.accounts.of_session(secret) if secret else None) or NOBODY
         return Visitor(name, role, secret or secrets.token_urlsafe(32))
 
     def log_in(self, name: str, password: str, address: str) -> str | None:
         """Return the secret of a new session, or None for a wrong name or password."""
-        if self.passwords.fits(self.accounts.password_of(name), password):
+        kept = self.accounts.password_of(name)
+        if self.passwords.fits(kept, password):
             self.throttle.forget(address, name)
             self.note(name, address, "logged in")
             return self.accounts.open_session(name, SESSION_S)
-        self.note(name, address, "a wrong password, or no such user")
+        # What is no user's name may be a password, typed into the wrong field.
+        self.note(name if kept else "nobody", address, "a wrong password" if kept else "no such user")
         return None
 
     def note(self, name: str, address: str, action: str) -> None:
         """Keep who did what: on stderr, and in the storage where there are users."""
         name, action = one_line(name)[:80], one_line(action)[:400]
-        self._say(f"{name} ({address}): {action}")
+        self.say(f"{name} ({address}): {action}")
         if self._has_users():
             self.accounts.add_audit(name, address, action)
 
@@ -160,5 +176,13 @@ def is_own_path(path: str) -> bool:
     return path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() and "\\" not in path
 
 
-def _refused(status: int, sentence: str) -> Response:
-    return PlainTextResponse(sentence + "\n", status)
+def asks_api(request: Request) -> bool:
+    """Whether a script asks our API, and so reads JSON."""
+    return request.url.path.startswith(API + "/")
+
+
+def refused(request: Request, status: int, sentence: str) -> Response:
+    """Return why something was not done: JSON from the API, else a line."""
+    return (
+        JSONResponse({"error": sentence}, status) if asks_api(request) else PlainTextResponse(sentence + "\n", status)
+    )

@@ -1,6 +1,7 @@
 """What an editor may do with a study. Every action has a page that says what will happen, and one button there.
 
-`ACTIONS` names them; each is also a command (`studies stop`, `resume`, `queue`, `retry`, `delete`).
+`ACTIONS` names them; each is also a command (`studies stop`, `resume`, `queue`, `retry`, `delete`), and in the API for
+scripts.
 """
 
 from __future__ import annotations
@@ -8,9 +9,11 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote
 
+from pydantic import BaseModel, ConfigDict
+from pydantic import Field as Schema
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
@@ -43,49 +46,77 @@ class Field:
     kind: str = "text"
 
 
+class Sent(BaseModel):
+    """What a script sends with an action: nothing, unless it says more. Checked as it stands, `"9"` being no number."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class SentTrials(Sent):
+    """How many trials there are in the end."""
+
+    n_trials: int = Schema(ge=1, le=steering.MAX_TRIALS)
+
+
+class SentParams(Sent):
+    """A trial's parameters; the others are at their defaults, or for the sampler to choose."""
+
+    params: dict[str, Any]
+
+
+class SentName(Sent):
+    """The study's name again, to be sure."""
+
+    name: str
+
+
 @dataclass(frozen=True)
 class Action:
     """One thing to do. what: the page's title. then: what will happen. button: on it. done: said afterwards.
 
-    do: carries it out for a study's name as it is typed, with what the form brought. fields: what the form asks for.
-    ends: the study is gone then. takes_trial: it is about one trial, whose number is in the address.
+    do: carries it out for a study's name as it is typed, with what a form or a script sent. fields: what the form asks
+    for; takes: what a script sends. ends: the study is gone then. takes_trial: it is about one trial, whose number is
+    in the address.
     """
 
     what: str
     then: str
     button: str
     done: str
-    do: Callable[[Site, str, Mapping[str, str]], object]
+    do: Callable[[Site, str, Mapping[str, Any]], object]
     fields: Callable[[optuna.Study, Overview], list[Field]] = lambda study, overview: []
+    takes: type[Sent] = Sent
     ends: bool = False
     takes_trial: bool = False
 
 
-def _stop(site: Site, name: str, given: Mapping[str, str]) -> object:
+def _stop(site: Site, name: str, given: Mapping[str, Any]) -> object:
     return steering.stop(site.storage, name)
 
 
-def _resume(site: Site, name: str, given: Mapping[str, str]) -> object:
+def _resume(site: Site, name: str, given: Mapping[str, Any]) -> object:
     return steering.resume(site.storage, name)
 
 
-def _trials(site: Site, name: str, given: Mapping[str, str]) -> object:
-    text = given.get("n_trials", "")
+def _trials(site: Site, name: str, given: Mapping[str, Any]) -> object:
+    text = str(given.get("n_trials", ""))
     if not text.isdecimal():
         raise WrongInput(reason=f"The number of trials is {text!r}; expected a whole number, such as 60.")
     return steering.resume(site.storage, name, int(text))
 
 
-def _queue(site: Site, name: str, given: Mapping[str, str]) -> object:
+def _queue(site: Site, name: str, given: Mapping[str, Any]) -> object:
+    if "params" in given:  # a script's, which have types
+        return steering.queue(site.storage, name, given["params"])
     values = {key.removeprefix("param:"): text for key, text in given.items() if key.startswith("param:")}
     return steering.queue(site.storage, name, {key: steering.value_of(text) for key, text in values.items() if text})
 
 
-def _retry(site: Site, name: str, given: Mapping[str, str]) -> object:
+def _retry(site: Site, name: str, given: Mapping[str, Any]) -> object:
     return steering.retry(site.storage, name, int(given["number"]))
 
 
-def _delete(site: Site, name: str, given: Mapping[str, str]) -> object:
+def _delete(site: Site, name: str, given: Mapping[str, Any]) -> object:
     if names.exact(given.get("name", "")) != names.exact(name):
         raise WrongInput(reason=f"The name is {given.get('name', '')!r}; expected {name!r}, to be sure.")
     whole.delete(site.storage, site.settings, whole.whole(site.storage, name))
@@ -118,11 +149,11 @@ ACTIONS = {
     ),
     "trials": Action(
         "Change the number of trials", "The study ends when it has so many. A stop is forgotten.", "Change",
-        "The number of trials is changed.", _trials, _trials_fields,
+        "The number of trials is changed.", _trials, _trials_fields, SentTrials,
     ),
     "queue": Action(
         "Queue a trial", "It runs next, and counts as one of the study's trials. What is left empty is at its default, "
-        "or for the sampler to choose.", "Queue", "The trial is queued.", _queue, _queue_fields,
+        "or for the sampler to choose.", "Queue", "The trial is queued.", _queue, _queue_fields, SentParams,
     ),
     "retry": Action(
         "Try a failed trial again", "A trial with the same parameters and seed is queued. Both count.", "Try again",
@@ -130,7 +161,8 @@ ACTIONS = {
     ),
     "delete": Action(
         "Delete the study", "The study goes with all its trials, its confirmation, checkpoints and artifacts. Nothing "
-        "brings them back but a backup.", "Delete", "The study is deleted.", _delete, _delete_fields, ends=True,
+        "brings them back but a backup.", "Delete", "The study is deleted.", _delete, _delete_fields, SentName,
+        ends=True,
     ),
 }  # fmt: skip
 
@@ -195,13 +227,15 @@ def _action(request: Request) -> Action:
 
 
 async def checked_form(request: Request) -> dict[str, str]:
-    """Return what a form of ours brought; 403 for one that another site's page sent. A script needs no form's token."""
+    """Return what a form of ours brought; 403 for one that another site's page sent."""
     body = (await request.body()).decode(errors="replace")
     try:
         form = dict(parse_qsl(body, keep_blank_values=True, max_num_fields=MAX_FIELDS))
     except ValueError:
         raise HTTPException(400, f"A form has at most {MAX_FIELDS} fields.") from None
+    if "\0" in "".join((*form, *form.values())):  # PostgreSQL has no such text
+        raise HTTPException(400, "A form has no control characters.")
     visitor, token = request.state.visitor, form.get("form_token", "")
-    if not visitor.script and not hmac.compare_digest(token.encode(), visitor.form_token.encode()):
+    if not hmac.compare_digest(token.encode(), visitor.form_token.encode()):
         raise HTTPException(403, "This form is too old, or was not made here; go back, load its page again and repeat.")
     return form

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import MutableMapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from studies.errors import StorageUnreachable, StudiesError, StudyNotStarted, WrongInput
-from studies.web import acting, entering, logs, looking, metrics
-from studies.web.access import LOOKING, Access, Visitor, address_of, cookie_name, set_cookie
+from studies.web import acting, api, entering, logs, looking, metrics
+from studies.web.access import (
+    LOOKING,
+    Access,
+    Visitor,
+    address_of,
+    asks_api,
+    cookie_name,
+    refused,
+    set_cookie,
+)
+from studies.web.following import Followed
 from studies.web.mounted import Mounted
 from studies.web.site import Site
 
@@ -30,6 +41,11 @@ if TYPE_CHECKING:
 ASSETS = Path(__file__).with_name("assets")
 MAX_FORM, MAX_UPLOAD = 2**16, 2**27  # bytes; optuna-dashboard takes files of 128 MiB
 LOGIN = "/login"
+SENTENCES = {
+    404: "There is no page at this address.",
+    405: "Nothing of this kind can be done at this address.",
+    413: f"That is too large. A form takes {MAX_FORM // 1024} KiB, a file {MAX_UPLOAD // 2**20} MiB.",
+}
 
 # What optuna-dashboard's pages ask for, always from the root.
 OPTUNAS = ("/dashboard", "/api", "/static", "/artifacts", "/csv", "/favicon.ico")
@@ -51,8 +67,7 @@ HEADERS = {
 def application(site: Site, optunas: WSGIApplication) -> Starlette:
     """Return the whole dashboard. optunas: optuna-dashboard."""
     mounted = Mounted(optunas)
-    forms = [Middleware(RequestBodyLimitMiddleware, max_body_size=MAX_FORM)]
-    uploads = [Middleware(RequestBodyLimitMiddleware, max_body_size=MAX_UPLOAD)]
+    forms, uploads = [Middleware(Limited, n_bytes=MAX_FORM)], [Middleware(Limited, n_bytes=MAX_UPLOAD)]
     actions = "/studies/{name}/{action}"
     routes = [
         Route("/", looking.studies),
@@ -75,6 +90,7 @@ def application(site: Site, optunas: WSGIApplication) -> Starlette:
         Route("/metrics", metrics.metrics),
         Route("/healthz", metrics.healthz),
         Mount("/assets", StaticFiles(directory=ASSETS)),
+        *api.routes(forms),
         *(Route(path, mounted, middleware=uploads) for start in OPTUNAS for path in (start, start + "/{rest:path}")),
     ]
     app = Starlette(
@@ -83,8 +99,32 @@ def application(site: Site, optunas: WSGIApplication) -> Starlette:
         exception_handlers={StudiesError: _failed, HTTPException: _failed},
     )
     app.router.redirect_slashes = False
-    app.state.site = site
+    app.state.site, app.state.followed = site, Followed()
     return app
+
+
+class Limited:
+    """Refuses a body of more than n_bytes: before it comes where its length is said, else when so much has come."""
+
+    def __init__(self, app: ASGIApp, n_bytes: int) -> None:
+        self._app = app
+        self._n_bytes = n_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        said, n = Headers(scope=scope).get("content-length", ""), 0
+        if said.isdecimal() and int(said) > self._n_bytes:
+            raise HTTPException(413)
+
+        async def counted() -> Message:
+            nonlocal n
+            message = await receive()
+            n += len(message.get("body", b""))
+            if n > self._n_bytes:
+                raise HTTPException(413)
+            return message
+
+        await self._app(scope, counted, send)
 
 
 class Gate:
@@ -104,13 +144,21 @@ class Gate:
         try:
             decided = await run_in_threadpool(self._site.access.decide, request)
         except StudiesError as error:
-            decided = PlainTextResponse(f"{error}\n", status_of(error))
+            decided = refused(request, status_of(error), str(error))
         answer = _Guarded(request, send, decided if isinstance(decided, Visitor) else None, self._site.access)
         if isinstance(decided, Response):
             await decided(scope, receive, answer.send)
         else:
             request.state.visitor = decided
+            await self._answer(scope, receive, answer)
+
+    async def _answer(self, scope: Scope, receive: Receive, answer: _Guarded) -> None:
+        try:
             await self._app(scope, receive, answer.send)
+        except Exception as error:
+            if answer.is_begun:
+                raise
+            await _failed(Request(scope), error)(scope, receive, answer.send)
 
 
 class _Guarded:
@@ -121,9 +169,11 @@ class _Guarded:
         self._send = send
         self._visitor = visitor
         self._access = access
+        self.is_begun = False
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            self.is_begun = True
             message["headers"] = [*message.get("headers", [])]
             self._guard(message)
             await self._note(message["status"])
@@ -132,7 +182,9 @@ class _Guarded:
     async def _note(self, status: int) -> None:
         """Keep who changed what, before they are told that it is done."""
         request, visitor = self._request, self._visitor
-        if visitor is None or request.method in LOOKING or request.url.path == LOGIN:  # which says more itself
+        if visitor is None or visitor.role is None:  # who is nobody changes nothing
+            return
+        if request.method in LOOKING or request.url.path == LOGIN:  # which says more itself
             return
         action = f"{request.method} {request.url.path}: {status}"
         await run_in_threadpool(self._access.note, visitor.name, address_of(request), action)
@@ -176,13 +228,19 @@ def status_of(error: StudiesError) -> int:
 
 
 def _failed(request: Request, error: Exception) -> Response:
+    site: Site = request.app.state.site
     if isinstance(error, HTTPException):
         status, sentence = error.status_code, str(error.detail)
-    else:
-        assert isinstance(error, StudiesError)
+        if sentence == HTTPStatus(status).phrase:  # nothing was said of it
+            sentence = SENTENCES.get(status, sentence)
+    elif isinstance(error, StudiesError):
         status, sentence = status_of(error), str(error)
-    site: Site = request.app.state.site
-    response = site.page(request, "error.html", status, sentence=sentence)
+    else:
+        status, sentence = 500, site.broken(error)
+    if asks_api(request):
+        response = refused(request, status, sentence)
+    else:
+        response = site.page(request, "error.html", status, sentence=sentence)
     if isinstance(error, HTTPException) and error.headers:
         response.headers.update(error.headers)
     return response

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 
 from studies.logs import Reader, known_logs, tail
-from studies.web.looking import stream
+from studies.web.following import stream
 from studies.web.site import Site, site_of
 from studies.words import clean
 
@@ -43,7 +43,7 @@ def log(request: Request) -> Response:
 def log_events(request: Request) -> Response:
     """Send the end of a log each time it has grown."""
     site, path = site_of(request), _path(request)
-    return stream(request, lambda: live_log(site, path))
+    return stream(request, ("log", path), lambda: live_log(site, path))
 
 
 def log_text(request: Request) -> Response:

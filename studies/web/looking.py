@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from starlette.concurrency import run_in_threadpool
-from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, Response
 
 from studies import names
 from studies.logs import known_logs, logs_of_processes
@@ -21,6 +18,7 @@ from studies.spec.space import Space
 from studies.study import space_of, spec_of, typed
 from studies.web.acting import ACTIONS, offered
 from studies.web.curves import drawing
+from studies.web.following import stream
 from studies.web.site import Site, site_of
 
 if TYPE_CHECKING:
@@ -28,9 +26,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 N_CURVES, N_BEST, N_FRONT, N_NEWEST = 60, 10, 50, 20
-POLL_S = 2.0
-LEAVING_S = 0.2  # how soon a stream notices that the server leaves
-STILL_HERE_S = 15.0  # a comment, so that a proxy does not take a quiet stream for a dead one
 # The report is one page with its scripts and figures inside. It may run them, and reach nothing.
 REPORT_POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; sandbox "
@@ -146,37 +141,10 @@ def _version(overview: Overview) -> tuple[Any, ...]:
 
 def studies_events(request: Request) -> Response:
     """Send the list each time it changes."""
-    return stream(request, lambda: live_studies(site_of(request)))
+    return stream(request, "studies", lambda: live_studies(site_of(request)))
 
 
 def study_events(request: Request) -> Response:
     """Send a study's page each time it changes."""
     name = request.path_params["name"]
-    site_of(request).study(name)
-    return stream(request, lambda: live_study(site_of(request), name))
-
-
-def stream(request: Request, draw: Callable[[], str]) -> Response:
-    """Send what is drawn each time it changes, as server-sent events."""
-    return StreamingResponse(_events(request, draw), media_type="text/event-stream")
-
-
-async def _events(request: Request, draw: Callable[[], str]) -> AsyncIterator[str]:
-    """Yield server-sent events until the browser leaves, its session ends, or the study is gone."""
-    access = site_of(request).access
-    shown, quiet_s = "", 0.0
-    while not (site_of(request).leaving or await request.is_disconnected()):
-        visitor = await run_in_threadpool(access.visitor, request)
-        if visitor.role is None:
-            return
-        text = await run_in_threadpool(draw)
-        if text != shown:
-            yield "".join(f"data: {line}\n" for line in text.splitlines()) + "\n"
-            shown, quiet_s = text, 0.0
-        elif quiet_s >= STILL_HERE_S:
-            yield ": still here\n\n"
-            quiet_s = 0.0
-        for _ in range(round(POLL_S / LEAVING_S)):
-            if not site_of(request).leaving:
-                await asyncio.sleep(LEAVING_S)
-        quiet_s += POLL_S
+    return stream(request, ("study", name), lambda: live_study(site_of(request), name))

@@ -20,6 +20,7 @@ from studies.web.passwords import Passwords
 from studies.web.watching import watch
 
 if TYPE_CHECKING:
+    import uvicorn
     from starlette.applications import Starlette
 
     from studies.settings import Settings
@@ -82,18 +83,27 @@ def serve(storage: Storage, settings: Settings, where: Where, say: Callable[[str
         watch(storage, settings, say),
     ):
         app = application(storage, settings, access)
-        config = uvicorn.Config(
-            app,
-            lifespan="off", ws="none", log_config=None, access_log=False, server_header=False,
-            proxy_headers=bool(where.proxies), forwarded_allow_ips=list(where.proxies),
-            ssl_certfile=where.certificate, ssl_keyfile=where.key,
-            timeout_graceful_shutdown=PATIENCE_S, timeout_keep_alive=KEEP_OPEN_S, limit_concurrency=MAX_CONNECTIONS,
-        )  # fmt: skip
         host = f"[{where.host}]" if ":" in where.host else where.host
         say(f"The dashboard is at {where.scheme}://{host}:{listening.getsockname()[1]}/ ; Ctrl-C ends it.")
-        server = uvicorn.Server(config)
+        server = uvicorn.Server(configured(app, where))
         server.handle_exit = partial(_leave, app, server.handle_exit)  # type: ignore[method-assign]
         server.run(sockets=[listening])
+
+
+def configured(app: Starlette, where: Where) -> uvicorn.Config:
+    """Return how the server is to serve."""
+    import uvicorn
+
+    from studies.web.patience import PatientProtocol
+
+    return uvicorn.Config(
+        app,
+        http=PatientProtocol,
+        lifespan="off", ws="none", log_config=None, access_log=False, server_header=False,
+        proxy_headers=bool(where.proxies), forwarded_allow_ips=list(where.proxies),
+        ssl_certfile=where.certificate, ssl_keyfile=where.key,
+        timeout_graceful_shutdown=PATIENCE_S, timeout_keep_alive=KEEP_OPEN_S, limit_concurrency=MAX_CONNECTIONS,
+    )  # fmt: skip
 
 
 def _leave(app: Starlette, leave: Callable[[int, Any], None], signal: int, frame: Any) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import threading
 import time
+import traceback
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from starlette.responses import HTMLResponse
 
 from studies import names, words
 from studies.record.overview import Overview, read_overviews
+from studies.settings import masked
 from studies.storage.pages import Pages
 from studies.study import get, started
 
@@ -64,8 +66,12 @@ class Site:
 
     def page(self, request: Request, template: str, status: int = 200, **given: Any) -> HTMLResponse:
         """Return a whole page for the one who asks."""
-        known: Mapping[str, Any] = {"visitor": request.state.visitor, "has_users": self.access.needs_login}
-        return HTMLResponse(self.text(template, **known, **given), status)
+        return HTMLResponse(self.text(template, visitor=request.state.visitor, **given), status)
+
+    def broken(self, error: Exception) -> str:
+        """Tell whoever runs the dashboard of a mistake in it; return what the page says of that."""
+        self.access.say(masked("".join(traceback.format_exception(error)).rstrip()))
+        return f"The dashboard has a mistake ({type(error).__name__}); the terminal where it runs says where."
 
     def study(self, name: str) -> tuple[optuna.Study, Overview]:
         """Return a study and how it stands. Raises StudyNotStarted.

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import optuna
 from optuna.trial import TrialState
 
+from studies.logs import Log
 from studies.storage import Storage
 from studies.study import get
-from studies.web.app import OPTUNAS
 
-from ..dashboards import PASSWORD, Browser, Dashboard, failed, routes, started
+from ..dashboards import PASSWORD, Browser, Dashboard, failed, is_ours, routes, started
 from .axe import violations
 from .driven import Tab
 from .test_dashboard import log_in
@@ -20,7 +21,7 @@ from .test_dashboard import log_in
 WIDTHS = {"phone": (390, 844), "desk": (1200, 900)}
 
 
-def lively(storage: Storage) -> optuna.Study:
+def lively(storage: Storage, home: Path) -> optuna.Study:
     """Put a study into the storage that has something for every part of its page, and something to say."""
     study = started(storage, n_trials=60)
     failed(study)
@@ -35,6 +36,9 @@ def lively(storage: Storage) -> optuna.Study:
         given = {"params": params, "distributions": space, "intermediate_values": curve, "user_attrs": {"seed": n}}
         study.add_trial(optuna.trial.create_trial(state=state, value=value, **given))
     storage.ledger.enter(study._study_id, "cuda:0")
+    log = Log(home / "logs" / "small" / "trial-0.log")
+    log.write(b"epoch 1\n" * 100)
+    log.close("exited with 0")
     storage.ledger.request_stop(study._study_id, "the disk is `almost` full")
     return study
 
@@ -42,7 +46,7 @@ def lively(storage: Storage) -> optuna.Study:
 def pages(dashboard: Dashboard, browser: Browser) -> Iterator[str]:
     """Every whole page of ours, found by asking for every route; optuna-dashboard's own are not ours."""
     for method, path in routes(dashboard):
-        if method == "GET" and not path.startswith(OPTUNAS):
+        if method == "GET" and is_ours(path):
             answer = browser.get(path)
             if answer.text.lower().startswith("<!doctype html>"):
                 yield path
@@ -62,8 +66,10 @@ def look_at(tab: Tab, address: str) -> dict[str, list[str]]:
     return found
 
 
-def test_axe_finds_nothing_serious_on_any_page(storage: Storage, dashboard: Dashboard, tab: Tab) -> None:
-    lively(storage)
+def test_axe_finds_nothing_serious_on_any_page(
+    storage: Storage, dashboard: Dashboard, tab: Tab, tmp_path: Path
+) -> None:
+    lively(storage, tmp_path)
     edith = dashboard.browser()
     edith.log_in("edith")
     address = f"http://127.0.0.1:{dashboard.port}"
@@ -71,7 +77,13 @@ def test_axe_finds_nothing_serious_on_any_page(storage: Storage, dashboard: Dash
     log_in(tab, address, "edith")
     tab.shows("edith (editor)")
     seen = [*pages(dashboard, edith), "/nowhere"]
-    assert {"/", "/studies/small", "/studies/small/queue", "/studies/small/report"} <= set(seen)
+    assert {
+        "/",
+        "/studies/small",
+        "/studies/small/queue",
+        "/studies/small/logs/trial-0",
+        "/studies/small/report",
+    } <= set(seen)
     for path in seen:
         found |= look_at(tab, address + path)
     assert found == {}

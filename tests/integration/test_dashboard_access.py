@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from studies.artifacts import DirectoryStore, attach
 from studies.storage import Storage
 from studies.storage.accounts import Role
 from studies.study import find, get
+from studies.web.access import API
 from studies.web.passwords import MAX_TRIES, WINDOW_S, Throttle
 
 from ..conftest import rows_of
@@ -39,8 +41,8 @@ def test_every_route_asks_who_comes(storage: Storage, dashboard: Dashboard) -> N
         status = vera.ask(method, path, **({} if looks else same)).status
         assert (status == 403) is not looks, (method, path, status)
         assert looks or edith.ask(method, path, Origin="http://evil.example").status == 403
-        if "/studies/small/" in path and not looks:  # an editor, but no form of ours
-            assert edith.ask(method, path, **same).status == 403, (method, path)
+        if "/studies/small/" in path and not looks:  # an editor, but no form of ours, and no script's JSON
+            assert edith.ask(method, path, **same).status == (415 if path.startswith(API) else 403), (method, path)
     assert rows_of(storage.url, "SELECT * FROM trials ORDER BY 1") == before
     assert edith.get("/studies/small/queue").status == 200
 
@@ -140,9 +142,11 @@ def test_a_script_comes_with_a_token(storage: Storage, dashboard: Dashboard) -> 
     assert answer.status == 200
     assert script.cookies == {}
     assert script.get("/metrics", Authorization="Bearer nonsense", Accept="*/*").status == 401
-    stop = ("POST", "/studies/small/stop")
-    assert script.ask(*stop, Authorization=f"Bearer {viewers}").status == 403
-    assert script.ask(*stop, Authorization=f"Bearer {editors}").status == 303
+    stop = ("POST", f"{API}/studies/small/stop", "{}")
+    refused = script.ask(*stop, Content_Type="application/json", Authorization=f"Bearer {viewers}")
+    assert (refused.status, list(json.loads(refused.text))) == (403, ["error"])
+    assert script.ask(*stop, Content_Type="application/json", Authorization=f"Bearer {editors}").status == 200
+    assert storage.ledger.budget(get(storage, "small")._study_id).stop
     assert accounts.add_token("nobody", "ci") is None
     [(kept,)] = rows_of(storage.url, "SELECT digest FROM studies_accounts.tokens WHERE label = 'ci'")
     assert kept != editors

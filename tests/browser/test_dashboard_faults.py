@@ -1,0 +1,69 @@
+"""The dashboard in a real browser on a bad day: the server goes and comes back, texts that would be scripts."""
+
+from __future__ import annotations
+
+import re
+import socket
+
+import optuna
+import optuna_dashboard
+
+from studies.storage import Storage
+
+from ..acceptance.conftest import Studies, make_studies, studies  # noqa: F401 - fixtures
+from ..dashboards import Dashboard, failed, started
+from ..reports import HOSTILE
+from .driven import Tab
+
+
+def test_a_page_says_that_the_dashboard_is_gone_and_goes_on_when_it_is_back(studies: Studies, tab: Tab) -> None:  # noqa: F811
+    studies("launch", "./parabola.yaml", "--trials", "2")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    notice = "document.getElementById('cut-off').checkVisibility()"
+
+    def serve() -> None:
+        dashboard = studies.start("dashboard", "--port", str(port))
+        assert dashboard.stderr is not None
+        assert re.search(r"http://[\d.]+:\d+", dashboard.stderr.readline())
+
+    serve()
+    tab.open(f"http://127.0.0.1:{port}/studies/parabola")
+    tab.shows("2/2 trials")
+    assert not tab.run(notice)
+    studies.processes[-1].kill()
+    tab.wait_for(notice)
+    tab.shows("The dashboard does not answer")
+    tab.shows("2/2 trials")  # what was known is still there
+    studies("resume", "parabola", "--trials", "3")
+    serve()
+    tab.shows("2/3 trials")  # without a reload
+    tab.wait_for(f"!{notice}")
+    studies.processes[-1].terminate()
+
+
+def test_no_text_of_anybodys_runs(storage: Storage, open_house: Dashboard, tab: Tab) -> None:
+    study = started(storage)
+    failed(study)
+    study.add_trial(optuna.trial.create_trial(value=0.5, user_attrs={"verdict": HOSTILE, HOSTILE[9:40]: HOSTILE}))
+    optuna_dashboard.save_note(study, HOSTILE)
+    optuna_dashboard.save_note(study.trials[0], HOSTILE)
+    foreign = optuna.create_study(storage=storage.optuna, study_name=HOSTILE)
+    foreign.add_trial(optuna.trial.create_trial(value=0.5, user_attrs={"note": HOSTILE}))
+    heard = "window.n_alerts = 0; window.alert = () => { window.n_alerts += 1 }"
+    tab.call("Page.addScriptToEvaluateOnNewDocument", source=heard)
+    address, own = f"http://127.0.0.1:{open_house.port}", f"/dashboard/studies/{study._study_id}"
+    for path, text in {
+        "/": "<img src=x onerror=alert(2)>",
+        "/studies/small": "<img src=x onerror=alert(2)>",
+        "/dashboard": "onerror=alert(2)",
+        own: "small",
+        f"{own}/note": "*x*",
+        f"{own}/trials": "Trial 0",
+        f"/dashboard/studies/{foreign._study_id}/trials": "Trial 0",
+    }.items():
+        tab.open(address + path)
+        tab.wait_for(f"location.href === '{address + path}' && document.readyState === 'complete'")
+        tab.wait_for(f"document.documentElement.textContent.includes({text!r})")
+        assert tab.run("window.n_alerts") == 0, path
+        assert tab.run("document.querySelectorAll('main img').length") == 0, path
