@@ -19,7 +19,7 @@ from studies.check.observation import Observation, Trajectory, Treatment
 from studies.check.own_code import OwnCode
 from studies.check.watch import Enough, Watch, in_torch
 from studies.run.checkpoint import decoded, encoded
-from studies.run.objective import FunctionObjective, LoadedObjective, Training
+from studies.run.objective import FunctionObjective, LoadedObjective, Training, values_of
 from studies.spec import StudySpec
 
 SILENT_S = 3.0
@@ -141,8 +141,11 @@ class _One:
         trial = AskedTrial(params, self.treatment.seed, self.asked, reported)
         try:
             with self.watch:
-                value = float(objective.function(trial))
-            self._epoch({"result": value})
+                returned = objective.function(trial)
+            values = values_of(returned, self.spec)
+            self._epoch(
+                {"result": values[0]} if len(values) == 1 else dict(zip(self.spec.metrics, values, strict=True))
+            )
             self.found.whole = True
         except TrialPruned:
             self.found.whole = True

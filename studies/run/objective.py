@@ -20,7 +20,7 @@ from studies.settings import Settings
 from studies.spec import Program, StudySpec
 from studies.spec.description import Description
 from studies.spec.space import Space, SpaceError, as_plain
-from studies.words import near
+from studies.words import near, plural
 
 
 class Training(Protocol):
@@ -76,6 +76,18 @@ class FunctionObjective:
     def start(self, params: Mapping[str, Any], data: Any, *, seed: int, device: str) -> Training:
         """Refuse: a function has no epochs of ours."""
         raise TypeError("a plain function is called, not started")
+
+
+def values_of(returned: Any, spec: StudySpec) -> list[float]:
+    """Return what a plain function returned, a number for each of the study's metrics. Raises ObjectiveRefused."""
+    values: list[Any] = list(returned) if isinstance(returned, (list, tuple)) else [returned]
+    if len(values) != len(spec.metrics):
+        raise ObjectiveRefused(
+            reason=f"{spec.objective!r} returned {plural(len(values), 'value')}; expected {len(spec.metrics)} "
+            f"({', '.join(spec.metrics)}): the study file names each value with its direction, such as "
+            "`metrics: {loss: minimize, n_parameters: minimize}`; trial.set_user_attr() keeps what is no metric"
+        )
+    return [float(value) for value in values]
 
 
 def load_objective(spec: StudySpec) -> LoadedObjective:

@@ -14,7 +14,7 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from studies.errors import ObjectiveRefused, StudiesError
+from studies.errors import StudiesError
 from studies.metrics import EPOCH_S, TRAIN_LOSS
 from studies.names import (
     CONTINUES,
@@ -37,14 +37,13 @@ from studies.run.checkpoint import Checkpoint, Checkpoints
 from studies.run.end import Outcome
 from studies.run.evidence import evidence_of, peak_memory_mib, reset_peak_memory
 from studies.run.leaving import only_this_process
-from studies.run.objective import FunctionObjective, LoadedObjective
+from studies.run.objective import FunctionObjective, LoadedObjective, values_of
 from studies.run.program import ProgramEnded, ProgramFailed, ProgramObjective, ProgramTraining
 from studies.search.asha import Asha
 from studies.search.seeded import seed_of
 from studies.spec import StudySpec
 from studies.spec.space import Choice, Range, Space, encoded
 from studies.storage.postgres import PostgresStorage
-from studies.words import plural
 
 
 @dataclass(frozen=True)
@@ -314,16 +313,8 @@ def _run_function(trial: optuna.Trial, course: Course, objective: FunctionObject
         return Outcome.failed(Reason.STOPPED, course.should_stop())
     finally:
         trial.study._thread_local.in_optimize_loop = False
-    values: list[Any] = list(returned) if isinstance(returned, (list, tuple)) else [returned]
-    metrics = course.spec.metrics
-    if len(values) != len(metrics):
-        raise ObjectiveRefused(
-            reason=f"{course.spec.objective!r} returned {plural(len(values), 'value')}; expected {len(metrics)} "
-            f"({', '.join(metrics)}): the study file names each value with its direction, such as "
-            "`metrics: {loss: minimize, n_parameters: minimize}`; trial.set_user_attr() keeps what is no metric"
-        )
-    values = [float(value) for value in values]
-    for name, value in zip(metrics, values, strict=True):
+    values = values_of(returned, course.spec)
+    for name, value in zip(course.spec.metrics, values, strict=True):
         if not math.isfinite(value):
             what = f"{value}" if len(values) == 1 else f"{value} as {name}"
             return Outcome.failed(Reason.NAN, f"the objective returned {what}")

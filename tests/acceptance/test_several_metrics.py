@@ -105,6 +105,7 @@ def test_a_plain_function_may_return_several_values(studies: Studies) -> None:
     (studies.directory / "net.py").write_text(NET)
     study = STUDY | {"name": "plain", "objective": "net:plain", "metrics": {"a": "minimize", "b": "minimize"}}
     (studies.directory / "plain.yaml").write_text(yaml.safe_dump(study | {"n_trials": 5}, sort_keys=False))
+    assert "sound (0 errors" in studies("check", "plain.yaml").stdout
     studies("launch", "plain.yaml")
     assert "front of 5 trials" in studies("status", "plain").stdout  # whatever is better in one is worse in the other
     best = yaml.safe_load(studies("export", "plain", "--pick", "a <= 1").stdout)
