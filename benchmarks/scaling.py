@@ -97,13 +97,14 @@ class Case:
 def start(who: str, case: Case, url: str, ray: Path) -> subprocess.Popen[bytes]:
     """Start a contender on its trials."""
     given = [str(case.journal), str(case.workers), str(case.n_trials), str(case.trial_s)]
-    environment = os.environ | {"STUDIES_HOME": str(case.place / "home"), "PYTHONPATH": str(HERE.parent)}
+    environment = dict(os.environ)
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # modules are compiled once, as in an installation
     if who == "studies":
         name = f"sleeping-{case.workers}-{case.trial_s:g}"
         (case.place / "sleep.yaml").write_text(STUDY.format(name=name, n_trials=case.n_trials))
         shutil.copy(HERE / "sleeping" / "ours.py", case.place)
-        environment |= {"STUDIES_STORAGE": url, "SLEEPING_JOURNAL": given[0], "SLEEPING_TRIAL_S": given[3]}
+        environment |= {"STUDIES_HOME": str(case.place / "home"), "STUDIES_STORAGE": url}
+        environment |= {"PYTHONPATH": str(HERE.parent), "SLEEPING_JOURNAL": given[0], "SLEEPING_TRIAL_S": given[3]}
         command = [sys.executable, "-m", "studies", "launch", "./sleep.yaml", "--workers", given[1]]
     elif who == "optuna":
         command = [sys.executable, str(HERE / "sleeping" / "with_optuna.py"), *given, url]

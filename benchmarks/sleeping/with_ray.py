@@ -42,7 +42,9 @@ def main() -> None:
             tune_config=tune.TuneConfig(
                 metric="loss", mode="min", num_samples=n_trials, max_concurrent_trials=n_workers, reuse_actors=True
             ),
-            run_config=tune.RunConfig(storage_path=place, verbose=0),
+            run_config=tune.RunConfig(
+                storage_path=place, verbose=0, failure_config=tune.FailureConfig(fail_fast="raise")
+            ),
         ).fit()
         ray.shutdown()
 
