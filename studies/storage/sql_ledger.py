@@ -148,7 +148,7 @@ RETURNING (SELECT stop FROM studies.control c WHERE c.study_id = w.study_id)"""
 # A worker ended by itself.
 LEAVE = "UPDATE studies.workers SET ended_at = now() WHERE worker_id = %(worker)s"
 
-# Studies that are watched and have had no living worker for a lease: whoever asks is to say so, and nobody else.
+# Studies that are watched and have had no living worker for a lease: the one who asks is to say so, and nobody else.
 TAKE_LEFT_ALONE = """
 UPDATE studies.control c SET is_watched = false WHERE is_watched AND NOT EXISTS (
     SELECT FROM studies.workers w

@@ -56,7 +56,7 @@ def _watch(storage: Storage, told: Sequence[Channel], say: Callable[[str], None]
 
 
 def tell_left_alone(storage: Storage, pages: Pages, told: Sequence[Channel]) -> None:
-    """Tell of each unfinished study that has had no living worker for a lease, once, whoever else looks."""
+    """Tell of each unfinished study that has had no living worker for a lease, once, also where others look."""
     for study_id in storage.ledger.take_left_alone():
         for one in read_overviews(storage, pages, study_id):
             if one.state is not StudyState.IDLE:

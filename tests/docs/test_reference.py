@@ -96,10 +96,10 @@ def test_every_variable_is_explained() -> None:
                 used |= {node.value} if re.fullmatch(r"STUDIES_[A-Z_]+", node.value) else set()
     assert {"STUDIES_HOME", "STUDIES_STORAGE"} <= used
     explained = rows("variables")
-    guide = (ROOT / "docs/guides/programs.md").read_text(encoding="utf-8")
-    of_programs = set(re.findall(r"^\| `(STUDIES_[A-Z_]+)` \| .{10,} \|$", guide, re.MULTILINE))
-    assert used - set(INTERNAL) - of_programs == set(explained)
-    assert of_programs <= used
+    guides = [(ROOT / "docs/guides" / guide).read_text(encoding="utf-8") for guide in ("programs.md", "dashboard.md")]
+    given = set(re.findall(r"^\| `(STUDIES_[A-Z_]+)` \| .{10,} \|$", "\n".join(guides), re.MULTILINE))
+    assert used - set(INTERNAL) - given == set(explained)
+    assert given <= used
     assert len(explained) == len(Settings.__dataclass_fields__)
     assert all(all(cells) for cells in explained.values())
 
