@@ -1,5 +1,5 @@
 # Two commands do everything on a machine with Python 3.11+ and make:
-#   make study   install, then tune the product-title CNN on the bundled titles
+#   make study   install, then tune a CNN that tells 700 products by their bundled titles
 #   make test    install the test extras, then run every test
 PYTHON ?= python3
 VENV := .venv
@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 .PHONY: study test test-docs test-system test-team test-slurm test-kubernetes test-ray test-ssh test-root test-callbacks test-gpu chaos docs lint install install-test install-docs clean
 
 study: install
-	$(BIN)/studies launch meli-cnn --workers 4
+	$(BIN)/studies launch products-cnn --workers 2
 
 # Two at a time, file by file: most of the time is spent waiting for leases to end and servers to come back.
 test: install-test

@@ -1,4 +1,4 @@
-"""Draw a study's learning curves, as in the README: `python benchmarks/curves.py meli-cnn -o curves.png`."""
+"""Draw a study's learning curves, as in the README: `python benchmarks/curves.py products-cnn -o curves.png`."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import reference
 
 ROOT = Path(__file__).resolve().parent.parent
-PICTURE = "benchmarks/results/meli-cnn-curves.png"
+PICTURE = "benchmarks/results/products-cnn-curves.png"
 NO_PAGES = shutil.ignore_patterns("*.py", "*.toml", "__pycache__")
 
 
