@@ -27,7 +27,10 @@ from ..acceptance.test_study import wait_for
 
 __all__ = ["machine", "make_machine", "make_studies"]
 
+pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own modules leave files open, and warn of what will change
+
 CPUS = 2  # of each node: a worker takes one
+OTHER = "127.0.0.2"  # where other nodes are: a launch belongs to the node of its own address, and ends with it
 
 
 @pytest.fixture(scope="module")
@@ -74,11 +77,11 @@ def assert_nothing_is_left(directory: Path) -> None:
 def test_a_study_is_exact_though_a_node_is_lost(
     machine: Studies, cluster: Cluster, launched: Callable[..., subprocess.Popen[str]]
 ) -> None:
-    lost = cluster.add_node(num_cpus=CPUS)
+    lost = cluster.add_node(num_cpus=CPUS, node_ip_address=OTHER)
     launch = launched("--workers", "4", "--trials", "20")
-    wait_for(lambda: n_at_work(machine) == 4, 120)
+    wait_for(lambda: n_at_work(machine) == 4, 240)
     cluster.remove_node(lost, allow_graceful=False)
-    added = cluster.add_node(num_cpus=CPUS)
+    added = cluster.add_node(num_cpus=CPUS, node_ip_address=OTHER)
     try:
         said = finish(launch)
     finally:
@@ -94,9 +97,9 @@ def test_a_study_is_exact_though_a_node_is_lost(
 def test_workers_leave_a_node_that_is_drained_and_start_elsewhere(
     machine: Studies, cluster: Cluster, launched: Callable[..., subprocess.Popen[str]]
 ) -> None:
-    drained = cluster.add_node(num_cpus=CPUS)
+    drained = cluster.add_node(num_cpus=CPUS, node_ip_address=OTHER)
     launch = launched("--workers", "4", "--trials", "20")
-    wait_for(lambda: n_at_work(machine) == 4, 120)
+    wait_for(lambda: n_at_work(machine) == 4, 240)
     drain = ["drain-node", f"--address={cluster.address}", f"--node-id={drained.node_id}"]
     why = ["--reason=DRAIN_NODE_REASON_PREEMPTION", "--reason-message=spot", "--deadline-remaining-seconds=600"]
     ray = Path(sys.executable).with_name("ray")
@@ -114,12 +117,12 @@ def test_ctrl_c_lets_workers_leave_and_a_killed_launch_leaves_none(
     machine: Studies, launched: Callable[..., subprocess.Popen[str]]
 ) -> None:
     launch = launched("--workers", "2", "--trials", "99")
-    wait_for(lambda: n_at_work(machine) == 2, 120)
+    wait_for(lambda: n_at_work(machine) == 2, 240)
     launch.send_signal(signal.SIGINT)
     assert "goes on from here" in finish(launch, expect=130)
     assert {trial.reason for trial in trials(machine) if trial.state == "fail"} <= {"stopped"}
     launch = launched("--workers", "2", "--trials", "99")
-    wait_for(lambda: n_at_work(machine) == 2, 120)
+    wait_for(lambda: n_at_work(machine) == 2, 240)
     launch.kill()
     launch.communicate()
     wait_for(lambda: n_at_work(machine) == 0, 60)

@@ -98,6 +98,8 @@ class RayLauncher:
         if not self._workers or time.monotonic() < self._look_at:
             return []
         self._look_at = time.monotonic() + LOOK_S
+        if self._cluster.is_cut_off():
+            return self._all_lost()
         found = self._cluster.look([worker.place for worker in self._workers])
         exits = []
         for worker in [*self._workers]:
@@ -170,6 +172,13 @@ class RayLauncher:
         elif ended.code == DONE:
             self._nothing_left = True
         return ended
+
+    def _all_lost(self) -> list[Exit]:
+        """Give up: the workers finish their epochs and leave."""
+        why = "the node is gone through which this launch belonged to its Ray cluster"
+        exits = [_exit(worker, FAILED, why, lost=True) for worker in self._workers]
+        self._workers = []
+        return exits
 
     def _lost(self, worker: Worker, gone: Gone) -> Exit:
         self._workers.remove(worker)

@@ -79,6 +79,12 @@ class Cluster:
                 reason=f"No Ray cluster answers{f' at {address}' if address else ''} ({one_line(str(error))}); {START}."
             ) from None
 
+        self._own: str = ray.get_runtime_context().get_node_id()
+
+    def is_cut_off(self) -> bool:
+        """Whether the node is gone through which this process belongs to the cluster: Ray ends what it started."""
+        return self._own not in self.nodes()
+
     def close(self) -> None:
         """Leave the cluster; what was started there ends."""
         self._ray.shutdown()
