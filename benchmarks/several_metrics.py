@@ -62,11 +62,13 @@ PROBLEMS: dict[str, tuple[Callable[[list[float]], Values], float]] = {
     "dtlz2": (dtlz2, REFERENCE**2 - math.pi / 4),
 }
 ONE_EPOCH: dict[str, Mapping[str, Any]] = {
+    "gp": {"sampler": {"name": "gp"}},
     "tpe": {"sampler": {"name": "tpe"}},
     "nsga2": {"sampler": {"name": "nsga2"}},
     "random": {"sampler": {"name": "random"}},
 }
 EPOCHS: dict[str, Mapping[str, Any]] = {
+    "gp + asha": {"sampler": {"name": "gp"}, "pruner": {"name": "asha"}},
     "tpe + asha": {"sampler": {"name": "tpe"}, "pruner": {"name": "asha"}},
     "nsga2 + asha": {"sampler": {"name": "nsga2"}, "pruner": {"name": "asha"}},
     "random + asha": {"sampler": {"name": "random"}, "pruner": {"name": "asha"}},
@@ -177,7 +179,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     rows = []
-    for max_epochs, whos, budgets in ((1, ONE_EPOCH, [50, 100]), (MAX_EPOCHS, EPOCHS, [270, 540])):
+    for max_epochs, whos, budgets in ((1, ONE_EPOCH, [50, 100]), (MAX_EPOCHS, EPOCHS, [270])):
         for problem in PROBLEMS:
             print(f"\n{problem}, trials of {max_epochs} epochs, {given.seeds} seeds: after epochs", *budgets)
             for who, part in whos.items():

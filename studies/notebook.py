@@ -18,7 +18,6 @@ trials is the command of the same name, in a process of its own: a notebook stay
 
 from __future__ import annotations
 
-import html
 import importlib
 import io
 import json
@@ -30,7 +29,6 @@ import tempfile
 import warnings
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,8 +41,7 @@ if TYPE_CHECKING:
     from studies.check.findings import Result
     from studies.model.predict import Asked
     from studies.record.study import StudyRecord, TrialRecord
-
-PAGE_HEIGHT = 800  # pixels of a report in a notebook
+    from studies.report.page import Page
 
 
 def load(study: Any, *, storage: str | None = None, **keys: Any) -> Study:
@@ -99,27 +96,6 @@ def _without_widgets() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         importlib.import_module("tqdm.auto")
-
-
-@dataclass(frozen=True)
-class Page:
-    """A report as HTML. A notebook shows it below the cell."""
-
-    content: str = field(repr=False)
-
-    def __repr__(self) -> str:
-        return f"<a page of {len(self.content) / 1e6:.1f} MB; .save(FILE) writes it>"
-
-    def save(self, file: str | Path) -> Path:
-        """Write the page to a file, whole or not at all, and return where it is."""
-        from studies.files import write_file
-
-        write_file(Path(file), self.content)
-        return Path(file)
-
-    def _repr_html_(self) -> str:
-        # A frame of its own: neither the page's styles nor its scripts touch the notebook.
-        return f'<iframe srcdoc="{html.escape(self.content)}" width="100%" height="{PAGE_HEIGHT}"></iframe>'
 
 
 class Study:
@@ -217,7 +193,7 @@ class Study:
 
     def report(self) -> Page:
         """Return the page that `studies report` writes."""
-        from studies.report.page import render
+        from studies.report.page import Page, render
 
         return Page(render(self.read(), "html"))
 
