@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studies.errors import DONE, FAILED, CommandFailed, ObjectiveRefused, StudyNotStarted, UnknownStudy, WrongInput
+from studies.report.document import Page
 from studies.settings import Settings
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from studies.check.findings import Result
     from studies.model.predict import Asked
     from studies.record.study import StudyRecord, TrialRecord
-    from studies.report.page import Page
 
 
 def load(study: Any, *, storage: str | None = None, **keys: Any) -> Study:
@@ -193,7 +193,7 @@ class Study:
 
     def report(self) -> Page:
         """Return the page that `studies report` writes."""
-        from studies.report.page import Page, render
+        from studies.report.page import render
 
         return Page(render(self.read(), "html"))
 

@@ -6,12 +6,10 @@ import html
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
 
-from studies.files import write_file
 from studies.report.document import Document, Figure, Section, Table
 from studies.report.sections import document
 from studies.report.shades import drawable
@@ -24,27 +22,7 @@ TEMPLATE = Path(__file__).with_name("page.html")
 PLOTLY = Path(__file__).with_name("plotly") / "plotly-basic.min.js"
 WIDE = 6  # columns; a table with more scrolls sideways rather than wrap its cells
 CODE = re.compile(r"`([^`]+)`")
-HEIGHT = 800  # pixels of a page in a notebook
 MARKDOWN = re.compile(r"([\\`*|]|(?<=\])\()")
-
-
-@dataclass(frozen=True)
-class Page:
-    """A report as HTML. A notebook shows it below the cell."""
-
-    content: str = field(repr=False)
-
-    def __repr__(self) -> str:
-        return f"<a page of {len(self.content) / 1e6:.1f} MB; .save(FILE) writes it>"
-
-    def save(self, file: str | Path) -> Path:
-        """Write the page to a file, whole or not at all, and return where it is."""
-        write_file(Path(file), self.content)
-        return Path(file)
-
-    def _repr_html_(self) -> str:
-        # A frame of its own: neither the page's styles nor its scripts touch the notebook.
-        return f'<iframe srcdoc="{html.escape(self.content)}" width="100%" height="{HEIGHT}"></iframe>'
 
 
 def render(record: StudyRecord, kind: str) -> str:
