@@ -21,13 +21,13 @@ from studies.names import (
     CONTINUES,
     DATA,
     DECLARED,
-    REPEATS,
     SPEC,
     UID,
     UNLIMITED,
     WARM_START,
 )
-from studies.search.allowed import all_settings, settings_tried, untried
+from studies.search import repeats
+from studies.search.allowed import all_settings, has_chosen, settings_tried, untried
 from studies.search.asha import Asha
 from studies.search.knowledge import observations
 from studies.search.pruners import make_pruner
@@ -123,14 +123,16 @@ def open_for_workers(storage: Storage, study: optuna.Study, spec: StudySpec) -> 
 def n_in_the_end(study: optuna.Study) -> int:
     """Return how many trials a study has in the end: no more than its space has settings, and what was asked twice."""
     n_trials = spec_of(study).n_trials or UNLIMITED
-    every = None if CONFIRMS in study.user_attrs else all_settings(space_of(study))
+    space = space_of(study)
+    every = None if CONFIRMS in study.user_attrs else all_settings(space)
     if every is None:
         return n_trials
     trials = study.get_trials(deepcopy=False)
     n_counted = len(trials) - sum(CONTINUES in trial.user_attrs for trial in trials)
-    n_to_repeat = sum(not trial.state.is_finished() and REPEATS not in trial.user_attrs for trial in trials)
-    n_untried, n_repeats = len(untried(every, settings_tried(trials))), spec_of(study).repeats
-    return min(n_trials, n_counted + n_untried * n_repeats + n_to_repeat * (n_repeats - 1))
+    n_choosing = sum(not has_chosen(space, trial) for trial in trials)  # each takes one that is untried yet
+    n_untried = max(0, len(untried(every, settings_tried(trials))) - n_choosing)
+    n_repeats = spec_of(study).repeats
+    return min(n_trials, n_counted + n_untried * n_repeats + repeats.n_to_queue(trials, n_repeats))
 
 
 def version_for(storage: Storage, spec: StudySpec, described: Description, new_version: bool) -> StudySpec:

@@ -101,20 +101,12 @@ class AllowedSampler(SeededSampler):
         deadline = time.monotonic() + OLDER_CHOOSE_WITHIN_S
         while self._all is not None and time.monotonic() < deadline:
             trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
-            if all(self._has_chosen(other) for other in trials if other.number < trial.number):
+            older = [other for other in trials[: trial.number] if other.state == TrialState.RUNNING]
+            if all(has_chosen(self._space, other) for other in older):
                 break
             time.sleep(PAUSE_S)
         trials = self._seen(study, trial)._get_trials(deepcopy=False)
         return [other for other in trials if other.number not in (-1, trial.number)]  # -1: of another study
-
-    def _has_chosen(self, trial: FrozenTrial) -> bool:
-        if trial.state != TrialState.RUNNING:
-            return True
-        try:
-            self._space.values_of(_params(trial))
-        except KeyError:
-            return False
-        return True
 
     def _distance(self, setting: Mapping[str, Any], other: Mapping[str, Any]) -> float:
         """Return how far apart two settings are: 1 for each other choice, and for a range from its end to its end."""
@@ -128,6 +120,15 @@ def all_settings(space: Space) -> list[dict[str, Any]] | None:
     """Return every setting of a space that is tried to its end, as the storage has them; of another, None."""
     settings = space.settings()
     return None if settings is None else [queued(space, setting) for setting in settings]
+
+
+def has_chosen(space: Space, trial: FrozenTrial) -> bool:
+    """Whether a trial's setting is known, or it has ended without one."""
+    try:
+        space.values_of(_params(trial))
+    except KeyError:
+        return trial.state.is_finished()
+    return True
 
 
 def settings_tried(trials: Sequence[FrozenTrial]) -> list[dict[str, Any]]:

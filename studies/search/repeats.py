@@ -7,7 +7,7 @@ seeds would say nothing. What was pruned is not repeated.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from statistics import fmean
 
 import optuna
@@ -22,9 +22,15 @@ def queue(study: optuna.Study, trial: optuna.Trial, n_repeats: int) -> None:
         return
     trials = study.get_trials(deepcopy=False)
     first = _firsts(trials)[trial.number]
-    n_there = sum(other.user_attrs.get(REPEATS) == first and CONTINUES not in other.user_attrs for other in trials)
-    for _ in range(n_repeats - 1 - n_there):
+    for _ in range(n_repeats - 1 - _n_queued(trials, first)):
         study.enqueue_trial(trial.params, user_attrs={REPEATS: first}, skip_if_exists=False)
+
+
+def n_to_queue(trials: Sequence[FrozenTrial], n_repeats: int) -> int:
+    """Return how many repeats are queued yet if all first trials complete that have not ended."""
+    firsts = _firsts(trials)
+    running = [trial for trial in trials if not trial.state.is_finished() and REPEATS not in trial.user_attrs]
+    return sum(n_repeats - 1 - _n_queued(trials, firsts[trial.number]) for trial in running)
 
 
 def means_of(trials: Iterable[FrozenTrial], n_repeats: int) -> dict[int, float]:
@@ -36,6 +42,10 @@ def means_of(trials: Iterable[FrozenTrial], n_repeats: int) -> dict[int, float]:
         if trial.state == TrialState.COMPLETE and trial.values and may_be_best(trial.values, trial.constraints):
             values.setdefault(firsts[trial.number], {})[trial.number] = trial.values[0]
     return {min(each): fmean(each.values()) for each in values.values() if len(each) == n_repeats}
+
+
+def _n_queued(trials: Iterable[FrozenTrial], first: int) -> int:
+    return sum(trial.user_attrs.get(REPEATS) == first and CONTINUES not in trial.user_attrs for trial in trials)
 
 
 def _firsts(trials: Iterable[FrozenTrial]) -> dict[int, int]:

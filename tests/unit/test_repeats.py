@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import optuna
 import pytest
 from optuna.trial import TrialState
 
-from studies.names import CONTINUES, MEAN, REPEATS
+from studies.names import CONTINUES, DECLARED, MEAN, REPEATS, SPEC
+from studies.run.trial import _suggest
 from studies.search import repeats
 from studies.search.asha import Asha
+from studies.search.samplers import make_sampler
+from studies.spec import StudySpec
+from studies.study import n_in_the_end
 
 from ..reports import make_report, make_trial
 
@@ -87,3 +93,28 @@ def test_the_best_mean_is_the_best_and_not_the_luckiest_seed() -> None:
     assert [trial.number for trial in record.ranked] == [1, 0, 4, 3, 2]
     assert record.best is not None
     assert record.best.number == 1
+
+
+def test_how_many_there_will_be_is_known_all_along() -> None:
+    """Were it ever too many, a worker that looks just then would try a setting twice."""
+    spec = StudySpec.model_validate({
+        "name": "x", "objective": "a.b", "direction": "maximize", "repeats": 3, "sampler": {"name": "grid"},
+    })  # fmt: skip
+    declared = {"x": {"choices": [1, 2]}}
+    space = spec.resolve(declared)
+    study = optuna.create_study(direction="maximize", sampler=make_sampler(spec, space))
+    study.set_user_attr(SPEC, spec.model_dump(mode="json"))
+    study.set_user_attr(DECLARED, declared)
+    seen = [n_in_the_end(study)]
+    while seen[-1] > len(study.get_trials(states=(TrialState.COMPLETE,))):
+        trial = study.ask()
+        seen.append(n_in_the_end(study))  # it has not chosen yet
+        space.suggest(partial(_suggest, trial))
+        seen.append(n_in_the_end(study))
+        repeats.queue(study, trial, 2)  # in part: the worker may die in between
+        seen.append(n_in_the_end(study))
+        repeats.queue(study, trial, 3)
+        seen.append(n_in_the_end(study))
+        study.tell(trial, 1.0)
+        seen.append(n_in_the_end(study))
+    assert set(seen) == {6}
