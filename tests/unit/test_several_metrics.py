@@ -19,6 +19,7 @@ from studies.exporters import export
 from studies.model.winner import Winner
 from studies.names import PAUSED, RUNGS, Direction
 from studies.record.choice import chosen
+from studies.record.diagnose import judged
 from studies.record.study import StudyRecord
 from studies.report.page import render
 from studies.search.asha import Asha
@@ -132,8 +133,7 @@ def record_of(*points: tuple[float, float]) -> StudyRecord:
         make_trial(number, [first], value=first, others=(second,), params={"learning_rate": 1e-3 * (number + 1)})
         for number, (first, second) in enumerate(points)
     ]
-    record = make_report(trials)
-    return replace(record, spec=spec(metrics=METRICS, name="made-up", max_epochs=6))
+    return judged(replace(make_report([]), trials=trials, spec=spec(metrics=METRICS, name="made-up", max_epochs=6)))
 
 
 RECORD = record_of((0.90, 500.0), (0.95, 900.0), (0.70, 100.0), (0.80, 600.0))
