@@ -119,7 +119,7 @@ def test_a_stop_lets_workers_leave_and_deletes_the_job(machine: Studies, cluster
 
 
 def test_what_a_dry_run_prints_runs_the_study_by_hand(machine: Studies, cluster: Cluster) -> None:
-    machine("launch", "./counted.yaml", "--trials", "1")
+    machine("launch", "./counted.yaml", "--trials", "1", *SLOW)
     own = ("--kubernetes", "secret=ours", "--kubernetes", "grace_s=1")
     address = machine.environment["STUDIES_STORAGE"]
     before = cluster.objects.all("Job")
@@ -153,7 +153,7 @@ def test_other_code_in_the_image_ends_the_job_with_its_sentence(
     tmp_path.chmod(0o755)
     (tmp_path / "counted.py").write_text((machine.directory / "counted.py").read_text() + "\n# another release\n")
     said = finish(machine.start(*ON_KUBERNETES, "2"), expect=2)
-    assert "This machine has other code than study 'counted' was last launched with" in said
+    assert "studies: This machine has other code than study 'counted' was last launched with" in said
     assert not cluster.alive()
 
 

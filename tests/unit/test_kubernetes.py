@@ -167,8 +167,8 @@ def state(phase: str, container: dict[str, Any] | None = None, *conditions: dict
 
 
 def test_how_a_pod_ended() -> None:
-    log = {"exitCode": 1, "reason": "Error", "message": "one\nStudiesError: two\n\n"}
-    assert state("Failed", {"terminated": log}) == Pod("one", 1, "StudiesError: two")
+    log = {"exitCode": 1, "reason": "Error", "message": "one\nstudies: Two is not three.\n\n"}
+    assert state("Failed", {"terminated": log}) == Pod("one", 1, "Two is not three.")
     assert state("Succeeded", {"terminated": {"exitCode": 0, "reason": "Completed"}}) == Pod("one", 0)
     assert state("Failed", {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}).out_of_memory
     drained = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI", "message": "drained"}

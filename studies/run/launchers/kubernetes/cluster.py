@@ -62,7 +62,8 @@ class Pod:
         code = ended.get("exitCode", 0 if status["phase"] == "Succeeded" else FAILED)
         why = ended.get("message") or status.get("message") or ended.get("reason") or status.get("reason")
         out_of_memory = ended.get("reason") == OUT_OF_MEMORY
-        return cls(name, code, _line(why) or "its pod failed" if code else None, out_of_memory, disrupted)
+        error = _line(why).removeprefix("studies: ") or "its pod failed"
+        return cls(name, code, error if code else None, out_of_memory, disrupted)
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,8 @@ class RayLauncher:
         self._spec, self._settings, self._say = spec, settings, say
         self._n_cpus = spec.resources.threads_per_worker or 1
         sharing = spec.resources.workers_per_gpu
-        self._n_gpus = spec.resources.gpus_per_worker / (sharing if isinstance(sharing, int) else 1)
+        n_gpus = spec.resources.gpus_per_worker / (sharing if isinstance(sharing, int) else 1)
+        self._n_gpus = n_gpus if self._cluster.has_gpus() else 0
         self._study = ""
         self._code: bytes | None = None
         self._workers: list[Worker] = []
@@ -78,14 +79,13 @@ class RayLauncher:
         if self._code is None:
             self._code = snapshot(self._spec, Path.cwd()).tar
         self._study = study
-        n_gpus = self._n_gpus if self._cluster.has_gpus() else 0
         # A place is for one worker: Ray knows what it shares its GPU with.
         own = {"threads_per_worker": self._n_cpus, "workers_per_gpu": 1}
         resources = self._spec.resources.model_copy(update=own)
         spec = self._spec.model_copy(update={"resources": resources}).model_dump(mode="json")
         given = Given(study, spec, for_nodes(self._settings), self._code)
         for _ in range(n_workers):
-            place = self._cluster.place(given, self._n_cpus, n_gpus)
+            place = self._cluster.place(given, self._n_cpus, self._n_gpus)
             self._workers.append(Worker(place, self.logs / f"worker-{self._n_started}.log", time.monotonic()))
             self._n_started += 1
 
@@ -198,7 +198,7 @@ class RayLauncher:
         since = [worker.asked_at for worker in self._workers if worker.seen is None]
         if since and not self._said_who_waits and time.monotonic() - min(since) > PATIENCE_S:
             self._said_who_waits = True
-            needs = plural(self._n_cpus, "CPU") + (f" and {self._n_gpus:g} GPUs" if self._n_gpus else "")
+            needs = plural(self._n_cpus, "CPU") + (f" and {self._n_gpus:g} GPU" if self._n_gpus else "")
             self._say(
                 f"{plural(len(since), 'worker')} without a place: each needs {needs}; `ray status` shows what is free."
             )

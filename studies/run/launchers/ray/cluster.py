@@ -100,12 +100,16 @@ class Cluster:
         """Return how the workers are; those whose actors have no place yet, or do not answer in time, are missing."""
         asked = {place.ask(): place for place in places}
         ready, _ = self._ray.wait([*asked], num_returns=len(asked), timeout=ANSWER_S) if asked else ([], [])
-        return {asked[one]: self._answer(asked[one], one) for one in ready}
+        answers = {asked[one]: self._answer(asked[one], one) for one in ready}
+        return {place: answer for place, answer in answers.items() if answer is not None}
 
-    def _answer(self, place: Place, asked: Any) -> Look | Gone:
+    def _answer(self, place: Place, asked: Any) -> Look | Gone | None:
+        """Return what an actor answered; None where Ray does not know yet whether it is gone."""
         place.answered()
         try:
             found: Look = self._ray.get(asked)
+        except self._ray.exceptions.ActorUnavailableError:
+            return None
         except self._ray.exceptions.RayError as error:
             return Gone(_why(error))
         return found
