@@ -26,7 +26,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from studies.notebook import Model, Page, Study, load, load_model
+    from studies.notebook import Model, Study, load, load_model
+    from studies.report.document import Page
 
 __version__ = "0.1.0"
 __all__ = ["Model", "Page", "Study", "__version__", "load", "load_model"]
