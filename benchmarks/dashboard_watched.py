@@ -26,6 +26,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
+from http.client import HTTPException
 from pathlib import Path
 
 import psutil
@@ -176,7 +177,7 @@ class Viewers:
             thread.start()
 
     def _read(self, stream: object) -> None:
-        with suppress(OSError, ValueError, AttributeError):
+        with suppress(OSError, ValueError, AttributeError, HTTPException):
             while piece := stream.read1(2**16):  # type: ignore[attr-defined]
                 self.n_bytes += len(piece)
 

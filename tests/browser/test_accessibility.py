@@ -36,6 +36,7 @@ def lively(storage: Storage, home: Path) -> optuna.Study:
         given = {"params": params, "distributions": space, "intermediate_values": curve, "user_attrs": {"seed": n}}
         study.add_trial(optuna.trial.create_trial(state=state, value=value, **given))
     storage.ledger.enter(study._study_id, "cuda:0")
+    (home / "logs" / "small").mkdir(parents=True)
     log = Log(home / "logs" / "small" / "trial-0.log")
     log.write(b"epoch 1\n" * 100)
     log.close("exited with 0")
@@ -150,4 +151,5 @@ def test_whoever_may_not_act_is_shown_nothing_to_press(storage: Storage, dashboa
     tab.click("small")
     tab.shows("1/5 trials")
     shown = "[...document.querySelectorAll('main a, main button')].filter(one => one.checkVisibility())"
-    assert "Try again" not in tab.run(f"{shown}.map(one => one.innerText).join('|')")
+    tab.wait_for(f"!{shown}.some(one => one.innerText.startsWith('Try again'))")  # once its style is there
+    assert "Report" in tab.run(f"{shown}.map(one => one.innerText)")
