@@ -76,7 +76,7 @@ def assert_nothing_is_left(directory: Path) -> None:
 def test_a_study_is_exact_though_a_node_is_lost(
     machine: Studies, cluster: Cluster, launched: Callable[..., subprocess.Popen[str]]
 ) -> None:
-    launch = launched("--workers", "4", "--trials", "30")
+    launch = launched("--workers", "4", "--trials", "60")
     wait_for(lambda: n_at_work(machine) == CPUS, 240)  # it belongs to the node that stays
     lost = cluster.add_node(num_cpus=CPUS)
     wait_for(lambda: n_at_work(machine) == 4, 240)
@@ -88,16 +88,16 @@ def test_a_study_is_exact_though_a_node_is_lost(
         cluster.remove_node(added)
     assert said.count("is gone, and its worker") == 2
     ended = trials(machine)
-    assert [trial.state for trial in ended if trial.continued_by is None] == ["complete"] * 30
+    assert [trial.state for trial in ended if trial.continued_by is None] == ["complete"] * 60
     assert {trial.reason for trial in ended if trial.continued_by is not None} <= {"lost", "stopped"}
-    assert logs(machine).count("left: all 30 trials are done") >= 2
+    assert logs(machine).count("left: all 60 trials are done") >= 2
     assert_nothing_is_left(machine.directory)
 
 
 def test_workers_leave_a_node_that_is_drained_and_start_elsewhere(
     machine: Studies, cluster: Cluster, launched: Callable[..., subprocess.Popen[str]]
 ) -> None:
-    launch = launched("--workers", "4", "--trials", "30")
+    launch = launched("--workers", "4", "--trials", "60")
     wait_for(lambda: n_at_work(machine) == CPUS, 240)
     drained = cluster.add_node(num_cpus=CPUS)
     wait_for(lambda: n_at_work(machine) == 4, 240)
@@ -109,7 +109,7 @@ def test_workers_leave_a_node_that_is_drained_and_start_elsewhere(
     cluster.remove_node(drained)
     assert said.count("another starts elsewhere") == 2
     ended = trials(machine)
-    assert [trial.state for trial in ended if trial.continued_by is None] == ["complete"] * 30
+    assert [trial.state for trial in ended if trial.continued_by is None] == ["complete"] * 60
     assert {trial.reason for trial in ended if trial.continued_by is not None} == {"stopped"}
     assert_nothing_is_left(machine.directory)
 
