@@ -29,6 +29,7 @@ from studies.search.samplers import make_sampler
 from studies.spec import SpecFile, StudySpec
 from studies.spec.file import Override
 from studies.spec.space import Space, SpaceError
+from studies.storage.budget import Tally
 
 from ..reports import make_report, make_trial
 
@@ -207,3 +208,15 @@ def test_the_report_answers_with_the_front() -> None:
     assert "3 of 4 completed trials are on the Pareto front" in page.replace("\\", "")
     assert "| 1 | 0.9500 | 900.0 |" in page
     assert '"on the front"' in render(RECORD, "html")
+
+
+def test_patience_counts_trials_since_the_front_last_changed() -> None:
+    ended = [
+        [0, "COMPLETE", 1.0, [-0.9, 500.0]],
+        [1, "COMPLETE", 1.0, [-0.7, 100.0]],  # on the front beside it
+        [2, "COMPLETE", 1.0, [-0.8, 600.0]],  # beaten
+        [3, "COMPLETE", 1.0, [-0.9, 500.0]],  # the same again
+        [4, "COMPLETE", 1.0, [None, 1.0]],  # an infinite value, which PostgreSQL keeps as null
+    ]
+    row = [10, None, -1, 4, [], 0, 0.0, None, None, ended, None, None]
+    assert Tally().budget([row]).since_best == 3
