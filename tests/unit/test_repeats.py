@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import optuna
 import pytest
@@ -14,6 +15,7 @@ from studies.search import repeats
 from studies.search.asha import Asha
 from studies.search.samplers import make_sampler
 from studies.spec import StudySpec
+from studies.spec.space import Space
 from studies.study import n_in_the_end
 
 from ..reports import make_report, make_trial
@@ -95,16 +97,21 @@ def test_the_best_mean_is_the_best_and_not_the_luckiest_seed() -> None:
     assert record.best.number == 1
 
 
-def test_how_many_there_will_be_is_known_all_along() -> None:
-    """Were it ever too many, a worker that looks just then would try a setting twice."""
-    spec = StudySpec.model_validate({
-        "name": "x", "objective": "a.b", "direction": "maximize", "repeats": 3, "sampler": {"name": "grid"},
-    })  # fmt: skip
+def opened(**given: Any) -> tuple[optuna.Study, Space]:
+    """Return a study of a grid of two settings, with all that `n_in_the_end` reads."""
+    known = {"name": "x", "objective": "a.b", "direction": "maximize", "sampler": {"name": "grid"}}
+    spec = StudySpec.model_validate(known | given)
     declared = {"x": {"choices": [1, 2]}}
     space = spec.resolve(declared)
     study = optuna.create_study(direction="maximize", sampler=make_sampler(spec, space))
     study.set_user_attr(SPEC, spec.model_dump(mode="json"))
     study.set_user_attr(DECLARED, declared)
+    return study, space
+
+
+def test_how_many_there_will_be_is_known_all_along() -> None:
+    """Were it ever too many, a worker that looks just then would try a setting twice."""
+    study, space = opened(repeats=3)
     seen = [n_in_the_end(study)]
     while seen[-1] > len(study.get_trials(states=(TrialState.COMPLETE,))):
         trial = study.ask()
@@ -118,3 +125,13 @@ def test_how_many_there_will_be_is_known_all_along() -> None:
         study.tell(trial, 1.0)
         seen.append(n_in_the_end(study))
     assert set(seen) == {6}
+
+
+def test_nobody_begins_a_setting_in_the_place_of_repeats_to_come() -> None:
+    study, space = opened(repeats=3)
+    for _ in range(2):
+        trial = study.ask()
+        space.suggest(partial(_suggest, trial))
+    assert (n_in_the_end(study), n_in_the_end(study, by_now=True)) == (6, 2)
+    repeats.queue(study, trial, 3)
+    assert (n_in_the_end(study), n_in_the_end(study, by_now=True)) == (6, 4)
