@@ -69,7 +69,7 @@ class Site:
         return HTMLResponse(self.text(template, visitor=request.state.visitor, **given), status)
 
     def broken(self, error: Exception) -> str:
-        """Tell whoever runs the dashboard of a mistake in it; return what the page says of that."""
+        """Tell the person who runs the dashboard of a mistake in it; return what the page says of that."""
         self.access.say(masked("".join(traceback.format_exception(error)).rstrip()))
         return f"The dashboard has a mistake ({type(error).__name__}); the terminal where it runs says where."
 
