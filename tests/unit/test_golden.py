@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -43,7 +44,8 @@ def study_of_every_fate() -> StudyRecord:
         make_trial(4, [0.5, 0.875], continues=3, params=params, attributes={"continues": 3, "peak_memory_mib": 12.5}),
         make_trial(5, [], state="running", params={}, ended=None),
     ]
-    return make_report(trials)
+    # As read, and not judged again: a verdict is what was stored.
+    return replace(make_report([], sampler={"name": "tpe"}), trials=trials)
 
 
 @pytest.mark.parametrize(("kind", "curves"), [("yaml", False), ("csv", False), ("csv", True), ("json", False)])

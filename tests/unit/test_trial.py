@@ -99,7 +99,7 @@ def test_a_continued_trial_ends_with_the_same_evidence(tmp_path: Path, after: in
     assert stopped.reason == "stopped"
     continued = run(course(tmp_path, objective), **{CONTINUES: 0})
     whole = run(course(tmp_path / "whole", Objective(Training)))
-    assert continued.value == whole.value
+    assert continued.values == whole.values
     assert continued.attributes["evidence"] == whole.attributes["evidence"] == {"epoch": 2}
     assert objective.started[1].asked == [n for n in (1, 2) if n > after]
 
@@ -109,12 +109,12 @@ def test_a_checkpoint_of_a_release_without_evidence_is_gone_on_from(tmp_path: Pa
 
     write(tmp_path / "0.safetensors", {"state": {"n": 3}, "history": [{"balanced_accuracy": v} for v in VALUES[:3]]})
     found = run(course(tmp_path, Objective(Training)), **{CONTINUES: 0})
-    assert (found.value, len(found.attributes["history"]), "evidence" in found.attributes) == (0.6, 5, False)
+    assert (found.values, len(found.attributes["history"]), "evidence" in found.attributes) == ([0.6], 5, False)
 
 
 def test_evidence_that_fails_costs_the_trial_nothing(tmp_path: Path) -> None:
     found = run(course(tmp_path, Objective(lambda: Training("no predictions"))))
-    assert found.value == 0.6
+    assert found.values == [0.6]
     assert found.attributes["evidence"] == {"error": "RuntimeError: no predictions"}
 
 
@@ -126,7 +126,7 @@ def test_an_objective_without_evidence_works_as_before(tmp_path: Path) -> None:
             self.state_dict = self.training.state_dict
 
     found = run(course(tmp_path, Objective(Plain)))
-    assert found.value == 0.6
+    assert found.values == [0.6]
     assert "evidence" not in found.attributes
 
 
@@ -151,7 +151,7 @@ def test_the_best_epoch_is_the_best_that_keeps_the_constraints(
     constraints: dict[str, str], epoch: int, excess: dict[str, float], tmp_path: Path
 ) -> None:
     ended = run(course(tmp_path, Objective(Timed), constraints=constraints))
-    assert ended.value == VALUES[epoch - 1]
+    assert ended.values == [VALUES[epoch - 1]]
     assert ended.attributes["epoch"] == epoch
     assert ended.attributes["evidence"] == {"epoch": epoch}
     assert ended.constraints == pytest.approx(excess)
