@@ -147,7 +147,7 @@ class RayLauncher:
             time.sleep(CLOSING_S)
 
     def _send_away(self) -> None:
-        """Ask those to leave that were to be asked, once; give up places that nobody needs any more."""
+        """Ask workers to leave where that was asked; give up places that are no longer needed."""
         draining = self._cluster.draining()
         for worker in [*self._workers]:
             if worker.seen is None:
