@@ -117,8 +117,9 @@ class Cluster:
         failed = "failure" in status or status["failed"] > spec["backoffLimit"]
         if failed or deleted or spec.get("suspend"):
             for pod in pods:
-                pod["metadata"].setdefault("deletionTimestamp", "now")
-                self.objects.put(pod)
+                if deleted or pod not in ended:
+                    pod["metadata"].setdefault("deletionTimestamp", "now")
+                    self.objects.put(pod)
         elif not succeeded:
             for _ in range(n_active, spec["parallelism"]):
                 self.create_pod(job)

@@ -151,7 +151,7 @@ def test_other_code_in_the_image_ends_the_job_with_its_sentence(
 ) -> None:
     cluster.image = tmp_path
     tmp_path.chmod(0o755)
-    (tmp_path / "counted.py").write_text((machine.directory / "counted.py").read_text() + "\n# another release\n")
+    (tmp_path / "counted.py").write_text((machine.directory / "counted.py").read_text() + "\nRELEASE = 2\n")
     said = finish(machine.start(*ON_KUBERNETES, "2"), expect=2)
     assert "studies: This machine has other code than study 'counted' was last launched with" in said
     assert not cluster.alive()

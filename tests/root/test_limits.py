@@ -118,6 +118,7 @@ def memory_limit() -> Iterator[list[str]]:
 
 def test_what_the_kernel_kills_for_lack_of_memory_teaches_too(machine: Studies, memory_limit: list[str]) -> None:
     greedy = ("--set", "space.trouble=kernel", "--trials", "12", "--set", "limits.max_failures=12")
+    greedy += ("--set", "sampler.name=random")  # another learns of it, and soon has no more of them
     process = machine.start("launch", "./counted.yaml", *greedy, before=memory_limit)
     _, stderr = process.communicate(timeout=120)
     assert process.returncode == 0, stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
@@ -55,6 +56,13 @@ class Place:
         ray.kill(self._actor)
 
 
+def _knock(address: str) -> None:
+    """Raise OSError where nobody listens at HOST:PORT: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=ANSWER_S).close()
+
+
 class Cluster:
     """A cluster that runs already. address: none takes RAY_ADDRESS, or the one of this machine."""
 
@@ -67,6 +75,7 @@ class Cluster:
             ) from None
         self._ray: Any = ray
         try:
+            _knock(address or os.environ.get("RAY_ADDRESS", ""))
             ray.init(
                 address=address or "auto",
                 ignore_reinit_error=True,
@@ -74,7 +83,7 @@ class Cluster:
                 configure_logging=False,
                 logging_level=logging.ERROR,
             )
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             raise WrongInput(
                 reason=f"No Ray cluster answers{f' at {address}' if address else ''} ({one_line(str(error))}); {START}."
             ) from None
