@@ -250,7 +250,7 @@ def _reason(error: Any) -> str:
         return f"unknown key {key!r}{_elsewhere(key) or near(key, part.model_fields)}"
     if error["type"] == "missing":
         return f"the key {key!r} is missing"
-    if error["type"] == "string_pattern_mismatch":
+    if error["type"] == "string_pattern_mismatch" and key == "name":
         plain = "-".join(re.findall("[a-z0-9]+", found.lower()))
         return f"{key} is {found!r}; expected small letters, digits and dashes{plain and f', such as {plain!r}'}"
     message = error["msg"].replace("Input should", "it should")

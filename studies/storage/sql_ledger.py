@@ -28,7 +28,8 @@ CREATE TABLE IF NOT EXISTS studies.workers (
     heartbeat_at timestamptz NOT NULL DEFAULT now(),
     ended_at     timestamptz
 );
-CREATE INDEX IF NOT EXISTS workers_study ON studies.workers (study_id) WHERE ended_at IS NULL;
+DROP INDEX IF EXISTS studies.workers_study;
+CREATE INDEX IF NOT EXISTS workers_of_study ON studies.workers (study_id);
 CREATE INDEX IF NOT EXISTS workers_trial ON studies.workers (trial_id);
 CREATE TABLE IF NOT EXISTS studies.control (
     study_id  integer PRIMARY KEY,
@@ -255,7 +256,7 @@ SELECT study_id, count(*) FROM trials WHERE state IN ('COMPLETE', 'PRUNED', 'FAI
 # a checkpoint are PAUSED; those that were resumed are left out. A running one without a worker is LOST.
 COUNT_STATES = f"""
 SELECT CASE WHEN paused.key IS NOT NULL THEN 'PAUSED'
-    WHEN t.state = 'RUNNING' AND EXISTS ({IS_LOST.format(trial="t.trial_id")}) THEN 'LOST'
+    WHEN t.state = 'RUNNING' AND EXISTS ({IS_LOST.format(trial="t.trial_id")} OFFSET 0) THEN 'LOST'
     ELSE t.state::text || coalesce(' ' || (reason.value_json::json #>> '{{}}'), '') END, count(*)
 FROM trials t
 LEFT JOIN trial_user_attributes reason ON reason.trial_id = t.trial_id AND reason.key = %(reason_key)s

@@ -41,13 +41,13 @@ def test_a_study_from_launch_to_export(here: Path) -> None:
     study = studies.load("./parabola.yaml")
     with pytest.raises(StudyNotStarted, match=r"studies launch \./parabola\.yaml"):
         _ = study.best
-    study.launch(workers=2, trials=5, overrides={"max_epochs": 3, "space.x": [0.0, 2.0, 2.5]})
+    study.launch(workers=2, trials=5, overrides={"max_epochs": 3, "space.x": [0.0, 0.5, 1.0, 2.0, 2.5]})
     assert study.best is not None
     trials = study.trials
     assert list(trials["number"]) == list(range(5))
     assert study.best.value == trials["value"].min()
     assert len(study.curves) == trials["n_epochs"].sum() == 15
-    assert set(trials["params_x"]) <= {0.0, 2.0, 2.5}
+    assert set(trials["params_x"]) == {0.0, 0.5, 1.0, 2.0, 2.5}
     assert yaml.safe_load(study.export())["params"] == study.best.params
     assert "5/5 trials" in study.status
     with pytest.raises(WrongInput, match="expected one of yaml"):

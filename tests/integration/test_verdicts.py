@@ -234,7 +234,7 @@ def test_the_figures_come_in_the_background_and_what_fails_is_said(storage: Stor
     (tmp_path / "a file").touch()
     with keep_up_to_date(storage, DirectoryStore(tmp_path / "a file"), said.append):
         _wait_for(lambda: bool(said))
-    assert said[0].startswith("Cannot draw the figures of made-up: FileExistsError")
+    assert said[0].startswith("Cannot draw the figures of made-up@1: FileExistsError")
     with keep_up_to_date(storage, DirectoryStore(tmp_path), said.append):
         _wait_for(lambda: GALLERY in get(storage, "made-up").user_attrs)
     assert len(said) == 1
