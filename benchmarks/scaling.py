@@ -8,7 +8,7 @@ started by a Python of its own, by default that of build/ray:
 
     python -m venv build/ray && build/ray/bin/pip install 'ray[tune]'
 
-Where that is not, Ray is not measured, which is said. All of it takes half an hour, `--quick` six minutes, most for Ray.
+Where that is not, Ray is not measured, which is said. All of it takes half an hour, `--quick` six minutes.
 
 busy            the share of the workers' time that trials slept, from the moment when each worker had its first trial
                 until the last trial began; the rest is starting, reporting and ending trials
