@@ -18,6 +18,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -50,7 +51,7 @@ class NotTaken(Exception):
         self.again = again
 
 
-class Channel:
+class Channel(ABC):
     """Sends messages in their order. name: what it is for a person, without secrets."""
 
     def __init__(self, name: str, pauses_s: Sequence[float] = PAUSES_S) -> None:
@@ -77,9 +78,9 @@ class Channel:
         why, self._failed = self._failed, None
         return None if why is None else f"{self.name} was not told everything: {why}."
 
+    @abstractmethod
     def deliver(self, message: Message) -> None:
         """Send a message. Raises NotTaken."""
-        raise NotImplementedError
 
     def _deliver_all(self) -> None:
         while (message := self._waiting.get()) is not None:

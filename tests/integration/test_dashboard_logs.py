@@ -5,14 +5,10 @@ from __future__ import annotations
 import http.client
 import os
 import socket
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-import pytest
-
 from studies.logs import Log, note_process, tail
-from studies.settings import Settings
 from studies.storage import Storage
 from studies.storage.accounts import Role
 from studies.web.logs import printed
@@ -22,18 +18,6 @@ from ..reports import HOSTILE
 from .test_dashboard import started
 
 LAUNCH = "20260101-000000-7"
-
-
-@pytest.fixture
-def storage(database_url: str, tmp_path: Path) -> Iterator[Storage]:
-    with Storage(database_url, Settings(None, tmp_path, tmp_path)) as storage:
-        yield storage
-
-
-@pytest.fixture
-def open_house(storage: Storage, tmp_path: Path) -> Iterator[Dashboard]:
-    with served(storage, tmp_path, local=True) as dashboard:
-        yield dashboard
 
 
 def worker_log(home: Path, study: str, text: str) -> Path:
