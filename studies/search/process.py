@@ -14,7 +14,7 @@ from scipy.linalg import cho_solve, cholesky, lapack, solve_triangular
 from scipy.optimize import minimize
 from threadpoolctl import ThreadpoolController
 
-LENGTH, LENGTH_SPREAD = math.log(0.6), 0.8  # the mean and standard deviation that a length's logarithm has a priori
+LENGTH, LENGTH_SPREAD = 0.6, 0.8  # a length a priori, and the standard deviation of its logarithm
 NOISE, NOISE_SPREAD = math.log(0.05), 1.0  # of the noise's variance in units of the amplitude's
 LENGTHS, NOISES = (math.log(0.05), math.log(10.0)), (math.log(1e-4), 0.0)  # what the logarithms may be
 JITTER = 1e-6
@@ -26,13 +26,13 @@ ALGEBRA = ThreadpoolController()  # several threads wait for each other longer t
 class Process:
     """What is expected at any input, and how sure that is, from what was observed at some."""
 
-    def __init__(self, inputs: np.ndarray, values: np.ndarray, last_length: float) -> None:
+    def __init__(self, inputs: np.ndarray, values: np.ndarray, last_length: float = LENGTH) -> None:
         """inputs: [n, d]. values: [n]. last_length: the length scale that the last input has a priori."""
         self._inputs = inputs
         self._mean, self._sd = float(values.mean()), float(values.std()) or 1.0
         self._values = (values - self._mean) / self._sd
         n, d = inputs.shape
-        a_priori = np.append(np.full(d, LENGTH), NOISE)
+        a_priori = np.append(np.full(d, math.log(LENGTH)), NOISE)
         a_priori[d - 1] = math.log(last_length)
         spread = np.append(np.full(d, LENGTH_SPREAD), NOISE_SPREAD)
         squares = np.square(inputs.T[:, :, None] - inputs.T[:, None, :]).reshape(d, n * n)

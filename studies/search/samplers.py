@@ -39,7 +39,8 @@ def make_sampler(spec: StudySpec, space: Space, known: Sequence[FrozenTrial] = (
 
     Raises SpaceError for a name or an option that there is not, and for a space that is not for this sampler.
     """
-    own = {"rungs": [*telling_rungs(spec), spec.max_epochs]} if spec.sampler.name == GP else {}
+    telling = [*telling_rungs(spec), spec.max_epochs]
+    own = {"rungs": rungs_of(spec), "telling": telling} if spec.sampler.name == GP else {}
     made = maker(SAMPLERS, spec.sampler, BaseSampler, ("seed", *own), spec.sampler, space)  # type: ignore[type-abstract]
     make = partial(made, **own)
     sampler = make(seed=spec.sampler.seed)  # what is wrong with it is said now, and not in the first trial

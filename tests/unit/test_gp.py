@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,11 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState
 from scipy.optimize import check_grad
 
-from studies.names import CONTINUES, REASON, Direction, Reason
+from studies.names import CONTINUES, REASON, Reason
+from studies.search.asha import directions_of
 from studies.search.cube import Cube
-from studies.search.gp import observations
 from studies.search.knowledge import observations as known_of
+from studies.search.observed import Observation, Observed, weighed
 from studies.search.process import Process
 from studies.search.samplers import make_sampler
 from studies.spec.space import Space
@@ -40,10 +42,15 @@ def study() -> optuna.Study:
     return optuna.create_study(direction="maximize")
 
 
+def observations(study: optuna.Study, *weights: float) -> list[Observation]:
+    trials = study.get_trials()
+    return Observed(trials, directions_of(study), RUNGS[-1], weights or (1.0,)).at_each(RUNGS)
+
+
 def observed(study: optuna.Study) -> dict[float, list[float]]:
     """Return the scores at each share of max_epochs, the best first."""
     found: dict[float, list[float]] = {}
-    for each in observations(study.get_trials(), RUNGS, [Direction.MAXIMIZE]):
+    for each in observations(study):
         found.setdefault(round(each.share, 3), []).append(round(each.score, 3))
     return {share: sorted(scores, reverse=True) for share, scores in found.items()}
 
@@ -118,7 +125,7 @@ def test_what_diverged_is_as_bad_as_the_worst_and_what_was_stopped_says_nothing(
         else:
             trial.set_user_attr(REASON, reason)
             study.tell(trial, state=TrialState.FAIL)
-    found = observations(study.get_trials(), RUNGS, [Direction.MINIMIZE])
+    found = observations(study)
     assert [each.params for each in found] == [study.trials[2].params, study.trials[0].params]
     assert found[0].score > found[1].score
 
@@ -184,13 +191,36 @@ def test_conditions_between_parameters_are_kept_by_what_it_suggests() -> None:
     assert best > 37  # of 40, which is at the very edge
 
 
-def test_several_metrics_are_ranked_by_fronts() -> None:
+def test_several_metrics_count_by_their_ranks_as_they_are_weighed() -> None:
     study = optuna.create_study(directions=["maximize", "minimize"])
-    for x, values in enumerate(([0.1, 0.9], [0.9, 0.1], [0.5, 0.5])):
-        given = {"params": {"x": x}, "distributions": {"x": IntDistribution(0, 2)}}
+    for x, values in enumerate(([0.1, 900.0], [0.9, 100.0], [0.5, 500.0], [0.8, 1000.0])):
+        given = {"params": {"x": x}, "distributions": {"x": IntDistribution(0, 3)}}
         study.add_trial(optuna.trial.create_trial(values=values, **given))
-    found = observations(study.get_trials(), [9], [Direction.MAXIMIZE, Direction.MINIMIZE])
-    assert [each.params["x"] for each in sorted(found, key=lambda each: -each.score)] == [1, 2, 0]
+
+    def ranked(*weights: float) -> list[int]:
+        best_first = sorted(observations(study, *weights), key=lambda each: -each.score)
+        return [each.params["x"] for each in best_first if each.share == 1.0]
+
+    assert ranked(0.99, 0.01) == [1, 3, 2, 0]
+    assert ranked(0.01, 0.99) == [1, 2, 0, 3]
+
+
+def test_no_metric_is_weighed_by_its_scale_and_one_that_is_infinite_is_the_worst() -> None:
+    assert weighed([(1.0, 1e9), (2.0, -math.inf), (math.inf, 0.0)], [0.5, 0.5]) == [1, 0, 2]
+    assert weighed([(3.0,), (1.0,), (3.0,), (2.0,)], [1.0]) == [1, 3, 0, 2]
+    assert weighed([], [0.5, 0.5]) == []
+
+
+def test_rungs_screen_what_is_suggested() -> None:
+    """In nine epochs the first rung is early. Half of the space is hopeless there, and is seldom tried again."""
+    study = optuna.create_study(direction="maximize", sampler=make_sampler(SPEC, Space.declared(X)))
+    suggested = []
+    for _ in range(40):
+        trial = study.ask()
+        suggested.append(x := trial.suggest_float("x", 0.0, 100.0))
+        trial.report(float(x > 50) + x / 1000, 1)  # nobody comes to the rung that is learned from
+        study.tell(trial, state=TrialState.PRUNED)
+    assert sum(x > 50 for x in suggested[20:]) >= 15
 
 
 def test_workers_that_ask_at_a_time_get_different_settings() -> None:
