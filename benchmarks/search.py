@@ -9,7 +9,8 @@ ship: `lcbench.onnx` and `lcbench_tasks.json` (YAHPO's surrogate of LCBench, 34 
 Every trial is of at most 51 epochs (TaskSet: 50), and the number of trials is open. 1, 4 and 16 simulated workers train
 them epoch by epoch; the same seed gives the same rows. Regret is (best known - best so far) / (best known - median
 random setting) after so many epochs of all workers together: 0 is the best, 1 no better than a random setting, 3 the
-most that is counted. What counts is the best value reported, whatever becomes of its trial. Where seconds are known,
+most that is counted. What counts is the best value reported, whatever becomes of its trial. LCBench's best known
+is from a long search, and regret by the best of 1,000 random settings is given beside it. Where seconds are known,
 regret is also given after the seconds of so many median epochs, waiting of idle workers included.
 
 Sets end in -tuning (tasks of even position: look at these while changing a search) and -others (look at these last).

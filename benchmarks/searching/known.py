@@ -49,7 +49,9 @@ def find(task: LcbenchTask, seed: int = 0) -> Known:
     for start in np.argsort(-values)[:N_STARTS]:
         best = max(best, _climbed(task, domains, units[start], float(values[start]), rng))
     epoch_s = float(np.median(seconds[:, 1] - seconds[:, 0])) / LCBENCH_EPOCHS
-    return Known(round(float(best), 4), round(float(np.median(values[:N_MEDIAN])), 4), round(epoch_s, 4))
+    some = values[:N_MEDIAN]
+    figures = float(best), float(np.median(some)), epoch_s, float(some.max())
+    return Known(*(round(figure, 4) for figure in figures))
 
 
 def find_all(curves: Path) -> None:

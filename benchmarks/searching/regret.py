@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from .simulation import Epoch
 
 Regrets = Mapping[tuple[str, int], float]  # by unit and budget, such as ("epochs", 52)
+EPOCHS, BY_RANDOM, SECONDS = "epochs", "epochs_by_random", "seconds"
+TITLES = {EPOCHS: "epochs", BY_RANDOM: "epochs, 0 being the best of 1,000 random settings", SECONDS: "seconds"}
 
 BUDGETS = (52, 104, 208, 416, 832, 1664)  # epochs
 WORST = 3.0  # regret before any value, and of anything worse
@@ -20,16 +22,23 @@ LAST_S = 832  # the largest budget in seconds: cheap settings reach 1,664 epochs
 class Known:
     """What regret is measured by: 0 is the best value known, 1 is what the median random setting reaches.
 
-    epoch_s: seconds an epoch of the median random setting; None where nothing is known of seconds.
+    epoch_s: seconds an epoch of the median random setting; None where nothing is known of seconds. random: the best of
+    1,000 random settings, which is easier to find; None where these are all that there is.
     """
 
     best: float
     median: float
     epoch_s: float | None = None
+    random: float | None = None
 
     def regret(self, value: float) -> float:
         """Return how far a value is from the best, in units of the median random setting's distance."""
         return (self.best - value) / (self.best - self.median)
+
+    def regret_by_random(self, value: float) -> float:
+        """Return the same with the best random setting in place of the best; what is better than that has 0, too."""
+        best = self.best if self.random is None else self.random
+        return max(0.0, (best - value) / (best - self.median))
 
 
 def regrets(epochs: Iterable[Epoch], known: Known, n_workers: int) -> Regrets:
@@ -42,19 +51,21 @@ def regrets(epochs: Iterable[Epoch], known: Known, n_workers: int) -> Regrets:
     found: dict[tuple[str, int], float] = {}
     open_s = [budget for budget in BUDGETS if budget <= LAST_S] if known.epoch_s else []
     open_epochs = list(BUDGETS)
-    regret = WORST
+    regret = by_random = WORST
     for n_epochs, epoch in enumerate(epochs, start=1):
         spent = epoch.now_s * n_workers / (known.epoch_s or 1.0)
         while open_s and spent > open_s[0]:
-            found["seconds", open_s.pop(0)] = regret
+            found[SECONDS, open_s.pop(0)] = regret
         if not math.isnan(epoch.value):
             regret = min(regret, known.regret(epoch.value))
+            by_random = min(by_random, known.regret_by_random(epoch.value))
         if open_epochs and n_epochs == open_epochs[0]:
-            found["epochs", open_epochs.pop(0)] = regret
+            found |= {(EPOCHS, open_epochs[0]): regret, (BY_RANDOM, open_epochs.pop(0)): by_random}
         if not open_epochs and not open_s:
             break
-    rest = [("epochs", budget) for budget in open_epochs] + [("seconds", budget) for budget in open_s]
-    return found | dict.fromkeys(rest, regret)
+    rest = {(EPOCHS, budget): regret for budget in open_epochs} | {(SECONDS, budget): regret for budget in open_s}
+    found |= rest | {(BY_RANDOM, budget): by_random for budget in open_epochs}
+    return {key: value for key, value in found.items() if key[0] != BY_RANDOM or known.random is not None}
 
 
 @dataclass(frozen=True)
@@ -95,7 +106,7 @@ def table(found: Iterable[Row]) -> str:
     lines = []
     for (of, unit, workers), by_who in sorted(groups.items()):
         budgets = sorted({budget for each in by_who.values() for budget in each})
-        lines += ["", f"{of}, {workers} worker{'s' * (workers > 1)}: regret after {unit}", ""]
+        lines += ["", f"{of}, {workers} worker{'s' * (workers > 1)}: regret after {TITLES[unit]}", ""]
         lines += ["| who | " + " | ".join(map(str, budgets)) + " | n |", "|---" * (len(budgets) + 2) + "|"]
         for who, each in by_who.items():
             cells = [_cell(each[budget]) if budget in each else "" for budget in budgets]

@@ -195,6 +195,12 @@ class TestRegret:
         found = regrets(epochs, Known(1.0, 0.0, epoch_s=2.0), 4)
         assert found["seconds", 52] == pytest.approx(1 - 26 / 1000)  # 104 s, 26 on each
 
+    def test_it_is_also_told_by_the_best_random_setting_and_better_than_that_is_0(self) -> None:
+        epochs = [Epoch(n, {}, 1, 0.6 if n < 60 else 0.9) for n in range(1, 2000)]
+        found = regrets(epochs, Known(1.0, 0.5, random=0.7), 1)
+        assert found["epochs_by_random", 52] == pytest.approx(0.5)
+        assert found["epochs_by_random", 104] == 0.0
+
     def test_nothing_counts_as_worse_than_the_bound_and_nan_never_counts(self) -> None:
         found = regrets([Epoch(1, {}, 1, -1e18), Epoch(2, {}, 1, math.nan)], self.KNOWN, 1)
         assert set(found.values()) == {WORST}
