@@ -179,7 +179,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     rows = []
-    for max_epochs, whos, budgets in ((1, ONE_EPOCH, [50, 100]), (MAX_EPOCHS, EPOCHS, [270])):
+    for max_epochs, whos, budgets in ((1, ONE_EPOCH, [50, 100]), (MAX_EPOCHS, EPOCHS, [270, 810])):
         for problem in PROBLEMS:
             print(f"\n{problem}, trials of {max_epochs} epochs, {given.seeds} seeds: after epochs", *budgets)
             for who, part in whos.items():
