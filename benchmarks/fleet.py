@@ -85,7 +85,9 @@ class Worker:
                 self.trial.should_prune()
                 return
         attrs = {"seconds": 60.0, "history": [{"loss": 0.5}] * EPOCHS, "provenance": {"device": "cpu"}}
-        self.storage.finish_trial(self.trial._trial_id, TrialState.COMPLETE, [random.random()], attrs)
+        for key, value in attrs.items():
+            self.trial.set_user_attr(key, value)
+        self.storage.set_trial_state_values(self.trial._trial_id, TrialState.COMPLETE, [random.random()])
         self.begin(0)
 
     def beat(self) -> None:

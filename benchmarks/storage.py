@@ -124,7 +124,7 @@ def run_trial(study: optuna.Study, way: str, n_reports: int) -> None:
         trial.report(x + y + 1 / (step + 1), step)
         trial.should_prune()
     if way == "claimed":
-        study._storage.finish_trial(trial._trial_id, TrialState.COMPLETE, [x + y])  # type: ignore[attr-defined]
+        study._storage.set_trial_state_values(trial._trial_id, TrialState.COMPLETE, [x + y])
     else:
         study.tell(trial, x + y)
 
@@ -263,10 +263,11 @@ def time_operations(storage: PostgresStorage, ledger: Ledger, study_id: int) -> 
 
     timed("budget", ledger.budget, study_id)
     trial_id = timed("claim", lambda: storage.claim_trial(study_id, n_trials=10**6))
-    timed("report", storage.record_epoch, trial_id, 0, 0.5, {"seconds": 1})
+    storage.set_trial_user_attr(trial_id, "seconds", 1)
+    timed("report", storage.set_trial_intermediate_value, trial_id, 0, 0.5)
     timed("rung", storage.complete_rung, trial_id, "completed_rung_0", 0.5)
     timed("read new", storage.get_n_trials, study_id)
-    timed("finish", storage.finish_trial, trial_id, TrialState.COMPLETE, [0.5])
+    timed("finish", storage.set_trial_state_values, trial_id, TrialState.COMPLETE, [0.5])
     timed("best", storage.get_best_trial, study_id)
     timed("is waiting", storage.get_all_trials, study_id, False, (TrialState.WAITING,))
     return times
@@ -326,7 +327,7 @@ def time_methods(storage: PostgresStorage) -> list[float]:
 
     for name in ("get_all_trials", "get_trial", "get_trial_system_attrs", "create_new_trial", "claim_trial",
                  "set_trial_param", "set_trial_system_attr", "set_trial_intermediate_value", "complete_rung",
-                 "set_trial_state_values", "finish_trial"):  # fmt: skip
+                 "set_trial_state_values"):  # fmt: skip
         setattr(storage, name, timed(getattr(storage, name)))
     return spent
 

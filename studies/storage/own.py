@@ -62,15 +62,14 @@ class OwnTrial:
         with self.lock:
             return dict(self._trial.system_attrs)
 
-    def set_params(self, params: Mapping[str, tuple[float, BaseDistribution]]) -> None:
-        """Set parameters; one that is set already keeps its value, as in the database."""
+    def set_param(self, name: str, value: float, distribution: BaseDistribution) -> None:
+        """Set a parameter; one that is set already keeps its value, as in the database."""
         with self.lock:
-            for name, (value, distribution) in params.items():
-                if name not in self._trial.params:
-                    text = distribution_text(distribution)
-                    self.pending.params[name] = (value, text)
-                    self._trial.distributions[name] = distribution_from(text)
-                    self._trial.params[name] = self._trial.distributions[name].to_external_repr(value)
+            if name not in self._trial.params:
+                text = distribution_text(distribution)
+                self.pending.params[name] = (value, text)
+                self._trial.distributions[name] = distribution_from(text)
+                self._trial.params[name] = self._trial.distributions[name].to_external_repr(value)
 
     def set_user_attrs(self, texts: Mapping[str, str]) -> None:
         """Set user attributes, given as JSON."""
@@ -84,13 +83,11 @@ class OwnTrial:
             self.pending.system_attrs.update(texts)
             self._trial.system_attrs.update({key: json.loads(text) for key, text in texts.items()})
 
-    def set_report(self, step: int, value: float, texts: Mapping[str, str]) -> None:
-        """Report a value, with user attributes given as JSON."""
+    def set_report(self, step: int, value: float) -> None:
+        """Report a value."""
         with self.lock:
             self.pending.reports[step] = value
             self._trial.intermediate_values[step] = value
-            if texts:
-                self.set_user_attrs(texts)
 
     def everything(self) -> Pending:
         """Return all that was ever written to the trial, to be written again."""
@@ -108,8 +105,6 @@ class OwnTrial:
     def wrote(self, writes: Pending) -> None:
         """Take in writes that reached the database, with all that lingered."""
         self.pending = Pending()
-        if writes.user_attrs:
-            self._trial.user_attrs.update({key: json.loads(text) for key, text in writes.user_attrs.items()})
         if writes.system_attrs:
             self._trial.system_attrs.update({key: json.loads(text) for key, text in writes.system_attrs.items()})
         if writes.reports:

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, Collection, Container, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -43,7 +43,6 @@ from studies.storage.remembered import Remembered
 from studies.storage.starting import TrialStarter
 from studies.storage.studies import Studies
 from studies.storage.tables import ensure_tables
-from studies.storage.writes import Parameters
 from studies.storage.writing import TrialWriter
 
 
@@ -192,11 +191,7 @@ class PostgresStorage(BaseStorage, BaseHeartbeat):
         self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
     ) -> None:
         """Set a parameter; ValueError when the study has it with an incompatible distribution."""
-        self._writer.set_params(trial_id, {param_name: (param_value_internal, distribution)})
-
-    def set_trial_params(self, trial_id: int, params: Parameters) -> None:
-        """Set several parameters, given by internal value and distribution, in one statement."""
-        self._writer.set_params(trial_id, params)
+        self._writer.set_param(trial_id, param_name, param_value_internal, distribution)
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
         """Set a user attribute of a trial."""
@@ -212,12 +207,8 @@ class PostgresStorage(BaseStorage, BaseHeartbeat):
         self._reader.trial(trial_id).system_attrs.pop(key, None)
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
-        """Report a value."""
-        self._writer.record_epoch(trial_id, step, intermediate_value, {})
-
-    def record_epoch(self, trial_id: int, step: int, value: float, user_attrs: Mapping[str, Any]) -> None:
-        """Report a value and set user attributes, in one statement with all that was set before."""
-        self._writer.record_epoch(trial_id, step, value, user_attrs)
+        """Report a value, in one statement with all that was set before."""
+        self._writer.report(trial_id, step, intermediate_value)
 
     def together(self, trial_id: int) -> AbstractContextManager[None]:
         """Let a report wait for what the pruner asks about it: at a rung they travel in one statement."""
@@ -231,22 +222,15 @@ class PostgresStorage(BaseStorage, BaseHeartbeat):
         return self._writer.complete_rung(trial_id, rung, value)
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
-        """Change a trial's state and set its values; False when it should start but runs already."""
+        """Change a trial's state and set its values, an end in one statement with all that was set before.
+
+        False when it should start but runs already.
+        """
         if state.is_finished():
             self._writer.finish(trial_id, state, values)
             return True
         self._writer.set_values(trial_id, values)
         return self._starter.change_state(trial_id, state)
-
-    def finish_trial(
-        self,
-        trial_id: int,
-        state: TrialState,
-        values: Sequence[float] | None = None,
-        user_attrs: Mapping[str, Any] | None = None,
-    ) -> None:
-        """End a trial: state, values and last user attributes, in one statement with all that was set before."""
-        self._writer.finish(trial_id, state, values, user_attrs)
 
     def flush(self) -> None:
         """Send what lingers."""

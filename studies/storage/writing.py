@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from optuna.distributions import check_distribution_compatibility
+from optuna.distributions import BaseDistribution, check_distribution_compatibility
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.trial import TrialState
 
@@ -33,16 +33,16 @@ class TrialWriter:
         self._ends = ends
         self._lingering = Lingering(self._send_lingering)
 
-    def set_params(self, trial_id: int, params: Parameters) -> None:
-        """Set several parameters, given by internal value and distribution, in one statement."""
-        params = {name: (float(value), distribution) for name, (value, distribution) in params.items()}
+    def set_param(self, trial_id: int, name: str, value: float, distribution: BaseDistribution) -> None:
+        """Set a parameter, given by its internal value."""
+        params = {name: (float(value), distribution)}
         own = self._remembered.own(trial_id)
         if own is None:
             self.check_compatible(self._remembered.study(self.unfinished_study_id(trial_id)), params)
             self.write(trial_id, None, Pending(params=param_texts_of(params)))
         else:
             self.check_compatible(own.study, params)
-            own.set_params(params)
+            own.set_param(name, float(value), distribution)
             self._lingering.soon()
 
     def set_user_attr(self, trial_id: int, key: str, value: Any) -> None:
@@ -75,17 +75,17 @@ class TrialWriter:
         if own is not None or values:
             self.write(trial_id, own, Pending(finals=floats_of(values)))
 
-    def record_epoch(self, trial_id: int, step: int, value: float, user_attrs: Mapping[str, Any]) -> None:
-        """Report a value and set user attributes, in one statement with all that was set before.
+    def report(self, trial_id: int, step: int, value: float) -> None:
+        """Report a value, in one statement with all that was set before.
 
         Reports that follow each other faster than LINGER_S linger, and so travel together.
         """
-        step, value, texts = int(step), float(value), texts_of(user_attrs)
+        step, value = int(step), float(value)
         own = self._remembered.own(trial_id)
         if own is None or (self._lingering.is_over(own.reported_at) and not own.held):
-            self.write(trial_id, own, Pending(user_attrs=texts, reports={step: value}))
+            self.write(trial_id, own, Pending(reports={step: value}))
         else:
-            own.set_report(step, value, texts)
+            own.set_report(step, value)
             self._lingering.soon()
 
     @contextmanager
@@ -120,17 +120,11 @@ class TrialWriter:
         rungs.add_read(self.write(trial_id, own, Pending(system_attrs=texts_of({rung: value})), then=then_read))
         return rungs.entries[rung]
 
-    def finish(
-        self,
-        trial_id: int,
-        state: TrialState,
-        values: Sequence[float] | None = None,
-        user_attrs: Mapping[str, Any] | None = None,
-    ) -> None:
-        """End a trial: state, values and last user attributes, in one statement with all that was set before."""
+    def finish(self, trial_id: int, state: TrialState, values: Sequence[float] | None) -> None:
+        """End a trial: state and values, in one statement with all that was set before."""
         complete = datetime.now()
         own = self._remembered.own(trial_id)
-        writes = Pending(user_attrs=texts_of(user_attrs or {}), finals=floats_of(values))
+        writes = Pending(finals=floats_of(values))
         ending = {"ending": state.name, "complete": utc(complete)}
         self.write(trial_id, own, writes, ending)
         if own is not None:

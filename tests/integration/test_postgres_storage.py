@@ -122,7 +122,7 @@ def test_claim_keeps_the_budget(storage: PostgresStorage, other: PostgresStorage
     for state, reader in zip(states, [storage, other, storage, other], strict=True):
         trial_id = reader.claim_trial(study_id, n_trials=5)
         assert trial_id is not None
-        reader.finish_trial(trial_id, state, [1.0] if state == TrialState.COMPLETE else None)
+        reader.set_trial_state_values(trial_id, state, [1.0] if state == TrialState.COMPLETE else None)
     for continued in (1, 2):  # the pruned one, and one that failed
         waiting = create_trial(state=TrialState.WAITING, user_attrs={"continues": continued})
         storage.create_new_trial(study_id, waiting)
@@ -140,7 +140,7 @@ def test_a_trial_continued_later_frees_its_place(storage: PostgresStorage, state
     study_id = storage.create_new_study(MINIMIZE)
     trial_id = storage.claim_trial(study_id, n_trials=1)
     assert trial_id is not None
-    storage.finish_trial(trial_id, state)
+    storage.set_trial_state_values(trial_id, state)
     assert storage.claim_trial(study_id, n_trials=1) is None
     waiting = create_trial(state=TrialState.WAITING, user_attrs={"continues": 0})
     queued = storage.create_new_trial(study_id, waiting)
@@ -160,19 +160,21 @@ def test_claim_of_no_study(storage: PostgresStorage, other: PostgresStorage) -> 
 
 def test_what_lingers_arrives_with_the_report_and_by_itself(storage: PostgresStorage, rdb: RDBStorage) -> None:
     trial_id = storage.create_new_trial(storage.create_new_study(MINIMIZE))
-    x = FloatDistribution(0, 1)
-    storage.set_trial_params(trial_id, {"x": (0.5, x), "kind": (1, CategoricalDistribution(("a", "b")))})
-    storage.record_epoch(trial_id, 1, 0.25, {"seconds": 3})
+    storage.set_trial_param(trial_id, "x", 0.5, FloatDistribution(0, 1))
+    storage.set_trial_param(trial_id, "kind", 1, CategoricalDistribution(("a", "b")))
+    storage.set_trial_user_attr(trial_id, "seconds", 3)
+    storage.set_trial_intermediate_value(trial_id, 1, 0.25)
     seen = rdb.get_trial(trial_id)
     assert seen.params == {"x": 0.5, "kind": "b"}
     assert (seen.intermediate_values, seen.user_attrs) == ({1: 0.25}, {"seconds": 3})
     storage.set_trial_user_attr(trial_id, "note", "late")
-    storage.record_epoch(trial_id, 2, 0.75, {})
+    storage.set_trial_intermediate_value(trial_id, 2, 0.75)
     deadline = time.monotonic() + 20
     while "note" not in rdb.get_trial(trial_id).user_attrs or len(rdb.get_trial(trial_id).intermediate_values) < 2:
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    storage.finish_trial(trial_id, TrialState.COMPLETE, [0.5], {"reason": "done"})
+    storage.set_trial_user_attr(trial_id, "reason", "done")
+    storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [0.5])
     assert rdb.get_trial(trial_id) == storage.get_trial(trial_id)
 
 
@@ -336,10 +338,11 @@ def test_reports_faster_than_a_statement_travel_together(
     sent = _count(storage, monkeypatch)
     trial_id = storage.create_new_trial(study_id)
     for step in range(100):
-        storage.record_epoch(trial_id, step, float(step), {"last": step})
+        storage.set_trial_user_attr(trial_id, "last", step)
+        storage.set_trial_intermediate_value(trial_id, step, float(step))
     assert storage.get_trial(trial_id).intermediate_values == {step: float(step) for step in range(100)}
     assert (rdb.get_trial(trial_id).intermediate_values, rdb.get_trial(trial_id).user_attrs) == ({0: 0.0}, {"last": 0})
-    storage.finish_trial(trial_id, TrialState.COMPLETE, [0.5])
+    storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [0.5])
     assert len(sent) == 3  # create, the first report, everything else
     assert rdb.get_trial(trial_id) == storage.get_trial(trial_id)
     assert rdb.get_trial(trial_id).user_attrs == {"last": 99}
@@ -371,8 +374,10 @@ def test_statements_of_a_claimed_trial(storage: PostgresStorage, monkeypatch: py
     assert trial_id is not None
     trial = optuna.Trial(study, trial_id)
     trial.suggest_float("x", 0, 1)
-    storage.record_epoch(trial_id, 0, 0.5, {"train_loss": 0.25})
-    storage.finish_trial(trial_id, TrialState.COMPLETE, [0.5], {"reason": "done"})
+    storage.set_trial_user_attr(trial_id, "train_loss", 0.25)
+    storage.set_trial_intermediate_value(trial_id, 0, 0.5)
+    storage.set_trial_user_attr(trial_id, "reason", "done")
+    storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [0.5])
     assert len(sent) == 3
     storage.get_all_trials(study._study_id)
     storage.get_best_trial(study._study_id)

@@ -185,8 +185,10 @@ def _claim_all(url: str, study_id: int, n_trials: int) -> None:
     while (trial_id := storage.claim_trial(study_id, n_trials=n_trials)) is not None:
         storage.set_trial_param(trial_id, "x", 0.5, FloatDistribution(0, 1))
         for step in range(3):
-            storage.record_epoch(trial_id, step, float(step), {f"seconds_{step}": step})
-        storage.finish_trial(trial_id, TrialState.COMPLETE, [float(trial_id)], {"reason": "done"})
+            storage.set_trial_user_attr(trial_id, f"seconds_{step}", step)
+            storage.set_trial_intermediate_value(trial_id, step, float(step))
+        storage.set_trial_user_attr(trial_id, "reason", "done")
+        storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [float(trial_id)])
     storage.remove_session()
 
 
@@ -286,7 +288,7 @@ def test_a_worker_goes_on_after_the_server_crashed(own_server: EmbeddedServer) -
         storage.set_trial_param(trial_id, "x", 0.25, FloatDistribution(0, 1))
         storage.set_trial_intermediate_value(trial_id, 0, 0.5)
         other.get_all_trials(study_id)
-        other.finish_trial(other.create_new_trial(study_id), TrialState.COMPLETE, [1.0])  # waits for the disk
+        other.set_trial_state_values(other.create_new_trial(study_id), TrialState.COMPLETE, [1.0])  # waits for the disk
         crash = threading.Thread(target=_crash, args=(own_server,))
         crash.start()
         operation(storage, study_id, trial_id)
@@ -309,7 +311,7 @@ def _report(storage: PostgresStorage, study_id: int, trial_id: int) -> None:
 
 
 def _finish(storage: PostgresStorage, study_id: int, trial_id: int) -> None:
-    storage.finish_trial(trial_id, TrialState.COMPLETE, [0.5])
+    storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [0.5])
 
 
 def _read(storage: PostgresStorage, study_id: int, trial_id: int) -> None:
@@ -326,8 +328,9 @@ def test_what_a_crash_took_back_is_written_again(database_url: str) -> None:
     study_id = storage.create_new_study(MINIMIZE)
     kept, lost = storage.create_new_trial(study_id), storage.create_new_trial(study_id)
     for trial_id in (kept, lost):
-        storage.set_trial_params(trial_id, {"x": (0.25, FloatDistribution(0, 1))})
-        storage.record_epoch(trial_id, 0, 0.5, {"seconds": 1})
+        storage.set_trial_param(trial_id, "x", 0.25, FloatDistribution(0, 1))
+        storage.set_trial_user_attr(trial_id, "seconds", 1)
+        storage.set_trial_intermediate_value(trial_id, 0, 0.5)
     connection = psycopg2.connect(database_url)
     connection.autocommit = True
     with connection.cursor() as cursor:
@@ -339,10 +342,10 @@ def test_what_a_crash_took_back_is_written_again(database_url: str) -> None:
         cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                        " WHERE datname = current_database() AND pid <> pg_backend_pid()")  # fmt: skip
     connection.close()
-    storage.finish_trial(kept, TrialState.COMPLETE, [0.5])
+    storage.set_trial_state_values(kept, TrialState.COMPLETE, [0.5])
     time.sleep(0.1)  # a report that follows sooner lingers
     with pytest.raises(UpdateFinishedTrialError):  # its id is another worker's trial now
-        storage.record_epoch(lost, 1, 0.5, {})
+        storage.set_trial_intermediate_value(lost, 1, 0.5)
     reader = PostgresStorage(database_url)
     trial = reader.get_trial(kept)
     assert (trial.params, trial.user_attrs, trial.intermediate_values) == ({"x": 0.25}, {"seconds": 1}, {0: 0.5})

@@ -121,11 +121,12 @@ def test_five_hundred_workers_on_six_connections(small_server: EmbeddedServer, p
     claimed = [worker.claim_trial(study_id, n_trials=n) for worker in workers]
     for worker, trial_id in zip(workers, claimed, strict=True):
         assert trial_id is not None
-        worker.record_epoch(trial_id, 1, 0.5, {"seconds": 1})
+        worker.set_trial_user_attr(trial_id, "seconds", 1)
+        worker.set_trial_intermediate_value(trial_id, 1, 0.5)
     assert sum(len(worker._connections._free) for worker in workers) >= n  # all are connected at once
     assert _n_backends(small_server) <= POOL
     for worker, trial_id in zip(workers, claimed, strict=True):
-        worker.finish_trial(trial_id, TrialState.COMPLETE, [float(trial_id)])  # type: ignore[arg-type]
+        worker.set_trial_state_values(trial_id, TrialState.COMPLETE, [float(trial_id)])  # type: ignore[arg-type]
     assert workers[0].claim_trial(study_id, n_trials=n) is None
     trials = workers[-1].get_all_trials(study_id)
     assert [trial.number for trial in trials] == list(range(n))
@@ -173,11 +174,12 @@ def test_a_crash_that_nobody_notices_behind_the_pooler_takes_nothing_back(
     ended, running = (storage.claim_trial(study_id) for _ in range(2))
     assert ended is not None
     assert running is not None
-    storage.record_epoch(running, 1, 0.25, {"seconds": 1})
-    storage.finish_trial(ended, TrialState.COMPLETE, [0.5])
+    storage.set_trial_user_attr(running, "seconds", 1)
+    storage.set_trial_intermediate_value(running, 1, 0.25)
+    storage.set_trial_state_values(ended, TrialState.COMPLETE, [0.5])
     _crash(small_server)
     again = storage.claim_trial(study_id)
-    storage.finish_trial(running, TrialState.COMPLETE, [0.25])
+    storage.set_trial_state_values(running, TrialState.COMPLETE, [0.25])
     reader = PostgresStorage(url)
     trials = reader.get_all_trials(study_id)
     assert [trial._trial_id for trial in trials] == [ended, running, again]
