@@ -122,7 +122,7 @@ class _InMemory:
         """See Checkpoints."""
         return False
 
-    def save(self, number: int, checkpoint: Checkpoint, must: bool = False) -> bool:
+    def save(self, number: int, checkpoint: Checkpoint) -> bool:
         """See Checkpoints."""
         self._kept[number] = replace(checkpoint, history=list(checkpoint.history))
         return True

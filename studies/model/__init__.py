@@ -28,7 +28,7 @@ from studies.errors import DirectoryTaken, ModelRefused, WrongSpec
 from studies.exporters.yaml import dumped
 from studies.files import unique
 from studies.model.winner import Winner
-from studies.run.checkpoint import serialised, write
+from studies.run.checkpoint import encoded, serialised
 from studies.spec import SpecFile
 
 WEIGHTS, FITTED, PARAMS, METRICS, CARD = "model.safetensors", "fitted.json", "params.yaml", "metrics.json", "README.md"
@@ -86,7 +86,7 @@ def write_model(
 ) -> None:
     """Write all files. content: of params.yaml, without the hashes. Raises TypeError for what is not plain data."""
     if weights is None:
-        write(directory / WEIGHTS, state)
+        (directory / WEIGHTS).write_bytes(encoded(state))
     else:
         (directory / WEIGHTS).write_bytes(serialised(weights, {"objective": content["objective"]}))
     (directory / FITTED).write_text(json.dumps(fitted, allow_nan=False) + "\n", encoding="ascii")
@@ -130,7 +130,7 @@ def _weights(path: Path) -> dict[str, Any] | None:
     from safetensors import safe_open
 
     with safe_open(path, framework="pt" if "torch" in sys.modules else "np") as file:
-        if "tree" in (file.metadata() or {}):  # of `checkpoint.write`: a whole state
+        if "tree" in (file.metadata() or {}):  # of `checkpoint.encoded`: a whole state
             return None
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
 

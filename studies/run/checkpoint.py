@@ -15,11 +15,9 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from studies.artifacts import Store
-from studies.files import write_whole
 
 MAX_SHARE = 0.1  # of a trial's time goes into writing checkpoints
 SUFFIX = ".safetensors"
@@ -49,16 +47,11 @@ class Checkpoints:
     _pause_until: float = field(default=0.0, repr=False)
 
     def is_due(self) -> bool:
-        """Whether `save` would write now, although it need not."""
+        """Whether so much time has passed since the last one that writing another takes no more than MAX_SHARE."""
         return time.monotonic() >= self._pause_until
 
-    def save(self, number: int, checkpoint: Checkpoint, *, must: bool = False) -> bool:
-        """Write the checkpoint of a trial; skipped, unless it must be, where writing would take over MAX_SHARE.
-
-        Returns whether it was written.
-        """
-        if not must and not self.is_due():
-            return False
+    def save(self, number: int, checkpoint: Checkpoint) -> bool:
+        """Write the checkpoint of a trial; return whether it was written."""
         written = True
         started = time.monotonic()
         try:
@@ -99,19 +92,6 @@ class Checkpoints:
             self.store.remove(_name(number))
         except OSError as error:
             self.say(f"the checkpoint of trial {number} cannot be removed: {error}")
-
-
-def write(path: Path, content: dict[str, Any]) -> None:
-    """Write nested mappings, lists, scalars and tensors to a file; either the old file or the whole new one is there.
-
-    Raises OSError, and TypeError for a value of another kind.
-    """
-    write_whole(path, encoded(content))
-
-
-def read(path: Path) -> dict[str, Any]:
-    """Return what `write` was given. Raises OSError, and ValueError for a file that is not whole."""
-    return decoded(path.read_bytes())
 
 
 def encoded(content: dict[str, Any]) -> bytes:

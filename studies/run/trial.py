@@ -204,9 +204,7 @@ class _Run:
         if not must and not self.course.checkpoints.is_due():
             return False
         state = self.training.state_dict()
-        written = self.course.checkpoints.save(
-            self.trial.number, Checkpoint(state, self.history, self.evidence), must=must
-        )
+        written = self.course.checkpoints.save(self.trial.number, Checkpoint(state, self.history, self.evidence))
         return written and (not isinstance(self.training, ProgramTraining) or "files" in state)
 
     def _go_on(self) -> None:

@@ -53,8 +53,8 @@ def place(database_url: str, tmp_path: Path) -> Iterator[Place]:
 def test_another_machine_goes_on_from_it_until_it_is_removed(place: Place) -> None:
     one, other = place.machine("one"), place.machine("other")
     assert other.load(1) is None
-    one.save(1, Checkpoint({"n": 2}, []), must=True)
-    one.save(1, STATE, must=True)
+    one.save(1, Checkpoint({"n": 2}, []))
+    one.save(1, STATE)
     assert other.load(1) == STATE
     assert other.load(0) is None
     assert one.numbers() == other.numbers() == {1}
@@ -65,7 +65,7 @@ def test_another_machine_goes_on_from_it_until_it_is_removed(place: Place) -> No
 
 
 def test_it_goes_with_its_study(place: Place, database_url: str) -> None:
-    place.machine("one").save(1, STATE, must=True)
+    place.machine("one").save(1, STATE)
     assert rows_of(database_url, "SELECT count(*) FROM studies.checkpoints") == [(1,)]
     for trial in place.study.get_trials():
         place.study.tell(trial.number, 0.0)
@@ -78,8 +78,8 @@ def test_one_that_is_too_large_stays_on_its_machine_and_is_said_once(
 ) -> None:
     monkeypatch.setattr(stored, "MAX_BYTES", 1000)
     one = place.machine("one")
-    one.save(0, STATE, must=True)
-    one.save(1, STATE, must=True)
+    one.save(0, STATE)
+    one.save(1, STATE)
     assert one.load(1) == STATE
     assert place.machine("other").load(1) is None
     (said,) = place.said
@@ -90,21 +90,21 @@ def test_one_that_is_too_large_stays_on_its_machine_and_is_said_once(
 
 def test_those_of_a_study_have_a_limit_together(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     one, other = place.machine("one"), place.machine("other")
-    one.save(0, STATE, must=True)
+    one.save(0, STATE)
     monkeypatch.setattr(
         stored, "MAX_STUDY_BYTES", sum(place.ledger.checkpoint_sizes(place.study._study_id).values()) + 1
     )
-    one.save(1, STATE, must=True)
+    one.save(1, STATE)
     assert (other.load(0), other.load(1)) == (STATE, None)
     assert len(place.said) == 1
     assert "those of the study together have" in place.said[0]
-    one.save(0, STATE, must=True)  # in place of itself
+    one.save(0, STATE)  # in place of itself
     one.delete(0)
-    one.save(1, STATE, must=True)
+    one.save(1, STATE)
     assert other.load(1) == STATE
 
 
 def test_on_one_machine_nothing_is_written_twice(place: Place) -> None:
-    place.machine("one", writes=False).save(1, STATE, must=True)
+    place.machine("one", writes=False).save(1, STATE)
     assert place.ledger.checkpoint_sizes(place.study._study_id) == {}
     assert place.machine("one").load(1) == STATE

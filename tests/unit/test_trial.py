@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 from studies.artifacts import DirectoryStore
 from studies.names import CONTINUES, PAUSED, SEED
-from studies.run.checkpoint import Checkpoint, Checkpoints
+from studies.run.checkpoint import Checkpoint, Checkpoints, encoded
 from studies.run.end import continuation
 from studies.run.trial import Course, Outcome, run_trial
 from studies.search.pruners import make_pruner
@@ -105,9 +105,8 @@ def test_a_continued_trial_ends_with_the_same_evidence(tmp_path: Path, after: in
 
 
 def test_a_checkpoint_of_a_release_without_evidence_is_gone_on_from(tmp_path: Path) -> None:
-    from studies.run.checkpoint import write
-
-    write(tmp_path / "0.safetensors", {"state": {"n": 3}, "history": [{"balanced_accuracy": v} for v in VALUES[:3]]})
+    older = {"state": {"n": 3}, "history": [{"balanced_accuracy": value} for value in VALUES[:3]]}
+    (tmp_path / "0.safetensors").write_bytes(encoded(older))
     found = run(course(tmp_path, Objective(Training)), **{CONTINUES: 0})
     assert (found.values, len(found.attributes["history"]), "evidence" in found.attributes) == ([0.6], 5, False)
 
