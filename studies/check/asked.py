@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import BaseDistribution
 from optuna.trial import FixedTrial
 
 from studies.check.own_code import OwnCode
+from studies.search.distributions import domain_of
 from studies.spec.space import Choice, Domain, Parameter, Range, Space
 
 
@@ -111,12 +112,9 @@ class AskedTrial(FixedTrial):
         )
 
 
-def domain_of(distribution: BaseDistribution) -> Domain:
-    """Return an Optuna distribution in this package's own words."""
-    if isinstance(distribution, CategoricalDistribution):
-        return Choice(tuple(distribution.choices))
-    given: Any = distribution
-    return Range(given.low, given.high, given.log, given.step)
+def default_of(parameter: Parameter) -> Any:
+    """Return a parameter's default, or what is in the middle where it has none that its domain allows."""
+    return parameter.default if parameter.default in parameter.domain else middle(parameter.domain)
 
 
 def middle(domain: Domain) -> Any:

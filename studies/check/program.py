@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studies.check.asked import middle
+from studies.check.asked import default_of
 from studies.check.findings import Fact, Finding, Item, NotChecked, Result
 from studies.run.objective import code_of, load_with_space
 from studies.run.process import Ended, described
@@ -27,7 +27,7 @@ from studies.words import near, number
 if TYPE_CHECKING:
     from studies.settings import Settings
     from studies.spec import StudySpec
-    from studies.spec.space import Space, Value
+    from studies.spec.space import Space
 
 SEED = 0
 READS_PARAMS = re.compile(r"STUDIES_PARAMS|\bprogram(\.params| import| as)\b")
@@ -73,7 +73,10 @@ class _Checks:
     def __init__(self, objective: ProgramObjective, space: Space, end: float) -> None:
         self.objective, self.spec, self.space, self.end = objective, objective.spec, space, end
         self.program = objective.program
-        self.params = _defaults(space)
+        self.params: dict[str, Any] = {}
+        for name, parameter in space.parameters.items():
+            if parameter.exists(self.params):
+                self.params[name] = default_of(parameter)
         self.first: Epoch | None = None
         self.took_s = 0.0
         directory = Path(self.program.directory or ".").absolute()
@@ -247,13 +250,3 @@ def _source(todo: list[Path], directory: Path) -> str:
         todo = [file for file in beside if file.name in text]
         beside -= {*todo}
     return text
-
-
-def _defaults(space: Space) -> dict[str, Value]:
-    """Return the default of every parameter, or what is in the middle of its domain."""
-    values: dict[str, Any] = {}
-    for name, parameter in space.parameters.items():
-        if parameter.exists(values):
-            default = parameter.default
-            values[name] = default if default in parameter.domain else middle(parameter.domain)
-    return values

@@ -17,7 +17,7 @@ from functools import cached_property, partial
 from statistics import mean
 from typing import Any
 
-from studies.check.asked import middle
+from studies.check.asked import default_of, middle
 from studies.check.isolate import Failure, FailureKind, isolated
 from studies.check.observation import Observation, Treatment
 from studies.check.observe import observe
@@ -92,7 +92,7 @@ class Subject:
         for name, parameter in self.space.parameters.items():
             if not parameter.exists(values):
                 continue
-            default = parameter.default if parameter.default in parameter.domain else middle(parameter.domain)
+            default = default_of(parameter)
             if "dropout" in name and default == 0:
                 default = middle(parameter.domain)
             values[name] = default if isinstance(parameter.domain, Fixed) else (given or {}).get(name, default)

@@ -11,12 +11,12 @@ from studies.names import CONTINUES, DATA, EPOCH, REASON, State
 from studies.record.confirmation import read_confirmation
 from studies.record.diagnose import judged
 from studies.record.study import StudyRecord, TrialRecord
+from studies.search.distributions import domain_of
 from studies.search.out_of_memory import OUT_OF_MEMORY
-from studies.spec.space import Choice, Domain, Parameter, Range, Space
+from studies.spec.space import Parameter, Space
 from studies.study import get, space_of, spec_of, typed
 
 if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
     from studies.storage import Storage
@@ -91,11 +91,4 @@ def trial_of(frozen: FrozenTrial, space: Space) -> TrialRecord:
 def _suggested(trials: list[FrozenTrial]) -> Space:
     """Return the space of a plain function, which declares none: what it asked Optuna for."""
     found = {name: distribution for trial in trials for name, distribution in trial.distributions.items()}
-    return Space({name: Parameter(name, _domain(distribution)) for name, distribution in found.items()})
-
-
-def _domain(distribution: BaseDistribution) -> Domain:
-    kept = vars(distribution)
-    if hasattr(distribution, "choices"):
-        return Choice(tuple(distribution.choices))
-    return Range(kept["low"], kept["high"], kept["log"], kept["step"])
+    return Space({name: Parameter(name, domain_of(distribution)) for name, distribution in found.items()})

@@ -1,10 +1,10 @@
-"""A parameter's domain as Optuna has it."""
+"""A parameter's domain as Optuna has it, and the other way round."""
 
 from __future__ import annotations
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from studies.spec.space import Choice, Range, encoded
+from studies.spec.space import Choice, Domain, Range, encoded
 
 
 def distribution_of(domain: Range | Choice) -> BaseDistribution:
@@ -14,3 +14,11 @@ def distribution_of(domain: Range | Choice) -> BaseDistribution:
     if domain.whole:
         return IntDistribution(int(domain.low), int(domain.high), log=domain.log, step=int(domain.step or 1))
     return FloatDistribution(domain.low, domain.high, log=domain.log, step=domain.step)
+
+
+def domain_of(distribution: BaseDistribution) -> Domain:
+    """Return a distribution of Optuna's in this package's own words."""
+    if isinstance(distribution, CategoricalDistribution):
+        return Choice(tuple(distribution.choices))
+    assert isinstance(distribution, (FloatDistribution, IntDistribution))
+    return Range(distribution.low, distribution.high, distribution.log, distribution.step)
