@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
+from studies.words import plural
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -116,7 +118,7 @@ class Result:
     def lines(self) -> Iterator[str]:
         """Yield it as text, for a person."""
         n_warnings = len(self.findings) - len(self.errors)
-        counts = f"{_plural(len(self.errors), 'error')}, {_plural(n_warnings, 'warning')}"
+        counts = f"{plural(len(self.errors), 'error')}, {plural(n_warnings, 'warning')}"
         counts += f", {len(self.not_checked)} not checked"
         yield f"{self.study}: {'sound' if self.sound else 'NOT SOUND'} ({counts}; {self.seconds:.0f} s)"
         width = max((len(fact.name) for fact in self.facts), default=0)
@@ -134,7 +136,3 @@ class Result:
                 yield f"not checked: {names}: {reason}"
         if self.errors and self.log:
             yield f"\nlog: {self.log}"
-
-
-def _plural(n: int, word: str) -> str:
-    return f"{n} {word}" if n == 1 else f"{n} {word}s"
