@@ -21,7 +21,7 @@ from studies.errors import DONE, INTERRUPTED, StorageUnreachable, StudyNotStarte
 from studies.run.launchers import Exit
 from studies.run.launchers.kubernetes import manifest
 from studies.run.launchers.kubernetes.cluster import Cluster, KubernetesFailed, Pod, Seen
-from studies.run.launchers.local import LocalLauncher
+from studies.run.launchers.local import for_others
 from studies.run.launchers.reach import only_here, refusal
 from studies.settings import Settings
 from studies.words import plural
@@ -50,9 +50,7 @@ class KubernetesLauncher:
                 reason="--on kubernetes needs the command kubectl, and it is not in PATH; install it, let `kubectl get "
                 "pods` answer, and type the same again. --dry-run needs none."
             )
-        # Data are prepared on this machine, whose GPUs say nothing of the cluster's.
-        resources = spec.resources.model_copy(update={"gpus_per_worker": 0})
-        self._here = LocalLauncher(spec.model_copy(update={"resources": resources}), settings, n_workers)
+        self._here = for_others(spec, settings, n_workers)
         self.logs, self.n_workers = self._here.logs, n_workers
         self._spec, self._settings, self._say = spec, settings, say
         self._cluster = Cluster(spec.resources.kubernetes.namespace)

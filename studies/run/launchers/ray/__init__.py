@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from studies import logs
 from studies.errors import DONE, FAILED
 from studies.run.launchers import Exit
-from studies.run.launchers.local import LocalLauncher
+from studies.run.launchers.local import for_others
 from studies.run.launchers.ray.cluster import Cluster, Gone, Place
 from studies.run.launchers.ray.slot import Given, Look
 from studies.run.launchers.reach import only_here, refusal
@@ -54,9 +54,7 @@ class RayLauncher:
     ) -> None:
         self._cluster = Cluster(where)
         _check_storage(self._cluster, settings)
-        # Data are prepared on this machine too, whose GPUs say nothing of the nodes'.
-        resources = spec.resources.model_copy(update={"gpus_per_worker": 0})
-        self._here = LocalLauncher(spec.model_copy(update={"resources": resources}), settings, n_workers)
+        self._here = for_others(spec, settings, n_workers)
         self.logs, self.n_workers = self._here.logs, n_workers
         self._spec, self._settings, self._say = spec, settings, say
         self._n_cpus = spec.resources.threads_per_worker or 1

@@ -19,7 +19,7 @@ from studies import logs
 from studies.errors import DONE, FAILED, WrongInput
 from studies.files import write_secret
 from studies.run.launchers import Exit
-from studies.run.launchers.local import LocalLauncher
+from studies.run.launchers.local import for_others
 from studies.run.launchers.reach import only_here, refusal
 from studies.run.launchers.slurm import queue, script
 from studies.run.launchers.slurm.queue import Seen, SlurmFailed
@@ -59,9 +59,7 @@ class SlurmLauncher:
                 "cluster from which jobs are submitted."
             )
         _check_storage(settings, spec.resources.slurm)
-        # Data are prepared on this machine, whose GPUs say nothing of the nodes'.
-        resources = spec.resources.model_copy(update={"gpus_per_worker": 0})
-        self._here = LocalLauncher(spec.model_copy(update={"resources": resources}), settings, n_workers)
+        self._here = for_others(spec, settings, n_workers)
         self.logs, self.n_workers = self._here.logs, n_workers
         self._spec, self._settings, self._say = spec, settings, say
         self._secret = self.logs / "settings.sh"
