@@ -56,6 +56,14 @@ class Log:
         self._file.close()
 
 
+def print_to(log: Path) -> None:
+    """Have everything that this process and its children print from now on in a log, at its end. Raises OSError."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for standard in (1, 2):
+        os.dup2(descriptor, standard)
+    os.close(descriptor)
+
+
 def older_of(path: Path) -> Path:
     """Return where the older half of a log is, once there is one."""
     return path.with_name(path.name + OLDER)

@@ -17,6 +17,7 @@ from studies.check.isolate import Failure, failure_of
 from studies.check.own_code import OwnCode
 from studies.check.subject import Subject
 from studies.errors import ObjectiveRefused, StudiesError
+from studies.logs import print_to
 from studies.run.objective import FunctionObjective, LoadedObjective, load_objective
 
 if TYPE_CHECKING:
@@ -34,10 +35,7 @@ def examine(
     directory: Path,
 ) -> None:
     """Send everything that is found about the study; what the objective prints goes to the log."""
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    for standard in (1, 2):
-        os.dup2(descriptor, standard)
-    os.close(descriptor)
+    print_to(log)
     faulthandler.enable(2)
     faulthandler.register(signal.SIGUSR1, 2, all_threads=False)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that every `finally` runs

@@ -180,7 +180,7 @@ def for_others(spec: StudySpec, settings: Settings, n_workers: int) -> LocalLaun
 
 def _describe(spec: StudySpec, settings: Settings, sender: Connection, log: Path, prepare: bool) -> None:
     """Run in a child: answer with progress, and with a description or an error."""
-    _log_to(log)
+    logs.print_to(log)
     from studies.run.objective import described, load_with_space
 
     try:
@@ -213,7 +213,7 @@ def _check_fork(spec: StudySpec) -> None:
 
 def _work(name: str, settings: Settings, gpu: str | None, shared: Path | None, log: Path) -> None:
     """Run in a child: be a worker, and leave with its exit code. shared: where those meet that share its GPU."""
-    _log_to(log)
+    logs.print_to(log)
     from studies.run.inheritance import like_a_program
     from studies.run.leaving import leave
     from studies.run.sharing import SharedGpu
@@ -251,13 +251,6 @@ def _leave_with_parent(stop: Any) -> None:
             stop.request("the launcher died")
 
         threading.Thread(target=watch, name="parent", daemon=True).start()
-
-
-def _log_to(log: Path) -> None:
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    for standard in (1, 2):
-        os.dup2(descriptor, standard)
-    os.close(descriptor)
 
 
 def _last_words(log: Path) -> str:
