@@ -73,9 +73,9 @@ def fresh_of(record: StudyRecord, best: TrialRecord) -> dict[str, Any] | None:
     """Return mean and standard deviation of each of several metrics under fresh seeds; None before a confirmation."""
     found = record.confirmation
     standing = next((one for one in found.came_through if one.trial == best.number), None) if found else None
-    if found is None or standing is None or standing.mean is None:
+    if found is None or standing is None or not standing.spreads:
         return None
-    spreads = dict(zip(record.spec.metrics, [(standing.mean, standing.sd), *standing.others], strict=True))
+    spreads = dict(zip(record.spec.metrics, standing.spreads, strict=True))
     return {
         "value_means": {name: mean for name, (mean, _) in spreads.items()},
         "value_sds": {name: sd for name, (_, sd) in spreads.items()},

@@ -83,10 +83,9 @@ def confirmation_frame(record: StudyRecord) -> pd.DataFrame:
     if record.spec.has_several:
         names = [f"{kind}_{name}" for name in record.spec.metrics for kind in ("mean", "sd")]
         empty = [(None, None)] * len(record.spec.metrics)
-        spreads = [empty if one.mean is None else [(one.mean, one.sd), *one.others] for one in found]
         rows = [
-            (one.trial, len(one.values), *(each for pair in own for each in pair), one.verdict)
-            for one, own in zip(found, spreads, strict=True)
+            (one.trial, len(one.values), *(each for pair in one.spreads or empty for each in pair), one.verdict)
+            for one in found
         ]
         return pd.DataFrame(rows, columns=["trial", "n", *names, "verdict"])
     names = ["trial", "published", "n", "mean", "sd", "difference", "low", "high", "verdict"]

@@ -62,7 +62,7 @@ def _means(record: StudyRecord) -> Table:
     metrics = list(record.spec.metrics)
     rows = []
     for one in found.standings:
-        cells = [f"{number(mean)} (sd {number(sd)})" for mean, sd in _spread_of(one)] or ["-"] * len(metrics)
+        cells = [f"{number(mean)} (sd {number(sd)})" for mean, sd in one.spreads] or ["-"] * len(metrics)
         rows.append([_name(one), str(len(one.values)), *cells, one.verdict, *map(number, searched[one.trial].values)])
     header = (
         "trial",
@@ -74,12 +74,8 @@ def _means(record: StudyRecord) -> Table:
     return Table(header, rows)
 
 
-def _spread_of(one: Standing) -> list[tuple[float, float | None]]:
-    return [] if one.mean is None else [(one.mean, one.sd), *one.others]
-
-
 def _spreads(record: StudyRecord, one: Standing) -> str:
-    spreads = zip(record.spec.metrics, _spread_of(one), strict=True)
+    spreads = zip(record.spec.metrics, one.spreads, strict=True)
     means = " and ".join(f"a mean {name} of {number(mean)} (sd {number(sd)})" for name, (mean, sd) in spreads)
     return f"Trial {one.trial} has {means} under {plural(len(one.values), 'fresh seed')}."
 

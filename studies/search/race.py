@@ -64,6 +64,11 @@ class Standing:
     others: tuple[tuple[float, float | None], ...] = ()
 
     @property
+    def spreads(self) -> tuple[tuple[float, float | None], ...]:
+        """Mean and standard deviation of each of the study's metrics; empty where nothing has trained."""
+        return () if self.mean is None else ((self.mean, self.sd), *self.others)
+
+    @property
     def may_be_best(self) -> bool:
         """Whether nothing says that another is better."""
         return self.verdict in (BEST, NO_DIFFERENCE)
