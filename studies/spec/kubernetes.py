@@ -59,7 +59,7 @@ class Kubernetes(Part):
         return pod
 
     @model_serializer(mode="wrap")
-    def _given(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _stored(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Keep what is stored as short as what was written."""
         fields = type(self).model_fields
         return {key: value for key, value in serialize(self).items() if value != fields[key].default}

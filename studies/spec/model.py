@@ -36,6 +36,7 @@ class Named(Part):
     """What a registry knows by name, or a user's own by its dotted path. options: what else it takes, by name."""
 
     registry: ClassVar[Registry]
+    later = ("options",)
 
     name: str
     options: dict[str, Any] = Field(default={})
@@ -46,11 +47,6 @@ class Named(Part):
         if (expected := cls.registry.expected(name)) is not None:
             raise PydanticCustomError("unknown_name", "{expected}", {"expected": expected})
         return name
-
-    @model_serializer(mode="wrap")
-    def _without_empty_options(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Keep what is stored as it was before there were options."""
-        return {key: value for key, value in serialize(self).items() if key != "options" or value}
 
 
 class Sampler(Named):
@@ -92,6 +88,8 @@ class Resources(Part):
     below.
     """
 
+    later = ("grace_s", "slurm", "kubernetes")
+
     gpus_per_worker: int = Field(default=1, ge=0)
     workers_per_gpu: int | Literal["auto"] = 1
     threads_per_worker: int | None = Field(default=None, ge=1)
@@ -106,12 +104,6 @@ class Resources(Part):
             raise PydanticCustomError("number_or_auto", "expected a whole number from 1 on, or auto")
         return given
 
-    @model_serializer(mode="wrap")
-    def _without_later_defaults(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Keep what is stored as it was before there were programs, Slurm and Kubernetes."""
-        later: dict[str, Any] = {"grace_s": GRACE_S, "slurm": {}, "kubernetes": {}}
-        return {key: value for key, value in serialize(self).items() if key not in later or value != later[key]}
-
 
 class Limits(Part):
     """Where a study stops by itself. None is no limit.
@@ -122,17 +114,14 @@ class Limits(Part):
     objective lost a connection.
     """
 
+    later = ("hours",)
+
     hours: float | None = Field(default=None, gt=0)
     trial_minutes: float | None = Field(default=None, gt=0)
     gpu_hours: float | None = Field(default=None, gt=0)
     patience: int | None = Field(default=None, ge=1)
     max_failures: int = Field(default=10, ge=1)
     max_retries: int = Field(default=2, ge=0)
-
-    @model_serializer(mode="wrap")
-    def _without_hours(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Keep what is stored as it was before there were hours."""
-        return {key: value for key, value in serialize(self).items() if key != "hours" or value is not None}
 
 
 class StudySpec(Part):
@@ -154,6 +143,8 @@ class StudySpec(Part):
     worker gets. limits: where the study or a trial stops by itself. repeats: under how many seeds a setting runs that
     trained to its end; their mean ranks it.
     """
+
+    later = ("require", "constraints", "repeats")
 
     name: str = Field(pattern=STORED_NAME, max_length=MAX_STORED_NAME)
     description: str = ""
@@ -247,15 +238,10 @@ class StudySpec(Part):
         return constraints
 
     @model_serializer(mode="wrap")
-    def _without_what_is_new(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Keep what is stored as it was before there were conditions, constraints, several metrics and repeats."""
-        new: dict[str, Any] = {"require": [], "constraints": {}, "repeats": 1}
+    def _stored(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """See Part. One metric is stored as before there could be several."""
         other_form = ("metric", "direction") if self.has_several else ("metrics",)
-        return {
-            key: value
-            for key, value in serialize(self).items()
-            if key not in other_form and (key not in new or value != new[key])
-        }
+        return self.without_defaults({key: value for key, value in serialize(self).items() if key not in other_form})
 
     def resolve(self, declared: Mapping[str, Any]) -> Space:
         """Return the space that is searched: the objective's, narrowed. Raises SpaceError."""

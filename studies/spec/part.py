@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from collections.abc import Collection
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 
 class Part(BaseModel):
-    """A part of a study file: no unknown keys, no changes afterwards."""
+    """A part of a study file: no unknown keys, no changes afterwards.
+
+    later: keys that an earlier release did not have. At their defaults they are not stored, so that what was stored
+    before there were these keys means the same.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    later: ClassVar[Collection[str]] = ()
+
+    @model_serializer(mode="wrap")
+    def _stored(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return self.without_defaults(serialize(self))
+
+    def without_defaults(self, found: dict[str, Any]) -> dict[str, Any]:
+        """Return what was serialized without the keys of `later` that are at their defaults."""
+        fields = type(self).model_fields
+        return {key: value for key, value in found.items() if not self._is_default(key, fields[key].default)}
+
+    def _is_default(self, key: str, default: Any) -> bool:
+        return key in self.later and getattr(self, key) == default

@@ -111,7 +111,7 @@ class Program(Part):
         return command
 
     @model_serializer(mode="wrap")
-    def _as_given(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _stored(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         found = {key: value for key, value in serialize(self).items() if value}
         if "reports" in found:
             found["reports"] = {key: value for key, value in found["reports"].items() if value is not None}
