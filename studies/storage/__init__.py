@@ -58,6 +58,7 @@ class Storage:
     """An open storage: `optuna` is what Optuna works with, `ledger` holds what Optuna has no table for.
 
     A context manager: leaving it closes the connections and, for its last user, stops the embedded server.
+    options: what `connections.Connections` to its server are made with, besides the URL.
     """
 
     def __init__(
@@ -68,18 +69,17 @@ class Storage:
         self.url = url
         self.server = server
         self._waiting = waiting or Waiting()
-        self.wait_s = wait_s = settings.storage_wait_s
+        self._wait_s = settings.storage_wait_s
         self._said_at = -math.inf  # on the monotonic clock
-        self.environment = server is None  # see `connections.Connections`
-        given: dict[str, Any] = {
-            "wait_s": wait_s,
-            "while_waiting": self.while_waiting,
-            "environment": self.environment,
+        self.options: dict[str, Any] = {
+            "wait_s": self._wait_s,
+            "while_waiting": self._while_waiting,
+            "environment": server is None,
         }
-        self.optuna = PostgresStorage(url, **given)
-        self.ledger = Ledger(url, lease_s=settings.lease_s, **given)
+        self.optuna = PostgresStorage(url, **self.options)
+        self.ledger = Ledger(url, lease_s=settings.lease_s, **self.options)
 
-    def while_waiting(self, why: StorageUnreachable, waited_s: float) -> StorageUnreachable:
+    def _while_waiting(self, why: StorageUnreachable, waited_s: float) -> StorageUnreachable:
         """See `connections.WhileWaiting`."""
         if waited_s >= LEAVING_WAIT_S and self._waiting.leaving():
             raise why
@@ -90,12 +90,12 @@ class Storage:
                 why = error
         if waited_s >= LEAVING_WAIT_S and time.monotonic() > self._said_at + SAY_EVERY_S:
             self._said_at = time.monotonic()
-            self._waiting.say(f"{why} Waiting for up to {self.wait_s - waited_s:.0f} s.")
+            self._waiting.say(f"{why} Waiting for up to {self._wait_s - waited_s:.0f} s.")
         return why
 
     def connections(self) -> Connections:
-        """Return connections of the caller's own to the same server; they are not kept open."""
-        return Connections(self.url, self.wait_s, environment=self.environment)
+        """Return connections of the caller's own to the same server."""
+        return Connections(self.url, **self.options)
 
     def close(self, gone: bool = False) -> None:
         """Close the connections, and leave the embedded server. gone: send nothing more, for nobody answers."""

@@ -10,7 +10,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from studies.storage import sql_accounts
-from studies.storage.connections import Connections
 
 if TYPE_CHECKING:
     from studies.storage import Storage
@@ -50,9 +49,7 @@ class Accounts:
     """
 
     def __init__(self, storage: Storage) -> None:
-        self._connections = Connections(
-            storage.url, storage.wait_s, storage.while_waiting, environment=storage.environment
-        )
+        self._connections = storage.connections()
         self._is_there = False
 
     def close(self) -> None:

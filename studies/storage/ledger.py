@@ -19,7 +19,7 @@ from typing import Any
 
 import psycopg2
 
-from studies.names import CONTINUED_BY, MEAN, PAUSED, REASON, SPEC, UID, VERDICT, Direction
+from studies.names import CONTINUED_BY, DETAIL, MEAN, PAUSED, REASON, SPEC, UID, VERDICT, Direction
 from studies.storage import sql_ledger
 from studies.storage.budget import Budget, Tally
 from studies.storage.connections import Connections, Statement, WhileWaiting
@@ -320,7 +320,7 @@ class Ledger:
 
     def last_failure(self, study_id: int) -> str | None:
         """Return what the newest failed trial said, or None when none said anything."""
-        rows = self._run(sql_ledger.READ_LAST_FAILURE, {"study": study_id, "detail_key": "detail"})
+        rows = self._run(sql_ledger.READ_LAST_FAILURE, {"study": study_id, "detail_key": DETAIL})
         return str(rows[0][0]) if rows else None
 
 

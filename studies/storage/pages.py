@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from studies.names import CONTINUED_BY, MEAN, PAUSED, SPEC, UNLIMITED, Direction, State
 from studies.storage import sql_pages
-from studies.storage.connections import Connections
 from studies.storage.ledger import Usage
 from studies.storage.rows import metrics_from, trial_from
 
@@ -70,9 +69,7 @@ class Pages:
     """Reads for pages. Safe to share between threads."""
 
     def __init__(self, storage: Storage) -> None:
-        self._connections = Connections(
-            storage.url, storage.wait_s, storage.while_waiting, environment=storage.environment
-        )
+        self._connections = storage.connections()
         self._lease_s = storage.ledger.lease_s
 
     def close(self) -> None:

@@ -39,11 +39,6 @@ def application(storage: Storage, artifacts: Store) -> WSGIApplication:
     """Return the dashboard."""
     import optuna_dashboard
 
-    shown = _Storage(
-        storage.url,
-        wait_s=storage.wait_s,
-        while_waiting=storage.while_waiting,
-        environment=storage.environment,
-    )
+    shown = _Storage(storage.url, **storage.options)
     made: WSGIApplication = optuna_dashboard.wsgi(shown, artifact_store=artifacts)
     return made
