@@ -98,17 +98,17 @@ def attach(store: Store, trial: optuna.Trial, filename: str, content: bytes) -> 
 
     Unlike `optuna.artifacts.upload_artifact` it writes first and links then: no link leads nowhere.
     """
-    mimetype, encoding = mimetypes.guess_type(filename)
     artifact_id = str(uuid.uuid4())
-    about = {
-        "artifact_id": artifact_id,
-        "filename": filename,
-        "mimetype": mimetype or "application/octet-stream",
-        "encoding": encoding,
-    }
     store.write(artifact_id, io.BytesIO(content))
-    trial.storage.set_trial_system_attr(trial._trial_id, ARTIFACT + artifact_id, json.dumps(about))
+    trial.storage.set_trial_system_attr(trial._trial_id, ARTIFACT + artifact_id, link(artifact_id, filename))
     return artifact_id
+
+
+def link(artifact_id: str, filename: str) -> str:
+    """Return the value of the system attribute by which Optuna finds an artifact, of a study or of a trial."""
+    mimetype, encoding = mimetypes.guess_type(filename)
+    about = {"artifact_id": artifact_id, "filename": filename}
+    return json.dumps(about | {"mimetype": mimetype or "application/octet-stream", "encoding": encoding})
 
 
 class DirectoryStore:

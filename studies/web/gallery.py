@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import itertools
-import json
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -15,7 +14,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from studies import names
-from studies.names import GALLERY
+from studies.artifacts import link
+from studies.names import ARTIFACT, GALLERY
 
 if TYPE_CHECKING:
     import optuna
@@ -107,17 +107,13 @@ def publish(
 
 def _upload(study: optuna.Study, artifacts: Store, file: str, content: bytes, taken: set[str]) -> str:
     """Keep a figure under an id that follows from what it shows, in the place of the one before it."""
-    import optuna.artifacts._upload as optuna_upload
-
     shown = file.partition("-")[2]  # the number in front changes when another figure comes before it
     own = f"studies/{study.study_name}/{study._study_id}"
     ids = (str(uuid.uuid5(uuid.NAMESPACE_URL, f"{own}/{n}/{shown}")) for n in itertools.count())
     artifact_id = next(candidate for candidate in ids if candidate not in taken)
     artifacts.write(artifact_id, io.BytesIO(content))
-    # What optuna.artifacts.upload_artifact writes, which takes an id of its own each time.
-    about = {"artifact_id": artifact_id, "filename": file, "mimetype": "image/png", "encoding": None}
-    key = optuna_upload.ARTIFACTS_ATTR_PREFIX + artifact_id
-    study._storage.set_study_system_attr(study._study_id, key, json.dumps(about))
+    # As optuna.artifacts.upload_artifact does, which takes an id of its own each time.
+    study._storage.set_study_system_attr(study._study_id, ARTIFACT + artifact_id, link(artifact_id, file))
     return artifact_id
 
 
@@ -132,16 +128,9 @@ def _is_there(artifacts: Store, artifact_id: str) -> bool:
 
 
 def _forget(storage: Storage, study_id: int, artifacts: Store, gone: set[str]) -> None:
-    import optuna.artifacts._upload as optuna_upload
-    from optuna.artifacts.exceptions import ArtifactNotFound
-
-    keys = [optuna_upload.ARTIFACTS_ATTR_PREFIX + artifact_id for artifact_id in gone]
-    storage.optuna.delete_study_system_attrs(study_id, keys)
+    storage.optuna.delete_study_system_attrs(study_id, [ARTIFACT + artifact_id for artifact_id in gone])
     for artifact_id in gone:
-        try:
-            artifacts.remove(artifact_id)
-        except ArtifactNotFound:
-            continue
+        artifacts.remove(artifact_id)
 
 
 def _note(page: Document, study_id: int, figures: dict[str, str]) -> str:
