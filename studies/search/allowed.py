@@ -13,9 +13,9 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from optuna import Study
 from optuna.distributions import BaseDistribution
@@ -34,6 +34,8 @@ N_RANDOM = 10_000
 N_DRAWN_OF_FEW = 5  # in a space that is tried to its end: what is near to a draw is as good as another draw
 OLDER_CHOOSE_WITHIN_S = 2.0  # a worker that died before it chose is not waited for
 PAUSE_S = 0.02
+
+Key: TypeAlias = frozenset[tuple[str, Any]]  # tells a setting from every other
 
 
 class AllowedSampler(SeededSampler):
@@ -71,7 +73,7 @@ class AllowedSampler(SeededSampler):
         for setting, is_allowed in self._draws(study, trial, given):
             if setting.keys() <= given.keys():  # what a person has queued is as it is
                 return setting
-            if is_allowed and setting not in tried:
+            if is_allowed and _key(setting) not in tried:
                 return setting
             allowed = setting if is_allowed and allowed is None else allowed
         left = [one for one in untried(self._all or [], tried) if given.items() <= one.items()]
@@ -131,18 +133,17 @@ def has_chosen(space: Space, trial: FrozenTrial) -> bool:
     return True
 
 
-def settings_tried(trials: Sequence[FrozenTrial]) -> list[dict[str, Any]]:
-    """Return the settings of trials that count as tried."""
-    return [_params(trial) for trial in trials if trial.user_attrs.get(REASON) not in IN_VAIN]
+def settings_tried(trials: Sequence[FrozenTrial]) -> set[Key]:
+    """Return the settings of trials that count as tried, for `untried`."""
+    return {_key(_params(trial)) for trial in trials if trial.user_attrs.get(REASON) not in IN_VAIN}
 
 
-def untried(settings: Sequence[dict[str, Any]], tried: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def untried(settings: Sequence[dict[str, Any]], tried: Collection[Key]) -> list[dict[str, Any]]:
     """Return those of the settings that were not tried."""
-    known = {_key(setting) for setting in tried}
-    return [setting for setting in settings if _key(setting) not in known]
+    return [setting for setting in settings if _key(setting) not in tried]
 
 
-def _key(setting: Mapping[str, Any]) -> frozenset[tuple[str, Any]]:
+def _key(setting: Mapping[str, Any]) -> Key:
     return frozenset((name, encoded(value)) for name, value in setting.items())  # another program may queue a list
 
 
