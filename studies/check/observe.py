@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ from studies.check.observation import Observation, Trajectory, Treatment
 from studies.check.own_code import OwnCode
 from studies.check.watch import Enough, Watch, in_torch
 from studies.run.checkpoint import decoded, encoded
+from studies.run.evidence import peak_bytes
 from studies.run.objective import FunctionObjective, LoadedObjective, Training, values_of
 from studies.spec import StudySpec
 
@@ -38,7 +38,7 @@ def observe(
     To be called in a process of its own: it reseeds the process's generators and may leave trainings half done.
     """
     found = Observation(dict(params))
-    began, cpu_began = _most_resident(), time.process_time()
+    began, cpu_began = peak_bytes(), time.process_time()
     initialisers = Initialisers(source) if treatment.look else None
     for _ in range(treatment.n_trainings):
         seed_generators(treatment.noise)
@@ -64,7 +64,7 @@ def observe(
     if treatment.n_trainings > 1:
         found.holders = list(_holders(objective, source))
     found.cpu_s = time.process_time() - cpu_began
-    found.peak_bytes = max(0, _most_resident() - began)
+    found.peak_bytes = max(0, peak_bytes() - began)
     _read_watch(found, watch)
     if treatment.look:
         found.again = found.again or evaluate_again([], {})
@@ -211,8 +211,3 @@ def _holders(objective: Any, source: OwnCode) -> Iterator[tuple[str, str | None]
     for key, value in vars(objective).items():
         if isinstance(value, (nn.Module, optim.Optimizer)):
             yield f"the objective keeps a {type(value).__name__} in {key}", source.of(type(objective))
-
-
-def _most_resident() -> int:
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024

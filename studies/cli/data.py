@@ -54,11 +54,12 @@ def prepare(name: DataName, objective: Objective = None) -> None:
     """Prepare a data set ahead of a launch. It then starts at once; NAME may be a file of your own."""
     from studies import tables
     from studies.data import sets as datasets
+    from studies.run.evidence import peak_bytes
     from studies.view import make_view
 
     settings = Settings.from_environment()
     found = datasets.find(name, objective, settings)
-    before = datasets.peak_bytes()
+    before = peak_bytes()
     with make_view() as view:
         prepared = datasets.prepare(found, settings, view.preparing)
-    typer.echo(tables.prepared_data(name, prepared, before, datasets.peak_bytes()))
+    typer.echo(tables.prepared_data(name, prepared, before, peak_bytes()))

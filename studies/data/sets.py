@@ -177,12 +177,3 @@ def prepare(found: DataSet, settings: Settings, progress: Callable[[str, float],
         fetchable = bool(missing) and all(one.urls for one in missing)
         hint = f"; `studies data fetch {found.name}` gets what is missing" if fetchable else ""
         raise ObjectiveRefused(reason=f"{error}{hint}") from None
-
-
-def peak_bytes() -> int:
-    """Return the most memory that this process has had."""
-    import resource
-    import sys
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

@@ -50,8 +50,13 @@ def peak_memory_mib(device: str) -> float:
     with suppress(OSError, StopIteration):
         lines = Path("/proc/self/status").read_text().splitlines()
         return round(int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) / 1024, 1)
+    return round(peak_bytes() / MIB, 1)
+
+
+def peak_bytes() -> int:
+    """Return the most memory that this process has had in its whole life."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (MIB if sys.platform == "darwin" else 1024), 1)
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _cuda(device: str) -> Any:
