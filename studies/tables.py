@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,24 +30,29 @@ if TYPE_CHECKING:
 
 def catalog(settings: Settings) -> str:
     """Return every study of the catalog, and those that only the storage knows."""
+    from studies.storage import is_there, open_storage
+    from studies.study import started
     from studies.view.line import n_of_trials
 
     shipped = {name: specs.load(name) for name in specs.catalog()}
-    started = {progress.name: progress for progress in _started(settings)}
+    known: dict[str, Progress] = {}
+    if is_there(settings):  # an embedded server that never ran is not started for it
+        with open_storage(settings) as storage:
+            known = {progress.name: progress for progress in _progress_of(storage, started(storage))}
     # From what lies there: asking the objectives, as `studies data list` does, would import torch.
     manifests = settings.home.glob("prepared/*/manifest.json")
     prepared = {json.loads(file.read_text(encoding="utf-8")).get("name") for file in manifests}
     rows = [("study", "data set", "state", "trials", "best", "what it tunes")]
-    for name in [*shipped, *sorted(set(started) - set(shipped))]:
-        progress = started.get(name)
+    for name in [*shipped, *sorted(set(known) - set(shipped))]:
+        progress = known.get(name)
         trials = n_of_trials(progress) if progress else "-"
         best = f"{progress.best.value:.4f}" if progress and progress.best is not None else "-"
         best = f"front of {len(progress.front.points)}" if progress and progress.front is not None else best
         study = names.confirmed(name)
-        known = shipped.get(names.parts(study or name)[0])
+        spec = shipped.get(names.parts(study or name)[0])
         dataset, state, description = "-", "-", "(not in the catalog)"
-        if known is not None:
-            dataset, description = known.dataset, known.description
+        if spec is not None:
+            dataset, description = spec.dataset, spec.description
             state = "prepared" if dataset in prepared else "not prepared yet"
         description = f"the best of {study} under fresh seeds" if study else description
         rows.append((name, dataset, state, trials, best, description))
@@ -116,41 +121,51 @@ def status(settings: Settings, name: str | None) -> str:
     """
     from rich.console import Console
 
-    from studies.study import not_started
-    from studies.view.line import line_of
+    from studies.storage import is_there, open_storage
+    from studies.study import not_started, started
     from studies.view.live import workers_table
 
-    found = _started(settings)
-    if name is not None:
-        known = [progress.name for progress in found]
-        meant = names.newest(name, known)
-        if meant is None:
-            if (line := _foreign(settings).get(name)) is None:
-                raise not_started(name, known)
-            return f"{line}\n  Created by another Optuna program, not by `studies`; `studies dashboard` shows it."
-        found = [progress for progress in found if progress.name in (meant, names.confirmation(meant))]
-    if not found and not _foreign(settings):
+    found: list[Progress] = []
+    known: list[str] = []
+    foreign: dict[str, str] = {}
+    if is_there(settings):
+        with open_storage(settings) as storage:
+            known = started(storage)
+            meant = None if name is None else names.newest(name, known)
+            wanted = known if name is None else [] if meant is None else [meant, names.confirmation(meant)]
+            found = _progress_of(storage, wanted)
+            foreign = {} if found and name is not None else _foreign(storage)
+    if name is not None and not found:
+        if name not in foreign:
+            raise not_started(name, known)
+        return f"{foreign[name]}\n  Created by another Optuna program, not by `studies`; `studies dashboard` shows it."
+    if not found and not foreign:
         return "No study has been launched in this storage; `studies list` shows what there is to launch."
     console = Console(width=120, highlight=False, color_system=None, force_jupyter=False)
     with console.capture() as capture:
         for progress in found:
-            console.print(line_of(progress), soft_wrap=True, markup=False)
-            if progress.front is not None and name is not None:
-                console.print(_front(progress.front), soft_wrap=True, markup=False)
-            if progress.n_infeasible:
-                console.print(f"  {infeasible(progress.n_infeasible)}", soft_wrap=True, markup=False)
-            if n_lost := progress.states.get("LOST"):
-                console.print(f"  {lost(n_lost)}", soft_wrap=True, markup=False)
-            if progress.verdicts:
-                words = ", ".join(f"{n} {word}" for word, n in progress.verdicts.items())
-                console.print(f"  verdicts: {words}", soft_wrap=True, markup=False)
-            for line in progress.packing:
-                console.print(f"  shared GPU: {line}", soft_wrap=True, markup=False)
+            for line in _lines(progress, with_front=name is not None):
+                console.print(line, soft_wrap=True, markup=False)
             if progress.workers:
                 console.print(workers_table(progress))
-    foreign = ", ".join(_foreign(settings)) if name is None else ""
-    others = f"\nOf other Optuna programs, and shown by `studies status NAME`: {foreign}." if foreign else ""
+    others = f"\nOf other Optuna programs, and shown by `studies status NAME`: {', '.join(foreign)}." if foreign else ""
     return capture.get().rstrip() + others + _space_used(settings)
+
+
+def _lines(progress: Progress, *, with_front: bool) -> Iterator[str]:
+    """Yield how a study stands, but not its workers."""
+    from studies.view.line import line_of
+
+    yield line_of(progress)
+    if progress.front is not None and with_front:
+        yield _front(progress.front)
+    if progress.n_infeasible:
+        yield f"  {infeasible(progress.n_infeasible)}"
+    if n_lost := progress.states.get("LOST"):
+        yield f"  {lost(n_lost)}"
+    if progress.verdicts:
+        yield f"  verdicts: {', '.join(f'{n} {word}' for word, n in progress.verdicts.items())}"
+    yield from (f"  shared GPU: {line}" for line in progress.packing)
 
 
 def _front(front: Front) -> str:
@@ -257,36 +272,23 @@ def aligned(rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _started(settings: Settings) -> list[Progress]:
-    """Return how every study in the storage stands; an embedded server that never ran is not started for it."""
-    from studies.storage import is_there, open_storage
-
-    if not is_there(settings):
-        return []
-    with open_storage(settings) as storage:
-        return _progress_of_all(storage)
-
-
-def _foreign(settings: Settings) -> dict[str, str]:
+def _foreign(storage: Storage) -> dict[str, str]:
     """Return how each study stands that another Optuna program created in this storage: a line, by its name."""
-    from studies.storage import is_there, open_storage
     from studies.view.line import states_of
 
-    if not is_there(settings):
-        return {}
     lines = {}
-    with open_storage(settings) as storage:
-        ledger = storage.ledger
-        for name, study in ledger.foreign_studies().items():
-            maximize = study.direction is names.Direction.MAXIMIZE
-            best = None if study.direction is None else ledger.best(study.study_id, maximize=maximize)
-            value = "" if best is None else f" · best {best[0]:.4f} (trial {best[1]})"
-            value = " · several objectives, so no single best" if study.direction is None else value
-            lines[name] = f"{name}: {states_of(ledger.states(study.study_id))}{value}"
+    ledger = storage.ledger
+    for name, study in ledger.foreign_studies().items():
+        maximize = study.direction is names.Direction.MAXIMIZE
+        best = None if study.direction is None else ledger.best(study.study_id, maximize=maximize)
+        value = "" if best is None else f" · best {best[0]:.4f} (trial {best[1]})"
+        value = " · several objectives, so no single best" if study.direction is None else value
+        lines[name] = f"{name}: {states_of(ledger.states(study.study_id))}{value}"
     return lines
 
 
-def _progress_of_all(storage: Storage) -> list[Progress]:
+def _progress_of(storage: Storage, wanted: Collection[str]) -> list[Progress]:
+    """Return how the studies of these names stand, the oldest first."""
     from studies.record.progress import read_packing, read_progress
     from studies.record.verdicts import counts
 
@@ -299,4 +301,5 @@ def _progress_of_all(storage: Storage) -> list[Progress]:
             packing=read_packing(storage, study.study_id),
         )
         for study in ledger.started_studies()
+        if study.name in wanted
     ]

@@ -56,6 +56,7 @@ def confirm(
     from studies import tables
     from studies.confirm.confirm import confirm as run
     from studies.confirm.confirm import planned
+    from studies.storage import held
     from studies.view import make_view
 
     settings = settings_of(storage, python)
@@ -65,12 +66,13 @@ def confirm(
         raise WrongInput(reason=f"--top is {top}; expected 1 or more, such as --top 5.")
     if seeds is not None and seeds < 2:
         raise WrongInput(reason=f"--seeds is {seeds}; expected 2 or more, such as --seeds 5: one seed has no spread.")
-    plan = planned(name, settings, top, seeds, trial, pick)
-    if detach:
-        background.detach(names.confirmation(plan.record.typed), "confirm", settings)
-        return
-    with make_view(settings) as view:
-        record = run(plan, settings, workers, on, view, timeout_s)
+    with held(settings):
+        plan = planned(name, settings, top, seeds, trial, pick)
+        if detach:
+            background.detach(names.confirmation(plan.record.typed), "confirm", settings)
+            return
+        with make_view(settings) as view:
+            record = run(plan, settings, workers, on, view, timeout_s)
     typer.echo(tables.confirmation(record))
     file = write_best(record)
     choice = "" if record.chosen is None else f" --trial {record.chosen}"
