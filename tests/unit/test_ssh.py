@@ -14,6 +14,7 @@ import psycopg2.extensions
 import pytest
 
 from studies.errors import WrongInput
+from studies.run.launchers import make_launcher
 from studies.run.launchers.ssh import files, readiness
 from studies.run.launchers.ssh.connection import command, explained
 from studies.run.launchers.ssh.packages import packages
@@ -53,6 +54,13 @@ def test_what_are_no_machines_is_refused(where: str, said: str) -> None:
     with pytest.raises(WrongInput) as refused:
         places(where, 1)
     assert said in str(refused.value)
+
+
+def test_without_ssh_nothing_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(WrongInput, match="needs the command ssh, and it is not in PATH; install"):
+        make_launcher("ssh:gpu1", parabola("one", 1, 0.0), Settings(None, tmp_path, tmp_path), 1)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_code_that_is_sent_is_what_git_has_and_would_add(tmp_path: Path) -> None:

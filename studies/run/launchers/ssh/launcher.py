@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 from collections import Counter
@@ -41,6 +42,11 @@ class SshLauncher:
         if not where:
             raise WrongInput(reason=f"--on ssh names no machine; expected some, such as {EXAMPLE}.")
         self._places = places(where, n_workers)
+        if shutil.which("ssh") is None:
+            raise WrongInput(
+                reason="--on ssh needs the command ssh, and it is not in PATH; install OpenSSH's client (Debian: "
+                "apt-get install openssh-client), and type the same again."
+            )
         self.n_workers = sum(place.n_workers for place in self._places)
         self._spec, self._settings, self._say = spec, settings, say
         self.logs = settings.directory("logs", spec.name, time.strftime("%Y%m%d-%H%M%S") + f"-{os.getpid()}")
