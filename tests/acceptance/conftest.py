@@ -14,6 +14,8 @@ import pytest
 from studies.settings import Settings
 from studies.storage.embedded import EmbeddedServer
 
+from . import noisy
+
 # An objective of a user's own, quick and exact: 5 epochs of `seconds` each, its value known from its parameters.
 USERS_MODULE = """
 import time
@@ -142,3 +144,12 @@ def make_studies(reachable_directory: Path) -> Iterator[Callable[[str], Studies]
 @pytest.fixture
 def studies(make_studies: Callable[[str], Studies]) -> Studies:
     return make_studies("plain")
+
+
+@pytest.fixture
+def noisy_studies(studies: Studies) -> Studies:
+    """`studies` with the noisy objective, and a study of it."""
+    (studies.directory / "noisy.py").write_text(noisy.MODULE)
+    (studies.directory / "noisy.yaml").write_text(noisy.STUDY)
+    studies("storage", "up")  # and not once for each command
+    return studies

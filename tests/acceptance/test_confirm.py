@@ -23,15 +23,6 @@ from .conftest import Studies
 from .test_study import report, wait_for
 
 
-@pytest.fixture
-def noisy_studies(studies: Studies) -> Studies:
-    """`studies` with the noisy objective and its finished study."""
-    (studies.directory / "noisy.py").write_text(noisy.MODULE)
-    (studies.directory / "noisy.yaml").write_text(noisy.STUDY)
-    studies("storage", "up")  # and not once for each command
-    return studies
-
-
 def trials_of(storage: Storage, name: str) -> list[FrozenTrial]:
     try:
         return study.get(storage, name).get_trials(deepcopy=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 import yaml
 
 from studies import study
@@ -13,14 +12,6 @@ from studies.storage import open_storage
 from . import noisy
 from .conftest import Studies
 from .test_study import report
-
-
-@pytest.fixture
-def noisy_studies(studies: Studies) -> Studies:
-    (studies.directory / "noisy.py").write_text(noisy.MODULE)
-    (studies.directory / "noisy.yaml").write_text(noisy.STUDY)
-    studies("storage", "up")  # and not once for each command
-    return studies
 
 
 def change(studies: Studies, old: str, new: str) -> None:

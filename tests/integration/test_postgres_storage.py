@@ -46,14 +46,6 @@ def other(database_url: str) -> Iterator[PostgresStorage]:
     storage.remove_session()
 
 
-@pytest.fixture
-def rdb(database_url: str) -> Iterator[RDBStorage]:
-    storage = RDBStorage(database_url)
-    yield storage
-    storage.remove_session()
-    storage.engine.dispose()
-
-
 class TestOptunaSuite(StorageTestCase):
     """Optuna's behaviour suite, unchanged."""
 

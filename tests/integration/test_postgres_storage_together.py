@@ -32,14 +32,6 @@ MINIMIZE = [StudyDirection.MINIMIZE]
 FINISHED = [state for state in TrialState if state.is_finished()]
 
 
-@pytest.fixture
-def rdb(database_url: str) -> Iterator[RDBStorage]:
-    storage = RDBStorage(database_url)
-    yield storage
-    storage.remove_session()
-    storage.engine.dispose()
-
-
 # --- the same operations give the same reads --------------------------------------------------------------------------
 
 VALUES = st.floats(allow_nan=False, width=32) | st.sampled_from([float("inf"), float("-inf"), 0.1])
