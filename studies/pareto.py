@@ -47,7 +47,7 @@ def order(losses: Sequence[Losses]) -> list[int]:
 
 
 def _by_loss(losses: Sequence[Losses]) -> list[int]:
-    return sorted(range(len(losses)), key=lambda place: (*losses[place], place))
+    return sorted(range(len(losses)), key=lambda place: tuple(losses[place]))  # of equal ones the first stays first
 
 
 def _fronts(losses: Sequence[Losses]) -> list[list[int]]:

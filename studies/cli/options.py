@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -182,8 +183,15 @@ def read(name: str, settings: Settings, trial: int | None = None, pick: str | No
     from studies.record.reading import read as read_record
     from studies.storage import open_storage
 
-    with open_storage(settings) as opened:
-        return chosen(read_record(opened, name), trial, pick)
+    # A study of thousands of trials is millions of objects, none of them garbage: looking for it among them, again and
+    # again, takes a fifth of a report's time. They stay until the command ends.
+    gc.disable()
+    try:
+        with open_storage(settings) as opened:
+            return chosen(read_record(opened, name), trial, pick)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def write_best(record: StudyRecord) -> Path:

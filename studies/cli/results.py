@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -76,6 +77,8 @@ def report_page(
     storage: StorageUrl = None,
 ) -> None:
     """Write the study as one page to read. It has the answer, how sure it is, and what it rests on."""
+    # numpy's threads, which it has not started yet, would wait for each other longer than they compute.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from studies.files import write_all, write_file
     from studies.report.page import FORMATS, files, render
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
+from functools import cached_property
+from typing import Any, NamedTuple
 
 N_LISTED = 20
 
 
-@dataclass(frozen=True)
-class Recall:
+class Recall(NamedTuple):
     """One class. recall: None where it has no rows. precision: None where it was never answered, or is unknown."""
 
     name: str
@@ -22,9 +20,8 @@ class Recall:
     pr_auc: float | None = None
 
 
-@dataclass(frozen=True)
-class Answer:
-    """One of the most frequent answers: its share of all answers, of the rows, and its recall."""
+class Answer(NamedTuple):
+    """The most frequent answer: its share of all answers, of the rows, and its recall."""
 
     name: str
     share: float
@@ -36,23 +33,36 @@ class Answer:
 class Classes:
     """What a classifier answered to n_rows rows of n classes.
 
-    recalls: of every class in order; with many classes, only the worst. others: the mean recall of all classes but
-    the one that is answered most. confused: the most frequent mistakes as true class, answer, how often. matrix: rows
-    are true classes; None with many classes.
+    recalls: of every class in order; with many classes, only the worst. top: the class that is answered most. others:
+    the mean recall of all other classes. matrix: rows are true classes; None with many classes. listed: with many
+    classes, what `confused` returns.
     """
 
     n: int
     n_rows: int
     recalls: Sequence[Recall]
-    answers: Sequence[Answer]
+    top: Answer
     others: float | None
-    confused: Sequence[tuple[str, str, int]]
     matrix: Sequence[Sequence[int]] | None = None
+    listed: Sequence[tuple[str, str, int]] = ()
 
     @property
     def accuracy(self) -> float | None:
         """The share of right answers, where the whole matrix is known."""
         return None if self.matrix is None else sum(row[i] for i, row in enumerate(self.matrix)) / self.n_rows
+
+    @cached_property
+    def confused(self) -> Sequence[tuple[str, str, int]]:
+        """The most frequent mistakes as true class, answer, how often."""
+        if self.matrix is None:
+            return self.listed
+        wrong = [
+            (self.recalls[true].name, self.recalls[answer].name, n)
+            for true, row in enumerate(self.matrix)
+            for answer, n in enumerate(row)
+            if n and answer != true
+        ]
+        return sorted(wrong, key=lambda mistake: -mistake[2])[:N_LISTED]
 
 
 def read_classes(evidence: Any) -> Classes | None:
@@ -61,7 +71,7 @@ def read_classes(evidence: Any) -> Classes | None:
         if "confusion" in evidence:
             return _dense(evidence["classes"], evidence["confusion"], evidence.get("pr_auc"))
         return _listed(evidence) if "confused" in evidence else None
-    except (TypeError, ValueError, KeyError, IndexError):
+    except (TypeError, ValueError, KeyError, IndexError, OverflowError):
         return None  # a user's own evidence may have anything under these names
 
 
@@ -76,44 +86,41 @@ def only_class(evidence: Any) -> str | None:
 
 
 def _dense(names: Sequence[str], confusion: Sequence[Sequence[int]], areas: Sequence[float | None] | None) -> Classes:
-    counts = np.array(confusion, dtype=np.int64)
-    n = len(names)
-    if n < 2 or counts.shape != (n, n) or counts.min() < 0 or not counts.any():
+    # Plain Python: every trial of a study has a matrix, and most are so small that numpy takes longer.
+    counts = [list(map(int, row)) for row in confusion]
+    n, n_of_row, n_of_answer = len(names), [sum(row) for row in counts], [sum(of) for of in zip(*counts, strict=True)]
+    n_rows = sum(n_of_row)
+    if n < 2 or len(counts) != n or len(n_of_answer) != n or min(map(min, counts)) < 0 or not n_rows:
         raise ValueError("not a confusion matrix")
-    names = [str(name) for name in names]
-    rows, answered, right = counts.sum(axis=1), counts.sum(axis=0), counts.diagonal()
-    n_rows = int(counts.sum())
-    recall = [right[i] / rows[i] if rows[i] else None for i in range(n)]
-    precision = [right[i] / answered[i] if answered[i] else None for i in range(n)]
+    areas = areas if areas and len(areas) == n else [None] * n
     recalls = [
-        Recall(names[i], int(rows[i]), recall[i], precision[i], areas[i] if areas and len(areas) == n else None)
-        for i in range(n)
+        Recall(
+            str(name), of, counts[i][i] / of if of else None, counts[i][i] / answered if answered else None, areas[i]
+        )
+        for i, (name, of, answered) in enumerate(zip(names, n_of_row, n_of_answer, strict=True))
     ]
-    order = np.argsort(-answered, kind="stable")[:N_LISTED]
-    answers = [Answer(names[i], answered[i] / n_rows, rows[i] / n_rows, recall[i]) for i in order]
-    wrong = counts - np.diag(right)
-    places = np.argsort(-wrong, axis=None, kind="stable")[:N_LISTED]
-    pairs = [(int(place) // n, int(place) % n) for place in places if wrong.flat[place]]
+    most = n_of_answer.index(max(n_of_answer))
+    top = recalls[most]
     return Classes(
         n=n,
         n_rows=n_rows,
         recalls=recalls,
-        answers=answers,
-        others=_others(recall, recall[order[0]]),
-        confused=[(names[true], names[answer], int(wrong[true, answer])) for true, answer in pairs],
-        matrix=counts.tolist(),
+        top=Answer(top.name, n_of_answer[most] / n_rows, top.n_rows / n_rows, top.recall),
+        others=_others([one.recall for one in recalls], top.recall),
+        matrix=counts,
     )
 
 
 def _listed(evidence: Any) -> Classes:
-    answers = [Answer(str(name), *numbers) for name, *numbers in evidence["answers"]]
+    name, *numbers = evidence["answers"][0]
+    top = Answer(str(name), *numbers)
     return Classes(
         n=int(evidence["n_classes"]),
         n_rows=int(evidence["n_rows"]),
         recalls=[Recall(str(name), int(n), recall) for name, n, recall in evidence["worst"]],
-        answers=answers,
-        others=_others(evidence["recall"], answers[0].recall) if evidence["recall"] else None,
-        confused=[(str(true), str(answer), int(n)) for true, answer, n in evidence["confused"]],
+        top=top,
+        others=_others(evidence["recall"], top.recall) if evidence["recall"] else None,
+        listed=[(str(true), str(answer), int(n)) for true, answer, n in evidence["confused"]],
     )
 
 

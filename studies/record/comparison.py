@@ -126,4 +126,5 @@ def best_of(curve: dict[int, float], sign: int) -> float:
 
 def best_epoch(curve: dict[int, float], sign: int) -> int:
     """Return the epoch that had it first."""
-    return max(curve, key=lambda epoch: (sign * curve[epoch], -epoch))
+    values = list(curve.values())
+    return list(curve)[values.index((max if sign > 0 else min)(values))]

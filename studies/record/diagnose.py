@@ -70,8 +70,7 @@ def _verdict(trial: TrialRecord, study: Comparison) -> Verdict:
     if not trial.curve:
         why = f": {trial.reason}" if trial.reason else ""
         return Verdict(VerdictKind.NO_CURVE, f"it reported no epoch{why}", "read the trial's detail" if why else "")
-    epochs = trial.epochs(study.metric)
-    losses = {epoch: metrics[TRAIN_LOSS] for epoch, metrics in epochs.items() if TRAIN_LOSS in metrics}
+    losses = trial.course(TRAIN_LOSS, study.metric)
     classes = read_classes(trial.evidence)
     found = (
         _same_target(trial, study)
@@ -139,7 +138,7 @@ def _exploded(losses: dict[int, float]) -> Verdict | None:
 def _one_class(classes: Classes | None) -> Verdict | None:
     if classes is None or classes.others is None:
         return None
-    top = classes.answers[0]
+    top = classes.top
     if top.share < ONE_CLASS or classes.others > OTHERS:
         return None
     rest = "the other class" if classes.n == 2 else f"the other {classes.n - 1:,} classes"
@@ -187,9 +186,8 @@ def _at_a_floor(
 
 def _validation_losses(trial: TrialRecord, metric: str) -> list[float]:
     """Return the loss on validation rows after each epoch that reported one."""
-    epochs = trial.epochs(metric).values()
-    name = next((name for name in VALIDATION_LOSSES if any(name in metrics for metrics in epochs)), "")
-    return [metrics[name] for metrics in epochs if name in metrics]
+    found = (list(trial.course(name, metric).values()) for name in VALIDATION_LOSSES)
+    return next((losses for losses in found if losses), [])
 
 
 def _is_reshaped(trial: TrialRecord) -> bool:

@@ -19,8 +19,8 @@ Information Theory", 2.10). One that stays at the floor and is right more often 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 BOUNDED = {"sigmoid or softmax": 1.0, "tanh": 2.0}  # how far apart two outputs can be
 BINARY_SLACK = 0.15  # of the way from the floor up to the guess
@@ -42,19 +42,23 @@ class Floor:
     of: str = ""
 
 
-def floors(n_classes: int, positives: float | None = None) -> Iterator[Floor]:
-    """Yield the floors of a classifier. positives: of two classes, the share of validation rows that are of class 1."""
+@lru_cache(maxsize=256)
+def floors(n_classes: int, positives: float | None = None) -> tuple[Floor, ...]:
+    """Return the floors of a classifier. positives: of two classes, the share of validation rows of class 1."""
+    found = []
     for output, width in BOUNDED.items():
         value = loss_floor(n_classes, width)
         formula = f"ln(1 + ({n_classes} - 1) / e^{width:.0f})"
-        yield Floor(value, math.log(n_classes), f"a {output} before the cross entropy", formula, output, value * 1e-4)
+        cause = f"a {output} before the cross entropy"
+        found.append(Floor(value, math.log(n_classes), cause, formula, output, value * 1e-4))
     if n_classes == 2 and positives is not None:
         value, guess = binary_floor(positives), binary_guess(positives)
         formula = f"{positives:.3g} ln(1 + 1 / e) + {1 - positives:.3g} ln 2"
         # The share among train rows may be another one by a little.
         slack = BINARY_SLACK * (guess - value)
         cause, of = "a sigmoid before the binary cross entropy with logits", ", by the validation rows' classes"
-        yield Floor(value, guess, cause, formula, "sigmoid", slack, of)
+        found.append(Floor(value, guess, cause, formula, "sigmoid", slack, of))
+    return tuple(found)
 
 
 def binary_floor(positives: float, low: float = 0.0, high: float = 1.0) -> float:

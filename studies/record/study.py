@@ -43,10 +43,10 @@ if TYPE_CHECKING:
 class TrialRecord:
     """One trial. params: of every parameter that existed in it, fixed ones included. epoch: that of the value.
 
-    value: of the study's metric; others: of the metrics after the first. curve: the first metric by epoch. continues,
-    continued_by: numbers of other trials. attributes: every user attribute, as it is exported; each that is read by
-    itself has a property here. constraints: by name, what the objective told Optuna with `trial.set_constraint()`; a
-    value above 0 is a violated one.
+    value: of the study's metric; others: of the metrics after the first. curve: the first metric by epoch, from the
+    first epoch to the last. continues, continued_by: numbers of other trials. attributes: every user attribute, as it
+    is exported; each that is read by itself has a property here. constraints: by name, what the objective told Optuna
+    with `trial.set_constraint()`; a value above 0 is a violated one.
     """
 
     number: int
@@ -151,13 +151,18 @@ class TrialRecord:
         """Return it with the curve of this metric, the first of several: Optuna's tables have none of them."""
         curve = {int(epoch): values[0] for epoch, values in self.attributes.get(RUNGS, {}).items()}
         curve |= {epoch: metrics[metric] for epoch, metrics in enumerate(self.history, start=1) if metric in metrics}
-        return replace(self, curve=curve)
+        return replace(self, curve=dict(sorted(curve.items())))
 
     def epochs(self, metric: str) -> dict[int, dict[str, float]]:
         """Return every epoch with all its metrics; without `history`, with the study's metric only."""
         history = dict(enumerate(self.history, start=1))
         found = {epoch: {metric: value} for epoch, value in self.curve.items()}
         return {epoch: found.get(epoch, {}) | history.get(epoch, {}) for epoch in sorted({*found, *history})}
+
+    def course(self, name: str, metric: str) -> dict[int, float]:
+        """Return what `epochs` has of one metric, by epoch; without it, nothing. metric: the study's."""
+        own = {epoch: metrics[name] for epoch, metrics in enumerate(self.history, start=1) if name in metrics}
+        return own if name != metric else dict(sorted((self.curve | own).items()))
 
 
 @dataclass(frozen=True)
@@ -247,7 +252,8 @@ class StudyRecord:
         return [complete[place] for place in order(self._losses(complete))]
 
     def _losses(self, trials: Sequence[TrialRecord]) -> list[tuple[float, ...]]:
-        return [losses_of(trial.values, self.spec.directions) for trial in trials]
+        directions = self.spec.directions
+        return [losses_of(trial.values, directions) for trial in trials]
 
     def named(self, trial: TrialRecord) -> dict[str, float]:
         """Return a trial's values by the names of the study's metrics."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from statistics import median
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from studies.names import State
 from studies.report.document import Figure
-from studies.report.findings import compared
 from studies.spec.space import Range
 from studies.words import plural, short
 
@@ -22,14 +21,15 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from studies.record.study import StudyRecord, TrialRecord
-    from studies.report.findings import Speed, SweepPoint
+    from studies.report.findings import Compared, Speed, SweepPoint
     from studies.report.interactions import Interaction
-    from studies.spec.space import Value
+    from studies.spec.space import Domain, Value
 
 GREY, BLUE, ORANGE, GREEN, RED = "#a3a9b2", "#3b6ea5", "#e8710a", "#2a8f5b", "#c5403a"
 MAX_CURVES = 100  # of each kind; more cannot be told apart, and make the page heavy
 MANY_CURVES = 30  # from here on they are thin and without points
 MAX_POINTS = 1000
+MAX_POINTS_OF_HALF = 600  # of a figure that is half as wide
 N_BINS = 8
 MIN_IN_BIN = 8  # medians of fewer zigzag
 JITTER = 0.18
@@ -64,15 +64,17 @@ def curves(record: StudyRecord) -> Figure:
 def values(record: StudyRecord) -> Figure:
     """Return the value of each trial in the order in which they began, and the best so far."""
     trials = sorted(record.ranked, key=lambda trial: trial.number)
-    so_far: list[float] = []
+    drawn = spread_out(trials, MAX_POINTS)
+    numbers, sign = [trial.number for trial in drawn], record.sign
+    steps: list[TrialRecord] = []  # where the best so far changes; the line lies flat between two
     for trial in trials:
-        value = trial.value or 0.0
-        so_far.append(value if not so_far else record.sign * max(record.sign * value, record.sign * so_far[-1]))
-    drawn = spread_out(list(zip(trials, so_far, strict=True)), MAX_POINTS)
-    numbers = [trial.number for trial, _ in drawn]
+        if not steps or sign * (trial.value or 0.0) > sign * (steps[-1].value or 0.0):
+            steps.append(trial)
     data = [
-        points("complete", numbers, [trial.value for trial, _ in drawn], numbers, BLUE),
-        {"type": "scatter", "mode": "lines", "name": "best so far", "x": numbers, "y": [best for _, best in drawn],
+        points("complete", numbers, [trial.value for trial in drawn], numbers, BLUE),
+        {"type": "scatter", "mode": "lines", "name": "best so far",
+         "x": [*(trial.number for trial in steps), *numbers[-1:]],
+         "y": [_rounded(trial.value) for trial in (*steps, *steps[-1:])],
          "line": {"color": ORANGE, "shape": "hv", "width": 2}, "hoverinfo": "skip"},
     ]  # fmt: skip
     axis = _metric_axis(record, (trial.value for trial in trials))
@@ -80,43 +82,56 @@ def values(record: StudyRecord) -> Figure:
     return Figure("Values in the order of the trials", data, layout)
 
 
-def parameter(record: StudyRecord, name: str, importance: float | None) -> Figure:
-    """Return one parameter against the metric: trials blue, published ones green, the best, or the front, orange."""
-    found = compared(record)
-    trials = [trial for trial in found.trials if name in trial.params]
+def parameters(record: StudyRecord, found: Compared, importances: Mapping[str, float | None]) -> list[Figure]:
+    """Return each of these parameters against the metric: trials blue, published ones green, the best, or the front,
+    orange."""
     best = {trial.number for trial in record.best_trials}
-    others = spread_out([trial for trial in trials if trial.published is None and trial.number not in best], MAX_POINTS)
-    known = record.space.parameters.get(name)
-    domain = known.domain if known else None
+    published = {trial.number for trial in found.trials if trial.published is not None} - best
+    searched = "complete" if found.rung is None else f"at {record.unit} {found.rung}"
+    kinds = [
+        (searched, BLUE, [trial for trial in found.trials if trial.number not in best | published]),
+        ("published", GREEN, [trial for trial in found.trials if trial.number in published]),
+        ("best", ORANGE, [trial for trial in found.trials if trial.number in best]),
+    ]
+    axis = _metric_axis(record, (trial.value for trial in found.trials))
+    if found.rung is not None:
+        axis["title"] = {"text": f"{axis['title']['text']} by {record.unit} {found.rung}"}
+    domains = {name: known.domain for name, known in record.space.parameters.items()}
+    return [
+        _parameter(name, domains.get(name), share, kinds, {"yaxis": axis, "showlegend": False})
+        for name, share in importances.items()
+    ]
+
+
+def _parameter(
+    name: str,
+    domain: Domain | None,
+    importance: float | None,
+    kinds: Sequence[tuple[str, str, list[TrialRecord]]],
+    layout: dict[str, Any],
+) -> Figure:
+    kinds = [(label, color, [one for one in trials if name in one.params]) for label, color, trials in kinds]
+    trials = [trial for _, _, drawn in kinds for trial in drawn]
     place: dict[str, int] = {}
     if not isinstance(domain, Range):
         place = {text: index for index, text in enumerate(_categories(trials, name))}
-    kinds = [
-        ("complete" if found.rung is None else f"at {record.unit} {found.rung}", BLUE, others),
-        ("published", GREEN, [trial for trial in trials if trial.published is not None and trial.number not in best]),
-        ("best", ORANGE, [trial for trial in trials if trial.number in best]),
-    ]
     data = [
         points(
-            label, [_position(trial, name, place) for trial in drawn], [t.value for t in drawn],
-            [trial.number for trial in drawn], color, size=5 if drawn is others else 10,
+            label, [_position(trial, name, place) for trial in drawn], [trial.value for trial in drawn],
+            [trial.number for trial in drawn], color, size=5 if color == BLUE else 10,
         )
-        for label, color, drawn in kinds
-        if drawn
+        for label, color, every in kinds
+        if (drawn := spread_out(every, MAX_POINTS_OF_HALF))
     ]  # fmt: skip
     data.extend(_medians(trials, name, place))
     share = "" if importance is None else f": {importance:.0%} of the importance"
-    axis: dict[str, Any] = {}
+    axis: dict[str, Any] = {"title": {"text": _short_name(name)}}
     if place:
         texts = [_short_name(text) for text in place]
-        axis = {"tickvals": list(place.values()), "ticktext": texts, "range": [-0.6, len(place) - 0.4]}
+        axis |= {"tickvals": list(place.values()), "ticktext": texts, "range": [-0.6, len(place) - 0.4]}
     elif isinstance(domain, Range) and domain.log:
-        axis = {"type": "log", "dtick": 1, "exponentformat": "e"}
-    values_axis = _metric_axis(record, (trial.value for trial in trials))
-    if found.rung is not None:
-        values_axis["title"] = {"text": f"{values_axis['title']['text']} by {record.unit} {found.rung}"}
-    layout = {"xaxis": axis | {"title": {"text": _short_name(name)}}, "yaxis": values_axis, "showlegend": False}
-    return Figure(name + share, data, layout, half=True)
+        axis |= {"type": "log", "dtick": 1, "exponentformat": "e"}
+    return Figure(name + share, data, layout | {"xaxis": axis}, half=True)
 
 
 def importance(found: dict[str, float]) -> Figure:
@@ -268,16 +283,17 @@ def _medians(trials: list[TrialRecord], name: str, place: dict[str, int]) -> lis
         y: list[float | None] = []
         for index, found in groups.items():
             x += [index - 0.3, index + 0.3, None]
-            y += [median(found), median(found), None]
+            y += [_rounded(median(found)), _rounded(median(found)), None]
     else:
-        pairs = sorted((float(str(trial.params[name])), trial.value or 0.0) for trial in trials)
+        given: list[Any] = [trial.params[name] for trial in trials]
+        pairs = sorted((float(value), trial.value or 0.0) for value, trial in zip(given, trials, strict=True))
         n_bins = min(N_BINS, len(pairs) // MIN_IN_BIN)
         if n_bins < 3:
             return []
         edges = [len(pairs) * index // n_bins for index in range(n_bins + 1)]
         bins = [pairs[low:high] for low, high in pairwise(edges)]
-        x = [median(x for x, _ in found) for found in bins]
-        y = [median(y for _, y in found) for found in bins]
+        x = [_rounded(median(x for x, _ in found)) for found in bins]
+        y = [_rounded(median(y for _, y in found)) for found in bins]
     return [{"type": "scatter", "mode": "lines", "name": "median", "x": x, "y": y, "hoverinfo": "skip",
              "line": {"color": "#33383f", "width": 2}}]  # fmt: skip
 
@@ -295,7 +311,7 @@ def _order(value: Value, text: str) -> tuple[bool, float, str]:
 def _position(trial: TrialRecord, name: str, place: dict[str, int]) -> Any:
     value = trial.params[name]
     if not place:
-        return value
+        return _rounded(value) if isinstance(value, float) else value
     # The same trial stands at the same place in every page.
     return round(place[short(value)] + random.Random(trial.number).uniform(-JITTER, JITTER), 3)  # noqa: S311
 
@@ -303,13 +319,14 @@ def _position(trial: TrialRecord, name: str, place: dict[str, int]) -> Any:
 def _metric_axis(record: StudyRecord, drawn: Iterable[float | None]) -> dict[str, Any]:
     """Return the axis of the metric, without the far end of what went badly when that would flatten the rest."""
     axis: dict[str, Any] = {"title": {"text": plain(record.spec.metric.replace("_", " "))}}
-    seen = sorted(record.sign * value for value in drawn if value is not None and math.isfinite(value))
+    sign = record.sign
+    seen = sorted(sign * value for value in drawn if value is not None and math.isfinite(value))
     if len(seen) < 10:
         return axis
     low, usual, high = seen[0], seen[len(seen) // 20], seen[-1]
     if high - low > 3 * (high - usual) > 0:
         margin = 0.05 * (high - usual)
-        ends = sorted([record.sign * (usual - margin), record.sign * (high + margin)])
+        ends = sorted([sign * (usual - margin), sign * (high + margin)])
         axis["range"] = ends
     return axis
 
@@ -335,11 +352,10 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(f"{value:.6g}")
 
 
-def caption(record: StudyRecord) -> str:
+def caption(record: StudyRecord, found: Compared) -> str:
     """Return how to read the parameters' drawings, and what they leave out."""
-    found = compared(record)
     n = len(found.trials)
-    drawn = f"{plural(min(n, MAX_POINTS), found.kind)} of {n:,} drawn"
+    drawn = f"{plural(min(n, MAX_POINTS_OF_HALF), found.kind)} of {n:,} drawn"
     caption = f"{drawn}: the best one orange, published ones green; the dark line is the median of all."
     caption = caption.replace("the best one", "the front") if len(record.best_trials) > 1 else caption
     return f"{found.told(record.unit)} {caption}".strip()

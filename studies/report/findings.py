@@ -137,8 +137,9 @@ def repeats_of_best(record: StudyRecord) -> list[TrialRecord]:
     best = record.best
     if best is None:
         return []
-    settings = json.dumps(best.params, sort_keys=True)
-    same = [trial for trial in record.ranked if json.dumps(trial.params, sort_keys=True) == settings]
+    settings = json.dumps(best.params, sort_keys=True)  # 1, 1.0 and true are the same to Python, and other settings
+    equal = [trial for trial in record.ranked if trial.params == best.params]
+    same = [trial for trial in equal if json.dumps(trial.params, sort_keys=True) == settings]
     return list({trial.seed: trial for trial in reversed(same)}.values())[::-1]
 
 
@@ -159,7 +160,8 @@ def compared(record: StudyRecord) -> Compared:
     pruned = [trial for trial in ended if trial.state == State.PRUNED]
     reporting = [trial for trial in [*record.ranked, *pruned] if trial.curve]
     few = len(record.ranked) < MIN_TRIALS_FOR_IMPORTANCE <= len(reporting)
-    completed = sorted(record.ranked, key=lambda trial: -record.sign * (trial.value or 0.0))
+    sign = record.sign
+    completed = sorted(record.ranked, key=lambda trial: -sign * (trial.value or 0.0))
     if not (few or len(reporting) > 2 * len(record.ranked)):
         return Compared(completed, None)
     curves = {trial.number: curve for trial in reporting if (curve := _numbers(trial.curve))}
@@ -173,24 +175,23 @@ def compared(record: StudyRecord) -> Compared:
         if max(curve) >= rung and (seen := [value for epoch, value in curve.items() if epoch <= rung])
     }
     trials = [replace(trial, value=values[trial.number]) for trial in record.trials if trial.number in values]
-    return Compared(sorted(trials, key=lambda trial: -record.sign * values[trial.number]), rung)
+    return Compared(sorted(trials, key=lambda trial: -sign * values[trial.number]), rung)
 
 
 def _numbers(curve: dict[int, float]) -> dict[int, float]:
     return {epoch: value for epoch, value in curve.items() if math.isfinite(value)}
 
 
-def importances(record: StudyRecord) -> dict[str, float]:
+def importances(record: StudyRecord, compared: Compared) -> dict[str, float]:
     """Return each searched parameter's share in reaching the best trials, largest first, by PED-ANOVA.
 
     Empty with fewer than MIN_TRIALS_FOR_IMPORTANCE trials to compare, which are too few to tell.
     """
-    ranked = compared(record).trials
-    if len(ranked) < MIN_TRIALS_FOR_IMPORTANCE:
+    if len(compared.trials) < MIN_TRIALS_FOR_IMPORTANCE:
         return {}
     domains = {name: parameter.domain for name, parameter in record.space.parameters.items()}
     return importance.importances(
-        [(record.sign * trial.value, trial.params) for trial in ranked if trial.value is not None], domains
+        [(record.sign * trial.value, trial.params) for trial in compared.trials if trial.value is not None], domains
     )
 
 

@@ -16,7 +16,6 @@ Young, "Resampling-based multiple testing", 1993).
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 from typing import TYPE_CHECKING
@@ -24,8 +23,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from studies.words import exact
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from studies.record.study import StudyRecord, TrialRecord
 
@@ -97,25 +98,17 @@ def interactions(trials: Sequence[TrialRecord], record: StudyRecord, names: Sequ
     alone = _basis(np.column_stack([np.ones(len(values)), *(_indicators(one) for one in [*levels, *fine])]))
     residual = _without(values, alone)
     total = float(((values - values.mean()) ** 2).sum())
-    pairs, bases = [], []
-    for first, second in combinations(levels, 2):
-        known = [alone] + [
-            one.exists[:, None] * _indicators(other)
-            for one, other in ((first, second), (second, first))
-            if not one.exists.all()
-        ]
-        basis = _basis(_without(_cells(first, second), _basis(np.column_stack(known))))
-        if basis.shape[1] and len(values) - alone.shape[1] - basis.shape[1] >= MIN_SPARE:
-            pairs.append((first, second))
-            bases.append(basis)
-    if not pairs or not residual.any():
+    pairs = list(combinations(levels, 2))
+    found = zip(pairs, _beyond(pairs, alone), strict=True)
+    known = [one for one in found if one[1].shape[1] and len(values) - alone.shape[1] - one[1].shape[1] >= MIN_SPARE]
+    if not known or not residual.any():
         return None
-    chances = _chances(residual, alone, bases)
-    found = [
+    chances = _chances(residual, alone, [basis for _, basis in known])
+    shares = [
         Interaction(first, second, _share(residual, alone, basis, total), chance)
-        for (first, second), basis, chance in zip(pairs, bases, chances, strict=True)
+        for ((first, second), basis), chance in zip(known, chances, strict=True)
     ]
-    return sorted(found, key=lambda one: (not one.established, -one.share))
+    return sorted(shares, key=lambda one: (not one.established, -one.share))
 
 
 def evenly(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
@@ -137,7 +130,7 @@ def levels_of(name: str, trials: Sequence[TrialRecord], n_levels: int = N_LEVELS
     numbers = [float(value) for value in given if isinstance(value, (int, float)) and not isinstance(value, bool)]
     if len(numbers) == sum(value is not None for value in given) and len(set(numbers)) > MAX_CHOICES:
         return _of_numbers(name, np.array([np.nan if value is None else value for value in given], float), n_levels)
-    texts = [ABSENT if value is None else value if isinstance(value, str) else json.dumps(value) for value in given]
+    texts = [ABSENT if value is None else value if isinstance(value, str) else exact(value) for value in given]
     frequent = sorted(set(texts), key=lambda text: (-texts.count(text), text))
     kept = frequent if len(frequent) <= MAX_CHOICES else frequent[: MAX_CHOICES - 1]
     labels = [*sorted(kept, key=_by_size)] + ([SHARED_LEVEL] if len(kept) < len(frequent) else [])
@@ -173,6 +166,23 @@ def _cells(first: Levels, second: Levels) -> Matrix:
     return (_indicators(first)[:, :, None] * _indicators(second)[:, None, :]).reshape(len(first.at), -1)
 
 
+def _beyond(pairs: Sequence[tuple[Levels, Levels]], alone: Matrix) -> Iterator[Matrix]:
+    """Yield for each pair a basis of what its cells can tell beyond what all parameters do alone [n, rank]."""
+    cells = [_cells(first, second) for first, second in pairs]
+    ends = np.cumsum([one.shape[1] for one in cells])
+    # One product for all pairs: one for each would take longer to share among threads than to compute.
+    beyond = np.split(_without(np.column_stack(cells), alone), ends[:-1], axis=1)
+    for (first, second), columns in zip(pairs, beyond, strict=True):
+        existing = [
+            one.exists[:, None] * _indicators(other)
+            for one, other in ((first, second), (second, first))
+            if not one.exists.all()
+        ]
+        if existing:
+            columns = _without(columns, _basis(_without(np.column_stack(existing), alone)))
+        yield _basis(columns)
+
+
 def _basis(columns: Matrix) -> Matrix:
     """Return orthonormal columns [n, rank] that span the same space."""
     # From their products [k, k], of which there are few: a decomposition of thousands of rows takes ten times as long.
@@ -201,7 +211,9 @@ def _chances(residual: Matrix, alone: Matrix, bases: Sequence[Matrix]) -> list[f
     shuffled = np.column_stack([residual, *(draw.permutation(residual) for _ in range(N_SHUFFLES))])
     shuffled = _without(shuffled, alone)
     shuffled /= np.sqrt((shuffled**2).sum(axis=0))
-    shares = np.stack([((basis.T @ shuffled) ** 2).sum(axis=0) for basis in bases])  # [n_pairs, 1 + n_shuffles]
+    squares = (np.column_stack(bases).T @ shuffled) ** 2
+    starts = np.cumsum([0, *(basis.shape[1] for basis in bases[:-1])])
+    shares = np.add.reduceat(squares, starts, axis=0)  # [n_pairs, 1 + n_shuffles]
     mean, deviation = shares[:, 1:].mean(axis=1, keepdims=True), shares[:, 1:].std(axis=1, keepdims=True)
     standard = (shares - mean) / np.where(deviation > 0, deviation, 1)
     largest = standard[:, 1:].max(axis=0)

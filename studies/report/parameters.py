@@ -15,16 +15,16 @@ from studies.words import percent, plural, short
 
 if TYPE_CHECKING:
     from studies.record.study import StudyRecord
+    from studies.report.findings import Compared
 
 INTERPLAY = "Interactions"
 MAX_PAIRS = 10
 MAX_DRAWN = 4
 
 
-def parameters(record: StudyRecord, found: dict[str, float]) -> Section | None:
+def parameters(record: StudyRecord, compared: Compared, found: dict[str, float]) -> Section | None:
     """Return each searched parameter against the metric, the most important first; None when nothing varies."""
     varied = [name for name in record.parameters if varies(record, name)]
-    compared = findings.compared(record)
     if not varied or not compared.trials:
         return None
     varied.sort(key=lambda name: -found.get(name, 0.0))
@@ -41,7 +41,7 @@ def parameters(record: StudyRecord, found: dict[str, float]) -> Section | None:
         for name in varied
     ]
     header = ("parameter", "importance", "searched", f"in the best {len(top)}", "best")
-    drawn = [figures.parameter(record, name, found.get(name)) for name in varied]
+    drawn = figures.parameters(record, compared, {name: found.get(name) for name in varied})
     if found:
         drawn.insert(0, figures.importance(found))
         text = (
@@ -54,13 +54,12 @@ def parameters(record: StudyRecord, found: dict[str, float]) -> Section | None:
         text = (
             f"Importances need {findings.MIN_TRIALS_FOR_IMPORTANCE} completed trials; there are {len(record.ranked)}."
         )
-    return Section("Parameters", [text], [Table(header, rows)], drawn, [figures.caption(record)])
+    return Section("Parameters", [text], [Table(header, rows)], drawn, [figures.caption(record, compared)])
 
 
-def interplay(record: StudyRecord) -> Section | None:
+def interplay(record: StudyRecord, compared: Compared) -> Section | None:
     """Return the pairs of parameters that interact, or why that cannot be told; None when fewer than two vary."""
     names = [name for name in record.parameters if varies(record, name)]
-    compared = findings.compared(record)
     if len(names) < 2 or not compared.trials:
         return None
     trials = evenly(sorted(compared.trials, key=lambda trial: trial.number))

@@ -19,15 +19,16 @@ if TYPE_CHECKING:
 def document(record: StudyRecord) -> Document:
     """Return the whole report."""
     verdicts = record.verdicts
-    found = findings.importances(record)
+    compared = findings.compared(record)
+    shares = findings.importances(record, compared)
     sections = [
         answer(record, verdicts),
         confirmed.section(record),
         theirs_against_ours(record),
         learning_curves(record),
         predictions(record),
-        parameters(record, found),
-        interplay(record),
+        parameters(record, compared, shares),
+        interplay(record, compared),
         diagnoses(record, verdicts),
         epochs(record, verdicts),
         speed(record),

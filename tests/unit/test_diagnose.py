@@ -30,6 +30,17 @@ def verdict(trial: TrialRecord, **given: Any) -> Verdict:
     return diagnose(make_report([trial, good], **given))[trial.number]
 
 
+@pytest.mark.parametrize("metric", ["balanced_accuracy", "train_loss"])
+@pytest.mark.parametrize("kept", [0, 2, 3])
+def test_the_course_of_a_metric_is_what_all_epochs_have_of_it(metric: str, kept: int) -> None:
+    trial = with_losses(0, [0.3, 0.5, 0.6], [2.0, 1.5, 1.0])
+    trial = replace(trial, attributes=trial.attributes | {"history": trial.history[:kept]})
+    found = trial.course("train_loss", metric)
+    expected = [(at, seen["train_loss"]) for at, seen in trial.epochs(metric).items() if "train_loss" in seen]
+    assert list(found.items()) == expected
+    assert expected or (kept, metric) == (0, "balanced_accuracy")
+
+
 def test_ok() -> None:
     assert verdict(with_losses(0, GOOD, [2.0, 1.5, 1.0, 0.8, 0.7, 0.6])) == Verdict("ok")
 

@@ -137,7 +137,7 @@ def test_evidence_of_the_real_number_of_classes_is_small_and_reads_back() -> Non
     assert classes is not None
     assert (classes.n, classes.n_rows) == (n, int(confusion.sum()))
     assert classes.confused[0] == (names[3], names[7], 5000)
-    assert classes.answers[0].name == names[7]
+    assert classes.top.name == names[7]
     recall = np.diag(confusion) / np.maximum(confusion.sum(axis=1), 1)
     worst = sorted(recall[np.arange(n) != 11])[:20]
     assert [one.recall for one in classes.recalls] == [pytest.approx(value, abs=1e-4) for value in worst]
@@ -153,7 +153,7 @@ def test_few_and_many_classes_say_the_same(n: int) -> None:
     assert classes is not None
     assert (classes.matrix is None) == (n > MAX_DENSE)
     assert classes.confused == [("c2", "c1", 4)]
-    assert (classes.answers[0].name, classes.answers[0].recall) == ("c1", 1.0)
+    assert (classes.top.name, classes.top.recall) == ("c1", 1.0)
     assert min(one.recall or 0.0 for one in classes.recalls) == pytest.approx(8 / 12, abs=1e-4)
     assert classes.others == pytest.approx((n - 2 + 8 / 12) / (n - 1), abs=1e-3)
 
