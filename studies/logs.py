@@ -7,9 +7,10 @@ limit, and its last words are at hand.
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -114,9 +115,9 @@ class Reader:
 
 def worker_logs(home: Path, study: str) -> list[Path]:
     """Return the logs of the workers of the last launch on this machine, in order; none where there was no launch."""
-    launches = {log.parent for log in home.joinpath("logs", study).glob("*/worker-*.log")}
-    newest = max(launches, key=lambda launch: launch.name, default=None)
-    return [] if newest is None else sorted(newest.glob("worker-*.log"), key=lambda log: (len(log.name), log.name))
+    launches = sorted(_launches(home / "logs" / study), key=lambda launch: launch.name)
+    newest = next((logs for launch in reversed(launches) if (logs := list(launch.glob("worker-*.log")))), [])
+    return sorted(newest, key=lambda log: (len(log.name), log.name))
 
 
 def process_file(log: Path) -> Path:
@@ -144,13 +145,30 @@ def known_logs(home: Path, study: str) -> dict[str, Path]:
 
     Its other versions and confirmations may share the launches.
     """
+    found = logs_of_workers(home, study)
+    if Path(study).name == study:
+        found |= {log.stem: log for log in home.joinpath("logs", study).glob("trial-*.log")}
+    return found
+
+
+def logs_of_workers(home: Path, study: str) -> dict[str, Path]:
+    """Return those of `known_logs` that are workers', the newest launch first; what trials printed is not looked at."""
     if Path(study).name != study:  # not from a study file
         return {}
     own, shared = home / "logs" / study, home / "logs" / names.parts(names.confirmed(study) or study)[0]
-    launches = {log.parent for directory in (own, shared) for log in directory.glob("*/worker-*.log")}
-    newest = sorted(launches, key=lambda launch: launch.name)[-N_LAUNCHES:]
-    workers = {f"{launch.name}/{log.stem}": log for launch in newest for log in launch.glob("worker-*.log")}
-    return workers | {log.stem: log for log in own.glob("trial-*.log")}
+    launches = sorted((launch for each in {own, shared} for launch in _launches(each)), key=lambda launch: launch.name)
+    logs = ((launch, sorted(launch.glob("worker-*.log"))) for launch in reversed(launches))
+    newest = itertools.islice(((launch, found) for launch, found in logs if found), N_LAUNCHES)
+    return {f"{launch.name}/{log.stem}": log for launch, found in newest for log in found}
+
+
+def _launches(directory: Path) -> list[Path]:
+    """Return the directories in a study's; beside them may be thousands of trials' logs."""
+    try:
+        with os.scandir(directory) as entries:
+            return [Path(entry.path) for entry in entries if entry.is_dir()]
+    except OSError:  # no launch was here
+        return []
 
 
 def tail(path: Path, n_bytes: int = TAIL_BYTES) -> bytes:
@@ -166,7 +184,16 @@ def tail(path: Path, n_bytes: int = TAIL_BYTES) -> bytes:
     return content.partition(b"\n")[2] or content
 
 
-def logs_of_processes(known: Mapping[str, Path]) -> dict[tuple[str, int], str]:
-    """Return the name of the log that each process writes or wrote, by its host and number. known: see `known_logs`."""
-    noted = {noted_process(log): name for name, log in known.items() if "/" in name}
-    return {process: name for process, name in noted.items() if process is not None}
+def logs_of_processes(known: Mapping[str, Path], wanted: Collection[tuple[str, int]]) -> dict[tuple[str, int], str]:
+    """Return the name of the log that each of the wanted processes writes, by its host and number, as far as known.
+
+    known: see `logs_of_workers`. The newest launches are looked at first, and no more than it takes.
+    """
+    found: dict[tuple[str, int], str] = {}
+    for name, log in known.items():
+        if len(found) == len(wanted):
+            break
+        process = noted_process(log)
+        if process is not None and process in wanted:
+            found.setdefault(process, name)
+    return found

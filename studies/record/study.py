@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from studies.metrics import course_of
 from studies.names import (
     CONTENDER,
     DETAIL,
@@ -149,9 +150,7 @@ class TrialRecord:
 
     def following(self, metric: str) -> TrialRecord:
         """Return it with the curve of this metric, the first of several: Optuna's tables have none of them."""
-        curve = {int(epoch): values[0] for epoch, values in self.attributes.get(RUNGS, {}).items()}
-        curve |= {epoch: metrics[metric] for epoch, metrics in enumerate(self.history, start=1) if metric in metrics}
-        return replace(self, curve=dict(sorted(curve.items())))
+        return replace(self, curve=course_of(metric, self.attributes.get(RUNGS, {}), self.history))
 
     def epochs(self, metric: str) -> dict[int, dict[str, float]]:
         """Return every epoch with all its metrics; without `history`, with the study's metric only."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from studies.names import CONTINUED_BY, MEAN, PAUSED, SPEC, UNLIMITED, Direction, State
+from studies.metrics import course_of
+from studies.names import CONTINUED_BY, HISTORY, MEAN, PAUSED, RUNGS, SPEC, UNLIMITED, Direction, State
 from studies.storage import sql_pages
 from studies.storage.ledger import Usage
 from studies.storage.rows import metrics_from, trial_from
@@ -87,15 +90,32 @@ class Pages:
         rows = self._connections.run(sql_pages.READ_OVERVIEWS, given)
         return [OverviewRow(study_id, name, metrics_from(found), *rest) for study_id, name, found, *rest in rows]
 
-    def curves(self, study_id: int, n: int, best: int | None) -> list[Curve]:
-        """Return the curves of the newest n trials of each state, and of the best one, by number."""
-        given = {"study": study_id, "n": n, "best": best, "link_key": CONTINUED_BY}
+    def curves(self, study_id: int, n: int, best: Collection[int]) -> list[Curve]:
+        """Return the curves of the newest n trials of each state, and of the best ones, by number."""
+        given = {"study": study_id, "n": n, "best": list(best), "link_key": CONTINUED_BY}
         rows = self._connections.run(sql_pages.READ_CURVES, given)
         return [Curve(number, State(state), epochs, values) for number, state, epochs, values in rows]
+
+    def courses(self, study_id: int, n: int, best: Collection[int], metric: str) -> list[Curve]:
+        """Return the same of a study with several metrics, of which `metric` is the first."""
+        given = {"study": study_id, "n": n, "best": list(best)}
+        given |= {"link_key": CONTINUED_BY, "rungs_key": RUNGS, "history_key": HISTORY}
+        rows = self._connections.run(sql_pages.READ_COURSES, given)
+        found = []
+        for number, state, rungs, history in rows:
+            course = course_of(metric, json.loads(rungs or "{}"), json.loads(history or "[]"))
+            finite = {epoch: value for epoch, value in course.items() if math.isfinite(value)}
+            if finite:
+                found.append(Curve(number, State(state), list(finite), list(finite.values())))
+        return found
 
     def newest(self, study_id: int, n: int) -> list[FrozenTrial]:
         """Return the newest trials, the newest first."""
         return self._trials(sql_pages.READ_NEWEST, {"study": study_id, "n": n})
+
+    def failed(self, study_id: int, n: int) -> list[FrozenTrial]:
+        """Return the newest failed trials that no other one continues, the newest first."""
+        return self._trials(sql_pages.READ_FAILED, {"study": study_id, "n": n, "link_key": CONTINUED_BY})
 
     def numbered(self, study_id: int, numbers: Sequence[int]) -> list[FrozenTrial]:
         """Return the trials with these numbers, in their order."""

@@ -58,21 +58,38 @@ LEFT JOIN LATERAL (
 WHERE %(study)s::int IS NULL OR s.study_id = %(study)s
 ORDER BY s.study_id DESC"""
 
-# The curves to draw: of each state the newest trials, and the best one. A trial that another continues is left out, for
-# its continuation has all of its epochs. What is not a finite number breaks a line, and is left out.
-READ_CURVES = """
-WITH own AS (
+# The trials whose curves are drawn: of each state the newest, and the best ones. A trial that another continues is left
+# out, for its continuation has all of its epochs.
+_DRAWN = """
+SELECT trial_id, number, state FROM (
     SELECT trial_id, number, state, row_number() OVER (PARTITION BY state ORDER BY number DESC) AS place
     FROM trials t WHERE study_id = %(study)s AND state <> 'WAITING' AND NOT EXISTS (
-        SELECT FROM trial_user_attributes a WHERE a.trial_id = t.trial_id AND a.key = %(link_key)s))
+        SELECT FROM trial_user_attributes a WHERE a.trial_id = t.trial_id AND a.key = %(link_key)s)) own
+WHERE place <= %(n)s OR number = ANY(%(best)s::int[])"""
+
+# Their curves. What is not a finite number breaks a line, and is left out.
+READ_CURVES = f"""
 SELECT number, lower(state::text), array_agg(step ORDER BY step), array_agg(intermediate_value ORDER BY step)
-FROM own JOIN trial_intermediate_values v USING (trial_id)
-WHERE (place <= %(n)s OR number = %(best)s) AND intermediate_value_type = 'FINITE'
+FROM ({_DRAWN}) own JOIN trial_intermediate_values v USING (trial_id)
+WHERE intermediate_value_type = 'FINITE'
 GROUP BY number, state ORDER BY number"""
+
+# What stands for curves where several metrics count.
+READ_COURSES = f"""
+SELECT number, lower(state::text),
+    (SELECT value_json FROM trial_user_attributes a WHERE a.trial_id = own.trial_id AND a.key = %(rungs_key)s),
+    (SELECT value_json FROM trial_user_attributes a WHERE a.trial_id = own.trial_id AND a.key = %(history_key)s)
+FROM ({_DRAWN}) own ORDER BY number"""
 
 # The newest trials, whole.
 READ_NEWEST = f"""
 SELECT {TRIAL_COLUMNS} FROM trials t WHERE t.study_id = %(study)s ORDER BY t.number DESC LIMIT %(n)s"""
+
+# The newest failed trials that nothing continues, whole: those that a person may try again.
+READ_FAILED = f"""
+SELECT {TRIAL_COLUMNS} FROM trials t WHERE t.study_id = %(study)s AND t.state = 'FAIL' AND NOT EXISTS (
+    SELECT FROM trial_user_attributes a WHERE a.trial_id = t.trial_id AND a.key = %(link_key)s)
+ORDER BY t.number DESC LIMIT %(n)s"""
 
 # Some trials, whole.
 READ_NUMBERS = f"""

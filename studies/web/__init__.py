@@ -8,6 +8,7 @@ logs        what workers and programs print, as it comes
 api         the same for scripts, in JSON, with its OpenAPI description
 acting      the pages that do something  <- ADD AN ACTION: one entry of `ACTIONS`, and a command of the same name
 watching    tells others of a study that nobody works on any more
+background  a task in a thread beside the server: `watching`, `gallery`
 site        what every page works with; the pages themselves are in `templates`
 dashboard   optuna-dashboard on this storage; `mounted` passes requests to it, `gallery` keeps its figures up to date
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from statistics import quantiles
 
@@ -48,15 +48,15 @@ class Drawing:
     bottom: int = HEIGHT - BOTTOM
 
 
-def drawing(curves: Sequence[Curve], best: int | None) -> Drawing | None:
-    """Return the curves as they are drawn, the best one last and so on top; None where nothing was reported."""
+def drawing(curves: Sequence[Curve], best: Collection[int]) -> Drawing | None:
+    """Return the curves as they are drawn, the best ones last and so on top; None where nothing was reported."""
     if not curves:
         return None
     first = min(curve.epochs[0] for curve in curves)
     last = max(curve.epochs[-1] for curve in curves)
     low, high = _range([value for curve in curves for value in curve.values])
     for curve in curves:
-        if curve.trial == best:
+        if curve.trial in best:
             low, high = min(low, *curve.values), max(high, *curve.values)
     low, high = (low - 0.5, high + 0.5) if low == high else (low, high)
 
@@ -67,7 +67,7 @@ def drawing(curves: Sequence[Curve], best: int | None) -> Drawing | None:
         share = (min(max(value, low), high) - low) / (high - low)
         return HEIGHT - BOTTOM - (HEIGHT - BOTTOM - EDGE) * share
 
-    ordered = sorted(curves, key=lambda curve: (curve.trial == best, curve.state != State.PRUNED, curve.trial))
+    ordered = sorted(curves, key=lambda curve: (curve.trial in best, curve.state != State.PRUNED, curve.trial))
     return Drawing(
         [_line(curve, best, x, y) for curve in ordered],
         [Tick(x(epoch), str(epoch)) for epoch in sorted({round(_between(first, last, n)) for n in range(N_TICKS)})],
@@ -75,11 +75,11 @@ def drawing(curves: Sequence[Curve], best: int | None) -> Drawing | None:
     )
 
 
-def _line(curve: Curve, best: int | None, x: Scale, y: Scale) -> Line:
+def _line(curve: Curve, best: Collection[int], x: Scale, y: Scale) -> Line:
     points = " ".join(f"{x(e):.1f},{y(v):.1f}" for e, v in zip(curve.epochs, curve.values, strict=True))
     if len(curve.epochs) == 1:  # a line of one point is not to be seen
         points = f"{points} {x(curve.epochs[0]) + 2:.1f},{y(curve.values[0]):.1f}"
-    return Line(curve.trial, "best" if curve.trial == best else curve.state.value, points)
+    return Line(curve.trial, "best" if curve.trial in best else curve.state.value, points)
 
 
 def _range(values: Sequence[float]) -> tuple[float, float]:

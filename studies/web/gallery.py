@@ -7,8 +7,8 @@ import io
 import itertools
 import threading
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from studies import names
 from studies.artifacts import link
 from studies.names import ARTIFACT, GALLERY
+from studies.web.background import beside
 
 if TYPE_CHECKING:
     import optuna
@@ -25,22 +26,13 @@ if TYPE_CHECKING:
     from studies.storage import Storage
 
 EVERY_S = 60.0
-PATIENCE_S = 2.0
 SECTIONS = ("Answer", "Theirs against ours", "Predictions of the best trial", "Interactions", "Diagnoses")
 MAX_NOTE = 20_000  # characters; the dashboard keeps a note in pieces of 2,045
 
 
-@contextmanager
-def keep_up_to_date(storage: Storage, artifacts: Store, say: Callable[[str], None]) -> Iterator[None]:
+def keep_up_to_date(storage: Storage, artifacts: Store, say: Callable[[str], None]) -> AbstractContextManager[None]:
     """Publish every study in the background, and again within EVERY_S of the end of a trial. say: told what fails."""
-    ended = threading.Event()
-    thread = threading.Thread(target=_keep, args=(storage, artifacts, say, ended), name="gallery", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join(PATIENCE_S)  # an exit does not wait for a figure; the next dashboard draws it
+    return beside("gallery", partial(_keep, storage, artifacts, say))
 
 
 def _keep(storage: Storage, artifacts: Store, say: Callable[[str], None], ended: threading.Event) -> None:

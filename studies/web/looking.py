@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import HTMLResponse, Response
 
 from studies import names
-from studies.logs import known_logs, logs_of_processes
+from studies.logs import logs_of_processes, logs_of_workers, trial_log
+from studies.names import CONTINUED_BY, State
 from studies.record.overview import Overview, read_overviews
 from studies.record.reading import read, trial_of
 from studies.record.verdicts import counts
@@ -17,7 +18,7 @@ from studies.report.page import render
 from studies.spec.space import Space
 from studies.study import space_of, spec_of, typed
 from studies.web.acting import ACTIONS, offered
-from studies.web.curves import drawing
+from studies.web.curves import Drawing, drawing
 from studies.web.following import stream
 from studies.web.site import Site, site_of
 
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
     from starlette.requests import Request
 
-N_CURVES, N_BEST, N_FRONT, N_NEWEST = 60, 10, 50, 20
+    from studies.record.study import TrialRecord
+
+N_CURVES, N_BEST, N_FRONT, N_NEWEST, N_FAILED = 60, 10, 50, 20, 50
 # The report is one page with its scripts and figures inside. It may run them, and reach nothing.
 REPORT_POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; sandbox "
@@ -54,7 +57,7 @@ def study(request: Request) -> Response:
     found, overview = site.study(request.path_params["name"])
     return site.page(
         request, "study.html", overview=overview, spec=spec_of(found), live=live_study(site, found.study_name),
-        done=_done(request), actions=offered(overview),
+        done=_done(request),
     )  # fmt: skip
 
 
@@ -71,29 +74,55 @@ def live_study(site: Site, name: str) -> str:
 
 def _draw_study(site: Site, name: str) -> str:
     found, overview = site.study(name)
-    study_id, best = found._study_id, overview.best.trial if overview.best else None
-    space, ledger = space_of(found), site.storage.ledger
+    study_id, spec, space, ledger = found._study_id, spec_of(found), space_of(found), site.storage.ledger
     workers = sorted(ledger.workers(study_id), key=lambda worker: (worker.host, worker.worker_id))
-    logs = known_logs(site.settings.home, name)
+    running = {(worker.host, worker.pid) for worker in workers}
     top = [trial_of(one, space) for one in _best(site, overview)]
+    newest = [trial_of(one, space) for one in site.pages.newest(study_id, N_NEWEST)]
+    failed = _older_failed(site, overview, space, newest)
+    directory = site.settings.home / "logs" / name
     return site.text(
         "study_live.html",
         overview=overview,
         typed=typed(site.storage, found.study_name),
-        spec=spec_of(found),
+        spec=spec,
+        actions=offered(overview),
         has_answer=overview.row.complete > 0 and names.confirmed(name) is None,
         budget=ledger.budget(study_id),
-        logs=logs,
-        logs_of_workers=logs_of_processes(logs),
+        logged={trial.number for trial in (*newest, *failed) if trial_log(directory, trial.number).exists()},
+        logs_of_workers=logs_of_processes(logs_of_workers(site.settings.home, name), running),
         on_gpus=any(worker.usage.gpu_percent is not None for worker in workers),
         machines=[(host, list(own)) for host, own in groupby(workers, key=lambda worker: worker.host)],
-        drawing=drawing(site.pages.curves(study_id, N_CURVES, best), best),
+        drawing=_drawing(site, overview),
         n_curves=N_CURVES,
         verdicts=counts(ledger, study_id),
         top=top,
         parameters=_parameters(space, top),
-        newest=[trial_of(one, space) for one in site.pages.newest(study_id, N_NEWEST)],
+        newest=newest,
+        failed=failed,
+        n_failed=N_FAILED,
     )
+
+
+def _drawing(site: Site, overview: Overview) -> Drawing | None:
+    """Return the curves, those of the best trial or of the front on top; of several metrics the first one's."""
+    study_id, front = overview.row.study_id, overview.front
+    if len(overview.row.metrics) > 1:
+        best = [point.trial for point in front.points[:N_FRONT]] if front else []
+        return drawing(site.pages.courses(study_id, N_CURVES, best, overview.row.metric), best)
+    best = [overview.best.trial] if overview.best else []
+    return drawing(site.pages.curves(study_id, N_CURVES, best), best)
+
+
+def _older_failed(site: Site, overview: Overview, space: Space, newest: list[TrialRecord]) -> list[TrialRecord]:
+    """Return failed trials that are not among the newest and may be tried again; none where there are no others."""
+    shown = {trial.number for trial in newest}
+    if overview.row.failed <= sum(
+        trial.state == State.FAIL and CONTINUED_BY not in trial.attributes for trial in newest
+    ):
+        return []
+    found = [trial_of(one, space) for one in site.pages.failed(overview.row.study_id, N_FAILED + N_NEWEST)]
+    return [trial for trial in found if trial.number not in shown][:N_FAILED]
 
 
 def _best(site: Site, overview: Overview) -> list[FrozenTrial]:

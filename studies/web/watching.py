@@ -8,19 +8,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from studies.errors import StudiesError
 from studies.notices import Channel, channels, message
 from studies.record.overview import StudyState, read_overviews
 from studies.storage.pages import Pages
+from studies.web.background import beside
 
 if TYPE_CHECKING:
     from studies.settings import Settings
     from studies.storage import Storage
 
 LOOKS_PER_LEASE = 4
-PATIENCE_S = 2.0
 
 
 @contextmanager
@@ -30,14 +31,8 @@ def watch(storage: Storage, settings: Settings, say: Callable[[str], None]) -> I
     if not told:
         yield
         return
-    ended = threading.Event()
-    thread = threading.Thread(target=_watch, args=(storage, told, say, ended), name="watch", daemon=True)
-    thread.start()
-    try:
+    with beside("watch", partial(_watch, storage, told, say)):
         yield
-    finally:
-        ended.set()
-        thread.join(PATIENCE_S)
 
 
 def _watch(storage: Storage, told: Sequence[Channel], say: Callable[[str], None], ended: threading.Event) -> None:

@@ -93,7 +93,9 @@ def test_a_team_watches_a_study_stops_it_and_has_it_go_on(studies: Studies, tab:
         tab.shows("running")
         tab.wait_for("document.querySelectorAll('polyline').length >= 2")
         seen = int(tab.run("document.querySelectorAll('polyline').length"))
+        tab.run("[...document.querySelectorAll('nav a')].find(one => one.innerText === 'Stop the study').focus()")
         tab.wait_for(f"document.querySelectorAll('polyline').length > {seen}")  # it grows, without a reload
+        assert tab.run("document.activeElement.innerText") == "Stop the study"
         tab.shows("The best loss is")
         check_page(tab)
         tab.click("Stop the study")
@@ -127,7 +129,10 @@ def go_on(studies: Studies, tab: Tab) -> None:
     tab.shows("The study is open for workers.")
     worker = studies.start("worker", "parabola")
     tab.wait_for("[...document.querySelectorAll('td')].some(one => one.innerText === '2.25')")  # among the best
+    assert "Continue the study" not in tab.run("document.body.innerText")
     studies("stop", "parabola")
+    tab.shows("Continue the study")
+    assert "Stop the study" not in tab.run("document.body.innerText")
     worker.communicate(timeout=60)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 import os
 import re
 import socket
 import threading
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import optuna
@@ -17,17 +19,20 @@ import pytest
 from studies import steering
 from studies.artifacts import DirectoryStore, attach
 from studies.errors import WrongInput
-from studies.names import CONTINUED_BY, CONTINUES, PAUSED
+from studies.names import CONTINUED_BY, CONTINUES, HISTORY, PAUSED, RUNGS
 from studies.record.overview import StudyState, read_overviews
+from studies.spec import StudySpec
+from studies.spec.description import Description
+from studies.spec.space import Space
 from studies.storage import Storage
 from studies.storage.accounts import Accounts, Role
 from studies.storage.ledger import Usage
 from studies.storage.pages import Pages
-from studies.study import find, get
-from studies.web import acting
+from studies.study import create_or_join, find, get, open_for_workers
+from studies.web import acting, looking
 
 from ..conftest import rows_of
-from ..dashboards import Answer, Browser, Dashboard, failed, started
+from ..dashboards import DECLARED, Answer, Browser, Dashboard, failed, started
 from ..reports import HOSTILE
 from .test_verdicts import fill
 
@@ -129,19 +134,57 @@ def test_the_pages_show_the_study(storage: Storage, open_house: Dashboard) -> No
     assert browser.get("/dashboard").status == browser.get(f"/dashboard/studies/{study_id}").status == 200
 
 
-def test_a_page_is_sent_again_when_something_has_changed(storage: Storage, open_house: Dashboard) -> None:
-    study = started(storage)
-    with closing(http.client.HTTPConnection("127.0.0.1", open_house.port, timeout=30)) as connection:
-        connection.request("GET", "/studies/small/events")
+@contextmanager
+def following(dashboard: Dashboard, name: str) -> Iterator[Callable[[], str]]:
+    """Follow a study's page; yield what returns the next event."""
+    with closing(http.client.HTTPConnection("127.0.0.1", dashboard.port, timeout=30)) as connection:
+        connection.request("GET", f"/studies/{name}/events")
         with connection.getresponse() as stream:
 
             def event() -> str:
                 lines = iter(lambda: stream.readline().decode(), "\n")
                 return "".join(line.removeprefix("data: ") for line in lines)
 
-            assert "0/5 trials" in event()
-            study.add_trial(optuna.trial.create_trial(value=0.25))
-            assert "1/5 trials" in event()
+            yield event
+
+
+def test_a_page_is_sent_again_when_something_has_changed(storage: Storage, open_house: Dashboard) -> None:
+    study = started(storage)
+    with following(open_house, "small") as event:
+        assert "0/5 trials" in event()
+        study.add_trial(optuna.trial.create_trial(value=0.25))
+        assert "1/5 trials" in event()
+        storage.ledger.request_stop(study._study_id, "tests")
+        said = event()
+        assert ("/studies/small/stop" in said, "/studies/small/resume" in said) == (False, True)
+
+
+def test_a_study_with_several_metrics_shows_its_front_and_its_curves_as_they_grow(
+    storage: Storage, open_house: Dashboard
+) -> None:
+    metrics = {"accuracy": "maximize", "n_parameters": "minimize"}
+    known = {"name": "two", "objective": "mine:Made", "dataset": "none", "n_trials": 9, "max_epochs": 6}
+    spec, space = StudySpec.model_validate(known | {"metrics": metrics}), Space.declared(DECLARED)
+    with create_or_join(storage, spec, Description(DECLARED, {"name": "none", "sha256": None}, space)) as (study, _):
+        open_for_workers(storage, study, spec)
+    for accuracy, n_parameters in ((0.9, 200.0), (0.8, 100.0), (0.7, 300.0)):  # the last one is beaten twice
+        history = [{"accuracy": accuracy * share, "n_parameters": n_parameters} for share in (0.5, math.nan, 1.0)]
+        values = [accuracy, n_parameters]
+        study.add_trial(optuna.trial.create_trial(values=values, user_attrs={HISTORY: history}))
+    page = open_house.browser().get("/studies/two").text
+    lines = re.findall(r'<polyline class="(\w+)" points="([^"]+)"><title>trial (\d)</title>', page)
+    assert [(kind, len(points.split()), number) for kind, points, number in lines] == [
+        ("complete", 2, "2"), ("best", 2, "0"), ("best", 2, "1"),
+    ]  # fmt: skip
+    front = page[page.index('<h2 id="top">Pareto front</h2>') : page.index('<h2 id="newest">')]
+    assert re.findall(r"numbers=(\d)", front) == ["0", "1"]
+    assert '<th scope="col">accuracy</th><th scope="col">n_parameters</th>' in front
+    with following(open_house, "two") as event:
+        assert event().count("<polyline") == 3
+        running = study.ask()
+        assert event().count("<polyline") == 3
+        running.set_user_attr(RUNGS, {"3": [0.6, 50.0], "1": [0.4, 50.0]})  # PostgreSQL's JSON keeps no order
+        assert re.findall(r'<polyline class="running" points="(\S+ \S+)">', event())
 
 
 def test_other_programs_studies_are_named_and_unknown_ones_refused(storage: Storage, open_house: Dashboard) -> None:
@@ -252,6 +295,21 @@ def test_an_editor_queues_a_trial_and_tries_a_failed_one_again(storage: Storage,
     fixed = [trial.system_attrs["fixed_params"] for trial in waiting]
     assert fixed == [{"x": 0.001, "mood": "bad"}, study.trials[lost].params]
     assert waiting[1].user_attrs["seed"] == 77
+
+
+def test_a_trial_that_failed_long_ago_may_be_tried_again(storage: Storage, open_house: Dashboard) -> None:
+    study = started(storage, n_trials=99)
+    first, lost = failed(study), failed(study)
+    storage.ledger.annotate(study._study_id, {lost: {CONTINUED_BY: "2"}})
+    failed(started(storage, "other"))
+    browser = open_house.browser()
+    assert "Failed before" not in browser.get("/studies/other").text
+    study.add_trials([optuna.trial.create_trial(value=1.0) for _ in range(looking.N_NEWEST)])
+    newest = failed(study)
+    page = browser.get("/studies/small").text
+    assert re.findall(r"/studies/small/retry/(\d+)", page) == [str(newest), str(first)]
+    assert "studies retry" not in page
+    assert after(browser, f"retry/{first}").status == 200
 
 
 def test_an_editor_deletes_a_study_whose_name_they_type(

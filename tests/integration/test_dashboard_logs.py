@@ -8,7 +8,16 @@ import socket
 from contextlib import closing
 from pathlib import Path
 
-from studies.logs import Log, note_process, tail
+from studies.logs import (
+    N_LAUNCHES,
+    Log,
+    known_logs,
+    logs_of_processes,
+    logs_of_workers,
+    note_process,
+    tail,
+    worker_logs,
+)
 from studies.storage import Storage
 from studies.storage.accounts import Role
 from studies.web.logs import printed
@@ -89,6 +98,24 @@ def test_no_name_leads_to_another_file(storage: Storage, open_house: Dashboard, 
             answer = browser.get(f"/studies/small/logs/{name}{end}")
             assert answer.status == 404, name
             assert "not yours" not in answer.text
+
+
+def test_a_worker_is_found_in_the_newest_launch_that_has_its_process(tmp_path: Path) -> None:
+    for n in range(N_LAUNCHES + 2):
+        launch = tmp_path / "logs" / "small" / f"2026010{n // 10}-00000{n % 10}-7"
+        launch.mkdir(parents=True)
+        (launch / "worker-0.log").touch()
+        note_process(launch / "worker-0.log", "here", n // 2)
+    (tmp_path / "logs" / "small" / "trial-3.log").touch()
+    (tmp_path / "logs" / "small" / "20260102-000000-7").mkdir()  # its workers have printed nothing yet
+    logs = logs_of_workers(tmp_path, "small")
+    assert len(logs) == N_LAUNCHES
+    assert known_logs(tmp_path, "small") == logs | {"trial-3": tmp_path / "logs" / "small" / "trial-3.log"}
+    assert logs_of_processes(logs, {("here", 5), ("here", 4), ("there", 4), ("here", 0)}) == {
+        ("here", 5): "20260101-000001-7/worker-0", ("here", 4): "20260100-000009-7/worker-0",
+    }  # fmt: skip
+    assert [log.parent.name for log in worker_logs(tmp_path, "small")] == ["20260101-000001-7"]
+    assert logs_of_workers(tmp_path, "../small") == logs_of_workers(tmp_path, "none") == {}
 
 
 def test_the_end_of_a_log_is_whole_lines_across_its_two_files(tmp_path: Path) -> None:
