@@ -1,15 +1,19 @@
 """What does it cost that people watch? How much do ten viewers slow two workers, and does anything grow with the hours?
 
     python benchmarks/dashboard_watched.py [--viewers 10] [--rounds 4] [--window 20]
-    python benchmarks/dashboard_watched.py --hours 24
+    python benchmarks/dashboard_watched.py --hours 24 [--minutes 15]
 
 --viewers: two workers train on an embedded server of its own; the dashboard runs all the while. In windows of so many
 seconds, turn and turn about, nobody or so many viewers follow the study's page. Each epoch is the same piece of
 computing, so epochs a second say what watching costs the workers. Also the server's own seconds of processor.
 
---hours: one page is open in Chromium while its study changes at every look, and looks come up to 100 times as often as
-in life. An hour is 1,800 events. Printed for each hour: the page's heap after a collection, its nodes and listeners,
-and the server's resident memory.
+--hours: so many hours of an open page in a few minutes. One page is open in Chromium while its study changes at every
+look, and the server looks as often as it can, up to 100 times as often as in life. An hour is 1,800 updates, each a
+server-sent event that htmx puts into the page: as many as in an hour of life, where one comes every two seconds, but as
+fast as they come. What grows with the clock and not with updates is not seen. Printed 24 times, as many updates apart,
+once the page has come to rest: its heap after a collection, its nodes and listeners, the server's resident memory and
+open files; in the end, by how much each grows in a day's updates, by least squares over all but the first quarter. It
+ends after so many minutes, whatever it has come to.
 """
 
 from __future__ import annotations
@@ -24,13 +28,17 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import psycopg2
+
+if TYPE_CHECKING:
+    from tests.browser.driven import Tab
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -38,6 +46,9 @@ sys.path.insert(0, str(ROOT))
 PORT = 18_090
 EVENTS_AN_HOUR = 1800  # one every two seconds
 FASTER = 100
+N_TURNS, WARM = 24, 100
+REST_S = 3.0
+HELD = ("JavaScript heap, MB", "nodes", "listeners", "server, MB", "open files")
 
 OBJECTIVE = """
 class Training:
@@ -224,8 +235,8 @@ def watched(n_viewers: int, rounds: int, seconds: float) -> None:
     print(f"With {n_viewers} viewers / without: {statistics.median(ratios):.3f} ({each}); target > 0.95")
 
 
-def watched_for_hours(hours: int) -> None:
-    """Print what a page and its server hold after each hour."""
+def watched_for_hours(hours: int, minutes: float) -> None:
+    """Print what a page and its server hold in the updates of so many hours, and by how much that grows in a day."""
     from tests.browser.driven import chromium
 
     with made() as place, ExitStack() as started:
@@ -233,44 +244,89 @@ def watched_for_hours(hours: int) -> None:
         launch.wait()
         server = started.enter_context(running(place.start("dashboard", "--port", str(PORT), before=("-c", HURRIED))))
         until("the dashboard", lambda: asked("/healthz"))
-        changes = started.enter_context(changing(place.url()))
+        changes = started.enter_context(Changes(place.url()))
         profile = started.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
         tab = started.enter_context(chromium(Path(profile)))
         tab.open(f"http://127.0.0.1:{PORT}/studies/busy")
         tab.wait_for("document.querySelectorAll('polyline').length")
         tab.run("n = 0; document.addEventListener('htmx:sseMessage', () => { n += 1 })")
-        print("| hour | events | JavaScript heap, MB | nodes | listeners | server, MB |\n|---|---|---|---|---|---|")
-        for hour in range(hours + 1):
-            until("events", lambda: tab.run("n") >= 100 + hour * EVENTS_AN_HOUR)  # noqa: B023
-            tab.call("HeapProfiler.collectGarbage")
-            heap, counted = tab.call("Runtime.getHeapUsage")["usedSize"], tab.call("Memory.getDOMCounters")
-            row = (tab.run("n"), f"{heap / 1e6:.2f}", counted["nodes"], counted["jsEventListeners"])
-            resident = server.memory_info().rss / 1e6
-            print(f"| {hour} | {' | '.join(map(str, row))} | {resident:.1f} |", flush=True)
-        print(f"The study changed {changes():,} times.")
+        print(f"| updates | {' | '.join(HELD)} |\n|---|{'---|' * len(HELD)}")
+        began, rows = time.monotonic(), []
+        for turn in range(N_TURNS + 1):
+            wanted = WARM + turn * hours * EVENTS_AN_HOUR // N_TURNS
+            changes.goes_on.set()
+            until("updates", lambda: tab.run("n") >= wanted)  # noqa: B023
+            changes.goes_on.clear()
+            rows.append((come_to_rest(tab), *held(tab, server)))
+            print(f"| {rows[-1][0]:,} | {' | '.join(f'{value:,.6g}' for value in rows[-1][1:])} |", flush=True)
+            if time.monotonic() - began > minutes * 60:
+                break
+        took = time.monotonic() - began
+        print(f"{rows[-1][0]:,} updates in {took / 60:.1f} min; the study changed {changes.n:,} times.")
+    print_growth(rows)
 
 
-@contextmanager
-def changing(url: str) -> Iterator[object]:
-    """Change a value of the study's trial again and again, so that its page is never the same and never larger."""
-    n, ended = 0, threading.Event()
+def come_to_rest(tab: Tab) -> int:
+    """Wait until no update has come for a while: what is on its way is not what is left. Return how many there were."""
+    n = -1
+    while n != (n := tab.run("n")):
+        time.sleep(REST_S)
+    return n
 
-    def change() -> None:
-        nonlocal n
-        with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+
+def held(tab: Tab, server: psutil.Process) -> tuple[float, ...]:
+    """Return what page and server hold, as HELD names it."""
+    tab.call("HeapProfiler.collectGarbage")
+    heap, counted = tab.call("Runtime.getHeapUsage")["usedSize"], tab.call("Memory.getDOMCounters")
+    return (
+        round(heap / 1e6, 3), counted["nodes"], counted["jsEventListeners"],
+        round(server.memory_info().rss / 1e6, 1), server.num_fds(),
+    )  # fmt: skip
+
+
+def print_growth(rows: Sequence[Sequence[float]]) -> None:
+    """Print by how much each thing grows in the updates of a day. rows: updates, and what was held after them."""
+    late = rows[len(rows) // 4 :]
+    if len(late) < 3:
+        return
+    updates, *columns = zip(*late, strict=True)
+    for name, column in zip(HELD, columns, strict=True):
+        slope = statistics.linear_regression(updates, column).slope * EVENTS_AN_HOUR * 24
+        print(f"{name}: {slope:+.3g} a day, from {min(column):,.6g} to {max(column):,.6g}")
+
+
+class Changes(threading.Thread):
+    """Changes a value of the study's trial again and again, so that its page is never the same and never larger.
+
+    n: how often it has. goes_on: while it is set.
+    """
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.n, self.goes_on = 0, threading.Event()
+        self._url, self._ended = url, threading.Event()
+
+    def run(self) -> None:
+        """Change it."""
+        with closing(psycopg2.connect(self._url)) as connection, connection.cursor() as cursor:
             connection.autocommit = True
-            while not ended.wait(1 / FASTER):
-                n += 1
-                value = 1 + n % 1000 / 1000
-                cursor.execute("UPDATE trial_intermediate_values SET intermediate_value = %s WHERE step = 3", (value,))
+            while not self._ended.wait(1 / FASTER):
+                if self.goes_on.is_set():
+                    self.n += 1
+                    value = 1 + self.n % 1000 / 1000
+                    cursor.execute(
+                        "UPDATE trial_intermediate_values SET intermediate_value = %s WHERE step = 3", (value,)
+                    )
 
-    thread = threading.Thread(target=change)
-    thread.start()
-    try:
-        yield lambda: n
-    finally:
-        ended.set()
-        thread.join()
+    def __enter__(self) -> Changes:
+        """Begin."""
+        self.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """End."""
+        self._ended.set()
+        self.join()
 
 
 def main() -> None:
@@ -280,9 +336,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--window", type=float, default=20.0)
     parser.add_argument("--hours", type=int)
+    parser.add_argument("--minutes", type=float, default=60.0)
     given = parser.parse_args()
     if given.hours is not None:
-        watched_for_hours(given.hours)
+        watched_for_hours(given.hours, given.minutes)
     else:
         watched(given.viewers, given.rounds, given.window)
 
