@@ -7,8 +7,13 @@ import signal
 import subprocess
 import zipfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Event, Thread
 
 import psutil
 import pytest
@@ -226,19 +231,24 @@ def test_a_python_without_the_packages_is_refused(lab: Lab, studies: Studies, ho
     assert re.search(rf"gpu1  {bare} has no .*torch.*; install them there, or leave out --python", said)
 
 
-def test_an_environment_is_made_once(lab: Lab, hosts: tuple[Host, Host], monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a wheel of the test's own: torch would take longer than all other tests."""
-    monkeypatch.setenv("PATH", str(lab.ssh()), prepend=":")
-    wheel = lab.place / "tiny-1.0-py3-none-any.whl"
+def tiny_wheel(place: Path) -> Path:
+    """A wheel of the test's own: torch would take longer than all other tests."""
+    wheel = place / "tiny-1.0-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as content:
         content.writestr("tiny.py", "VALUE = 7\n")
         content.writestr("tiny-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
         content.writestr("tiny-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         content.writestr("tiny-1.0.dist-info/RECORD", "")
+    return wheel
+
+
+def test_an_environment_is_made_once(lab: Lab, hosts: tuple[Host, Host], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(lab.ssh()), prepend=":")
+    wheel = tiny_wheel(lab.place)
     given = {"key": "of-a-test", "requirements": [f"tiny @ file://{wheel}"], "constraints": ["tiny==1.0"]}
     with closing(Connection("gpu1", str(lab.python))) as connection:
         assert not connection.ask("look", modules=["json", "tiny"], key="of-a-test")["installed"]
-        with pytest.raises(Refused, match=r"`-m pip install` exited with 1: .*tiny"):
+        with pytest.raises(Refused, match=r"`-m pip install` exited with 1: ERROR: Cannot install tiny.*==2\.0"):
             connection.ask("install", **given | {"constraints": ["tiny==2.0"]})
         python = connection.ask("install", **given)
         wheel.unlink()
@@ -250,3 +260,40 @@ def test_an_environment_is_made_once(lab: Lab, hosts: tuple[Host, Host], monkeyp
         ["ssh", "gpu1", python, "-c", "'import tiny; print(tiny.VALUE)'"], capture_output=True, check=False
     )
     assert there.stdout == b"7\n", there.stderr
+
+
+def test_an_installation_ends_with_its_launch_and_another_waits_for_it(
+    lab: Lab, hosts: tuple[Host, Host], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first download hangs, as with a network that is cut."""
+    monkeypatch.setenv("PATH", str(lab.ssh()), prepend=":")
+    wheel, asked, said = tiny_wheel(lab.place), Event(), SimpleQueue[str]()
+
+    class Index(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if not asked.is_set():
+                asked.set()
+                self.rfile.read(1)  # until pip is killed
+            else:
+                super().do_GET()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with (
+        ThreadingHTTPServer(("127.0.0.1", 0), partial(Index, directory=str(lab.place))) as server,
+        ExitStack() as stack,
+    ):
+        stack.callback(server.shutdown)
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/{wheel.name}"
+        given = {"key": "of-two", "requirements": [f"tiny @ {url}"], "constraints": ["tiny==1.0"]}
+        first, second = (stack.enter_context(closing(Connection("gpu1", str(lab.python)))) for _ in range(2))
+        first.tell(do="install", **given)
+        assert asked.wait(60)
+        pool = stack.enter_context(ThreadPoolExecutor(1))
+        python = pool.submit(second.ask, "install", heard=said.put, **given)
+        assert said.get(timeout=60) == "another launch installs the same there; waiting for it"
+        first.close()
+        assert said.get(timeout=60).startswith("installing what it takes to run workers, once")
+        assert python.result(timeout=120).endswith("/bin/python")

@@ -141,6 +141,18 @@ def test_the_same_versions_are_installed_but_not_this_machines_builds() -> None:
     assert in_a_bucket.key != needed.key
 
 
+def test_a_version_that_something_here_cannot_live_with_is_left_to_pip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, version, needs in (("studies", "1.0", "old>=2"), ("old", "1.0", "fine>=1"), ("fine", "1.0+cpu", "")):
+        (tmp_path / f"{name}-{version}.dist-info").mkdir()
+        facts = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        facts += f"Requires-Dist: {needs}\n" if needs else ""
+        (tmp_path / f"{name}-{version}.dist-info" / "METADATA").write_text(facts)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert packages(Settings.from_environment({})).constraints == ["fine==1.0"]
+
+
 @pytest.mark.parametrize("shell", ["sh", "bash"])
 def test_the_machines_shell_finds_a_python_whatever_its_path(tmp_path: Path, shell: str) -> None:
     odd = tmp_path / "it's $HOME; a `path`"

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -116,10 +117,15 @@ class Connection:
             raise Cut(self._why())
         return line.decode(errors="replace").rstrip("\n")
 
-    def ask(self, do: str, content: bytes = b"", **given: Any) -> Any:
-        """Return the answer to a request of `remote`. Raises Cut, and Refused with its sentence."""
+    def ask(self, do: str, content: bytes = b"", heard: Callable[[str], None] | None = None, **given: Any) -> Any:
+        """Return the answer to a request of `remote`. Raises Cut, and Refused with its sentence.
+
+        heard: called with each line that the machine says before it answers.
+        """
         self.send(json.dumps({"do": do, **given}).encode() + b"\n" + content)
-        answer = json.loads(self.line())
+        while "says" in (answer := json.loads(self.line())):
+            if heard is not None:
+                heard(answer["says"])
         if "refused" in answer:
             raise Refused(answer["refused"])
         return answer["answer"]

@@ -89,11 +89,7 @@ class Machine:
         package, code = self._kept(sent.package), self._kept(sent.code)
         python = self.found["executable"]
         if sent.settings.python is None:
-            if not self.found["installed"]:
-                self._say(
-                    f"{self.host}: installing {', '.join(sent.packages.requirements)}; once, and it may take long."
-                )
-            python = ask("install", key=sent.packages.key, **vars(sent.packages))
+            python = ask("install", heard=self._heard, key=sent.packages.key, **vars(sent.packages))
         directory = ask("enter", directory=None)
         settings = {key: getattr(sent.settings, key) for key in ("lease_s", "storage_wait_s", "artifacts")}
         tunnel = self._open_tunnel(directory)
@@ -130,6 +126,9 @@ class Machine:
                 return answer
             if progress is not None:
                 progress(*answer["progress"])
+
+    def _heard(self, line: str) -> None:
+        self._say(f"{self.host}: {line}")
 
     def _asking(self) -> Callable[..., Any]:
         assert self._connection is not None

@@ -40,20 +40,26 @@ def packages(settings: Settings) -> Packages:
 
 
 def _versions(needed: list[Requirement]) -> list[str]:
-    """Return `name==version` of what is needed here, and of what that needs in turn."""
+    """Return `name==version` of what is needed here, and of what that needs in turn.
+
+    A version that something here says it cannot live with is left to pip: it refuses to install both.
+    """
     found: dict[str, str] = {}
-    todo = [(one.name, tuple(sorted(one.extras)) or ("",)) for one in needed]
+    unfit: set[str] = set()
+    todo = [*needed]
     while todo:
-        name, extras = todo.pop()
-        if name in found:
-            continue
+        one = todo.pop()
         try:
-            found[name] = metadata.version(name).partition("+")[0]
+            version = metadata.version(one.name)
         except metadata.PackageNotFoundError:  # on this machine nothing needs it
             continue
-        for extra in extras:
-            todo += [(one.name, tuple(sorted(one.extras)) or ("",)) for one in _needs(name, extra)]
-    return sorted(f"{name}=={version}" for name, version in found.items())
+        if not one.specifier.contains(version, prereleases=True):
+            unfit.add(one.name)
+        if one.name not in found:
+            found[one.name] = version.partition("+")[0]
+            for extra in sorted(one.extras) or [""]:
+                todo += _needs(one.name, extra)
+    return sorted(f"{name}=={version}" for name, version in found.items() if name not in unfit)
 
 
 def _needs(name: str, extra: str) -> list[Requirement]:

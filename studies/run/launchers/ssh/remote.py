@@ -1,7 +1,8 @@
 """What a machine does before anything is installed there. Sent as text and run by its Python; knows only the library.
 
-It answers each request, a line of JSON, with one: {"answer": ...} or {"refused": "a sentence"}. The last request is
-`serve`: from then on it passes lines between the launcher and the machine's supervisor.
+It answers each request, a line of JSON, with one: {"answer": ...} or {"refused": "a sentence"}. Before that it may say
+how it gets on: {"says": "a line"}. The last request is `serve`: from then on it passes lines between the launcher and
+the machine's supervisor.
 
 look      what there is: Python, disk, GPUs, clock
 keep      files, sent as a compressed tar, kept under their digest
@@ -30,7 +31,7 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 HELLO = "studies is here"
 CONTROL, FORMER, SOCKET, LOG = "control", "connection", ".s.PGSQL.5432", "supervisor.log"  # in its directory
@@ -39,7 +40,9 @@ WHOLE = "whole"  # in an environment where everything is installed
 START_S = 60.0
 SETTLE_S = 1.0  # a connection that ends closes both ways within that
 CHUNK = 65536
-TAIL_LINES = 5
+COLLECTED = "Installing collected packages:"  # pip's last word for minutes
+TAIL_LINES, MOST_SAID = 5, 600  # of a command that failed; characters
+SAY_S, POLL_S, LINE = 15.0, 1.0, 100  # between two lines of one that runs; characters of each
 
 
 class Refused(Exception):
@@ -62,6 +65,11 @@ def main() -> None:
                 relay(end)
             return
         print(json.dumps(answer), flush=True)
+
+
+def say(line: str) -> None:
+    """Tell the launcher something before its request is answered."""
+    print(json.dumps({"says": line}), flush=True)
 
 
 def cache() -> Path:
@@ -143,22 +151,101 @@ def install(key: str, requirements: list[str], constraints: list[str]) -> str:
     path.parent.mkdir(exist_ok=True)
     python, whole = path / "bin" / "python", path / WHOLE
     with path.with_suffix(".lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        _take(lock)
         if not whole.exists():
+            torch = next((line.replace("==", " ") for line in constraints if line.startswith("torch==")), "")
+            what = f"{torch} and " if torch else ""
+            say(f"installing {what}what it takes to run workers, once: minutes, and with CUDA 6 GB of disk")
             shutil.rmtree(path, ignore_errors=True)
-            _run([sys.executable, "-m", "venv", str(path)])
-            pinned = path / "constraints.txt"
-            pinned.write_text("".join(f"{line}\n" for line in constraints))
-            _run([str(python), "-m", "pip", "install", "--no-input", "--constraint", str(pinned), *requirements])
+            try:
+                _make(path, python, requirements, constraints)
+            except BaseException:  # half an environment has gigabytes
+                shutil.rmtree(path, ignore_errors=True)
+                raise
             whole.touch()
     return str(python)
 
 
-def _run(command: list[str]) -> None:
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    if done.returncode:
-        said = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        raise Refused(f"`{' '.join(command[1:4])}` exited with {done.returncode}: {' '.join(said[-TAIL_LINES:])}")
+def _take(lock: TextIO) -> None:
+    """Wait until no other launch installs the same here."""
+    with suppress(BlockingIOError):
+        return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    say("another launch installs the same there; waiting for it")
+    while True:
+        with suppress(BlockingIOError):
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _check_launcher(select.select([0], [], [], POLL_S)[0])
+
+
+def _make(path: Path, python: Path, requirements: list[str], constraints: list[str]) -> None:
+    _run([sys.executable, "-m", "venv", str(path)], path)
+    pinned, temporary = path / "constraints.txt", path / "tmp"
+    pinned.write_text("".join(f"{line}\n" for line in constraints))
+    temporary.mkdir()  # pip unpacks there: /tmp may be small, and this disk is known to have room
+    # Python compiles what is imported, which is a small part of it.
+    options = ["--no-input", "--no-compile", "--progress-bar", "off", "--constraint", str(pinned)]
+    _run([str(python), "-m", "pip", "install", *options, *requirements], path, TMPDIR=str(temporary))
+    shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _run(command: list[str], path: Path, **variables: str) -> None:
+    """Run a command to its end, or the launcher's; say now and then how far it is. Raises Refused where it fails.
+
+    path: of the environment that it makes.
+    """
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, **variables},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        lines = _heard(process, path)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    if process.returncode:
+        first = next((at for at, line in enumerate(lines) if line.startswith("ERROR:")), -TAIL_LINES)
+        said = " ".join(lines[first:])
+        raise Refused(f"`{' '.join(command[1:4])}` exited with {process.returncode}: {said[:MOST_SAID]}")
+
+
+def _heard(process: subprocess.Popen[bytes], path: Path) -> list[str]:
+    """Return the lines that a process has printed, once it has ended."""
+    assert process.stdout is not None
+    output, rest, lines = process.stdout.fileno(), b"", list[str]()
+    say_at = time.monotonic() + SAY_S
+    while True:
+        ready = select.select([0, output], [], [], POLL_S)[0]
+        _check_launcher(ready)
+        if output in ready:
+            content = os.read(output, CHUNK)
+            *whole, rest = (rest + content).split(b"\n")
+            lines += [line for one in whole if (line := one.decode(errors="replace").strip())]
+            if not content:
+                process.wait()
+                return lines
+        if lines and time.monotonic() > say_at:
+            say_at = time.monotonic() + SAY_S
+            say(_so_far(lines, path))
+
+
+def _so_far(lines: list[str], path: Path) -> str:
+    """Return how far pip is. path: of the environment."""
+    listed = next((line for line in reversed(lines) if line.startswith(COLLECTED)), None)
+    if listed is None:
+        return lines[-1] if len(lines[-1]) <= LINE else f"{lines[-1][:LINE]}..."
+    n_packages, n_done = listed.count(",") + 1, len([*path.glob("lib/python*/site-packages/*.dist-info")])
+    return f"unpacking: {min(n_done, n_packages)} of {n_packages} packages"
+
+
+def _check_launcher(ready: list[Any]) -> None:
+    """End where nobody waits for this any more: stdin brings nothing else while a request is answered."""
+    if 0 in ready:
+        sys.exit()
 
 
 def enter(directory: str | None) -> str | None:
