@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -95,7 +96,7 @@ def launch(
 
     start = Start(new_version, same_code, source, None if start_with is None else read_exported(start_with))
     if dry_run:
-        typer.echo(shown(on, spec, settings, workers), nl=False)
+        typer.echo(shown(on, spec, settings, workers, partial(typer.echo, err=True)), nl=False)
         return
     if detach:
         background.detach(spec.name, "launch", settings)

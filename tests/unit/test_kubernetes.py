@@ -105,14 +105,23 @@ def test_artifacts_are_passed_on_where_pods_reach_them() -> None:
 def test_a_dry_run_prints_yaml_and_needs_neither_kubectl_nor_the_storage(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     settings = Settings("postgresql://ann:s3cret@127.0.0.1:1/studies", Path("/nowhere"), Path("/nowhere"))
-    text = dry_run("kubernetes", spec(kubernetes={"secret": "ours"}), settings, 2)
+    text = dry_run("kubernetes", spec(kubernetes={"secret": "ours"}), settings, 2, pytest.fail)
     assert "kubectl create secret generic ours --from-file=STUDIES_STORAGE=FILE" in text
     content = yaml.safe_load(text)
     validate(content, latest_version(), strict=True)
     assert pod(content)["containers"][0]["command"][:3] == ["studies", "worker", "counted"]
     assert len(content["metadata"]["name"]) <= 57  # and six characters more have to fit into a host's name
     with pytest.raises(WrongInput, match="--dry-run is for --on kubernetes, and --on is slurm; leave one of them out"):
-        dry_run("slurm", spec(), settings, 2)
+        dry_run("slurm", spec(), settings, 2, pytest.fail)
+
+
+def test_a_dry_run_without_a_storage_for_pods_says_so_beside_a_valid_job(tmp_path: Path) -> None:
+    said: list[str] = []
+    text = dry_run("kubernetes", spec(), Settings(None, tmp_path / "home", tmp_path), 2, said.append)
+    assert "# FILE does not exist yet: --on kubernetes starts workers in pods, and the embedded storage can be" in text
+    validate(yaml.safe_load(text), latest_version(), strict=True)
+    assert "`studies storage serve --host ADDRESS --detach` starts one for all" in said[0]
+    assert not (tmp_path / "home").exists()  # no server was started to look
 
 
 @pytest.mark.parametrize(
@@ -121,12 +130,16 @@ def test_a_dry_run_prints_yaml_and_needs_neither_kubectl_nor_the_storage(monkeyp
         (None, {}, "the embedded storage can be reached from this machine alone; `studies storage serve --host"),
         (None, {"secret": "ours"}, "the embedded storage can be reached from this machine alone"),
         ("postgresql://localhost/studies", {}, "the storage at localhost can be reached from this machine alone"),
-        (URL, {"image": None}, "needs a container image .* type --kubernetes image=NAME"),
     ],
 )
 def test_what_cannot_run_in_pods_is_refused(storage: str | None, given: dict[str, Any], expected: str) -> None:
     with pytest.raises(WrongInput, match=expected):
-        dry_run("kubernetes", spec(kubernetes=given), Settings(storage, Path("/nowhere"), Path("/nowhere")), 1)
+        make_launcher("kubernetes", spec(kubernetes=given), Settings(storage, Path("/nowhere"), Path("/nowhere")), 1)
+
+
+def test_a_job_without_an_image_is_refused() -> None:
+    with pytest.raises(WrongInput, match=r"needs a container image .* type --kubernetes image=NAME"):
+        dry_run("kubernetes", spec(kubernetes={"image": None}), Settings(URL, Path("/a"), Path("/a")), 1, pytest.fail)
 
 
 def test_without_kubectl_nothing_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,8 @@ tests are one class: `class TestMine(studies.testing.LauncherSuite): launcher = 
 
 Each is made of a spec, the settings and the number of workers. It may take two more by name: `where`, what follows its
 own name in `--on ssh:gpu1,gpu2:4`, and `say`, to be called at any time with a line for the person who launched it. Its
-class may have two functions more: `dry_run(spec, settings, n_workers)`, the text that `launch --dry-run` prints, and
-`get_ready(spec, n_workers)`, which is called as early as possible.
+class may have two functions more: `dry_run(spec, settings, n_workers, say)`, the text that `launch --dry-run` prints,
+and `get_ready(spec, n_workers)`, which is called as early as possible.
 """
 
 from __future__ import annotations
@@ -84,13 +84,16 @@ def parted(on: str) -> tuple[str, str]:
     return (name, where) if name in LAUNCHERS else (on, "")
 
 
-def dry_run(on: str, spec: StudySpec, settings: Settings, n_workers: int) -> str:
-    """Return what a launcher would give to its cluster. Raises WrongInput for one that writes nothing down."""
+def dry_run(on: str, spec: StudySpec, settings: Settings, n_workers: int, say: Callable[[str], None]) -> str:
+    """Return what a launcher would give to its cluster. Raises WrongInput for one that writes nothing down.
+
+    say: called with what a real launch would need besides.
+    """
     name, _ = parted(on)
-    show: Callable[[StudySpec, Settings, int], str] | None = getattr(LAUNCHERS.load(name), "dry_run", None)
+    show: Callable[..., str] | None = getattr(LAUNCHERS.load(name), "dry_run", None)
     if show is None:
         raise WrongInput(reason=f"--dry-run is for --on kubernetes, and --on is {on}; leave one of them out.")
-    return show(spec, settings, n_workers)
+    return show(spec, settings, n_workers, say)
 
 
 def get_ready(on: str, spec: StudySpec, n_workers: int) -> None:

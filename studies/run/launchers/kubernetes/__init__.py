@@ -24,6 +24,7 @@ from studies.run.launchers.kubernetes.cluster import Cluster, KubernetesFailed, 
 from studies.run.launchers.local import for_others
 from studies.run.launchers.reach import only_here, refusal
 from studies.settings import Settings
+from studies.storage import is_there
 from studies.words import plural
 
 if TYPE_CHECKING:
@@ -63,15 +64,19 @@ class KubernetesLauncher:
         self._answers = True
 
     @staticmethod
-    def dry_run(spec: StudySpec, settings: Settings, n_workers: int) -> str:
-        """Return the Job as it would be given to Kubernetes. Raises WrongInput."""
-        _check(spec, settings)
+    def dry_run(spec: StudySpec, settings: Settings, n_workers: int, say: Callable[[str], None]) -> str:
+        """Return the Job as it would be given to Kubernetes, and say what it lacks. Raises WrongInput."""
+        lacks = None
         try:
-            grace_s = _grace_s(spec, settings, spec.name)
+            _check(spec, settings)
+            grace_s = _grace_s(spec, settings, spec.name) if is_there(settings) else GRACE_S
         except StorageUnreachable:  # pods may reach it, where this machine does not
             grace_s = GRACE_S
+        except WrongInput as error:
+            grace_s, lacks = spec.resources.kubernetes.grace_s or GRACE_S, str(error)
+            say(f"{lacks} Without that, `studies launch` without --dry-run is refused.")
         job = manifest.job(_job_name(spec.name), spec.name, spec, settings, n_workers, grace_s)
-        return manifest.written(job, spec.name)
+        return manifest.written(job, spec.name, lacks)
 
     def describe(self, progress: Callable[[str, float], None] | None) -> Description:
         """See `Launcher`. Raises ObjectiveRefused."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -84,10 +85,13 @@ def secret(name: str, owner: str, spec: StudySpec, settings: Settings, environme
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "stringData": content}
 
 
-def written(manifest: Object, study: str) -> str:
-    """Return a Job as a person reads and applies it."""
+def written(manifest: Object, study: str, lacks: str | None) -> str:
+    """Return a Job as a person reads and applies it. lacks: why pods could not reach the storage."""
     secret = manifest["spec"]["template"]["spec"]["containers"][0]["envFrom"][0]["secretRef"]["name"]
-    return DRY_RUN.format(study=study, secret=secret) + yaml.safe_dump(manifest, sort_keys=False, width=120)
+    head = DRY_RUN.format(study=study, secret=secret)
+    if lacks is not None:
+        head += "".join(f"# {line}\n" for line in wrap(f"FILE does not exist yet: {lacks}", 118))
+    return head + yaml.safe_dump(manifest, sort_keys=False, width=120)
 
 
 def _metadata(name: str, spec: StudySpec, labels: Mapping[str, str]) -> Object:
