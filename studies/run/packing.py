@@ -1,7 +1,8 @@
 """How many workers share a GPU, decided by what they measure (`workers_per_gpu: auto`). Touches nothing.
 
 The first trial runs alone. Its peak is the memory that its process keeps by its own account, plus what the device
-reports beyond that: the context, libraries, other frameworks. Another worker joins while MARGIN times the largest peak
+reports beyond that: the context, libraries, other frameworks, a program. A trial is at least as large as all that run
+together are in the mean. Another worker joins while MARGIN times the largest peak
 so far is free for each, and stays if all together are MIN_GAIN times as fast as before; else one leaves, and it stays
 at that. A trial that turns out larger may leave too little for so many: then one leaves, too.
 """
@@ -61,7 +62,7 @@ class Packing:
         used_mib: of the device, now. readings: of those that may run, by process id. n_waiting: workers that could
         join.
         """
-        self._measure_memory(readings)
+        self._measure_memory(used_mib, readings)
         if self.n > 1 and self.n * self.peak_mib > self.available_mib:
             return self._leave(f"a trial took {_gib(self.peak_mib)}, and {self.n} of these do not fit", readings)
         speeds = [self._since_change(pid, reading) for pid, reading in readings.items()]
@@ -88,7 +89,11 @@ class Packing:
             return 1.0
         return max(0.0, self.available_mib / self.n - self.beyond_mib) / self.total_mib
 
-    def _measure_memory(self, readings: Mapping[int, Reading]) -> None:
+    def _measure_memory(self, used_mib: float, readings: Mapping[int, Reading]) -> None:
+        # What a program uses is not on its worker's account, nor seen by it where no epoch is reported. But the largest
+        # trial has at least the mean of all; one that was asked to leave ends its trial first.
+        n_running = self.n if self.most is None else self.n + 1
+        self.peak_mib = max(self.peak_mib, (used_mib - self.foreign_mib) / n_running)
         if self.n == 1 and self.most is None:  # later it is not known whose it is
             self.beyond_mib = max([0.0, *(reading.beyond_mib - self.foreign_mib for reading in readings.values())])
         self.peak_mib = max([self.peak_mib, *(self.beyond_mib + reading.peak_mib for reading in readings.values())])

@@ -104,6 +104,25 @@ def test_one_leaves_when_a_trial_turns_out_larger() -> None:
     assert packing.why == "2 workers, no longer 3: a trial took 3.5 GiB, and 3 of these do not fit"
 
 
+def test_a_program_is_measured_while_it_runs_though_its_worker_knows_nothing_of_it() -> None:
+    packing = Packing(24 * GIB, GIB)
+    known = Reading(1, 1, (100.0,))
+    assert not packing.decide(4 * GIB, {}, 7)  # the first one runs, and reports no epoch
+    assert packing.decide(GIB, {1: known}, 7)
+    assert packing.why == "2 workers: a trial takes 3.0 GiB of 24.0 GiB"
+
+
+@pytest.mark.parametrize(("used_gib", "n"), [(17.0, 2), (20.0, 2), (23.5, 2), (7.0, 3)])
+def test_larger_programs_leave_less_room_for_others(used_gib: float, n: int) -> None:
+    packing = Packing(24 * GIB, GIB)
+    known = Reading(1, 1, (100.0,))
+    packing.decide(4 * GIB, {1: known}, 7)
+    packing.decide(used_gib * GIB, {1: known, 2: known}, 7)
+    more = Reading(9, 40, (100.0,) * RECENT)
+    packing.decide(GIB, {1: more, 2: more}, 7)
+    assert packing.n == n
+
+
 def test_where_trials_take_turns_no_second_worker_stays() -> None:
     device = Device([100.0, 100.0])
     packing = device.packing()
