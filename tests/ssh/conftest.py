@@ -6,6 +6,7 @@ import os
 import pwd
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import sysconfig
@@ -75,8 +76,11 @@ class Host:
 
     def left(self) -> list[str]:
         """The files of launches that are still there."""
-        uid = pwd.getpwnam(self.user).pw_uid
-        return [str(path) for path in Path("/tmp").glob("studies-*") if path.stat().st_uid == uid]
+        uid, found = pwd.getpwnam(self.user).pw_uid, []
+        for path in Path("/tmp").glob("studies-*"):
+            with suppress(FileNotFoundError):  # it goes at this moment
+                found += [str(path)] if path.stat().st_uid == uid else []
+        return found
 
 
 class Lab:
@@ -101,12 +105,13 @@ class Lab:
         log = (self.place / f"sshd_{name}.log").open("wb")
         sshd = subprocess.Popen([SSHD, "-D", "-e", "-f", str(config)], stdout=log, stderr=log)
         try:
+            wait_for(lambda: _answers(port), told=lambda: (self.place / f"sshd_{name}.log").read_text())
             with Proxies(1, port) as network:
                 self.hosts[name] = Host(name, user, network)
                 self._configure()
                 yield self.hosts[name]
         finally:
-            left = self.hosts.pop(name).left()
+            left = self.hosts.pop(name).left() if name in self.hosts else []
             sshd.kill()
             sshd.wait()
             log.close()
@@ -133,6 +138,13 @@ class Lab:
         script.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {self.place}/config "$@"\n')
         script.chmod(0o755)
         return directory
+
+
+def _answers(port: int) -> bool:
+    with suppress(OSError):
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        return True
+    return False
 
 
 def _run(*command: str) -> None:

@@ -20,6 +20,7 @@ import pytest
 
 from studies.record.reading import read_stored
 from studies.record.study import StudyRecord
+from studies.run.launchers.ssh import connection
 from studies.run.launchers.ssh.connection import Connection, Refused
 from studies.storage import open_storage
 from studies.storage.embedded import EmbeddedServer
@@ -231,6 +232,21 @@ def test_a_python_without_the_packages_is_refused(lab: Lab, studies: Studies, ho
     assert re.search(rf"gpu1  {bare} has no .*torch.*; install them there, or leave out --python", said)
 
 
+@contextmanager
+def reached(host: str, lab: Lab) -> Iterator[Connection]:
+    with closing(Connection(host, str(lab.python))) as connection:
+        connection.greet()
+        yield connection
+
+
+def test_a_machine_whose_shell_waits_for_ever_is_refused(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "GREET_S", 3.0)
+    with lab.host("silent", "ForceCommand sleep 1000") as silent:
+        monkeypatch.setenv("PATH", str(lab.ssh()), prepend=":")
+        with pytest.raises(Refused, match=r"no shell answered within 3 s; .* `ssh silent true` has to end by itself"):
+            Connection(silent.name, None).greet()
+
+
 def tiny_wheel(place: Path) -> Path:
     """A wheel of the test's own: torch would take longer than all other tests."""
     wheel = place / "tiny-1.0-py3-none-any.whl"
@@ -246,20 +262,20 @@ def test_an_environment_is_made_once(lab: Lab, hosts: tuple[Host, Host], monkeyp
     monkeypatch.setenv("PATH", str(lab.ssh()), prepend=":")
     wheel = tiny_wheel(lab.place)
     given = {"key": "of-a-test", "requirements": [f"tiny @ file://{wheel}"], "constraints": ["tiny==1.0"]}
-    with closing(Connection("gpu1", str(lab.python))) as connection:
-        assert not connection.ask("look", modules=["json", "tiny"], key="of-a-test")["installed"]
+    with reached("gpu1", lab) as there:
+        assert not there.ask("look", modules=["json", "tiny"], key="of-a-test")["installed"]
         with pytest.raises(Refused, match=r"`-m pip install` exited with 1: ERROR: Cannot install tiny.*==2\.0"):
-            connection.ask("install", **given | {"constraints": ["tiny==2.0"]})
-        python = connection.ask("install", **given)
+            there.ask("install", **given | {"constraints": ["tiny==2.0"]})
+        python = there.ask("install", **given)
         wheel.unlink()
-        assert connection.ask("install", **given) == python
-        found = connection.ask("look", modules=["json", "tiny"], key="of-a-test")
+        assert there.ask("install", **given) == python
+        found = there.ask("look", modules=["json", "tiny"], key="of-a-test")
     assert found["installed"]
     assert found["missing"] == ["tiny"]  # its own Python has got nothing
-    there = subprocess.run(
+    ran = subprocess.run(
         ["ssh", "gpu1", python, "-c", "'import tiny; print(tiny.VALUE)'"], capture_output=True, check=False
     )
-    assert there.stdout == b"7\n", there.stderr
+    assert ran.stdout == b"7\n", ran.stderr
 
 
 def test_an_installation_ends_with_its_launch_and_another_waits_for_it(
@@ -288,7 +304,7 @@ def test_an_installation_ends_with_its_launch_and_another_waits_for_it(
         Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/{wheel.name}"
         given = {"key": "of-two", "requirements": [f"tiny @ {url}"], "constraints": ["tiny==1.0"]}
-        first, second = (stack.enter_context(closing(Connection("gpu1", str(lab.python)))) for _ in range(2))
+        first, second = (stack.enter_context(reached("gpu1", lab)) for _ in range(2))
         first.tell(do="install", **given)
         assert asked.wait(60)
         pool = stack.enter_context(ThreadPoolExecutor(1))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -69,15 +71,38 @@ def test_the_code_that_is_sent_is_what_git_has_and_would_add(tmp_path: Path) -> 
         path.parent.mkdir(exist_ok=True)
         path.write_text("1")
     (tmp_path / "link").symlink_to("/mnt/data")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.py")).write_text("1")
     (tmp_path / ".gitignore").write_text("*.csv\n")
     git(tmp_path, "init", "-q")
     git(tmp_path, "add", "kept.py", "gone.py", ".gitignore", "link")
     (tmp_path / "gone.py").unlink()
     sent = files.snapshot(parabola("sent", 1, 0.0), tmp_path)
-    known = {"kept.py", "sub/deep.py", ".gitignore", "link", "with space\n.py", "ünï.py", ".studies-snapshot.json"}
+    known = {
+        "kept.py",
+        "sub/deep.py",
+        ".gitignore",
+        "link",
+        "with space\n.py",
+        "ünï.py",
+        "\udcff.py",
+        ".studies-snapshot.json",
+    }
     assert names(sent) == known
     below = files.snapshot(parabola("sent", 1, 0.0), tmp_path / "sub")
     assert names(below) == {"deep.py", ".studies-snapshot.json"}
+
+
+def test_a_link_to_a_file_beside_the_directory_brings_the_file(tmp_path: Path) -> None:
+    (tmp_path / "shared.py").write_text("VALUE = 7")
+    directory = tmp_path / "mine"
+    directory.mkdir()
+    for name, target in (("common.py", "../shared.py"), ("same.py", "common.py"), ("gone.py", "../gone.py")):
+        (directory / name).symlink_to(target)
+    git(directory, "init", "-q")
+    with tarfile.open(fileobj=io.BytesIO(files.snapshot(parabola("sent", 1, 0.0), directory).tar)) as tar:
+        kept = {entry.name: entry.linkname for entry in tar.getmembers()}
+        assert tar.extractfile("common.py").read() == b"VALUE = 7"  # type: ignore[union-attr]
+    assert (kept["common.py"], kept["gone.py"]) == ("", "../gone.py")
 
 
 def test_what_is_sent_has_the_same_name_wherever_and_whenever_it_is_packed(tmp_path: Path) -> None:
@@ -153,7 +178,7 @@ def test_a_version_that_something_here_cannot_live_with_is_left_to_pip(
     assert packages(Settings.from_environment({})).constraints == ["fine==1.0"]
 
 
-@pytest.mark.parametrize("shell", ["sh", "bash"])
+@pytest.mark.parametrize("shell", [one for one in ("sh", "bash", "zsh", "fish", "tcsh") if shutil.which(one)])
 def test_the_machines_shell_finds_a_python_whatever_its_path(tmp_path: Path, shell: str) -> None:
     odd = tmp_path / "it's $HOME; a `path`"
     odd.mkdir()

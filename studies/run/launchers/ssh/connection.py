@@ -20,6 +20,7 @@ CONNECT_TIMEOUT_S = 10
 SILENCE_S = 5  # between two questions whether the other side is there; after N_SILENT without an answer it is not
 N_SILENT = 3
 END_S = 5.0
+GREET_S = 60.0  # a home on a network may be slow
 
 OPTIONS = {
     "BatchMode": "yes",  # nobody is asked for a password: several machines would ask at once, and again at night
@@ -63,10 +64,11 @@ class Refused(Exception):
 
 
 class Connection:
-    """See the module. python: the machine's, or None to look for one. Raises Cut, and Refused without a Python."""
+    """See the module. python: the machine's, or None to look for one. `greet` comes first."""
 
     def __init__(self, host: str, python: str | None) -> None:
-        self.host = host
+        self.host, self._python = host, python
+        self._is_silent = False
         self._sockets = tempfile.TemporaryDirectory(prefix="studies-ssh-")  # 0700
         self._control = Path(self._sockets.name, "control")
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with this object
@@ -79,19 +81,35 @@ class Connection:
             stderr=self._said,
             start_new_session=True,  # Ctrl-C is the launcher's to hand on
         )
-        try:
-            self._greet(python)
-        except BaseException:
-            self.close()
-            raise
 
-    def _greet(self, python: str | None) -> None:
+    def greet(self) -> None:
+        """Wait until a Python is at the other end. Raises Cut, and Refused without one; nothing is left then."""
+        silent = threading.Timer(GREET_S, self._give_up)
+        silent.start()
+        try:
+            self._greet()
+        except BaseException:
+            self.cut()
+            if self._is_silent:
+                raise Refused(
+                    f"no shell answered within {GREET_S:.0f} s; what waits there, in .bashrc or the like? "
+                    f"`ssh {self.host} true` has to end by itself"
+                ) from None
+            raise
+        finally:
+            silent.cancel()
+
+    def _give_up(self) -> None:
+        self._is_silent = True
+        self._ssh.kill()
+
+    def _greet(self) -> None:
         program = inspect.getsource(remote).encode()
         self.send(str(len(program)).encode() + b"\n" + program)
         while (line := self.line()) != remote.HELLO:  # a login may print what it likes
             if line.startswith(NO_PYTHON):
                 found = line.removeprefix(NO_PYTHON)
-                raise Refused(f"it has no {python or 'Python 3.11 or newer'} (python3 --version: {found})")
+                raise Refused(f"it has no {self._python or 'Python 3.11 or newer'} (python3 --version: {found})")
 
     def send(self, content: bytes) -> None:
         """Send bytes. Raises Cut."""

@@ -66,9 +66,11 @@ def snapshot(spec: StudySpec, directory: Path) -> Files:
     """Return the code of the working directory. Raises WrongInput for more than code can be."""
     listed = _of_git(directory)
     listed = _of_objective(spec, directory) if listed is None else listed
-    names = [name for name in listed if not _is_of_package(directory / name)]
-    found: dict[str, Path | bytes] = {name: directory / name for name in names}
-    _check_size({name: (directory / name).lstat().st_size for name in names}, directory)
+    # This package is sent as a whole, where its own checkout is the directory.
+    own = tuple(f"{root}{os.sep}" for name in PACKAGES if (root := _root_of(name)) is not None)
+    names = [name for name in listed if not str(directory / name).startswith(own)]
+    found: dict[str, Path | bytes] = {name: _there(directory / name, directory) for name in names}
+    _check_size({name: path.lstat().st_size for name, path in found.items() if isinstance(path, Path)}, directory)
     found[SNAPSHOT] = json.dumps(of_checkout(), sort_keys=True).encode()
     return Files(_tar(found))
 
@@ -100,10 +102,12 @@ def _of_objective(spec: StudySpec, directory: Path) -> list[str]:
     return sorted(name for name in names if (directory / name).is_file() and not Path(name).is_absolute())
 
 
-def _is_of_package(path: Path) -> bool:
-    """Whether a file is one of this package, which is sent as a whole: where its own checkout is the directory."""
-    roots = [root for name in PACKAGES if (root := _root_of(name)) is not None]
-    return any(path.is_relative_to(root) for root in roots)
+def _there(path: Path, directory: Path) -> Path:
+    """Return the file that is sent: that of a relative link out of the directory, which would lead nowhere there."""
+    if not path.is_symlink() or path.readlink().is_absolute() or not path.is_file():
+        return path
+    target = path.resolve()
+    return path if target.is_relative_to(directory.resolve()) else target
 
 
 def _root_of(name: str) -> Path | None:

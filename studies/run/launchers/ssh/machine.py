@@ -81,6 +81,7 @@ class Machine:
         """Open the connection and look around. Raises Cut, Refused."""
         python = self._sent.settings.python
         self._connection = Connection(self.host, python)
+        self._connection.greet()
         self.found = self._connection.ask("look", modules=MODULES, key=self._sent.packages.key)
 
     def equip(self) -> None:
@@ -314,6 +315,7 @@ class Machine:
             self._connection.cut()
         self._connection = None
         self._connection = Connection(self.host, self._sent.settings.python)
+        self._connection.greet()
 
     def _give_up(self, why: str) -> None:
         """Count this machine's workers as lost; it is welcome back."""

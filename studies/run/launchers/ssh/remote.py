@@ -130,12 +130,13 @@ def keep(digest: str, n_bytes: int) -> str | None:
         raise Refused("the files that arrived are not those that were sent")
     path.parent.mkdir(exist_ok=True)
     partial = Path(tempfile.mkdtemp(dir=path.parent, prefix="partial-"))
-    with tarfile.open(fileobj=io.BytesIO(tar)) as files:
-        files.extraction_filter = lambda entry, _: entry  # it is one's own, and a link may lead anywhere
-        files.extractall(partial)  # noqa: S202
     try:
-        partial.rename(path)
-    except OSError:  # another launch was faster
+        with tarfile.open(fileobj=io.BytesIO(tar)) as files:
+            files.extraction_filter = lambda entry, _: entry  # it is one's own, and a link may lead anywhere
+            files.extractall(partial)  # noqa: S202
+        with suppress(OSError):  # another launch was faster
+            partial.rename(path)
+    finally:
         shutil.rmtree(partial, ignore_errors=True)
     return str(path)
 
