@@ -259,6 +259,12 @@ class EmbeddedServerFailed(StorageUnreachable):
     """The embedded PostgreSQL server did not start in {place} ({reason}); its log is {log}."""
 
 
+class OtherPostgres(StorageUnreachable):
+    """What is stored in {place} was written by PostgreSQL {written}, and this installation brings {brought}, which
+    cannot read it; type `studies storage backup all.backup` with the installation that wrote it, move {place} away, and
+    type `studies storage restore all.backup` with this one."""
+
+
 class HomeNotWritable(WrongInput):
     """Cannot write to {path} ({reason}); set STUDIES_HOME to a directory that this user can write to."""
 

@@ -28,7 +28,14 @@ from urllib.parse import quote
 
 import psycopg2
 
-from studies.errors import EmbeddedServerFailed, SharedMemoryFull, StorageFull, StorageUnreachable, UserWithoutName
+from studies.errors import (
+    EmbeddedServerFailed,
+    OtherPostgres,
+    SharedMemoryFull,
+    StorageFull,
+    StorageUnreachable,
+    UserWithoutName,
+)
 from studies.settings import Settings
 from studies.storage import sql
 from studies.storage.account import Account
@@ -215,8 +222,17 @@ class EmbeddedServer:
             if _is_disk_full(refusal or ""):  # it runs, but has no room to let anybody in
                 raise self._failure(refusal or "", self.log)
             if time.monotonic() > deadline or not self._may_start_soon():
+                self._check_version(binaries)
                 raise self._failure(refusal if self._started and refusal else self._last_log_line(), self.log)
             time.sleep(0.5)
+
+    def _check_version(self, binaries: Path) -> None:
+        """Raise OtherPostgres for data of another major version, which PostgreSQL reads in no other."""
+        written = (self.data / "PG_VERSION").read_text().strip()
+        said = self._account.run(str(binaries / "postgres"), "--version", cwd=self.place).stderr
+        brought = re.search(r"\d+", said)
+        if brought is not None and brought[0] != written:
+            raise OtherPostgres(place=self.data, written=written, brought=brought[0])
 
     def _initialise(self, binaries: Path) -> None:
         """Create the cluster beside its final name, so that a half-made one is never mistaken for a whole one."""

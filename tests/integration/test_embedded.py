@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from studies.errors import EmbeddedServerFailed, StorageRefused
+from studies.errors import EmbeddedServerFailed, OtherPostgres, StorageRefused
 from studies.settings import Settings
 from studies.storage import checked_url
 from studies.storage.connections import Connections
@@ -138,6 +138,18 @@ def test_a_server_that_cannot_start_says_why_and_leaves_no_user(settings: Settin
         pass
     (server.data / "postgresql.conf").write_text("no_such_setting = 1\n")
     with pytest.raises(EmbeddedServerFailed, match=r"FATAL|no_such_setting"):
+        server.join()
+    assert not server.in_use()
+
+
+def test_data_of_another_postgresql_say_how_to_bring_them_over(settings: Settings) -> None:
+    server = EmbeddedServer(settings)
+    with server:
+        pass
+    version = server.data / "PG_VERSION"
+    brought = version.read_text().strip()
+    version.write_text("9\n")
+    with pytest.raises(OtherPostgres, match=rf"written by PostgreSQL 9, and this installation brings {brought}, which"):
         server.join()
     assert not server.in_use()
 
