@@ -302,7 +302,8 @@ def files() -> str:
         block("yaml", (GOLDEN / "study.yaml").read_text(encoding="utf-8")),
         "`value` belongs to the epoch `epochs` of the trial `trial`. After `studies confirm`, the file holds the "
         "confirmed winner, and `confirmed` with `value_mean`, `value_sd`, `n_seeds`, `n_contenders` and "
-        "`no_different_from`.",
+        "`no_different_from`. With `repeats`, `value` is the mean, and `repeated` has `value_sd`, `n_seeds` and "
+        "`value_of_trial`, which `studies train` compares with.",
         "## Every trial\n\n`studies export NAME --format FORMAT`, one of "
         + ", ".join(code(kind) for kind in EXPORTERS)
         + ". As CSV or Parquet, a row is a trial:",

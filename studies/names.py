@@ -46,7 +46,6 @@ CONTINUED_BY = "continued_by"  # the number of the trial that continues this one
 ALONE = "alone"  # True of a trial that must have its GPU to itself
 PAUSED = "paused"  # True of a pruned trial whose checkpoint is kept: another may go on where it was
 REPEATS = "repeats"  # of a repeat: the number of the first trial with its setting
-MEAN = "mean"  # of a first trial: the mean value of its setting, once all repeats are complete
 RETRIES = "retries"  # how often it has been continued for a reason that is retried
 INHERITED = (SEED, START_WITH, DEFAULT, FROM, CONTENDER, ALONE, REPEATS)  # by the trial that continues it
 

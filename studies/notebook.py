@@ -146,8 +146,9 @@ class Study:
     def best(self) -> TrialRecord | None:
         """The winner, with its `value`, `params`, `epoch` and more; None without a completed trial.
 
-        After `confirm`, the winner under fresh seeds; before, the feasible trial with the best value. With several
-        metrics None, too, where more than one trial is on the `front`.
+        After `confirm`, the winner under fresh seeds; before, the feasible trial with the best value. With repeats, the
+        first trial of the setting with the best `mean`, and its `sd`. With several metrics None, too, where more than
+        one trial is on the `front`.
         """
         return self.read().best
 

@@ -173,6 +173,11 @@ def channels(settings: Settings) -> list[Channel]:
     return found
 
 
+def _spread(best: Winner) -> dict[str, Any]:
+    """Return what the value is a mean of, where the study has repeats."""
+    return {} if best.repeated is None else {"n_repeats": best.repeated.n, "sd": best.repeated.sd}
+
+
 def message(
     event: str,
     text: str,
@@ -195,7 +200,7 @@ def message(
         "host": socket.gethostname(),
         "trials": trials,
         "n_trials": n_trials,
-        "best": best and {"value": best.value, "trial": best.trial},
+        "best": best and {"value": best.value, "trial": best.trial, **_spread(best)},
         "states": states,
     }
     return told if front is None else told | {"front": front.named}

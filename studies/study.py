@@ -7,7 +7,7 @@ import uuid
 import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import optuna
 from optuna.study import StudyDirection
@@ -225,6 +225,15 @@ def open_for_trials(storage: Storage, name: str) -> optuna.Study:
     study.sampler = make_sampler(spec, space, _known_trials(storage, study, space))
     study.pruner = Race() if CONFIRMS in study.user_attrs else make_pruner(spec)
     return study
+
+
+def budget_of(storage: Storage, study: optuna.Study, spec: StudySpec) -> Budget:
+    """Return how far a study is; with repeats, `since_best` counts settings."""
+    budget = storage.ledger.budget(study._study_id)
+    if spec.repeats == 1 or spec.limits.patience is None:
+        return budget
+    trials = storage.optuna.get_all_trials(study._study_id, deepcopy=False)
+    return replace(budget, since_best=repeats.n_since_best(trials, spec.direction))
 
 
 def is_done(study: optuna.Study, spec: StudySpec, budget: Budget) -> bool:

@@ -220,12 +220,12 @@ def best(record: StudyRecord) -> str:
     rows = [(f"  {name}", shown(value)) for name, value in found.params.items()]
     epoch = f", epoch {found.epoch}" if found.epoch else ""
     fresh = record.confirmed
-    repeated = "" if found.mean is None else f"; mean {found.mean:.4f} of {plural(record.spec.repeats, 'repeat')}"
-    mean = f"; mean {fresh.mean:.4f} under {len(fresh.values)} fresh seeds" if fresh else repeated
-    facts = f"(trial {found.number}{epoch}{mean}; {counts})"
+    repeated = "" if found.repeated is None else f"; {found.repeated}"
+    mean = f"; mean {fresh.mean:.4f} under {len(fresh.values)} fresh seeds" if fresh else ""
+    facts = f"(trial {found.number}{epoch}{repeated}{mean}; {counts})"
     end = f"\nEvery setting of the space was tried: {len(record.space.settings() or [])}." if record.is_used_up else ""
     values = ", ".join(f"{name} {number(value)}" for name, value in record.named(found).items())
-    values = values if record.spec.has_several else f"{record.spec.metric} {found.value:.4f}"
+    values = values if record.spec.has_several else f"{record.spec.metric} {found.ranking:.4f}"
     return f"{record.spec.name}: best {values} {facts}\n{aligned(rows)}{end}"
 
 
@@ -295,7 +295,7 @@ def _progress_of(storage: Storage, wanted: Collection[str]) -> list[Progress]:
     ledger = storage.ledger
     return [
         replace(
-            read_progress(storage, study.study_id, study.name, study.metrics),
+            read_progress(storage, study.study_id, study.name, study.metrics, study.n_repeats),
             verdicts=counts(ledger, study.study_id),
             n_infeasible=ledger.n_infeasible(study.study_id),
             packing=read_packing(storage, study.study_id),

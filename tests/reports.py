@@ -9,7 +9,7 @@ from typing import Any
 
 from studies.names import State
 from studies.record.diagnose import judged
-from studies.record.study import StudyRecord, TrialRecord
+from studies.record.study import StudyRecord, TrialRecord, with_repeats
 from studies.spec import StudySpec
 from studies.spec.space import Space
 
@@ -56,7 +56,9 @@ def make_trial(number: int, curve: list[float], **given: Any) -> TrialRecord:
 
 def make_report(trials: list[TrialRecord], declared: dict[str, Any] | None = None, **given: Any) -> StudyRecord:
     data = {"name": "none", "sha256": "0" * 64, "summary": {"rows": 300, "classes": 10}}
-    return judged(StudyRecord(make_spec(**given), data, trials, Space.declared(declared or DECLARED)))
+    spec = make_spec(**given)
+    trials = with_repeats(trials, spec.direction) if spec.repeats > 1 else trials
+    return judged(StudyRecord(spec, data, trials, Space.declared(declared or DECLARED)))
 
 
 def make_study(n: int, max_epochs: int = 6, seed: int = 0, classes: list[str] | None = None) -> StudyRecord:

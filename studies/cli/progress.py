@@ -38,9 +38,9 @@ def watch(name: StudyName, storage: StorageUrl = None) -> None:
 
     with open_storage(settings_of(storage)) as opened, make_view() as view:
         study = get(opened, name)
-        metrics = spec_of(study).metrics
+        spec = spec_of(study)
         while True:
-            progress = read_progress(opened, study._study_id, study.study_name, metrics)
+            progress = read_progress(opened, study._study_id, study.study_name, spec.metrics, spec.repeats)
             view.update(progress)
             if progress.budget.done >= progress.budget.n_trials:
                 break

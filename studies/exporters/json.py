@@ -44,6 +44,8 @@ def _trial(trial: TrialRecord, record: StudyRecord) -> dict[str, Any]:
         "attributes": {key: value for key, value in trial.attributes.items() if key != HISTORY},
     }
     found |= {"values": record.named(trial)} if record.spec.has_several else {}
+    if trial.repeated is not None:
+        found["repeated"] = {"mean": trial.mean, "sd": trial.sd, "n": trial.repeated.n}
     return found | ({"constraints": trial.constraints} if trial.constraints else {})
 
 

@@ -125,7 +125,11 @@ def _write_best(client: MlflowClient, parent: str, best: TrialRecord, record: St
         f"params.{name}": value for name, value in best.params.items()
     }
     at = _ms(best.ended) or 0
-    values = [Metric(_name(name), value, at, best.number) for name, value in record.named(best).items()]
+    named = record.named(best)
+    if best.repeated is not None:  # as everywhere, the best value of repeated settings is a mean
+        facts |= {"n_repeats": best.repeated.n, "value_sd": best.sd, "value_of_trial": best.value}
+        named = {record.spec.metric: best.repeated.mean}
+    values = [Metric(_name(name), value, at, best.number) for name, value in named.items()]
     client.log_batch(
         parent, metrics=values, tags=[RunTag(_name(f"best.{key}"), _text(value)) for key, value in facts.items()]
     )

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 def render(record: StudyRecord) -> str:
     """Return the best parameters with where they come from; after a confirmation, the winner's with its mean.
 
+    With repeats, the value is their mean.
+
     Raises NothingToExport, IsConfirmation.
     """
     return dumped(content_of(record))
@@ -48,6 +50,8 @@ def content_of(record: StudyRecord) -> dict[str, Any]:
         "provenance": {key: best.provenance.get(key) for key in ("commit", "dirty", "torch", "device", "threads")}
         | {"seed": best.seed},
     }
+    if (its := best.repeated) is not None:
+        content["repeated"] = {"value_sd": its.sd, "n_seeds": its.n, "value_of_trial": best.value}
     if record.confirmation is not None and (winner := record.confirmed) is not None:
         tied = [s.trial for s in record.confirmation.standings if s.may_be_best and s.trial != winner.trial]
         content["confirmed"] = {
@@ -66,7 +70,7 @@ def _tuned(record: StudyRecord, best: TrialRecord) -> dict[str, Any]:
     spec = record.spec
     if spec.has_several:
         return {"metrics": dict(spec.metrics), "values": record.named(best)}
-    return {"metric": spec.metric, "direction": spec.direction, "value": best.value}
+    return {"metric": spec.metric, "direction": spec.direction, "value": best.ranking}
 
 
 def fresh_of(record: StudyRecord, best: TrialRecord) -> dict[str, Any] | None:

@@ -40,7 +40,7 @@ class Winner(_Part):
     """A trial to train again, as `studies export` writes it. A file written by hand needs the keys without a default.
 
     epochs: after which `value` was reached. metrics, values: of each of several metrics, in place of metric, direction
-    and value, which are then those of the first.
+    and value, which are then those of the first. value: of this one trial, where the file has the mean of its repeats.
     """
 
     study: str = Field(pattern=STORED_NAME, max_length=MAX_STORED_NAME)
@@ -58,7 +58,9 @@ class Winner(_Part):
 
     @model_validator(mode="before")
     @classmethod
-    def _first_of_several(cls, data: Any) -> Any:
+    def _of_one_trial(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(its := data.get("repeated"), dict):
+            data = data | {"value": its.get("value_of_trial")}
         if not isinstance(data, dict) or not isinstance(several := data.get("metrics"), dict) or not several:
             return data
         metric, direction = next(iter(several.items()))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from studies.names import confirmed
+from studies.names import REPEATS, confirmed
 from studies.words import clean
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ def trials_frame(record: StudyRecord) -> pd.DataFrame:
     """Return every trial, with a column `params_NAME` for every parameter and `metrics_NAME` for every metric.
 
     With several metrics there is a column `values_NAME` for the value of each, and `front`, whether the trial is on the
-    Pareto front, in place of `value`.
+    Pareto front, in place of `value`. With repeats, `repeats` is the first trial of a repeat's setting, and that one
+    has their `mean`, `sd` and number, `n_repeats`.
     Where the objective sets constraints, with a column `constraints_NAME` for each: above 0 is violated.
     A column of lists, or of several kinds of values, holds text: a list is written as JSON, as in the storage.
     """
@@ -63,13 +64,25 @@ def trials_frame(record: StudyRecord) -> pd.DataFrame:
 
 def _values(record: StudyRecord) -> dict[str, list[Any]]:
     if not record.spec.has_several:
-        return {"value": [trial.value for trial in record.trials]}
+        return {"value": [trial.value for trial in record.trials]} | _repeated(record)
     named = [record.named(trial) for trial in record.trials]
     on_front = {trial.number for trial in record.front}
     columns: dict[str, list[Any]] = {
         f"values_{name}": [values.get(name) for values in named] for name in record.spec.metrics
     }
     return columns | {"front": [trial.number in on_front for trial in record.trials]}
+
+
+def _repeated(record: StudyRecord) -> dict[str, list[Any]]:
+    if record.spec.repeats == 1:
+        return {}
+    found = [trial.repeated for trial in record.trials]
+    return {
+        "repeats": [trial.attributes.get(REPEATS) for trial in record.trials],
+        "mean": [one and one.mean for one in found],
+        "sd": [one and one.sd for one in found],
+        "n_repeats": [one and one.n for one in found],
+    }
 
 
 def front_frame(record: StudyRecord) -> pd.DataFrame:

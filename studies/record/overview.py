@@ -101,9 +101,9 @@ def _winner(storage: Storage, row: OverviewRow, known: set[str] | None) -> Winne
     """Return the study's winner. known: every study's name; a study without a confirmation needs no look at it."""
     if row.best is None or row.best_trial is None or names.confirmed(row.name) is not None or len(row.metrics) > 1:
         return None
-    if known is not None and names.confirmation(row.name) not in known:
+    if row.n_repeats == 1 and known is not None and names.confirmation(row.name) not in known:
         return Winner(row.best_trial, row.best)
-    return read_winner(storage, row.study_id, row.name, row.metrics)
+    return read_winner(storage, row.study_id, row.name, row.metrics, row.n_repeats)
 
 
 def _front(storage: Storage, row: OverviewRow) -> Front | None:

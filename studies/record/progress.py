@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from studies import names
 from studies.names import Direction
 from studies.record.confirmation import read_confirmation
 from studies.record.front import Front, read_front
+from studies.search.repeats import Repeated, ranked_of
 from studies.storage import Storage
 from studies.storage.budget import Budget
 from studies.storage.ledger import Worker
@@ -16,13 +17,22 @@ from studies.storage.ledger import Worker
 
 @dataclass(frozen=True)
 class Winner:
-    """A study's best trial, as `StudyRecord.best` has it. mean: of its repeats, or under
-    n_seeds fresh seeds, once it is confirmed."""
+    """A study's best trial, as `StudyRecord.best` has it.
+
+    value: of its repeats, where there are any, the mean. repeated: what else they say. mean: under n_seeds fresh seeds,
+    once it is confirmed.
+    """
 
     trial: int
     value: float
     mean: float | None = None
     n_seeds: int = 0
+    repeated: Repeated | None = None
+
+    @classmethod
+    def of(cls, setting: Repeated) -> Winner:
+        """Return a setting with repeats as one."""
+        return cls(setting.trial, setting.mean, repeated=setting)
 
 
 @dataclass(frozen=True)
@@ -47,8 +57,10 @@ class Progress:
     packing: tuple[str, ...] = ()
 
 
-def read_progress(storage: Storage, study_id: int, name: str, metrics: Mapping[str, Direction]) -> Progress:
-    """Return how the study stands."""
+def read_progress(
+    storage: Storage, study_id: int, name: str, metrics: Mapping[str, Direction], n_repeats: int
+) -> Progress:
+    """Return how the study stands. n_repeats: what its spec has as `repeats`."""
     ledger = storage.ledger
     budget, states = ledger.budget(study_id), ledger.states(study_id)
     if budget.done >= budget.n_trials and "PAUSED" in states:  # nobody resumes them any more
@@ -58,7 +70,7 @@ def read_progress(storage: Storage, study_id: int, name: str, metrics: Mapping[s
         budget,
         states,
         ledger.n_epochs(study_id),
-        read_winner(storage, study_id, name, metrics),
+        read_winner(storage, study_id, name, metrics, n_repeats),
         ledger.workers(study_id),
         read_front(storage, study_id, metrics) if names.confirmed(name) is None else None,
     )
@@ -70,22 +82,33 @@ def read_packing(storage: Storage, study_id: int) -> tuple[str, ...]:
     return tuple(known[key] for key in sorted(known) if key.startswith(names.PACKING))
 
 
-def read_winner(storage: Storage, study_id: int, name: str, metrics: Mapping[str, Direction]) -> Winner | None:
-    """Return the study's best trial without reading its trials.
+def read_winner(
+    storage: Storage, study_id: int, name: str, metrics: Mapping[str, Direction], n_repeats: int
+) -> Winner | None:
+    """Return the study's best trial; without reading its trials, unless it has repeats.
 
     None without one, for a confirmation, and with several metrics.
     """
     if names.confirmed(name) is not None or len(metrics) > 1:
         return None
     [direction] = metrics.values()
-    found = storage.ledger.best(study_id, maximize=direction is Direction.MAXIMIZE)
-    if found is None:
+    settings = read_settings(storage, study_id, direction) if n_repeats > 1 else []
+    best = Winner.of(settings[0]) if settings else None
+    if n_repeats == 1 and (found := storage.ledger.best(study_id, maximize=direction is Direction.MAXIMIZE)):
+        best = Winner(found[1], found[0])
+    if best is None:
         return None
-    value, number = found
     confirmation = read_confirmation(storage, name)
     if confirmation is not None and (winner := confirmation.winner) is not None:
         contenders = [standing.trial for standing in confirmation.standings]
-        its = storage.ledger.confirmed_value(study_id, winner.trial, best=number, contenders=contenders)
-        if its is not None:
-            return Winner(winner.trial, its, winner.mean, confirmation.n_seeds)
-    return Winner(number, value, storage.ledger.mean(study_id, number))
+        value = storage.ledger.confirmed_value(study_id, winner.trial, best=best.trial, contenders=contenders)
+        if value is not None:
+            known = {one.trial: Winner.of(one) for one in settings}
+            its = known.get(winner.trial, Winner(winner.trial, value))
+            return replace(its, mean=winner.mean, n_seeds=confirmation.n_seeds)
+    return best
+
+
+def read_settings(storage: Storage, study_id: int, direction: Direction) -> list[Repeated]:
+    """Return the settings of a study with repeats, the best first."""
+    return ranked_of(storage.optuna.get_all_trials(study_id, deepcopy=False), direction)

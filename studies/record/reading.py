@@ -10,7 +10,7 @@ from studies.errors import RoleMayNot
 from studies.names import CONTINUES, DATA, EPOCH, REASON, State
 from studies.record.confirmation import read_confirmation
 from studies.record.diagnose import judged
-from studies.record.study import StudyRecord, TrialRecord
+from studies.record.study import StudyRecord, TrialRecord, with_repeats
 from studies.search.distributions import domain_of
 from studies.search.out_of_memory import OUT_OF_MEMORY
 from studies.spec.space import Parameter, Space
@@ -55,6 +55,8 @@ def read_stored(storage: Storage, name: str) -> StudyRecord:
     trials = [replace(trial, continued_by=by[trial.number]) if trial.number in by else trial for trial in trials]
     if spec.has_several:
         trials = [trial.following(spec.metric) for trial in trials]
+    if spec.repeats > 1:
+        trials = with_repeats(trials, spec.direction)
     searched = space if space.parameters else _suggested(stored)
     confirmed = read_confirmation(storage, study.study_name)
     has_newer = typed(storage, study.study_name) != study.study_name

@@ -17,7 +17,6 @@ from studies.names import (
     EVIDENCE,
     HISTORY,
     IN_VAIN,
-    MEAN,
     METRICS,
     PEAK_MEMORY_MIB,
     PROVENANCE,
@@ -25,6 +24,7 @@ from studies.names import (
     SECONDS,
     SEED,
     START_WITH,
+    Direction,
     State,
     exact,
     is_feasible,
@@ -32,6 +32,7 @@ from studies.names import (
 )
 from studies.pareto import front, losses_of, order
 from studies.record.verdicts import Verdict, stored_verdict
+from studies.search.repeats import Repeated, Result, firsts, in_order, ranked
 from studies.spec.space import Space
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ class TrialRecord:
     value: of the study's metric; others: of the metrics after the first. curve: the first metric by epoch, from the
     first epoch to the last. continues, continued_by: numbers of other trials. attributes: every user attribute, as it
     is exported; each that is read by itself has a property here. constraints: by name, what the objective told Optuna
-    with `trial.set_constraint()`; a value above 0 is a violated one.
+    with `trial.set_constraint()`; a value above 0 is a violated one. repeated: what its
+    setting has reached, of the first of several repeats (`with_repeats`).
     """
 
     number: int
@@ -64,6 +66,7 @@ class TrialRecord:
     attributes: dict[str, Any] = field(repr=False)
     constraints: dict[str, float] = field(default_factory=dict)
     others: tuple[float, ...] = ()
+    repeated: Repeated | None = None
 
     @property
     def values(self) -> tuple[float, ...]:
@@ -99,13 +102,18 @@ class TrialRecord:
 
     @property
     def mean(self) -> float | None:
-        """The mean value of its setting, of a first trial all of whose repeats are complete; of any other, None."""
-        return self.attributes.get(MEAN)
+        """The mean value of its setting over its repeats, of the first of them that is complete; of any other, None."""
+        return None if self.repeated is None else self.repeated.mean
 
     @property
-    def ranking(self) -> float:
+    def sd(self) -> float | None:
+        """The standard deviation that belongs to `mean`; None of one trial."""
+        return None if self.repeated is None else self.repeated.sd
+
+    @property
+    def ranking(self) -> float | None:
         """What ranks it: the mean of its repeats, or else its value."""
-        return self.mean if self.mean is not None else self.value or 0.0
+        return self.value if self.repeated is None else self.repeated.mean
 
     @property
     def contender(self) -> int | None:
@@ -239,7 +247,7 @@ class StudyRecord:
         """The completed trials that may be the best, the best first; the earlier of two equal ones.
 
         With several metrics the front comes first, then the one behind it, and so on (`studies.pareto`).
-        Of repeated settings the one with the best mean is first, by its first trial, before all that have no mean.
+        Of repeated settings there is the first trial of each, in the order of `search.repeats.ranked`, then the others.
         """
         complete = [
             trial
@@ -247,7 +255,9 @@ class StudyRecord:
             if trial.state == State.COMPLETE and may_be_best(trial.values, trial.constraints)
         ]
         if self.spec.repeats > 1:
-            return sorted(complete, key=lambda trial: (trial.mean is None, -self.sign * trial.ranking, trial.number))
+            known = {trial.number: trial for trial in complete}
+            settings = in_order([trial.repeated for trial in complete if trial.repeated], self.spec.direction)
+            return [known[one.trial] for one in settings] + [trial for trial in complete if trial.repeated is None]
         return [complete[place] for place in order(self._losses(complete))]
 
     def _losses(self, trials: Sequence[TrialRecord]) -> list[tuple[float, ...]]:
@@ -316,3 +326,14 @@ class StudyRecord:
 
 
 ENDS = {"complete": State.COMPLETE, "pruned": State.PRUNED, "failed": State.FAIL}  # by the words of a summary
+
+
+def with_repeats(trials: Sequence[TrialRecord], direction: Direction) -> list[TrialRecord]:
+    """Return the trials of a study with `repeats`, given by number, with what each one's setting has reached."""
+    first = firsts({trial.number: trial.attributes for trial in trials})
+    complete = [
+        trial for trial in trials if trial.state == State.COMPLETE and may_be_best(trial.values, trial.constraints)
+    ]
+    results = [Result(trial.number, first[trial.number], trial.values[0]) for trial in complete]
+    settings = {one.trial: one for one in ranked(results, direction)}
+    return [replace(trial, repeated=settings.get(trial.number)) for trial in trials]

@@ -40,6 +40,8 @@ def answer(record: StudyRecord, verdicts: dict[int, Verdict]) -> Section:
         texts.append(infeasible(record.n_infeasible))
     facts = [(name, exact(value)) for name, value in best.params.items()]
     exactly = [(record.spec.metric, exact(best.value)), ("trial", str(best.number)), ("epoch", exact(best.epoch))]
+    if best.repeated is not None:
+        exactly[:1] = [(f"mean {record.spec.metric}", exact(best.mean)), (record.spec.metric, exact(best.value))]
     return Section(
         "Answer",
         texts,
@@ -52,12 +54,16 @@ def answer(record: StudyRecord, verdicts: dict[int, Verdict]) -> Section:
 def _sentence(record: StudyRecord, best: TrialRecord) -> str:
     epoch = f", epoch {best.epoch}" if best.epoch is not None else ""
     sentence = f"The best {record.spec.metric} is {number(best.value)} (trial {best.number}{epoch})"
+    if best.repeated is not None:
+        sentence = f"The best {record.spec.metric} is {number(best.mean)} (trial {best.number}; {best.repeated})"
     if best is not record.ranked[0]:
         top, most = record.ranked[0], "highest" if record.sign > 0 else "lowest"
         sentence = (
             f"The best trial is {best.number}, confirmed under fresh seeds; in the search its {record.spec.metric} was "
-            f"{number(best.value)}, and the {most} one was {number(top.value)} (trial {top.number})"
+            f"{number(best.ranking)}, and the {most} one was {number(top.ranking)} (trial {top.number})"
         )
+    if best.repeated is not None:
+        return f"{sentence}; {_other_settings(record, best)}."
     spread = findings.spread_of(findings.near_best(record, LEARNED)[: findings.N_TOP])
     if spread is None:
         alone = "it is the only completed trial" if len(record.ranked) == 1 else "no other trial learned half as much"
@@ -68,15 +74,29 @@ def _sentence(record: StudyRecord, best: TrialRecord) -> str:
     )
 
 
+def _other_settings(record: StudyRecord, best: TrialRecord) -> str:
+    """Return how the other repeated settings stand, and how many have fewer seeds than the best one."""
+    others = [one.repeated for one in record.ranked if one.repeated is not None and one is not best]
+    means = [one.mean for one in others if best.repeated is not None and one.n >= best.repeated.n]
+    n_fewer = len(others) - len(means)
+    fewer = f"; {plural(n_fewer, 'setting')} with fewer seeds {'is' if n_fewer == 1 else 'are'} behind" * bool(n_fewer)
+    if not means:
+        return f"no other setting has as many seeds{fewer}"
+    if len(means) == 1:
+        return f"the mean of the other setting with as many seeds is {number(means[0])}{fewer}"
+    low, high = number(min(means)), number(max(means))
+    return f"the means of {len(means)} other settings with as many seeds lie between {low} and {high}{fewer}"
+
+
 def _against_simple(record: StudyRecord, best: TrialRecord, simple: float) -> str:
     direction = record.spec.direction
     says = f"{record.data['baseline_model'].capitalize()} scores {number(simple)}"
-    if direction.better(simple, record.ranked[0].value or 0.0):
+    if direction.better(simple, record.ranked[0].ranking or 0.0):
         return (
             f"{says}, which is better than every trial: either the trials need more steps (more epochs, a smaller "
             "batch_size), or these data need no such model."
         )
-    return f"{says}, which is better than this trial." if direction.better(simple, best.value or 0.0) else f"{says}."
+    return f"{says}, which is better than this trial." if direction.better(simple, best.ranking or 0.0) else f"{says}."
 
 
 def _certainty(record: StudyRecord) -> str:
@@ -128,14 +148,16 @@ def _comparison(record: StudyRecord, ours: TrialRecord, theirs: TrialRecord) -> 
 
     Where a confirmation has compared the two, its verdict counts and no other.
     """
-    gain = record.sign * ((ours.value or 0.0) - (theirs.value or 0.0))
+    gain = record.sign * ((ours.ranking or 0.0) - (theirs.ranking or 0.0))
     if gain == 0:
-        return f"The search found nothing better than the authors' published settings ({number(theirs.value)})."
+        return f"The search found nothing better than the authors' published settings ({number(theirs.ranking)})."
     text = (
-        f"The search's best ({number(ours.value)}) is {number(abs(gain))} {'better' if gain > 0 else 'worse'} than "
-        f"the best of the authors' published settings, trained here in the same way ({number(theirs.value)}, "
+        f"The search's best ({number(ours.ranking)}) is {number(abs(gain))} {'better' if gain > 0 else 'worse'} than "
+        f"the best of the authors' published settings, trained here in the same way ({number(theirs.ranking)}, "
         f"trial {theirs.number})."
     )
+    if record.spec.repeats > 1 and record.confirmed is None:
+        return f"{text} These are means over seeds{_seeds_of(ours, theirs)}."
     if record.confirmed is not None and (decided := confirmed.theirs(record)) is not None:
         return f"{text} That is one seed each. Under fresh seeds: {decided}"
     luck = findings.luck(record)
@@ -147,6 +169,12 @@ def _comparison(record: StudyRecord, ours: TrialRecord, theirs: TrialRecord) -> 
     else:
         text += f" That is one seed each; `studies confirm {record.typed}` says how sure it is."
     return text
+
+
+def _seeds_of(*settings: TrialRecord) -> str:
+    """Return standard deviation and number of seeds of repeated settings, in parentheses."""
+    found = [f"sd {number(one.sd)} of {one.repeated.n}" for one in settings if one.repeated is not None]
+    return f" ({' and '.join(found)})" if found else ""
 
 
 def _domination(record: StudyRecord, ours: TrialRecord, theirs: TrialRecord) -> str:
@@ -162,6 +190,6 @@ def _domination(record: StudyRecord, ours: TrialRecord, theirs: TrialRecord) -> 
 
 def _value_or_state(trial: TrialRecord, place: int) -> str:
     if trial.values and trial.state == State.COMPLETE:
-        return number(trial.values[place])
+        return number(trial.values[place] if trial.mean is None else trial.mean)
     reason = f" ({trial.reason})" if trial.reason else ""
     return f"{trial.state}{reason}"

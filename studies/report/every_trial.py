@@ -14,6 +14,7 @@ from studies.words import duration, exact, number, plural, short
 
 if TYPE_CHECKING:
     from studies.record.study import StudyRecord, TrialRecord
+    from studies.spec import StudySpec
 
 MAX_ROWS = 500
 
@@ -44,9 +45,9 @@ def trials(record: StudyRecord, verdicts: dict[int, Verdict]) -> Section | None:
     known = {trial.number for trial in ranked}
     order = ranked + sorted((trial for trial in record.trials if trial.number not in known), key=_after)
     names = [name for name in record.parameters if varies(record, name)]
-    header = ("trial", "state", *record.spec.metrics, "epoch", "epochs", "time", "verdict", *names)
-    n_metrics = len(record.spec.metrics)
-    rows = [_row(trial, verdicts.get(trial.number), names, n_metrics) for trial in order[:MAX_ROWS]]
+    repeated = ("mean", "sd", "seeds") if record.spec.repeats > 1 else ()
+    header = ("trial", "state", *record.spec.metrics, *repeated, "epoch", "epochs", "time", "verdict", *names)
+    rows = [_row(trial, verdicts.get(trial.number), names, record.spec) for trial in order[:MAX_ROWS]]
     text = plural(len(order), "trial") + (", best first." if ranked else ".")
     if len(order) > MAX_ROWS:
         text = (
@@ -61,20 +62,26 @@ def _after(trial: TrialRecord) -> tuple[int, int]:
     return (ENDED.index(trial.state) if trial.state in ENDED else len(ENDED)), trial.number
 
 
-def _row(trial: TrialRecord, verdict: Verdict | None, names: Sequence[str], n_metrics: int) -> list[str]:
+def _row(trial: TrialRecord, verdict: Verdict | None, names: Sequence[str], spec: StudySpec) -> list[str]:
     why = trial.reason if trial.reason or trial.is_feasible else "infeasible"
     why = f"resumed as {trial.continued_by}" if trial.is_resumed else why
     state = f"{trial.state} ({why})" if why else trial.state
     return [
         str(trial.number),
         state if trial.published is None else f"{state}, published {trial.published}",
-        *map(number, trial.values if trial.state == State.COMPLETE else [None] * n_metrics),
+        *map(number, trial.values if trial.state == State.COMPLETE else [None] * len(spec.metrics)),
+        *(_means(trial) if spec.repeats > 1 else ()),
         exact(trial.epoch),
         str(len(trial.curve)),
         duration(trial.seconds),
         verdict.word if verdict else "-",
         *(short(trial.params[name]) if name in trial.params else "-" for name in names),
     ]
+
+
+def _means(trial: TrialRecord) -> list[str]:
+    found = trial.repeated
+    return ["-"] * 3 if found is None else [number(found.mean), number(found.sd), str(found.n)]
 
 
 def provenance(record: StudyRecord) -> Section:

@@ -62,7 +62,7 @@ def curves(record: StudyRecord) -> Figure:
 
 
 def values(record: StudyRecord) -> Figure:
-    """Return the value of each trial in the order in which they began, and the best so far."""
+    """Return the value of each trial in the order in which they began, and the best so far; of repeats, the means."""
     trials = sorted(record.ranked, key=lambda trial: trial.number)
     drawn = spread_out(trials, MAX_POINTS)
     numbers, sign = [trial.number for trial in drawn], record.sign
@@ -77,6 +77,10 @@ def values(record: StudyRecord) -> Figure:
          "y": [_rounded(trial.value) for trial in (*steps, *steps[-1:])],
          "line": {"color": ORANGE, "shape": "hv", "width": 2}, "hoverinfo": "skip"},
     ]  # fmt: skip
+    if record.spec.repeats > 1:  # the luckiest seed so far is not the best so far
+        means = [(trial.number, trial.mean) for trial in trials if trial.mean is not None]
+        firsts = [number for number, _ in means]
+        data[1] = points("mean of a setting", firsts, [mean for _, mean in means], firsts, ORANGE, size=10)
     axis = _metric_axis(record, (trial.value for trial in trials))
     layout = {"xaxis": {"title": {"text": "trial"}, "rangemode": "tozero"}, "yaxis": axis}
     return Figure("Values in the order of the trials", data, layout)

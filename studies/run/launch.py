@@ -32,7 +32,7 @@ from studies.run.join import Start, join
 from studies.run.launchers import Exit, Launcher, make_launcher
 from studies.settings import Settings
 from studies.storage import Storage, Waiting, is_there, open_storage
-from studies.study import JoinedStudy, find, get, is_done, spec_of, started, typed
+from studies.study import JoinedStudy, budget_of, find, get, is_done, spec_of, started, typed
 
 if TYPE_CHECKING:
     from studies.spec import StudySpec
@@ -273,11 +273,12 @@ class Launch:
     def _show(self) -> None:
         if time.monotonic() - self._shown_at >= REFRESH_S:
             self._shown_at = time.monotonic()
-            self.view.update(read_progress(self.storage, self.study_id, self.spec.name, self.spec.metrics))
+            spec = self.spec
+            self.view.update(read_progress(self.storage, self.study_id, spec.name, spec.metrics, spec.repeats))
 
     def _conclude(self) -> None:
         """Raise when the study is unfinished, with why."""
-        budget = self.storage.ledger.budget(self.study_id)
+        budget = budget_of(self.storage, self.joined.study, self.spec)
         if find(self.storage, self.spec.name) is None:
             raise StudyDeleted(name=self.spec.name)
         command = names.command(typed(self.storage, self.spec.name))
@@ -294,7 +295,7 @@ class Launch:
                 reason = self._last_failure()
                 raise NothingTrained(command=command, n_trials=budget.done, reason=reason, more=2 * budget.done)
             return
-        if self.timed_out or (why := limits.reached(self.spec.limits, budget)):
+        if self.timed_out or (why := limits.reached(self.spec, budget)):
             why = "the --timeout is over" if self.timed_out else why
             self.view.say(f"Stopped after {budget.trials}: {why}.")
         elif self.n_died:

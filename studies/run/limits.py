@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from studies.names import UNLIMITED
 
 if TYPE_CHECKING:
-    from studies.spec import Limits
+    from studies.spec import Limits, StudySpec
     from studies.storage.budget import Budget
 
 
@@ -27,8 +27,9 @@ def n_in_the_end(budget: Budget, can_resume: bool) -> int:
     return budget.n_trials
 
 
-def reached(limits: Limits, budget: Budget) -> str | None:
+def reached(spec: StudySpec, budget: Budget) -> str | None:
     """Return which limit the study has reached, as part of a sentence, or None."""
+    limits = spec.limits
     if budget.stop:
         return budget.stop
     if too_many_failures(limits, budget):
@@ -38,7 +39,8 @@ def reached(limits: Limits, budget: Budget) -> str | None:
     if limits.gpu_hours is not None and budget.device_hours >= limits.gpu_hours:
         return f"{budget.device_hours:.2f} of {limits.gpu_hours:g} gpu_hours are used"
     if limits.patience is not None and budget.since_best >= limits.patience:
-        return f"{budget.since_best} trials brought nothing better (patience {limits.patience})"
+        what = "settings" if spec.repeats > 1 else "trials"
+        return f"{budget.since_best} {what} brought nothing better (patience {limits.patience})"
     return None
 
 

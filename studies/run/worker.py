@@ -22,7 +22,6 @@ from studies.names import (
     ALONE,
     CODE,
     DETAIL,
-    MEAN,
     PACKING,
     PAUSED,
     PROVENANCE,
@@ -51,7 +50,7 @@ from studies.settings import Settings
 from studies.spec.description import code_changes
 from studies.storage import Storage, Waiting, open_storage
 from studies.storage.budget import Budget
-from studies.study import find, lock_of, n_in_the_end, open_for_trials, space_of, spec_of
+from studies.study import budget_of, find, lock_of, n_in_the_end, open_for_trials, space_of, spec_of
 from studies.words import one_line
 
 WAIT_FOR_OTHERS_S = 1.0
@@ -185,16 +184,16 @@ class _Worker:
 
         The storage hands out exactly n_trials, also when others claim at the same time.
         """
-        budget = self.storage.ledger.budget(self.study_id)
+        budget = budget_of(self.storage, self.study, self.spec)
         if not self.gpu.may_run():
             return budget, None
         for lost in budget.lost:
             if end(self.storage, self.study, lost, Outcome.failed(Reason.LOST), self.spec.limits.max_retries):
                 self.say(f"the trial with id {lost} was lost with its worker")
         if budget.lost:
-            budget = self.storage.ledger.budget(self.study_id)
+            budget = budget_of(self.storage, self.study, self.spec)
         budget = self._up_to_date(budget)
-        if limits.reached(self.spec.limits, budget):
+        if limits.reached(self.spec, budget):
             return budget, None
         self._resume_paused(budget.n_trials)
         n_trials = budget.n_trials
@@ -225,14 +224,14 @@ class _Worker:
             self.say(f"trial {paused.number} is resumed")
 
     def _nothing_left(self, budget: Budget) -> str | None:
-        if why := limits.reached(self.spec.limits, budget):
+        if why := limits.reached(self.spec, budget):
             return why
         return None if budget.running or budget.done < budget.n_trials else f"all {budget.n_trials} trials are done"
 
     def _budget_after_launches(self) -> Budget:
         """Return the budget once no launch is about to change it. Raises KeyError where the study is gone."""
         with self.storage.ledger.alone(lock_of(self.study.study_name)):
-            budget = self.storage.ledger.budget(self.study_id)
+            budget = budget_of(self.storage, self.study, self.spec)
         if not budget.n_trials:
             raise KeyError(self.study_id)
         return budget
@@ -289,10 +288,7 @@ class _Worker:
             self.say(f"the traceback of trial {trial.number} is not kept as an artifact: {error}")
 
     def _tidy_up(self, n_trials: int) -> None:
-        """Store means, and remove the checkpoints that no trial needs any more, of all workers' trials."""
-        if self.spec.repeats > 1:
-            means = repeats.means_of(self.study.get_trials(deepcopy=False), self.spec.repeats)
-            self.storage.ledger.annotate(self.study_id, {number: {MEAN: mean} for number, mean in means.items()})
+        """Remove the checkpoints that no trial needs any more, of all workers' trials."""
         stored = self.checkpoints.numbers()
         if not stored:
             return

@@ -110,8 +110,8 @@ class Limits(Part):
 
     hours: while at least one worker runs, over all launches; no trial begins after that, and n_trials may be left out.
     trial_minutes: one trial's; it ends with its best value. gpu_hours: of all trials together, CPU trials included.
-    patience: trials since the best one. max_failures: in a row. max_retries: of a trial whose worker was lost, or whose
-    objective lost a connection.
+    patience: trials since the best one, with repeats settings. max_failures: in a row. max_retries: of a trial whose
+    worker was lost, or whose objective lost a connection.
     """
 
     later = ("hours",)

@@ -19,7 +19,7 @@ from typing import Any
 
 import psycopg2
 
-from studies.names import CONTINUED_BY, DETAIL, MEAN, PAUSED, REASON, SPEC, UID, VERDICT, Direction
+from studies.names import CONTINUED_BY, DETAIL, PAUSED, REASON, SPEC, UID, VERDICT, Direction
 from studies.storage import sql_ledger
 from studies.storage.budget import Budget, Tally
 from studies.storage.connections import Connections, Statement, WhileWaiting
@@ -62,11 +62,12 @@ class Worker:
 
 @dataclass(frozen=True)
 class Started:
-    """A study that this package created."""
+    """A study that this package created. n_repeats: under how many seeds a setting runs."""
 
     study_id: int
     name: str
     metrics: dict[str, Direction]
+    n_repeats: int
 
 
 @dataclass(frozen=True)
@@ -262,7 +263,7 @@ class Ledger:
     def started_studies(self) -> list[Started]:
         """Return the studies that are whole, the oldest first."""
         rows = self._run(sql_ledger.READ_STARTED, {"spec_key": SPEC})
-        return [Started(study_id, name, metrics_from(found)) for study_id, name, found in rows]
+        return [Started(study_id, name, metrics_from(found), n) for study_id, name, found, n in rows]
 
     def foreign_studies(self) -> dict[str, Foreign]:
         """Return the studies that another Optuna program created, by name, the oldest first."""
@@ -287,18 +288,13 @@ class Ledger:
         return int(self._run(sql_ledger.COUNT_EPOCHS, {"study": study_id})[0][0])
 
     def best(self, study_id: int, *, maximize: bool) -> tuple[float, int] | None:
-        """Return the best value so far and its trial's number; None while no feasible trial is complete."""
-        rows = self._run(sql_ledger.READ_BEST, {"study": study_id, "maximize": maximize, "mean_key": MEAN})
+        """Return the best value of one trial so far, and its number; None while no feasible trial is complete."""
+        rows = self._run(sql_ledger.READ_BEST, {"study": study_id, "maximize": maximize})
         return (rows[0][0], rows[0][1]) if rows else None
 
     def values(self, study_id: int) -> list[tuple[int, list[float]]]:
         """Return number and values of each completed feasible trial whose values are finite, by number."""
         return self._run(sql_ledger.READ_VALUES, {"study": study_id})
-
-    def mean(self, study_id: int, number: int) -> float | None:
-        """Return the mean over the repeats of a trial's setting, where it is stored with this trial."""
-        rows = self._run(sql_ledger.READ_MEAN, {"study": study_id, "number": number, "mean_key": MEAN})
-        return rows[0][0] if rows else None
 
     def confirmed_value(self, study_id: int, winner: int, *, best: int, contenders: Sequence[int]) -> float | None:
         """Return the value of a confirmation's winner; None when the best trial has none of the contenders' parameters.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from studies.metrics import course_of
-from studies.names import CONTINUED_BY, HISTORY, MEAN, PAUSED, RUNGS, SPEC, UNLIMITED, Direction, State
+from studies.names import CONTINUED_BY, HISTORY, PAUSED, RUNGS, SPEC, UNLIMITED, Direction, State
 from studies.storage import sql_pages
 from studies.storage.ledger import Usage
 from studies.storage.rows import metrics_from, trial_from
@@ -24,14 +24,15 @@ if TYPE_CHECKING:
 class OverviewRow:
     """How a study stands, in numbers.
 
-    n_trials: None while nobody knows. hours_left: of a study with such a limit. pruned: without the paused ones, which
-    may be resumed. lost: they run for Optuna, and their worker is gone. seconds: of a trial that trained, on average.
-    best, best_trial: None before.
+    n_repeats: under how many seeds a setting runs. n_trials: None while nobody knows. hours_left: of a study with such
+    a limit. pruned: without the paused ones, which may be resumed. lost: they run for Optuna, and their worker is gone.
+    seconds: of a trial that trained, on average. best, best_trial: of the best single trial; None before.
     """
 
     study_id: int
     name: str
     metrics: dict[str, Direction]
+    n_repeats: int
     n_trials: int | None
     hours_left: float | None
     stop: str | None
@@ -85,7 +86,7 @@ class Pages:
 
     def overviews(self, study_id: int | None = None) -> list[OverviewRow]:
         """Return how every study of ours stands, the newest first; with an id, that one."""
-        keys = {"spec_key": SPEC, "link_key": CONTINUED_BY, "paused_key": PAUSED, "mean_key": MEAN}
+        keys = {"spec_key": SPEC, "link_key": CONTINUED_BY, "paused_key": PAUSED}
         given = {"study": study_id, "lease": self._lease_s, "unlimited": UNLIMITED} | keys
         rows = self._connections.run(sql_pages.READ_OVERVIEWS, given)
         return [OverviewRow(study_id, name, metrics_from(found), *rest) for study_id, name, found, *rest in rows]

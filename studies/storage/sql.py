@@ -15,6 +15,9 @@ from __future__ import annotations
 METRICS = """coalesce(a.value_json::json -> 'metrics',
     json_build_object(a.value_json::json ->> 'metric', a.value_json::json ->> 'direction'))"""
 
+# Under how many seeds a study runs a setting.
+REPEATS = "coalesce((a.value_json::json ->> 'repeats')::int, 1)"
+
 # Rows as nested JSON arrays: one row a trial, and the parsing is json's, in C. What is not a finite number comes as the
 # name of its kind. Parameters keep the order in which they were suggested. Reports, which are most of a study, come as
 # two arrays in PostgreSQL's form, {steps}{values}, at half of JSON's cost on either side.

@@ -8,7 +8,7 @@ As in `sql`, each is one message to the server and needs no session state. The l
 from __future__ import annotations
 
 from studies.storage import sql_feasible
-from studies.storage.sql import METRICS
+from studies.storage.sql import METRICS, REPEATS
 
 # --- its tables -------------------------------------------------------------------------------------------------------
 
@@ -236,7 +236,7 @@ WITH ended AS (
 # The studies that this package created, the oldest first. One without a spec is another program's, or was left half
 # created by a launch that was killed.
 READ_STARTED = f"""
-SELECT s.study_id, s.study_name, {METRICS}
+SELECT s.study_id, s.study_name, {METRICS}, {REPEATS}
 FROM studies s JOIN study_user_attributes a ON a.study_id = s.study_id AND a.key = %(spec_key)s
 ORDER BY s.study_id"""
 
@@ -269,16 +269,13 @@ GROUP BY 1 ORDER BY 1"""
 COUNT_EPOCHS = """
 SELECT count(*) FROM trial_intermediate_values v JOIN trials t USING (trial_id) WHERE t.study_id = %(study)s"""
 
-# The best trial so far that is feasible: of those with a mean over repeats, where there are any, the one with the best
-# mean; else with the best value. Among equals it is the first. Infinity, kept as null, is nobody's best. Constraints
-# are looked at in this order, only until a feasible trial is found.
+# The feasible trial with the best value so far, among equals the first. Infinity, kept as null, is nobody's best.
+# Constraints are looked at in this order, only until a feasible trial is found.
 READ_BEST = f"""
 SELECT value, number FROM (
     SELECT v.value, t.number, t.trial_id FROM trials t JOIN trial_values v USING (trial_id)
-    LEFT JOIN trial_user_attributes repeats ON repeats.trial_id = t.trial_id AND repeats.key = %(mean_key)s
     WHERE t.study_id = %(study)s AND t.state = 'COMPLETE' AND v.value IS NOT NULL AND v.objective = 0
-    ORDER BY repeats.key IS NULL,
-        CASE WHEN %(maximize)s THEN -1 ELSE 1 END * coalesce(repeats.value_json::float8, v.value), t.number) best
+    ORDER BY CASE WHEN %(maximize)s THEN -v.value ELSE v.value END, t.number) best
 WHERE NOT EXISTS ({sql_feasible.VIOLATES.format(trial="best.trial_id")} OFFSET 0) LIMIT 1"""
 
 # The values of each trial that may be on the Pareto front: completed, feasible, none of its values infinite, which is
@@ -288,11 +285,6 @@ SELECT t.number, array_agg(v.value ORDER BY v.objective) FROM trials t JOIN tria
 WHERE t.study_id = %(study)s AND t.state = 'COMPLETE'
 AND NOT EXISTS ({sql_feasible.VIOLATES.format(trial="t.trial_id")} OFFSET 0)
 GROUP BY t.number HAVING count(v.value) = count(*) ORDER BY t.number"""
-
-# The mean over the repeats of a trial's setting.
-READ_MEAN = """
-SELECT a.value_json::float8 FROM trials t JOIN trial_user_attributes a USING (trial_id)
-WHERE t.study_id = %(study)s AND t.number = %(number)s AND a.key = %(mean_key)s"""
 
 # How many completed trials violate a constraint.
 COUNT_INFEASIBLE = f"""

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from studies.storage import sql_feasible
-from studies.storage.sql import METRICS, TRIAL_COLUMNS
+from studies.storage.sql import METRICS, REPEATS, TRIAL_COLUMNS
 from studies.storage.sql_ledger import HOURS_USED, IS_LOST, LAST_HEARD
 
 # Whether the server answers.
@@ -12,7 +12,7 @@ PING = "SELECT 1"
 
 # How the studies that this package created stand, the newest first, or one of them. Trials that a continuation
 # replaced, which had failed or were paused, do not count. The best value is that of the first feasible trial in the
-# order of the values, or of the means where trials were repeated. How long a trial takes is what complete and pruned
+# order of the values. How long a trial takes is what complete and pruned
 # ones took on average.
 READ_OVERVIEWS = f"""
 WITH counted AS (
@@ -36,7 +36,7 @@ WITH counted AS (
 alive AS (
     SELECT study_id, count(*) AS n FROM studies.workers
     WHERE ended_at IS NULL AND heartbeat_at > now() - make_interval(secs => %(lease)s) GROUP BY study_id)
-SELECT s.study_id, s.study_name, {METRICS}, nullif(coalesce(c.n_trials, 0), %(unlimited)s),
+SELECT s.study_id, s.study_name, {METRICS}, {REPEATS}, nullif(coalesce(c.n_trials, 0), %(unlimited)s),
     CASE WHEN c.hours IS NOT NULL THEN c.hours - ({HOURS_USED.format(study="s.study_id")}) END, c.stop,
     coalesce(t.complete, 0), coalesce(t.pruned, 0), coalesce(t.paused, 0), coalesce(t.failed, 0),
     coalesce(t.running, 0), coalesce(t.lost, 0), coalesce(t.waiting, 0), t.seconds::float8, coalesce(alive.n, 0),
@@ -50,10 +50,8 @@ LEFT JOIN alive ON alive.study_id = s.study_id
 LEFT JOIN LATERAL (
     SELECT value, number FROM (
         SELECT v.value, t.number, t.trial_id FROM trials t JOIN trial_values v USING (trial_id)
-        LEFT JOIN trial_user_attributes repeats ON repeats.trial_id = t.trial_id AND repeats.key = %(mean_key)s
         WHERE t.study_id = s.study_id AND t.state = 'COMPLETE' AND v.value IS NOT NULL AND v.objective = 0
-        ORDER BY repeats.key IS NULL, CASE WHEN d.direction = 'MAXIMIZE' THEN -1 ELSE 1 END
-            * coalesce(repeats.value_json::float8, v.value), t.number) own
+        ORDER BY CASE WHEN d.direction = 'MAXIMIZE' THEN -v.value ELSE v.value END, t.number) own
     WHERE NOT EXISTS ({sql_feasible.VIOLATES.format(trial="own.trial_id")} OFFSET 0) LIMIT 1) best ON true
 WHERE %(study)s::int IS NULL OR s.study_id = %(study)s
 ORDER BY s.study_id DESC"""

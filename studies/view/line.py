@@ -78,6 +78,6 @@ def best_of(progress: Progress) -> str:
     best = progress.best
     if best is None:
         return ""
-    seeds = f"under {best.n_seeds} fresh seeds" if best.n_seeds else "of its repeats"
-    fresh = "" if best.mean is None else f"; mean {best.mean:.4f} {seeds}"
-    return f"best {best.value:.4f} (trial {best.trial}{fresh})"
+    repeated = "" if best.repeated is None else f"; {best.repeated}"
+    fresh = "" if best.mean is None else f"; mean {best.mean:.4f} under {best.n_seeds} fresh seeds"
+    return f"best {best.value:.4f} (trial {best.trial}{repeated}{fresh})"

@@ -54,6 +54,7 @@ class NotifyingView:
             return
         self._best, self._best_told_at = best, time.monotonic()
         new = f"best {number(best.value)}, trial {best.trial}" if isinstance(best, Winner) else str(best)
+        new += f", {best.repeated}" if isinstance(best, Winner) and best.repeated is not None else ""
         self._tell("best", f"{progress.name}: new {new}.", progress)
 
     def _tell_failures(self, progress: Progress) -> None:

@@ -28,10 +28,12 @@ JSON = "application/json"
 
 
 class Best(BaseModel):
-    """The best trial, and its value of the study's metric."""
+    """The best trial, and its value of the study's metric. Of repeated settings the mean of n_repeats, and their sd."""
 
     trial: int
     value: float | None
+    n_repeats: int
+    sd: float | None
 
 
 class Study(BaseModel):
@@ -83,7 +85,11 @@ def _study(request: Request, sent: Mapping[str, Any]) -> Study:
 
 
 def _study_of(one: Overview) -> Study:
-    best = None if one.best is None else Best(trial=one.best.trial, value=one.best.value)
+    found = one.best
+    best = None
+    if found is not None:
+        n, sd = (1, None) if found.repeated is None else (found.repeated.n, found.repeated.sd)
+        best = Best(trial=found.trial, value=found.value, n_repeats=n, sd=sd)
     return Study(
         name=one.name, state=one.state, trials=one.counts, n_trials=one.total, n_workers=one.row.n_workers,
         metrics=one.row.metrics, best=best, front=one.front.named if one.front else None, left_s=one.left_s,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -11,19 +12,19 @@ from studies import names
 from studies.logs import logs_of_processes, logs_of_workers, trial_log
 from studies.names import CONTINUED_BY, State
 from studies.record.overview import Overview, read_overviews
+from studies.record.progress import read_settings
 from studies.record.reading import read, trial_of
 from studies.record.verdicts import counts
 from studies.report.answer import answer
 from studies.report.page import render
 from studies.spec.space import Space
-from studies.study import space_of, spec_of, typed
+from studies.study import budget_of, space_of, spec_of, typed
 from studies.web.acting import ACTIONS, offered
 from studies.web.curves import Drawing, drawing
 from studies.web.following import stream
 from studies.web.site import Site, site_of
 
 if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
     from starlette.requests import Request
 
     from studies.record.study import TrialRecord
@@ -77,7 +78,7 @@ def _draw_study(site: Site, name: str) -> str:
     study_id, spec, space, ledger = found._study_id, spec_of(found), space_of(found), site.storage.ledger
     workers = sorted(ledger.workers(study_id), key=lambda worker: (worker.host, worker.worker_id))
     running = {(worker.host, worker.pid) for worker in workers}
-    top = [trial_of(one, space) for one in _best(site, overview)]
+    top = _best(site, overview, space)
     newest = [trial_of(one, space) for one in site.pages.newest(study_id, N_NEWEST)]
     failed = _older_failed(site, overview, space, newest)
     directory = site.settings.home / "logs" / name
@@ -88,7 +89,7 @@ def _draw_study(site: Site, name: str) -> str:
         spec=spec,
         actions=offered(overview),
         has_answer=overview.row.complete > 0 and names.confirmed(name) is None,
-        budget=ledger.budget(study_id),
+        budget=budget_of(site.storage, found, spec),
         logged={trial.number for trial in (*newest, *failed) if trial_log(directory, trial.number).exists()},
         logs_of_workers=logs_of_processes(logs_of_workers(site.settings.home, name), running),
         on_gpus=any(worker.usage.gpu_percent is not None for worker in workers),
@@ -125,12 +126,16 @@ def _older_failed(site: Site, overview: Overview, space: Space, newest: list[Tri
     return [trial for trial in found if trial.number not in shown][:N_FAILED]
 
 
-def _best(site: Site, overview: Overview) -> list[FrozenTrial]:
-    """Return the best trials, the best first; with several metrics, the front."""
-    study_id, front = overview.row.study_id, overview.front
-    if front is None:
-        return site.pages.top(study_id, N_BEST, overview.row.direction)
-    return site.pages.numbered(study_id, [point.trial for point in front.points[:N_FRONT]])
+def _best(site: Site, overview: Overview, space: Space) -> list[TrialRecord]:
+    """Return the best trials, the best first, of repeated settings one each; with several metrics, the front."""
+    row, front = overview.row, overview.front
+    if front is None and row.n_repeats == 1:
+        return [trial_of(one, space) for one in site.pages.top(row.study_id, N_BEST, row.direction)]
+    settings = [] if front is not None else read_settings(site.storage, row.study_id, row.direction)[:N_BEST]
+    known = {one.trial: one for one in settings}
+    numbers = list(known) if front is None else [point.trial for point in front.points[:N_FRONT]]
+    found = [trial_of(one, space) for one in site.pages.numbered(row.study_id, numbers)]
+    return [replace(trial, repeated=known.get(trial.number)) for trial in found]
 
 
 def _parameters(space: Space, trials: list[Any]) -> list[str]:
@@ -164,8 +169,7 @@ def study_report(request: Request) -> Response:
 
 def _version(overview: Overview) -> tuple[Any, ...]:
     """Return what differs once there is something new to say."""
-    best = overview.best
-    return (overview.done, overview.row.complete, overview.row.failed, best and best.mean)
+    return (overview.done, overview.row.complete, overview.row.failed, overview.best)
 
 
 def studies_events(request: Request) -> Response:

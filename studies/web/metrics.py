@@ -57,7 +57,7 @@ def as_text(
             ({"study": one.name}, one.total) for one in studies if one.total is not None]),
         _family("studies_workers", "gauge", "Workers that are alive.", [
             ({"study": one.name}, one.row.n_workers) for one in studies]),
-        _family("studies_best_value", "gauge", "The best trial's value of the study's metric.", [
+        _family("studies_best_value", "gauge", "The best trial's value of the metric, with repeats their mean.", [
             ({"study": one.name, "metric": one.row.metric}, one.best.value) for one in studies if one.best]),
         _family("studies_front_trials", "gauge", "Trials on the Pareto front of a study with several metrics.", [
             ({"study": one.name}, len(one.front.points)) for one in studies if one.front]),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import yaml
+
 from studies.record.reading import read_stored
 from studies.storage import open_storage
 from studies.study import get
@@ -69,7 +71,10 @@ def test_each_setting_of_a_grid_under_three_seeds(make_studies: Callable[[str], 
     assert len({trial.seed for trial in trials}) == 9
     status = studies("status", "parabola").stdout
     assert "9/9 trials" in status
-    assert "mean 0.2000 of its repeats" in status
+    first = min(trial.number for trial in trials if trial.value == 0.2)  # all seeds are the same to it
+    assert f"best 0.2000 (trial {first}; mean of 3 seeds, sd 0)" in status
+    best = yaml.safe_load((studies.directory / "parabola.best.yaml").read_text())
+    assert (best["value"], best["repeated"]) == (0.2, {"value_sd": 0.0, "n_seeds": 3, "value_of_trial": 0.2})
 
 
 def ends(studies: Studies) -> dict[str, int]:

@@ -415,7 +415,7 @@ def many_trials(storage: PostgresStorage, request: pytest.FixtureRequest) -> int
 
 # All but parts of others, and what makes tables, asks whether they are there, looks at no table, reads every study, or
 # deletes one.
-OTHERS = {"TRIAL_COLUMNS", "METRICS", "HOURS_USED", "IS_LOST", "LAST_HEARD", "TAKE_LEFT_ALONE",
+OTHERS = {"TRIAL_COLUMNS", "METRICS", "REPEATS", "HOURS_USED", "IS_LOST", "LAST_HEARD", "TAKE_LEFT_ALONE",
           "CREATE_LEDGER", "HAS_LEDGER", "HAS_TABLES", "HAS_FUNCTIONS", "READ_SCHEMA_VERSION",
           "SETTLE", "READ_STUDIES", "READ_STARTED", "READ_FOREIGN", "COUNT_ENDED", "NOTICE_SILENCE", "READ_BACKEND_PID",
           "TRY_LOCK", "CREATE_DATABASE", "VIOLATES", "FORGET"}  # fmt: skip
@@ -444,7 +444,7 @@ def test_plain_statements_use_an_index(storage: PostgresStorage, many_trials: in
     }
     given |= {"again": True, "params": "{}", "reason": '"lost"', "reason_key": "reason", "link_key": "continued_by"}
     given |= {"verdict_key": "verdict", "detail_key": "detail", "maximize": True, "number": 7, "winner": 7}
-    given |= {"content": b"", "limit": 1, "paused_key": "paused", "hours": None, "usage": None, "mean_key": "mean"}
+    given |= {"content": b"", "limit": 1, "paused_key": "paused", "hours": None, "usage": None}
 
     def plan(text: str, setting: str) -> str:
         *_, last = text.split(";")

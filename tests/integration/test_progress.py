@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import optuna
 import pytest
@@ -13,14 +15,24 @@ from optuna.trial import TrialState, create_trial
 
 from studies import names, tables
 from studies.errors import NotOurs, UnknownStudy
-from studies.names import CONFIRMS, CONTENDER, SEED
+from studies.exporters.yaml import content_of
+from studies.model.winner import Winner as Winning
+from studies.names import CONFIRMS, CONTENDER, REPEATS, SEED
+from studies.notices import message
+from studies.record.frames import trials_frame
+from studies.record.overview import read_overviews
 from studies.record.progress import Winner, read_winner
 from studies.record.reading import read_stored
+from studies.search.knowledge import best_settings
 from studies.settings import Settings
 from studies.spec.description import Description
 from studies.spec.space import Space
 from studies.storage import Storage
+from studies.storage.pages import Pages
 from studies.study import create_or_join, get, open_for_workers
+from studies.web.api import _study_of
+from studies.web.looking import _best
+from studies.web.metrics import as_text
 
 from ..reports import make_spec
 
@@ -34,8 +46,8 @@ def storage(database_url: str, tmp_path: Path) -> Iterator[Storage]:
         yield storage
 
 
-def create(storage: Storage, name: str) -> optuna.Study:
-    spec = make_spec(name=name)
+def create(storage: Storage, name: str, **given: object) -> optuna.Study:
+    spec = make_spec(name=name, **given)
     with create_or_join(storage, spec, Description(DECLARED, DATA, Space.declared(DECLARED))) as (study, _):
         open_for_workers(storage, study, spec)
     return study
@@ -54,7 +66,7 @@ def add(
 
 def winner(storage: Storage, study: optuna.Study) -> Winner | None:
     """Return the winner by SQL, after a look at whether the whole study has the same."""
-    found = read_winner(storage, study._study_id, study.study_name, make_spec().metrics)
+    found = read_winner(storage, study._study_id, study.study_name, make_spec().metrics, 1)
     record = read_stored(storage, study.study_name)
     best, fresh = record.best, record.confirmed
     whole = None if best is None else (best.number, best.value, fresh and fresh.mean)
@@ -87,12 +99,51 @@ def test_the_winner_without_reading_the_trials(storage: Storage) -> None:
     found = winner(storage, study)
     assert found is not None
     assert (found.trial, found.value, found.n_seeds) == (9, 0.94, 5)
-    assert read_winner(storage, repeats._study_id, repeats.study_name, make_spec().metrics) is None
+    assert read_winner(storage, repeats._study_id, repeats.study_name, make_spec().metrics, 1) is None
 
     add(study, 0.2, 0.96)  # the same settings as a contender's
     assert winner(storage, study) == found
     add(study, 0.4, 0.97)
     assert winner(storage, study) == Winner(11, 0.97)
+
+
+def test_whatever_names_a_best_has_the_mean_of_its_repeats(storage: Storage, database_url: str, tmp_path: Path) -> None:
+    study = create(storage, "repeated", repeats=2)
+    add(study, 0.1, 0.9)
+    add(study, 0.2, 0.7, {SEED: 7})
+    add(study, 0.2, 0.8, {REPEATS: 1})
+    add(study, 0.1, 0.1, {REPEATS: 0})
+    add(study, 0.3, 0.95)  # its repeat is yet to come
+    metrics, settings = make_spec().metrics, Settings(database_url, tmp_path, tmp_path)
+    found = read_winner(storage, study._study_id, study.study_name, metrics, 2)
+    assert found is not None
+    assert (found.trial, found.value, str(found.repeated)) == (1, 0.75, "mean of 2 seeds, sd 0.071")
+
+    record = read_stored(storage, "repeated")
+    assert record.best is not None
+    assert record.best.repeated == found.repeated
+    assert [one.params["x"] for one in best_settings(record)] == [0.2, 0.1, 0.3]  # what `confirm` repeats
+    assert "best balanced_accuracy 0.7500 (trial 1; mean of 2 seeds, sd 0.071; " in tables.best(record)
+    assert "best 0.7500 (trial 1; mean of 2 seeds, sd 0.071)" in tables.status(settings, "repeated")
+    exported = content_of(record)
+    assert exported["value"] == 0.75
+    winner = Winning.model_validate(exported)
+    assert (winner.trial, winner.value) == (1, 0.7)  # `train` compares with the trial that it repeats
+    rows = trials_frame(record)
+    assert rows["mean"].dropna().to_dict() == {0: 0.5, 1: 0.75, 4: 0.95}
+    told = message("best", "", "x", trials=5, n_trials=5, best=found, states={})
+    assert (told["best"]["value"], told["best"]["n_repeats"]) == (0.75, 2)
+
+    with closing(Pages(storage)) as pages:
+        [overview] = read_overviews(storage, pages)
+        site = SimpleNamespace(storage=storage, pages=pages)
+        top = _best(site, overview, record.space)  # type: ignore[arg-type]
+    assert overview.best == found
+    assert [(one.number, one.mean) for one in top] == [(1, 0.75), (0, 0.5), (4, 0.95)]
+    answered = _study_of(overview).best
+    assert answered is not None
+    assert answered.model_dump() == {"trial": 1, "value": 0.75, "n_repeats": 2, "sd": pytest.approx(0.0707, abs=1e-4)}
+    assert 'studies_best_value{study="repeated",metric="balanced_accuracy"} 0.75' in as_text([overview], {}, {})
 
 
 def test_another_optuna_programs_study_is_shown_and_left_alone(

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import optuna
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from optuna.trial import TrialState
 
-from studies.names import CONTINUES, DECLARED, MEAN, REPEATS, SPEC
+from studies.names import CONTINUES, DECLARED, REPEATS, SPEC, Direction
+from studies.report.page import render
 from studies.run.trial import _suggest
 from studies.search import repeats
 from studies.search.asha import Asha
@@ -54,17 +58,47 @@ def test_one_that_continues_a_lost_first_trial_finds_what_that_queued(study: opt
     repeats.queue(study, first, 3)
     assert len(study.get_trials()) == 4
     for value, trial in enumerate([*repeated, first]):
-        assert repeats.means_of(study.get_trials(), 3) == {}
         study.tell(trial, float(value))
-    assert repeats.means_of(study.get_trials(), 3) == {1: 1.0}
+    assert repeats.ranked_of(study.get_trials(), Direction.MAXIMIZE) == [repeats.Repeated(1, 3, 1.0, 1.0)]
 
 
-def test_no_mean_without_all_of_its_seeds(study: optuna.Study) -> None:
-    first = asked(study)
-    repeats.queue(study, first, 2)
-    study.tell(first, 1.0)
-    study.tell(asked(study), state=TrialState.FAIL)
-    assert repeats.means_of(study.get_trials(), 2) == {}
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(-3, 3)), min_size=1), st.sampled_from(Direction), st.randoms())
+def test_no_setting_wins_by_the_seeds_that_it_lacks(
+    drawn: list[tuple[int, int]], direction: Direction, shuffle: Any
+) -> None:
+    results = [repeats.Result(trial, setting, float(value)) for trial, (setting, value) in enumerate(drawn)]
+    found = repeats.ranked(results, direction)
+    assert sum(one.n for one in found) == len(results)
+    for better, worse in pairwise(found):
+        assert better.n >= worse.n
+        assert better.n > worse.n or not direction.better(worse.mean, better.mean)
+    shuffle.shuffle(results)
+    assert repeats.ranked(results, direction) == found
+
+
+def test_patience_counts_settings_of_which_every_repeat_has_ended(study: optuna.Study) -> None:
+    since: list[int] = []
+
+    def told(*ends: float | TrialState) -> None:
+        first = len(study.trials)
+        for end in ends:
+            own = {} if len(study.trials) == first else {REPEATS: first}
+            study.enqueue_trial({"x": 0.5}, user_attrs=own, skip_if_exists=False)
+            trial = asked(study)
+            since.append(repeats.n_since_best(study.get_trials(), Direction.MAXIMIZE))  # while it runs
+            if isinstance(end, TrialState):
+                study.tell(trial, state=end)
+            else:
+                study.tell(trial, end)
+
+    told(0.5, 0.7)  # a mean of 0.6
+    told(0.9, 0.1)  # its first is the luckiest
+    told(TrialState.FAIL)
+    told(TrialState.PRUNED)
+    told(0.4, 0.4)
+    told(0.6, 0.8)
+    assert since == [0, 0, 0, 0, 1, 1, 2, 2, 3, 3]
+    assert repeats.n_since_best(study.get_trials(), Direction.MAXIMIZE) == 0
 
 
 def test_a_repeat_is_neither_paused_nor_compared_with() -> None:
@@ -86,15 +120,21 @@ def test_a_repeat_is_neither_paused_nor_compared_with() -> None:
 def test_the_best_mean_is_the_best_and_not_the_luckiest_seed() -> None:
     lucky, steady, single = {"x": 1.0}, {"x": 2.0}, {"x": 3.0}
     record = make_report([
-        make_trial(0, [0.9], params=lucky, attributes={MEAN: 0.6}),
-        make_trial(1, [0.7], params=steady, attributes={MEAN: 0.7}),
+        make_trial(0, [0.9], params=lucky),
+        make_trial(1, [0.7], params=steady),
         make_trial(2, [0.3], params=lucky, attributes={REPEATS: 0}),
-        make_trial(3, [0.7], params=steady, attributes={REPEATS: 1}),
+        make_trial(3, [0.72], params=steady, attributes={REPEATS: 1}),
         make_trial(4, [0.95], params=single),
     ], repeats=2)  # fmt: skip
-    assert [trial.number for trial in record.ranked] == [1, 0, 4, 3, 2]
-    assert record.best is not None
-    assert record.best.number == 1
+    assert [trial.number for trial in record.ranked] == [1, 0, 4, 2, 3]
+    best = record.best
+    assert best is not None
+    assert (best.number, best.mean, best.sd) == (1, pytest.approx(0.71), pytest.approx(0.0141, abs=1e-4))
+    page = " ".join(render(record, "md").split())
+    assert (
+        "The best balanced_accuracy is 0.7100 (trial 1; mean of 2 seeds, sd 0.014); the mean of the other setting with "
+        "as many seeds is 0.6000; 1 setting with fewer seeds is behind." in page
+    )
 
 
 def opened(**given: Any) -> tuple[optuna.Study, Space]:
