@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from statistics import mean, stdev
 from typing import Any
 
 import optuna
@@ -48,7 +48,7 @@ def ranked(results: Iterable[Result], direction: Direction) -> list[Repeated]:
     for result in results:
         values.setdefault(result.first, {})[result.trial] = result.value
     found = [
-        Repeated(min(each), len(each), fmean(each.values()), stdev(each.values()) if len(each) > 1 else None)
+        Repeated(min(each), len(each), mean(each.values()), stdev(each.values()) if len(each) > 1 else None)
         for each in values.values()
     ]
     return in_order(found, direction)
