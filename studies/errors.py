@@ -110,11 +110,11 @@ class IsConfirmation(WrongInput):
 
 
 class NothingToConfirm(WrongInput):
-    """Study {name!r} has no completed trial to confirm yet ({states}); `studies status {name}` shows its trials."""
+    """Study {name!r} has nothing to confirm yet, for {why} ({states}); `studies report {name}` says more."""
 
 
 class NothingToStartFrom(WrongInput):
-    """Study {name!r} has no completed trial to start from ({states}); `studies status {name}` shows its trials."""
+    """Study {name!r} has nothing to start from, for {why} ({states}); `studies report {name}` says more."""
 
 
 class DataChanged(WrongInput):
@@ -129,8 +129,7 @@ class NobodyCameThrough(StudiesError):
 
 
 class NothingToExport(WrongInput):
-    """Study {name!r} has no completed trial to export or to train yet ({states}); `studies status {name}` shows its
-    trials."""
+    """Study {name!r} has nothing to export or to train yet, for {why} ({states}); `studies report {name}` says more."""
 
 
 class ChooseFromFront(WrongInput):

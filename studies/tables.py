@@ -216,7 +216,7 @@ def best(record: StudyRecord) -> str:
         front = front_of(record)
         return f"{record.spec.name}: {front} ({counts})\n{_front(front)}"
     if found is None:
-        return f"{record.spec.name}: no trial was completed ({counts}); `studies report {record.typed}` says why."
+        return f"{record.spec.name}: {record.lacks} ({counts}); `studies report {record.typed}` says more."
     rows = [(f"  {name}", shown(value)) for name, value in found.params.items()]
     epoch = f", epoch {found.epoch}" if found.epoch else ""
     fresh = record.confirmed

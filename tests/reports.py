@@ -30,6 +30,8 @@ def make_spec(**given: Any) -> StudySpec:
         "name": "made-up", "objective": "mine:Made", "dataset": "none", "metric": "balanced_accuracy",
         "direction": "maximize", "n_trials": 20, "max_epochs": 6,
     }  # fmt: skip
+    if "metrics" in given:  # in place of these
+        del known["metric"], known["direction"]
     return StudySpec.model_validate(known | given)
 
 

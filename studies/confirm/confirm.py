@@ -85,7 +85,7 @@ def planned(
     n_top = 1 if record.spec.has_several else n_top or race.get("top") or N_TOP
     chosen = choose(record, n_top)
     if not chosen:
-        raise NothingToConfirm(name=record.typed, states=record.states)
+        raise NothingToConfirm(name=record.typed, why=record.lacks, states=record.states)
     return Plan(record, chosen, n_top, n_seeds or len(race.get("seeds", ())) or N_SEEDS)
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from studies.record.study import StudyRecord, TrialRecord
 
 STATUS = {State.COMPLETE: "FINISHED", State.PRUNED: "KILLED", State.FAIL: "FAILED"}  # MLflow's words; the tag has ours
-STUDY, TRIAL, PARENT = "studies.study", "studies.trial", "mlflow.parentRunId"
+STUDY, TRIAL, FRONT, PARENT = "studies.study", "studies.trial", "studies.front", "mlflow.parentRunId"
 MOST_METRICS, MOST_PARAMS = 1000, 100  # in one request: MLflow's REST API, "Request Limits"
 # An export talks only to the given server, fails within seconds when there is none, and prints no line per trial.
 QUIET = {
@@ -83,6 +83,8 @@ def _write(client: MlflowClient, record: StudyRecord) -> int:
         _write_trial(client, run, trial, record)
     if record.best is not None:
         _write_best(client, parent, record.best, record)
+    if record.spec.has_several:
+        _mark_front(client, parent, runs, record)
     client.set_terminated(parent, "FINISHED", end_time=_ms(max((t.ended for t in ended if t.ended), default=None)))
     return len(new)
 
@@ -106,7 +108,7 @@ def _write_trial(client: MlflowClient, run: str, trial: TrialRecord, record: Stu
     from mlflow.entities import Param, RunTag
 
     facts: dict[str, Any] = {"reason": trial.reason, "detail": trial.detail}
-    facts |= {"front": True} if record.spec.has_several and trial in record.front else {}
+    facts |= {"front": True} if _is_on_front(trial, record) else {}
     facts |= {f"provenance.{key}": value for key, value in trial.provenance.items()}
     tags = [RunTag(_name(f"studies.{key}"), _text(value)) for key, value in facts.items() if value is not None]
     params = trial.params | {"seed": trial.seed}
@@ -116,6 +118,19 @@ def _write_trial(client: MlflowClient, run: str, trial: TrialRecord, record: Stu
     for some in _cut(list(_metrics(trial, record)), MOST_METRICS):
         client.log_batch(run, metrics=some)
     client.set_terminated(run, STATUS[trial.state], end_time=_ms(trial.ended))
+
+
+def _mark_front(client: MlflowClient, parent: str, known: Mapping[str | None, Run], record: StudyRecord) -> None:
+    """Say on the study's run which trials are on the front, and no longer on those that have left it."""
+    client.set_tag(parent, FRONT, json.dumps([trial.number for trial in record.front]))
+    for trial in record.trials:
+        run = known.get(str(trial.number))
+        if run is not None and FRONT in run.data.tags and not _is_on_front(trial, record):
+            client.delete_tag(run.info.run_id, FRONT)
+
+
+def _is_on_front(trial: TrialRecord, record: StudyRecord) -> bool:
+    return record.spec.has_several and trial in record.front
 
 
 def _write_best(client: MlflowClient, parent: str, best: TrialRecord, record: StudyRecord) -> None:

@@ -37,7 +37,7 @@ def content_of(record: StudyRecord) -> dict[str, Any]:
     require_choice(record)
     best = record.best
     if best is None:
-        raise NothingToExport(name=record.typed, states=record.states)
+        raise NothingToExport(name=record.typed, why=record.lacks, states=record.states)
     content: dict[str, Any] = {
         "study": record.spec.name,
         "objective": record.spec.model_dump(include={"objective"})["objective"],

@@ -56,12 +56,16 @@ def example(record: StudyRecord) -> str:
 def _picked(record: StudyRecord, pick: str) -> TrialRecord:
     metrics = list(record.spec.metrics)
     try:
-        condition = Condition.read(pick, record.spec.metrics)
+        condition = Condition.read(pick, record.spec.metrics, "metric")
         found = [trial for trial in record.front if condition.holds(record.named(trial))]
     except ConditionError as error:
         raise WrongInput(reason=f"--pick {error}.") from None
     if not found:
-        points = f"its front is {front_of(record).said}" if record.front else f"it has none yet ({record.states})"
+        points = (
+            f"its front is {front_of(record).said}"
+            if record.front
+            else f"it has none yet, for {record.lacks} ({record.states})"
+        )
         raise WrongInput(reason=f"No trial on the front of {record.typed!r} satisfies --pick {pick!r}; {points}.")
     first = next((place for place, name in enumerate(metrics) if name not in condition.names), 0)
 

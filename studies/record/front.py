@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from studies.names import Direction
 from studies.pareto import front, losses_of
@@ -51,9 +52,12 @@ class Front:
         return f"trial {', '.join(texts)}{left_out}"
 
     @property
-    def named(self) -> list[dict[str, float]]:
+    def named(self) -> list[dict[str, Any]]:
         """Its points as plain data: each with its trial, and its values by metric."""
-        return [{"trial": point.trial, **dict(zip(self.metrics, point.values, strict=True))} for point in self.points]
+        return [
+            {"trial": point.trial, "values": dict(zip(self.metrics, point.values, strict=True))}
+            for point in self.points
+        ]
 
     @property
     def rows(self) -> list[tuple[str, ...]]:

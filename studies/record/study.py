@@ -34,6 +34,7 @@ from studies.pareto import front, losses_of, order
 from studies.record.verdicts import Verdict, stored_verdict
 from studies.search.repeats import Repeated, Result, firsts, in_order, ranked
 from studies.spec.space import Space
+from studies.words import number
 
 if TYPE_CHECKING:
     from studies.search.race import Confirmation, Standing
@@ -77,6 +78,11 @@ class TrialRecord:
     def is_feasible(self) -> bool:
         """Whether it violates no constraint; the best trial is always one that does not."""
         return is_feasible(self.constraints)
+
+    @property
+    def violated(self) -> dict[str, float]:
+        """By how much it violates each constraint that it does."""
+        return {name: excess for name, excess in self.constraints.items() if excess > 0}
 
     @property
     def is_resumed(self) -> bool:
@@ -319,8 +325,20 @@ class StudyRecord:
         return sum(trial.state == State.COMPLETE and not trial.is_feasible for trial in self.trials)
 
     @property
+    def lacks(self) -> str:
+        """Why there is no best trial, as a sentence's part; where constraints are the reason, what comes nearest."""
+        if not self.counts["complete"]:
+            return "no trial is complete"
+        infeasible = [trial for trial in self.trials if trial.state == State.COMPLETE and not trial.is_feasible]
+        if not infeasible:
+            return "no completed trial has a finite value"
+        nearest = min(infeasible, key=lambda trial: (len(trial.violated), max(trial.violated.values())))
+        by = " and ".join(f"{name} by {number(excess)}" for name, excess in nearest.violated.items())
+        return f"no completed trial is feasible, and trial {nearest.number} comes nearest: it violates {by}"
+
+    @property
     def states(self) -> str:
-        """The same in words, such as '5 complete (2 infeasible), 11 pruned, 0 failed'."""
+        """The counts in words, such as '5 complete (2 infeasible), 11 pruned, 0 failed'."""
         of_them = {"complete": f" ({self.n_infeasible} infeasible)" if self.n_infeasible else ""}
         return ", ".join(f"{n} {state}{of_them.get(state, '')}" for state, n in self.counts.items())
 

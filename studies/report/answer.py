@@ -23,9 +23,7 @@ def answer(record: StudyRecord, verdicts: dict[int, Verdict]) -> Section:
     if record.spec.has_several and record.front:
         return front.answer(record)
     if best is None:
-        what = "completed trial has a finite value" if record.counts["complete"] else "trial was completed"
-        what = "completed trial is feasible" if record.n_infeasible else what
-        return Section("Answer", [f"No {what} ({record.states}), so there is no answer yet."])
+        return Section("Answer", [f"There is no answer yet, for {record.lacks} ({record.states})."])
     texts = [_sentence(record, best), _certainty(record)]
     constant = baseline(best, record.spec.metric, n_classes_of(record.data))
     if constant is not None:

@@ -100,7 +100,7 @@ def join(
     spec, space = version_for(storage, spec, described, start.new_version), described.space
     source = None if start.source is None else read_stored(storage, _source(storage, start.source, spec.name))
     if source is not None and not source.ranked:
-        raise NothingToStartFrom(name=source.typed, states=source.states)
+        raise NothingToStartFrom(name=source.typed, why=source.lacks, states=source.states)
     given = None if start.exported is None else _given(start.exported, space)
     with create_or_join(storage, spec, described, start.same_code) as (study, new):
         joined = JoinedStudy(study, spec, space)

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
-from simpleeval import EvalWithCompoundTypes, InvalidExpression
+from simpleeval import EvalWithCompoundTypes, InvalidExpression, IterableTooLong, NumberTooHigh
 
 from studies.words import near, one_line, shown
 
 FUNCTIONS = {"abs": abs, "min": min, "max": max, "len": len, "round": round, "log": math.log, "sqrt": math.sqrt}
+SYNTAX = (
+    ast.BoolOp, ast.boolop, ast.BinOp, ast.operator, ast.UnaryOp, ast.unaryop, ast.Compare, ast.cmpop, ast.IfExp,
+    ast.Call, ast.Name, ast.expr_context, ast.Constant, ast.List, ast.Tuple, ast.Subscript, ast.Slice,
+)  # fmt: skip
+EXAMPLE = "expected such as n_filters * 4 <= 1024"
+MEANT = {"===": "==", "=>": ">=", "=<": "<=", "<>": "!=", "&&": "and", "||": "or", "=": "=="}  # of other languages
+THEIRS = re.compile(r"===|=>|=<|<>|&&|\|\||(?<![<>=!])=(?!=)")
+MOST_SHOWN = 100  # letters of a text
 
 
 class ConditionError(ValueError):
@@ -27,22 +36,26 @@ class Condition:
     text: str
 
     @classmethod
-    def read(cls, text: str, parameters: Mapping[str, Any]) -> Condition:
-        """Return the condition that a text is. Raises ConditionError, also for a name that is no parameter."""
-        condition = cls(text)
+    def read(cls, text: str, known: Mapping[str, Any], what: str = "parameter") -> Condition:
+        """Return the condition that a text is. Raises ConditionError, also for a name that is not known.
+
+        known: by name, what it may speak of. what: what one of these is called.
+        """
+        condition, said = cls(text), _quoted(text)
         try:
             names, calls = condition.names, _calls(text)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # as Python's parser raises them
-            what = one_line(str(error))
-            raise ConditionError(
-                f"{shown(text)} is no condition ({what}); expected such as n_filters * 4 <= 1024"
-            ) from None
+            why = error.msg if isinstance(error, SyntaxError) else one_line(str(error))
+            raise ConditionError(f"{said} is no condition ({why}); {_meant(text) or EXAMPLE}") from None
         for name in sorted(calls - FUNCTIONS.keys()):
-            raise ConditionError(f"{shown(text)} calls {name!r}; it may call {', '.join(FUNCTIONS)}")
-        for name in sorted(names - parameters.keys()):
-            raise ConditionError(f"{shown(text)} has the unknown parameter {name!r}{near(name, parameters)}")
+            raise ConditionError(f"{said} calls {name!r}; it may call {', '.join(FUNCTIONS)}")
+        for node in ast.walk(_parsed(text)):
+            if not isinstance(node, SYNTAX) or (isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult)):
+                raise ConditionError(f"{said} has {_quoted(ast.unparse(node))}, which is for programs; {EXAMPLE}")
+        for name in sorted(names - known.keys()):
+            raise ConditionError(f"{said} has the unknown {what} {name!r}{near(name, known)}")
         if not names:
-            raise ConditionError(f"{shown(text)} names no parameter, so it always says the same")
+            raise ConditionError(f"{said} names no {what}, so it always says the same")
         return condition
 
     @cached_property
@@ -58,12 +71,28 @@ class Condition:
         """
         if not self.names <= values.keys():
             return True
-        evaluator = EvalWithCompoundTypes(functions=FUNCTIONS, names=dict(values), allowed_attrs={})
+        # It adds functions of its own to those that it is given.
+        evaluator = EvalWithCompoundTypes(functions=dict(FUNCTIONS), names=dict(values), allowed_attrs={})
         try:
             return bool(evaluator.eval(self.text, previously_parsed=_parsed(self.text)))
+        except (NumberTooHigh, IterableTooLong, OverflowError):
+            why = "it comes to something too large"
+        except RecursionError:
+            why = "it is too deep"
         except (InvalidExpression, ArithmeticError, TypeError, ValueError, LookupError) as error:
-            having = ", ".join(f"{name} = {shown(values[name])}" for name in sorted(self.names))
-            raise ConditionError(f"{shown(self.text)} cannot be computed for {having} ({error})") from None
+            why = one_line(str(error))
+        having = ", ".join(f"{name} = {shown(values[name])}" for name in sorted(self.names))
+        raise ConditionError(f"{_quoted(self.text)} cannot be computed for {having} ({why})")
+
+
+def _quoted(text: str) -> str:
+    return shown(text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN - 3]}...")
+
+
+def _meant(text: str) -> str:
+    """Return what to write in place of another language's operator; nothing where there is none."""
+    found = THEIRS.search(text)
+    return f"for {found[0]} write {MEANT[found[0]]}" if found else ""
 
 
 @cache

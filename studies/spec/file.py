@@ -245,6 +245,8 @@ def _reason(error: Any) -> str:
     if not location:  # it is about several keys
         return str(error["msg"])
     key = next(str(key) for key in reversed(location) if key not in (DOTTED, PROGRAM))
+    if isinstance(location[-1], int):
+        key = f"entry {location[-1] + 1} of {location[-2]}"
     part = _part_at(location[:-1])
     if error["type"] == "extra_forbidden":
         return f"unknown key {key!r}{_elsewhere(key) or near(key, part.model_fields)}"

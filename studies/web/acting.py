@@ -89,6 +89,11 @@ class Action:
     ends: bool = False
     takes_trial: bool = False
 
+    def carry_out(self, site: Site, study: optuna.Study, given: Mapping[str, Any]) -> None:
+        """Do it, and show no page that was drawn before. Raises StudiesError."""
+        self.do(site, typed(site.storage, study.study_name), given)
+        site.lately.forget()
+
 
 def _stop(site: Site, name: str, given: Mapping[str, Any]) -> object:
     return steering.stop(site.storage, name)
@@ -201,7 +206,7 @@ def _carry_out(request: Request, given: Mapping[str, str]) -> Response:
     study, _ = site.study(request.path_params["name"])
     number = str(request.path_params.get("number", ""))
     try:
-        action.do(site, typed(site.storage, study.study_name), {**given, "number": number})
+        action.carry_out(site, study, {**given, "number": number})
     except StudiesError as error:
         return _form(request, given, str(error), 400)
     home = "/" if action.ends else f"/studies/{quote(study.study_name)}"

@@ -19,7 +19,6 @@ from starlette.routing import BaseRoute, Mount, Route, Router
 
 from studies.names import Direction
 from studies.record.overview import Overview, StudyState, read_overviews
-from studies.study import typed
 from studies.web.access import API
 from studies.web.acting import ACTIONS, Action
 from studies.web.site import Site, site_of
@@ -36,6 +35,13 @@ class Best(BaseModel):
     sd: float | None
 
 
+class Point(BaseModel):
+    """A trial on the Pareto front, and its values by metric."""
+
+    trial: int
+    values: dict[str, float]
+
+
 class Study(BaseModel):
     """How a study stands. trials: by state. n_trials: in the end, where that is known. front: in place of a best trial,
     where there are several metrics. left_s: seconds to the end at this pace, where that is known."""
@@ -47,7 +53,7 @@ class Study(BaseModel):
     n_workers: int
     metrics: dict[str, Direction]
     best: Best | None
-    front: list[dict[str, float]] | None
+    front: list[Point] | None
     left_s: float | None
 
 
@@ -92,15 +98,19 @@ def _study_of(one: Overview) -> Study:
         best = Best(trial=found.trial, value=found.value, n_repeats=n, sd=sd)
     return Study(
         name=one.name, state=one.state, trials=one.counts, n_trials=one.total, n_workers=one.row.n_workers,
-        metrics=one.row.metrics, best=best, front=one.front.named if one.front else None, left_s=one.left_s,
+        metrics=one.row.metrics, best=best, front=_front_of(one), left_s=one.left_s,
     )  # fmt: skip
+
+
+def _front_of(one: Overview) -> list[Point] | None:
+    return None if one.front is None else [Point.model_validate(point) for point in one.front.named]
 
 
 def _acting(action: Action) -> Callable[[Request, Mapping[str, Any]], Done]:
     def act(request: Request, sent: Mapping[str, Any]) -> Done:
         site: Site = site_of(request)
         study, _ = site.study(request.path_params["name"])
-        action.do(site, typed(site.storage, study.study_name), {**request.path_params, **sent})
+        action.carry_out(site, study, {**request.path_params, **sent})
         return Done(done=action.done)
 
     return act

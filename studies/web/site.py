@@ -118,6 +118,11 @@ class Lately:
                 kept.text, kept.version, kept.drawn_at = draw(), version, time.monotonic()
             return kept.text
 
+    def forget(self) -> None:
+        """Draw everything anew: an action has changed what the pages say."""
+        with self._lock:
+            self._kept.clear()
+
 
 class _Kept:
     def __init__(self) -> None:

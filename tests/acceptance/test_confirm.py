@@ -182,7 +182,9 @@ def test_mistakes(noisy_studies: Studies) -> None:
     assert "--top is 0; expected 1 or more" in studies("confirm", "noisy", "--top", "0", expect=2).stderr
     assert "one seed has no spread" in studies("confirm", "noisy", "--seeds", "1", expect=2).stderr
     studies("launch", "./noisy.yaml", "--set", "space.mood=raises", "--set", "limits.max_failures=2", expect=1)
-    assert "no completed trial to confirm yet (0 complete" in studies("confirm", "noisy", expect=2).stderr
+    assert (
+        "nothing to confirm yet, for no trial is complete (0 complete" in studies("confirm", "noisy", expect=2).stderr
+    )
     assert "has no confirmation in this storage yet" in studies("status", "noisy-confirm", expect=2).stderr
     with (studies.directory / "noisy.yaml").open("a") as file:
         file.write("name: noisy-confirm\n")

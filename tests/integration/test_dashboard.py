@@ -30,11 +30,14 @@ from studies.storage.ledger import Usage
 from studies.storage.pages import Pages
 from studies.study import create_or_join, find, get, open_for_workers
 from studies.web import acting, looking
+from studies.web.api import _study_of
 
 from ..conftest import rows_of
 from ..dashboards import DECLARED, Answer, Browser, Dashboard, failed, started
-from ..reports import HOSTILE
+from ..reports import HOSTILE, make_spec
 from .test_verdicts import fill
+
+DATA = {"name": "none", "sha256": "0" * 64, "summary": {}}
 
 # --- what the pages say -----------------------------------------------------------------------------------------------
 
@@ -132,6 +135,30 @@ def test_the_pages_show_the_study(storage: Storage, open_house: Dashboard) -> No
     stock = json.loads(browser.get("/api/studies").text)
     assert [one["study_name"] for one in stock["study_summaries"]] == ["made-up"]
     assert browser.get("/dashboard").status == browser.get(f"/dashboard/studies/{study_id}").status == 200
+
+
+def test_the_pages_show_a_front(storage: Storage, open_house: Dashboard) -> None:
+    metrics = {"accuracy": "maximize", "size": "minimize"}
+    spec = make_spec(name="two", metrics=metrics)
+    with create_or_join(storage, spec, Description({}, DATA, Space({}))) as (study, _):
+        for values, curve in (([0.9, 500.0], [0.5, 0.9]), ([0.7, 100.0], [0.7]), ([0.6, 600.0], [0.6])):
+            attributes = {HISTORY: [{"accuracy": value, "size": values[1]} for value in curve]}
+            study.add_trial(optuna.trial.create_trial(values=values, user_attrs=attributes))
+        open_for_workers(storage, study, spec)
+    browser = open_house.browser()
+    assert "2 trials <small>on the front</small>" in browser.get("/").text
+    page = browser.get("/studies/two").text
+    assert "front of 2 trials: accuracy 0.7000 to 0.9000, size 100.0 to 500.0" in page
+    assert (page.count("<polyline"), page.count('<polyline class="best"')) == (3, 2)
+    assert "2 of 3 completed trials are on the Pareto front" in browser.get("/studies/two/answer").text
+    assert 'studies_front_trials{study="two"} 2' in browser.get("/metrics").text
+    stock = json.loads(browser.get(f"/api/studies/{study._study_id}?after=0").text)
+    assert [one["number"] for one in stock["best_trials"]] == [0, 1]
+    with closing(Pages(storage)) as pages:
+        [overview] = read_overviews(storage, pages)
+    told = _study_of(overview)
+    assert told.front is not None
+    assert told.model_dump(mode="json")["front"][1] == {"trial": 1, "values": {"accuracy": 0.7, "size": 100.0}}
 
 
 @contextmanager

@@ -8,8 +8,14 @@ import sys
 import pytest
 from pydantic import ValidationError
 
+from studies import tables
+from studies.errors import NothingToExport
+from studies.exporters import export
+from studies.report.page import render
 from studies.spec import StudySpec
 from studies.spec.bound import Bound
+
+from ..reports import make_report, make_trial
 
 KEYS = {"name": "x", "objective": "a.b", "direction": "maximize", "n_trials": 3}
 
@@ -43,3 +49,18 @@ def test_without_constraints_nothing_new_is_stored() -> None:
     bounded = StudySpec.model_validate(KEYS | {"constraints": {"n": "<= 3"}})
     assert bounded.model_dump()["constraints"] == {"n": "<= 3"}
     assert bounded.bounds == {"n": Bound(True, 3.0)}
+
+
+def test_where_no_trial_is_feasible_all_say_so_and_what_comes_nearest() -> None:
+    record = make_report([
+        make_trial(0, [0.9], constraints={"size": 95.0, "ms": -1.0}),
+        make_trial(1, [0.8], constraints={"size": 40.0, "ms": 0.0}),
+        make_trial(2, [0.7], constraints={"size": 1.0, "ms": 3.0}),
+        make_trial(3, [0.7], state="pruned"),
+    ])  # fmt: skip
+    why = "no completed trial is feasible, and trial 1 comes nearest: it violates size by 40.0000 (3 complete (3 infeas"
+    assert record.best is None
+    with pytest.raises(NothingToExport, match="has nothing to export or to train yet, for no completed trial is feas"):
+        export(record, "yaml")
+    assert f"made-up: {why}" in tables.best(record)
+    assert f"There is no answer yet, for {why}" in render(record, "md")

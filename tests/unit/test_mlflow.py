@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from studies.errors import MlflowFailed, WrongInput
-from studies.exporters.mlflow import PARENT, TRIAL, log_study
+from studies.exporters.mlflow import FRONT, PARENT, TRIAL, log_study
 from studies.record.study import StudyRecord
 
 from ..reports import HOSTILE, make_report, make_study, make_trial
 
+METRICS = {"balanced_accuracy": "maximize", "size": "minimize"}
 Runs = dict[str | None, Any]
 
 
@@ -119,3 +120,13 @@ def test_a_server_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(MlflowFailed, match=r"made-up.*127\.0\.0\.1:1.*type the same again"):
         log_study(make_report([]), "http://127.0.0.1:1")
+
+
+def test_a_trial_that_has_left_the_front_is_no_longer_marked(uri: str, runs: Callable[[StudyRecord], Runs]) -> None:
+    trials = [make_trial(0, [0.8], others=(300.0,)), make_trial(1, [0.7], others=(100.0,))]
+    given: dict[str, Any] = {"name": "two", "metrics": METRICS}
+    log_study(make_report(trials, **given), uri)
+    log_study(make_report([*trials, make_trial(2, [0.9], others=(200.0,))], **given), uri)
+    logged = runs(make_report([], **given))
+    assert [number for number in "012" if FRONT in logged[number].data.tags] == ["1", "2"]
+    assert logged[None].data.tags[FRONT] == "[2, 1]"

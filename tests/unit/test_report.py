@@ -90,7 +90,7 @@ def test_every_figure_is_one_that_plotly_knows(report: StudyRecord) -> None:
 
 def test_without_a_completed_trial_it_says_so() -> None:
     for name in ("empty", "all failed", "all pruned", "waiting"):
-        assert "No trial was completed" in render(STUDIES[name], "md")
+        assert "no trial is complete" in render(STUDIES[name], "md")
     assert "5 pruned" in render(STUDIES["all pruned"], "md")
     assert "RuntimeError: no" in render(STUDIES["all failed"], "md")
 

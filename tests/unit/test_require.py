@@ -56,9 +56,15 @@ def test_a_condition_says_what_it_would_in_python(text: str, values: dict[str, A
         ("n_filters <", r'"n_filters <" is no condition \(invalid syntax'),
         ("", r'"" is no condition'),
         ("3 < 4", "names no parameter"),
-        ("n_filters = 3", "is no condition|unknown|expected"),
+        ("n_filters = 3", r'"n_filters = 3" is no condition \(.*\); for = write ==$'),
+        ("n_filters <= 3 && momentum >= 1", "for && write and"),
+        ("n_filters <= 3 (momentum", "expected such as"),
         ("__import__('os').system('true') or n_filters", r"calls .*; it may call abs, min, max"),
         ("n_filters.bit_length() > 3", "calls 'a method'"),
+        ("n_filters.__class__ == 3", 'has "n_filters.__class__", which is for programs'),
+        ("[n for n in kernels]", 'has ".n for n in kernels.", which is for programs'),
+        ("n_filters @ kernels", "is for programs"),
+        (f"{'x' * 1000} < 3", f'^"{"x" * 97}[.]{{3}}" has the unknown parameter'),
         ("open('/etc/passwd') and n_filters", "calls 'open'"),
     ],
 )
@@ -74,13 +80,21 @@ def test_what_is_no_condition_is_said(text: str, sentence: str) -> None:
         ("1 / (n_filters - 16) < 3", {"n_filters": 16}),
         ("kernels[5] == 3", {"kernels": [3]}),
         ("n_filters ** 9999999 > 3", {"n_filters": 9}),
-        ("n_filters.__class__ == 3", {"n_filters": 9}),
+        ("kernels * 10 ** 9 == 3", {"kernels": [3]}),
+        (f"{'not ' * 2000} n_filters", {"n_filters": 3}),
         ("log(n_filters) > 0", {"n_filters": -1}),
     ],
 )
 def test_what_cannot_be_computed_is_said_with_its_values(text: str, values: dict[str, Any]) -> None:
     with pytest.raises(ConditionError, match="cannot be computed for "):
         Condition.read(text, SPACE).holds(values)
+
+
+def test_the_functions_that_may_be_called_stay_as_they_are() -> None:
+    """simpleeval adds functions of its own to those that it is given."""
+    Condition.read("n_filters < 3", SPACE).holds({"n_filters": 3})
+    with pytest.raises(ConditionError, match=r"it may call abs, min, max, len, round, log, sqrt$"):
+        Condition.read("set(kernels) == 3", SPACE)
 
 
 @given(st.one_of(st.text(max_size=30), st.text("n_filters<>=!()[]{}.,:+-*/%&|^~'\"3 \n", max_size=30)))

@@ -148,6 +148,14 @@ def test_there_is_no_best_but_a_front_unless_it_has_one_trial() -> None:
     assert alone.best.number == 0
 
 
+def test_of_equal_points_the_front_has_the_first() -> None:
+    twice = record_of((0.9, 500.0), (0.9, 500.0), (0.7, 100.0), (0.9, 600.0))
+    assert [trial.number for trial in twice.front] == [0, 2]
+    same = record_of((0.9, 500.0), (0.9, 500.0))
+    assert same.best is not None
+    assert (same.best.number, chosen(same, pick="accuracy >= .9").chosen) == (0, 0)
+
+
 @pytest.mark.parametrize(
     ("pick", "number"),
     [
@@ -167,7 +175,12 @@ def test_a_condition_picks_the_best_in_the_metric_that_it_does_not_name(pick: st
     ("asked", "said"),
     [
         ({"pick": "accuracy > 2"}, "satisfies --pick 'accuracy > 2'; its front is trial 1 (accuracy 0.9500, "),
-        ({"pick": "acuracy > .5"}, "did you mean accuracy?"),
+        ({"pick": "acuracy > .5"}, "has the unknown metric 'acuracy'; did you mean accuracy?"),
+        ({"pick": "1 > 0"}, "names no metric"),
+        ({"pick": "1 / (accuracy - .9) > 1"}, "cannot be computed for accuracy = 0.9 (float division by zero)"),
+        ({"pick": "accuracy > 'high'"}, "cannot be computed for accuracy = 0.95 ("),
+        ({"pick": "accuracy ** 9 ** 99 > 1"}, "it comes to something too large"),
+        ({"pick": "accuracy = .9"}, "for = write =="),
         ({"pick": "accuracy >"}, "is no condition"),
         ({"trial": 9}, "--trial 9: the study has no such trial"),
         ({"trial": 1, "pick": "accuracy > .5"}, "expected one of them"),
