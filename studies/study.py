@@ -26,7 +26,7 @@ from studies.names import (
     UNLIMITED,
     WARM_START,
 )
-from studies.search import repeats
+from studies.search import asked, repeats
 from studies.search.allowed import all_settings, has_chosen, settings_tried, untried
 from studies.search.asha import Asha
 from studies.search.knowledge import observations
@@ -128,10 +128,12 @@ def n_in_the_end(study: optuna.Study, *, by_now: bool = False) -> int:
     n_trials = spec_of(study).n_trials or UNLIMITED
     space = space_of(study)
     every = None if CONFIRMS in study.user_attrs else all_settings(space)
-    if every is None:
+    if every is None and (space.parameters or CONFIRMS in study.user_attrs or spec_of(study).repeats > 1):
         return n_trials
     trials = study.get_trials(deepcopy=False)
     n_counted = len(trials) - sum(CONTINUES in trial.user_attrs for trial in trials)
+    if every is None:
+        return asked.n_in_the_end(trials, n_trials, n_counted, by_now=by_now)
     n_choosing = sum(not has_chosen(space, trial) for trial in trials)  # each takes one that is untried yet
     n_untried = max(0, len(untried(every, settings_tried(trials))) - n_choosing)
     n_repeats = 1 if by_now else spec_of(study).repeats

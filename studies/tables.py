@@ -223,7 +223,7 @@ def best(record: StudyRecord) -> str:
     repeated = "" if found.repeated is None else f"; {found.repeated}"
     mean = f"; mean {fresh.mean:.4f} under {len(fresh.values)} fresh seeds" if fresh else ""
     facts = f"(trial {found.number}{epoch}{repeated}{mean}; {counts})"
-    end = f"\nEvery setting of the space was tried: {len(record.space.settings() or [])}." if record.is_used_up else ""
+    end = f"\nEvery setting of the space was tried: {record.n_settings}." if record.is_used_up else ""
     values = ", ".join(f"{name} {number(value)}" for name, value in record.named(found).items())
     values = values if record.spec.has_several else f"{record.spec.metric} {found.ranking:.4f}"
     return f"{record.spec.name}: best {values} {facts}\n{aligned(rows)}{end}"

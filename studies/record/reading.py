@@ -11,6 +11,7 @@ from studies.names import CONTINUES, DATA, EPOCH, REASON, State
 from studies.record.confirmation import read_confirmation
 from studies.record.diagnose import judged
 from studies.record.study import StudyRecord, TrialRecord, with_repeats
+from studies.search.asked import has_asked_all
 from studies.search.distributions import domain_of
 from studies.search.out_of_memory import OUT_OF_MEMORY
 from studies.spec.space import Parameter, Space
@@ -60,7 +61,8 @@ def read_stored(storage: Storage, name: str) -> StudyRecord:
     searched = space if space.parameters else _suggested(stored)
     confirmed = read_confirmation(storage, study.study_name)
     has_newer = typed(storage, study.study_name) != study.study_name
-    return StudyRecord(spec, study.user_attrs[DATA], trials, searched, confirmed, has_newer)
+    asked_all = not space.parameters and has_asked_all(stored)
+    return StudyRecord(spec, study.user_attrs[DATA], trials, searched, confirmed, has_newer, asked_all)
 
 
 def trial_of(frozen: FrozenTrial, space: Space) -> TrialRecord:

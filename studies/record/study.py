@@ -183,8 +183,9 @@ class StudyRecord:
     """A study as it stands in the storage. data: name, sha256, summary of its data, and perhaps baselines.
 
     space: what is searched; for a plain function, what its trials suggested. confirmation: the best few under fresh
-    seeds, as far as `studies confirm` has come. has_newer: whether there is a newer version of it. chosen: the number
-    of the trial that a person chose from its front (`record.choice`).
+    seeds, as far as `studies confirm` has come. has_newer: whether there is a newer version of it. has_asked_all:
+    whether nothing is left that its plain function could ask for (`search.asked`). chosen: the number of the trial that
+    a person chose from its front (`record.choice`).
     """
 
     spec: StudySpec
@@ -193,6 +194,7 @@ class StudyRecord:
     space: Space = field(default_factory=lambda: Space({}))
     confirmation: Confirmation | None = None
     has_newer: bool = False
+    has_asked_all: bool = False
     chosen: int | None = None
 
     @property
@@ -309,9 +311,16 @@ class StudyRecord:
     @cached_property
     def is_used_up(self) -> bool:
         """Whether every setting of its space was tried, so that nothing is left to search."""
+        if self.has_asked_all:
+            return True
         every = None if self.is_function else self.space.settings()
         tried = {json.dumps(trial.params, sort_keys=True) for trial in self.trials if trial.reason not in IN_VAIN}
         return every is not None and all(json.dumps(setting, sort_keys=True) in tried for setting in every)
+
+    @property
+    def n_settings(self) -> int:
+        """How many settings were tried."""
+        return len({json.dumps(trial.params, sort_keys=True) for trial in self.trials if trial.reason not in IN_VAIN})
 
     @property
     def counts(self) -> dict[str, int]:

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
@@ -39,6 +40,7 @@ from studies.run.evidence import evidence_of, peak_memory_mib, reset_peak_memory
 from studies.run.leaving import only_this_process
 from studies.run.objective import FunctionObjective, LoadedObjective, values_of
 from studies.run.program import ProgramEnded, ProgramFailed, ProgramObjective, ProgramTraining
+from studies.search import asked
 from studies.search.asha import Asha
 from studies.search.seeded import seed_of
 from studies.spec import StudySpec
@@ -48,7 +50,10 @@ from studies.storage.postgres import PostgresStorage
 
 @dataclass(frozen=True)
 class Course:
-    """What the trials of one study on one worker have in common. after_epoch: is given the metrics of each."""
+    """What the trials of one study on one worker have in common.
+
+    after_epoch: is given the metrics of each. alone: held while a plain function gets a value, by one worker at a time.
+    """
 
     spec: StudySpec
     space: Space
@@ -58,6 +63,7 @@ class Course:
     should_stop: Callable[[], str | None]
     checkpoints: Checkpoints
     after_epoch: Callable[[Mapping[str, float]], None] = lambda metrics: None
+    alone: Callable[[], AbstractContextManager[object]] = nullcontext
 
 
 class _Stopped(BaseException):
@@ -304,7 +310,7 @@ def _run_function(trial: optuna.Trial, course: Course, objective: FunctionObject
 
     trial.study._thread_local.in_optimize_loop = True  # or Study.stop() would refuse to be called
     try:
-        returned = objective.function(_watched(trial, stop_if_asked))
+        returned = objective.function(_alone(_watched(trial, stop_if_asked), course.alone))
     except optuna.TrialPruned:
         return Outcome(TrialState.PRUNED)
     except _Stopped:
@@ -330,4 +336,22 @@ def _watched(trial: optuna.Trial, check: Callable[[], None]) -> optuna.Trial:
     trial.report = report_then_check  # type: ignore[method-assign]
     if REPEATS in trial.user_attrs:
         trial.should_prune = lambda: False  # type: ignore[method-assign]
+    return trial
+
+
+def _alone(trial: optuna.Trial, alone: Callable[[], AbstractContextManager[object]]) -> optuna.Trial:
+    """Return the trial with a lock around what may be tried twice: two workers that ask at a time would not see it."""
+    suggest, storage = trial._suggest, trial.storage
+
+    def suggest_alone(name: str, distribution: BaseDistribution) -> Any:
+        others = trial.study.get_trials(deepcopy=False)
+        if asked.values_of(distribution) is None or asked.is_endless(others):
+            return suggest(name, distribution)
+        with alone():
+            value = suggest(name, distribution)
+            if isinstance(storage, PostgresStorage):
+                storage.flush()
+        return value
+
+    trial._suggest = suggest_alone  # type: ignore[method-assign]
     return trial

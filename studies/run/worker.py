@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import optuna
@@ -36,7 +37,7 @@ from studies.record.reading import trial_of
 from studies.run import limits, provenance, retention
 from studies.run.checkpoint import Checkpoints
 from studies.run.end import Outcome, end, resume
-from studies.run.objective import code_of, facts_of, load_objective
+from studies.run.objective import FunctionObjective, code_of, facts_of, load_objective
 from studies.run.placement import take
 from studies.run.program import ProgramObjective
 from studies.run.sharing import SharedGpu
@@ -136,7 +137,11 @@ class _Worker:
         self.checkpoints = Checkpoints(store, say)
         self.artifacts = artifact_store(settings)
         space = space_of(self.study)
-        self.course = Course(self.spec, space, objective, data, device, stop, self.checkpoints, gpu.after_epoch)
+        alone = partial(storage.ledger.alone, f"asked {self.study_id}")
+        self.course = Course(self.spec, space, objective, data, device, stop, self.checkpoints, gpu.after_epoch, alone)
+        # How many trials there are in a space that is tried to its end: what is pruned takes its repeats away, and what
+        # a plain function asks for is known once it has asked.
+        self.is_found_out = self.spec.repeats > 1 or isinstance(objective, FunctionObjective)
         self.data_facts = facts_of(self.spec.dataset, data, settings)
         code = code_of(self.spec.objective)
         if difference := code_changes(self.study.user_attrs.get(CODE, {}), code):
@@ -197,7 +202,7 @@ class _Worker:
             return budget, None
         self._resume_paused(budget.n_trials)
         n_trials = budget.n_trials
-        if self.spec.repeats > 1:
+        if self.is_found_out:
             n_trials = min(n_trials, n_in_the_end(self.study, by_now=True))
         trial_id = self.storage.optuna.claim_trial(self.study_id, n_trials=n_trials, worker_id=self.worker_id)
         if trial_id is None:
@@ -209,7 +214,7 @@ class _Worker:
     def _up_to_date(self, budget: Budget) -> Budget:
         """Return the budget with as many trials as there will be by now, and let everybody know."""
         known = budget
-        if self.spec.repeats > 1:  # in a space that is tried to its end, what is pruned takes its repeats away
+        if self.is_found_out:
             known = replace(budget, n_trials=n_in_the_end(self.study))
         n_trials = limits.n_in_the_end(known, isinstance(self.study.pruner, Asha))
         if n_trials != budget.n_trials:

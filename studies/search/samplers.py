@@ -21,10 +21,10 @@ from studies.registry import SAMPLERS
 from studies.search import allowed
 from studies.search.allowed import AllowedSampler
 from studies.search.asha import rungs_of
+from studies.search.asked import AskedSampler
 from studies.search.distributions import distribution_of
 from studies.search.made import maker
 from studies.search.ranking import telling_rungs
-from studies.search.seeded import SeededSampler
 from studies.spec import StudySpec
 from studies.spec.model import Sampler
 from studies.spec.space import MOST_SETTINGS, Fixed, Space, SpaceError
@@ -48,7 +48,7 @@ def make_sampler(spec: StudySpec, space: Space, known: Sequence[FrozenTrial] = (
         _check_several(spec, sampler)
     ranked = spec if rungs_of(spec) else None
     if not space.parameters:  # a plain function's space is known to it alone
-        return SeededSampler(make, spec.sampler.seed, known, ranked)
+        return AskedSampler(make, spec.sampler.seed, known, ranked)
     if space.require and spec.sampler.name != GRID:
         allowed.check(space)
     return AllowedSampler(make, spec.sampler.seed, known, ranked, space)

@@ -33,6 +33,22 @@ def test_a_space_that_is_used_up_ends_the_study(make_studies: Callable[[str], St
     assert "6/7 trials" in studies("status", "parabola").stdout
 
 
+def test_so_does_that_of_a_plain_function(make_studies: Callable[[str], Studies]) -> None:
+    studies = make_studies("asked")
+    (studies.directory / "asking.py").write_text(
+        "def train(trial):\n"
+        "    wide = trial.suggest_categorical('wide', [True, False])\n"
+        "    return trial.suggest_int('x', 1, 3) if wide else 0\n"
+    )
+    (studies.directory / "asking.yaml").write_text("{name: asking, objective: asking:train, direction: maximize}")
+    launched = studies("launch", "asking.yaml", "--workers", "3", "--trials", "40")
+    with open_storage(studies.settings) as storage:
+        trials = read_stored(storage, "asking").trials
+    assert len(trials) == len({str(trial.params) for trial in trials}) == 4
+    assert "Every setting of the space was tried: 4." in launched.stderr
+    assert "has all its 4 trials; nothing was run." in studies("launch", "asking.yaml", "--trials", "50").stderr
+
+
 def test_a_grid_needs_no_number_of_trials(make_studies: Callable[[str], Studies]) -> None:
     studies = make_studies("grid")
     file = studies.directory / "parabola.yaml"
