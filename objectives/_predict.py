@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from objectives._contract import DataError, Source
+from objectives._data.kit.json_rows import JSON_SUFFIXES
 from objectives._data.kit.lines import RowError, TextLines, each, shown
 from objectives._data.pictures import SUFFIXES, is_shown
 
 LONGEST_LINE = 1 << 16  # bytes; an endless line must not fill the memory
 LARGEST_FILE = 1 << 28  # bytes of one picture
 N_LIKELIEST = 3
+TEXT_SUFFIXES = (".txt", ".csv", ".gz", ".tsv", *JSON_SUFFIXES)
 DECIMALS = 6  # of a probability: further ones depend on the size of the batch
 
 Item = TypeVar("Item")
@@ -36,7 +38,7 @@ def file_in(source: Source, expected: str) -> Path | BinaryIO | None:
     if os.path.exists(source):  # noqa: PTH110 - unlike Path.exists, it does not raise for a text too long for a path
         return Path(source)
     one_word = len(source.split()) == 1
-    if one_word and ("/" in source or Path(source).suffix.lower() in (".txt", ".csv", ".gz", ".tsv", *SUFFIXES)):
+    if one_word and ("/" in source or Path(source).suffix.lower() in (*TEXT_SUFFIXES, *SUFFIXES)):
         raise DataError(f"there is no file {source!r}; expected {expected}")
     return None
 

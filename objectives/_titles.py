@@ -17,9 +17,10 @@ from torch.nn import functional as F
 
 from objectives._baselines import linear_titles
 from objectives._contract import DataError, Example, PredictingObjective, Progress, Source, silent
-from objectives._data.kit.lines import RowError, each, shown
+from objectives._data.kit.json_rows import JSON_SUFFIXES, json_rows, text_in
+from objectives._data.kit.lines import RowError, each
 from objectives._data.kit.split import ROLES
-from objectives._data.kit.tables import Records
+from objectives._data.kit.tables import Records, places_of, wrong_width
 from objectives._data.titles import DATASETS, ORIGINS, UNK, Recipe, TitleRows, Titles, encoder, load_titles, raw_files
 from objectives._dropout import Dropout
 from objectives._evidence import Scores, score_classes
@@ -168,7 +169,7 @@ class TitlePredictor:
         self._device = device
 
     def predict(self, source: Source) -> Iterator[dict[str, Any]]:
-        """INPUT is a product title, a file of titles, one a line, or a .csv or .tsv with a column `title`.
+        """INPUT is a product title, a file of titles, one a line, or a .csv, .tsv or .jsonl with a column `title`.
 
         The answer has the three likeliest categories, and known_words, the share of the title's words that occurred in
         training: if that is 0, the answer says nothing about this title.
@@ -206,7 +207,12 @@ def read_titles(source: Source) -> Iterator[str | RowError]:
     with open_lines(file) as lines:
 
         def title_in_record(record: tuple[int, list[str]]) -> str:
-            return title_in(record[1][column] if column < len(record[1]) else "")
+            if len(record[1]) != len(header):
+                raise wrong_width(lines, len(record[1]), len(header), record[0])
+            return title_in(record[1][column])
+
+        def title_in_row(row: dict[str, Any]) -> str:
+            return title_in(text_in(lines, row, "title", "text in 'title'"))
 
         def title_in(line: str) -> str:
             if not line.strip():
@@ -217,10 +223,10 @@ def read_titles(source: Source) -> Iterator[str | RowError]:
         if is_named(source, ".csv", ".tsv"):
             rows = Records(lines, ("title",))
             header = [name.strip().lower() for name in next(rows, (1, []))[1]]
-            if "title" not in header:
-                raise lines.error(f"no column 'title' in {shown(','.join(header))}", "expected a header that has it")
-            column = header.index("title")
+            [column] = places_of(["title"], header, lines, "a header that has it once")
             titles = map(title_in_record, rows)
+        elif is_named(source, *JSON_SUFFIXES):
+            titles = map(title_in_row, json_rows(lines))
         for title in each(titles):
             n += 1
             yield title

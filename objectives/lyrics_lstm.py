@@ -2,7 +2,7 @@
 
 Task      the tokens of a text (words or characters) so far to the next one
 Data      `sonnets` and `tinyshakespeare` ship with the package; `songdata` is Kaggle's song lyrics; or your own file
-Own data  a .txt, or a .csv or .tsv with a column text, lyrics or lyric; what is read is in objectives/_data/lyrics
+Own data  a .txt, a directory of them, or CSV or JSON with a column text, lyrics or lyric; see objectives/_data/lyrics
 Metric    loss on validation documents in nats per token; a document (song, poem, 4,000 characters of a play) is whole
           in train, validation or test, and the vocabulary is that of train. Also: perplexity, which is e to the
           loss, and bits per character, where an unknown word costs as much as spelling it. Only the last compares words
@@ -58,6 +58,7 @@ from objectives._data.lyrics import (
     Stream,
     Tokens,
     Vocabulary,
+    files_of,
     load_lyrics,
     locate,
 )
@@ -109,7 +110,7 @@ class LyricsLstm(PredictingObjective):
 
     def files(self, dataset: str, data: Path) -> Sequence[Path]:
         """See Objective."""
-        return [locate(dataset, data)]
+        return list(files_of(locate(dataset, data)).values())
 
     def prepare(self, dataset: str, data: Path, cache: Path, progress: Progress = silent) -> Lyrics:
         """See Objective."""

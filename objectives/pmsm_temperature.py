@@ -52,7 +52,7 @@ from objectives._baselines import ridge
 from objectives._contract import DataError, Example, PredictingObjective, Progress, Source, silent
 from objectives._data.kit.lines import RowError, TextLines, each, shown
 from objectives._data.kit.split import ROLES
-from objectives._data.kit.tables import LARGEST, header_of, places_of
+from objectives._data.kit.tables import header_of, not_csv, number_in, places_of
 from objectives._data.motor import COLUMNS, DATASETS, ORIGINS, SESSION, Motor, averaged, load_motor, raw_files
 from objectives._data.motor.simulation import simulate
 from objectives._evidence import Scores
@@ -240,18 +240,17 @@ def read_rows(file: TextLines, columns: Sequence[str]) -> Iterator[Asked[Measure
     session = header.index(SESSION) if SESSION in header else None
 
     def fields_of(line: str) -> list[str]:
-        fields = next(csv.reader([line], delimiter=separator))
+        try:
+            fields = next(csv.reader([line], delimiter=separator))
+        except csv.Error as error:
+            raise not_csv(error, file) from error
         if len(fields) != len(header):
             raise file.error(f"{len(fields)} columns", f"expected {len(header)}")
         return fields
 
     def value_of(fields: list[str], column: int) -> float:
-        text = fields[column] if separator == "," else fields[column].replace(",", ".")
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not abs(value) <= LARGEST:
+        value = number_in(fields[column], separator)
+        if math.isnan(value):
             raise file.error(f"{header[column]} is {shown(fields[column].strip())}", "expected a finite number")
         return value
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from objectives import DataError
 from objectives._data.lyrics import END, UNKNOWN, Lyrics, Stream, load_lyrics
-from objectives._data.lyrics.readers import CHUNK_CHARACTERS, LONGEST, cut_shorter, read_text
+from objectives._data.lyrics.readers import CHUNK_CHARACTERS, LONGEST, read_otherwise, read_text
 from objectives._data.lyrics.tokens import split_words
 from objectives.lyrics_lstm import Lstm, objective, pieces
 
@@ -154,9 +155,10 @@ def test_only_a_text_that_is_cut_otherwise_gets_another_fingerprint(tmp_path: Pa
         ("\n".join(["la " * LONGEST, *verses]), " cut shorter"),
         ("\n" + "\n".join(verses), ""),  # was refused
         ("", ""),
+        ("\r".join(verses), " in lines"),  # a single one, once
     ):
-        path.write_text(text)
-        assert cut_shorter(path) == mark
+        path.write_text(text, newline="")
+        assert read_otherwise(path) == mark
 
 
 def test_texts_that_are_empty_are_told_at_once(tmp_path: Path) -> None:
@@ -165,6 +167,45 @@ def test_texts_that_are_empty_are_told_at_once(tmp_path: Path) -> None:
     refused(lambda: load(path, tmp_path), tmp_path / "cache", *parts)
     found = load(f"{path}:drop_empty=yes", tmp_path)
     assert (found.summary["documents"], found.summary["empty_texts_left_out"]) == (len(SONGS) + 1, 2)
+
+
+def test_json_and_a_directory_are_the_documents_of_a_table(tmp_path: Path) -> None:
+    expected = load(table(tmp_path / "songs.csv"), tmp_path)
+    rows = [json.dumps({"Song": number, "Lyrics": song}) for number, song in enumerate(SONGS)]
+    (tmp_path / "songs.jsonl").write_text("\n".join(rows))
+    (tmp_path / "songs.json.gz").write_bytes(gzip.compress(f"[{','.join(rows)}]".encode()))
+    place = tmp_path / "songs"
+    (place / "more").mkdir(parents=True)
+    (place / ".hidden.txt").write_text("not read")
+    (place / "notes.md").write_text("not read")
+    for number, song in enumerate(SONGS):
+        (place / ("more" if number % 2 else ".") / f"{number}.txt").write_text(song)
+    for name in ("songs.jsonl", "songs.json.gz", "songs"):
+        assert load(tmp_path / name, tmp_path).summary == expected.summary
+    (place / "more" / "empty.txt").write_text("\n")
+    refused(lambda: load(place, tmp_path), tmp_path / "cache", f"{place}, {Path('more', 'empty.txt')}: an empty text")
+    found = load(f"{place}:drop_empty=yes", tmp_path)
+    assert found.summary == expected.summary | {"empty_texts_left_out": 1}
+    (place / "0.txt").write_text(SONGS[0] + "!")
+    assert load(f"{place}:drop_empty=yes", tmp_path).sha256 != found.sha256
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("twice.csv", "text,Text\na,b\n", "several columns 'text' in 'text,text'"),
+        ("empty.txt", "", "is empty"),
+        ("book.md", "a", "is not a known form of texts; expected a .txt"),
+        ("list.json", '["la"]', "line 1: not a JSON object: 'la'"),
+        ("other.jsonl", '{"poem": "la"}', "line 1: no 'text' in 'poem'"),
+        ("columns.json", '{"text": {"0": "la"}}', "one object for each, as pandas"),
+        ("comma.csv", "n,text\n1,la, la\n", "line 2: 3 columns; expected 2 as in the first line: quote a text"),
+    ],
+)
+def test_texts_that_are_wrong(tmp_path: Path, name: str, content: str, expected: str) -> None:
+    path = tmp_path / name
+    path.write_text(content)
+    refused(lambda: load(path, tmp_path), tmp_path / "cache", str(path), expected)
 
 
 def test_a_speech_is_not_cut(tmp_path: Path) -> None:
@@ -220,8 +261,8 @@ def other_kind(directory: Path) -> Path:
         (latin, "line 17: byte 0xe9"),
         (short_row, "line 16: 2 columns"),
         (open_quote, "line 16: not CSV"),
-        (empty_file, "holds 0 different documents"),
-        (other_kind, "expected a .csv or a .txt"),
+        (empty_file, "is empty; expected songs"),
+        (other_kind, "expected a .txt, a .csv or JSON"),
         (lambda directory: table(directory / "songs.csv", songs=[*SONGS, " "]), "line 16: an empty text"),
         (lambda directory: table(directory / "songs.csv", songs=SONGS[:2]), "holds 2 different documents"),
         (

@@ -83,8 +83,12 @@ def test_mnists_own_sizes_give_the_authors_validation_set() -> None:
 
 @pytest.mark.parametrize("below", ["", "MNIST/raw"])
 @pytest.mark.parametrize("zipped", [True, False])
-def test_mnists_own_files_are_read(tmp_path: Path, below: str, zipped: bool) -> None:
-    write_idx(tmp_path / "data" / "mnist" / below, zipped=zipped)
+@pytest.mark.parametrize("dot", [True, False])
+def test_mnists_own_files_are_read(tmp_path: Path, below: str, zipped: bool, dot: bool) -> None:
+    place = tmp_path / "data" / "mnist" / below
+    write_idx(place, zipped=zipped)
+    for path in list(place.iterdir()) if dot else []:
+        path.rename(path.with_name(path.name.replace("-idx", ".idx")))
     digits = load_digits("mnist:4", tmp_path / "data", tmp_path / "cache")
     assert (len(digits.train), len(digits.validation), len(digits.test)) == (80, 20, 20)
     assert digits.test.is_target.tolist() == [number % 10 == 4 for number in range(20)]
@@ -100,7 +104,8 @@ def test_missing_files_are_named_with_their_place(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", "has 0 images of a 0"),
+        ("", "is empty; expected a .csv of 784 pixels"),
+        ("label," + "p," * 784 + "\n", "has a header and no rows"),
         (ROW * 3, "has 0 images of a 0; expected 3 of each"),
         (ROW + "1,2,3\n", "line 2: 3 columns; expected 785"),
         (ROW + "\n" + "256," * 784 + "3\n", "line 3: pixel 0 is '256'; expected a whole number from 0 to 255"),
@@ -172,18 +177,28 @@ def content(digits: Digits) -> list[bytes]:
 
 
 @settings(max_examples=20)
-@given(first=st.booleans(), separator=st.sampled_from(",;\t"), name=st.sampled_from(["", "label", "Class", "DIGIT"]))
+@given(
+    first=st.booleans(),
+    separator=st.sampled_from(",;\t"),
+    name=st.sampled_from(["", "label", "Class", "DIGIT", "number"]),
+    rows=st.sampled_from([None, "", "Unnamed: 0"]),
+    end=st.sampled_from(["\n", "\r\n", "\r"]),
+)
 def test_tables_as_people_write_them(
-    first: bool, separator: str, name: str, tmp_path_factory: pytest.TempPathFactory
+    first: bool, separator: str, name: str, rows: str | None, end: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
+    """rows: what a header calls the rows' numbers, which pandas writes."""
     place = tmp_path_factory.mktemp("digits")
     pixels, digits = images()
     columns = [digits[:, None], pixels.reshape(50, -1)]
     table = np.concatenate(columns if first else columns[::-1], axis=1)
     names = [f"pixel{number}" for number in range(784)]
-    header = separator.join([name, *names] if first else [*names, name]) + "\n" if name else ""
-    lines = [separator.join(map(str, row)) + "\n" for row in table.tolist()]
-    (place / "a.csv").write_text(header + "".join(lines))
+    header = separator.join([name, *names] if first else [*names, name]) + end if name else ""
+    lines = [separator.join(map(str, row)) + end for row in table.tolist()]
+    if header and rows is not None:
+        header = f"{rows}{separator}{header}"
+        lines = [f"{number}{separator}{line}" for number, line in enumerate(lines)]
+    (place / "a.csv").write_text(header + "".join(lines), newline="")
     found = load_digits(str(place / "a.csv"), place, place / "cache")
     assert content(found) == sorted(image.tobytes() for image in pixels)
     assert sum(int(getattr(found, role).is_target.sum()) for role in ROLES) == 5

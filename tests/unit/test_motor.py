@@ -165,6 +165,13 @@ def rows(*sessions: object) -> str:
         (HEADER + "\n" + rows(1).replace("0.5", "NaN", 2), "line 2: ambient is 'NaN'"),
         (HEADER + "\n" + rows(1).replace("0.5", "1e300", 1), "line 2: ambient is '1e300'"),
         (HEADER + "\n" + rows(1) + "0.5,0.5\n", "line 3: 2 columns; expected 13"),
+        (HEADER + "\n" + rows(1).replace("0.5", "1_0", 1), "line 2: ambient is '1_0'"),
+        (HEADER + "\n" + rows(1).replace("0.5", "\u0967", 1), "line 2: ambient is '\u0967'"),
+        (HEADER + "\n" + rows(1) + rows(1).replace("0.5", "0\r5", 1), "line 3: a carriage return within a line"),
+        (
+            HEADER.replace(",", "\t") + "\n\n" + rows(1).replace(",", "\t").replace("0.5", "1,234", 1),
+            "line 3: the decimal mark is a comma or a point: '1,234' in line 3, '0.5' in line 3; write all numbers",
+        ),
         (HEADER + "\n" + rows(1, 1, 2), "has 2 sessions in its column profile_id; expected 3 or more"),
     ],
 )
@@ -230,6 +237,11 @@ def test_truncated_gzip_and_other_encodings(tmp_path: Path) -> None:
         load(cut, tmp_path)
     with pytest.raises(DataError, match="line 2: byte 0xe9 is not UTF-8"):
         load(latin, tmp_path)
+
+
+def test_a_directory_is_not_absent(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f"{tmp_path} is a directory; expected a file"):
+        load(tmp_path, tmp_path)
 
 
 def test_an_unknown_data_set(tmp_path: Path) -> None:

@@ -104,6 +104,9 @@ def test_titles_from_a_text_a_file_a_table_and_a_stream(titles: Any, tmp_path: P
     (tmp_path / "titles.txt").write_bytes(b"\xef\xbb\xbfcold fridge\r\nphone\r\n")
     (tmp_path / "titles.txt.gz").write_bytes(gzip.compress(b"cold fridge\nphone"))
     (tmp_path / "titles.csv").write_text('n,Title\n1,cold fridge\n\n2,"phone"\n')
+    (tmp_path / "windows.tsv").write_text("n\tTitle\n1\tcold fridge\n2\tphone\n", encoding="utf-16")
+    (tmp_path / "titles.jsonl").write_text('{"Title": "cold fridge"}\n{"title": "phone"}')
+    (tmp_path / "titles.json").write_text('[{"title": "cold fridge", "n": 1},\n{"title": "phone"}]')
     for source in (*map(str, tmp_path.iterdir()), stream(b"cold fridge\nphone\n")):
         first, second = titles.predict(source)
         assert first == pytest.approx(one, abs=1e-5)
@@ -133,6 +136,8 @@ def test_what_can_only_be_a_mistyped_file(titles: Any, tmp_path: Path) -> None:
     assert "the title is empty" in refused(titles, "  ")
     (tmp_path / "table.csv").write_text("name,price\nphone,3\n")
     assert "line 1: no column 'title'" in refused(titles, str(tmp_path / "table.csv"))
+    (tmp_path / "table.csv").write_text("title,price,title\nphone,3,fridge\n")
+    assert "line 1: several columns 'title'" in refused(titles, str(tmp_path / "table.csv"))
     assert len(list(titles.predict("x" * 5000))) == 1  # too long for a path, and no error
 
 
@@ -205,7 +210,19 @@ def test_the_other_rows_of_every_kind_are_answered(motor: Any, digits: Any, pict
     assert ok(pictures.predict(str(tmp_path))) == [False, True]
     listed = f"nowhere.png\n{tmp_path / 'b.png'}\n{tmp_path / 'a.png'}\n".encode()
     assert ok(pictures.predict(stream(listed))) == [False, True, False]
-    (tmp_path / "t.tsv").write_text("price\tTITLE\n1\tphone, red\n2\n3\tfridge\n")
+
+
+def test_the_other_rows_of_a_table_of_titles_are_answered(titles: Any, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("price,TITLE\n1,phone, red\n2\n3,\n4,fridge\n")
+    (tmp_path / "t.jsonl").write_text('{"title": "phone"\n["phone"]\n{"title": null}\n{"title": "fridge"}\n')
+    expected = {
+        "t.csv": ["line 2: 3 columns", "line 3: 1 columns", "line 4: an empty title"],
+        "t.jsonl": ["line 1: not JSON", "line 2: not a JSON object", "line 3: 'title' is None"],
+    }
+    for name, errors in expected.items():
+        *wrong, last = titles.predict(str(tmp_path / name))
+        assert [error in answer["error"] for answer, error in zip(wrong, errors, strict=True)] == [True] * 3
+        assert last["title"] == "fridge"
 
 
 def test_batches_give_what_came_before_a_mistake() -> None:
@@ -311,8 +328,9 @@ def test_measurements_that_are_wrong(motor: Any, tmp_path: Path) -> None:
     assert "stdin, line 1: no column 'i_q'" in said(header.replace("i_q", "iq"), first)
     assert "several columns 'i_q'" in said(f"{header},i_q", f"{first},1")
     assert "stdin, line 3: 7 columns; expected 8" in said(header, first, second.rpartition(",")[0])
-    for wrong in ("nan", "inf", "1e999", "hot", ""):
+    for wrong in ("nan", "inf", "1e999", "hot", "", "1_0"):
         assert f"line 2: i_q is {wrong!r}" in said(header, f"{first.rpartition(',')[0]},{wrong}")
+    assert "line 2: a carriage return within a line" in said(header, f"1\r{first}")
     assert "has a header and no rows" in said(header)
     assert "is empty" in said("")
     assert "there is no file 'hello'" in refused(motor, "hello")

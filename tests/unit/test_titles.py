@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import json
 import os
 import random
@@ -9,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -320,6 +322,17 @@ BAD_FILES: dict[str, tuple[str | bytes, str]] = {
     "null-title.jsonl": ('{"title": null, "category": "a"}\n', "line 1: 'title' is None"),
     "nan-category.jsonl": ('{"title": "a", "category": NaN}\n', "line 1: 'category' is nan"),
     "empty-title.jsonl": (course_line(" ", "b"), "line 1: an empty title"),
+    "object.json": ('{"title": {"0": "a"}, "category": {"0": "b"}}', "one object for each, as pandas' to_json("),
+    "array.json": ('[{"title": "a", "category": "b"},\n\n {"title": "a"}]', "line 3: no 'category' in 'title'"),
+    "open.json": ('[{"title": "a", "category": "b"}', "line 1: not JSON"),
+    "no-comma.json": ('[{"title": "a", "category": "b"}\n{}]', "line 1: not JSON"),
+    "deep.json": ("[" * 200_000, "line 1: not JSON"),
+    "half.csv": ("title,category\n".encode("utf-16")[:-1], "after line 0: not UTF-16 as its first bytes say"),
+    "twice.csv": ("title,title,category\na,b,c\n", "line 1: several columns 'title'"),
+    "comma.csv": (HEADER + "a, b,b,c,d\n", "line 2: 5 columns; expected 4 as in the first line: quote a text"),
+    "return.csv": (HEADER + "a\rb,b,c,d\n", "line 2: a carriage return within a line"),
+    "long.csv": (HEADER + "a" * 200_000 + ",b,c,d\n", "line 2: a field of more than 131,072 characters"),
+    "digits.csv": ("title,category\n1,a\n2,a\n1,b\n", "(capitals, digits and punctuation do not count)"),
     "tokens.jsonl": (course_line("a", "b", tokenized_title=[1]), "line 1: 'tokenized_title' is [1]"),
 }
 
@@ -334,6 +347,93 @@ def test_other_separators_and_latin_1(tmp_path: Path, separator: str) -> None:
     assert found.summary == {**expected.summary, "files_read_as_latin_1": 1}
 
 
+@pytest.mark.parametrize(
+    "encoded",
+    [
+        lambda text: text.replace("\n", "\r").encode(),
+        lambda text: text.encode("utf-16"),
+        lambda text: "\ufeff".encode("utf-16-be") + text.encode("utf-16-be"),
+        lambda text: text.replace("\n", "\r\n").encode("utf-16"),
+        lambda text: text.replace("\n", "\r").encode("utf-16"),
+    ],
+    ids=["Mac", "UTF-16", "big-endian", "Windows", "both"],
+)
+@pytest.mark.parametrize("packed", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_text_as_windows_and_old_macs_write_it(tmp_path: Path, encoded: Any, packed: Any) -> None:
+    rows = csv_rows(54).replace("rojo", "marrón")
+    expected = load(write(tmp_path / "a.csv", rows), tmp_path)
+    found = load(write(tmp_path / "b.csv", packed(encoded(rows))), tmp_path)
+    assert found.summary == expected.summary
+    assert found.vocabulary == expected.vocabulary
+
+
+def rows_in_json(rows: str) -> list[dict[str, str]]:
+    return [{"Title": title, "category": category} for title, *_, category in csv.reader(rows.splitlines()[1:])]
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_json_in_an_array_and_in_lines(tmp_path: Path, indent: int | None) -> None:
+    rows = rows_in_json(csv_rows(54))
+    expected = load(write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, rows))), tmp_path)
+    found = load(write(tmp_path / "b.json", "\n" + json.dumps(rows, indent=indent)), tmp_path)
+    assert found.summary == expected.summary
+    assert found.classes == expected.classes
+    numbered = [{**row, "category": expected.classes.index(row["category"])} for row in rows]
+    numbers = load(write(tmp_path / "c.json", json.dumps(numbered, indent=indent)), tmp_path)
+    assert numbers.classes == [str(number) for number in range(len(expected.classes))]
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+@pytest.mark.parametrize("separator", ",;\t")
+def test_two_columns_without_a_header(tmp_path: Path, separator: str, swapped: bool) -> None:
+    pairs = [(row["Title"], row["category"]) for row in rows_in_json(csv_rows(54))]
+    expected = load(write(tmp_path / "a.csv", f"title,category\n{csv_of(pairs, ',')}"), tmp_path)
+    given = [pair[::-1] for pair in pairs] if swapped else pairs
+    found = load(write(tmp_path / "b.csv", csv_of(given, separator)), tmp_path)
+    assert found.summary == expected.summary | {"files_read_without_a_header": 1}
+    assert found.classes == expected.classes
+
+
+def csv_of(rows: Sequence[Sequence[str]], separator: str) -> str:
+    return "".join(f'"{separator.join(row)}"\n'.replace(separator, f'"{separator}"') for row in rows)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "text,label\n" + csv_of([(f"word{row}", "ab"[row % 2]) for row in range(20)], ","),  # a header of other names
+        csv_of([(f"word{row}", f"class{row}") for row in range(20)], ","),  # either may be the category
+        csv_of([("a", "b")], ","),
+    ],
+)
+def test_two_columns_that_may_be_anything(tmp_path: Path, content: str) -> None:
+    path = write(tmp_path / "a.csv", content)
+    refused(lambda: load(path, tmp_path), tmp_path / "cache", f"{path}, line 1: not a known form")
+
+
+def test_tables_in_a_directory_are_its_roles(tmp_path: Path) -> None:
+    place = tmp_path / "titles"
+    place.mkdir()
+    write(place / "train.csv", csv_rows(54))
+    alone = load(place, tmp_path)
+    write(place / "test.csv", "id,title\n1,rojo\n")  # the challenge's has no categories
+    assert load(place, tmp_path).summary == alone.summary
+    write(place / "test.csv", csv_rows(12))
+    refused(
+        lambda: load(place, tmp_path), tmp_path / "cache", f"{place} has train.csv and test.csv; add validation.csv"
+    )
+    write(place / "validation.csv", csv_rows(9))
+    found = load(place, tmp_path).summary
+    assert [found[role] for role in ROLES] == [54, 9, 12]
+
+
+def test_classes_that_are_spelt_in_several_ways_are_counted(tmp_path: Path) -> None:
+    names = ["Tent", "tent", "1", "1.0", "café", "cafe\u0301", "a  b", "a b", "c"]
+    found = load(write(tmp_path / "t.csv", rows_of(dict.fromkeys(names, 5))), tmp_path)
+    assert len(found.classes) == len(names)
+    assert found.summary["classes_spelt_in_several_ways"] == 4
+
+
 FOREIGN = {
     "a PNG picture": b"\x89PNG\r\n\x1a\n",
     "a parquet file": b"PAR1\x15\x04",
@@ -344,7 +444,6 @@ FOREIGN = {
     "an Office file": b"PK\x03\x04" + bytes(22) + b"\x13\0\0\0[Content_Types].xml",
     "NumPy arrays (.npz)": b"PK\x03\x04" + bytes(22) + b"\x05\0\0\0x.npy",
     "an IDX file of 3 dimensions": b"\0\0\x08\x03\0\0\0\1",
-    "UTF-16 text": "title,category\n".encode("utf-16"),
     "binary data": b"abc\0\1\2",
     "a tar archive": bytes(257).replace(b"\0", b"a") + b"ustar",
 }

@@ -28,19 +28,21 @@ N_PIXELS = SIDE * SIDE
 IDX_UNSIGNED_BYTES = 0x08
 DIGIT = "digit"  # what messages call the column
 DIGIT_NAMES = ("label", "digit", "class", "target", "labels", "y")  # what a header may call it
+NO_PIXEL = ("", "unnamed: 0", "index", "id")  # what a header may call the rows' numbers, which say nothing
 LabelledDigits = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 
 def read_csv(path: Path, progress: Progress, notices: Counter[str]) -> LabelledDigits:
     """Pixels (n, 784) and digits (n,) of a file of 784 pixels and the digit a line.
 
-    A header says where the digit is; without one it is last, or else first. Commas, semicolons or tabs separate them.
+    A header says where the digit is, and whether the rows' numbers come first; without one the digit is last, or else
+    first. Commas, semicolons or tabs separate them.
     """
     with TextLines(path, expected=FORMS) as file:
         first = next(iter(file), "")
     form = _form_of(first)
     problem: DataError | None = None
-    for place in (N_PIXELS, 0) if form.digit is None else (form.digit,):
+    for place in (N_PIXELS + form.first, form.first) if form.digit is None else (form.digit,):
         found = Counter[str]()
         try:
             labelled = _read_table(path, replace(form, digit=place), progress, found)
@@ -54,11 +56,15 @@ def read_csv(path: Path, progress: Progress, notices: Counter[str]) -> LabelledD
 
 @dataclass(frozen=True)
 class _Form:
-    """How a table of pixels is written: with a header or without, what separates columns, the digit's column."""
+    """How a table of pixels is written: with a header or without, what separates columns, the digit's column.
+
+    first: the first column that is not the rows' numbers.
+    """
 
     header: bool
     separator: str
     digit: int | None = None
+    first: int = 0
 
 
 def _form_of(first: str) -> _Form:
@@ -66,7 +72,9 @@ def _form_of(first: str) -> _Form:
     separator = max(SEPARATORS, key=first.count)
     fields = [field.strip().strip('"').lower() for field in first.split(separator)]
     place = next((fields.index(name) for name in DIGIT_NAMES if name in fields), None)
-    return _Form(place is not None or not any(map(_is_number, fields)), separator, place)
+    numbered = int(len(fields) > N_PIXELS and fields[0] in NO_PIXEL)
+    named = place is not None or not any(map(_is_number, fields[numbered:]))
+    return _Form(named, separator, place, numbered if named else 0)
 
 
 def _is_number(text: str) -> bool:
@@ -80,17 +88,21 @@ def _columns(n: int, digit: int | None) -> list[str]:
 
 
 def _read_table(path: Path, form: _Form, progress: Progress, notices: Counter[str]) -> LabelledDigits:
-    columns = _columns(N_PIXELS + 1, form.digit)
+    columns = _columns(N_PIXELS + 1, None if form.digit is None else form.digit - form.first)
     most = dict.fromkeys(columns, 255) | {DIGIT: N_DIGITS - 1}
+    names = ["number"] * form.first + columns
+    used = range(form.first, len(names)) if form.first else None
     parts = []
     with TextLines(path, expected=FORMS, notices=notices) as file:
         lines = iter(file)
         if form.header:
             next(lines)
-        for values in numbers(lines, file, columns, most, separator=form.separator):
+        for values in numbers(lines, file, names, most, separator=form.separator, used=used):
             parts.append(values.astype(np.uint8))
             progress(f"reading {path.name}", file.fraction)
-    table = np.concatenate(parts) if parts else np.empty((0, N_PIXELS + 1), np.uint8)
+    if not parts:
+        raise DataError(f"{path} {'has a header and no rows' if form.header else 'is empty'}; expected {FORMS}")
+    table = np.concatenate(parts)
     digits = table[:, columns.index(DIGIT)]
     require_each_digit(path, digits)
     return np.delete(table, columns.index(DIGIT), axis=1), digits
@@ -135,7 +147,7 @@ def read_pixels(lines: TextLines) -> Iterator[NDArray[np.uint8] | RowError]:
     rest = filter(str.strip, lines)
     first = next(rest, "")
     form = _form_of(first)
-    known = form.digit
+    known = None if form.digit is None else form.digit - form.first
 
     def place_of(line: str) -> int | None:
         """The digit's column. Without a header, a line with 0 in one corner and another number in the other tells."""
@@ -148,6 +160,7 @@ def read_pixels(lines: TextLines) -> Iterator[NDArray[np.uint8] | RowError]:
         return N_PIXELS if known is None else known
 
     def pixels_of(line: str) -> NDArray[np.uint8]:
+        line = line.split(form.separator, form.first)[-1]
         place = place_of(line)
         columns = _columns(N_PIXELS + (place is not None), place)
         most = dict.fromkeys(columns, 255)

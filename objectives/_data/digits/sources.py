@@ -89,8 +89,10 @@ def _own_file(path: Path) -> dict[str, Path]:
 def _idx_files(place: Path, problem: str) -> dict[str, Path]:
     found = {}
     for part, name in IDX_FILES.items():
+        spellings = (name, name.replace("-idx", ".idx"))  # as they come, and as some archives spell them
         # torchvision.datasets.MNIST(root=place) puts them two directories down.
-        for path in (place / f"{name}{end}" for place in (place, place / "MNIST" / "raw") for end in ("", ".gz")):
+        places = (place, place / "MNIST" / "raw")
+        for path in (below / f"{one}{end}" for below in places for one in spellings for end in ("", ".gz")):
             if path.is_file():
                 found[part] = path
                 break

@@ -5,6 +5,8 @@ from __future__ import annotations
 import zlib
 from pathlib import Path
 
+from objectives._data.kit.recoded import UTF_16
+
 N_FIRST = 512  # bytes that are enough to tell
 GZIP_MAGIC = b"\x1f\x8b"
 ZIP_MAGIC = b"PK\x03\x04"
@@ -33,8 +35,6 @@ MAGIC = {
     b"Rar!": "a rar archive",
     b"\x28\xb5\x2f\xfd": "a zstd archive",
     GZIP_MAGIC: "a gzip archive",
-    b"\xff\xfe": "UTF-16 text, as Excel and Notepad write it, not UTF-8",
-    b"\xfe\xff": "UTF-16 text, not UTF-8",
 }
 
 
@@ -49,11 +49,13 @@ def foreign(first: bytes) -> str:
         return f"an IDX file of {first[3]} dimensions, as MNIST's"
     if first[8:12] == b"WEBP":
         return "a WebP picture"
+    if first[4:8] == b"ftyp":
+        return "a HEIC or AVIF picture, or a film"
     if first[257:262] == b"ustar":
         return "a tar archive"
     if first.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")):
         return "an HTML page, such as a failed download"
-    if b"\0" in first[:N_FIRST]:
+    if b"\0" in first[:N_FIRST] and not first.startswith(UTF_16):
         return "binary data"
     return ""
 

@@ -13,8 +13,9 @@ from typing import BinaryIO, TypeVar, cast
 
 from objectives._contract import DataError
 from objectives._data.kit.content import GZIP_MAGIC, N_FIRST, foreign
+from objectives._data.kit.recoded import BUFFER_BYTES, from_mac, from_utf_16, has_mac_ends
 
-BUFFER_BYTES = 1 << 20
+FIRST_BYTES = 1 << 16  # are looked at, to tell how lines end; a header may be long
 TEXT = "text, such as CSV, gzip or not"
 LATIN_1, UTF_8 = "Latin-1", "UTF-8"
 
@@ -29,9 +30,11 @@ class TextLines:
     """The lines of a text file or stream with their line ends. Gzip is recognised by the first bytes, not by the name.
 
     Use as a context manager and iterate once. `number` is the line last read, from 1. `encoding` is UTF_8 or LATIN_1
-    once a line had more than ASCII, "" before: a file that is not UTF-8 is read as Latin-1 (Windows-1252).
+    once a line had more than ASCII, "" before: a file that is not UTF-8 is read as Latin-1 (Windows-1252), one that
+    begins with the mark of UTF-16 as that. `mac_ends`: whether lines end in carriage returns; they are read as line
+    feeds.
     longest: the most bytes a line may have; default: no limit. expected: what the file should be, for messages.
-    notices: counts the files that were read as Latin-1.
+    notices: counts what is worth saying of the files, such as those that were read as Latin-1.
     Raises DataError for a file that is missing, unreadable, truncated or of another kind, and RowError for a line that
     is too long or in neither encoding; after that one, the iteration can go on.
     """
@@ -47,21 +50,22 @@ class TextLines:
         self.path = source if isinstance(source, Path) else Path("stdin")
         self.number = 0
         self.encoding = ""
+        self.mac_ends = False
+        self.notices = Counter[str]() if notices is None else notices
         self._source = source
         self._longest = longest
         self._expected = expected
-        self._notices = Counter[str]() if notices is None else notices
 
     def __enter__(self) -> TextLines:
         try:
-            opened = self._source.open("rb") if isinstance(self._source, Path) else self._source
+            opened = self._source.open("rb", FIRST_BYTES) if isinstance(self._source, Path) else self._source
             self._raw = cast(io.BufferedReader, opened)
             zipped = self._raw.peek(2)[:2] == GZIP_MAGIC
         except OSError as error:
             raise DataError(f"{self.path} cannot be read ({error.strerror}); check the path") from error
         self._bytes = max(1, self.path.stat().st_size) if isinstance(self._source, Path) else 1
         # The outer buffer makes iteration run in C: GzipFile itself needs a Python call for each line.
-        self._stream = (
+        self._stream: io.BufferedReader = (
             io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=self._raw)), BUFFER_BYTES)
             if zipped
             else self._raw
@@ -80,9 +84,7 @@ class TextLines:
 
     def _undamaged(self) -> Iterator[bytes]:
         try:
-            kind = foreign(self._stream.peek(N_FIRST))
-            if kind:
-                raise DataError(f"{self.path} is {kind}; expected {self._expected}")
+            self._recode()
             yield from self._stream if self._longest is None else self._cut(self._longest)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise DataError(
@@ -90,6 +92,21 @@ class TextLines:
             ) from error
         except OSError as error:
             raise DataError(f"{self.path}, after line {self.number}: cannot be read ({error.strerror})") from error
+        except UnicodeDecodeError as error:  # of UTF-16: what else is not UTF-8 comes as it is
+            raise DataError(
+                f"{self.path}, after line {self.number}: not UTF-16 as its first bytes say ({error.reason}); "
+                "convert the file to UTF-8"
+            ) from error
+
+    def _recode(self) -> None:
+        """Make UTF-8 and line feeds of what else may be text. Raises DataError for a file of another kind."""
+        self._stream = from_utf_16(self._stream)
+        first = self._stream.peek(N_FIRST)
+        if kind := foreign(first):
+            raise DataError(f"{self.path} is {kind}; expected {self._expected}")
+        self.mac_ends = has_mac_ends(first)
+        if self.mac_ends:
+            self._stream = from_mac(self._stream)
 
     def _cut(self, longest: int) -> Iterator[bytes]:
         """Yield the lines; one that is longer is cut to `longest` + 1 bytes."""
@@ -119,7 +136,7 @@ class TextLines:
             if self.encoding != UTF_8:
                 text = line.decode("cp1252")  # what Windows calls Latin-1
                 if not self.encoding:
-                    self._notices["files_read_as_latin_1"] += 1
+                    self.notices["files_read_as_latin_1"] += 1
                 self.encoding = LATIN_1
                 return text
         except UnicodeDecodeError:

@@ -50,9 +50,9 @@ def own_path(dataset: str, known: Iterable[str]) -> Path:
 
 def own_file(dataset: str, known: Iterable[str]) -> Path:
     """The file, not a directory, that a user named in place of a data set. Raises DataError when it is not there."""
-    path = Path(dataset).expanduser()
-    if not path.is_file():
-        raise _absent(dataset, known)
+    path = own_path(dataset, known)
+    if path.is_dir():
+        raise DataError(f"{path} is a directory; expected a file: name the one in it")
     return path
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from objectives._contract import DataError
-from objectives._data.kit.lines import TextLines, shown
+from objectives._data.kit.lines import RowError, TextLines, shown
 
 SEPARATORS = ",;\t"
 CHUNK_LINES = 1 << 13
@@ -38,7 +38,7 @@ def header_of(lines: Iterator[str], file: TextLines, names: Iterable[str]) -> tu
     try:
         fields = next(csv.reader([first], delimiter=separator, strict=True), [])
     except csv.Error as error:
-        raise file.error(f"not CSV ({error})", "close or double the quotes in it") from error
+        raise not_csv(error, file) from error
     if not any(fields):
         raise DataError(f"{file.path} is empty or begins with an empty line; expected a line with the columns' names")
     return [field.strip().lower() for field in fields], separator
@@ -53,19 +53,37 @@ def places_of(names: Sequence[str], header: Sequence[str], file: TextLines, expe
     return [header.index(name) for name in names]
 
 
+def not_csv(error: csv.Error, file: TextLines, line: int | None = None) -> RowError:
+    """The error for a line (default: the line last read) of which Python's csv says `error`."""
+    if "new-line" in str(error):
+        return file.error("a carriage return within a line", "expected one at its end, or within quotes", line=line)
+    if "field limit" in str(error):
+        found = f"a field of more than {csv.field_size_limit():,} characters"
+        return file.error(found, "shorten it, or close the quotes before it", line=line)
+    return file.error(f"not CSV ({error})", "close or double the quotes in it", line=line)
+
+
+def wrong_width(file: TextLines, n: int, expected: int, line: int | None = None) -> RowError:
+    """The error for a record of n columns in place of `expected` in a line (default: the line last read)."""
+    todo = f"expected {expected} as in the first line"
+    return file.error(
+        f"{n} columns", todo + (": quote a text that has a separator in it" if n > expected else ""), line=line
+    )
+
+
 class Records:
     """The records of a CSV file that are not blank lines, each with the number of the line it begins on.
 
-    names: some columns of its header, by which the separator is recognised; without them it is a comma.
-    Raises RowError for a record that is not CSV; the iteration can go on with the next line.
+    names: some columns of its header, by which the separator is recognised unless it is given; without them it is a
+    comma. Raises RowError for a record that is not CSV; the iteration can go on with the next line.
     """
 
-    def __init__(self, lines: TextLines, names: Iterable[str] = ()) -> None:
+    def __init__(self, lines: TextLines, names: Iterable[str] = (), separator: str = "") -> None:
         self._lines = lines
         rest = iter(lines)
         first = list(islice(rest, 1))
         self._ahead = len(first)
-        self.separator = separator_of("".join(first), names)
+        self.separator = separator or separator_of("".join(first), names)
         self._rows = csv.reader(chain(first, rest), delimiter=self.separator, strict=True)
 
     def __iter__(self) -> Records:
@@ -77,9 +95,7 @@ class Records:
             try:
                 record = next(self._rows)
             except csv.Error as error:
-                raise self._lines.error(
-                    f"not CSV ({error})", "close or double the quotes in it", line=begins
-                ) from error
+                raise not_csv(error, self._lines, begins) from error
             if record:
                 return begins, record
 
@@ -98,8 +114,9 @@ def numbers(
 
     Every number is finite, in single precision too.
     most: columns of whole numbers from 0, each with the largest it may hold. ahead: how many of the lines have been
-    read from the file already. separator: between the columns; if it is no comma, decimal commas are read. used: the
-    columns to return, in that order; the others may hold anything. default: all.
+    read from the file already. separator: between the columns; if it is no comma, decimal commas are read, but not
+    among decimal points: there 1,234 may be a thousand. used: the columns to return, in that order; the others may hold
+    anything. default: all.
     Raises DataError with the line and the column of what is missing, not a number, NaN, infinite or out of bounds.
     """
     columns = list(range(len(names))) if used is None else list(used)
@@ -120,6 +137,8 @@ def numbers(
             fits = bool(((whole >= 0) & (whole <= largest) & (whole == np.floor(whole))).all())
         if values is None or not fits:
             raise _first_mistake(file, first, chunk, names, most, separator, columns)
+        if separator != ",":
+            _require_one_mark(file, first, chunk, separator, columns)
         yield values
 
 
@@ -141,8 +160,32 @@ def _values(
     return values if values.shape == (len(rows), n_columns if used is None else len(used)) else None
 
 
+def _require_one_mark(
+    file: TextLines, first: int, chunk: Sequence[str], separator: str, columns: Sequence[int]
+) -> None:
+    """Raise DataError if some numbers of the lines have a comma and others a point."""
+    if not any("," in line for line in chunk) or not any("." in line for line in chunk):
+        return
+    found: dict[str, str] = {}
+    for number, line in enumerate(chunk, first):
+        fields = [] if line.isspace() else next(csv.reader([line], delimiter=separator))
+        for field in (fields[column] for column in columns if fields):
+            for mark in ",.":
+                if mark in field:
+                    found.setdefault(mark, f"{shown(field.strip())} in line {number}")
+        if len(found) > 1:
+            file.number = number
+            raise file.error(
+                f"the decimal mark is a comma or a point: {found[',']}, {found['.']}", "write all numbers in one way"
+            )
+
+
 def _n_fields(row: str, separator: str) -> int:
-    return len(next(csv.reader([row], delimiter=separator))) if '"' in row else row.count(separator) + 1
+    """How many fields a row has; 0 if it is not CSV."""
+    try:
+        return len(next(csv.reader([row], delimiter=separator))) if '"' in row else row.count(separator) + 1
+    except csv.Error:
+        return 0
 
 
 def _first_mistake(
@@ -155,22 +198,33 @@ def _first_mistake(
     columns: Sequence[int],
 ) -> DataError:
     for number, line in enumerate(chunk, first):
-        fields = next(csv.reader([line], delimiter=separator), [])
         if line.isspace():
             continue
         file.number = number
+        try:
+            fields = next(csv.reader([line], delimiter=separator), [])
+        except csv.Error as error:
+            return not_csv(error, file)
         if len(fields) != len(names):
             return file.error(f"{len(fields)} columns", f"expected {len(names)}")
         for name, field in ((names[column], fields[column]) for column in columns):
             expected = f"a whole number from 0 to {most[name]}" if name in most else "a finite number"
-            if not _allowed(field if separator == "," else field.replace(",", "."), most.get(name)):
+            if not _allowed(number_in(field, separator), most.get(name)):
                 return file.error(f"{name} is {shown(field.strip())}", f"expected {expected}")
     return DataError(f"{file.path}, from line {first} on: not a table of numbers; write it as plain CSV")
 
 
-def _allowed(field: str, most: int | None) -> bool:
+def number_in(field: str, separator: str) -> float:
+    """The finite number in a field of a table with this separator, NaN if there is none."""
+    text = field if separator == "," else field.replace(",", ".")
+    if "_" in text or not text.isascii():  # Python's float takes more than files of numbers have
+        return math.nan
     try:
-        value = float(field)
+        value = float(text)
     except ValueError:
-        return False
-    return abs(value) <= LARGEST and (most is None or (0 <= value <= most and value == math.floor(value)))
+        return math.nan
+    return value if abs(value) <= LARGEST else math.nan
+
+
+def _allowed(value: float, most: int | None) -> bool:
+    return not math.isnan(value) and (most is None or (0 <= value <= most and value == math.floor(value)))

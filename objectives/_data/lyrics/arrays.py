@@ -86,6 +86,8 @@ def _roles(path: Path, documents: list[str]) -> NDArray[np.str_]:
     for role in ("test", "validation"):
         rows = np.flatnonzero(roles == "train")
         roles[rows[carve(keys[rows], np.zeros(len(rows), np.int64), HELD_OUT)]] = role
+    if not documents:
+        raise DataError(f"{path} is empty; expected songs, poems or plain text")
     if not all(np.any(roles == role) for role in ROLES):
         n = len(np.unique(keys))
         raise DataError(

@@ -19,8 +19,8 @@ from objectives._data.kit.sources import with_options
 from objectives._data.kit.split import ROLES
 from objectives._data.lyrics.arrays import HELD_OUT, MIN_COUNT, write_arrays
 from objectives._data.lyrics.data import Lyrics, Stream, Tokens
-from objectives._data.lyrics.readers import cut_shorter, read_text, reader
-from objectives._data.lyrics.sources import OPTIONS, locate, rights
+from objectives._data.lyrics.readers import read_otherwise, read_text, reader
+from objectives._data.lyrics.sources import OPTIONS, files_of, locate, rights
 from objectives._data.lyrics.tokens import KINDS
 
 PREPARER_VERSION = 1  # raise it whenever the same source would give other arrays
@@ -29,8 +29,8 @@ PREPARER_VERSION = 1  # raise it whenever the same source would give other array
 def load_lyrics(dataset: str, data: Path, cache: Path, progress: Progress = silent) -> Lyrics:
     """Return `dataset` prepared, preparing it if no process has before.
 
-    dataset: a key of DATASETS, or a path to a .csv or a .txt (see readers). data: the directory of full data sets.
-    cache: where prepared ones are kept. Raises DataError.
+    dataset: a key of DATASETS, or a path to a file or a directory of texts (see readers). data: the directory of full
+    data sets. cache: where prepared ones are kept. Raises DataError.
     """
     path = locate(dataset, data)
     given = with_options(dataset, OPTIONS)[1]
@@ -49,13 +49,14 @@ def load_lyrics(dataset: str, data: Path, cache: Path, progress: Progress = sile
 
     arrays = prepare_arrays(
         "lyrics",
-        {"": path},
+        files_of(path),
         cache,
         progress,
         about={"name": dataset},
         identity=lambda hashes: {"content": hashes[""], "options": options},
         build=build,
-        mark=cut_shorter if reader(path) is read_text else None,
+        hash_as_one=path.is_dir(),
+        mark=read_otherwise if reader(path) is read_text else None,
     )
     manifest = arrays.manifest
     tokens = {kind: _open(arrays, kind, manifest) for kind in KINDS}

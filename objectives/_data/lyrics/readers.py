@@ -12,12 +12,13 @@ from pathlib import Path
 
 from objectives._contract import DataError
 from objectives._data.kit.content import first_of, foreign
+from objectives._data.kit.json_rows import JSON_SUFFIXES, json_rows, text_in
 from objectives._data.kit.lines import TextLines, shown
 from objectives._data.kit.sources import listed
 from objectives._data.kit.split import ROLES
-from objectives._data.kit.tables import Records
+from objectives._data.kit.tables import Records, places_of, wrong_width
 
-EXPECTED = "a .txt, or a .csv with a column text, gzip or not"
+EXPECTED = "a .txt, a .csv or JSON with a column text, or a directory of .txt, gzip or not"
 CHUNK_CHARACTERS = 4000
 LONGEST = 10 * CHUNK_CHARACTERS  # a longer document is cut once more
 # Where a text may be cut, the best places first: after a blank line, a line, a sentence, a word, anywhere.
@@ -43,19 +44,59 @@ def read_table(path: Path, notices: Counter[str] | None = None, drop_empty: bool
                 f"no column {' or '.join(TEXTS)} in {shown(','.join(header))}",
                 "expected a header with one of them, such as artist,song,link,text",
             )
-        column = names.index(found)
-        empty = []
-        for number, fields in rows:
-            if len(fields) != len(names):
-                raise lines.error(f"{len(fields)} columns", f"expected {len(names)} as in the header", line=number)
-            if fields[column].strip():
-                yield fields[column].strip()
-            else:
-                empty.append(number)
+        [column] = places_of([found], names, lines, "it once")
+
+        def texts() -> Iterator[tuple[str, str]]:
+            for number, fields in rows:
+                if len(fields) != len(names):
+                    raise wrong_width(lines, len(fields), len(names), number)
+                yield f"line {number}", fields[column]
+
+        yield from _not_empty(path, texts(), notices, drop_empty)
+
+
+def read_rows(path: Path, notices: Counter[str] | None = None, drop_empty: bool = False) -> Iterator[str]:
+    """The documents of JSON rows with a key text, lyrics or lyric; others are ignored."""
+    with TextLines(path, expected=EXPECTED, notices=notices) as lines:
+
+        def texts() -> Iterator[tuple[str, str]]:
+            for row in json_rows(lines):
+                names = {key.lower() for key in row}
+                name = next((name for name in TEXTS if name in names), TEXTS[0])
+                yield f"line {lines.number}", text_in(lines, row, name, f"text in {' or '.join(TEXTS)}")
+
+        yield from _not_empty(path, texts(), notices, drop_empty)
+
+
+def read_directory(path: Path, notices: Counter[str] | None = None, drop_empty: bool = False) -> Iterator[str]:
+    """The documents of a directory, one in each .txt in it or below; a longer one than LONGEST is cut as a text is."""
+    texts = ((str(file.relative_to(path)), _whole(file, notices)) for file in texts_below(path))
+    for text in _not_empty(path, texts, notices, drop_empty):
+        yield from [text] if len(text) <= LONGEST else _cut(text, 0)
+
+
+def texts_below(directory: Path) -> list[Path]:
+    """The texts in a directory and below it, sorted; hidden ones are none. Raises DataError where there are none."""
+    below = (path.relative_to(directory) for path in sorted(directory.rglob("*")) if path.is_file())
+    texts = [path for path in below if _kind(path) == ".txt" and not any(part.startswith(".") for part in path.parts)]
+    if not texts:
+        raise DataError(f"{directory} holds no .txt; expected {EXPECTED}")
+    return [directory / path for path in texts]
+
+
+def _not_empty(
+    path: Path, texts: Iterator[tuple[str, str]], notices: Counter[str] | None, drop_empty: bool
+) -> Iterator[str]:
+    """The texts, each given with where it is, that are not empty; raises DataError for the others, unless they go."""
+    empty = []
+    for where, text in texts:
+        if text.strip():
+            yield text.strip()
+        else:
+            empty.append(where)
     if empty and not drop_empty:
-        where = f"line {empty[0]}: an empty text" if len(empty) == 1 else f"{len(empty):,} empty texts"
-        which = "" if len(empty) == 1 else f" ({listed([f'line {number}' for number in empty])})"
-        raise DataError(f"{path}, {where}{which}; fill them in, or leave them out with {path}:drop_empty=yes")
+        found = f"{empty[0]}: an empty text" if len(empty) == 1 else f"{len(empty):,} empty texts ({listed(empty)})"
+        raise DataError(f"{path}, {found}; fill them in, or leave them out with {path}:drop_empty=yes")
     if empty and notices is not None:
         notices["empty_texts_left_out"] = len(empty)
 
@@ -75,12 +116,15 @@ def read_text(path: Path, notices: Counter[str] | None = None, drop_empty: bool 
     yield from documents
 
 
-def cut_shorter(path: Path) -> str:
-    """The mark of a text that older programs read as longer documents; see kit.hashes."""
+def read_otherwise(path: Path) -> str:
+    """The mark of a text that older programs read as longer documents, or as one line; see kit.hashes."""
     try:
-        text = _whole(path, None)
+        with TextLines(path, expected=EXPECTED) as lines:
+            text = _joined(lines)
     except DataError:  # reading will say
         return ""
+    if lines.mac_ends:
+        return " in lines"
     *before, _ = text.split("\n")[:-1] or [""]
     documents = list(_chunks(text, 0 if any(not line.strip() for line in before) else 1))
     read_before = len(set(documents)) >= len(ROLES)
@@ -89,7 +133,11 @@ def cut_shorter(path: Path) -> str:
 
 def _whole(path: Path, notices: Counter[str] | None) -> str:
     with TextLines(path, expected=EXPECTED, notices=notices) as lines:
-        return "".join(line.rstrip("\r\n") + "\n" for line in lines)
+        return _joined(lines)
+
+
+def _joined(lines: TextLines) -> str:
+    return "".join(line.rstrip("\r\n") + "\n" for line in lines)
 
 
 def _cut(text: str, level: int) -> Iterator[str]:
@@ -122,9 +170,18 @@ def _units(text: str, end: re.Pattern[str]) -> Iterator[str]:
 
 
 def reader(path: Path) -> Callable[[Path, Counter[str], bool], Iterator[str]]:
-    """Return the reader for a file, by its name. Raises DataError."""
-    kind = path.name.lower().removesuffix(".gz").rpartition(".")[2]
-    if kind not in ("csv", "tsv", "txt"):
-        found = foreign(first_of(path)) or "not a known form of texts"
-        raise DataError(f"{path} is {found}; expected a .csv or a .txt, gzip or not")
-    return read_text if kind == "txt" else read_table
+    """Return the reader for a file, by its name, or for a directory. Raises DataError."""
+    if path.is_dir():
+        return read_directory
+    found = READERS.get(_kind(path))
+    if found is None:
+        is_now = foreign(first_of(path)) or "not a known form of texts"
+        raise DataError(f"{path} is {is_now}; expected {EXPECTED}: rename it if it is one of them")
+    return found
+
+
+def _kind(path: Path) -> str:
+    return Path(path.name.lower().removesuffix(".gz")).suffix
+
+
+READERS = {".txt": read_text, **dict.fromkeys((".csv", ".tsv"), read_table), **dict.fromkeys(JSON_SUFFIXES, read_rows)}

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from objectives._contract import DataError, Download, Origin
-from objectives._data.kit.sources import OWN_FILE, SAMPLES, own_file, with_options
+from objectives._data.kit.sources import OWN_FILE, SAMPLES, own_path, with_options
+from objectives._data.lyrics.readers import texts_below
 
 BUNDLED = {"sonnets": SAMPLES / "sonnets.csv.gz", "tinyshakespeare": SAMPLES / "tinyshakespeare.txt.gz"}
 OPTIONS = ("drop_empty",)
@@ -27,7 +28,10 @@ ORIGINS: Mapping[str, Origin] = {
 
 
 def locate(dataset: str, data: Path) -> Path:
-    """Return the file of `dataset`. Raises DataError that says which file to put where when it is missing."""
+    """Return the file of `dataset`, or a user's own directory of texts.
+
+    Raises DataError that says which file to put where when it is missing.
+    """
     dataset, _ = with_options(dataset, OPTIONS)
     if dataset in BUNDLED:
         return BUNDLED[dataset]
@@ -40,7 +44,12 @@ def locate(dataset: str, data: Path) -> Path:
                 f"'55000+ Song Lyrics' into {place}"
             )
         return found
-    return own_file(dataset, DATASETS)
+    return own_path(dataset, DATASETS)
+
+
+def files_of(path: Path) -> dict[str, Path]:
+    """The files of a data set that is at `path`, each under the name that counts. Raises DataError."""
+    return {str(text.relative_to(path)): text for text in texts_below(path)} if path.is_dir() else {"": path}
 
 
 def rights(dataset: str) -> str:

@@ -3,14 +3,16 @@
 What is read, by its content, gzip or not:
 
 a table      a header with `title` and `category` in any letter case, among others; commas, semicolons or tabs
+two columns  without a header, if it is plain which one is the category: that whose values repeat
 PriceRunner  its seven columns, without a header
-JSON lines   `title` and `category`, perhaps `tokenized_title`; or NAME.train.jsonl and so on in a directory
+JSON         objects with `title` and `category`, perhaps `tokenized_title`: one in each line, or an array of them
+a directory  NAME.train.jsonl, NAME.validation.jsonl and NAME.test.jsonl, or train.csv and the like
 
 Options behind the name or path: `titles.csv:drop_classes_below=3` leaves out classes with fewer different titles,
 `titles.csv:drop_empty=yes` rows without a title or a category; both: `titles.csv:drop_classes_below=3,drop_empty=yes`.
 
 sources   names, licences and files             tokens      cleaning a title
-readers   the three forms of a file             vocabulary  words as numbers
+readers   the forms of a file                   vocabulary  words as numbers
 split     the role of each row                  vectors     word vectors from a file
 spool     all rows on disk, in one pass         data        what an objective gets
 arrays    from the spool to each role's arrays  prepare     load_titles

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +47,7 @@ def write_arrays(source: TitleSource, directory: Path, progress: Progress) -> di
         "longest_title": longest,
         "scored_titles_also_in_train": int(np.count_nonzero(repeated)),
         **spooled.notices,
+        **_spelt_in_several_ways(classes),
     }
     for path in directory.glob("spool.*"):
         path.unlink()
@@ -109,9 +112,11 @@ def _too_small(source: TitleSource, spooled: Spool, labels: list[int]) -> DataEr
     (path, line), first = spooled.first_rows[labels[0]], names[labels[0]]
     hint = f"leave out such classes with {source.dataset}:drop_classes_below={len(ROLES) if ours else 1}"
     what = "too few to train, validate and test on" if ours else "nothing to train on"
+    aside = "capitals and punctuation" if source.recipe.digits else "capitals, digits and punctuation"
     todo = (
-        f"give each at least {len(ROLES)} titles that no other class has, or {hint}" if ours else f"add some, or {hint}"
+        f"give each at least {len(ROLES)} titles that no other class has ({aside} do not count)" if ours else "add some"
     )
+    todo += f", or {hint}"
     if len(labels) == 1:
         found = f"has {_size(spooled, labels[0])}, {what}" if ours else "has no row to train on"
         return DataError(f"{path}, line {line}: the class {first!r} {found}; {todo}")
@@ -140,6 +145,19 @@ def _renumber_classes(spooled: Spool, roles: NDArray[np.uint8]) -> tuple[NDArray
     label_map = np.full(len(names), -1, dtype=np.int32)
     label_map[final] = np.arange(len(final))
     return label_map, [names[label] for label in final]
+
+
+def _spelt_in_several_ways(classes: Sequence[str]) -> dict[str, int]:
+    """How many classes differ from another in capitals, spaces or the way of writing a number alone, if any do."""
+
+    def spelt(name: str) -> str:
+        try:
+            return str(float(name))
+        except ValueError:
+            return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+    n = len(classes) - len(set(map(spelt, classes)))
+    return {"classes_spelt_in_several_ways": n} if n else {}
 
 
 def _renumber_words(spooled: Spool, train: NDArray[np.int64]) -> tuple[NDArray[np.int32], list[str]]:

@@ -39,8 +39,8 @@ VECTORS_SEED = 2019  # for the rows of words that the file does not have
 def load_titles(dataset: str, data: Path, cache: Path, progress: Progress = silent, *, language: str = "") -> Titles:
     """Return `dataset` prepared, preparing it if no process has before.
 
-    dataset: a key of DATASETS, or a path to a PriceRunner CSV, a CSV with the challenge's header, JSON lines like the
-    course's, or a directory of these. data: the directory of full data sets. cache: where prepared ones are kept.
+    dataset: a key of DATASETS, or a path to a CSV or JSON file in one of readers.READERS' forms, or to a directory of
+    them. data: the directory of full data sets. cache: where prepared ones are kept.
     language: "spanish" or "portuguese" keeps a path's rows in that language. Raises DataError.
     """
     source = locate(dataset, data, language)

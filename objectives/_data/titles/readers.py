@@ -1,4 +1,4 @@
-"""The three forms of files with product titles, each read as a stream of (text, category).
+"""The forms of files with product titles, each read as a stream of (text, category).
 
 A row that cannot be read raises DataError with the file's name and the line: if it were left out silently, two people's
 scores would differ for no visible reason. Whether a title or a category is empty is for the reader's caller to say.
@@ -6,14 +6,16 @@ scores would differ for no visible reason. Whether a title or a category is empt
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from objectives._contract import DataError
-from objectives._data.kit.lines import TextLines, shown
-from objectives._data.kit.tables import Records, separator_of
+from objectives._data.kit.json_rows import json_rows, text_in
+from objectives._data.kit.lines import RowError, TextLines, shown
+from objectives._data.kit.tables import Records, places_of, separator_of, wrong_width
 
 LabelledTitles = Iterator[tuple[str, str]]
 
@@ -26,8 +28,10 @@ PRICERUNNER_COLUMNS = (
     "category_id",
     "category",
 )
+CLASS_OF_TITLE = ("title", "category")
 EMPTIED = "!"  # has no word: a title of which the course's own cleaning left nothing
-EXPECTED = "a .csv with the columns title and category, PriceRunner's, or JSON lines, gzip or not"
+EXPECTED = "a .csv with the columns title and category, PriceRunner's, or JSON, gzip or not"
+N_TRIED = 1000  # rows that tell which of two columns without names is the category
 # What programs write where a category is missing.
 NO_CATEGORY = frozenset({"", "nan", "none", "null", "n/a", "<na>"})
 
@@ -49,65 +53,92 @@ def read_challenge(lines: TextLines, language: str) -> LabelledTitles:
 
     Rows of either label quality are kept, as in the challenge's own test.
     """
-    rows = Records(lines, ("title", "category"))
+    rows = Records(lines, CLASS_OF_TITLE)
     _, first = next(rows, (1, []))
     header = [name.strip().lower() for name in first]
-    needed = ["title", "category", *(["language"] if language else [])]
-    for name in needed:
-        if name not in header:
-            raise lines.error(f"no column {name!r} in {shown(','.join(header))}", f"expected {', '.join(needed)}")
-    title, category = header.index("title"), header.index("category")
-    spoken = header.index("language") if language else -1
+    needed = [*CLASS_OF_TITLE, *(["language"] if language else [])]
+    title, category, *spoken = places_of(needed, header, lines, f"{', '.join(needed)}, once each")
     for _, fields in rows:
         if len(fields) != len(header):
-            raise lines.error(f"{len(fields)} columns", f"expected {len(header)} as in the header")
-        if not language or fields[spoken] == language:
+            raise wrong_width(lines, len(fields), len(header))
+        if not language or fields[spoken[0]] == language:
             yield fields[title], fields[category].strip()
 
 
+def read_pairs(lines: TextLines, form: str) -> LabelledTitles:
+    """The titles of a CSV file of two columns without a header; form: what `form_of_pairs` says of it."""
+    separator, category = form[0], int(form[1])
+    lines.notices["files_read_without_a_header"] += 1
+    for _, fields in Records(lines, separator=separator):
+        if len(fields) != 2:
+            raise wrong_width(lines, len(fields), 2)
+        yield fields[1 - category], fields[category].strip()
+
+
+def form_of_pairs(path: Path) -> str:
+    """What separates two columns without a header, and which one is the category; "" if it is no such file.
+
+    The category is the column whose values repeat, that of the first row included: a header's name occurs once.
+    """
+    for separator in "\t;,":
+        try:
+            with TextLines(path) as lines:
+                rows = [fields for _, fields in islice(Records(lines, separator=separator), N_TRIED)]
+        except RowError:
+            continue
+        if rows and {len(fields) for fields in rows} == {2}:
+            counts = [Counter(fields[place].strip() for fields in rows) for place in range(2)]
+            category = int(len(counts[1]) < len(counts[0]))
+            repeats = counts[category][rows[0][category].strip()] > 1 and 2 * len(counts[category]) <= len(rows)
+            if repeats and len(counts[0]) != len(counts[1]):
+                return f"{separator}{category}"
+    return ""
+
+
 def read_course(lines: TextLines, language: str) -> LabelledTitles:
-    """The titles of JSON lines like the course's: the words of `tokenized_title` if there are any, else `title`.
+    """The titles of JSON rows like the course's: the words of `tokenized_title` if there are any, else `title`.
 
     The course's token ids (`data`) are not used: their vocabulary was built on the test rows too.
     """
-    for line in lines:
-        if line.isspace():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise lines.error(f"not JSON: {shown(line.strip())}", "expected one JSON object a line") from error
-        if not isinstance(row, dict):
-            raise lines.error(f"not a JSON object: {shown(row)}", "expected one JSON object a line")
+    for row in json_rows(lines):
         if language and row.get("language") != language:
             continue
-        for name in ("title", "category"):
-            if not isinstance(row.get(name), str):
-                found = f"{name!r} is {shown(row[name])}" if name in row else f"no {name!r}"
-                raise lines.error(found, "expected text in 'title' and in 'category'")
-        title, words = row["title"], row.get("tokenized_title")
+        title, category = (text_in(lines, row, name, "text in 'title' and in 'category'") for name in CLASS_OF_TITLE)
+        words = row.get("tokenized_title")
         if words is not None and title.strip():
             title = _joined(lines, words) or EMPTIED
-        yield title, row["category"].strip()
+        yield title, category.strip()
 
 
 def recognise(path: Path) -> str:
-    """Which form a file has, by its first line: "pricerunner", "challenge" or "course". Raises DataError."""
+    """Which form a file has, by its first line: a key of READERS but "pairs"; "" if it is none. Raises DataError."""
     with TextLines(path, expected=EXPECTED) as lines:
         first = next((line for line in lines if not line.isspace()), None)
-        if first is None:
-            raise DataError(f"{path} is empty; expected a file of titles and their categories")
-        if first.lstrip().startswith("{"):
-            return "course"
-        fields = [field.strip() for field in first.split(separator_of(first, ("title", "category")))]
-        if {"title", "category"} & {field.lower().strip('"') for field in fields}:
-            return "challenge"
-        if len(fields) >= len(PRICERUNNER_COLUMNS) and fields[0].isdigit():
-            return "pricerunner"
-        raise lines.error(
+    if first is None:
+        raise DataError(f"{path} is empty; expected a file of titles and their categories")
+    if first.lstrip().startswith(("{", "[")):
+        return "course"
+    fields = [field.strip() for field in first.split(separator_of(first, CLASS_OF_TITLE))]
+    if set(CLASS_OF_TITLE) & {field.lower().strip('"') for field in fields}:
+        return "challenge"
+    return "pricerunner" if len(fields) >= len(PRICERUNNER_COLUMNS) and fields[0].isdigit() else ""
+
+
+def has_categories(path: Path) -> bool:
+    """Whether the header of a CSV file has a column of categories."""
+    with TextLines(path, expected=EXPECTED) as lines:
+        _, header = next(Records(lines, CLASS_OF_TITLE), (1, []))
+    return "category" in [name.strip().lower() for name in header]
+
+
+def unknown(path: Path) -> DataError:
+    """The error for a file that is of none of the forms."""
+    with TextLines(path) as lines:
+        first = next(line for line in lines if not line.isspace())
+        return lines.error(
             f"not a known form: {shown(first.strip())}",
-            f"expected a header with the columns title and category, PriceRunner's {len(PRICERUNNER_COLUMNS)} columns "
-            "without one, or JSON lines: an object in each line",
+            "expected columns with the names title and category and commas, semicolons or tabs between them, "
+            f"PriceRunner's {len(PRICERUNNER_COLUMNS)} columns, or JSON",
         )
 
 
@@ -115,6 +146,7 @@ READERS: dict[str, Callable[[TextLines, str], LabelledTitles]] = {
     "pricerunner": read_pricerunner,
     "challenge": read_challenge,
     "course": read_course,
+    "pairs": read_pairs,
 }
 
 

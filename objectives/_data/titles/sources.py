@@ -10,7 +10,7 @@ from typing import Any
 from objectives._contract import DataError, Download, Origin
 from objectives._data.kit.sources import OWN_FILE, SAMPLES, own_path, with_options
 from objectives._data.kit.split import ROLES
-from objectives._data.titles.readers import PRICERUNNER_COLUMNS, recognise
+from objectives._data.titles.readers import PRICERUNNER_COLUMNS, form_of_pairs, has_categories, recognise, unknown
 from objectives._data.titles.tokens import MODEL_NUMBERS, STOP_WORDS, Recipe, course
 
 DATASETS: Mapping[str, str] = {
@@ -63,9 +63,9 @@ class TitleSource:
     """The files of a data set and everything that decides what is made of them.
 
     files: one file to split, under the key "", or one for each of ROLES. form: a key of readers.READERS. argument: for
-    that reader, the class's column or the language to keep. min_rows: smaller classes are left out. rights: licence and
-    attribution. dataset, options: as they were typed. vectors: pre-trained word vectors to start from, if such a file
-    lies beside the others.
+    that reader, the class's column, the language to keep, or the form of pairs. min_rows: smaller classes are left out.
+    rights: licence and attribution. dataset, options: as they were typed. vectors: pre-trained word vectors to start
+    from, if such a file lies beside the others.
     """
 
     files: Mapping[str, Path]
@@ -80,7 +80,7 @@ class TitleSource:
 
 
 def locate(dataset: str, data: Path, language: str = "") -> TitleSource:
-    """The files of `dataset`, a key of DATASETS or a path to a file or a directory; reads at most a first line.
+    """The files of `dataset`, a key of DATASETS or a path to a file or a directory; reads a few rows at most.
 
     data: the directory of full data sets. language: one of LANGUAGES keeps a path's rows in it; "" keeps all.
     Raises DataError that says which files to put where when they are missing.
@@ -120,7 +120,7 @@ def _named(dataset: str, place: Path) -> TitleSource:
     if variant in LANGUAGES:
         return _course({role: _present(place, f"{variant}.{role}.jsonl", dataset) for role in ROLES}, variant, "")
     language = variant.removeprefix("challenge").removeprefix("-")
-    return _challenge(_present(place, "train.csv", dataset), language, MERCADOLIBRE_RIGHTS)
+    return _challenge({"": _present(place, "train.csv", dataset)}, language, MERCADOLIBRE_RIGHTS)
 
 
 def _present(place: Path, name: str, dataset: str) -> Path:
@@ -165,18 +165,23 @@ def _directory(place: Path, language: str) -> TitleSource:
             f"{place} holds neither NAME.train.jsonl.gz, NAME.validation.jsonl.gz and NAME.test.jsonl.gz "
             "nor train.csv.gz; name a file"
         )
-    return _challenge(table, language, OWN_FILE)
+    return _challenge(_with_roles(place, table), language, OWN_FILE)
 
 
 def _file(path: Path, language: str) -> TitleSource:
     form = recognise(path)
-    if form == "pricerunner":
-        if language:
-            raise DataError(f"{path} does not say the language of its titles; leave the language out")
-        return _pricerunner(path, "category", OWN_FILE)
     if form == "challenge":
-        return _challenge(path, language, OWN_FILE)
-    return _course({"": path}, language, language)
+        return _challenge({"": path}, language, OWN_FILE)
+    if form == "course":
+        return _course({"": path}, language, language)
+    pairs = "" if form else form_of_pairs(path)
+    if not form and not pairs:
+        raise unknown(path)
+    if language:
+        raise DataError(f"{path} does not say the language of its titles; leave the language out")
+    if pairs:
+        return TitleSource({"": path}, "pairs", pairs, course("both"), OWN_FILE)
+    return _pricerunner(path, "category", OWN_FILE)
 
 
 def _pricerunner(path: Path, column: str, rights: str, **more: Any) -> TitleSource:
@@ -185,8 +190,22 @@ def _pricerunner(path: Path, column: str, rights: str, **more: Any) -> TitleSour
     return TitleSource({"": path}, "pricerunner", column, MODEL_NUMBERS, rights, **more)
 
 
-def _challenge(path: Path, language: str, rights: str) -> TitleSource:
-    return TitleSource({"": path}, "challenge", language, course(language or "both"), rights)
+def _with_roles(place: Path, table: Path) -> dict[str, Path]:
+    """The train.csv of a directory with what validates and tests, or alone, to be split.
+
+    A file of test titles without their categories, such as the challenge's, has no say. Raises DataError if one of the
+    two that have is missing.
+    """
+    others = {role: path for role in ROLES[1:] if (path := _either(place, f"{role}.csv")) and has_categories(path)}
+    if len(others) == 1:
+        (given,) = others.values()
+        absent = next(role for role in ROLES[1:] if role not in others)
+        raise DataError(f"{place} has {table.name} and {given.name}; add {absent}.csv, or name a file, to split it")
+    return {"train": table, **others} if others else {"": table}
+
+
+def _challenge(files: Mapping[str, Path], language: str, rights: str) -> TitleSource:
+    return TitleSource(files, "challenge", language, course(language or "both"), rights)
 
 
 def _course(files: Mapping[str, Path], spoken: str, keep: str) -> TitleSource:
