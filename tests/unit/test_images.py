@@ -93,6 +93,18 @@ def test_a_tree_with_roles_keeps_them(tmp_path: Path) -> None:
     assert found.summary["scored_pictures_also_in_train"] == 54
 
 
+def test_classes_in_a_directory_that_is_called_like_a_role(tmp_path: Path) -> None:
+    found = load(tree(tmp_path / "test"), tmp_path)
+    assert (len(found.train), len(found.validation), len(found.test)) == (48, 6, 6)
+
+
+def test_other_names_of_jpeg(tmp_path: Path) -> None:
+    for path in tree(tmp_path / "tree").glob("*/*[13579].png"):
+        Image.open(path).save(path.with_suffix(".jfif"), "JPEG")
+        path.unlink()
+    assert load(tmp_path / "tree", tmp_path).summary["rows"] == len(PIXELS)
+
+
 def test_a_hub_parquet_and_its_split(tmp_path: Path) -> None:
     files = [{"bytes": png(pixels), "path": "x"} for pixels in PIXELS]
     split = ["train"] * 40 + ["val"] * 12 + ["test"] * 8
@@ -202,6 +214,25 @@ def strange_role(directory: Path) -> Path:
     return tree(directory / "tree", prefix="holdout")
 
 
+def with_more(place: str, *, prefix: str = "", content: bytes = b"") -> Callable[[Path], Path]:
+    """A tree with another file."""
+
+    def make(directory: Path) -> Path:
+        root = tree(directory / "tree", prefix=prefix)
+        (root / place).parent.mkdir(exist_ok=True)
+        (root / place).write_bytes(content or png(PIXELS[0]))
+        return root
+
+    return make
+
+
+def roles_without_classes(directory: Path) -> Path:
+    for role in ("train", "test"):
+        (directory / "tree" / role).mkdir(parents=True)
+        (directory / "tree" / role / "a.png").write_bytes(png(PIXELS[0]))
+    return directory / "tree"
+
+
 def no_pictures(directory: Path) -> Path:
     (directory / "empty").mkdir()
     return directory / "empty"
@@ -216,13 +247,23 @@ def no_pictures(directory: Path) -> Path:
         (without_y, "no array 'y'"),
         (corrupt_file, "04.png"),
         (one_alone, "'rare'"),
-        (strange_role, "'holdout'"),
+        (strange_role, "or name {root}/holdout if its directories are the classes"),
+        (lambda directory: tree(directory / "tree", prefix="test"), "has pictures in test alone"),
+        (with_more("kind0/more/a.png"), "elsewhere than in CLASS/NAME.png (kind0/more/a.png); move or remove them"),
+        (with_more("a.png"), "elsewhere than in CLASS/NAME.png (a.png)"),
+        (with_more("train/a.png", prefix="train"), "elsewhere than in ROLE/CLASS/NAME.png"),
+        (
+            with_more("kind0/a.heic", content=b"\0\0\0\x18ftypheic"),
+            "kind0/a.heic: not a picture that can be read (a HEIC",
+        ),
+        (with_more("kind0/a.svg", content=b"<svg/>"), "kind0/a.svg: not a picture that can be read"),
+        (roles_without_classes, "a.png has a role and no class; expected {root}/test/CLASS/a.png"),
         (no_pictures, "no pictures"),
         (lambda directory: directory / "absent", "there is no data set or file"),
     ],
 )
 def test_bad_input(make: Callable[[Path], Path], part: str, tmp_path: Path) -> None:
-    refuses(make(tmp_path), tmp_path, part)
+    refuses(make(tmp_path), tmp_path, part.format(root=tmp_path / "tree"))
 
 
 def test_cifar_missing_truncated_or_foreign(tmp_path: Path) -> None:
@@ -456,6 +497,11 @@ def test_npz_as_people_write_them(tmp_path: Path) -> None:
     found = load(tmp_path / "medical.npz", tmp_path)
     assert (len(found.train), len(found.validation), len(found.test)) == (40, 10, 10)
     assert np.array_equal(found.test.pixels, PIXELS[50:])
+    expected = {(pixels, name[-1]) for pixels, name in EXPECTED}
+    np.savez(tmp_path / "torch.npz", x=PIXELS.transpose(0, 3, 1, 2), y=LABELS.astype("S1"))
+    assert together(load(tmp_path / "torch.npz", tmp_path)) == expected
+    np.savez(tmp_path / "nan.npz", x=PIXELS, y=np.where(np.arange(len(LABELS)) == 1, np.nan, LABELS))
+    refuses(tmp_path / "nan.npz", tmp_path, "nan.npz, row 2 of y is NaN; fill it in")
     np.savez(tmp_path / "grey.npz", X=PIXELS[..., 0] / 255, y=LABELS)
     grey = load(tmp_path / "grey.npz", tmp_path)
     assert together(grey) == {

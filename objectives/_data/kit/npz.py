@@ -62,4 +62,8 @@ def _labels(path: Path, name: str, labels: NDArray[Any], n: int) -> NDArray[Any]
     flat = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
     if flat.shape != (n,):
         raise DataError(f"{path} holds {name} {labels.shape} beside {n} pictures; expected one label each")
+    if flat.dtype.kind == "S":  # bytes are shown as b'a'
+        flat = np.char.decode(flat, "utf-8", "replace")
+    if flat.dtype.kind == "f" and np.isnan(flat).any():
+        raise DataError(f"{path}, row {np.isnan(flat).argmax() + 1} of {name} is NaN; fill it in or remove the picture")
     return flat

@@ -2,9 +2,11 @@
 
 What is read, by its content:
 
-a directory   CLASS/NAME.png, or ROLE/CLASS/NAME.png with the roles train, val and test; hidden directories are not read
+a directory   CLASS/NAME.png, or ROLE/CLASS/NAME.png with the roles train, val and test; hidden directories are not
+              read, pictures elsewhere or that cannot be read are an error
 parquet       a column of picture files (image, png, ...), one of classes (label, ...), perhaps `split`
-.npz          x and y, images and labels, or x_train, y_train, x_test and y_test; grey or in colour
+.npz          x and y, images and labels, or x_train, y_train, x_test and y_test; grey or in colour, as torch has
+              them or as others do
 CIFAR-10      cifar-10-batches-py, the directory above it, or cifar-10-python.tar.gz
 
 Pictures of any depth and mode become 8 bits a channel; what is transparent is white; what is turned is turned back.

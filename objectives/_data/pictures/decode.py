@@ -21,7 +21,11 @@ NOT_SHOWN = ("__MACOSX", "@eaDir")  # what archives and file servers add, beside
 DEEP = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")  # Pillow's modes of one channel with more than 8 bits
 FRAMES = ("GIF", "WEBP", "PNG", "TIFF")  # formats that may hold several pictures
 ORIENTATION = 0x0112  # Exif's
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".ppm", ".tif", ".tiff")
+# What pictures are called, those that Pillow may not read among them: an error is better than to leave them out.
+SUFFIXES = (
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".webp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".tif", ".tiff",
+    ".jp2", ".tga", ".ico", ".heic", ".heif", ".avif", ".svg",
+)  # fmt: skip
 Pixels = NDArray[np.uint8]
 
 

@@ -23,6 +23,7 @@ from objectives._contract import DataError
 from objectives._data.kit.lines import shown
 from objectives._data.kit.npz import pairs_of, read_arrays
 from objectives._data.kit.pixels import as_bytes
+from objectives._data.kit.sources import listed
 from objectives._data.kit.split import ROLES
 from objectives._data.pictures import shapes
 from objectives._data.pictures.decode import SIDE, Pixels, decoded, fitted, is_shown, looks_otherwise
@@ -33,7 +34,11 @@ CIFAR_BATCHES = {**{f"data_batch_{number}": "train" for number in range(1, 6)}, 
 CIFAR_TRAIN = 50_000  # pictures before the test batch, in the original order
 IMAGE_COLUMNS = ("jpeg", "png", "image", "img", "bytes")
 CLASS_COLUMNS = ("label_name", "class", "category", "label")
-ROLE_NAMES = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
+ROLE_NAMES = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
 
 LabelledPictures = Iterator[tuple[Pixels, str, str]]
 
@@ -49,7 +54,7 @@ def read_cifar(files: Sequence[Path], notices: Counter[str]) -> LabelledPictures
 
 
 def read_npz(files: Sequence[Path], notices: Counter[str]) -> LabelledPictures:
-    """The pictures of an .npz, (n, height, width, 3) or grey (n, height, width), and their classes, (n,).
+    """The pictures of an .npz, (n, height, width, 3), torch's (n, 3, height, width) or grey, and their classes, (n,).
 
     They are x and y, images and labels or the like, or x_train, y_train, x_test and y_test. `global_index`, if there,
     has their places in the original CIFAR-10; from CIFAR_TRAIN on they are test pictures.
@@ -68,6 +73,8 @@ def read_npz(files: Sequence[Path], notices: Counter[str]) -> LabelledPictures:
 
 def _in_colour(path: Path, x: Any) -> Pixels:
     """An array of pictures as uint8 (n, height, width, 3)."""
+    if x.ndim == 4 and x.shape[3] not in (1, 3) and x.shape[1] in (1, 3):  # as torch has them
+        x = np.moveaxis(x, 1, 3)
     grey = x.ndim == 3 or (x.ndim == 4 and x.shape[3] == 1)
     if not grey and (x.ndim != 4 or x.shape[3] != 3):
         raise DataError(
@@ -100,8 +107,9 @@ def read_parquet(files: Sequence[Path], notices: Counter[str]) -> LabelledPictur
 
 def read_directory(files: Sequence[Path], notices: Counter[str]) -> LabelledPictures:
     """The pictures of a tree: CLASS/NAME.png, or ROLE/CLASS/NAME.png with the roles train, val and test."""
+    given = len({path.parents[1] for path in files}) > 1  # a single one, such as train, may be where the classes are
     for path in files:
-        role = ROLE_NAMES.get(path.parents[1].name.lower(), "")
+        role = ROLE_NAMES.get(path.parents[1].name.lower(), "") if given else ""
         try:
             content = path.read_bytes()
         except OSError as error:
@@ -127,18 +135,40 @@ READERS: dict[str, Callable[[Sequence[Path], Counter[str]], LabelledPictures]] =
 
 
 def directory_files(root: Path) -> list[Path]:
-    """The picture files of a tree that read_directory reads, sorted. Raises DataError when there are none."""
-    found = sorted(path for path in root.glob("*/*") if is_shown(path, root))
-    if not found:
-        found = sorted(path for path in root.glob("*/*/*") if is_shown(path, root))
-        strange = next((path for path in found if path.parents[1].name.lower() not in ROLE_NAMES), None)
-        if strange:
-            raise DataError(
-                f"{strange} is in a directory {strange.parents[1].name!r} of classes; expected train, val or test"
-            )
-    if not found:
-        raise DataError(f"{root} holds no pictures; expected CLASS/NAME.png, or train/CLASS/NAME.png and test/...")
+    """The picture files of a tree that read_directory reads, sorted.
+
+    Raises DataError when there are none, and for pictures that are not where the others say that they should be.
+    """
+    loose, in_classes, deeper = (
+        sorted(path for path in root.glob("/".join("*" * depth)) if is_shown(path, root)) for depth in (1, 2, 3)
+    )
+    strange = [path for path in deeper if path.parents[1].name.lower() not in ROLE_NAMES]
+    if deeper and not strange:
+        _require_train(root, deeper)
+        found, misplaced, form = deeper, loose + in_classes, "ROLE/CLASS/NAME.png with the roles train, val and test"
+    elif in_classes:
+        found, misplaced, form = in_classes, loose + deeper, "CLASS/NAME.png"
+    elif strange:
+        raise DataError(
+            f"{strange[0]} is in a directory {strange[0].parents[1].name!r} of classes; expected train, val or test, "
+            f"or name {strange[0].parents[1]} if its directories are the classes"
+        )
+    else:
+        raise DataError(
+            f"{root} holds no pictures in directories; expected CLASS/NAME.png, or train/CLASS/NAME.png and test/..."
+        )
+    if misplaced:
+        first = listed([str(path.relative_to(root)) for path in misplaced])
+        raise DataError(f"{root} has pictures elsewhere than in {form} ({first}); move or remove them")
+    if found is in_classes and all(path.parent.name.lower() in ROLE_NAMES for path in found):
+        raise DataError(f"{found[0]} has a role and no class; expected {found[0].parent / 'CLASS' / found[0].name}")
     return found
+
+
+def _require_train(root: Path, files: Sequence[Path]) -> None:
+    roles = sorted({path.parents[1].name for path in files})
+    if "train" not in (ROLE_NAMES[name.lower()] for name in roles):
+        raise DataError(f"{root} has pictures in {' and '.join(roles)} alone; expected some in train, too")
 
 
 def _cifar_archive(path: Path) -> LabelledPictures:
