@@ -6,6 +6,7 @@ import errno
 import socket
 import traceback
 from collections.abc import Iterator
+from typing import Any
 
 from optuna.trial import TrialState
 
@@ -71,17 +72,27 @@ def reason_of(error: BaseException) -> Reason:
     return Reason.EXCEPTION
 
 
-def _with_causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield the error and what it was raised because of: libraries wrap what the system says, some more than once."""
-    seen: list[BaseException] = []
-    while error is not None and error not in seen:
-        seen.append(error)
-        yield error
-        reason = getattr(error, "reason", None)  # urllib's URLError
-        if isinstance(reason, BaseException):
-            error = reason
-        else:
-            error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+def _with_causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield the error, those of a group, and what each was raised because of: libraries wrap what the system says."""
+    seen: set[int] = set()  # by identity: an exception may say of itself what it equals
+    waiting: list[Any] = [error]
+    while waiting:
+        found = waiting.pop(0)
+        if not isinstance(found, BaseException) or id(found) in seen:
+            continue
+        seen.add(id(found))
+        yield found
+        waiting += found.exceptions if isinstance(found, BaseExceptionGroup) else ()
+        waiting.append(_reason_in(found))
+        waiting.append(found.__cause__ or (None if found.__suppress_context__ else found.__context__))
+
+
+def _reason_in(error: BaseException) -> Any:
+    """What urllib's URLError and the like hold of the system's error."""
+    try:
+        return getattr(error, "reason", None)
+    except Exception:  # a property that fails
+        return None
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
@@ -89,7 +100,7 @@ def _is_out_of_memory(error: BaseException) -> bool:
         return error.errno == errno.ENOMEM
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _NO_MEMORY)
+    return isinstance(error, RuntimeError) and any(words in in_words(error).lower() for words in _NO_MEMORY)
 
 
 def _is_of_gpu(error: BaseException) -> bool:
@@ -98,7 +109,7 @@ def _is_of_gpu(error: BaseException) -> bool:
         return False
     if type(error).__name__ == "AcceleratorError":
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _GPU)
+    return isinstance(error, RuntimeError) and any(words in in_words(error).lower() for words in _GPU)
 
 
 def _is_network(error: BaseException) -> bool:

@@ -20,7 +20,7 @@ from studies.settings import Settings
 from studies.spec import Program, StudySpec
 from studies.spec.description import Description
 from studies.spec.space import Space, SpaceError, as_plain
-from studies.words import near, plural
+from studies.words import near, one_line, plural
 
 
 class Training(Protocol):
@@ -87,7 +87,16 @@ def values_of(returned: Any, spec: StudySpec) -> list[float]:
             f"({', '.join(spec.metrics)}): the study file names each value with its direction, such as "
             "`metrics: {loss: minimize, n_parameters: minimize}`; trial.set_user_attr() keeps what is no metric"
         )
-    return [float(value) for value in values]
+    return [number_of(value, f"{spec.objective!r} returned") for value in values]
+
+
+def number_of(value: Any, given: str) -> float:
+    """Return a number that an objective gave. Raises TypeError for what is none; given: how its sentence begins."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        missing = ": is a `return` missing?" if value is None else ""
+        raise TypeError(f"{given} {one_line(repr(value))[:100]}; expected a number{missing}") from None
 
 
 def load_objective(spec: StudySpec) -> LoadedObjective:

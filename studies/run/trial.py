@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -38,7 +38,7 @@ from studies.run.checkpoint import Checkpoint, Checkpoints
 from studies.run.end import Outcome
 from studies.run.evidence import evidence_of, peak_memory_mib, reset_peak_memory
 from studies.run.leaving import only_this_process
-from studies.run.objective import FunctionObjective, LoadedObjective, values_of
+from studies.run.objective import FunctionObjective, LoadedObjective, number_of, values_of
 from studies.run.program import ProgramEnded, ProgramFailed, ProgramObjective, ProgramTraining
 from studies.search import asked
 from studies.search.asha import Asha
@@ -200,7 +200,11 @@ class _Run:
     def _epoch(self) -> dict[str, float]:
         """Train one epoch; return its metrics and how long it took, validation included."""
         started = time.monotonic()
-        metrics = {name: float(value) for name, value in self.training.epoch().items()}
+        given = self.training.epoch()
+        if not isinstance(given, Mapping):
+            missing = ": is a `return` missing?" if given is None else ""
+            raise TypeError(f"epoch() returned a {type(given).__name__}; expected its metrics by name{missing}")
+        metrics = {name: number_of(value, f"epoch() reports as {name}") for name, value in given.items()}
         metrics = {EPOCH_S: round(time.monotonic() - started, 4)} | metrics
         self.course.after_epoch(metrics)
         return metrics
@@ -308,7 +312,9 @@ def _run_function(trial: optuna.Trial, course: Course, objective: FunctionObject
         if course.should_stop():
             raise _Stopped
 
-    trial.study._thread_local.in_optimize_loop = True  # or Study.stop() would refuse to be called
+    study = trial.study
+    study._thread_local.in_optimize_loop = True  # or Study.stop() would refuse to be called
+    study.ask = _refuse_to_ask  # type: ignore[method-assign]
     try:
         returned = objective.function(_alone(_watched(trial, stop_if_asked), course.alone))
     except optuna.TrialPruned:
@@ -316,13 +322,21 @@ def _run_function(trial: optuna.Trial, course: Course, objective: FunctionObject
     except _Stopped:
         return Outcome.failed(Reason.STOPPED, course.should_stop())
     finally:
-        trial.study._thread_local.in_optimize_loop = False
+        study._thread_local.in_optimize_loop = False
+        del study.ask
     values = values_of(returned, course.spec)
     for name, value in zip(course.spec.metrics, values, strict=True):
         if not math.isfinite(value):
             what = f"{value}" if len(values) == 1 else f"{value} as {name}"
             return Outcome.failed(Reason.NAN, f"the objective returned {what}")
     return Outcome(TrialState.COMPLETE, values)
+
+
+def _refuse_to_ask(*args: Any, **kwargs: Any) -> NoReturn:
+    """Stand for `Study.ask` in a function: nobody would run, nor end, the trial that it begins."""
+    raise RuntimeError(
+        "an objective cannot ask for another trial; study.enqueue_trial() queues one for the next worker"
+    )
 
 
 def _watched(trial: optuna.Trial, check: Callable[[], None]) -> optuna.Trial:

@@ -16,6 +16,9 @@ from studies.storage.rows import distribution_text, stored_number, utc
 
 Parameters = Mapping[str, tuple[float, BaseDistribution]]
 
+LONGEST_NAME = 512  # characters, in Optuna's tables
+LARGEST_STEP = 2**31 - 1
+
 
 @dataclass
 class Pending:
@@ -89,8 +92,24 @@ def statement_of(
     return calls.write(given), given | {"trial_id": trial_id}
 
 
+def require_name(name: Any, what: str) -> None:
+    """Raise TypeError or ValueError for a name that Optuna's tables do not take, where it is given and not later."""
+    if not isinstance(name, str):
+        raise TypeError(f"the {what} {name!r} is of type {type(name).__name__}; expected text")
+    if len(name) > LONGEST_NAME:
+        raise ValueError(f"the {what} {name[:40]!r}... has {len(name):,} characters; expected {LONGEST_NAME} at most")
+
+
+def require_step(step: int) -> None:
+    """Raise ValueError for the step of a report that Optuna's tables do not take."""
+    if step > LARGEST_STEP:
+        raise ValueError(f"the step of a report is {step:,}; expected {LARGEST_STEP:,} at most, such as the epoch")
+
+
 def texts_of(attrs: Mapping[str, Any]) -> dict[str, str]:
     """Return attributes as JSON."""
+    for key in attrs:
+        require_name(key, "attribute's name")
     return {key: json.dumps(value) for key, value in attrs.items()}
 
 

@@ -21,7 +21,16 @@ from studies.storage.memory import StudyMemory
 from studies.storage.own import OwnTrial
 from studies.storage.remembered import Remembered
 from studies.storage.rows import distribution_from, utc
-from studies.storage.writes import Parameters, Pending, floats_of, param_texts_of, statement_of, texts_of
+from studies.storage.writes import (
+    Parameters,
+    Pending,
+    floats_of,
+    param_texts_of,
+    require_name,
+    require_step,
+    statement_of,
+    texts_of,
+)
 
 
 class TrialWriter:
@@ -35,6 +44,7 @@ class TrialWriter:
 
     def set_param(self, trial_id: int, name: str, value: float, distribution: BaseDistribution) -> None:
         """Set a parameter, given by its internal value."""
+        require_name(name, "parameter's name")
         params = {name: (float(value), distribution)}
         own = self._remembered.own(trial_id)
         if own is None:
@@ -81,6 +91,7 @@ class TrialWriter:
         Reports that follow each other faster than LINGER_S linger, and so travel together.
         """
         step, value = int(step), float(value)
+        require_step(step)
         own = self._remembered.own(trial_id)
         if own is None or (self._lingering.is_over(own.reported_at) and not own.held):
             self.write(trial_id, own, Pending(reports={step: value}))

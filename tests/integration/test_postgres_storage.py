@@ -6,7 +6,7 @@ import math
 import os
 import pickle
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 import optuna
@@ -148,6 +148,31 @@ def test_claim_of_no_study(storage: PostgresStorage, other: PostgresStorage) -> 
         storage.claim_trial(study_id)
     with pytest.raises(KeyError):
         storage.get_all_trials(study_id)
+
+
+@pytest.mark.parametrize(
+    ("write", "error"),
+    [
+        (
+            lambda s, t: s.set_trial_param(t, "n" * 513, 0.5, FloatDistribution(0, 1)),
+            "has 513 characters; expected 512",
+        ),
+        (lambda s, t: s.set_trial_param(t, 5, 0.5, FloatDistribution(0, 1)), "the parameter's name 5 is of type int"),
+        (lambda s, t: s.set_trial_user_attr(t, "n" * 513, 1), "the attribute's name 'nnn"),
+        (
+            lambda s, t: s.set_trial_intermediate_value(t, 2**31, 0.5),
+            "is 2,147,483,648; expected 2,147,483,647 at most",
+        ),
+    ],
+)
+def test_what_the_tables_do_not_take_is_refused_where_it_is_given(
+    storage: PostgresStorage, write: Callable[[PostgresStorage, int], None], error: str
+) -> None:
+    trial_id = storage.create_new_trial(storage.create_new_study(MINIMIZE))
+    with pytest.raises((TypeError, ValueError), match=error):
+        write(storage, trial_id)
+    storage.set_trial_user_attr(trial_id, "n" * 512, 1)
+    storage.flush()
 
 
 def test_what_lingers_arrives_with_the_report_and_by_itself(storage: PostgresStorage, rdb: RDBStorage) -> None:

@@ -52,9 +52,32 @@ def too_large_for_numpy() -> Exception:
     raise AssertionError("it had the memory")
 
 
+class Speechless(RuntimeError):
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+class Reasonless(Exception):
+    @property
+    def reason(self) -> str:
+        raise ValueError("no reason")
+
+
+class Incomparable(Exception):
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("equal to nothing")
+
+
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
+        (Speechless(), "exception"),
+        (Reasonless(), "exception"),
+        (wrapped(Incomparable()), "exception"),
+        (BaseExceptionGroup("tasks", [KeyboardInterrupt(), ExceptionGroup("net", [ConnectionError()])]), "connection"),
+        (ExceptionGroup("tasks", [ValueError(), MemoryError()]), "out_of_memory"),
         (ConnectionResetError(errno.ECONNRESET, "reset by peer"), "connection"),
         (http.client.RemoteDisconnected("closed without a response"), "connection"),
         (TimeoutError("timed out"), "connection"),
@@ -76,7 +99,11 @@ def too_large_for_numpy() -> Exception:
         (wrapped(torch.OutOfMemoryError("CUDA out of memory")), "out_of_memory"),
         (ValueError("out of memory is what this title says"), "exception"),
     ],
-    ids=lambda value: f"{type(value).__name__}-{value}"[:50] if isinstance(value, Exception) else "",
+    ids=lambda value: (
+        f"{type(value).__name__}-{value}"[:50]
+        if isinstance(value, Exception) and not isinstance(value, Speechless)
+        else ""
+    ),
 )
 def test_the_reason(error: Exception, reason: str) -> None:
     assert reason_of(error) == reason

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import optuna
 import pytest
+import torch
 from optuna.trial import TrialState
 
 from studies.artifacts import DirectoryStore
 from studies.names import CONTINUES, PAUSED, SEED
 from studies.run.checkpoint import Checkpoint, Checkpoints, encoded
 from studies.run.end import continuation
+from studies.run.objective import FunctionObjective
 from studies.run.trial import Course, Outcome, run_trial
 from studies.search.pruners import make_pruner
 from studies.spec.space import Space
@@ -241,3 +246,63 @@ def test_the_time_limit_of_a_trial_counts_what_it_trained_before_it_was_stopped(
     continued = run(limited, **{CONTINUES: 0})
     assert continued.detail == "stopped at its limit of 2 minutes"
     assert objective.started[1].n == 2
+
+
+def of_function(tmp_path: Path, function: Callable[[optuna.Trial], Any]) -> Outcome:
+    return run(course(tmp_path, FunctionObjective(function, {}, {}, {})))
+
+
+class Wordless:
+    def __float__(self) -> float:
+        raise RuntimeError("no number")
+
+
+@pytest.mark.parametrize(
+    ("returned", "detail"),
+    [
+        (None, "returned None; expected a number: is a `return` missing?"),
+        ("good", "returned 'good'; expected a number"),
+        (1j, "returned 1j; expected a number"),
+        ({"loss": 1.0}, "returned {'loss': 1.0}; expected a number"),
+        (np.array([1.0, 2.0]), "returned array([1., 2.]); expected a number"),
+        ([[1.0]], "returned [1.0]; expected a number"),
+        (10**400, "OverflowError"),
+        (Wordless(), "RuntimeError: no number"),
+        (float("-inf"), "the objective returned -inf"),
+    ],
+)
+def test_what_is_no_number_is_named(tmp_path: Path, returned: Any, detail: str) -> None:
+    ended = of_function(tmp_path, lambda trial: returned)
+    assert ended.state is TrialState.FAIL
+    assert detail in (ended.detail or "")
+
+
+@pytest.mark.parametrize(
+    "returned", [1, True, np.float32(1), np.array(1), Decimal(1), Fraction(1), torch.tensor(1.0), [1]]
+)
+def test_what_is_a_number_counts(tmp_path: Path, returned: Any) -> None:
+    assert of_function(tmp_path, lambda trial: returned).values == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("reported", "detail"),
+    [
+        (None, "epoch() returned a NoneType; expected its metrics by name: is a `return` missing?"),
+        (0.5, "epoch() returned a float; expected its metrics by name"),
+        ({"balanced_accuracy": "good"}, "epoch() reports as balanced_accuracy 'good'; expected a number"),
+    ],
+)
+def test_an_epoch_without_metrics_is_named(tmp_path: Path, reported: Any, detail: str) -> None:
+    class Odd(Training):
+        def epoch(self) -> Any:
+            return reported
+
+    assert detail in (run(course(tmp_path, Objective(Odd))).detail or "")
+
+
+def test_a_function_cannot_begin_a_trial_that_nobody_runs(tmp_path: Path) -> None:
+    ended = of_function(tmp_path, lambda trial: trial.study.ask().number)
+    assert "an objective cannot ask for another trial" in (ended.detail or "")
+    study = optuna.create_study()
+    run_trial(study.ask(), course(tmp_path, FunctionObjective(lambda trial: 1.0, {}, {}, {})))
+    assert study.ask().number == 1
