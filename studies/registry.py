@@ -63,9 +63,10 @@ def imported(path: str, kind: str, default: str = "", own: bool = True) -> Any:
         module = import_own(module_name) if own else importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name and module_name.startswith(error.name):
+            meant = f"; did you mean {path.replace('.py', '', 1)!r}?" if module_name.endswith(".py") else ""
             raise WrongInput(
-                reason=f"{kind} {path!r} was not found: there is no module {error.name!r} in the working "
-                f"directory or the environment; expected {'package.module or ' if default else ''}package.module:Name"
+                reason=f"{kind} {path!r} was not found: there is no module {error.name!r} in the working directory or "
+                f"the environment; expected {'package.module or ' if default else ''}package.module:Name{meant}"
             ) from None
         raise
     name = name or default

@@ -79,7 +79,7 @@ class SpecFile:
         try:
             text = self.path.read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
-            raise WrongSpec(where=path, reason=f"it is not UTF-8 text (byte {error.start})") from None
+            raise WrongSpec(where=path, reason=f"it is not UTF-8 text (byte {error.start}); save it as UTF-8") from None
         except OSError as error:
             raise WrongSpec(where=path, reason=f"it cannot be read ({error.strerror})") from None
         self.data, self._lines = self._parse(text)
@@ -151,9 +151,13 @@ class SpecFile:
         try:
             node = loader.get_single_node()
             data = loader.construct_document(node) if node else None
+            lines = dict(_lines(node, ())) if node else {}
+        except RecursionError:
+            reason = "it is nested too deeply, or a part of it holds itself (&NAME, *NAME)"
+            raise WrongSpec(where=self.path, reason=reason) from None
         except yaml.MarkedYAMLError as error:
             line = (error.problem_mark or error.context_mark).line + 1  # type: ignore[union-attr]
-            raise WrongSpec(where=f"{self.path}:{line}", reason=error.problem or "it is not YAML") from None
+            raise WrongSpec(where=f"{self.path}:{line}", reason=_problem(error.problem)) from None
         except yaml.YAMLError as error:
             raise WrongSpec(where=self.path, reason=f"it is not YAML ({error})") from None
         finally:
@@ -162,9 +166,10 @@ class SpecFile:
             raise WrongSpec(
                 where=f"{self.path}:1", reason="it holds no `key: value` lines; see `studies show meli-cnn`"
             )
-        return data, dict(_lines(node, ())) if node else {}
+        return data, lines
 
 
+NOT_KEPT = tuple(f"tag:yaml.org,2002:{kind}" for kind in ("set", "omap", "pairs", "binary"))  # JSON has none of them
 DROPPED = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:timestamp")  # the resolvers of YAML 1.1
 
 
@@ -179,6 +184,10 @@ class _Loader(yaml.SafeLoader):
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
+    yaml_constructors = {  # noqa: RUF012 - as SafeLoader has it
+        tag: construct for tag, construct in yaml.SafeLoader.yaml_constructors.items() if tag not in NOT_KEPT
+    }
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key, value in node.value:
@@ -186,6 +195,25 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.MarkedYAMLError(problem=wrong, problem_mark=key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+# What the parser says of a mistake -> what a person may have done.
+PROBLEMS = {
+    r"character '\\t'": "a tab; indent with spaces",
+    "another document": "a second document begins; keep one in a file",
+    "constructor for the tag '(?:tag:yaml.org,2002:)?([^']*)'": r"the tag \1 is not known here; remove it",
+    "mapping values are not allowed": "a colon where none can be; check the indentation, or quote a text that has one",
+    "could not find expected ':'": "a line that is no key with a value; check what stands before the colon",
+    "unexpected end of stream": "a quote that is not closed",
+}
+
+
+def _problem(said: str | None) -> str:
+    """Return what is wrong with YAML in words for a person."""
+    for pattern, words in PROBLEMS.items():
+        if said and (match := re.search(pattern, said)):
+            return match.expand(words)
+    return said or "it is not YAML"
 
 
 def _wrong_key(key: yaml.Node, value: yaml.Node, seen: set[str]) -> str | None:
@@ -205,6 +233,7 @@ def _is_null(node: yaml.Node) -> bool:
     return isinstance(node, yaml.ScalarNode) and node.tag.endswith(":null")
 
 
+MOST_SHOWN = 200  # characters of what was found
 KINDS = {"int": "a number", "float": "a number", "bool": "true or false", "null": "nothing"}
 
 _Loader.add_implicit_resolver(
@@ -255,8 +284,32 @@ def _reason(error: Any) -> str:
     if error["type"] == "string_pattern_mismatch" and key == "name":
         plain = "-".join(re.findall("[a-z0-9]+", found.lower()))
         return f"{key} is {found!r}; expected small letters, digits and dashes{plain and f', such as {plain!r}'}"
-    message = error["msg"].replace("Input should", "it should")
-    return f"{key} is {found!r}: {message}"
+    return f"{key} is {_written(found)}: {_allowed(error, _part_at(location))}"
+
+
+def _written(found: Any) -> str:
+    """Return what was found as YAML has it, cut where it is long."""
+    text = "null" if found is None else str(found).lower() if isinstance(found, bool) else repr(found)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
+
+
+def _allowed(error: Any, part: type[Part]) -> str:
+    """Return what a value should have been. part: whose place it took, if it should have keys of its own."""
+    kind, found, location = error["type"], error["input"], error["loc"]
+    if kind in ("model_type", "dict_type"):
+        key = next(iter(part.model_fields)) if kind == "model_type" else "key"
+        value = found if isinstance(found, str) else "none" if location == ("pruner",) else "..."
+        return f"expected keys and values, such as {{{key}: {value}}}"
+    if kind == "list_type":
+        return "expected a list, such as [...]"
+    if kind == "string_type":
+        return "expected text" + (f", such as {str(found)!r} in quotes" if type(found) in (int, float) else "")
+    if kind == "string_pattern_mismatch" and "objective" in location:
+        if " " in found.strip():
+            return f"expected module:Name; a command line is a program: {{command: {found}}}"
+        module = ".".join(re.findall(r"\w+", found.removesuffix(".py").partition(".py:")[0])) or "module"
+        return f"expected a module as Python imports it, or a name in it, such as {module}:train"
+    return str(error["msg"]).replace("Input should", "it should")
 
 
 def _elsewhere(key: str) -> str:

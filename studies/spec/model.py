@@ -32,6 +32,9 @@ NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 STORED_NAME, MAX_STORED_NAME = rf"^{NAME.pattern}(@\d+(-confirm)?)?$", MAX_NAME + 20
 
 
+MOST = 10**9  # trials and epochs: the storage counts to twice as many
+
+
 class Named(Part):
     """What a registry knows by name, or a user's own by its dotted path. options: what else it takes, by name."""
 
@@ -153,8 +156,8 @@ class StudySpec(Part):
     metric: str = "value"
     direction: Direction
     metrics: dict[str, Direction] = Field(default={})  # of one metric, too, once it is validated
-    n_trials: int | None = Field(default=None, ge=1)
-    max_epochs: int = Field(default=1, ge=1)
+    n_trials: int | None = Field(default=None, ge=1, le=MOST)
+    max_epochs: int = Field(default=1, ge=1, le=MOST)
     repeats: int = Field(default=1, ge=1)
     space: dict[str, Any] = Field(default={})
     require: list[str] = Field(default=[])
@@ -196,7 +199,9 @@ class StudySpec(Part):
             return data
         several = data.get("metrics")
         if several is None:
-            return data | ({"metrics": {data.get("metric", "value"): data["direction"]}} if "direction" in data else {})
+            metric = data.get("metric", "value")
+            is_whole = "direction" in data and isinstance(metric, str)
+            return data | ({"metrics": {metric: data["direction"]}} if is_whole else {})
         given = [key for key in ("metric", "direction") if key in data]
         if given and {data.get("metric"): data.get("direction")} != several:
             reason = (

@@ -358,7 +358,7 @@ def _narrowed(declared: Domain, given: Any, name: str) -> Domain:
         if not outside:
             return domain
         domain = Fixed(outside[0])
-    found = domain.value if isinstance(domain, Fixed) else domain
+    found = shown(domain.value) if isinstance(domain, Fixed) else domain
     raise SpaceError(f"{name} = {found} is outside what the objective declares ({declared})", name)
 
 

@@ -186,10 +186,10 @@ def forged(directory: Path) -> None:
         ("objective: x:y", ObjectiveRefused, "there is no module 'x'"),
         (f"objective: {__name__}:OthersCounts", ModelRefused, "its parts are not those of one model"),
         (f"objective: {__name__}:Training", ObjectiveRefused, "lacks predictor"),
-        ("objective: 'os; rm -rf'", ModelRefused, "String should match pattern"),
+        ("objective: 'os; rm -rf'", ModelRefused, "expected module:Name; a command line"),
         ("files: {}", ModelRefused, "is not the file that was written"),
         ("files: [1]", ModelRefused, "files is"),
-        ("params: !!python/object/apply:os.system [true]", ModelRefused, "could not determine a constructor"),
+        ("params: !!python/object/apply:os.system [true]", ModelRefused, "the tag python/object/apply:os.system is not known"),
         ("epochs: [", ModelRefused, r"params\.yaml:\d+"),
     ],
 )

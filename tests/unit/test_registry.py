@@ -73,3 +73,8 @@ def test_what_is_not_known(name: str, expected: str | None) -> None:
             KNOWN.check(name, "--kind")
     assert expected in str(caught.value)
     assert caught.value.exit_code == WRONG_INPUT
+
+
+def test_a_file_in_place_of_a_module() -> None:
+    with pytest.raises(WrongInput, match=r"no module 'nowhere' .*; did you mean 'nowhere:Mine'\?"):
+        KNOWN.load("nowhere.py:Mine")

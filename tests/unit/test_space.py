@@ -71,8 +71,10 @@ def test_a_parameter_exists_only_under_its_condition(space: Space) -> None:
         ({"learning_rate": {"low": 1e-3, "hihg": 1e-2}}, "unknown key 'hihg'"),
         ({"learning_rate": {"low": math.nan, "high": 1e-2}}, "has low = NaN, not a number"),
         ({"width": 64.5}, "width = 64.5 is outside"),
-        ({"optimizer": ["adam", "adamw"]}, "optimizer = adamw is outside"),
+        ({"optimizer": ["adam", "adamw"]}, 'optimizer = "adamw" is outside'),
         ({"frozen": 1}, "frozen = 1 is outside"),
+        ({"frozen": "true"}, 'frozen = "true" is outside'),
+        ({"width": "64"}, 'width = "64" is outside'),
         ({"optimizer": []}, "not a list of at least one"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -89,7 +90,32 @@ def test_options_are_stored_only_where_there_are_some(tmp_path: Path) -> None:
         (GOOD + "? [a]\n: 1\n", "study.yaml:5: {{ ... }} is a template"),
         (GOOD + "require: [n < 3, 4]\n", "study.yaml:5: entry 2 of require is 4: it should be a valid string"),
         (GOOD + 'description: "a\x00b"\n', "study.yaml:5: character 0x0 is not text"),
-        ("a: &x 1\nb: !!python/object/apply:os.system ['true']\n", "study.yaml:2: could not determine a constructor"),
+        (
+            "a: &x 1\nb: !!python/object/apply:os.system ['true']\n",
+            "study.yaml:2: the tag python/object/apply:os.system is not",
+        ),
+        (GOOD + "space: {a: !!set {b, c}}\n", "study.yaml:5: the tag set is not known here; remove it"),
+        (GOOD + "description: !!binary aGk=\n", "study.yaml:5: the tag binary is not"),
+        (GOOD + "space: !range [1, 2]\n", "study.yaml:5: the tag !range is not"),
+        (GOOD + "space:\n\ta: 1\n", "study.yaml:6: a tab; indent with spaces"),
+        (GOOD + "---\nname: other\n", "study.yaml:5: a second document begins; keep one in a file"),
+        (GOOD + "description: a: b\n", "study.yaml:5: a colon where none can be; check the indentation"),
+        (GOOD + 'description: "a\n', "study.yaml:6: a quote that is not closed"),
+        (GOOD + "space: &a {b: *a}\n", "study.yaml: it is nested too deeply, or a part of it holds itself"),
+        (GOOD + f"space: {'[' * 3000}\n", "study.yaml: it is nested too deeply"),
+        (GOOD + "space:\n", "study.yaml:5: space is null: expected keys and values, such as {key: ...}"),
+        (GOOD + "sampler: tpe\n", "study.yaml:5: sampler is 'tpe': expected keys and values, such as {name: tpe}"),
+        (GOOD + "pruner: false\n", "study.yaml:5: pruner is false: expected keys and values, such as {name: none}"),
+        (GOOD + "limits: 5\n", "study.yaml:5: limits is 5: expected keys and values, such as {hours: ...}"),
+        (GOOD + "start_with: {x: 1}\n", "study.yaml:5: start_with is {'x': 1}: expected a list, such as [...]"),
+        (GOOD + "metric: [loss]\n", "study.yaml:5: metric is ['loss']: expected text"),
+        (GOOD.replace("name: mine", "name: 7"), "study.yaml:1: name is 7: expected text, such as '7' in quotes"),
+        (GOOD.replace("name: mine", "name: yes"), "study.yaml:1: name is true: expected text"),
+        (GOOD.replace("n_trials: 3", "n_trials: true"), "study.yaml:4: n_trials is true: expected a number"),
+        (GOOD + "limits: {hours: yes}\n", "study.yaml:5: hours is true: expected a number"),
+        (GOOD + "resources: {workers_per_gpu: true}\n", "workers_per_gpu is true: expected a"),
+        (GOOD.replace("n_trials: 3", f"n_trials: {10**30}"), "it should be less than or equal to 1000000000"),
+        (GOOD + f"sampler: {'x' * 5000}\n", "xxx...: expected keys and values"),
     ],
 )
 def test_a_mistake_is_pointed_at(tmp_path: Path, text: str, expected: str) -> None:
@@ -97,6 +123,19 @@ def test_a_mistake_is_pointed_at(tmp_path: Path, text: str, expected: str) -> No
         read(tmp_path, text)
     assert expected in str(caught.value)
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("objective", "expected"),
+    [
+        ("./mine/own.py", "expected a module as Python imports it, or a name in it, such as mine.own:train"),
+        ("python train.py --lr 1", "a command line is a program: {command: python train.py --lr 1}"),
+    ],
+)
+def test_an_objective_that_is_a_path_or_a_command(tmp_path: Path, objective: str, expected: str) -> None:
+    with pytest.raises(WrongSpec, match=re.escape(f"study.yaml:2: objective is {objective!r}: ")) as caught:
+        read(tmp_path, re.sub("objective: .*", f"objective: {objective}", GOOD))
+    assert expected in str(caught.value)
 
 
 def test_a_mistake_in_an_override_names_the_override(tmp_path: Path) -> None:
