@@ -189,7 +189,7 @@ def forged(directory: Path) -> None:
         ("objective: 'os; rm -rf'", ModelRefused, "expected module:Name; a command line"),
         ("files: {}", ModelRefused, "is not the file that was written"),
         ("files: [1]", ModelRefused, "files is"),
-        ("params: !!python/object/apply:os.system [true]", ModelRefused, "the tag python/object/apply:os.system is not known"),
+        ("params: !!python/object/apply:os.system [true]", ModelRefused, "the tag python.* is not known"),
         ("epochs: [", ModelRefused, r"params\.yaml:\d+"),
     ],
 )
