@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -18,9 +19,9 @@ from torch.nn import functional as F
 from objectives._baselines import linear_titles
 from objectives._contract import DataError, Example, PredictingObjective, Progress, Source, silent
 from objectives._data.kit.json_rows import JSON_SUFFIXES, json_rows, text_in
-from objectives._data.kit.lines import RowError, each
+from objectives._data.kit.lines import RowError, TextLines, each
 from objectives._data.kit.split import ROLES
-from objectives._data.kit.tables import Records, places_of, wrong_width
+from objectives._data.kit.tables import Records, places_of, separator_of, wrong_width
 from objectives._data.titles import DATASETS, ORIGINS, UNK, Recipe, TitleRows, Titles, encoder, load_titles, raw_files
 from objectives._dropout import Dropout
 from objectives._evidence import Scores, score_classes
@@ -169,7 +170,8 @@ class TitlePredictor:
         self._device = device
 
     def predict(self, source: Source) -> Iterator[dict[str, Any]]:
-        """INPUT is a product title, a file of titles, one a line, or a .csv, .tsv or .jsonl with a column `title`.
+        """INPUT is a product title, a file of titles, one a line, or a .csv, .tsv or .jsonl with a column `title`;
+        stdin likewise.
 
         The answer has the three likeliest categories, and known_words, the share of the title's words that occurred in
         training: if that is 0, the answer says nothing about this title.
@@ -219,19 +221,31 @@ def read_titles(source: Source) -> Iterator[str | RowError]:
                 raise lines.error("an empty title", "remove the line or fill it in")
             return line.rstrip("\r\n")
 
-        titles: Iterator[str] = map(title_in, lines)
-        if is_named(source, ".csv", ".tsv"):
+        form = _form_of(source, lines)
+        titles: Iterator[str] = map(title_in, lines) if form is None else iter(())
+        if form == "table":
             rows = Records(lines, ("title",))
             header = [name.strip().lower() for name in next(rows, (1, []))[1]]
             [column] = places_of(["title"], header, lines, "a header that has it once")
             titles = map(title_in_record, rows)
-        elif is_named(source, *JSON_SUFFIXES):
+        elif form == "json":
             titles = map(title_in_row, json_rows(lines))
         for title in each(titles):
             n += 1
             yield title
     if not n:
         raise DataError(f"{lines.path} is empty; expected a product title a line")
+
+
+def _form_of(source: Source, lines: TextLines) -> str | None:
+    """Whether an INPUT is a "table" or "json", by its name, or where it has none by its first line; else None."""
+    if isinstance(source, str):
+        return "table" if is_named(source, ".csv", ".tsv") else "json" if is_named(source, *JSON_SUFFIXES) else None
+    first = lines.first()
+    fields = [field.strip().strip('"').lower() for field in first.split(separator_of(first, ["title"]))]
+    if "title" in fields:  # a title of that one word is a header, too
+        return "table"
+    return "json" if re.match(r'\s*(\[\s*)?{\s*"', first) else None
 
 
 class TitleBatches:

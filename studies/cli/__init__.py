@@ -69,6 +69,7 @@ def main() -> NoReturn:
     """Run a command, and turn an error into one sentence and its exit code."""
     # `docker stop` and a service manager send SIGTERM where a person types Ctrl-C: both end in the same order.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):  # a file's name may hold what UTF-8 does not
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -96,6 +97,17 @@ def main() -> NoReturn:
             _fail(error, "The working directory was deleted; change to another one, then type the same.", WRONG_INPUT)
         _fail(error, f"{type(error).__name__}: {error}; --debug shows where", 1)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _open_what_is_closed() -> None:
+    """Open /dev/null where a standard stream is closed: a connection would take its number, and be printed into."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8"))  # noqa: PTH123, SIM115
 
 
 def _is_somewhere() -> bool:

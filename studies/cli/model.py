@@ -144,7 +144,7 @@ def predict(
     context: typer.Context,
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A directory that `studies train` wrote.")],
     source: Annotated[
-        str | None, typer.Argument(metavar="INPUT", help="A file, a directory or a text (default: stdin).")
+        str | None, typer.Argument(metavar="INPUT", help="A file, a directory or a text; stdin by default, and for -.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines instead of tab-separated columns.")] = False,
     strict: Annotated[
@@ -162,6 +162,7 @@ def predict(
     from studies.model.predict import lines
 
     model: Asked = context.meta[MODEL]
+    source = None if source == "-" else source
     if source is None and sys.stdin.isatty():
         typer.echo(f"Reading from the terminal until Ctrl-D. {model.says}", err=True)
     given = sys.stdin.buffer if source is None else source

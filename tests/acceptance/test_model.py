@@ -109,7 +109,7 @@ def test_from_a_study_to_answers_and_from_its_export_to_the_same_model(studies: 
     )
     assert [row[0] for row in rows] == ["word01", "", "", "word21", ""]
     assert [row[-1].partition(":")[0] for row in rows] == ["", "stdin, line 2", "stdin, line 3", "", "stdin, line 5"]
-    code, out, err = predict(studies, "moved", "--json", stdin=bad)
+    code, out, err = predict(studies, "moved", "-", "--json", stdin=bad)
     assert (code, ["error" in json.loads(line) for line in out.splitlines()]) == (1, [False, True, True, False, True])
     for n_rows in (1, 20_000):  # what fits a buffer, and what does not
         readable, writable = os.pipe()

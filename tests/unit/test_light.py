@@ -28,3 +28,16 @@ def test_it_is_not_imported(code: str, slow: set[str]) -> None:
     shown = f"import sys; {code}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", shown], cwd=ROOT, capture_output=True, text=True, check=True)
     assert slow.isdisjoint(done.stdout.split())
+
+
+def test_standard_streams_that_are_closed_are_nobody_elses(tmp_path: Path) -> None:
+    """Otherwise the next file or connection takes the number of stdout, and is printed into."""
+    seen = tmp_path / "seen"
+    code = (
+        "import os, sys; from studies.cli import _open_what_is_closed; _open_what_is_closed(); print('lost');"
+        f"open({str(seen)!r}, 'w').write(' '.join(map(os.readlink, ('/proc/self/fd/0', '/proc/self/fd/1'))))"
+    )
+    closed = ["sh", "-c", 'exec "$@" <&- >&-', "sh", sys.executable, "-c", code]
+    done = subprocess.run(closed, cwd=ROOT, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert seen.read_text() == "/dev/null /dev/null"

@@ -107,7 +107,10 @@ def test_titles_from_a_text_a_file_a_table_and_a_stream(titles: Any, tmp_path: P
     (tmp_path / "windows.tsv").write_text("n\tTitle\n1\tcold fridge\n2\tphone\n", encoding="utf-16")
     (tmp_path / "titles.jsonl").write_text('{"Title": "cold fridge"}\n{"title": "phone"}')
     (tmp_path / "titles.json").write_text('[{"title": "cold fridge", "n": 1},\n{"title": "phone"}]')
-    for source in (*map(str, tmp_path.iterdir()), stream(b"cold fridge\nphone\n")):
+    streams = [
+        stream((tmp_path / name).read_bytes()) for name in ("titles.csv", "windows.tsv", "titles.jsonl", "titles.json")
+    ]
+    for source in (*map(str, tmp_path.iterdir()), *streams, stream(b"cold fridge\nphone\n")):
         first, second = titles.predict(source)
         assert first == pytest.approx(one, abs=1e-5)
         assert second["title"] == "phone"

@@ -7,6 +7,7 @@ import io
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, TypeVar, cast
@@ -55,6 +56,8 @@ class TextLines:
         self._source = source
         self._longest = longest
         self._expected = expected
+        self._first: list[str | RowError] = []
+        self._rest: Iterator[str | RowError] | None = None
 
     def __enter__(self) -> TextLines:
         try:
@@ -80,7 +83,15 @@ class TextLines:
             self._raw.close()
 
     def __iter__(self) -> Iterator[str]:
+        if self._rest is not None:
+            return map(_raised, chain(self._first, self._rest))
         return map(self._decoded, self._undamaged())  # unlike a generator, it goes on after an exception
+
+    def first(self) -> str:
+        """Return the first line, which the iteration still begins with; "" where there is none or it is unusable."""
+        self._rest = each(map(self._decoded, self._undamaged()))
+        self._first = list(islice(self._rest, 1))
+        return "".join(line for line in self._first if isinstance(line, str))
 
     def _undamaged(self) -> Iterator[bytes]:
         try:
@@ -155,6 +166,12 @@ class TextLines:
         if not line:
             return RowError(f"{self.path} is empty; {todo}")
         return RowError(f"{self.path}, line {line}: {found}; {todo}")
+
+
+def _raised(line: str | RowError) -> str:
+    if isinstance(line, RowError):
+        raise line
+    return line
 
 
 def each(rows: Iterator[Row]) -> Iterator[Row | RowError]:
