@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -342,7 +343,10 @@ class StudyRecord:
         if not infeasible:
             return "no completed trial has a finite value"
         nearest = min(infeasible, key=lambda trial: (len(trial.violated), max(trial.violated.values())))
-        by = " and ".join(f"{name} by {number(excess)}" for name, excess in nearest.violated.items())
+        by = " and ".join(
+            f"{name} by {'more than any number' if excess >= sys.float_info.max else number(excess)}"
+            for name, excess in nearest.violated.items()
+        )
         return f"no completed trial is feasible, and trial {nearest.number} comes nearest: it violates {by}"
 
     @property

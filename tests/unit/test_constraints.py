@@ -64,3 +64,9 @@ def test_where_no_trial_is_feasible_all_say_so_and_what_comes_nearest() -> None:
         export(record, "yaml")
     assert f"made-up: {why}" in tables.best(record)
     assert f"There is no answer yet, for {why}" in render(record, "md")
+
+
+def test_a_measurement_that_is_no_number_is_infeasible_and_said() -> None:
+    excess = Bound.read("<= 3").excess(math.nan)
+    record = make_report([make_trial(0, [0.9], constraints={"ms": excess})])
+    assert record.lacks.endswith("trial 0 comes nearest: it violates ms by more than any number")

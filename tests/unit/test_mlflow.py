@@ -10,6 +10,7 @@ import pytest
 
 from studies.errors import MlflowFailed, WrongInput
 from studies.exporters.mlflow import FRONT, PARENT, TRIAL, log_study
+from studies.names import REPEATS
 from studies.record.study import StudyRecord
 
 from ..reports import HOSTILE, make_report, make_study, make_trial
@@ -130,3 +131,16 @@ def test_a_trial_that_has_left_the_front_is_no_longer_marked(uri: str, runs: Cal
     logged = runs(make_report([], **given))
     assert [number for number in "012" if FRONT in logged[number].data.tags] == ["1", "2"]
     assert logged[None].data.tags[FRONT] == "[2, 1]"
+
+
+def test_the_best_of_repeats_is_their_mean(uri: str, runs: Callable[[StudyRecord], Runs]) -> None:
+    trials = [make_trial(0, [0.8]), make_trial(1, [0.9]), make_trial(2, [0.6], attributes={REPEATS: 0})]
+    report = make_report(trials, name="again", repeats=2)
+    log_study(report, uri)
+    parent = runs(report)[None]
+    assert parent.data.metrics["balanced_accuracy"] == pytest.approx(0.7)
+    assert {key: parent.data.tags[f"best.{key}"] for key in ("trial", "n_repeats", "value_of_trial")} == {
+        "trial": "0",
+        "n_repeats": "2",
+        "value_of_trial": "0.8",
+    }
