@@ -24,6 +24,8 @@ from studies.search.seeded import SeededSampler
 from studies.spec import StudySpec
 from studies.spec.space import MOST_SETTINGS
 
+MANY = 300  # settings: more than workers begin at a time, so that counting further would say nothing new
+
 Path = tuple[tuple[str, Any], ...]  # parameters in the order in which they were asked for, each with its value
 
 
@@ -115,7 +117,7 @@ class Asked:
 
 def is_endless(trials: Iterable[FrozenTrial]) -> bool:
     """Whether a trial asked for what has no end of values: nobody comes to the end of such a space."""
-    return any(values_of(one) is None for trial in trials for one in trial.distributions.values())
+    return any(_n_values(one) is None for trial in trials for one in trial.distributions.values())
 
 
 def n_in_the_end(trials: Sequence[FrozenTrial], n_trials: int, n_counted: int, *, by_now: bool) -> int:
@@ -128,7 +130,7 @@ def n_in_the_end(trials: Sequence[FrozenTrial], n_trials: int, n_counted: int, *
     asked = Asked(trials)
     if not by_now and (asked.n_running or asked.n_open((), 1)):
         return n_trials
-    n_free = asked.n_free((), n_trials)
+    n_free = asked.n_free((), MANY)
     return n_trials if math.isinf(n_free) else min(n_trials, n_counted + int(n_free))
 
 
@@ -141,13 +143,22 @@ def values_of(distribution: BaseDistribution) -> list[Any] | None:
     """Return the values of a distribution that has few, else None."""
     if isinstance(distribution, CategoricalDistribution):
         return list(distribution.choices)
+    n = _n_values(distribution)
+    if n is None or not isinstance(distribution, IntDistribution | FloatDistribution):
+        return None
+    of = int if isinstance(distribution, IntDistribution) else float
+    step = distribution.step or 1
+    return [of(min(distribution.low + index * step, distribution.high)) for index in range(n)]
+
+
+def _n_values(distribution: BaseDistribution) -> int | None:
+    """Return how many values a distribution has, None where they are more than MOST_SETTINGS."""
+    if isinstance(distribution, CategoricalDistribution):
+        return len(distribution.choices)
     if not isinstance(distribution, IntDistribution | FloatDistribution) or distribution.step is None:
         return None
     n = round((distribution.high - distribution.low) / distribution.step) + 1
-    if n > MOST_SETTINGS:
-        return None
-    of = int if isinstance(distribution, IntDistribution) else float
-    return [of(min(distribution.low + index * distribution.step, distribution.high)) for index in range(n)]
+    return n if n <= MOST_SETTINGS else None
 
 
 def _apart(value: Any, other: Any) -> float:
