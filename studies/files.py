@@ -15,6 +15,17 @@ from studies.errors import WrongInput
 REMEMBERED_BYTES = 1 << 24  # of a smaller file the hash is not worth remembering
 
 
+LONGEST_FOR_SOCKETS = 50  # bytes; a Unix socket's whole path has 103 on macOS, 107 on Linux
+
+
+def directory_for_sockets() -> str:
+    """Return where temporary directories with sockets go: the system's (TMPDIR), or /tmp where its path is too long."""
+    from tempfile import gettempdir  # slow to import, for a module that everything has
+
+    place = gettempdir()
+    return place if len(os.fsencode(place)) <= LONGEST_FOR_SOCKETS else "/tmp"  # noqa: S108 - as mkdtemp's parent
+
+
 def write_whole(path: Path, content: bytes, partial: Path | None = None) -> None:
     """Write a file, whole or not at all. Raises OSError.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -38,3 +39,17 @@ def test_the_fork_server_starts_early_and_ends_with_the_launch(tmp_path: Path) -
     pid = int(done.stdout)
     if psutil.pid_exists(pid):
         psutil.Process(pid).wait(timeout=60)
+
+
+def test_the_fork_server_starts_where_the_path_of_temporary_files_is_long(tmp_path: Path) -> None:
+    place = tmp_path / ("x" * 100)
+    place.mkdir()
+    code = (
+        "from multiprocessing import util; from studies.run.launchers.forkserver import started; started('json');"
+        "import tempfile; print(util.get_temp_dir(), tempfile.mkdtemp())"
+    )
+    environment = os.environ | {"TMPDIR": str(place)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    sockets, others = done.stdout.split()
+    assert not Path(sockets).exists()
+    assert Path(others).parent == place

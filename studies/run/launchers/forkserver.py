@@ -10,9 +10,12 @@ import atexit
 import multiprocessing
 import os
 import signal
+import tempfile
 from contextlib import suppress
-from multiprocessing import forkserver
+from multiprocessing import forkserver, util
 from multiprocessing.context import ForkServerContext
+
+from studies.files import directory_for_sockets
 
 SAFE_PATH, OURS = "PYTHONSAFEPATH", "studies"
 
@@ -21,6 +24,7 @@ def started(preload: str) -> ForkServerContext:
     """Start this process's fork server, unless it runs, and return its context. preload: the module it imports."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([preload])  # by name: it is for the fork server alone
+    _choose_directory()
     before = os.environ.get(SAFE_PATH)
     os.environ[SAFE_PATH] = before or OURS
     try:
@@ -30,6 +34,16 @@ def started(preload: str) -> ForkServerContext:
             del os.environ[SAFE_PATH]
     atexit.register(_end)
     return context
+
+
+def _choose_directory() -> None:
+    """Have multiprocessing make its directory, with the fork server's socket in it, where a socket's path is short."""
+    before = tempfile.tempdir
+    tempfile.tempdir = directory_for_sockets()
+    try:
+        util.get_temp_dir()
+    finally:
+        tempfile.tempdir = before
 
 
 def _end() -> None:

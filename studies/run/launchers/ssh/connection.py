@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from studies.files import directory_for_sockets
 from studies.run.launchers.ssh import remote
 
 CONNECT_TIMEOUT_S = 10
@@ -69,7 +70,7 @@ class Connection:
     def __init__(self, host: str, python: str | None) -> None:
         self.host, self._python = host, python
         self._is_silent = False
-        self._sockets = tempfile.TemporaryDirectory(prefix="studies-ssh-")  # 0700
+        self._sockets = tempfile.TemporaryDirectory(prefix="studies-ssh-", dir=directory_for_sockets())  # 0700
         self._control = Path(self._sockets.name, "control")
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with this object
         self._writing = threading.Lock()
