@@ -129,10 +129,18 @@ def test_workers_that_could_not_reach_the_storage_are_not_started(machine: Studi
     ]
 
 
-def test_what_slurm_refuses_is_one_sentence(machine: Studies) -> None:
-    [said] = machine(*ON_SLURM, "2", "--slurm", "gres=gpu:1", expect=2).stderr.splitlines()
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        ("gres=gpu:1", "Invalid generic resource (gres) specification; options of sbatch are given as --slurm KEY="),
+        ("partition=no such", "Invalid partition name specified; `sinfo` shows the partitions that there are."),
+    ],
+)
+def test_what_slurm_refuses_is_one_sentence(machine: Studies, option: str, expected: str) -> None:
+    [said] = machine(*ON_SLURM, "2", "--slurm", option, expect=2).stderr.splitlines()
     assert said.startswith("studies: sbatch said: ")
-    assert "Invalid generic resource (gres) specification; options of sbatch are given as --slurm KEY=VALUE" in said
+    assert said.count("sbatch") - expected.count("sbatch") == 1
+    assert expected in said
 
 
 @pytest.mark.parametrize("text", ["plain", "a b", "it's # not", 'a "b" \\ c\\', "$HOME %j é", "'", "\\n"])

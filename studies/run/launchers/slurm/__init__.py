@@ -35,6 +35,13 @@ LAST_EPOCH_S = 10.0  # for workers to leave by themselves when the launcher fail
 KILL_S = 60.0  # for Slurm to end what it was told to end
 CLOSING_S = 1.0  # between two looks while this closes
 GONE = Seen(queue.FORGOTTEN)
+OPTIONS = "options of sbatch are given as --slurm KEY=VALUE, or in resources.slurm of the study file"
+ADVICE = {  # where sbatch says this
+    "Invalid job array": "--workers has to be smaller: `scontrol show config | grep MaxArraySize` shows what may be",
+    "invalid partition": "`sinfo` shows the partitions that there are",
+    "Unable to contact": "`scontrol ping` shows whether Slurm's controller answers",
+    "did not answer": "`scontrol ping` shows whether Slurm's controller answers",
+}
 
 
 @dataclass(frozen=True)
@@ -83,10 +90,7 @@ class SlurmLauncher:
             job = queue.submit(job_script, f"{indices[0]}-{indices[-1]}")
         except SlurmFailed as error:
             if not self._tasks:
-                raise WrongInput(
-                    reason=f"{error}; options of sbatch are given as --slurm KEY=VALUE, or in resources.slurm of the "
-                    "study file."
-                ) from None
+                raise _explained(error) from None
             self._say(f"No other worker was started: {error}.")
             return
         self._tasks += [Task(job, index) for index in indices]
@@ -192,6 +196,12 @@ def _check_storage(settings: Settings, options: dict[str, str | bool]) -> None:
     try:
         elsewhere = queue.nodes(options) - {socket.gethostname(), socket.gethostname().partition(".")[0]}
     except SlurmFailed as error:
-        raise WrongInput(reason=f"{error}; `sinfo` shows the partitions that there are.") from None
+        raise _explained(error) from None
     if elsewhere:
         raise refusal(f"--on slurm may start workers on {sorted(elsewhere)[0]}", where)
+
+
+def _explained(error: SlurmFailed) -> WrongInput:
+    """Return what Slurm said, and what to do about it."""
+    todo = next((todo for part, todo in ADVICE.items() if part in str(error)), OPTIONS)
+    return WrongInput(reason=f"{error}; {todo}.")

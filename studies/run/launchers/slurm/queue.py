@@ -118,6 +118,9 @@ def _run(*command: str, environment: Mapping[str, str] | None = None) -> str:
     except subprocess.TimeoutExpired:
         raise SlurmFailed(f"{command[0]} did not answer for {ANSWER_S:.0f} s") from None
     if done.returncode:
-        said = " ".join(done.stderr.split()).removeprefix(f"{command[0]}: ").removeprefix("error: ")
+        lines = [
+            line.strip().removeprefix(f"{command[0]}: ").removeprefix("error: ") for line in done.stderr.splitlines()
+        ]
+        said = " ".join(filter(None, lines))
         raise SlurmFailed(f"{command[0]} said: {said}")
     return done.stdout
