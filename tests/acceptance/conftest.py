@@ -14,7 +14,7 @@ import pytest
 from studies.settings import Settings
 from studies.storage.embedded import EmbeddedServer
 
-from . import noisy
+from . import noisy, warm
 
 # An objective of a user's own, quick and exact: 5 epochs of `seconds` each, its value known from its parameters.
 USERS_MODULE = """
@@ -73,13 +73,16 @@ pruner: {name: none}
 """
 
 
+COMMAND = [sys.executable, "-W", "error", "-m", "studies"]
+
+
 class Studies:
     """`studies` in a working directory of its own, with a home of its own."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.processes: list[subprocess.Popen[str]] = []
-        self.command = [sys.executable, "-W", "error", "-m", "studies"]
+        self.command = COMMAND
         self.environment = {key: value for key, value in os.environ.items() if not key.startswith("STUDIES_")}
         self.environment |= {"STUDIES_HOME": str(directory / "home"), "COLUMNS": "200"}
         (directory / "mine.py").write_text(USERS_MODULE)
@@ -119,6 +122,16 @@ class Studies:
         assert process.returncode == expect, f"studies {' '.join(arguments)}: {process.returncode}\n{stdout}\n{stderr}"
         assert "Traceback" not in stderr
         return subprocess.CompletedProcess(arguments, process.returncode, stdout, stderr)
+
+    def told(self, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+        """The same, without the start of Python: for what a command says."""
+        if self.command != COMMAND:
+            return self(*arguments, expect=expect)
+        done = warm.run(arguments, self.directory, self.environment)
+        stdout, stderr = done.stdout.decode(), done.stderr.decode()
+        assert done.returncode == expect, f"studies {' '.join(arguments)}: {done.returncode}\n{stdout}\n{stderr}"
+        assert "Traceback" not in stderr
+        return subprocess.CompletedProcess(arguments, expect, stdout, stderr)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from .conftest import Studies
 
 
 def sentence(studies: Studies, *arguments: str, expect: int = 2) -> str:
-    failed = studies(*arguments, expect=expect)
+    failed = studies.told(*arguments, expect=expect)
     assert failed.stdout == ""
     said = [line for line in failed.stderr.splitlines() if not line.startswith("Preparing: ")]
     assert len(said) == 1, failed.stderr

@@ -15,28 +15,28 @@ from .test_bad_input import sentence
 
 
 def test_a_class_is_checked_launched_confirmed_trained_asked_and_exported(studies: Studies) -> None:
-    said = studies("init", "--objective", "my-fruit").stderr
+    said = studies.told("init", "--objective", "my-fruit").stderr
     assert "Written: my_fruit.py, my-fruit.yaml, my-fruit.csv." in said
     assert "studies launch ./my-fruit.yaml --workers 2" in said
     assert len((studies.directory / "my_fruit.py").read_text().splitlines()) < 120
-    checked = json.loads(studies("check", "./my-fruit.yaml", "--json").stdout)
+    checked = json.loads(studies.told("check", "./my-fruit.yaml", "--json").stdout)
     assert checked["findings"] == []
     assert [left["name"] for left in checked["not_checked"]] == ["groups on both sides"]  # there are none
     studies("launch", "./my-fruit.yaml", "--workers", "2", "--trials", "3")
     studies("confirm", "my-fruit", "--top", "2", "--seeds", "2", "--workers", "2")
-    studies("train", "my-fruit")
+    studies.told("train", "my-fruit")
     model = studies.directory / "my-fruit.model"
     assert json.loads((model / "metrics.json").read_text())["test"]["accuracy"] > 0.8
-    answers = studies("predict", "my-fruit.model", "7.6,7.2,170\n5.8,7.9,110", "--json").stdout.splitlines()
+    answers = studies.told("predict", "my-fruit.model", "7.6,7.2,170\n5.8,7.9,110", "--json").stdout.splitlines()
     assert [json.loads(answer)["class"] for answer in answers] == ["apple", "lemon"]
     (studies.directory / "rows.csv").write_text("7.6,7.2,170\n")
-    assert studies("predict", "my-fruit.model", "rows.csv", "--json").stdout == answers[0] + "\n"
-    assert yaml.safe_load(studies("export", "my-fruit").stdout)["objective"] == "my_fruit:Classifier"
+    assert studies.told("predict", "my-fruit.model", "rows.csv", "--json").stdout == answers[0] + "\n"
+    assert yaml.safe_load(studies.told("export", "my-fruit").stdout)["objective"] == "my_fruit:Classifier"
 
 
 def test_a_function_is_checked_and_launched(studies: Studies) -> None:
-    assert "Written: first.py, first.yaml. Next:" in studies("init", "first").stderr
-    checked = json.loads(studies("check", "./first.yaml", "--json").stdout)
+    assert "Written: first.py, first.yaml. Next:" in studies.told("init", "first").stderr
+    checked = json.loads(studies.told("check", "./first.yaml", "--json").stdout)
     assert checked["findings"] == []
     studies("launch", "./first.yaml", "--trials", "2")
     assert (studies.directory / "first.best.yaml").exists()
@@ -104,7 +104,7 @@ typer.run(main)
 
 def test_a_script_becomes_a_study_file_that_is_checked_and_launched(studies: Studies) -> None:
     (studies.directory / "train.py").write_text(SCRIPT)
-    said = studies("init", "train.py").stderr
+    said = studies.told("init", "train.py").stderr
     assert "Written: train.yaml." in said
     written = yaml.safe_load((studies.directory / "train.yaml").read_text())
     assert written["objective"]["command"] == (
@@ -118,7 +118,7 @@ def test_a_script_becomes_a_study_file_that_is_checked_and_launched(studies: Stu
     }
     assert (written["metric"], written["direction"], written["max_epochs"]) == ("val_acc", "maximize", 2)
     studies.environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{studies.environment['PATH']}"
-    assert json.loads(studies("check", "./train.yaml", "--json").stdout)["findings"] == []
+    assert json.loads(studies.told("check", "./train.yaml", "--json").stdout)["findings"] == []
     studies("launch", "./train.yaml", "--trials", "3")
     assert "train.yaml is there already" in sentence(studies, "init", "train.py")
 
@@ -144,11 +144,11 @@ def test_scripts_of_click_and_typer_become_study_files(
     studies: Studies, name: str, code: str, command: str, metric: str
 ) -> None:
     (studies.directory / name).write_text(code)
-    studies("init", f"python {name}")
+    studies.told("init", f"python {name}")
     written = yaml.safe_load((studies.directory / "fit.yaml").read_text())
     assert written["objective"]["command"] == f"python {name} {command}"
     assert written["metric"] == metric
-    assert "fit" in studies("show", "fit.yaml").stdout
+    assert "fit" in studies.told("show", "fit.yaml").stdout
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import yaml
 
 from objectives.meli_mlp import objective as meli_mlp
 
+from . import warm
 from .conftest import Studies
 from .test_bad_input import sentence
 
@@ -32,15 +33,7 @@ def write_best(studies: Studies, **changes: Any) -> str:
 
 
 def predict(studies: Studies, *arguments: str, stdin: bytes = b"") -> tuple[int, str, str]:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "studies", "predict", *arguments],
-        cwd=studies.directory,
-        env=studies.environment,
-        input=stdin,
-        capture_output=True,
-        timeout=120,
-        check=False,
-    )
+    done = warm.run(["predict", *arguments], studies.directory, studies.environment, stdin)
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
@@ -73,9 +66,9 @@ def test_from_a_study_to_answers_and_from_its_export_to_the_same_model(studies: 
     assert best["dataset"]["sha256"] in card
 
     # The exported file alone, without the storage.
-    studies("export", "tiny", "-o", "best.yaml")
+    studies.told("export", "tiny", "-o", "best.yaml")
     studies.environment["STUDIES_STORAGE"] = "postgresql://me@127.0.0.1:9/nowhere"
-    studies("train", "--params", "best.yaml", "-o", "again/model")
+    studies.told("train", "--params", "best.yaml", "-o", "again/model")
     files = [
         yaml.safe_load((studies.directory / place / "params.yaml").read_text())
         for place in ("tiny.model", "again/model")
@@ -134,7 +127,7 @@ def _number(text: str) -> Any:
 
 def test_an_objective_without_the_optional_parts_is_trained_and_saved(studies: Studies) -> None:
     studies("launch", "./parabola.yaml", "--trials", "3")
-    trained = studies("train", "parabola")
+    trained = studies.told("train", "parabola")
     assert "bit for bit" in trained.stderr
     assert "no test rows were scored" in trained.stderr
     metrics = json.loads((studies.directory / "parabola.model" / "metrics.json").read_text())
@@ -145,7 +138,7 @@ def test_an_objective_without_the_optional_parts_is_trained_and_saved(studies: S
     assert "'mine:Parabola' lacks predictor(params, fitted, weights, device)" in err
     assert "has no with_validation()" in sentence(studies, "train", "parabola", "-o", "more", "--with-validation")
     assert "holds a model already" in sentence(studies, "train", "parabola")
-    studies("train", "parabola", "--overwrite", "--epochs", "2", "--seed", "5")
+    studies.told("train", "parabola", "--overwrite", "--epochs", "2", "--seed", "5")
     assert len(json.loads((studies.directory / "parabola.model" / "metrics.json").read_text())["epochs"]) == 2
     assert not hidden(studies)
 
@@ -221,7 +214,7 @@ def test_data_that_changed_are_told(studies: Studies) -> None:
         studies, objective="objectives.meli_mlp", dataset={"name": str(path), "sha256": "0" * 64}, params=params,
         metric="balanced_accuracy", direction="maximize", epochs=1, value=0.5, trial=3,
     )  # fmt: skip
-    said = studies("train", "--params", best, "--with-validation").stderr
+    said = studies.told("train", "--params", best, "--with-validation").stderr
     assert "is not what the study trained on: its sha256 was 000000000000... and is " in said
     assert "bit for bit" not in said
     card = (studies.directory / "parabola.model" / "README.md").read_text()

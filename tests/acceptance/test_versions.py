@@ -30,7 +30,7 @@ def test_a_changed_study_goes_on_as_a_new_version(noisy_studies: Studies) -> Non
     studies = noisy_studies
     studies("launch", "./noisy.yaml", "--workers", "2")
     change(studies, "space: {mood", "space: {x: {low: 0.4, high: 9.5}, mood")
-    refused = studies("launch", "./noisy.yaml", expect=2).stderr
+    refused = studies.told("launch", "./noisy.yaml", expect=2).stderr
     assert 'space: stored {"mood": "fine"' in refused
     assert "add --new-version to the same command, which begins noisy@2" in refused
 
@@ -54,7 +54,7 @@ def test_a_changed_study_goes_on_as_a_new_version(noisy_studies: Studies) -> Non
     }
 
     # The same command again goes on with the same version.
-    assert "noisy@2 has all its 12 trials; nothing was run" in studies(*again).stderr
+    assert "noisy@2 has all its 12 trials; nothing was run" in studies.told(*again).stderr
     with open_storage(studies.settings) as storage:
         assert study.started(storage) == ["noisy", "noisy@2"]
         assert len(study.get(storage, "noisy").user_attrs[WARM_START]) == 1
@@ -65,20 +65,20 @@ def test_a_changed_study_goes_on_as_a_new_version(noisy_studies: Studies) -> Non
     assert (len(report(studies, "noisy").trials), len(report(studies, "noisy@1").trials)) == (13, 9)
     with open_storage(studies.settings) as storage:
         assert "x" not in study.get(storage, "noisy@1").user_attrs[SPEC]["space"]
-    assert yaml.safe_load(studies("export", "noisy").stdout)["study"] == "noisy@2"
-    assert yaml.safe_load(studies("export", "noisy@1").stdout)["study"] == "noisy"
-    assert studies("status", "noisy").stdout.startswith("noisy@2: 13/13")
-    assert studies("status", "noisy@1").stdout.startswith("noisy: 9/9")
-    assert "left: all 9 trials are done" in studies("worker", "noisy@1").stderr
-    assert "left: all 13 trials are done" in studies("worker", "noisy").stderr
-    assert "noisy@2 is done" in studies("watch", "noisy@2").stderr
-    assert "noisy@2 has all its 13 trials: there is nothing to stop" in studies("stop", "noisy").stderr
-    assert "# noisy\n" in studies("report", "noisy@1", "--format", "md").stdout
-    studies("train", "noisy@2", "-o", "model")
+    assert yaml.safe_load(studies.told("export", "noisy").stdout)["study"] == "noisy@2"
+    assert yaml.safe_load(studies.told("export", "noisy@1").stdout)["study"] == "noisy"
+    assert studies.told("status", "noisy").stdout.startswith("noisy@2: 13/13")
+    assert studies.told("status", "noisy@1").stdout.startswith("noisy: 9/9")
+    assert "left: all 9 trials are done" in studies.told("worker", "noisy@1").stderr
+    assert "left: all 13 trials are done" in studies.told("worker", "noisy").stderr
+    assert "noisy@2 is done" in studies.told("watch", "noisy@2").stderr
+    assert "noisy@2 has all its 13 trials: there is nothing to stop" in studies.told("stop", "noisy").stderr
+    assert "# noisy\n" in studies.told("report", "noisy@1", "--format", "md").stdout
+    studies.told("train", "noisy@2", "-o", "model")
     assert (studies.directory / "model" / "README.md").exists()
     studies("confirm", "noisy@1", "--top", "1", "--seeds", "2")
-    assert "noisy-confirm: 2/2" in studies("status", "noisy@1").stdout
-    assert "no version 3 in this storage; the newest is 'noisy@2'" in studies("status", "noisy@3", expect=2).stderr
+    assert "noisy-confirm: 2/2" in studies.told("status", "noisy@1").stdout
+    assert "no version 3 in this storage; the newest is 'noisy@2'" in studies.told("status", "noisy@3", expect=2).stderr
 
 
 def test_from_another_study_whose_values_mean_something_else(noisy_studies: Studies) -> None:
@@ -97,8 +97,11 @@ def test_from_another_study_whose_values_mean_something_else(noisy_studies: Stud
     assert {trial.params["noise"] for trial in found.trials} == {0.2}
     with open_storage(studies.settings) as storage:
         assert study.get(storage, "longer").user_attrs[WARM_START] == [{"study": "noisy", "trials": []}]
-    assert "--from longer is the study itself" in studies("launch", "./noisy.yaml", "--from", "longer", expect=2).stderr
-    assert "No study is named 'nobody'" in studies("launch", "./noisy.yaml", "--from", "nobody", expect=2).stderr
+    assert (
+        "--from longer is the study itself"
+        in studies.told("launch", "./noisy.yaml", "--from", "longer", expect=2).stderr
+    )
+    assert "No study is named 'nobody'" in studies.told("launch", "./noisy.yaml", "--from", "nobody", expect=2).stderr
 
 
 def test_an_exported_file_gives_the_same_value_in_another_study(noisy_studies: Studies) -> None:
@@ -121,6 +124,6 @@ def test_an_exported_file_gives_the_same_value_in_another_study(noisy_studies: S
     studies(*with_file, "--trials", "3")
     assert origins(report(studies, "other")) == [("noisy", exported["trial"]), None, None]
     outside = ("--set", "space.x={low: 5, high: 6}", "--set", "name=outside")
-    assert "noisy.best.yaml: x = 2." in studies(*with_file, *outside, expect=2).stderr
-    assert "has no `params:`" in studies("launch", "./noisy.yaml", "--start-with", "noisy.yaml", expect=2).stderr
-    assert "cannot be read" in studies("launch", "./noisy.yaml", "--start-with", "no.yaml", expect=2).stderr
+    assert "noisy.best.yaml: x = 2." in studies.told(*with_file, *outside, expect=2).stderr
+    assert "has no `params:`" in studies.told("launch", "./noisy.yaml", "--start-with", "noisy.yaml", expect=2).stderr
+    assert "cannot be read" in studies.told("launch", "./noisy.yaml", "--start-with", "no.yaml", expect=2).stderr
