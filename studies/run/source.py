@@ -81,6 +81,9 @@ def fingerprint(files: Mapping[str, str]) -> str | None:
 def _root(top: str) -> Path | None:
     """Return the directory that the project's modules are imported from."""
     found = sys.modules[top].__spec__ if top in sys.modules else importlib.util.find_spec(top)
+    if found is not None and found.origin is None and found.submodule_search_locations:
+        place = Path(next(iter(found.submodule_search_locations)))  # a directory without __init__.py
+        return None if "site-packages" in place.parts else place.parent
     if found is None or not found.origin or not found.origin.endswith(".py"):
         return None
     path = Path(found.origin)

@@ -90,3 +90,12 @@ def test_a_shipped_objective_has_what_it_shares_with_others() -> None:
     files = set(source_of("objectives.meli_cnn"))
     assert {"objectives/meli_cnn.py", "objectives/_fit.py"} <= files
     assert "objectives/cifar10_cnn.py" not in files
+
+
+def test_a_directory_without_an_init_file_is_a_package_too(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "space" / "inner").mkdir(parents=True)
+    (project / "space" / "objective.py").write_text("from space.inner import helper\n")
+    (project / "space" / "inner" / "helper.py").write_text("SCALE = 1\n")
+    monkeypatch.delitem(sys.modules, "space", raising=False)
+    source_of.cache_clear()
+    assert set(source_of("space.objective")) == {"space/objective.py", "space/inner/helper.py"}
