@@ -58,7 +58,7 @@ test-callbacks: build/callbacks/installed
 test-gpu: install-test
 	$(BIN)/python -m pytest tests/gpu
 
-# Workers on a Ray cluster of this machine: a node is lost, another drained.
+# Workers on a Ray cluster of this machine: nodes are lost, one is drained, the head goes.
 test-ray: install-test $(VENV)/installed-ray
 	$(BIN)/python -m pytest tests/ray
 

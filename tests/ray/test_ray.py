@@ -14,7 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 from ray.cluster_utils import Cluster
+from ray.core.generated.gcs_pb2 import JobTableData
 
+from benchmarks.networks import free_port
 from studies import study
 from studies.settings import Settings
 from studies.storage import open_storage
@@ -111,6 +113,67 @@ def test_workers_leave_a_node_that_is_drained_and_start_elsewhere(
     ended = trials(machine)
     assert [trial.state for trial in ended if trial.continued_by is None] == ["complete"] * 60
     assert {trial.reason for trial in ended if trial.continued_by is not None} == {"stopped"}
+    assert_nothing_is_left(machine.directory)
+
+
+def node_of_driver(cluster: Cluster) -> str:
+    """The id of the node through which the only launch belongs to a cluster: Ray takes any of this machine's."""
+    state = cluster.global_state
+    state._check_connected()
+    [job] = [JobTableData.FromString(raw) for raw in state.global_state_accessor.get_job_table()]
+    return str(job.driver_address.node_id.hex())
+
+
+def test_a_launch_that_loses_its_node_connects_again_and_its_workers_go_on(machine: Studies) -> None:
+    """Of its two workers, the one on the other node goes on."""
+    machine.command = [sys.executable, "-m", "studies"]
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    nodes = {node.node_id: node for node in (cluster.head_node, cluster.add_node(num_cpus=1))}
+    on = ("--on", f"ray:{cluster.address}", "--set", "space.seconds=0.4", "--workers", "2")
+    launch = machine.start("launch", "./counted.yaml", *on, "--trials", "60")
+    try:
+        wait_for(lambda: n_at_work(machine) == 2, 240)
+        nodes[node_of_driver(cluster)].kill_raylet()
+        said = finish(launch)
+    finally:
+        cluster.shutdown()
+    assert "has lost its Ray cluster (the node is gone through which this launch belonged to it)" in said
+    assert "connected to its Ray cluster again" in said
+    assert said.count("is gone; another starts elsewhere") == 1
+    assert [trial.state for trial in trials(machine) if trial.continued_by is None] == ["complete"] * 60
+    assert_nothing_is_left(machine.directory)
+
+
+def test_a_launch_outlives_a_cluster_that_loses_its_head(machine: Studies) -> None:
+    """As after `ray stop` and `ray start --head`: another cluster at the same address."""
+    machine.command = [sys.executable, "-m", "studies"]
+    args = {"num_cpus": CPUS, "include_dashboard": False, "gcs_server_port": free_port()}
+    first = Cluster(initialize_head=True, head_node_args=args)
+    launch = machine.start(
+        "launch", "./counted.yaml", "--on", f"ray:{first.address}", "--set", "space.seconds=0.4", "--workers", "2",
+        "--trials", "40",
+    )  # fmt: skip
+    wait_for(lambda: n_at_work(machine) == CPUS, 240)
+    first.shutdown()
+    second = Cluster(initialize_head=True, head_node_args=args)
+    try:
+        said = finish(launch)
+    finally:
+        second.shutdown()
+    assert said.count("is gone; another starts elsewhere") == 2
+    assert [trial.state for trial in trials(machine) if trial.continued_by is None] == ["complete"] * 40
+    assert_nothing_is_left(machine.directory)
+
+
+def test_a_cluster_that_stays_away_is_given_up_in_one_sentence(machine: Studies) -> None:
+    machine.command = [sys.executable, "-m", "studies"]
+    machine.environment["STUDIES_STORAGE_WAIT_S"] = "10"
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    launch = machine.start("launch", "./counted.yaml", "--on", f"ray:{cluster.address}", "--set", "space.seconds=0.4")
+    wait_for(lambda: n_at_work(machine) == 1, 240)
+    cluster.shutdown()
+    said = finish(launch, expect=4).splitlines()[-1]
+    assert "its Ray cluster could not be reached for " in said
     assert_nothing_is_left(machine.directory)
 
 

@@ -1,21 +1,43 @@
-"""Every call of Ray's that a launch needs. Ray is imported here and in an actor, and nowhere else."""
+"""Every call of Ray's that a launch needs. Ray is imported here and in an actor, and nowhere else.
+
+It runs in a process of its own; see `driver`.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from studies.errors import WrongInput
-from studies.run.launchers.ray.slot import Given, Look, Slot
+from studies.run.launchers.ray.slot import Do, Given, Look, Slot
 from studies.words import one_line
 
 ANSWER_S = 5.0  # for actors to answer
+NAMESPACE = "studies"  # of the actors' names
 START = "`ray start --head` starts one here, and --on ray:HOST:6379 or RAY_ADDRESS names another"
+
+
+@dataclass(frozen=True)
+class Work:
+    """What every actor of a launch is, and the place that each needs."""
+
+    given: Given = field(repr=False)
+    n_cpus: int
+    n_gpus: float
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the launcher wants of an actor. n_read: see `Slot.look`. is_placed: it was somewhere already."""
+
+    do: Do
+    n_read: int
+    is_placed: bool
 
 
 @dataclass(frozen=True)
@@ -25,35 +47,28 @@ class Gone:
     why: str
 
 
-class Place:
-    """A place for one worker: an actor that Ray has placed, or will."""
+@dataclass(frozen=True)
+class Facts:
+    """What a launch asks of a cluster at first. elsewhere: a host that is not this machine, if a node is there."""
 
-    def __init__(self, actor: Any) -> None:
-        self._actor = actor
-        self._asked: Any = None  # the look that has not been answered
-        self._is_there = False
+    elsewhere: str | None
+    has_gpus: bool
 
-    def ask(self) -> Any:
-        """Return what `look` waits for: asked once, however long the actor has to wait for its place."""
-        self._asked = self._asked if self._asked is not None else self._actor.look.remote()
-        return self._asked
 
-    def answered(self) -> None:
-        """The look was answered."""
-        self._asked, self._is_there = None, True
+@dataclass(frozen=True)
+class Seen:
+    """How everything is. found: of the actors, those that have a place and answered in time. nodes: Ray's id -> host.
 
-    def tell(self, what: str) -> None:
-        """Call a method of the actor's, and do not wait."""
-        getattr(self._actor, what).remote()
+    draining: the ids of nodes that are about to go.
+    """
 
-    def close(self) -> None:
-        """End the actor, where it is or before it is anywhere."""
-        import ray
+    found: Mapping[str, Look | Gone]
+    nodes: Mapping[str, str]
+    draining: frozenset[str]
 
-        if self._is_there:
-            with suppress(ray.exceptions.RayError):
-                ray.get(self._actor.close.remote(), timeout=ANSWER_S)
-        ray.kill(self._actor)
+
+class CutOff(Exception):
+    """The cluster cannot be reached any more. The text is a sentence's part."""
 
 
 def _knock(address: str) -> None:
@@ -67,18 +82,18 @@ class Cluster:
     """A cluster that runs already. address: none takes RAY_ADDRESS, or the one of this machine."""
 
     def __init__(self, address: str) -> None:
-        try:
-            import ray
-        except ModuleNotFoundError:
-            raise WrongInput(
-                reason="--on ray needs the package ray, and it is not installed here; type: pip install 'studies[ray]'"
-            ) from None
+        import ray
+
         self._ray: Any = ray
+        self._actors: dict[str, Any] = {}
+        self._asked: dict[str, Any] = {}  # looks that have not been answered
+        self._placed: set[str] = set()
+        self.work: Work | None = None
         try:
             _knock(address or os.environ.get("RAY_ADDRESS", ""))
             ray.init(
                 address=address or "auto",
-                ignore_reinit_error=True,
+                namespace=NAMESPACE,
                 log_to_driver=False,
                 configure_logging=False,
                 logging_level=logging.ERROR,
@@ -87,62 +102,100 @@ class Cluster:
             raise WrongInput(
                 reason=f"No Ray cluster answers{f' at {address}' if address else ''} ({one_line(str(error))}); {START}."
             ) from None
-
         self._own: str = ray.get_runtime_context().get_node_id()
 
-    def is_cut_off(self) -> bool:
-        """Whether the node is gone through which this process belongs to the cluster: Ray ends what it started."""
-        return self._own not in self.nodes()
+    def facts(self) -> Facts:
+        """Return what there is."""
+        here = {socket.gethostname(), socket.getfqdn()}
+        elsewhere = next((host for host in sorted(self._nodes().values()) if host not in here), None)
+        return Facts(elsewhere, bool(self._ray.cluster_resources().get("GPU")))
 
-    def close(self) -> None:
-        """Leave the cluster; what was started there ends."""
-        self._ray.shutdown()
+    def look(self, orders: Mapping[str, Order]) -> Seen:
+        """Tell actors what is wanted of them, make those that were nowhere yet, and return how all are. Raises CutOff.
 
-    def place(self, given: Given, n_cpus: int, n_gpus: float) -> Place:
-        """Start an actor with a worker wherever there is room, on as many nodes as there are."""
+        An actor is made once: one with the same name, from before a cut, is taken.
+        """
+        nodes = self._nodes()
+        if self._own not in nodes:  # Ray ends what this process would start
+            raise CutOff("the node is gone through which this launch belonged to it")
+        found: dict[str, Look | Gone] = {}
+        for name, order in orders.items():
+            try:
+                self._tell(name, order)
+            except (self._ray.exceptions.RayError, ValueError):
+                found[name] = Gone("Ray knows nothing of it any more")
+        found |= self._answers()
+        return Seen(found, nodes, self._draining())
+
+    def _tell(self, name: str, order: Order) -> None:
+        """Raise ValueError where an actor is gone that was somewhere."""
+        if order.do is not Do.RUN and not order.is_placed:  # it waits for a place, and nobody for it
+            self._asked.pop(name, None)
+            with suppress(ValueError):
+                self._ray.kill(self._actors.pop(name, None) or self._ray.get_actor(name))
+            return
+        if order.is_placed:
+            self._placed.add(name)
+        if name not in self._actors:
+            self._actors[name] = self._ray.get_actor(name) if order.is_placed else self._made(name)
+        if order.do is Do.CLOSE:
+            self._actors.pop(name).look.remote(order.n_read, order.do)
+        elif name not in self._asked:
+            self._asked[name] = self._actors[name].look.remote(order.n_read, order.do)
+
+    def _made(self, name: str) -> Any:
+        """Start an actor with a worker wherever there is room, on as many nodes as there are; it outlives a cut."""
+        assert self.work is not None
         actor = self._ray.remote(Slot).options(
-            num_cpus=n_cpus, num_gpus=n_gpus, max_restarts=0, scheduling_strategy="SPREAD"
+            name=name,
+            lifetime="detached",
+            get_if_exists=True,
+            num_cpus=self.work.n_cpus,
+            num_gpus=self.work.n_gpus,
+            max_restarts=0,
+            scheduling_strategy="SPREAD",
         )
-        return Place(actor.remote(given))
+        return actor.remote(self.work.given)
 
-    def look(self, places: Sequence[Place]) -> dict[Place, Look | Gone]:
-        """Return how the workers are; those whose actors have no place yet, or do not answer in time, are missing."""
-        asked = {place.ask(): place for place in places}
+    def _answers(self) -> dict[str, Look | Gone]:
+        """Return what actors answer; those that have no place yet, or do not answer in time, are missing."""
+        asked = {ref: name for name, ref in self._asked.items()}
         ready, _ = self._ray.wait([*asked], num_returns=len(asked), timeout=ANSWER_S) if asked else ([], [])
-        answers = {asked[one]: self._answer(asked[one], one) for one in ready}
-        return {place: answer for place, answer in answers.items() if answer is not None}
+        answers = {asked[ref]: self._answer(ref) for ref in ready}
+        for name in answers:
+            del self._asked[name]
+        self._placed |= {name for name, answer in answers.items() if isinstance(answer, Look)}
+        return {name: answer for name, answer in answers.items() if answer is not None}
 
-    def _answer(self, place: Place, asked: Any) -> Look | Gone | None:
+    def _answer(self, ref: Any) -> Look | Gone | None:
         """Return what an actor answered; None where Ray does not know yet whether it is gone."""
-        place.answered()
         try:
-            found: Look = self._ray.get(asked)
+            found: Look = self._ray.get(ref)
         except self._ray.exceptions.ActorUnavailableError:
             return None
         except self._ray.exceptions.RayError as error:
             return Gone(_why(error))
         return found
 
-    def nodes(self) -> dict[str, str]:
+    def leave(self) -> None:
+        """Let all workers finish their epochs and leave: nobody looks at them any more."""
+        for name in self._actors.keys() - self._placed:  # it would begin once there is a place
+            self._ray.kill(self._actors[name])
+        told = [self._actors[name].leave.remote() for name in self._actors.keys() & self._placed]
+        if told:
+            self._ray.wait(told, num_returns=len(told), timeout=ANSWER_S)
+        self._ray.shutdown()
+
+    def _nodes(self) -> dict[str, str]:
         """Return the nodes that are there: Ray's id -> host."""
         return {node["NodeID"]: node["NodeManagerHostname"] for node in self._ray.nodes() if node["Alive"]}
 
-    def draining(self) -> set[str]:
-        """Return the ids of nodes that are about to go."""
+    def _draining(self) -> frozenset[str]:
         with suppress(ImportError, AttributeError):  # there is no public way; without, such a node is a lost one later
             from ray._private.state import state
 
-            return set(state.get_draining_nodes())
-        return set()
-
-    def elsewhere(self) -> str | None:
-        """Return the host of a node that is not this machine, if there is one."""
-        here = {socket.gethostname(), socket.getfqdn()}
-        return next((host for host in sorted(self.nodes().values()) if host not in here), None)
-
-    def has_gpus(self) -> bool:
-        """Whether any node has a GPU."""
-        return bool(self._ray.cluster_resources().get("GPU"))
+            return frozenset(state.get_draining_nodes())
+        return frozenset()
 
 
 def _why(error: Exception) -> str:
