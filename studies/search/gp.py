@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from studies.search.process import Process
 
 N_SCREENED = 6  # settings that a rung has to have seen before it halves candidates
-FACTOR = 3  # one in so many of these goes on
+FACTOR, N_LEFT = 3, 8  # one in so many of these goes on, so many at least
 N_STARTUP = 5
 RANDOM_SHARE = 1 / 5
 N_OBSERVED = 80  # at most: a fit takes time with the third power
@@ -112,7 +112,7 @@ class GaussianProcessSampler(BaseSampler):
                 process = Process(cube.features(known), np.array([each.score for each in reached]))
                 inputs = cube.features(points)
                 drawn = process.expected(inputs) + process.uncertainty(inputs) * self._rng.normal(size=len(points))
-                points = points[np.argsort(-drawn, kind="stable")[: len(points) // FACTOR]]
+                points = points[np.argsort(-drawn, kind="stable")[: max(len(points) // FACTOR, N_LEFT)]]
         return points
 
     def _some(self, observed: Sequence[Observation]) -> Sequence[Observation]:

@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from scipy.optimize import check_grad
 
 from studies.names import CONTINUES, REASON, Reason
-from studies.search.asha import directions_of
+from studies.search.asha import directions_of, rungs_of
 from studies.search.cube import Cube
 from studies.search.knowledge import observations as known_of
 from studies.search.observed import Observation, Observed, weighed
@@ -189,6 +189,20 @@ def test_conditions_between_parameters_are_kept_by_what_it_suggests() -> None:
         trial.report(x + 2 * y, 3)
         study.tell(trial, state=TrialState.PRUNED)
     assert best > 37  # of 40, which is at the very edge
+
+
+def test_many_rungs_leave_something_to_suggest() -> None:
+    spec = make_spec(max_epochs=300, pruner={"name": "asha", "reduction_factor": 2})
+    study = optuna.create_study(direction="maximize", sampler=make_sampler(spec, Space.declared(X)))
+    suggested = []
+    for _ in range(30):
+        trial = study.ask()
+        suggested.append(x := trial.suggest_float("x", 0.0, 100.0))
+        for rung in rungs_of(spec):
+            trial.report(-abs(x - 70), rung)
+        study.tell(trial, state=TrialState.PRUNED)
+    assert len(rungs_of(spec)) == 8
+    assert sum(abs(x - 70) < 10 for x in suggested[15:]) >= 10
 
 
 def test_several_metrics_count_by_their_ranks_as_they_are_weighed() -> None:
