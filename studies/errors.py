@@ -281,7 +281,7 @@ class GpuFailed(StudiesError):
 
 
 class WorkersDied(StudiesError):
-    """Workers died {n_died} times and the study is unfinished ({trials}): {reason}; the logs are in
+    """{died} and the study is unfinished ({trials}): {reason}; the logs are in
     {logs}; `studies {command}` goes on from here."""
 
     exit_code = UNFINISHED

@@ -300,7 +300,7 @@ class Launch:
             self.view.say(f"Stopped after {budget.trials}: {why}.")
         elif self.n_died:
             raise WorkersDied(
-                n_died=self.n_died,
+                died="A worker died" if self.n_died == 1 else f"Workers died {self.n_died} times",
                 reason=self.last_error,
                 logs=self.launcher.logs,
                 **count,
