@@ -120,12 +120,17 @@ def is_endless(trials: Iterable[FrozenTrial]) -> bool:
     return any(_n_values(one) is None for trial in trials for one in trial.distributions.values())
 
 
+def has_choice(trials: Iterable[FrozenTrial]) -> bool:
+    """Whether a trial had anything to choose. Where there is one setting, it is run again for what is random in it."""
+    return any(_n_values(one) != 1 for trial in trials for one in trial.distributions.values())
+
+
 def n_in_the_end(trials: Sequence[FrozenTrial], n_trials: int, n_counted: int, *, by_now: bool) -> int:
     """Return how many trials a plain function's study has in the end; by_now: as many as may have begun.
 
     n_trials: that were asked for. n_counted: that there are.
     """
-    if is_endless(trials):
+    if is_endless(trials) or not has_choice(trials):
         return n_trials
     asked = Asked(trials)
     if not by_now and (asked.n_running or asked.n_open((), 1)):
@@ -136,7 +141,9 @@ def n_in_the_end(trials: Sequence[FrozenTrial], n_trials: int, n_counted: int, *
 
 def has_asked_all(trials: Sequence[FrozenTrial]) -> bool:
     """Whether no trial is left, and nothing that one could try."""
-    return not is_endless(trials) and not Asked(trials).n_open((), 1) and all(one.state.is_finished() for one in trials)
+    if is_endless(trials) or not has_choice(trials):
+        return False
+    return not Asked(trials).n_open((), 1) and all(one.state.is_finished() for one in trials)
 
 
 def values_of(distribution: BaseDistribution) -> list[Any] | None:

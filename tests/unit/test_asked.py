@@ -64,6 +64,18 @@ def test_each_setting_has_its_turn_and_then_it_is_over(sampler: str) -> None:
     assert has_asked_all(study.trials)
 
 
+def test_what_has_nothing_to_choose_is_run_as_often_as_asked_for() -> None:
+    def fixed(trial: optuna.Trial) -> Steps:
+        trial.suggest_categorical("kind", ["a"])
+        yield
+
+    study = opened()
+    for _ in range(3):
+        run(study, fixed)
+    assert in_the_end(study) == in_the_end(study, by_now=True) == N_ASKED_FOR
+    assert not has_asked_all(study.trials)
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_workers_in_any_order_take_each_setting_once(seed: int) -> None:
     study, draw = opened(seed=seed), random.Random(seed)

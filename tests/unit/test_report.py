@@ -395,7 +395,7 @@ def test_a_plain_function_may_report_what_is_not_finite() -> None:
 @pytest.mark.parametrize("value", [math.inf, -math.inf])
 def test_infinity_is_nobodys_best(direction: str, value: float) -> None:
     endless = [make_trial(n, [value]) for n in range(12)]
-    assert "No completed trial has a finite value (12 complete" in render(
+    assert "for no completed trial has a finite value (12 complete" in render(
         make_report(endless, direction=direction), "md"
     )
     record = make_report([*endless, make_trial(12, [value, 0.5, value], value=0.5)], direction=direction)

@@ -86,5 +86,5 @@ def test_the_best_trial_is_feasible() -> None:
     assert "constraints_size" in exported  # type: ignore[operator]
     assert json.loads(export(record, "json"))["trials"][1]["constraints"] == {"size": 0.5}  # type: ignore[arg-type]
     none = replace(record, trials=[replace(trial, constraints={"size": 1.0}) for trial in record.trials])
-    assert "No completed trial is feasible (3 complete (3 infeasible)" in render(none, "md")
+    assert "for no completed trial is feasible, and trial 0 comes nearest" in render(none, "md")
     assert none.best is None
