@@ -80,7 +80,7 @@ def test_a_full_disk_under_the_embedded_server_is_named_and_loses_nothing(studie
 def test_a_full_disk_costs_the_checkpoint_and_not_the_trial(machine: Studies) -> None:
     small = machine.directory / "small"
     machine.environment["STUDIES_ARTIFACTS"] = str(small)
-    large = ("--set", "space.kilobytes=1024", "--set", "space.trouble=memory")
+    large = ("--set", "space.kilobytes=1024", "--set", "space.trouble=memory", "--set", "sampler.name=random")
     with disk(small, "512k"):
         (small / "filler").write_bytes(bytes(512 * 1024))
         machine("launch", "./counted.yaml", *large, "--trials", "3")
