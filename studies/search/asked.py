@@ -11,7 +11,7 @@ and is left alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -26,7 +26,7 @@ from studies.spec.space import MOST_SETTINGS
 
 MANY = 300  # settings: more than workers begin at a time, so that counting further would say nothing new
 
-Path = tuple[tuple[str, Any], ...]  # parameters in the order in which they were asked for, each with its value
+Path = tuple[tuple[str, float | str], ...]  # parameters in the order in which they were asked for, each with its value
 
 
 class AskedSampler(SeededSampler):
@@ -61,9 +61,9 @@ class AskedSampler(SeededSampler):
             return drawn
         others = study._storage.get_all_trials(study._study_id, deepcopy=False)
         asked = Asked([other for other in others if other.number != trial.number])
-        path = tuple(trial.params.items())
+        path = _path(trial.params)
         nearest = sorted(values, key=lambda value: _apart(value, drawn))
-        free = (value for value in (drawn, *nearest) if asked.n_free((*path, (param_name, value)), 1))
+        free = (value for value in (drawn, *nearest) if asked.n_free((*path, (param_name, _told(value))), 1))
         return next(free, drawn)
 
 
@@ -73,13 +73,13 @@ class Asked:
     def __init__(self, trials: Sequence[FrozenTrial]) -> None:
         tried = [trial for trial in trials if trial.user_attrs.get(REASON) not in IN_VAIN]
         unfinished = [trial for trial in tried if not trial.state.is_finished()]
-        self._running = [tuple(trial.params.items()) for trial in unfinished if trial.state == TrialState.RUNNING]
-        self._given = [given for trial in unfinished if (given := trial.system_attrs.get(FIXED_PARAMS))]
+        self._running = [_path(trial.params) for trial in unfinished if trial.state == TrialState.RUNNING]
+        self._given = [dict(_path(given)) for trial in unfinished if (given := trial.system_attrs.get(FIXED_PARAMS))]
         self._next: dict[Path, dict[str, BaseDistribution]] = {}  # what was asked for after these answers
         self._seen: set[Path] = set()
         for trial in tried:
             path: Path = ()
-            for name, value in trial.params.items():
+            for name, value in _path(trial.params):
                 self._next.setdefault(path, {}).setdefault(name, trial.distributions[name])
                 path = (*path, (name, value))
                 self._seen.add(path)
@@ -104,7 +104,7 @@ class Asked:
             return math.inf
         n = 0.0
         for value in values:
-            n += self.n_open((*path, (next(iter(asked)), value)), most - n)
+            n += self.n_open((*path, (next(iter(asked)), _told(value))), most - n)
             if n >= most:
                 break
         return n
@@ -166,6 +166,16 @@ def _n_values(distribution: BaseDistribution) -> int | None:
         return None
     n = round((distribution.high - distribution.low) / distribution.step) + 1
     return n if n <= MOST_SETTINGS else None
+
+
+def _path(params: Mapping[str, Any]) -> Path:
+    return tuple((name, _told(value)) for name, value in params.items())
+
+
+def _told(value: Any) -> float | str:
+    """Return what tells a value from others: a choice may be a list, which nothing can be looked up by."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number else repr(value)
 
 
 def _apart(value: Any, other: Any) -> float:

@@ -64,6 +64,21 @@ def test_each_setting_has_its_turn_and_then_it_is_over(sampler: str) -> None:
     assert has_asked_all(study.trials)
 
 
+@pytest.mark.filterwarnings("ignore:Choices for a categorical distribution")
+def test_choices_may_be_lists() -> None:
+    choices: list[Any] = [[64], [128, 64], 1, "1", None]
+
+    def layers(trial: optuna.Trial) -> Steps:
+        trial.suggest_categorical("layers", choices)
+        yield
+
+    study = opened()
+    for _ in choices:
+        run(study, layers)
+    assert len(tried(study)) == len(choices)
+    assert has_asked_all(study.trials)
+
+
 def test_what_has_nothing_to_choose_is_run_as_often_as_asked_for() -> None:
     def fixed(trial: optuna.Trial) -> Steps:
         trial.suggest_categorical("kind", ["a"])
