@@ -358,8 +358,7 @@ def _alone(trial: optuna.Trial, alone: Callable[[], AbstractContextManager[objec
     suggest, storage = trial._suggest, trial.storage
 
     def suggest_alone(name: str, distribution: BaseDistribution) -> Any:
-        others = trial.study.get_trials(deepcopy=False)
-        if asked.values_of(distribution) is None or asked.is_endless(others):
+        if asked.values_of(distribution) is None or asked.is_endless(trial.study.get_trials(deepcopy=False)):
             return suggest(name, distribution)
         with alone():
             value = suggest(name, distribution)

@@ -11,17 +11,15 @@ and is left alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from studies.names import FIXED_PARAMS, IN_VAIN, REASON
 from studies.search.seeded import SeededSampler
-from studies.spec import StudySpec
 from studies.spec.space import MOST_SETTINGS
 
 MANY = 300  # settings: more than workers begin at a time, so that counting further would say nothing new
@@ -32,15 +30,7 @@ Path = tuple[tuple[str, float | str], ...]  # parameters in the order in which t
 class AskedSampler(SeededSampler):
     """Chooses as the sampler that it is made of, and not what was tried."""
 
-    def __init__(
-        self,
-        make: Callable[..., BaseSampler],
-        seed: int,
-        known: Sequence[FrozenTrial],
-        spec: StudySpec | None,
-    ) -> None:
-        super().__init__(make, seed, known, spec)
-        self._drawn: dict[str, Any] = {}
+    _drawn: Mapping[str, Any] = {}  # what the sampler has drawn for this trial
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
