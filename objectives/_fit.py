@@ -6,7 +6,6 @@ moved to another process, give the values they would give alone.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,9 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from objectives._evidence import Scores
-
-# Before the first use of a GPU: without it cuBLAS, and recurrent nets on it, may add in another order each time.
-os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
 class Optimizer(Protocol):

@@ -17,6 +17,7 @@ dropout              0 .. 0.7, before the linear layer              0
 weight_decay         0, 1e-3, 1e-2, 1e-1, decoupled                 0
 augment              none, flip, flip+crop                          none
 widths               [16, 32], [32, 64], [64, 128, 256]             [16, 32]
+convolutions         1, 2: in each block, the others 3 wide         1
 schedule             constant, one_cycle                            constant
 epochs               1 .. 200, the length of the cycle              10
 
@@ -85,6 +86,7 @@ class Cifar10Cnn(PredictingObjective):
         "weight_decay": {"choices": [0.0, 1e-3, 1e-2, 1e-1], "default": 0.0},
         "augment": {"choices": ["none", "flip", "flip+crop"], "default": "none"},
         "widths": {"choices": [[16, 32], [32, 64], [64, 128, 256]], "default": [16, 32]},
+        "convolutions": {"choices": [1, 2], "default": 1},
         "schedule": {"choices": ["constant", "one_cycle"], "default": "constant"},
         # A cycle must know its end. After it the rate stays at its lowest, so set this to the study's max_epochs.
         "epochs": {"low": 1, "high": 200, "log": True, "default": 10, "when": {"schedule": ["one_cycle"]}},
@@ -111,7 +113,7 @@ class Cifar10Cnn(PredictingObjective):
     def start(self, params: Mapping[str, Any], data: PictureSet, *, seed: int, device: str) -> Fit:
         """See Objective."""
         with seeded(seed, device):
-            model = Cnn(params["widths"], params["dropout"], len(data.classes))
+            model = Cnn(params, len(data.classes))
         model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         roles = {role: PictureBatches(getattr(data, role), device) for role in ROLES}
         train = roles["train"]
@@ -144,7 +146,7 @@ class Cifar10Cnn(PredictingObjective):
         self, params: Mapping[str, Any], fitted: Mapping[str, Any], weights: Mapping[str, Any], *, device: str
     ) -> PicturePredictor:
         """See PredictingObjective."""
-        model = restored(Cnn(params["widths"], params["dropout"], len(fitted["classes"])), weights, device)
+        model = restored(Cnn(params, len(fitted["classes"])), weights, device)
         return PicturePredictor(model.to(memory_format=torch.channels_last), fitted["classes"], device)
 
     def example(self, directory: Path) -> Example:
@@ -189,11 +191,19 @@ class PicturePredictor:
 class Cnn(nn.Module):
     """Pixels uint8 [n, 32, 32, 3] to logits [n, n_classes]."""
 
-    def __init__(self, widths: list[int], dropout: float, n_classes: int) -> None:
+    def __init__(self, params: Mapping[str, Any], n_classes: int) -> None:
         super().__init__()
+        widths: list[int] = params["widths"]
         blocks: list[nn.Module] = []
         n_channels = 3
         for width, kernel in zip(widths, KERNELS, strict=False):
+            for _ in range(params.get("convolutions", 1) - 1):  # models saved before there was a choice have one
+                blocks += [
+                    nn.Conv2d(n_channels, width, 3, padding=1),
+                    nn.BatchNorm2d(width),
+                    nn.ReLU(inplace=True),
+                ]
+                n_channels = width
             # Maximum before ReLU gives the same numbers as after it, on a quarter of the points.
             blocks += [
                 nn.Conv2d(n_channels, width, kernel, padding=kernel // 2),
@@ -203,7 +213,7 @@ class Cnn(nn.Module):
             ]
             n_channels = width
         self.blocks = nn.Sequential(*blocks)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout(params["dropout"])
         self.head = nn.Linear(n_channels * (SIDE >> len(widths)) ** 2, n_classes)
 
     def forward(self, pixels: Tensor) -> Tensor:

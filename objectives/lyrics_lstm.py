@@ -36,6 +36,7 @@ studies launch lyrics-lstm --trials 1 --set max_epochs=7 --set 'start_with=[{bpt
 from __future__ import annotations
 
 import math
+import os
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -66,6 +67,10 @@ from objectives._example import write_csv
 from objectives._fit import Fit, seeded
 from objectives._ngrams import MAX_TOKENS, nats_per_token
 from objectives._predict import file_in, open_lines, restored
+
+# Before the first use of a GPU: without it cuDNN's recurrent nets may add in another order each time. Only where there
+# is one, since torch reads it again, which takes as long as the product, before each product of matrices.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 WEIGHT_RANGE = 0.1  # of the embedding's initial weights (Zaremba et al.); sgd at a rate of 20 needs small ones
 SCORE_COLUMNS = 20

@@ -68,14 +68,15 @@ class Packing:
         speeds = [self._since_change(pid, reading) for pid, reading in readings.items()]
         if len(readings) < self.n or not all(speeds):
             return False
-        is_new = self.n not in self.speed
+        is_new, gained = self.n not in self.speed, ""
         self.speed[self.n] = sum(median(own) for own in speeds)
         if is_new and self.n > 1:
             gain = self.speed[self.n] / self.speed[self.n - 1] if self.speed[self.n - 1] else MIN_GAIN
             if gain < MIN_GAIN:
                 return self._leave(f"together they were {gain:.2f} times as fast as {self.n - 1}", readings)
             self.why = f"{plural(self.n, 'worker')}: {gain:.2f} times as fast as {self.n - 1}"
-        return n_waiting > 0 and self._join(used_mib, readings)
+            gained = f"{self.n} are {gain:.2f} times as fast as {self.n - 1}, and "
+        return n_waiting > 0 and self._join(used_mib, readings, gained)
 
     @property
     def available_mib(self) -> float:
@@ -106,16 +107,16 @@ class Packing:
         recent = min(n_epochs - 1, len(reading.speeds))
         return reading.speeds[-recent:] if recent >= EPOCHS_TO_JUDGE else ()
 
-    def _join(self, used_mib: float, readings: Mapping[int, Reading]) -> bool:
+    def _join(self, used_mib: float, readings: Mapping[int, Reading], gained: str) -> bool:
         if self.n == self.most:
             return False
         each = MARGIN * self.peak_mib
+        takes = f"{gained}a trial takes {_gib(self.peak_mib)} of {_gib(self.total_mib)}"
         if (self.n + 1) * each > self.available_mib or used_mib + each > self.total_mib:
-            stay = f"{plural(self.n, 'worker')}: a trial takes {_gib(self.peak_mib)} of {_gib(self.total_mib)}"
-            self.why = f"{stay}, and {MARGIN:g} times that is not free for another"
+            self.why = f"{plural(self.n, 'worker')}: {takes}, and {MARGIN:g} times that is not free for another"
             return False
         self._change(self.n + 1, readings)
-        self.why = f"{plural(self.n, 'worker')}: a trial takes {_gib(self.peak_mib)} of {_gib(self.total_mib)}"
+        self.why = f"{plural(self.n, 'worker')}: {takes}"
         return True
 
     def _leave(self, why: str, readings: Mapping[int, Reading]) -> bool:

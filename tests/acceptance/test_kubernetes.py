@@ -19,7 +19,7 @@ def test_a_study_in_pods_is_exact_though_one_is_killed(machine: Studies, databas
         killed = cluster.alive()[0]
         cluster.kill(killed)
         assert f"{killed} died (killed by SIGKILL); another takes its place." in finish(launch)
-        assert not cluster.objects.all("Job")
+        wait_for(lambda: not cluster.objects.all("Job"), 60)  # it is deleted without waiting
         counted = [trial.state for trial in trials(machine) if trial.continued_by is None]
     assert counted == ["complete"] * 6
     assert cluster.n_created == 3

@@ -310,7 +310,7 @@ def test_augmentation_moves_whole_pictures() -> None:
 
 def test_maximum_before_relu_is_the_published_network() -> None:
     torch.manual_seed(0)
-    model = Cnn([16, 32], 0.0, 10)
+    model = Cnn({"widths": [16, 32], "dropout": 0.0}, 10)
     assert sum(weights.numel() for weights in model.parameters()) == 33_866
     first, norm, pool, _, *rest = model.blocks
     second, norm2, *_ = rest

@@ -60,7 +60,7 @@ def test_a_model_that_began_with_vectors_is_as_wide_as_they_were() -> None:
 def pictures() -> Any:
     params = defaults(cifar10_cnn)
     torch.manual_seed(0)
-    weights = PictureNet(params["widths"], 0.0, 2).state_dict()
+    weights = PictureNet({"widths": params["widths"], "dropout": 0.0}, 2).state_dict()
     return cifar10_cnn.predictor(params, {"classes": CLASSES}, weights, device="cpu")
 
 

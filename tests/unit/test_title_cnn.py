@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from objectives.meli_cnn import Cnn, LargestWindow
+from objectives.meli_cnn import Cnn, LargestWindow, largest_window
 
 PARAMS: dict[str, Any] = {
     "filter_lengths": [2, 3], "n_filters": 5, "hidden_layers": [7], "dropout": 0.0, "freeze_embeddings": False,
@@ -55,3 +55,18 @@ def test_gradients_are_right() -> None:
     place = torch.randint(0, 6, (5, 7))
     n_windows = torch.tensor([1, 2, 5, 3, 4])
     assert torch.autograd.gradcheck(lambda p: LargestWindow.apply(p, place, n_windows), (parts,))
+
+
+def test_what_a_gpu_does_gives_the_same_values_and_gradients() -> None:
+    torch.manual_seed(0)
+    place, n_windows = torch.randint(0, 6, (5, 7)), torch.tensor([1, 2, 5, 3, 4])
+    found = []
+    for on_gpu in (False, True):
+        torch.manual_seed(1)
+        rows, filters = (torch.randn(shape, dtype=torch.double, requires_grad=True) for shape in ((6, 8), (8, 3, 4)))
+        if on_gpu:
+            largest = largest_window(rows[place], filters, n_windows)
+        else:
+            largest = LargestWindow.apply((rows @ filters.flatten(1)).view(6, 3, 4), place, n_windows)
+        found.append((largest, *torch.autograd.grad(largest.square().sum(), (rows, filters))))
+    torch.testing.assert_close(found[0], found[1])
