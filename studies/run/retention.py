@@ -4,6 +4,10 @@ A trial that ended needs its checkpoint no more, unless it is among the best, or
 yet. Every worker tidies up after each of its trials, without a lock: what it finds unneeded stays so, because a trial
 that has ended stays ended, and one that has dropped out of the best never comes back. So the disk holds, for each
 study, at most those of the KEPT best trials that have one and one for each trial that runs or waits to go on.
+
+With repeats the best are settings, and one trial stands for each: the first that is complete. Which settings are the
+best is known once all their trials have ended: until then that trial keeps its checkpoint, whatever its own value is.
+From then on a setting's place in `search.repeats.in_order` only falls, for one that is before it stays before it.
 """
 
 from __future__ import annotations
@@ -14,22 +18,46 @@ from optuna.trial import FrozenTrial, TrialState
 
 from studies.names import CONTINUES, Direction, may_be_best
 from studies.pareto import losses_of, order
+from studies.search.repeats import Result, firsts_of, ranked
 
 KEPT = 3
 
 _UNFINISHED = (TrialState.RUNNING, TrialState.WAITING)
 
 
-def best(trials: Sequence[FrozenTrial], directions: Sequence[Direction]) -> list[FrozenTrial]:
-    """Return the best complete and feasible trials, at most KEPT; of equal ones the older first."""
-    found = sorted(filter(_may_be_best, trials), key=lambda trial: trial.number)
-    return [found[place] for place in order([losses_of(trial.values, directions) for trial in found])[:KEPT]]
+def best(stored: Collection[int], trials: Sequence[FrozenTrial], directions: Sequence[Direction]) -> list[int]:
+    """Return which of the stored trials are the best complete and feasible ones, at most KEPT; of equal ones the first.
+
+    With repeats each stands for its setting. stored, trials: see `needed`.
+    """
+    if len(directions) == 1:
+        return [number for number in _standing(stored, trials, directions[0]) if number in stored][:KEPT]
+    found = [trial for trial in trials if trial.number in stored and _may_be_best(trial)]
+    return [found[place].number for place in order([losses_of(trial.values, directions) for trial in found])[:KEPT]]
+
+
+def _standing(stored: Collection[int], trials: Sequence[FrozenTrial], direction: Direction) -> list[int]:
+    """Return the trials that stand for the settings of the stored ones, the best setting first."""
+    firsts = firsts_of(trials)
+    settings = {firsts[number] for number in stored if number in firsts}
+    results = (
+        Result(trial.number, firsts[trial.number], trial.values[0])
+        for trial in trials
+        if firsts[trial.number] in settings and _may_be_best(trial)
+    )
+    return [setting.trial for setting in ranked(results, direction)]
 
 
 def is_among_best(values: Sequence[float], trials: Sequence[FrozenTrial], directions: Sequence[Direction]) -> bool:
-    """Whether a trial that ends with these values is, so far, one of the best."""
+    """Whether a trial that ends with these values is, so far, one of the best. For a study without repeats."""
     rivals = [losses_of(trial.values, directions) for trial in trials if _may_be_best(trial)]
     return len(rivals) in order([*rivals, losses_of(values, directions)])[:KEPT]
+
+
+def stands_for_setting(number: int, trials: Sequence[FrozenTrial]) -> bool:
+    """Whether a trial that is about to complete is, so far, the first of its setting. trials: all, by number."""
+    firsts = firsts_of(trials)
+    return not any(firsts[trial.number] == firsts[number] and _may_be_best(trial) for trial in trials[:number])
 
 
 def _may_be_best(trial: FrozenTrial) -> bool:
@@ -41,7 +69,7 @@ def needed(stored: Collection[int], trials: Sequence[FrozenTrial], directions: S
 
     stored: the numbers of those that have one, read before the trials were. trials: all of the study, by number.
     """
-    kept = {trial.number for trial in best([trials[number] for number in stored if number < len(trials)], directions)}
+    kept = {*best(stored, trials, directions), *_undecided(stored, trials)}
     for trial in trials:
         if trial.state in _UNFINISHED:
             for number in (trial.number, *sources(trial.number, trials)):
@@ -49,6 +77,17 @@ def needed(stored: Collection[int], trials: Sequence[FrozenTrial], directions: S
                 if number in stored:
                     break
     return kept
+
+
+def _undecided(stored: Collection[int], trials: Sequence[FrozenTrial]) -> set[int]:
+    """Return which of the stored trials stand for a setting of which others have not ended."""
+    firsts = firsts_of(trials)
+    unfinished = {firsts[trial.number] for trial in trials if trial.state in _UNFINISHED}
+    standing: dict[int, int] = {}
+    for trial in trials:
+        if firsts[trial.number] in unfinished and _may_be_best(trial):
+            standing.setdefault(firsts[trial.number], trial.number)
+    return {number for number in standing.values() if number in stored}
 
 
 def sources(number: int, trials: Sequence[FrozenTrial]) -> list[int]:

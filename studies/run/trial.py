@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -269,11 +269,15 @@ class _Run:
             outcome.constraints = self._constraints(self.history[best - 1])
             if state == TrialState.COMPLETE:
                 outcome.values = self._values(best)
-                complete = self.trial.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-                among_best = retention.is_among_best(outcome.values, complete, self.course.spec.directions)
-                if among_best and is_feasible(outcome.constraints):
+                if is_feasible(outcome.constraints) and self._may_be_kept(outcome.values):
                     self._checkpoint(must=True)
         return outcome
+
+    def _may_be_kept(self, values: Sequence[float]) -> bool:
+        trials = self.trial.study.get_trials(deepcopy=False)
+        if self.course.spec.repeats > 1:
+            return retention.stands_for_setting(self.trial.number, trials)
+        return retention.is_among_best(values, trials, self.course.spec.directions)
 
     def _constraints(self, metrics: Mapping[str, float]) -> dict[str, float]:
         return {name: bound.excess(metrics[name]) for name, bound in self.bounds.items()}

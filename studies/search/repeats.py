@@ -65,7 +65,7 @@ def in_order(settings: Iterable[Repeated], direction: Direction) -> list[Repeate
 
 def ranked_of(trials: Sequence[FrozenTrial], direction: Direction) -> list[Repeated]:
     """Return the settings of a study's trials, which are given by number, the best first."""
-    firsts = _firsts(trials)
+    firsts = firsts_of(trials)
     return ranked(
         (
             Result(trial.number, firsts[trial.number], trial.values[0])
@@ -84,7 +84,7 @@ def n_since_best(trials: Sequence[FrozenTrial], direction: Direction) -> int:
     settings = ranked_of(trials, direction)
     if not settings:
         return 0
-    firsts = _firsts(trials)
+    firsts = firsts_of(trials)
     unfinished = {firsts[trial.number] for trial in trials if not trial.state.is_finished()}
     began = {firsts[trial.number]: trial.number for trial in trials if REPEATS not in trial.user_attrs}
     tried = {firsts[trial.number] for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)}
@@ -97,14 +97,14 @@ def queue(study: optuna.Study, trial: optuna.Trial, n_repeats: int) -> None:
     if n_repeats == 1 or REPEATS in trial.user_attrs:
         return
     trials = study.get_trials(deepcopy=False)
-    first = _firsts(trials)[trial.number]
+    first = firsts_of(trials)[trial.number]
     for _ in range(n_repeats - 1 - _n_queued(trials, first)):
         study.enqueue_trial(trial.params, user_attrs={REPEATS: first}, skip_if_exists=False)
 
 
 def n_to_queue(trials: Sequence[FrozenTrial], n_repeats: int) -> int:
     """Return how many repeats are queued yet if all first trials complete that have not ended."""
-    firsts = _firsts(trials)
+    firsts = firsts_of(trials)
     running = [trial for trial in trials if not trial.state.is_finished() and REPEATS not in trial.user_attrs]
     return sum(max(0, n_repeats - 1 - _n_queued(trials, firsts[trial.number])) for trial in running)
 
@@ -113,7 +113,8 @@ def _n_queued(trials: Iterable[FrozenTrial], first: int) -> int:
     return sum(trial.user_attrs.get(REPEATS) == first and CONTINUES not in trial.user_attrs for trial in trials)
 
 
-def _firsts(trials: Iterable[FrozenTrial]) -> dict[int, int]:
+def firsts_of(trials: Iterable[FrozenTrial]) -> dict[int, int]:
+    """Return `firsts` of a study's trials, which are given by number."""
     return firsts({trial.number: trial.user_attrs for trial in trials})
 
 
