@@ -1,5 +1,7 @@
 """Connections to the server: as many as are in use at once, which is one in a worker; renewed when they break.
 
+One that was not needed for IDLE_S is closed, so that many at once, as when a class opens the dashboard, leave few.
+
 Nothing is kept on a connection between two statements, so any statement may use any of them, and a pooler in between
 may do as it likes. Behind one, a connection outlives a crash of the server.
 """
@@ -41,6 +43,7 @@ _LEAVING = {"57P01", "57P02", "57P03"}
 _GENERAL = (psycopg2.DatabaseError, psycopg2.OperationalError, psycopg2.InterfaceError)
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
+IDLE_S = 60.0
 
 Rows = list[tuple[Any, ...]]
 Statement = tuple[str, Mapping[str, Any]]
@@ -94,7 +97,8 @@ class Connections:
         self.wait_s = wait_s
         self.n_lost = 0  # connections; what was last written on one may be lost with a crashed server
         self.pooled: bool | None = None  # whether a pooler is in between, once connected
-        self._free: list[psycopg2.extensions.connection] = []  # a list's append and pop are safe between threads
+        # With when it was last used. The last one in is taken first. A list's append and pop are safe between threads.
+        self._free: list[tuple[psycopg2.extensions.connection, float]] = []
 
     def run(
         self,
@@ -148,7 +152,7 @@ class Connections:
 
     def _take(self) -> psycopg2.extensions.connection:
         try:
-            return self._free.pop()
+            return self._free.pop()[0]
         except IndexError:
             connection = self.connect()
             connection.autocommit = True
@@ -164,7 +168,14 @@ class Connections:
             self.n_lost += 1
             self.close()
         else:
-            self._free.append(connection)
+            self._free.append((connection, time.monotonic()))
+            self._close_idle()
+
+    def _close_idle(self) -> None:
+        """Close the one that waits for longest, where others are enough."""
+        with suppress(IndexError, psycopg2.Error):  # other threads take and give back meanwhile
+            if len(self._free) > 1 and time.monotonic() - self._free[0][1] > IDLE_S:
+                self._free.pop(0)[0].close()
 
     @contextmanager
     def alone(self, what: str) -> Iterator[psycopg2.extensions.cursor]:
@@ -218,7 +229,7 @@ class Connections:
         """Close the connections that nobody is using; the next statement opens one."""
         while self._free:
             with suppress(psycopg2.Error, IndexError):
-                self._free.pop().close()
+                self._free.pop()[0].close()
 
     def forget(self) -> None:
         """In a forked child: leave the parent's connections alone (psycopg2 does not close what another process

@@ -7,6 +7,8 @@ import os
 import pickle
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import datetime
 
 import optuna
@@ -22,7 +24,7 @@ from optuna.trial import TrialState, create_trial
 
 from studies.errors import StorageUnreachable
 from studies.search.rungs import SuccessiveHalving
-from studies.storage import calls, sql, sql_ledger, tables
+from studies.storage import calls, connections, sql, sql_ledger, tables
 from studies.storage.connections import Connections
 from studies.storage.ledger import Ledger
 from studies.storage.memory import Census
@@ -75,6 +77,28 @@ def test_url_parameters_reach_the_driver(database_url: str) -> None:
     connection = Connections(database_url + "&application_name=mine", 1).connect()
     assert connection.info.dsn_parameters["application_name"] == "mine"
     connection.close()
+
+
+def test_connections_that_only_a_crowd_needed_are_closed(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, another = (Connections(f"{database_url}&application_name={name}", 1) for name in ("crowd", "other"))
+    n_open = "SELECT count(*), count(*) FILTER (WHERE wait_event = 'advisory') FROM pg_stat_activity"
+    n_open += " WHERE application_name = 'crowd'"
+    deadline = time.monotonic() + 60
+    with ThreadPoolExecutor(5) as pool:
+        with closing(another.connect()) as holds, holds.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(77)")
+            crowd = [pool.submit(ours.run, "SELECT pg_advisory_xact_lock_shared(77)") for _ in range(5)]
+            while another.run(n_open) != [(5, 5)]:
+                assert time.monotonic() < deadline
+        assert [one.result() for one in crowd] == [[("",)]] * 5
+    assert another.run(n_open) == [(5, 0)]
+    monkeypatch.setattr(connections, "IDLE_S", 0.0)
+    for _ in range(6):
+        ours.run("SELECT 1")
+    while another.run(n_open) != [(1, 0)]:  # the server ends their processes in its own time
+        assert time.monotonic() < deadline
+    for one in (ours, another):
+        one.close()
 
 
 def test_unreachable_says_so_at_once_and_hides_the_password() -> None:
