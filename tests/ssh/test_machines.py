@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import re
 import signal
 import subprocess
@@ -185,6 +186,15 @@ def test_nothing_is_left_anywhere_after_a_launcher_was_killed(studies: Studies, 
     assert {trial.reason for trial in record(studies).trials if trial.state == "fail"} <= {"stopped"}
 
 
+def is_held(lock: Path) -> bool:
+    with lock.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
 def test_a_password_is_on_no_command_line(studies: Studies, hosts: tuple[Host, Host], tcp_server: TcpServer) -> None:
     execute(tcp_server.url, "CREATE DATABASE ssh_test")
     studies.environment["STUDIES_STORAGE"] = tcp_server.team_url(database="ssh_test")
@@ -193,6 +203,9 @@ def test_a_password_is_on_no_command_line(studies: Studies, hosts: tuple[Host, H
         words = [line for host in hosts for line in host.processes()]
         assert sum("ssh.supervisor" in line for line in words) == 2
         assert not [line for line in words if "s3cret" in line]
+        for host in hosts:  # what a supervisor uses is held, and so not removed
+            locks = [*Path(f"~{host.user}/.cache/studies/files").expanduser().glob("*.lock")]
+            assert sum(is_held(lock) for lock in locks) == 2
         launch.end()
         assert "s3cret" not in launch.said
     check_exact(studies, 9)

@@ -202,11 +202,13 @@ def test_what_ssh_says_comes_with_what_to_do() -> None:
 def test_what_a_machine_lacks_is_said() -> None:
     found = {
         "not_writable": None, "free_bytes": 10**9, "installed": False, "missing": ["torch"], "venv": False,
-        "python": "3.11.2", "gpus": ["A100", "A100"], "time": time.time() + 300,
+        "n_environments": 0, "python": "3.11.2", "gpus": ["A100", "A100"], "time": time.time() + 300,
     }  # fmt: skip
     disk, venv = readiness.missing(found, None)
     assert disk == "1.0 GB of disk are free for ~/.cache/studies; it needs 10.0 GB"
     assert "install python3-venv" in venv
+    disk, _ = readiness.missing(found | {"n_environments": 2}, None)
+    assert disk.endswith("needs 10.0 GB; 2 environments are there, and it may be deleted while no study runs there")
     assert readiness.missing(found, "/env/python") == [
         "/env/python has no torch; install them there, or leave out --python"
     ]

@@ -4,6 +4,7 @@ launcher     `SshLauncher`: which machine gets how many workers
 machine      one machine as its launcher sees it: prepared, connected, cut, connected again, given up, back
 connection   one ssh process with a Python at its other end
 remote       that Python: sent as text, for nothing is installed there yet
+kept         what lasts there: code and environments, made once, and removed when nobody uses them any more
 supervisor   what stays there when a connection is cut: a `LocalLauncher`, and the end of all its workers
 readiness    what a machine lacks, in a sentence
 files        what is sent: this package, the code of the working directory

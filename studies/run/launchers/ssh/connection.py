@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from studies.files import directory_for_sockets
-from studies.run.launchers.ssh import remote
+from studies.run.launchers.ssh import kept, remote
 
 CONNECT_TIMEOUT_S = 10
 SILENCE_S = 5  # between two questions whether the other side is there; after N_SILENT without an answer it is not
@@ -105,7 +105,7 @@ class Connection:
         self._ssh.kill()
 
     def _greet(self) -> None:
-        program = inspect.getsource(remote).encode()
+        program = _program()
         self.send(str(len(program)).encode() + b"\n" + program)
         while (line := self.line()) != remote.HELLO:  # a login may print what it likes
             if line.startswith(NO_PYTHON):
@@ -187,6 +187,15 @@ class Connection:
         self._said.seek(0)
         said = self._said.read().decode(errors="replace")
         return _last_line(said) or f"ssh exited with {self._ssh.poll()}"
+
+
+def _program() -> bytes:
+    """Return what that Python runs: `remote`, for which `kept` is there as if it had been imported."""
+    name, source = kept.__name__, inspect.getsource(kept)
+    made = (
+        f"import sys, types\nkept = sys.modules[{name!r}] = types.ModuleType({name!r})\nexec({source!r}, vars(kept))\n"
+    )
+    return f"{made}exec({inspect.getsource(remote)!r})".encode()
 
 
 def command(python: str | None) -> str:

@@ -140,7 +140,7 @@ class Machine:
         ask = self._asking()
         path = ask("keep", digest=files.digest, n_bytes=0)
         if path is None:
-            path = ask("keep", files.compressed, digest=files.digest, n_bytes=len(files.compressed))
+            path = ask("keep", files.compressed, heard=self._heard, digest=files.digest, n_bytes=len(files.compressed))
         return str(path)
 
     def _open_tunnel(self, directory: str) -> str | None:

@@ -20,7 +20,10 @@ def missing(found: Mapping[str, Any], python: str | None) -> list[str]:
         lacks.append(f"~/.cache/studies cannot be written ({found['not_writable']})")
     elif found["free_bytes"] < (needed := FREE_BYTES if python or found["installed"] else FREE_TO_INSTALL_BYTES):
         free = data_size(found["free_bytes"])
-        lacks.append(f"{free} of disk are free for ~/.cache/studies; it needs {data_size(needed)}")
+        line = f"{free} of disk are free for ~/.cache/studies; it needs {data_size(needed)}"
+        if n := found["n_environments"]:
+            line += f"; {n} environments are there, and it may be deleted while no study runs there"
+        lacks.append(line)
     if python and found["missing"]:
         lacks.append(f"{python} has no {', '.join(found['missing'])}; install them there, or leave out --python")
     if not python and not found["venv"] and not found["installed"]:

@@ -1,4 +1,6 @@
-"""What a machine does before anything is installed there. Sent as text and run by its Python; knows only the library.
+"""What a machine does before anything is installed there. Sent as text and run by its Python, with `kept`.
+
+Both know only the library.
 
 It answers each request, a line of JSON, with one: {"answer": ...} or {"refused": "a sentence"}. Before that it may say
 how it gets on: {"says": "a line"}. The last request is `serve`: from then on it passes lines between the launcher and
@@ -14,10 +16,6 @@ serve     starts the supervisor, or finds it
 from __future__ import annotations
 
 import atexit
-import fcntl
-import gzip
-import hashlib
-import io
 import json
 import os
 import select
@@ -26,27 +24,21 @@ import signal
 import socket
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
+
+from studies.run.launchers.ssh.kept import Refused, cache, environments, held, install, is_installed, keep
 
 HELLO = "studies is here"
 CONTROL, FORMER, SOCKET, LOG = "control", "connection", ".s.PGSQL.5432", "supervisor.log"  # in its directory
 ROOT_CERTIFICATE = "root.crt"
-WHOLE = "whole"  # in an environment where everything is installed
+PLACE = "/tmp"  # noqa: S108 - of the launches' directories: a socket's path is short, and a home may be shared
 START_S = 60.0
 SETTLE_S = 1.0  # a connection that ends closes both ways within that
 CHUNK = 65536
-COLLECTED = "Installing collected packages:"  # pip's last word for minutes
-TAIL_LINES, MOST_SAID = 5, 600  # of a command that failed; characters
-SAY_S, POLL_S, LINE = 15.0, 1.0, 100  # between two lines of one that runs; characters of each
-
-
-class Refused(Exception):
-    """A sentence for the person who launched."""
 
 
 def main() -> None:
@@ -67,18 +59,6 @@ def main() -> None:
         print(json.dumps(answer), flush=True)
 
 
-def say(line: str) -> None:
-    """Tell the launcher something before its request is answered."""
-    print(json.dumps({"says": line}), flush=True)
-
-
-def cache() -> Path:
-    """Return where everything that lasts is kept."""
-    path = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "studies"
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return path
-
-
 def look(modules: list[str], key: str) -> dict[str, Any]:
     """Return what this machine has. modules: that its Python should be able to import. key: see `install`."""
     probe = "import importlib.util, sys; print(*[m for m in sys.argv[1:] if not importlib.util.find_spec(m)])"
@@ -88,7 +68,8 @@ def look(modules: list[str], key: str) -> dict[str, Any]:
         "python": sys.version.split()[0],
         "executable": sys.executable,
         "missing": missing.stdout.split(),
-        "installed": (environment(key) / WHOLE).exists(),
+        "installed": is_installed(key),
+        "n_environments": 0 if refusal else len(environments()),
         "venv": _can_make_environments(),
         "not_writable": refusal,
         "free_bytes": None if refusal else shutil.disk_usage(cache()).free,
@@ -119,140 +100,11 @@ def _gpus() -> list[str]:
     return [line.partition(" (UUID")[0].partition(": ")[2] for line in listed.stdout.splitlines() if line[:4] == "GPU "]
 
 
-def keep(digest: str, n_bytes: int) -> str | None:
-    """Return the directory with the files of this digest. n_bytes: how many follow; 0 asks whether it is there."""
-    path = cache() / "files" / digest
-    content = sys.stdin.buffer.read(n_bytes)
-    if path.is_dir() or not n_bytes:
-        return str(path) if path.is_dir() else None
-    tar = gzip.decompress(content)
-    if hashlib.sha256(tar).hexdigest() != digest:
-        raise Refused("the files that arrived are not those that were sent")
-    path.parent.mkdir(exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=path.parent, prefix="partial-"))
-    try:
-        with tarfile.open(fileobj=io.BytesIO(tar)) as files:
-            files.extraction_filter = lambda entry, _: entry  # it is one's own, and a link may lead anywhere
-            files.extractall(partial)  # noqa: S202
-        with suppress(OSError):  # another launch was faster
-            partial.rename(path)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return str(path)
-
-
-def environment(key: str) -> Path:
-    """Return where the private environment of this key is, for this Python."""
-    return cache() / "environments" / f"{key}-{sys.version_info[0]}.{sys.version_info[1]}"
-
-
-def install(key: str, requirements: list[str], constraints: list[str]) -> str:
-    """Return the Python of the private environment of this key, which is made once."""
-    path = environment(key)
-    path.parent.mkdir(exist_ok=True)
-    python, whole = path / "bin" / "python", path / WHOLE
-    with path.with_suffix(".lock").open("a") as lock:
-        _take(lock)
-        if not whole.exists():
-            torch = next((line.replace("==", " ") for line in constraints if line.startswith("torch==")), "")
-            what = f"{torch} and " if torch else ""
-            say(f"installing {what}what it takes to run workers, once: minutes, and with CUDA 6 GB of disk")
-            shutil.rmtree(path, ignore_errors=True)
-            try:
-                _make(path, python, requirements, constraints)
-            except BaseException:  # half an environment has gigabytes
-                shutil.rmtree(path, ignore_errors=True)
-                raise
-            whole.touch()
-    return str(python)
-
-
-def _take(lock: TextIO) -> None:
-    """Wait until no other launch installs the same here."""
-    with suppress(BlockingIOError):
-        return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    say("another launch installs the same there; waiting for it")
-    while True:
-        with suppress(BlockingIOError):
-            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        _check_launcher(select.select([0], [], [], POLL_S)[0])
-
-
-def _make(path: Path, python: Path, requirements: list[str], constraints: list[str]) -> None:
-    _run([sys.executable, "-m", "venv", str(path)], path)
-    pinned, temporary = path / "constraints.txt", path / "tmp"
-    pinned.write_text("".join(f"{line}\n" for line in constraints))
-    temporary.mkdir()  # pip unpacks there: /tmp may be small, and this disk is known to have room
-    # Python compiles what is imported, which is a small part of it.
-    options = ["--no-input", "--no-compile", "--progress-bar", "off", "--constraint", str(pinned)]
-    _run([str(python), "-m", "pip", "install", *options, *requirements], path, TMPDIR=str(temporary))
-    shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _run(command: list[str], path: Path, **variables: str) -> None:
-    """Run a command to its end, or the launcher's; say now and then how far it is. Raises Refused where it fails.
-
-    path: of the environment that it makes.
-    """
-    process = subprocess.Popen(
-        command,
-        env={**os.environ, **variables},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    try:
-        lines = _heard(process, path)
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    if process.returncode:
-        first = next((at for at, line in enumerate(lines) if line.startswith("ERROR:")), -TAIL_LINES)
-        said = " ".join(lines[first:])
-        raise Refused(f"`{' '.join(command[1:4])}` exited with {process.returncode}: {said[:MOST_SAID]}")
-
-
-def _heard(process: subprocess.Popen[bytes], path: Path) -> list[str]:
-    """Return the lines that a process has printed, once it has ended."""
-    assert process.stdout is not None
-    output, rest, lines = process.stdout.fileno(), b"", list[str]()
-    say_at = time.monotonic() + SAY_S
-    while True:
-        ready = select.select([0, output], [], [], POLL_S)[0]
-        _check_launcher(ready)
-        if output in ready:
-            content = os.read(output, CHUNK)
-            *whole, rest = (rest + content).split(b"\n")
-            lines += [line for one in whole if (line := one.decode(errors="replace").strip())]
-            if not content:
-                process.wait()
-                return lines
-        if lines and time.monotonic() > say_at:
-            say_at = time.monotonic() + SAY_S
-            say(_so_far(lines, path))
-
-
-def _so_far(lines: list[str], path: Path) -> str:
-    """Return how far pip is. path: of the environment."""
-    listed = next((line for line in reversed(lines) if line.startswith(COLLECTED)), None)
-    if listed is None:
-        return lines[-1] if len(lines[-1]) <= LINE else f"{lines[-1][:LINE]}..."
-    n_packages, n_done = listed.count(",") + 1, len([*path.glob("lib/python*/site-packages/*.dist-info")])
-    return f"unpacking: {min(n_done, n_packages)} of {n_packages} packages"
-
-
-def _check_launcher(ready: list[Any]) -> None:
-    """End where nobody waits for this any more: stdin brings nothing else while a request is answered."""
-    if 0 in ready:
-        sys.exit()
-
-
 def enter(directory: str | None) -> str | None:
     """Return the directory of this launch, made where None is given, or None where it is gone."""
     if directory is None:
-        made = tempfile.mkdtemp(prefix="studies-", dir="/tmp")  # a socket's path is short; a home may be shared
+        _remove_abandoned()
+        made = tempfile.mkdtemp(prefix="studies-", dir=PLACE)
         atexit.register(_remove_unused, made)
         return made
     if not Path(directory, CONTROL).exists():
@@ -268,6 +120,16 @@ def enter(directory: str | None) -> str | None:
 def _remove_unused(directory: str) -> None:
     if not Path(directory, CONTROL).exists():
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _remove_abandoned() -> None:
+    """Remove the directories of supervisors that were killed: whoever lives listens at its socket."""
+    with suppress(OSError):
+        listening = Path("/proc/net/unix").read_text()
+        for control in Path(PLACE).glob(f"studies-*/{CONTROL}"):
+            with suppress(OSError):  # not this user's, or it goes at this moment
+                if control.stat().st_uid == os.getuid() and str(control) not in listening:
+                    shutil.rmtree(control.parent, ignore_errors=True)
 
 
 def _is_ours(pid: int) -> bool:
@@ -323,6 +185,7 @@ def _started(
             stdout=log,
             stderr=log,
             start_new_session=True,
+            pass_fds=held(),  # as long as it lives, what it uses stays there
         )
     assert supervisor.stdin is not None
     with suppress(BrokenPipeError):
