@@ -158,12 +158,13 @@ def worker(
     from studies import artifacts
     from studies.run.leaving import leave
     from studies.run.requeue import requeue
-    from studies.run.worker import Stop, listen_to_signals, say_to_stderr, work
+    from studies.run.signals import Stop, listen_to_signals
+    from studies.run.worker import say_to_stderr, work
 
     settings = settings_of(storage)
     artifacts.check(settings)
     stop = Stop()
-    listen_to_signals(stop, at_once=True)
+    listen_to_signals(stop, at_once=True, say=say_to_stderr)
     why = work(name, settings, None, stop, say_to_stderr)
     say_to_stderr(f"left: {why}")
     if stop.signal == signal.SIGTERM:

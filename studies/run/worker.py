@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import optuna
 from optuna.exceptions import StorageInternalError
@@ -41,6 +39,7 @@ from studies.run.objective import FunctionObjective, code_of, facts_of, load_obj
 from studies.run.placement import take
 from studies.run.program import ProgramObjective
 from studies.run.sharing import SharedGpu
+from studies.run.signals import Stop
 from studies.run.source import fingerprint
 from studies.run.stored import StoredCheckpoints
 from studies.run.trial import Course, run_trial
@@ -56,26 +55,6 @@ from studies.words import one_line
 
 WAIT_FOR_OTHERS_S = 1.0
 HEARTBEATS_PER_LEASE = 12
-# How a launcher asks a worker elsewhere to leave, where it can send a signal only to all processes beside it, too: by
-# default it does nothing, so that the programs and data loaders of the objective do not mind.
-LEAVE = signal.SIGURG
-
-
-@dataclass
-class Stop:
-    """Why this worker should stop, once anybody has said so: a signal, the heartbeat, a dead launcher."""
-
-    why: str | None = None
-    signal: int | None = None
-
-    def request(self, why: str, signal: int | None = None) -> None:
-        """Ask the worker to stop after its epoch; the first reason stays."""
-        if self.why is None:
-            self.why, self.signal = why, signal
-
-    def __call__(self) -> str | None:
-        """Return why, or None to go on."""
-        return self.why
 
 
 def work(
@@ -322,25 +301,6 @@ class _Worker:
                 continue
             if why == StopReason.PERSON:  # what the objective stops lets the running trials end
                 self.stop.request(why)
-
-
-def listen_to_signals(stop: Stop, at_once: bool) -> None:
-    """Leave after the epoch at the first SIGTERM or SIGINT.
-
-    at_once: at the second SIGINT, end now, for a person pressed Ctrl-C again. A second SIGTERM says no more than the
-    first: Slurm and systemd send it to every process, and Slurm again before it kills, while a checkpoint is written.
-    """
-    heard: set[int] = set()
-
-    def hear(number: int, frame: Any) -> None:
-        if number == signal.SIGINT and number in heard and at_once:
-            os._exit(128 + number)
-        heard.add(number)
-        stop.request(f"{signal.Signals(number).name} received", number)
-
-    signal.signal(signal.SIGTERM, hear)
-    signal.signal(signal.SIGINT, hear)
-    signal.signal(LEAVE, lambda number, frame: stop.request("its launcher asked for it"))
 
 
 def _line(number: int, outcome: Outcome) -> str:

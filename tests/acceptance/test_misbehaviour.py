@@ -12,7 +12,7 @@ from studies.storage import open_storage
 from .conftest import Studies
 
 OBJECTIVES = r'''
-import multiprocessing, os, subprocess, sys, time
+import multiprocessing, os, signal, subprocess, sys, time
 
 import optuna
 
@@ -71,6 +71,8 @@ def deletes(trial):
 
 def crashes(trial):
     """Half of the trials end their worker."""
+    if trial.number % 4 == 0:
+        os.kill(os.getpid(), signal.SIGTERM)
     if trial.number % 2 == 0:
         os._exit(0)
     return 1.0
@@ -125,6 +127,7 @@ def test_what_would_end_a_program_ends_one_trial(studies: Studies) -> None:
 def test_settings_that_crash_their_worker_end_no_study_in_which_others_end_well(studies: Studies) -> None:
     said, record = launched(studies, "crashes", n_trials=5)
     assert said.count("died") == 5
+    assert said.count("killed by SIGTERM") == 3
     assert [trial.number for trial in record.trials if trial.state == "complete"] == [1, 3, 5, 7, 9]
 
 

@@ -6,11 +6,13 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 WORKER = """
 import sys
-from studies.run.worker import Stop, listen_to_signals
+from studies.run.signals import Stop, listen_to_signals
 stop = Stop()
-listen_to_signals(stop, at_once=True)
+listen_to_signals(stop, at_once=True, say=lambda line: print(line, flush=True))
 print("ready", flush=True)
 for line in sys.stdin:
     print(stop.why, stop.signal, flush=True)
@@ -43,3 +45,31 @@ def test_a_worker_that_its_launcher_asks_to_leave_was_not_interrupted() -> None:
     asked = WORKER.replace('print("ready"', 'import os, signal; os.kill(os.getpid(), signal.SIGURG); print("ready"')
     said = subprocess.run([sys.executable, "-c", asked], input="\n", capture_output=True, text=True, check=True)
     assert said.stdout == "ready\nits launcher asked for it None\n"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        "os.kill(os.getpid(), signal.SIGTERM)",
+        "os.kill(os.getpid(), signal.SIGINT)",
+        "os.kill(0, signal.SIGTERM)",
+        "os.kill(-os.getpgrp(), signal.SIGTERM)",
+        "os.killpg(os.getpgrp(), signal.SIGTERM)",
+        "signal.pthread_kill(threading.get_ident(), signal.SIGTERM)",
+        "thread = threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGTERM)); thread.start(); thread.join()",
+    ],
+)
+def test_what_an_objective_sends_to_itself_ends_it_as_any_program(sent: str) -> None:
+    code = WORKER.replace('print("ready"', f'import os, signal, threading; {sent}; print("ready"')
+    ended = subprocess.run([sys.executable, "-c", code], input="\n", capture_output=True, text=True, process_group=0)
+    number = signal.SIGINT if "SIGINT" in sent else signal.SIGTERM
+    assert ended.returncode == -number
+    assert ended.stdout == f"the objective sent {number.name} to its own process, and so ended this worker\n"
+
+
+def test_what_an_objective_sends_to_others_does_not_make_a_later_signal_its_own() -> None:
+    child = "child = subprocess.Popen(['sleep', '60']); os.kill(child.pid, signal.SIGTERM); child.wait()"
+    outside = "subprocess.run(['kill', str(os.getpid())])"
+    code = WORKER.replace('print("ready"', f'import os, signal, subprocess; {child}; {outside}; print("ready"')
+    said = subprocess.run([sys.executable, "-c", code], input="\n", capture_output=True, text=True, check=True)
+    assert said.stdout == f"ready\nSIGTERM received {signal.SIGTERM.value}\n"

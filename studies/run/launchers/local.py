@@ -217,13 +217,14 @@ def _work(name: str, settings: Settings, gpu: str | None, shared: Path | None, l
     from studies.run.inheritance import like_a_program
     from studies.run.leaving import leave
     from studies.run.sharing import SharedGpu
-    from studies.run.worker import Stop, listen_to_signals, say_to_stderr, work
+    from studies.run.signals import Stop, listen_to_signals
+    from studies.run.worker import say_to_stderr, work
 
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     like_a_program(own_variables=[PRELOADED])
     stop = Stop()
-    listen_to_signals(stop, at_once=False)
+    listen_to_signals(stop, at_once=False, say=say_to_stderr)
     _leave_with_parent(stop)
     code = 0
     try:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from studies.errors import FAILED as FAILED_CODE
-from studies.run.worker import LEAVE
+from studies.run.signals import LEAVE
 
 ANSWER_S = 60.0  # for Slurm to answer
 PENDING, RUNNING, COMPLETED, CANCELLED, FAILED = "PENDING", "RUNNING", "COMPLETED", "CANCELLED", "FAILED"
