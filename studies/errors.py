@@ -6,7 +6,9 @@ One base class. The docstring of a class is its message: what was given, what wa
 
 from __future__ import annotations
 
+import errno
 import inspect
+import os
 from typing import Any, ClassVar
 
 DONE, FAILED, WRONG_INPUT, STORAGE_UNREACHABLE, UNFINISHED, INTERRUPTED = 0, 1, 2, 3, 4, 130
@@ -264,6 +266,10 @@ class OtherPostgres(StorageUnreachable):
     type `studies storage restore all.backup` with this one."""
 
 
+class SystemShort(StudiesError):
+    """This system gives no more {what} ({reason}); {todo}, then type the same."""
+
+
 class HomeNotWritable(WrongInput):
     """Cannot write to {path} ({reason}); set STUDIES_HOME to a directory that this user can write to."""
 
@@ -320,3 +326,27 @@ class Interrupted(StudiesError):
     """Stopped after {trials}; `studies {command}` goes on from here."""
 
     exit_code = INTERRUPTED
+
+
+_PROCESSES = ("processes or threads", "end other programs, or raise `ulimit -u` or the container's limit of processes")
+_FILES = ("open files", "raise `ulimit -n`")
+_DISK = ("room on the disk", "make room there")
+_MEMORY = ("memory", "end other programs, or raise `ulimit -v` or the container's limit of memory")
+_SHORTAGES = {
+    os.strerror(errno.EAGAIN): _PROCESSES,
+    "can't start new thread": _PROCESSES,
+    os.strerror(errno.EMFILE): _FILES,
+    os.strerror(errno.ENFILE): _FILES,
+    "insufficient file descriptors": _FILES,
+    os.strerror(errno.ENOSPC): _DISK,
+    os.strerror(errno.EDQUOT): _DISK,
+    os.strerror(errno.ENOMEM): _MEMORY,
+    "MemoryError": _MEMORY,
+    "failed to map segment": _MEMORY,  # of a library that is loaded
+}
+
+
+def shortage_in(said: str) -> SystemShort | None:
+    """Return the error for what the system has too little of, by its own words in a message; None where it has not."""
+    found = next((_SHORTAGES[words] for words in _SHORTAGES if words in said), None)
+    return found and SystemShort(what=found[0], reason=said, todo=found[1])

@@ -21,7 +21,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from studies import __version__
-from studies.errors import EXIT_CODES, INTERRUPTED, WRONG_INPUT, StudiesError
+from studies.errors import EXIT_CODES, FAILED, INTERRUPTED, WRONG_INPUT, StudiesError, shortage_in
 from studies.settings import masked
 from studies.words import one_line
 
@@ -95,7 +95,8 @@ def main() -> NoReturn:
             _fail(error, " ".join(error.format_message().split()), WRONG_INPUT)
         if isinstance(error, FileNotFoundError) and not _is_somewhere():
             _fail(error, "The working directory was deleted; change to another one, then type the same.", WRONG_INPUT)
-        _fail(error, f"{type(error).__name__}: {error}; --debug shows where", 1)
+        said = f"{type(error).__name__}: {error}"
+        _fail(error, str(shortage_in(said) or f"{said}; --debug shows where"), FAILED)
     sys.exit(code if isinstance(code, int) else 0)
 
 

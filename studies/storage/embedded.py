@@ -35,6 +35,7 @@ from studies.errors import (
     StorageFull,
     StorageUnreachable,
     UserWithoutName,
+    shortage_in,
 )
 from studies.settings import Settings
 from studies.storage import sql
@@ -76,6 +77,7 @@ class EmbeddedServer:
         self._sockets = self._choose_socket_directory()
         self._use: IO[str] | None = None
         self._started = False  # by this process
+        self._n_logged_before = 0  # bytes of the log that earlier starts wrote
 
     @property
     def url(self) -> str:
@@ -210,6 +212,7 @@ class EmbeddedServer:
         deadline = time.monotonic() + START_TIMEOUT_S
         while True:
             self._forget_dead_server()
+            self._n_logged_before = self.log.stat().st_size if self.log.exists() else 0
             timeout_s = START_TIMEOUT_S if self._has_room() else FULL_DISK_TIMEOUT_S
             started = self._account.run(
                 str(binaries / "pg_ctl"), "start", "--wait", f"--timeout={timeout_s}", "--silent",
@@ -223,7 +226,8 @@ class EmbeddedServer:
                 raise self._failure(refusal or "", self.log)
             if time.monotonic() > deadline or not self._may_start_soon():
                 self._check_version(binaries)
-                raise self._failure(refusal if self._started and refusal else self._last_log_line(), self.log)
+                said = self._last_log_line() or started.stderr.strip() or "it wrote no log"
+                raise self._failure(refusal if self._started and refusal else said, self.log)
             time.sleep(0.5)
 
     def _check_version(self, binaries: Path) -> None:
@@ -306,18 +310,23 @@ class EmbeddedServer:
         # Of a full disk the server's log, which is on it, cannot always tell.
         if _is_disk_full(reason) or not self._has_room():
             return StorageFull(where=f"in {self.place}", reason=reason)
+        if short := shortage_in(reason):
+            reason = f"no more {short.given['what']}: {reason}; {short.given['todo']}"
         return EmbeddedServerFailed(place=self.place, log=log, reason=reason)
 
     def _has_room(self) -> bool:
         return shutil.disk_usage(self.place).free >= WAL_SEGMENT_BYTES
 
     def _last_log_line(self) -> str:
+        """Return what this start logged last that says why, "" if nothing: older lines are of other starts."""
         try:
-            lines = self.log.read_text(errors="replace").splitlines()
+            lines = self.log.read_bytes()[self._n_logged_before :].decode(errors="replace").splitlines()
         except OSError:
-            return "it wrote no log"
-        fatal = [line for line in lines[-20:] if "FATAL" in line]
-        return (fatal or lines or ["its log is empty"])[-1].strip()
+            return ""
+        for sign in ("FATAL", "could not", ""):
+            if found := [line for line in lines[-20:] if sign in line]:
+                return found[-1].strip()
+        return ""
 
     # --- who uses it ---------------------------------------------------------------------------------------------
 

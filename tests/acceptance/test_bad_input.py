@@ -175,6 +175,18 @@ def test_a_result_that_cannot_be_written_here_is_not_lost(studies: Studies) -> N
     studies("export", "parabola", "-o", "best.yaml")
 
 
+def test_a_limit_of_the_system_is_named(studies: Studies) -> None:
+    studies("launch", "parabola.yaml", "--trials", "1")
+    limited = ["bash", "-c", f"ulimit -n 40; exec {shlex.join(studies.command)} launch parabola.yaml --trials 2"]
+    done = subprocess.run(
+        limited, cwd=studies.directory, env=studies.environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 3
+    assert len(done.stderr.splitlines()) == 1
+    assert "no more open files" in done.stderr
+    assert "raise `ulimit -n`" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("command", "code", "expected"),
     [

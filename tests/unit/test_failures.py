@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import http.client
+import os
 import socket
 import urllib.error
 import urllib.request
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from studies.errors import shortage_in
 from studies.run.failures import outcome_of, reason_of
 
 
@@ -158,3 +160,21 @@ class OutOfMemoryError(RuntimeError):
 def test_whether_a_process_can_still_use_its_gpu(error: Exception, reason: str, gpu_failed: bool) -> None:
     outcome = outcome_of(error)
     assert (outcome.reason, outcome.gpu_failed) == (reason, gpu_failed)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)), "no more processes or threads (BlockingIOError: "),
+        (RuntimeError("can't start new thread"), "`ulimit -u`"),
+        (OSError(errno.EMFILE, os.strerror(errno.EMFILE), "a.csv"), "raise `ulimit -n`, then type the same."),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a.csv"), "room on the disk (OSError: [Errno 28] "),
+        (OSError(errno.EDQUOT, os.strerror(errno.EDQUOT), "a.csv"), "'a.csv'); make room there"),
+        (OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)), "no more memory"),
+        (MemoryError(), "`ulimit -v`"),
+        (ImportError("libtorch.so: failed to map segment from shared object"), "no more memory"),
+        (OSError(errno.ENOENT, os.strerror(errno.ENOENT), "a.csv"), "None"),
+    ],
+)
+def test_what_a_system_has_too_little_of_is_said_in_words(error: Exception, expected: str) -> None:
+    assert expected in str(shortage_in(f"{type(error).__name__}: {error}"))
