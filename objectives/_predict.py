@@ -20,7 +20,7 @@ from objectives._data.pictures import SUFFIXES, is_shown
 LONGEST_LINE = 1 << 16  # bytes; an endless line must not fill the memory
 LARGEST_FILE = 1 << 28  # bytes of one picture
 N_LIKELIEST = 3
-TEXT_SUFFIXES = (".txt", ".csv", ".gz", ".tsv", *JSON_SUFFIXES)
+TEXT_SUFFIXES = (".txt", ".csv", ".gz", ".tsv", ".parquet", *JSON_SUFFIXES)
 DECIMALS = 6  # of a probability: further ones depend on the size of the batch
 
 Item = TypeVar("Item")

@@ -240,7 +240,9 @@ def read_titles(source: Source) -> Iterator[str | RowError]:
 def _form_of(source: Source, lines: TextLines) -> str | None:
     """Whether an INPUT is a "table" or "json", by its name, or where it has none by its first line; else None."""
     if isinstance(source, str):
-        return "table" if is_named(source, ".csv", ".tsv") else "json" if is_named(source, *JSON_SUFFIXES) else None
+        if is_named(source, ".csv", ".tsv", ".parquet"):
+            return "table"
+        return "json" if is_named(source, *JSON_SUFFIXES) else None
     first = lines.first()
     fields = [field.strip().strip('"').lower() for field in first.split(separator_of(first, ["title"]))]
     if "title" in fields:  # a title of that one word is a header, too

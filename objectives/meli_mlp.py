@@ -2,7 +2,7 @@
 
 Task      a product title (3 to 20 words) to one of 10 (PriceRunner) or 632 (MercadoLibre) categories
 Data      `pricerunner` ships with the package; MercadoLibre Data Challenge 2019 in the form of the DiploDatos course
-Own data  a .csv with the columns title and category, or JSON; what is read is in objectives/_data/titles
+Own data  a .csv or .parquet with the columns title and category, or JSON; what is read is in objectives/_data/titles
 Metric    balanced accuracy on validation titles, none of which is a training title
 Model     words -> embedding of 300 -> mean or sum over the title's own words -> hidden layers -> one logit a category
           (the DiploDatos course's baseline; Iyyer et al., "Deep unordered composition", ACL 2015). The embedding

@@ -67,7 +67,7 @@ from objectives._tabular import Loss, Perceptron, PerceptronFit, Table
 
 SCALE = 1 / 255
 PREDICT_BATCH = 1024
-EXPECTED = "a picture, a directory of them, a .csv of 784 pixels a line, or a file of MNIST's own"
+EXPECTED = "a picture, a directory of them, a .csv or .parquet of 784 pixels a line, or a file of MNIST's own"
 
 
 class MnistTarget(PredictingObjective):
@@ -209,7 +209,7 @@ def read_images(source: Source) -> Iterator[Asked[NDArray[np.uint8]]]:
     """Yield the pixels (784,) of each image of an INPUT, with its name or its number from 1."""
     if is_named(source, "-ubyte"):
         yield from _numbered(read_idx_images(Path(str(source))))
-    elif not isinstance(source, str) or is_named(source, ".csv"):
+    elif not isinstance(source, str) or is_named(source, ".csv", ".parquet"):
         with open_lines(file_of(source, EXPECTED)) as lines:
             yield from _numbered(read_pixels(lines))
     else:

@@ -262,7 +262,7 @@ def other_kind(directory: Path) -> Path:
         (short_row, "line 16: 2 columns"),
         (open_quote, "line 16: not CSV"),
         (empty_file, "is empty; expected songs"),
-        (other_kind, "expected a .txt, a .csv or JSON"),
+        (other_kind, "expected a .txt, a .csv, .parquet or JSON"),
         (lambda directory: table(directory / "songs.csv", songs=[*SONGS, " "]), "line 16: an empty text"),
         (lambda directory: table(directory / "songs.csv", songs=SONGS[:2]), "holds 2 different documents"),
         (

@@ -9,15 +9,17 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from objectives import DataError
 from objectives._data.digits import DATASETS, Digits, load_digits
-from objectives._data.digits.readers import read_idx, read_pixels
+from objectives._data.digits.readers import only_0_and_1, read_idx, read_pixels
 from objectives._data.digits.sources import IDX_FILES, SAMPLE
 from objectives._data.digits.split import split
+from objectives._data.kit import npz
 from objectives._data.kit.lines import TextLines
 from objectives._data.kit.split import ROLES
 
@@ -26,7 +28,7 @@ from ..data_files import idx, refused
 ROW = "0," * 784 + "3\n"
 
 
-def load(path: object, tmp_path: Path) -> object:
+def load(path: object, tmp_path: Path) -> Digits:
     return load_digits(str(path), tmp_path / "data", tmp_path / "cache")
 
 
@@ -104,12 +106,13 @@ def test_missing_files_are_named_with_their_place(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", "is empty; expected a .csv of 784 pixels"),
+        ("", "is empty; expected a .csv or .parquet of 784 pixels"),
         ("label," + "p," * 784 + "\n", "has a header and no rows"),
         (ROW * 3, "has 0 images of a 0; expected 3 of each"),
         (ROW + "1,2,3\n", "line 2: 3 columns; expected 785"),
         (ROW + "\n" + "256," * 784 + "3\n", "line 3: pixel 0 is '256'; expected a whole number from 0 to 255"),
-        (ROW + "0.5," * 784 + "3\n", "line 2: pixel 0 is '0.5'; expected a whole number"),
+        (ROW + "0.5,200," * 392 + "3\n", "line 2: pixel 0 is '0.5'; expected a whole number"),
+        (("0.5," * 784 + "3\n") * 100 + "7," * 784 + "3\n", "line 101, has brightness from 0.5 to 7; expected 0 to 1"),
         ("0," * 784 + "nan\n", "line 1: digit is 'nan'; expected a whole number from 0 to 9"),
         ("0," * 784 + "10\n", "line 1: digit is '10'"),
         ("0," * 783 + "cat,1\n", "line 1: pixel 783 is 'cat'"),
@@ -220,6 +223,50 @@ def test_an_npz_without_roles(tmp_path: Path, x: str, form: str) -> None:
     np.savez(tmp_path / "a.npz", **{x: forms[form], "labels": digits[:, None]})
     found = load_digits(str(tmp_path / "a.npz"), tmp_path, tmp_path / "cache")
     assert content(found) == sorted(image.tobytes() for image in pixels)
+
+
+def black_and_white(place: Path, form: str) -> Path:
+    """Write the images with pixels of 0 and 1, or of fractions, as people do."""
+    pixels, digits = images()
+    whole = (pixels.reshape(50, 784) > 127).astype(np.uint8)
+    kind, _, dtype = form.partition(" ")
+    values = (pixels.reshape(50, 784) / 255).round(3) if dtype == "fractions" else whole.astype(dtype or np.uint8)
+    if kind == "npz":
+        np.savez(place / "a.npz", x=values, y=np.eye(10)[digits])
+        return place / "a.npz"
+    table = pd.DataFrame(np.column_stack([digits.astype(values.dtype), values]))
+    if kind == "parquet":
+        table.set_axis(["label", *(f"pixel{n}" for n in range(784))], axis=1).to_parquet(place / "a.parquet")
+        return place / "a.parquet"
+    table.to_csv(place / "a.csv", index=kind == "indexed", header=kind != "bare")
+    return place / "a.csv"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        *("npz", "npz int64", "npz float32", "npz fractions", "bare", "bare float64", "bare fractions", "named"),
+        *("named fractions", "indexed", "parquet", "parquet float32", "parquet fractions"),
+    ],
+)
+def test_brightness_from_0_to_1_is_the_whole_range(tmp_path: Path, form: str) -> None:
+    path = black_and_white(tmp_path, form)
+    found = load(path, tmp_path)
+    pixels, _ = images()
+    expected = pixels if form.endswith("fractions") else (pixels > 127).astype(np.uint8) * np.uint8(255)
+    assert content(found) == sorted(image.tobytes() for image in expected)
+    are_whole = form in ("npz", "npz int64") or (not form.startswith("npz") and not form.endswith("fractions"))
+    assert found.summary.get("files_of_pixels_0_and_1", 0) == are_whole
+    mark = npz.only_0_and_1 if form.startswith("npz") else only_0_and_1
+    assert mark(path) == " 0 and 1" * are_whole
+    if not form.startswith("npz"):
+        with TextLines(path) as file:
+            asked = list(read_pixels(file))
+        assert np.array_equal(asked[1:], expected.reshape(50, 784)[1:])
+
+
+def test_only_a_file_of_0_and_1_gets_another_fingerprint() -> None:
+    assert only_0_and_1(SAMPLE) == ""
 
 
 @pytest.mark.parametrize("names", ["x_{}", "{}_images", "X_{}"])

@@ -3,7 +3,7 @@
 What is read, by its content:
 
 a table       784 pixels and the digit a line; a header names the digit's column (label, digit, class, ...), without one
-              it is last or first; commas, semicolons or tabs; rows' numbers that pandas wrote are no pixels
+              it is last or first; commas, semicolons or tabs, or Parquet; rows' numbers that pandas wrote are no pixels
 .npz          x and y, images and labels, or x_train, y_train, x_test and y_test (Keras' mnist.npz)
 MNIST's own   its four files in a directory, gzip or not; the path of one of them stands for all
 

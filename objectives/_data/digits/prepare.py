@@ -16,15 +16,24 @@ from numpy.typing import NDArray
 
 from objectives._contract import DataError, Progress, silent
 from objectives._data.digits.data import DigitPictures, Digits
-from objectives._data.digits.readers import LabelledDigits, read_csv, read_npz, read_pair, require_each_digit
+from objectives._data.digits.readers import (
+    LabelledDigits,
+    only_0_and_1,
+    read_csv,
+    read_npz,
+    read_pair,
+    require_each_digit,
+)
 from objectives._data.digits.sources import locate, target_of
 from objectives._data.digits.split import HELD_OUT, SPLIT_SEED, split
+from objectives._data.kit import npz
 from objectives._data.kit.content import NPZ
 from objectives._data.kit.hashes import fingerprint
 from objectives._data.kit.preparation import ArrayDirectory, Hashes, prepare_arrays
 from objectives._data.kit.split import ROLES
 
 SplitDigits = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]  # pixels, digits, roles
+MARKS = {"": only_0_and_1, NPZ: npz.only_0_and_1}
 PREPARER_VERSION = 1  # raise it whenever the same source would give other arrays
 
 
@@ -55,6 +64,7 @@ def load_digits(dataset: str, data: Path, cache: Path, progress: Progress = sile
         about={"name": name},
         identity=lambda hashes: {"sources": hashes, **options},
         build=build,
+        mark=MARKS.get(next(iter(files))),
     )
     return _open(dataset, target, arrays)
 
@@ -65,7 +75,7 @@ def _read(files: Mapping[str, Path], progress: Progress, notices: Counter[str]) 
         pixels, digits = read_csv(files[""], progress, notices)
         return pixels, digits, split(digits, ROLES)
     if NPZ in files:
-        return _with_roles(files[NPZ], read_npz(files[NPZ]))
+        return _with_roles(files[NPZ], read_npz(files[NPZ], notices))
     train, test = (read_pair(files[f"{role} images"], files[f"{role} labels"], progress) for role in ("train", "test"))
     return _with_test(train, test)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,13 @@ from objectives._contract import DataError, Progress
 from objectives._data.digits.sources import FORMS, N_DIGITS
 from objectives._data.kit.content import GZIP_MAGIC
 from objectives._data.kit.lines import RowError, TextLines, each, shown
-from objectives._data.kit.npz import pairs_of, read_arrays
-from objectives._data.kit.pixels import as_bytes
+from objectives._data.kit.npz import ONLY_0_AND_1, pairs_of, read_arrays
+from objectives._data.kit.pixels import as_bytes, scaled
 from objectives._data.kit.split import ROLES
-from objectives._data.kit.tables import SEPARATORS, numbers
+from objectives._data.kit.tables import SEPARATORS, number_in, numbers
 
 SIDE = 28
+N_TRIED = 100  # lines that tell whether pixels are fractions
 N_PIXELS = SIDE * SIDE
 IDX_UNSIGNED_BYTES = 0x08
 DIGIT = "digit"  # what messages call the column
@@ -39,8 +40,10 @@ def read_csv(path: Path, progress: Progress, notices: Counter[str]) -> LabelledD
     first. Commas, semicolons or tabs separate them.
     """
     with TextLines(path, expected=FORMS) as file:
-        first = next(iter(file), "")
+        first, *others = list(islice(file, N_TRIED)) or [""]
     form = _form_of(first)
+    if _are_fractions(form, others if form.header else [first, *others]):
+        form = replace(form, largest=1)
     problem: DataError | None = None
     for place in (N_PIXELS + form.first, form.first) if form.digit is None else (form.digit,):
         found = Counter[str]()
@@ -58,13 +61,14 @@ def read_csv(path: Path, progress: Progress, notices: Counter[str]) -> LabelledD
 class _Form:
     """How a table of pixels is written: with a header or without, what separates columns, the digit's column.
 
-    first: the first column that is not the rows' numbers.
+    first: the first column that is not the rows' numbers. largest: of the pixels, which are fractions if it is 1.
     """
 
     header: bool
     separator: str
     digit: int | None = None
     first: int = 0
+    largest: int = 255
 
 
 def _form_of(first: str) -> _Form:
@@ -73,8 +77,23 @@ def _form_of(first: str) -> _Form:
     fields = [field.strip().strip('"').lower() for field in first.split(separator)]
     place = next((fields.index(name) for name in DIGIT_NAMES if name in fields), None)
     numbered = int(len(fields) > N_PIXELS and fields[0] in NO_PIXEL)
-    named = place is not None or not any(map(_is_number, fields[numbered:]))
+    names = fields[numbered:]
+    counted = names == [str(number) for number in range(len(names))]  # what pandas calls columns without names
+    named = place is not None or counted or not any(map(_is_number, names))
     return _Form(named, separator, place, numbered if named else 0)
+
+
+def _are_fractions(form: _Form, lines: Iterable[str]) -> bool:
+    """Whether lines have numbers from 0 to 1, but for the digit, and fractions among them."""
+    found = [_numbers_in(form, line) for line in lines if line.strip()]
+    up_to_1 = all(np.count_nonzero((row >= 0) & (row <= 1)) >= len(row) - 1 for row in found)
+    return up_to_1 and any(((row > 0) & (row < 1)).any() for row in found)
+
+
+def _numbers_in(form: _Form, line: str) -> NDArray[np.float64]:
+    """The numbers of a line, NaN for what is none."""
+    fields = line.split(form.separator)[form.first :]
+    return np.array([number_in(field.strip().strip('"'), form.separator) for field in fields])
 
 
 def _is_number(text: str) -> bool:
@@ -89,23 +108,40 @@ def _columns(n: int, digit: int | None) -> list[str]:
 
 def _read_table(path: Path, form: _Form, progress: Progress, notices: Counter[str]) -> LabelledDigits:
     columns = _columns(N_PIXELS + 1, None if form.digit is None else form.digit - form.first)
-    most = dict.fromkeys(columns, 255) | {DIGIT: N_DIGITS - 1}
+    place = columns.index(DIGIT)
+    most = {DIGIT: N_DIGITS - 1} if form.largest == 1 else dict.fromkeys(columns, 255) | {DIGIT: N_DIGITS - 1}
     names = ["number"] * form.first + columns
     used = range(form.first, len(names)) if form.first else None
-    parts = []
+    parts: list[LabelledDigits] = []
     with TextLines(path, expected=FORMS, notices=notices) as file:
         lines = iter(file)
         if form.header:
             next(lines)
         for values in numbers(lines, file, names, most, separator=form.separator, used=used):
-            parts.append(values.astype(np.uint8))
+            brightness, where = np.delete(values, place, axis=1), f"{path}, up to line {file.number},"
+            part = scaled(brightness, 1, where) if form.largest == 1 else brightness.astype(np.uint8)
+            parts.append((part, values[:, place].astype(np.uint8)))
             progress(f"reading {path.name}", file.fraction)
     if not parts:
         raise DataError(f"{path} {'has a header and no rows' if form.header else 'is empty'}; expected {FORMS}")
-    table = np.concatenate(parts)
-    digits = table[:, columns.index(DIGIT)]
+    pixels, digits = map(np.concatenate, zip(*parts, strict=True))
     require_each_digit(path, digits)
-    return np.delete(table, columns.index(DIGIT), axis=1), digits
+    return pixels if form.largest == 1 else as_bytes(pixels, str(path), notices), digits
+
+
+def only_0_and_1(path: Path) -> str:
+    """The mark of a table of pixels 0 and 1, which older programs read as nearly black; see kit.hashes."""
+    try:
+        with TextLines(path) as file:
+            first = next(lines := iter(file), "")
+            form = _form_of(first)
+            for line in lines if form.header else chain([first], lines):
+                row = _numbers_in(form, line)
+                if np.count_nonzero((row == 0) | (row == 1)) < len(row) - 1 > 0:  # the digit may be another number
+                    return ""
+    except DataError:  # reading will say
+        return ""
+    return ONLY_0_AND_1
 
 
 def require_each_digit(path: Path, digits: NDArray[np.uint8]) -> None:
@@ -118,15 +154,16 @@ def require_each_digit(path: Path, digits: NDArray[np.uint8]) -> None:
         )
 
 
-def read_npz(path: Path) -> dict[str, LabelledDigits]:
+def read_npz(path: Path, notices: Counter[str]) -> dict[str, LabelledDigits]:
     """Pixels (n, 784) and digits (n,) of each role in an .npz such as Keras' mnist.npz; "" without roles."""
-    return {role: (_images(path, x), _digits(path, y)) for role, (x, y) in pairs_of(path, read_arrays(path)).items()}
+    pairs = pairs_of(path, read_arrays(path)).items()
+    return {role: (_images(path, x, notices), _digits(path, y)) for role, (x, y) in pairs}
 
 
-def _images(path: Path, pictures: NDArray[Any]) -> NDArray[np.uint8]:
+def _images(path: Path, pictures: NDArray[Any], notices: Counter[str]) -> NDArray[np.uint8]:
     if pictures.ndim < 2 or pictures[0].size != N_PIXELS:
         raise DataError(f"{path} has pictures {pictures.shape}; expected (n, {SIDE}, {SIDE}) or (n, {N_PIXELS})")
-    return as_bytes(pictures, str(path)).reshape(len(pictures), N_PIXELS)
+    return as_bytes(pictures, str(path), notices).reshape(len(pictures), N_PIXELS)
 
 
 def _digits(path: Path, labels: NDArray[Any]) -> NDArray[np.uint8]:
@@ -155,18 +192,22 @@ def read_pixels(lines: TextLines) -> Iterator[NDArray[np.uint8] | RowError]:
         if line.count(form.separator) != N_PIXELS:
             return None
         fields = line.strip().split(form.separator)
-        if known is None and (fields[0] == "0") != (fields[-1] == "0"):
-            known = N_PIXELS if fields[0] == "0" else 0
+        first_is_0, last_is_0 = (number_in(fields[place], form.separator) == 0 for place in (0, -1))
+        if known is None and first_is_0 != last_is_0:
+            known = N_PIXELS if first_is_0 else 0
         return N_PIXELS if known is None else known
 
     def pixels_of(line: str) -> NDArray[np.uint8]:
         line = line.split(form.separator, form.first)[-1]
         place = place_of(line)
         columns = _columns(N_PIXELS + (place is not None), place)
-        most = dict.fromkeys(columns, 255)
+        most = {} if _are_fractions(replace(form, first=0), [line]) else dict.fromkeys(columns, 255)
         [values] = numbers(iter([line]), lines, columns, most, ahead=1, separator=form.separator)
-        pixels: NDArray[np.uint8] = values[0].astype(np.uint8)
-        return pixels if place is None else np.delete(pixels, place)
+        pixels = values[0] if place is None else np.delete(values[0], place)
+        try:
+            return as_bytes(pixels, f"{lines.path}, line {lines.number},")
+        except DataError as error:
+            raise RowError(str(error)) from error
 
     found = False
     for pixels in each(map(pixels_of, rest if form.header or not first else chain([first], rest))):

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from objectives._contract import DataError, Download, Origin
 from objectives._data.kit.content import IDX_MAGIC, NPZ, first_of, foreign
+from objectives._data.kit.recoded import PARQUET_MAGIC
 from objectives._data.kit.sources import SAMPLES, own_path
 
 N_DIGITS = 10
 DEFAULT_TARGET = 5
-FORMS = "a .csv of 784 pixels and the digit a line, an .npz, or a directory of MNIST's four files"
+FORMS = "a .csv or .parquet of 784 pixels and the digit a line, an .npz, or a directory of MNIST's four files"
 
 SAMPLE = SAMPLES / "mnist_5k.csv.gz"
 IDX_FILES = {
@@ -81,7 +82,7 @@ def _own_file(path: Path) -> dict[str, Path]:
     kind = foreign(first)
     if kind == NPZ:
         return {NPZ: path}
-    if kind:
+    if kind and not first.startswith(PARQUET_MAGIC):
         raise DataError(f"{path} is {kind}; expected {FORMS}")
     return {"": path}
 

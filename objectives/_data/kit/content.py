@@ -13,6 +13,7 @@ ZIP_MAGIC = b"PK\x03\x04"
 IDX_MAGIC = b"\0\0\x08"  # of unsigned bytes; the number of dimensions follows
 NPZ = "NumPy arrays (.npz)"
 OFFICE = ("[Content_Types].xml", "_rels/", "docProps/", "xl/", "word/", "mimetype")
+SAVE_AS = ' (a table in it: save it as "CSV UTF-8" there)'
 
 MAGIC = {
     b"\x89PNG": "a PNG picture",
@@ -27,7 +28,7 @@ MAGIC = {
     b"\x93NUMPY": "a NumPy array (.npy)",
     b"\x89HDF": "an HDF5 file",
     b"{\\rtf": "an RTF document",
-    b"\xd0\xcf\x11\xe0": "an old Excel or Word file",
+    b"\xd0\xcf\x11\xe0": f"an old Excel or Word file{SAVE_AS}",
     b"PK\x05\x06": "an empty zip archive",
     b"BZh": "a bzip2 archive",
     b"\xfd7zXZ": "an xz archive",
@@ -66,7 +67,7 @@ def _zipped(first: bytes) -> str:
     if member.endswith(".npy"):
         return NPZ
     if member.startswith(OFFICE):
-        return "an Office file, such as .xlsx"
+        return f"an Office file, such as .xlsx{SAVE_AS}"
     return "a zip archive"
 
 

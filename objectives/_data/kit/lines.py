@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import zlib
 from collections import Counter
 from collections.abc import Iterator
@@ -14,10 +15,19 @@ from typing import BinaryIO, TypeVar, cast
 
 from objectives._contract import DataError
 from objectives._data.kit.content import GZIP_MAGIC, N_FIRST, foreign
-from objectives._data.kit.recoded import BUFFER_BYTES, from_mac, from_utf_16, has_mac_ends
+from objectives._data.kit.recoded import (
+    BUFFER_BYTES,
+    PARQUET_MAGIC,
+    from_mac,
+    from_parquet,
+    from_utf_16,
+    has_mac_ends,
+)
 
 FIRST_BYTES = 1 << 16  # are looked at, to tell how lines end; a header may be long
-TEXT = "text, such as CSV, gzip or not"
+TEXT = "text, such as CSV, gzip or not, or Parquet"
+# What Excel is told before the header; the header tells us.
+SEPARATOR_LINE = re.compile(rb"(\xef\xbb\xbf)?sep=[,;\t][\r\n]", re.IGNORECASE)
 LATIN_1, UTF_8 = "Latin-1", "UTF-8"
 
 Row = TypeVar("Row")
@@ -28,7 +38,9 @@ class RowError(DataError):
 
 
 class TextLines:
-    """The lines of a text file or stream with their line ends. Gzip is recognised by the first bytes, not by the name.
+    """The lines of a text file or stream with their line ends, or those of a Parquet file as CSV.
+
+    Gzip and Parquet are recognised by the first bytes, not by the name; Parquet cannot come as a stream.
 
     Use as a context manager and iterate once. `number` is the line last read, from 1. `encoding` is UTF_8 or LATIN_1
     once a line had more than ASCII, "" before: a file that is not UTF-8 is read as Latin-1 (Windows-1252), one that
@@ -54,6 +66,7 @@ class TextLines:
         self.mac_ends = False
         self.notices = Counter[str]() if notices is None else notices
         self._source = source
+        self._as = ""
         self._longest = longest
         self._expected = expected
         self._first: list[str | RowError] = []
@@ -63,16 +76,16 @@ class TextLines:
         try:
             opened = self._source.open("rb", FIRST_BYTES) if isinstance(self._source, Path) else self._source
             self._raw = cast(io.BufferedReader, opened)
-            zipped = self._raw.peek(2)[:2] == GZIP_MAGIC
+            magic = self._raw.peek(4)[:4]
         except OSError as error:
             raise DataError(f"{self.path} cannot be read ({error.strerror}); check the path") from error
         self._bytes = max(1, self.path.stat().st_size) if isinstance(self._source, Path) else 1
-        # The outer buffer makes iteration run in C: GzipFile itself needs a Python call for each line.
-        self._stream: io.BufferedReader = (
-            io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=self._raw)), BUFFER_BYTES)
-            if zipped
-            else self._raw
-        )
+        self._stream: io.BufferedReader = self._raw
+        if magic.startswith(GZIP_MAGIC):
+            # The outer buffer makes iteration run in C: GzipFile itself needs a Python call for each line.
+            self._stream = io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=self._raw)), BUFFER_BYTES)
+        elif magic == PARQUET_MAGIC and isinstance(self._source, Path):
+            self._stream, self._as = from_parquet(self._raw, self.path), " of it as CSV"
         return self
 
     def __exit__(
@@ -118,6 +131,9 @@ class TextLines:
         self.mac_ends = has_mac_ends(first)
         if self.mac_ends:
             self._stream = from_mac(self._stream)
+        if SEPARATOR_LINE.match(first):
+            self._stream.readline()
+            self.number += 1
 
     def _cut(self, longest: int) -> Iterator[bytes]:
         """Yield the lines; one that is longer is cut to `longest` + 1 bytes."""
@@ -165,7 +181,7 @@ class TextLines:
         line = self.number if line is None else line
         if not line:
             return RowError(f"{self.path} is empty; {todo}")
-        return RowError(f"{self.path}, line {line}: {found}; {todo}")
+        return RowError(f"{self.path}, line {line}{self._as}: {found}; {todo}")
 
 
 def _raised(line: str | RowError) -> str:

@@ -16,6 +16,7 @@ from objectives._contract import DataError
 PICTURES = ("x", "images", "image", "data", "pixels")
 LABELS = ("y", "labels", "label", "targets", "target")
 ROLES = {"train": ("train",), "validation": ("validation", "valid", "val"), "test": ("test",)}
+ONLY_0_AND_1 = " 0 and 1"  # see kit.hashes.Mark
 EXPECTED = "x and y, images and labels, or x_train, y_train, x_test and y_test"
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -48,6 +49,15 @@ def pairs_of(path: Path, arrays: Arrays) -> dict[str, tuple[NDArray[Any], NDArra
     return pairs
 
 
+def only_0_and_1(path: Path) -> str:
+    """The mark of a file with pictures of whole numbers 0 and 1, which older programs read as nearly black."""
+    try:
+        pictures = [x for x, _ in pairs_of(path, read_arrays(path)).values() if np.issubdtype(x.dtype, np.integer)]
+    except DataError:  # reading will say
+        return ""
+    return ONLY_0_AND_1 if any(x.max(initial=0) == 1 for x in pictures) else ""
+
+
 def _found(arrays: Arrays, names: tuple[str, ...], spellings: tuple[str, ...]) -> str:
     """The first of the names that is there: with its role before or after it, unless that is ""."""
     for name in names:
@@ -60,6 +70,8 @@ def _found(arrays: Arrays, names: tuple[str, ...], spellings: tuple[str, ...]) -
 
 def _labels(path: Path, name: str, labels: NDArray[Any], n: int) -> NDArray[Any]:
     flat = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+    if labels.ndim == 2 and labels.shape[1] > 1 and _is_one_hot(labels):
+        flat = labels.argmax(axis=1)
     if flat.shape != (n,):
         raise DataError(f"{path} holds {name} {labels.shape} beside {n} pictures; expected one label each")
     if flat.dtype.kind == "S":  # bytes are shown as b'a'
@@ -67,3 +79,8 @@ def _labels(path: Path, name: str, labels: NDArray[Any], n: int) -> NDArray[Any]
     if flat.dtype.kind == "f" and np.isnan(flat).any():
         raise DataError(f"{path}, row {np.isnan(flat).argmax() + 1} of {name} is NaN; fill it in or remove the picture")
     return flat
+
+
+def _is_one_hot(labels: NDArray[Any]) -> bool:
+    """Whether each row (n, n_classes) is a 1 among zeros."""
+    return labels.dtype.kind in "biuf" and bool(np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all())

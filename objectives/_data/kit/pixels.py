@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from objectives._contract import DataError
 
 DEEPEST = 65535  # of 16 bits
+BLACK_AND_WHITE = "files_of_pixels_0_and_1"  # the notice of them
 
 
 def scaled(values: NDArray[Any], largest: float, where: str) -> NDArray[np.uint8]:
@@ -22,20 +24,25 @@ def scaled(values: NDArray[Any], largest: float, where: str) -> NDArray[np.uint8
     return np.rint(values * (255 / largest)).astype(np.uint8)
 
 
-def as_bytes(values: NDArray[Any], where: str) -> NDArray[np.uint8]:
-    """Return the brightness of all pictures of an array as bytes.
+def as_bytes(values: NDArray[Any], where: str, notices: Counter[str] | None = None) -> NDArray[np.uint8]:
+    """Return the brightness of all pictures of a file as bytes.
 
-    8 bits stay; whole numbers of more bits go up to 255 or to 65535; fractions go from 0 to 1, or are whole numbers up
-    to 255. Raises DataError for others.
+    What has no more than 1 goes from 0 to 1, whole numbers, too: no picture of 8 bits is that dark. Other 8 bits stay;
+    whole numbers of more bits go up to 255 or to 65535, as do whole numbers that are written as fractions up to 255.
+    notices: counts files whose whole numbers go from 0 to 1. Raises DataError for others.
     """
-    if values.dtype == np.uint8:
-        return values
     if values.dtype == np.bool_:
         return values.astype(np.uint8) * np.uint8(255)
-    if not np.issubdtype(values.dtype, np.integer) and not np.issubdtype(values.dtype, np.floating):
+    whole, fractions = (np.issubdtype(values.dtype, kind) for kind in (np.integer, np.floating))
+    if not whole and not fractions:
         raise DataError(f"{where} is of type {values.dtype}; expected numbers, best uint8")
     most = values.max(initial=0)
-    if np.issubdtype(values.dtype, np.floating):
-        whole = most > 1 and bool((values == np.floor(values)).all())
-        return scaled(values, 255 if whole else 1, where)
+    if whole and most == 1 and notices is not None:
+        notices[BLACK_AND_WHITE] = 1
+    if most <= 1:
+        return scaled(values, 1, where)
+    if values.dtype == np.uint8:
+        return values
+    if fractions:
+        return scaled(values, 255 if (values == np.floor(values)).all() else 1, where)
     return scaled(values, 255 if most <= 255 else DEEPEST, where)

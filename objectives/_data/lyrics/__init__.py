@@ -3,7 +3,7 @@
 What is read, by its name, gzip or not:
 
 .txt        documents end at blank lines, and have some 4,000 characters; long ones are cut at lines, sentences or words
-.csv, .tsv  a column text, lyrics or lyric is the documents; commas, semicolons or tabs
+.csv, .tsv  (or .parquet) a column text, lyrics or lyric is the documents; commas, semicolons or tabs
 .jsonl      the same in JSON: an object in each line, or (.json) an array of them
 directory   each .txt in it is a document
 

@@ -18,7 +18,7 @@ from objectives._data.kit.sources import listed
 from objectives._data.kit.split import ROLES
 from objectives._data.kit.tables import Records, places_of, wrong_width
 
-EXPECTED = "a .txt, a .csv or JSON with a column text, or a directory of .txt, gzip or not"
+EXPECTED = "a .txt, a .csv, .parquet or JSON with a column text, or a directory of .txt, gzip or not"
 CHUNK_CHARACTERS = 4000
 LONGEST = 10 * CHUNK_CHARACTERS  # a longer document is cut once more
 # Where a text may be cut, the best places first: after a blank line, a line, a sentence, a word, anywhere.
@@ -184,4 +184,8 @@ def _kind(path: Path) -> str:
     return Path(path.name.lower().removesuffix(".gz")).suffix
 
 
-READERS = {".txt": read_text, **dict.fromkeys((".csv", ".tsv"), read_table), **dict.fromkeys(JSON_SUFFIXES, read_rows)}
+READERS = {
+    ".txt": read_text,
+    **dict.fromkeys((".csv", ".tsv", ".parquet"), read_table),
+    **dict.fromkeys(JSON_SUFFIXES, read_rows),
+}

@@ -18,7 +18,7 @@ COLUMNS = (
     "pm", "stator_yoke", "stator_tooth", "stator_winding",
 )  # fmt: skip
 SESSION = "profile_id"
-EXPECTED = "a .csv of the measurements, gzip or not"
+EXPECTED = "a .csv or .parquet of the measurements, gzip or not"
 MOST_SESSION = 2**31 - 1
 
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from objectives._contract import DataError, Progress, silent
 from objectives._data.kit.disk import write_json
 from objectives._data.kit.hashes import fingerprint
+from objectives._data.kit.npz import only_0_and_1
 from objectives._data.kit.preparation import Hashes, prepare_arrays
 from objectives._data.kit.sources import listed
 from objectives._data.kit.split import ROLES, carve, content_key
@@ -30,6 +31,7 @@ from objectives._data.pictures.shapes import DRAWING_VERSION
 from objectives._data.pictures.sources import PictureSource, locate
 
 PREPARER_VERSION = 1  # raise it whenever the same source would give other arrays
+MARKS = {"directory": decoded_as_seen, "parquet": decoded_as_seen, "npz": only_0_and_1}
 HELD_OUT = 0.1  # of each class, for validation; again for test if the source has none
 SAVE_ROWS = 8192
 
@@ -62,7 +64,7 @@ def load_pictures(dataset: str, data: Path, cache: Path, progress: Progress = si
         identity=lambda hashes: {"content": _content(source, hashes), "options": options},
         build=build,
         hash_as_one=source.form == "directory",
-        mark=decoded_as_seen if source.form in ("directory", "parquet") else None,
+        mark=MARKS.get(source.form),
     )
     train, validation, test = (
         PictureRows(*(arrays.array(f"{role}.{part}", "c") for part in ("pixels", "labels"))) for role in ROLES

@@ -66,12 +66,12 @@ def read_npz(files: Sequence[Path], notices: Counter[str]) -> LabelledPictures:
     if index is not None and ("" not in pairs or index.shape != pairs[""][1].shape):
         raise DataError(f"{path} holds global_index {index.shape}; expected one per picture")
     for role, (x, labels) in pairs.items():
-        for row, (pixels, label) in enumerate(zip(_in_colour(path, x), labels, strict=True)):
+        for row, (pixels, label) in enumerate(zip(_in_colour(path, x, notices), labels, strict=True)):
             original = "" if index is None else ("train" if index[row] < CIFAR_TRAIN else "test")
             yield fitted(pixels), str(label), role or original
 
 
-def _in_colour(path: Path, x: Any) -> Pixels:
+def _in_colour(path: Path, x: Any, notices: Counter[str]) -> Pixels:
     """An array of pictures as uint8 (n, height, width, 3)."""
     if x.ndim == 4 and x.shape[3] not in (1, 3) and x.shape[1] in (1, 3):  # as torch has them
         x = np.moveaxis(x, 1, 3)
@@ -80,7 +80,7 @@ def _in_colour(path: Path, x: Any) -> Pixels:
         raise DataError(
             f"{path} holds pictures {x.dtype} {x.shape}; expected uint8 (n, height, width, 3) or (n, height, width)"
         )
-    pixels = as_bytes(x, str(path))
+    pixels = as_bytes(x, str(path), notices)
     return np.repeat(pixels.reshape(*pixels.shape[:3], 1), 3, axis=3) if grey else pixels
 
 

@@ -1,6 +1,6 @@
 """Product titles and their categories: PriceRunner, MercadoLibre's challenge, or a file in the form of either.
 
-What is read, by its content, gzip or not:
+What is read, by its content, gzip or not; a table may be Parquet:
 
 a table      a header with `title` and `category` in any letter case, among others; commas, semicolons or tabs
 two columns  without a header, if it is plain which one is the category: that whose values repeat

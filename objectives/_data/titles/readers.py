@@ -30,7 +30,7 @@ PRICERUNNER_COLUMNS = (
 )
 CLASS_OF_TITLE = ("title", "category")
 EMPTIED = "!"  # has no word: a title of which the course's own cleaning left nothing
-EXPECTED = "a .csv with the columns title and category, PriceRunner's, or JSON, gzip or not"
+EXPECTED = "a .csv or .parquet with the columns title and category, PriceRunner's, or JSON, gzip or not"
 N_TRIED = 1000  # rows that tell which of two columns without names is the category
 # What programs write where a category is missing.
 NO_CATEGORY = frozenset({"", "nan", "none", "null", "n/a", "<na>"})

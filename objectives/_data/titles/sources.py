@@ -140,7 +140,8 @@ def _present(place: Path, name: str, dataset: str) -> Path:
 
 
 def _either(place: Path, name: str) -> Path | None:
-    return next((path for path in (place / f"{name}.gz", place / name) if path.is_file()), None)
+    names = (f"{name}.gz", name, name.replace(".csv", ".parquet"))
+    return next((path for path in (place / each for each in names) if path.is_file()), None)
 
 
 def _directory(place: Path, language: str) -> TitleSource:
@@ -163,7 +164,7 @@ def _directory(place: Path, language: str) -> TitleSource:
     if table is None:
         raise DataError(
             f"{place} holds neither NAME.train.jsonl.gz, NAME.validation.jsonl.gz and NAME.test.jsonl.gz "
-            "nor train.csv.gz; name a file"
+            "nor train.csv.gz or train.parquet; name a file"
         )
     return _challenge(_with_roles(place, table), language, OWN_FILE)
 
