@@ -123,6 +123,20 @@ def test_a_script_becomes_a_study_file_that_is_checked_and_launched(studies: Stu
     assert "train.yaml is there already" in sentence(studies, "init", "train.py")
 
 
+def test_where_only_the_python_beside_studies_starts_a_script_the_command_says_so(studies: Studies) -> None:
+    (studies.directory / "train.py").write_text(SCRIPT)
+    other = studies.directory / "bin" / "python"
+    other.parent.mkdir()
+    other.write_text("#!/bin/sh\necho ModuleNotFoundError: torch >&2\nexit 1\n")
+    other.chmod(0o755)
+    studies.environment["PATH"] = f"{other.parent}{os.pathsep}{studies.environment['PATH']}"
+    studies.told("init", "train.py")
+    text = (studies.directory / "train.yaml").read_text()
+    assert yaml.safe_load(text)["objective"]["command"].startswith("{python} train.py --lr {lr} ")
+    assert text.startswith("# From `python train.py --help`.")
+    assert "{python} train.py" in studies.told("show", "./train.yaml").stdout
+
+
 @pytest.mark.parametrize(
     ("name", "code", "command", "metric"),
     [
@@ -144,6 +158,7 @@ def test_scripts_of_click_and_typer_become_study_files(
     studies: Studies, name: str, code: str, command: str, metric: str
 ) -> None:
     (studies.directory / name).write_text(code)
+    studies.environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{studies.environment['PATH']}"
     studies.told("init", f"python {name}")
     written = yaml.safe_load((studies.directory / "fit.yaml").read_text())
     assert written["objective"]["command"] == f"python {name} {command}"

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from studies.spec.space import Space
+from studies.templates.script import hydra
 from studies.templates.script.ranges import searched
 from studies.templates.script.source import Source
 from studies.templates.script.usage import Option, usage_of
@@ -92,6 +93,35 @@ def test_arguments_and_commands_are_found_and_help_itself_is_no_option() -> None
 @pytest.mark.parametrize("text", ["", "no options here", "Traceback (most recent call last):\n  - x\nValueError: -1"])
 def test_a_text_without_options_has_none(text: str) -> None:
     assert usage_of(text).options == []
+
+
+def test_groups_of_a_config_are_choices_and_bring_options_along() -> None:
+    asked: list[str] = []
+    others = {"model=mlp": "hydra_groups_mlp.txt", "optimizer=sgd": "hydra_groups_sgd.txt"}
+
+    def printed(override: str) -> str:
+        asked.append(override)
+        if override.startswith("scheduler"):  # is in no config until +scheduler=steps is given
+            return "Could not override 'scheduler'. No match in the defaults list."
+        return (HELP / others.get(override, "hydra_groups.txt")).read_text()
+
+    options = hydra.options_of(printed(""), printed)
+    space = {option.name: domain for option in options if (domain := searched(option)) is not None}
+    assert space == {
+        "model": {"choices": ["cnn", "mlp"], "default": "cnn"},
+        "optimizer": {"choices": ["adam", "sgd"], "default": "adam"},
+        "model_width": {"choices": [16, 32, 64, 128], "default": 32},
+        "model_dropout": {"low": 0.0, "high": 0.5, "default": 0.1},
+        "model_hidden": {"choices": [1, 2, 4], "default": 2, "when": {"model": ["mlp"]}},
+        "optimizer_lr": {"low": 1e-4, "high": 1.0, "log": True, "default": 1e-3},
+        "optimizer_weight_decay": {
+            "low": 1e-5, "high": 1e-3, "log": True, "default": 1e-4, "when": {"optimizer": ["adam"]}
+        },
+        "optimizer_momentum": {"low": 0.8, "high": 0.98, "default": 0.9, "when": {"optimizer": ["sgd"]}},
+        "batch_size": {"choices": [32, 64, 128], "default": 64},
+    }  # fmt: skip
+    Space.declared(space)
+    assert not any(override.startswith("logger") for override in asked)
 
 
 SOURCE = """

@@ -1,6 +1,7 @@
 """A study file for a training script, from what the script says of its options: `studies init train.py`.
 
 usage     its options, read from its --help
+hydra     the groups of a config, of which each brings other options
 source    what its Python code adds: defaults that the help leaves out, the line that it prints
 ranges    what to search for an option
 """
@@ -14,6 +15,8 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ from studies.errors import WrongInput
 from studies.run.source import source_of_command
 from studies.spec import catalog
 from studies.spec.model import MAX_NAME
+from studies.templates.script import hydra
 from studies.templates.script.ranges import searched
 from studies.templates.script.source import Report, Source
 from studies.templates.script.usage import Option, Usage, usage_of
@@ -34,6 +38,7 @@ LINE = 100  # characters of the command
 EPOCHS = {"epochs", "nepochs", "maxepochs", "numepochs", "nepoch", "epoch"}
 SEEDS = {"seed", "randomseed", "manualseed"}
 KEPT = {"checkpoint", "checkpoints", "ckpt", "save", "output", "out", "model"}  # with `dir`: where models are written
+OUR_PYTHON = "{python}"
 EXAMPLE = Report("val_acc", r"epoch (?P<epoch>\d+).*val_acc (?P<val_acc>[\d.]+)")
 
 
@@ -52,7 +57,7 @@ def study_file(given: str) -> tuple[str, str]:
     source = Source(Path(file) for file in source_of_command(tuple(words), Path.cwd()))
     if not source.may_have_options:  # asked for its help, it would train
         raise WrongInput(reason=f"{given} reads no options from its command line; add some with argparse, {BY_HAND}.")
-    usage = _asked(words)
+    words, usage = _asked(words)
     options = [source.completed(option) for option in usage.options]
     script = next((word for word in words[1:] if not word.startswith("-")), words[0])
     stem = re.sub(r"[^a-z0-9]+", "-", Path(script).stem.lower())[: MAX_NAME - 3].strip("-") or "program"
@@ -74,40 +79,27 @@ def _command(given: str) -> list[str]:
     return ["bash", *words] if words[0].endswith(".sh") else words
 
 
-def _asked(words: list[str]) -> Usage:
-    """Return what the command says of its options."""
-    shown = shlex.join([*words, "--help"])
-    surroundings = {
-        "COLUMNS": WIDTH,
-        "TERMINAL_WIDTH": WIDTH,
-        "NO_COLOR": "1",
-        "TERM": "dumb",
-        "CUDA_VISIBLE_DEVICES": "",
-    }
-    # The same Python that runs `studies`, which need not be on the PATH.
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+def _asked(words: list[str]) -> tuple[list[str], Usage]:
+    """Return the command and what it says of its options.
+
+    Where it needs what is installed beside `studies` alone, its Python is the one that runs `studies`.
+    """
     try:
-        process = subprocess.Popen(
-            [*words, "--help"],
-            env=os.environ | surroundings | {"PATH": path},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise WrongInput(reason=f"`{shown}` could not be started ({error.strerror}); correct it, {BY_HAND}.") from None
-    with process:
-        try:
-            printed = process.communicate(timeout=HELP_S)[0].decode(errors="replace")
-        except subprocess.TimeoutExpired:
-            raise WrongInput(
-                reason=f"`{shown}` ran for {HELP_S:.0f} s, as if it knew no --help; add one, {BY_HAND}."
-            ) from None
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+        return words, _usage(words)
+    except WrongInput:
+        if words[0] not in ("python", "python3"):
+            raise
+        with suppress(WrongInput):
+            return [OUR_PYTHON, *words[1:]], _usage([sys.executable, *words[1:]])
+        raise
+
+
+def _usage(words: list[str]) -> Usage:
+    """Return what the command says of its options. Raises WrongInput where it says nothing of them."""
+    shown, printed = shlex.join([*words, "--help"]), _printed(words)
     usage = usage_of(printed)
+    if "== Config ==" in printed:
+        return replace(usage, options=hydra.options_of(printed, lambda override: _printed([*words, override])))
     if usage.commands:
         some = shlex.join([*words[words[0].startswith("python") :], usage.commands[0]])
         raise WrongInput(
@@ -119,9 +111,42 @@ def _asked(words: list[str]) -> Usage:
     return usage
 
 
+def _printed(words: list[str]) -> str:
+    """Return what the command prints when it is asked for help."""
+    shown = shlex.join([*words, "--help"])
+    surroundings = {
+        "COLUMNS": WIDTH,
+        "TERMINAL_WIDTH": WIDTH,
+        "NO_COLOR": "1",
+        "TERM": "dumb",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+    try:
+        process = subprocess.Popen(
+            [*words, "--help"],
+            env=os.environ | surroundings,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise WrongInput(reason=f"`{shown}` could not be started ({error.strerror}); correct it, {BY_HAND}.") from None
+    with process:
+        try:
+            return process.communicate(timeout=HELP_S)[0].decode(errors="replace")
+        except subprocess.TimeoutExpired:
+            raise WrongInput(
+                reason=f"`{shown}` ran for {HELP_S:.0f} s, as if it knew no --help; add one, {BY_HAND}."
+            ) from None
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+
+
 def _written(name: str, words: list[str], usage: Usage, options: list[Option], report: Report | None) -> str:
     space: dict[str, Any] = {}
-    command, left, epochs = [_quoted(word) for word in words], [], 10
+    command, left, epochs = [word if word == OUR_PYTHON else _quoted(word) for word in words], [], 10
     for option in options:
         if (placeholder := _of_trial(option)) is not None:
             command.append(_placed(option, placeholder))
@@ -141,7 +166,8 @@ def _written(name: str, words: list[str], usage: Usage, options: list[Option], r
     command += [word.upper() for word in usage.arguments]
     needed = [option.flag for option in options if option.required and _of_trial(option) is None]
     found = report or EXAMPLE
-    lines = [f"# From `{shlex.join([*words, '--help'])}`. Correct it, then type: studies check ./{name}.yaml"]
+    asked = shlex.join([word.strip("{}") if word == OUR_PYTHON else word for word in [*words, "--help"]])
+    lines = [f"# From `{asked}`. Correct it, then type: studies check ./{name}.yaml"]
     lines += [f"name: {name}", "objective:", "  command: >-", *_folded(command)]
     if needed or usage.arguments:
         lines.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from studies.templates.script.usage import Option
@@ -25,6 +26,25 @@ WIDE, NARROW = 10.0, 2.0  # factors around a default
 
 def searched(option: Option) -> dict[str, Any] | list[Any] | None:
     """Return what to search, in the language of a study file; None for what stays at its default."""
+    domain = _searched(option)
+    for default in option.others:
+        domain = _united(domain, _searched(replace(option, default=default)))
+    if not option.when or domain is None:
+        return domain
+    given = domain if isinstance(domain, dict) else {"choices": domain}
+    return given | {"when": {name: list(values) for name, values in option.when.items()}}
+
+
+def _united(domain: Any, other: Any) -> Any:
+    """Return the range or the choices that have both; the first where they are of two kinds."""
+    if not isinstance(domain, dict) or not isinstance(other, dict) or domain.keys() != other.keys():
+        return domain
+    if "choices" in domain:
+        return domain | {"choices": sorted({*domain["choices"], *other["choices"]})}
+    return domain | {"low": min(domain["low"], other["low"]), "high": max(domain["high"], other["high"])}
+
+
+def _searched(option: Option) -> dict[str, Any] | list[Any] | None:
     words, default = set(option.words), option.default
     is_batch = {"batch", "size"} <= words and not words & {"eval", "test", "val", "validation"}
     if (words & NOT_TUNED and not is_batch) or option.takes > 1:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
@@ -48,7 +48,8 @@ class Option:
     """One option. flag: as it is typed; of hydra, the dotted key, without dashes. off: the flag for its opposite.
 
     takes: how many values: 0, 1, or 2 for several. default: None where it is not known. kind: of its value, where that
-    is told. choices: as they are typed.
+    is told. choices: as they are typed. others: its defaults where a choice before it is another. when: it exists only
+    with these values of choices before it.
     """
 
     flag: str
@@ -58,6 +59,8 @@ class Option:
     kind: type | None = None
     choices: tuple[Any, ...] = ()
     required: bool = False
+    others: tuple[Any, ...] = ()
+    when: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -84,7 +87,7 @@ def usage_of(text: str) -> Usage:
     """Read what a program printed when it was asked for help."""
     text = DRAWN.sub(lambda found: "" if found[0][0] == "\x1b" else " ", text)
     if "== Config ==" in text:
-        return Usage(list(_of_hydra(text)), [], [])
+        return Usage(list(of_hydra(text)), [], [])
     before, line, rest = _split(text)
     options = [option for block in _blocks(rest.splitlines()) if (option := _option(block)) is not None]
     left = _without_brackets(line)
@@ -224,8 +227,8 @@ def _kind(text: str) -> type | None:
     return float if FLOAT.search(text) else int if WHOLE.search(text) else None
 
 
-def _of_hydra(text: str) -> Iterator[Option]:
-    """Yield every value of the config; hydra's groups, which bring others with them, are left as they are."""
+def of_hydra(text: str) -> Iterator[Option]:
+    """Yield every value of the config in hydra's help; `hydra.options_of` has the groups, which bring others."""
     shown = text.partition("== Config ==")[2].partition("\n\n")[2].partition("\n\n")[0]
     try:
         config = yaml.safe_load(shown)
