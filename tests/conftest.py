@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -23,8 +22,11 @@ import pytest
 from studies.settings import Settings
 from studies.storage.embedded import EmbeddedServer
 
+from .waiting import wait_for
+
 # How long an example takes says more about the machine's neighbours than about the code.
-hypothesis.settings.register_profile("untimed", deadline=None)
+UNTIMED = [hypothesis.HealthCheck.too_slow]
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=UNTIMED)
 hypothesis.settings.load_profile("untimed")
 
 # A shell starts what ends in `&` deaf to Ctrl-C, and so would be the commands that the tests start and interrupt.
@@ -48,16 +50,26 @@ def server(reachable_directory: Path) -> Iterator[EmbeddedServer]:
         yield server
 
 
+@contextmanager
+def reserved_port() -> Iterator[int]:
+    """Yield a free TCP port of this machine that the system gives to nobody else.
+
+    It is bound to, and nobody listens: a program that binds to it by number and sets SO_REUSEADDR, as servers do, may.
+    """
+    with socket.socket() as holding:
+        holding.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holding.bind(("127.0.0.1", 0))
+        yield holding.getsockname()[1]
+
+
 class TcpServer(EmbeddedServer):
     """A PostgreSQL server on a TCP port of this machine, as a team has one, which wants a password for user `team`."""
 
     PASSWORD = "s3cret/&p@ss"
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, port: int) -> None:
         super().__init__(settings)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = port
         self.server_settings = {"listen_addresses": "127.0.0.1", "port": str(self.port)}
 
     def team_url(self, password: str = PASSWORD, database: str = "studies") -> str:
@@ -74,7 +86,7 @@ class TcpServer(EmbeddedServer):
 def tcp_server(reachable_directory: Path) -> Iterator[TcpServer]:
     """One TCP server for the whole session."""
     home = reachable_directory / "tcp"
-    with TcpServer(Settings(None, home, home / "data")) as server:
+    with reserved_port() as port, TcpServer(Settings(None, home, home / "data"), port) as server:
         yield server
 
 
@@ -93,6 +105,14 @@ def rows_of(url: str, statement: str) -> list[tuple[Any, ...]]:
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
         cursor.execute(statement)
         return cursor.fetchall()
+
+
+def let_a_lease_pass(url: str, worker: str = "true") -> None:
+    """As if workers had been silent for long, and nobody else. worker: which, as a condition on `studies.workers`.
+
+    A lease so short that a test can wait for it ends for others, too, where the machine is busy.
+    """
+    execute(url, f"UPDATE studies.workers SET heartbeat_at = heartbeat_at - interval '1 day' WHERE {worker}")
 
 
 @pytest.fixture(scope="session")
@@ -129,27 +149,26 @@ other_url = pytest.fixture(_fresh_database, name="other_url")  # for a test that
 @pytest.fixture(scope="session")
 def s3() -> Iterator[dict[str, str]]:
     """An S3 server in a process of its own; what boto3 needs in its environment to reach it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-W", "ignore", "-m", "moto.server", "--host", "127.0.0.1", "--port", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(600):
+    with reserved_port() as port:
+        command = [sys.executable, "-W", "ignore", "-m", "moto.server", "--host", "127.0.0.1", "--port", str(port)]
+        server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+        def answers() -> bool:
             assert server.poll() is None, "the S3 server did not start"
             with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
-        yield {
-            "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{port}",
-            "AWS_ACCESS_KEY_ID": "somebody",
-            "AWS_SECRET_ACCESS_KEY": "t0p-secret",
-            "AWS_DEFAULT_REGION": "us-east-1",
-        }
-    finally:
-        server.kill()
-        server.wait()
+                return probe.connect_ex(("127.0.0.1", port)) == 0
+
+        try:
+            wait_for(answers)
+            yield {
+                "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{port}",
+                "AWS_ACCESS_KEY_ID": "somebody",
+                "AWS_SECRET_ACCESS_KEY": "t0p-secret",
+                "AWS_DEFAULT_REGION": "us-east-1",
+            }
+        finally:
+            server.kill()
+            server.wait()
 
 
 @pytest.fixture

@@ -6,12 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from studies.settings import Settings
 from studies.storage.team.place import Place
 from studies.storage.team.server import TeamServer
+
+from .waiting import PATIENCE_S, wait_for
 
 
 class Served:
@@ -31,9 +32,12 @@ class Served:
             text=True,
         )
         assert self.process.stderr is not None
-        while not self.place.is_served_by(self.process.pid):
-            assert self.process.poll() is None, self.process.stderr.read()
-            time.sleep(0.05)
+        wait_for(self._is_there)
+
+    def _is_there(self) -> bool:
+        assert self.process.stderr is not None
+        assert self.process.poll() is None, self.process.stderr.read()
+        return self.place.is_served_by(self.process.pid)
 
     def kill(self) -> None:
         """Kill the process that serves; the PostgreSQL behind it lives on."""
@@ -52,4 +56,4 @@ class Served:
     def end(self) -> tuple[str, str]:
         """Stop it in order; what it wrote to stdout and to stderr."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.communicate(timeout=60)
+        return self.process.communicate(timeout=PATIENCE_S)

@@ -14,11 +14,13 @@ import pytest
 from studies.settings import Settings
 from studies.storage.embedded import EmbeddedServer
 
+from ..waiting import PATIENCE_S, wait_for
 from . import noisy, warm
 
 # An objective of a user's own, quick and exact: 5 epochs of `seconds` each, its value known from its parameters.
 USERS_MODULE = """
 import time
+from pathlib import Path
 
 class Training:
     def __init__(self, params, seed):
@@ -26,7 +28,7 @@ class Training:
 
     def epoch(self):
         self.n += 1
-        time.sleep(self.params["seconds"])
+        time.sleep(0 if Path("quick").exists() else self.params["seconds"])
         if self.params["mood"] == "raises":
             raise RuntimeError("the objective broke")
         loss = float("nan") if self.params["mood"] == "nan" else (self.params["x"] - 2) ** 2 + 1 / self.n
@@ -88,6 +90,15 @@ class Studies:
         (directory / "mine.py").write_text(USERS_MODULE)
         (directory / "parabola.yaml").write_text(STUDY)
 
+    def hurry(self) -> None:
+        """Let epochs take no time from now on: slow ones are for what has to happen in the middle of a trial."""
+        (self.directory / "quick").touch()
+
+    def be_heard_elsewhere(self, module: str) -> None:
+        """Let `hurry` reach workers with other working directories, too."""
+        file = self.directory / module
+        file.write_text(file.read_text().replace('Path("quick")', f'Path("{self.directory / "quick"}")'))
+
     @property
     def settings(self) -> Settings:
         return Settings.from_environment(self.environment)
@@ -118,7 +129,7 @@ class Studies:
 
     def __call__(self, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
         process = self.start(*arguments)
-        stdout, stderr = process.communicate(timeout=300)
+        stdout, stderr = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == expect, f"studies {' '.join(arguments)}: {process.returncode}\n{stdout}\n{stderr}"
         assert "Traceback" not in stderr
         return subprocess.CompletedProcess(arguments, process.returncode, stdout, stderr)
@@ -151,7 +162,7 @@ def make_studies(reachable_directory: Path) -> Iterator[Callable[[str], Studies]
     for studies in made:
         studies.end()
         if (studies.directory / "home" / "postgres").exists():
-            assert EmbeddedServer(studies.settings).down()
+            wait_for(EmbeddedServer(studies.settings).down)  # what runs in the background may be about to leave
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import random
 
 MODULE = """
 import random, time
+from pathlib import Path
 
 class Training:
     def __init__(self, params, seed):
@@ -14,7 +15,7 @@ class Training:
 
     def epoch(self):
         self.n += 1
-        time.sleep(self.params["seconds"])
+        time.sleep(0 if Path("quick").exists() else self.params["seconds"])
         if self.params["mood"] == "raises":
             raise RuntimeError("the objective broke")
         loss = (self.params["x"] - 2) ** 2 + 1 / self.n + self.noise

@@ -18,9 +18,10 @@ from studies.errors import StudyNotStarted
 from studies.names import CONTENDER, CONTINUED_BY, SEED
 from studies.storage import Storage, open_storage
 
+from ..waiting import wait_for
 from . import noisy
 from .conftest import Studies
-from .test_study import report, wait_for
+from .test_study import report
 
 
 def trials_of(storage: Storage, name: str) -> list[FrozenTrial]:
@@ -105,8 +106,10 @@ def test_the_best_few_under_fresh_seeds(noisy_studies: Studies) -> None:
 
 def test_a_killed_worker_and_a_killed_launcher_lose_nothing(noisy_studies: Studies) -> None:
     studies = noisy_studies
-    slow = ("--set", "space.seconds=0.15", "--set", "space.noise=1.0")
+    slow = ("--set", "space.seconds=1", "--set", "space.noise=1.0")
+    studies.hurry()
     studies("launch", "./noisy.yaml", "--workers", "2", "--trials", "4", *slow)
+    (studies.directory / "quick").unlink()
     process = studies.start("confirm", "noisy", "--top", "3", "--workers", "2")
     with open_storage(studies.settings) as storage:
         wait_for(lambda: bool(trials_of(storage, "noisy-confirm")))
@@ -115,12 +118,12 @@ def test_a_killed_worker_and_a_killed_launcher_lose_nothing(noisy_studies: Studi
         def victims() -> list[int]:
             return [w.pid for w in storage.ledger.workers(study_id) if w.trial is not None and w.epoch]
 
-        wait_for(lambda: bool(victims()))
-        os.kill(victims()[0], signal.SIGKILL)
+        os.kill(wait_for(victims)[0], signal.SIGKILL)
         wait_for(lambda: any(CONTINUED_BY in t.user_attrs for t in trials_of(storage, "noisy-confirm")))
         process.kill()
         process.communicate()
         wait_for(lambda: not any(worker.alive for worker in storage.ledger.workers(study_id)))
+    studies.hurry()
     studies("confirm", "noisy", "--top", "3", "--workers", "2")
     trials = confirmation(studies)
     counted = [trial for trial in trials if CONTINUED_BY not in trial.user_attrs]
@@ -137,7 +140,9 @@ def test_a_killed_worker_and_a_killed_launcher_lose_nothing(noisy_studies: Studi
 
 def test_what_was_interrupted_goes_on_as_it_was_asked_for(noisy_studies: Studies) -> None:
     studies = noisy_studies
-    studies("launch", "./noisy.yaml", "--workers", "2", "--set", "space.seconds=0.2")
+    studies.hurry()
+    studies("launch", "./noisy.yaml", "--workers", "2", "--set", "space.seconds=1")
+    (studies.directory / "quick").unlink()
     begun = studies("confirm", "noisy", "--top", "3", "--seeds", "3", "--timeout", "0.02")
     assert "3 contenders under 3 fresh seeds, 9 trainings to do" in begun.stderr
     assert "the --timeout is over" in begun.stderr
@@ -151,9 +156,10 @@ def test_what_was_interrupted_goes_on_as_it_was_asked_for(noisy_studies: Studies
     assert process.returncode == 130
 
     (studies.directory / "noisy.best.yaml").unlink()
+    studies.hurry()
     detached = studies("confirm", "noisy", "--workers", "2", "--detach").stderr
     assert "`studies watch noisy-confirm` follows it" in detached
-    wait_for((studies.directory / "noisy.best.yaml").exists, 120)
+    wait_for((studies.directory / "noisy.best.yaml").exists)
     pairs = {(trial.user_attrs[CONTENDER], trial.user_attrs[SEED]) for trial in confirmation(studies)}
     assert len(pairs) == 9  # and not the five by five of a first time
     again = studies("confirm", "./noisy.yaml").stderr

@@ -12,6 +12,7 @@ from contextlib import ExitStack, closing
 from studies.storage.team.certificates import Certificates
 
 from ..dashboards import PASSWORD
+from ..waiting import PATIENCE_S
 from .conftest import Studies
 
 
@@ -45,7 +46,9 @@ def test_a_dashboard_that_others_reach_has_users_and_tls(studies: Studies) -> No
     trusting = ssl.create_default_context(cafile=str(certificates.root))
 
     def ask(path: str, **headers: str) -> http.client.HTTPResponse:
-        with closing(http.client.HTTPSConnection("127.0.0.1", int(found[1]), context=trusting, timeout=30)) as asking:
+        with closing(
+            http.client.HTTPSConnection("127.0.0.1", int(found[1]), context=trusting, timeout=PATIENCE_S)
+        ) as asking:
             asking.request("GET", path, headers=headers)
             answer = asking.getresponse()
             answer.read()
@@ -60,7 +63,7 @@ def test_a_dashboard_that_others_reach_has_users_and_tls(studies: Studies) -> No
     assert ask("/metrics", Authorization=f"Bearer {token}").status == 401
 
     dashboard.send_signal(signal.SIGINT)
-    _, said = dashboard.communicate(timeout=30)
+    _, said = dashboard.communicate(timeout=PATIENCE_S)
     assert dashboard.returncode == 0
     assert "Traceback" not in said
 
@@ -77,7 +80,7 @@ def test_it_leaves_at_the_first_ctrl_c_while_pages_are_followed(studies: Studies
             stream = followed.enter_context(connection.getresponse())
             assert stream.readline().startswith(b"data:")
         dashboard.send_signal(signal.SIGINT)
-        _, said = dashboard.communicate(timeout=30)
+        _, said = dashboard.communicate(timeout=PATIENCE_S)
     assert (dashboard.returncode, said) == (0, "")
 
 

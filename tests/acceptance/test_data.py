@@ -8,11 +8,11 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 
 import pytest
 
+from ..waiting import PATIENCE_S, wait_for
 from ..web import Site, serving
 from .conftest import Studies
 from .test_bad_input import sentence
@@ -101,15 +101,12 @@ def test_from_missing_to_prepared(mine: Studies, site: Site) -> None:
 
 
 def test_a_fetch_that_was_interrupted_goes_on(mine: Studies, site: Site) -> None:
-    site.slow_s = 0.2
+    site.slow_s = 10.0
     process = mine.start("data", "fetch", "table", *OWN)
     part = mine.directory / "home" / "data" / "mine" / ".table.csv.part"
-    deadline = time.monotonic() + 60
-    while not part.exists() or not part.stat().st_size:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for(lambda: part.exists() and part.stat().st_size)
     process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=60)
+    stdout, stderr = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, stdout, stderr) == (130, "", "")
     site.slow_s = 0.0
     mine("data", "fetch", "table", *OWN)

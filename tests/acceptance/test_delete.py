@@ -11,9 +11,9 @@ from urllib.parse import urlsplit, urlunsplit
 from studies.storage import open_storage
 
 from ..conftest import execute, rows_of
+from ..waiting import PATIENCE_S, wait_for
 from .conftest import Studies
 from .test_faults import finish
-from .test_study import wait_for
 
 KEPT = ("--set", "max_epochs=3")
 
@@ -32,7 +32,7 @@ def answered(studies: Studies, answer: str, *words: str) -> str:
         os.write(here, answer.encode())
         done = subprocess.run(
             [*studies.command, *words], cwd=studies.directory, env=studies.environment, stdin=there,
-            capture_output=True, text=True, timeout=60,
+            capture_output=True, text=True, timeout=PATIENCE_S,
         )  # fmt: skip
     finally:
         os.close(here)

@@ -67,11 +67,11 @@ def test_hours_in_place_of_a_number_of_trials(make_studies: Callable[[str], Stud
     file = studies.directory / "parabola.yaml"
     file.write_text(file.read_text().replace("n_trials: 8\n", "").replace("{name: none}", "{name: asha}"))
     given = ["./parabola.yaml", "--workers", "2", "--set", "space.seconds=0.05"]
-    studies("launch", *given, "--set", "limits.hours=0.0012")
+    studies("launch", *given, "--set", "limits.hours=0.002")
     before = ends(studies)
     assert before["complete"] >= 1
-    assert hours_used(studies) >= 0.9 * 0.0012
-    studies("launch", *given, "--set", f"limits.hours={hours_used(studies) + 0.0008:.5f}")
+    assert hours_used(studies) >= 0.9 * 0.002
+    studies("launch", *given, "--set", f"limits.hours={hours_used(studies) + 0.0015:.5f}")
     assert sum(ends(studies).values()) > sum(before.values())
     assert " hours" in studies("status", "parabola").stdout
 

@@ -15,11 +15,12 @@ from studies.settings import Settings
 from studies.storage import Storage, open_storage
 from studies.storage.embedded import EmbeddedServer
 
-from ..conftest import TcpServer, execute
+from ..conftest import TcpServer, execute, let_a_lease_pass
+from ..waiting import PATIENCE_S, wait_for
 from .conftest import Studies
-from .test_study import assert_continued_values, counted, n_trials, report, wait_for
+from .test_study import assert_continued_values, counted, n_trials, report
 
-SLOW = ("--set", "space.seconds=0.2")
+SLOW = ("--set", "space.seconds=1")
 
 
 @contextmanager
@@ -27,7 +28,7 @@ def running(studies: Studies, *arguments: str) -> Iterator[tuple[subprocess.Pope
     """Yield a launch whose workers have reported something, its storage and its study's id."""
     process = studies.start("launch", "./parabola.yaml", "--workers", "2", *arguments)
     if "STUDIES_STORAGE" not in studies.environment:
-        wait_for(lambda: (studies.directory / "home" / "postgres").exists(), 120)
+        wait_for(lambda: (studies.directory / "home" / "postgres").exists())
     with open_storage(Settings.from_environment(studies.environment)) as storage:
         wait_for(lambda: n_trials(storage) > 0)
         study_id = study.get(storage, "parabola")._study_id
@@ -36,10 +37,20 @@ def running(studies: Studies, *arguments: str) -> Iterator[tuple[subprocess.Pope
 
 
 def finish(process: subprocess.Popen[str], expect: int = 0) -> str:
-    _, stderr = process.communicate(timeout=240)
+    _, stderr = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == expect, stderr
     assert "Traceback" not in stderr
     return stderr
+
+
+def hear(process: subprocess.Popen[str], text: str) -> str:
+    """Return what a process has written to stderr, up to this text. The rest is there for `finish`."""
+    assert process.stderr is not None
+    said = b""
+    while text.encode() not in said:
+        said += (piece := os.read(process.stderr.fileno(), 1))
+        assert piece, said.decode()
+    return said.decode()
 
 
 def kill_server(server: EmbeddedServer) -> None:
@@ -47,20 +58,20 @@ def kill_server(server: EmbeddedServer) -> None:
 
 
 def test_a_stalled_worker_finds_its_trial_taken_over_and_goes_on(studies: Studies) -> None:
-    studies.environment["STUDIES_LEASE_S"] = "3"
-    with running(studies, "--set", "space.seconds=0.4", "--trials", "12") as (process, storage, study_id):
-        stalled = next(worker.pid for worker in storage.ledger.workers(study_id) if worker.epoch)
+    with running(studies, *SLOW, "--trials", "12") as (process, storage, study_id):
+        stalled = wait_for(lambda: [worker.pid for worker in storage.ledger.workers(study_id) if worker.epoch])[0]
         os.kill(stalled, signal.SIGSTOP)
+        let_a_lease_pass(storage.url, f"pid = {stalled}")
         wait_for(lambda: any(trial.reason == "lost" for trial in read_stored(storage, "parabola").trials))
         os.kill(stalled, signal.SIGCONT)
+        studies.hurry()
         stderr = finish(process)
     assert "died" not in stderr
     trials = report(studies).trials
     assert counted(studies) == 12
     assert len([trial for trial in trials if trial.reason == "lost"]) == 1
     assert_continued_values(studies)
-    logs = "".join(log.read_text() for log in (studies.directory / "home" / "logs").rglob("worker-*.log"))
-    assert "was taken over by another worker" in logs
+    assert "was taken over by another worker" in "".join(logs(studies))
 
 
 def test_the_embedded_server_is_killed_and_comes_back(studies: Studies) -> None:
@@ -70,6 +81,7 @@ def test_the_embedded_server_is_killed_and_comes_back(studies: Studies) -> None:
             kill_server(storage.server)
             time.sleep(0.5)
             wait_for(storage.server.answers)
+        studies.hurry()
         finish(process)
     assert counted(studies) == 8
     assert {trial.state for trial in report(studies).trials} == {"complete"}
@@ -83,6 +95,7 @@ def test_a_restarted_server_costs_nothing(studies: Studies, tcp_server: TcpServe
         tcp_server._stop()
         time.sleep(3)
         tcp_server._start()
+        studies.hurry()
         finish(process)
     with open_storage(Settings.from_environment(studies.environment)) as storage:
         trials = read_stored(storage, "parabola").trials
@@ -95,19 +108,19 @@ def test_a_server_that_is_gone_for_good_ends_the_launch_with_a_checkpoint(
     studies: Studies, tcp_server: TcpServer
 ) -> None:
     execute(tcp_server.url, "CREATE DATABASE gone")
-    studies.environment |= {
-        "STUDIES_STORAGE": tcp_server.team_url(database="gone"),
-        "STUDIES_STORAGE_WAIT_S": "3",
-        "STUDIES_LEASE_S": "2",
-    }
+    url = tcp_server.team_url(database="gone")
+    studies.environment |= {"STUDIES_STORAGE": url, "STUDIES_STORAGE_WAIT_S": "3"}
     try:
-        with running(studies, "--set", "space.seconds=0.4") as (process, _, _):
+        with running(studies, *SLOW) as (process, _, _):
             tcp_server._stop()
             assert "No PostgreSQL server answers" in finish(process, expect=3)
         assert list((studies.directory / "home" / "checkpoints").rglob("*.safetensors"))
     finally:
         tcp_server._start()
-    studies("launch", "./parabola.yaml", "--workers", "2", "--set", "space.seconds=0.4")
+    let_a_lease_pass(url)
+    studies.hurry()
+    del studies.environment["STUDIES_STORAGE_WAIT_S"]
+    studies("launch", "./parabola.yaml", "--workers", "2", *SLOW)
     with open_storage(Settings.from_environment(studies.environment)) as storage:
         trials = read_stored(storage, "parabola").trials
     assert len([trial for trial in trials if trial.continued_by is None]) == 8
@@ -117,41 +130,49 @@ def test_a_server_that_is_gone_for_good_ends_the_launch_with_a_checkpoint(
 
 def test_who_waits_for_a_dead_server_leaves_at_the_first_signal(studies: Studies, tcp_server: TcpServer) -> None:
     execute(tcp_server.url, "CREATE DATABASE left_alone")
-    studies.environment |= {"STUDIES_STORAGE": tcp_server.team_url(database="left_alone"), "STUDIES_LEASE_S": "2"}
-    slow = ("--set", "space.seconds=0.4")
+    url = studies.environment["STUDIES_STORAGE"] = tcp_server.team_url(database="left_alone")
+    code = (studies.directory / "mine.py").read_text()
+    trained = "self.n += 1; print('trained', self.params['x'], self.n, flush=True)"
+    (studies.directory / "mine.py").write_text(code.replace("self.n += 1", trained))
     try:
-        with running(studies, *slow) as (process, storage, study_id):
+        with running(studies, *SLOW, "--trials", "16") as (process, storage, study_id):
             alone = studies.start("worker", "parabola")
             wait_for(lambda: len([worker for worker in storage.ledger.workers(study_id) if worker.epoch]) == 3)
             tcp_server._stop()
-            time.sleep(5)
+            heard = {waiting: hear(waiting, "Waiting for up to") for waiting in (process, alone)}
+            wait_for(lambda: [log.count("No PostgreSQL server answers") > 0 for log in logs(studies)] == [True, True])
             process.send_signal(signal.SIGINT)
             alone.send_signal(signal.SIGTERM)
-            started = time.monotonic()
-            for waiting in (process, alone):
-                said = finish(waiting, expect=3).splitlines()
-                assert [line for line in said if "No PostgreSQL server answers" in line and "Waiting for up to" in line]
-                assert said[-1].startswith("studies: No PostgreSQL server answers")
-            assert time.monotonic() - started < 8  # `docker stop` sends SIGKILL after 10
-        logs = [log.read_text() for log in (studies.directory / "home" / "logs").rglob("worker-*.log")]
-        assert ["No PostgreSQL server answers" in log for log in logs] == [True, True]
+            for waiting, said in heard.items():
+                assert "No PostgreSQL server answers" in said
+                stdout, stderr = waiting.communicate(timeout=PATIENCE_S)  # half of what it would wait for a server
+                assert waiting.returncode == 3, stderr
+                assert stderr.splitlines()[-1].startswith("studies: No PostgreSQL server answers")
+                assert "Traceback" not in stderr
     finally:
         tcp_server._start()
-    studies("launch", "./parabola.yaml", "--workers", "2", *slow)
+    let_a_lease_pass(url)
+    studies.hurry()
+    studies("launch", "./parabola.yaml", "--workers", "2", *SLOW, "--trials", "16")
     with open_storage(Settings.from_environment(studies.environment)) as storage:
         trials = read_stored(storage, "parabola").trials
-    assert [trial.state for trial in trials if trial.continued_by is None] == ["complete"] * 8
+    assert [trial.state for trial in trials if trial.continued_by is None] == ["complete"] * 16
     assert all(len(trial.curve) == 5 for trial in trials if trial.state == "complete")
-    cut_off = [trial for trial in trials if trial.continued_by is not None]
-    assert [trial.reason for trial in cut_off] == ["lost"] * 3
-    # Each went on from its checkpoint, and so trained fewer than five epochs of 0.4 s.
-    assert all((trials[trial.continued_by or 0].seconds or 0) < 1.9 for trial in cut_off)
+    assert [trial.reason for trial in trials if trial.continued_by is not None] == ["lost"] * 3
+    printed = "".join([stdout, *logs(studies)]).splitlines()  # the last one's own, and the logs of the others
+    epochs = [line for line in printed if line.startswith("trained")]
+    assert len(epochs) == len(set(epochs)) == 16 * 5  # each trial went on from its checkpoint
     execute(tcp_server.url, "DROP DATABASE left_alone WITH (FORCE)")
+
+
+def logs(studies: Studies) -> list[str]:
+    """What each worker of a launch has printed."""
+    return [log.read_text() for log in (studies.directory / "home" / "logs").rglob("worker-*.log")]
 
 
 def test_a_signal_to_every_process_at_once_is_one_signal(studies: Studies) -> None:
     """As Slurm and systemd send it; the launcher hands its own on, so its workers hear it twice."""
-    with running(studies, "--set", "space.seconds=0.4") as (process, storage, study_id):
+    with running(studies, *SLOW) as (process, storage, study_id):
         for pid in (process.pid, *(worker.pid for worker in storage.ledger.workers(study_id))):
             os.kill(pid, signal.SIGTERM)
         assert "`studies launch parabola` goes on from here" in finish(process, expect=130)

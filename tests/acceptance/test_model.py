@@ -16,6 +16,7 @@ import yaml
 
 from objectives.meli_mlp import objective as meli_mlp
 
+from ..waiting import PATIENCE_S
 from . import warm
 from .conftest import Studies
 from .test_bad_input import sentence
@@ -151,7 +152,7 @@ def test_an_interrupted_training_leaves_nothing(studies: Studies, sent: int) -> 
     assert "epoch 1/100" in process.stderr.readline()
     assert hidden(studies)
     process.send_signal(sent)
-    _, stderr = process.communicate(timeout=30)
+    _, stderr = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130
     assert "of 100 epochs; nothing was written" in stderr
     assert not (studies.directory / "model").exists()

@@ -61,7 +61,8 @@ class Training:
             raise
         if self.n == 5:
             self.claim(CONTEXT_MIB)
-        return {"loss": self.params["x"] + 1 / self.n + self.seed % 7}
+        # Each trial is as fast as if it were alone, however busy this machine is.
+        return {"loss": self.params["x"] + 1 / self.n + self.seed % 7, "examples_per_s": 100.0}
 
     def state_dict(self):
         return {"n": self.n}
@@ -115,7 +116,7 @@ def with_a_gpu(studies: Studies) -> None:
 
 def test_trials_share_a_gpu_and_what_fails_for_want_of_it_is_begun_again_alone(sharing: Studies) -> None:
     small, greedy, fragile = {"mib": 2000}, {"mib": 8000}, {"fragile": True}
-    write_study(sharing, [small] * 10 + [fragile] + [small] * 3 + [greedy, small, {"mib": 11000}, small])
+    write_study(sharing, [small] * 14 + [fragile] + [small] * 9 + [greedy, small, {"mib": 11000}, small])
     with_a_gpu(sharing)
     done = sharing("launch", "claiming.yaml", "--workers", "3")
     assert "workers_per_gpu: auto: the first trial of each GPU runs alone; then up to 3 workers share." in done.stderr
@@ -131,7 +132,7 @@ def test_trials_share_a_gpu_and_what_fails_for_want_of_it_is_begun_again_alone(s
         assert again["attributes"]["seed"] == trial["attributes"]["seed"]
     assert {trial["params"]["fragile"] for trial in crowded} == {True, False}
     counted = [trial for trial in trials if trial["reason"] != "crowded"]
-    assert len(counted) == 18
+    assert len(counted) == 28
     failed = [trial for trial in counted if trial["state"] != "complete"]
     assert [(trial["params"]["mib"], trial["reason"]) for trial in failed] == [(11000, "out_of_memory")]
 

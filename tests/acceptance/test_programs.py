@@ -7,8 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,12 @@ from studies.record.reading import read_stored
 from studies.record.study import StudyRecord
 from studies.storage import open_storage
 
+from ..waiting import PATIENCE_S, wait_for
 from .conftest import Studies
 
 # What people have: argparse, a plain loop, a line an epoch. A run.sh calls it with other numbers each time.
 PLAIN = """
-import argparse, random, time
+import argparse, os, random, time
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--lr", type=float, default=1e-3)
@@ -40,7 +41,8 @@ for epoch in range(args.epochs):
     print(f"epoch {epoch} loss {1 - accuracy:.3f} val_acc {accuracy:.6f}")
 """
 
-# The same with this package's helper: it resumes. With the parameter `held` it waits after epoch 3 for the file `go`.
+# The same with this package's helper: it resumes. With the parameter `held` it waits after epoch 3 for the file `go`,
+# with `seconds` each epoch takes so long until the file is there.
 REPORTING = """
 import json, os, sys, time
 from studies import program
@@ -48,7 +50,7 @@ from studies import program
 state = program.checkpoints / "state.json"
 done, total = json.loads(state.read_text()) if state.exists() else (0, 0.0)
 for epoch in range(done + 1, 7):
-    time.sleep(program.params.get("seconds", 0.0))
+    time.sleep(0.0 if os.path.exists("go") else program.params.get("seconds", 0.0))
     while epoch == 4 and "held" in program.params and not os.path.exists("go"):
         time.sleep(0.02)
     total += program.params["x"] * epoch * (1 + program.seed % 7)
@@ -119,12 +121,8 @@ def is_worker(process: psutil.Process) -> bool:
         return False
 
 
-def until(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.05)
-    return found
+def until(condition: Callable[[], Any], what: str) -> Any:
+    return wait_for(condition, lambda: f"it did not come: {what}")
 
 
 def test_a_plain_script_is_tuned_by_what_it_prints(programs: Programs) -> None:
@@ -203,10 +201,10 @@ def test_nothing_survives_a_worker_that_is_killed_and_the_trial_goes_on(programs
     worker = supervisor.parent()
     assert worker is not None
     worker.kill()
-    _, alive = psutil.wait_procs([script, supervisor, *stubborn], timeout=30)
+    _, alive = psutil.wait_procs([script, supervisor, *stubborn], timeout=PATIENCE_S)
     assert not alive, alive
     programs.write("go", "")
-    launch.communicate(timeout=120)
+    launch.communicate(timeout=PATIENCE_S)
     assert launch.returncode == 0
     lost, again = programs.record().trials
     assert (lost.reason, lost.continued_by) == (Reason.LOST, 1)
@@ -227,7 +225,7 @@ def test_nothing_survives_a_launch_that_is_killed(programs: Programs) -> None:
     assert len(started) == 4
     launch.kill()
     programs.write("go", "")
-    _, alive = psutil.wait_procs(started, timeout=60)
+    _, alive = psutil.wait_procs(started, timeout=PATIENCE_S)
     assert not alive
     record = programs.launched("--workers", "2")
     ended = [trial for trial in record.trials if trial.continued_by is None]
@@ -251,14 +249,15 @@ def test_a_paused_program_goes_on_from_its_files(programs: Programs) -> None:
 
 def test_a_stopped_trial_goes_on_from_its_checkpoint(programs: Programs) -> None:
     programs.write("train.py", REPORTING)
-    programs.study({"command": "python train.py"}, n_trials=1, space={"x": {"low": 0.5, "high": 1.0}, "seconds": 0.3})
+    programs.study({"command": "python train.py"}, n_trials=1, space={"x": {"low": 0.5, "high": 1.0}, "seconds": 2.0})
     launch = programs.studies.start("launch", "script.yaml")
     log = trial_log(programs.studies.settings.home / "logs" / "script", 0)
     until(lambda: log.exists() and "did epoch 2" in log.read_text(), "two epochs")
     launch.send_signal(signal.SIGINT)
-    launch.communicate(timeout=60)
+    launch.communicate(timeout=PATIENCE_S)
     assert launch.returncode == 130
     assert "was killed by SIGTERM" in log.read_text().splitlines()[-1]
+    programs.write("go", "")
     record = programs.launched()
     stopped, again = record.trials
     assert stopped.reason == Reason.STOPPED
@@ -269,8 +268,13 @@ def test_a_stopped_trial_goes_on_from_its_checkpoint(programs: Programs) -> None
     assert sum("did epoch" in line for line in programs.log(1).splitlines()) == 6 - n_before
 
 
+SLOWLY = """
+    time.sleep(0 if os.path.exists("go") else 2)
+"""
+
+
 def test_a_program_without_checkpoints_starts_over_and_the_study_says_so(programs: Programs) -> None:
-    programs.write("train.py", PLAIN.replace('print(f"epoch', 'time.sleep(0.8); print(f"epoch'))
+    programs.write("train.py", PLAIN.replace("range(args.epochs):", "range(args.epochs):" + SLOWLY))
     programs.study(
         {
             "command": "python train.py --lr {x} --epochs {max_epochs} --seed {seed}",
@@ -282,7 +286,8 @@ def test_a_program_without_checkpoints_starts_over_and_the_study_says_so(program
     log = trial_log(programs.studies.settings.home / "logs" / "script", 0)
     until(lambda: log.exists() and "epoch 1" in log.read_text(), "two epochs")
     launch.send_signal(signal.SIGINT)
-    launch.communicate(timeout=60)
+    launch.communicate(timeout=PATIENCE_S)
+    programs.write("go", "")
     record = programs.launched()
     stopped, again = record.trials
     assert 2 <= len(stopped.curve) <= 5
@@ -395,13 +400,14 @@ def test_a_flood_of_output_in_no_encoding_harms_nothing(programs: Programs) -> N
 def test_the_budget_is_exact_while_programs_and_workers_are_killed(programs: Programs) -> None:
     programs.studies.environment |= {"MARKER": str(programs.directory), "STUDIES_LEASE_S": "3"}
     programs.write("train.py", REPORTING)
-    programs.study({"command": "python train.py"}, n_trials=6, space={"x": {"low": 0.5, "high": 1.0}, "seconds": 0.2})
+    programs.study({"command": "python train.py"}, n_trials=6, space={"x": {"low": 0.5, "high": 1.0}, "held": True})
     launch = programs.studies.start("launch", "script.yaml", "--workers", "2")
 
     until(lambda: len(processes_with(str(programs.directory), SCRIPT)) == 2, "two programs")
     workers = [process for process in psutil.Process(launch.pid).children(recursive=True) if is_worker(process)]
     workers[0].kill()
-    _, said = launch.communicate(timeout=180)
+    programs.write("go", "")
+    _, said = launch.communicate(timeout=PATIENCE_S)
     assert launch.returncode == 0, said
     record = programs.record()
     ended = [trial for trial in record.trials if trial.continued_by is None]
@@ -561,7 +567,7 @@ def test_logs_show_what_workers_and_programs_print(programs: Programs) -> None:
     followed = programs.studies("logs", "script", "--trial", "0", "-f").stdout  # until the trial has ended
     assert [line for line in followed.splitlines() if "did" in line] == [f"did epoch {n}" for n in range(1, 7)]
     assert followed.splitlines()[-1].startswith("[studies] exited with 0 after ")
-    launch.communicate(timeout=60)
+    launch.communicate(timeout=PATIENCE_S)
     assert programs.studies("logs", "script", "--trial", "0").stdout == followed
     printed = programs.studies("logs", "script").stdout
     assert "trial 0 complete" in printed
@@ -585,15 +591,16 @@ def launched_and_held(programs: Programs) -> subprocess.Popen[str]:
 def test_a_signal_to_every_process_stops_a_trial_and_fails_none(programs: Programs) -> None:
     """A batch system sends SIGTERM to the launcher, the workers and what they started."""
     launch = launched_and_held(programs)
-    launch.send_signal(signal.SIGTERM)
     (script,) = processes_with(str(programs.directory), SCRIPT)
     supervisor = script.parent()
     assert supervisor is not None
     worker = supervisor.parent()
     assert worker is not None
+    launch.send_signal(signal.SIGTERM)
     for process in (worker, supervisor, script):
-        process.terminate()
-    launch.communicate(timeout=60)
+        with suppress(psutil.NoSuchProcess):  # the launcher may have ended it by now
+            process.terminate()
+    launch.communicate(timeout=PATIENCE_S)
     programs.write("go", "")
     stopped, again = programs.launched().trials
     assert stopped.reason == Reason.STOPPED
@@ -602,9 +609,9 @@ def test_a_signal_to_every_process_stops_a_trial_and_fails_none(programs: Progra
 
 def test_a_program_is_ended_at_the_time_limit_of_a_trial(programs: Programs) -> None:
     programs.write("train.py", "import time\nfrom studies import program\nprogram.report(1, score=1)\ntime.sleep(600)")
-    programs.study({"command": "python train.py {x}"}, n_trials=1, limits={"trial_minutes": 0.05})
+    programs.study({"command": "python train.py {x}"}, n_trials=1, limits={"trial_minutes": 0.1})
     (trial,) = programs.launched().trials
-    assert (trial.state, trial.value, trial.detail) == ("complete", 1.0, "stopped at its limit of 0.05 minutes")
+    assert (trial.state, trial.value, trial.detail) == ("complete", 1.0, "stopped at its limit of 0.1 minutes")
 
 
 RANKS = """
@@ -648,8 +655,8 @@ def test_a_program_ends_with_its_supervisor_and_its_trial_goes_on(programs: Prog
     assert supervisor is not None
     supervisor.kill()
     programs.write("go", "")
-    assert psutil.wait_procs([script], timeout=30)[1] == []
-    launch.communicate(timeout=60)
+    assert psutil.wait_procs([script], timeout=PATIENCE_S)[1] == []
+    launch.communicate(timeout=PATIENCE_S)
     assert launch.returncode == 0
     lost, again = programs.record().trials
     assert lost.reason == Reason.LOST

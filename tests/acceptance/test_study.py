@@ -6,7 +6,6 @@ import io
 import json
 import os
 import signal
-import time
 from collections.abc import Callable
 
 import pandas as pd
@@ -19,19 +18,13 @@ from studies.record.reading import read_stored
 from studies.record.study import StudyRecord
 from studies.storage import Storage, open_storage
 
+from ..waiting import PATIENCE_S, wait_for
 from .conftest import Studies
 
 
 def report(studies: Studies, name: str = "parabola") -> StudyRecord:
     with open_storage(studies.settings) as storage:
         return read_stored(storage, name)
-
-
-def wait_for(condition: Callable[[], bool], timeout_s: float = 60) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.1)
 
 
 def n_trials(storage: Storage) -> int:
@@ -237,16 +230,17 @@ def test_a_changed_study_is_refused_with_the_difference(studies: Studies) -> Non
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_launch_stops_cleanly_and_goes_on_to_the_same_budget(studies: Studies, sent: int) -> None:
-    process = studies.start("launch", "./parabola.yaml", "--workers", "2", "--set", "space.seconds=0.2")
-    wait_for(lambda: (studies.directory / "home" / "postgres").exists(), 120)
+    process = studies.start("launch", "./parabola.yaml", "--workers", "2", "--set", "space.seconds=0.8")
+    wait_for(lambda: (studies.directory / "home" / "postgres").exists())
     with open_storage(studies.settings) as storage:
         wait_for(lambda: n_trials(storage) > 2)
     process.send_signal(sent)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130, stderr
     assert "`studies launch parabola` goes on from here" in stderr
     assert not [trial for trial in report(studies).trials if trial.state == "running"]
-    studies("launch", "./parabola.yaml", "--workers", "2", "--set", "space.seconds=0.2")
+    studies.hurry()
+    studies("launch", "./parabola.yaml", "--workers", "2", "--set", "space.seconds=0.8")
     assert counted(studies) == 8
     assert_continued_values(studies)
     continued = [trial for trial in report(studies).trials if trial.continues is not None]
@@ -256,20 +250,20 @@ def test_an_interrupted_launch_stops_cleanly_and_goes_on_to_the_same_budget(stud
 
 
 def test_stop_reaches_the_workers(studies: Studies) -> None:
-    process = studies.start("launch", "./parabola.yaml", "--workers", "2", "--set", "space.seconds=0.5")
-    wait_for(lambda: (studies.directory / "home" / "postgres").exists(), 120)
+    process = studies.start("launch", "./parabola.yaml", "--workers", "2", "--set", "space.seconds=2")
+    wait_for(lambda: (studies.directory / "home" / "postgres").exists())
     with open_storage(studies.settings) as storage:
         wait_for(lambda: n_trials(storage) > 1)
         stopped = studies("stop", "parabola")
     assert "2 workers will stop after the current epoch" in stopped.stderr
-    assert process.wait(timeout=60) == 130
-    process.communicate()
+    process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130
     assert "parabola: no worker is running it" in studies("stop", "parabola").stderr
 
 
 def test_a_killed_worker_is_replaced_and_its_trial_continued(studies: Studies) -> None:
-    process = studies.start("launch", "./parabola.yaml", "--workers", "2", "--set", "space.seconds=0.2")
-    wait_for(lambda: (studies.directory / "home" / "postgres").exists(), 120)
+    process = studies.start("launch", "./parabola.yaml", "--workers", "2", "--set", "space.seconds=2")
+    wait_for(lambda: (studies.directory / "home" / "postgres").exists())
     with open_storage(studies.settings) as storage:
         wait_for(lambda: n_trials(storage) > 0)
         study_id = study.get(storage, "parabola")._study_id
@@ -277,9 +271,9 @@ def test_a_killed_worker_is_replaced_and_its_trial_continued(studies: Studies) -
         def victims() -> list[int]:
             return [w.pid for w in storage.ledger.workers(study_id) if w.trial is not None and w.epoch]
 
-        wait_for(lambda: bool(victims()))
-        os.kill(victims()[0], signal.SIGKILL)
-    _, stderr = process.communicate(timeout=120)
+        os.kill(wait_for(victims)[0], signal.SIGKILL)
+    studies.hurry()
+    _, stderr = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, stderr
     assert "killed by SIGKILL" in stderr
     assert counted(studies) == 8
@@ -302,18 +296,17 @@ def test_the_server_stops_with_its_last_user_and_logs_are_kept(studies: Studies)
 def test_detached(studies: Studies) -> None:
     launched = studies("launch", "./parabola.yaml", "--detach", "--workers", "2")
     assert "runs in the background" in launched.stderr
-    best = studies.directory / "parabola.best.yaml"
-    wait_for(best.exists, 120)
-    assert "best loss" in "".join(
-        log.read_text() for log in (studies.directory / "home" / "logs").rglob("launch-*.log")
-    )
+    wait_for((studies.directory / "parabola.best.yaml").exists)
+    logs = studies.directory / "home" / "logs"
+    wait_for(lambda: any("best loss" in log.read_text() for log in logs.rglob("launch-*.log")))
 
 
 def test_a_timeout_stops_cleanly_and_the_next_launch_goes_on(studies: Studies) -> None:
-    slow = ("--workers", "2", "--set", "space.seconds=0.3")
+    slow = ("--workers", "2", "--set", "space.seconds=1")
     stopped = studies("launch", "./parabola.yaml", *slow, "--timeout", "0.05")
     assert "the --timeout is over" in stopped.stderr
     assert counted(studies) < 8
+    studies.hurry()
     studies("launch", "./parabola.yaml", *slow)
     assert counted(studies) == 8
     assert_continued_values(studies)
@@ -334,5 +327,6 @@ def test_a_trial_past_its_minutes_keeps_its_best_value(studies: Studies) -> None
     limit = ("--set", "limits.trial_minutes=0.005", "--set", "space.seconds=0.2", "--trials", "1")
     studies("launch", "./parabola.yaml", *limit)
     (trial,) = report(studies).trials
-    assert (trial.state, trial.epoch, len(trial.curve)) == ("complete", 2, 2)
+    assert len(trial.curve) in (1, 2)  # one that takes longer than the limit by itself is the last
+    assert (trial.state, trial.epoch) == ("complete", len(trial.curve))
     assert "limit of 0.005 minutes" in trial.attributes["detail"]

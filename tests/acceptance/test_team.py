@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ from studies.record.reading import read_stored
 from studies.settings import Settings
 from studies.storage import open_storage
 
+from ..conftest import let_a_lease_pass, reserved_port
 from ..served import Served
+from ..waiting import PATIENCE_S, wait_for
 from .conftest import Studies
 
 Make = Callable[[str], Studies]
@@ -24,10 +27,11 @@ Make = Callable[[str], Studies]
 def served(make_studies: Make) -> Iterator[Served]:
     machine = make_studies("serving")
     (machine.directory / "home").mkdir()
-    served = Served(machine.directory / "home")
-    yield served
-    if served.process.poll() is None:
-        served.end()
+    with reserved_port() as port:  # it is killed, and comes back at the same one
+        served = Served(machine.directory / "home", port)
+        yield served
+        if served.process.poll() is None:
+            served.end()
 
 
 def machine(make_studies: Make, served: Served, role: str, name: str) -> Studies:
@@ -64,11 +68,11 @@ def study(make_studies: Make, served: Served, n_trials: int, n_workers: int, kil
     given = ("--workers", str(n_workers), "--trials", str(n_trials), "--set", "space.seconds=0.1")
     launches = [each.start("launch", "./parabola.yaml", *given) for each in machines]
     for n, how in enumerate(kills, start=1):
-        while n_ended(machines[0]) < n * n_trials // (len(kills) + 1):
-            time.sleep(0.2)
+        enough = n * n_trials // (len(kills) + 1)
+        wait_for(partial(lambda enough: n_ended(machines[0]) >= enough, enough))
         hurt(served, how)
     for launch in launches:
-        stdout, stderr = launch.communicate(timeout=300)
+        stdout, stderr = launch.communicate(timeout=PATIENCE_S)
         assert launch.returncode == 0, stderr
         assert served.url("worker").split(":")[2].partition("@")[0] not in stdout + stderr
     with open_storage(Settings.from_environment(machines[0].environment)) as storage:
@@ -103,16 +107,17 @@ def test_a_viewer_sees_everything_and_starts_nothing(make_studies: Make, served:
 def test_a_backup_of_a_running_study_goes_on_elsewhere(make_studies: Make, served: Served) -> None:
     worker = machine(make_studies, served, "worker", "gpu1")
     launch = worker.start("launch", "./parabola.yaml", "--workers", "2", "--trials", "8", "--set", "space.seconds=0.1")
-    while n_ended(worker) < 2:
-        time.sleep(0.1)
+    wait_for(lambda: n_ended(worker) >= 2)
     viewer = machine(make_studies, served, "viewer", "laptop")
     viewer("storage", "backup", "middle.backup")
-    assert launch.wait(timeout=120) == 0
+    launch.communicate(timeout=PATIENCE_S)
+    assert launch.returncode == 0
     viewer("storage", "backup", "end.backup")
 
     elsewhere = make_studies("elsewhere")
-    elsewhere.environment["STUDIES_LEASE_S"] = "2"
     elsewhere("storage", "restore", str(viewer.directory / "middle.backup"))
+    with open_storage(elsewhere.settings) as storage:
+        let_a_lease_pass(storage.url)
     elsewhere("launch", "./parabola.yaml", "--workers", "2", "--trials", "8", "--set", "space.seconds=0.1")
     with open_storage(elsewhere.settings) as storage:
         trials = read_stored(storage, "parabola").trials

@@ -67,7 +67,7 @@ def test_the_guide_says_what_to_do_about_each_reason() -> None:
 
 def test_the_database_sees_these_states_and_words_and_no_others(studies: Studies, tcp_server: TcpServer) -> None:
     execute(tcp_server.url, "CREATE DATABASE words")
-    studies.environment |= {"STUDIES_STORAGE": tcp_server.team_url(database="words"), "STUDIES_LEASE_S": "3"}
+    studies.environment["STUDIES_STORAGE"] = tcp_server.team_url(database="words")
     (studies.directory / "fates.py").write_text(FATES)
     (studies.directory / "fates.yaml").write_text(STUDY)
     with open_storage(Settings.from_environment(studies.environment)) as storage:
