@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from studies import names
-from studies.errors import IsConfirmation, WrongInput
+from studies.errors import IsConfirmation, WrongInput, WrongSpec
 from studies.names import CONTINUES, FIXED_PARAMS, INHERITED, QUEUED, UNLIMITED, State, StopReason
 from studies.search.knowledge import queued
 from studies.spec import Override
 from studies.spec.space import Choice, Parameter, Range, SpaceError
 from studies.storage.ledger import Worker
 from studies.study import get, lock_of, n_in_the_end, open_for_workers, space_of, spec_of, typed
-from studies.words import plural
+from studies.words import plural, shown
 
 if TYPE_CHECKING:
     import optuna
@@ -110,12 +110,20 @@ def value_of(text: str) -> Any:
     return Override.parsed(f"value={text}").value
 
 
+def text_of(value: Any) -> str:
+    """Return what a person writes for a value, which `value_of` reads back: text is in quotes only where it must be."""
+    try:
+        return value if isinstance(value, str) and value_of(value) == value else shown(value)
+    except WrongSpec:
+        return shown(value)
+
+
 def written(parameter: Parameter) -> str:
     """Return what a person may give for a parameter, in words."""
     domain = parameter.domain
     if isinstance(domain, Range):
         return f"{domain.low:g} to {domain.high:g}" + (", whole" if domain.whole else "")
-    return ", ".join(map(str, domain.choices)) if isinstance(domain, Choice) else str(domain)
+    return ", ".join(map(text_of, domain.choices)) if isinstance(domain, Choice) else str(domain)
 
 
 def _searched(storage: Storage, name: str, command: str) -> optuna.Study:

@@ -24,7 +24,6 @@ from studies.record.overview import StudyState
 from studies.spec.space import Fixed
 from studies.study import space_of, spec_of, typed
 from studies.web.site import Site, site_of
-from studies.words import shown
 
 if TYPE_CHECKING:
     import optuna
@@ -135,8 +134,11 @@ def _trials_fields(study: optuna.Study, overview: Overview) -> list[Field]:
 
 def _queue_fields(study: optuna.Study, overview: Overview) -> list[Field]:
     free = [one for one in space_of(study).parameters.values() if not isinstance(one.domain, Fixed)]
-    defaults = {one.name: shown(one.default) if one.default in one.domain else "" for one in free}
-    return [Field(f"param:{one.name}", one.name, defaults[one.name].strip('"'), steering.written(one)) for one in free]
+    defaults = [steering.text_of(one.default) if one.default in one.domain else "" for one in free]
+    return [
+        Field(f"param:{one.name}", one.name, default, steering.written(one))
+        for one, default in zip(free, defaults, strict=True)
+    ]
 
 
 def _delete_fields(study: optuna.Study, overview: Overview) -> list[Field]:

@@ -1,0 +1,25 @@
+"""What a person reads as a value, and types to mean it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from studies.spec.space import Space
+from studies.steering import text_of, value_of, written
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["adam", "1", "no", "null", "1e-3", "{", "[a]", "a: b", "x #y", 'say "hi"', '"', " a", "", "a\nb", None, True, 1,
+     1e-5, ["x", 2]],
+)  # fmt: skip
+def test_what_is_shown_for_a_value_is_read_as_that_value(value: Any) -> None:
+    read = value_of(text_of(value))
+    assert (read, type(read)) == (value, type(value))
+
+
+def test_the_choices_are_written_as_a_person_types_them() -> None:
+    space = Space.declared({"decay": {"choices": [None, True, "1", "adam", [64, 32]], "default": "1"}})
+    assert written(space.parameters["decay"]) == 'null, true, "1", adam, [64, 32]'
