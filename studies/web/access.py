@@ -12,7 +12,7 @@ import hmac
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 
@@ -167,8 +167,8 @@ def is_same_origin(request: Request) -> bool:
     """Whether a page of ours, or no page at all, sent this request: browsers say so, and scripts say nothing."""
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return False
-    origin = request.headers.get("origin")
-    return origin is None or urlsplit(origin)[:2] == (request.url.scheme, request.headers.get("host", ""))
+    own = f"{request.url.scheme}://{request.headers.get('host', '')}"
+    return request.headers.get("origin", own) == own
 
 
 def is_own_path(path: str) -> bool:

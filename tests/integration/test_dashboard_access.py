@@ -74,6 +74,9 @@ def test_a_form_of_another_page_is_refused(storage: Storage, dashboard: Dashboar
     token = other.form_token("/studies/small/stop")  # of another session, even of the same user
     assert edith.send("/studies/small/stop", form_token=token).status == 403
     assert edith.send("/studies/small/stop").status == 403
+    own = edith.form_token("/studies/small/stop")
+    for origin in ("null", "http://[", "http://evil.example", f"https://127.0.0.1:{dashboard.port}"):
+        assert edith.send("/studies/small/stop", {"Origin": origin}, form_token=own).status == 403, origin
     assert storage.ledger.budget(get(storage, "small")._study_id).stop is None
     assert edith.submit("/studies/small/stop").status == 303
     assert storage.ledger.budget(get(storage, "small")._study_id).stop is not None
