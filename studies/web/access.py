@@ -37,6 +37,7 @@ API = "/api/v1"
 NOBODY: tuple[str, Role | None] = ("", None)
 THIS_MACHINE = "this machine"  # where there are no users
 EVERYONES = ("/login", "/logout")  # posted to by viewers, too
+MAX_PATH = 4000  # characters; Python converts no number of many digits
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,8 @@ class Access:
         path, writes = request.url.path, request.method not in LOOKING
         if not path.isprintable():  # no page has such an address, and PostgreSQL no such text
             return refused(request, 400, "This address has a control character in it.")
+        if len(path) > MAX_PATH:
+            return refused(request, 414, f"This address is too long; expected at most {MAX_PATH:,} characters.")
         if self.local and (hostname := request.url.hostname) not in LOCAL_HOSTS:  # a name that was pointed here
             return refused(
                 request, 400, f"This dashboard answers to {' and '.join(LOCAL_HOSTS[:2])}, not to {hostname!r}."

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from studies.record.overview import Overview
 
 MAX_FIELDS = 500
+MAX_FIELD = 4000  # characters: no name, password or value is longer, and Python converts no number of many digits
 
 
 @dataclass(frozen=True)
@@ -240,6 +241,8 @@ async def checked_form(request: Request) -> dict[str, str]:
         form = dict(parse_qsl(body, keep_blank_values=True, max_num_fields=MAX_FIELDS))
     except ValueError:
         raise HTTPException(400, f"A form has at most {MAX_FIELDS} fields.") from None
+    if any(len(value) > MAX_FIELD for value in form.values()):
+        raise HTTPException(400, f"A field of a form takes at most {MAX_FIELD:,} characters.")
     if "\0" in "".join((*form, *form.values())):  # PostgreSQL has no such text
         raise HTTPException(400, "A form has no control characters.")
     visitor, token = request.state.visitor, form.get("form_token", "")

@@ -301,6 +301,7 @@ def test_an_editor_stops_continues_and_changes_the_number_of_trials(storage: Sto
     assert get(storage, "small").user_attrs["spec"]["n_trials"] == 9
     for wrong in ("0", "-1", "many", "1e3", "99999999"):
         assert "expected" in after(browser, "trials", n_trials=wrong).text
+    assert browser.submit("/studies/small/trials", n_trials="9" * 4500).status == 400  # Python converts no such number
     assert storage.ledger.budget(study_id).n_trials == 9
 
 
