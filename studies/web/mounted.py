@@ -82,5 +82,7 @@ def environ_of(scope: Scope, body: bytes) -> dict[str, Any]:
     for name, value in scope["headers"]:
         key = name.decode("latin1").upper().replace("-", "_")
         environ[key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"] = value.decode("latin1")
+    environ["CONTENT_LENGTH"] = str(len(body))
+    environ.pop("HTTP_TRANSFER_ENCODING", None)  # a body that came in chunks is whole by now, and has a length
     environ["HTTP_ACCEPT_ENCODING"] = environ.get("HTTP_ACCEPT_ENCODING", "")  # optuna-dashboard fails without it
     return environ

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from optuna_dashboard import get_note
 from starlette.requests import Request
 from starlette.routing import Route
 
@@ -21,6 +22,7 @@ from studies.artifacts import DirectoryStore, attach
 from studies.settings import Settings
 from studies.storage import Storage
 from studies.storage.accounts import Role
+from studies.study import get
 from studies.web import patience
 from studies.web.app import MAX_FORM
 from studies.web.passwords import MAX_TRIES
@@ -142,6 +144,14 @@ def test_every_form_refuses_a_body_that_is_too_large(storage: Storage, dashboard
         pieces = iter([b"x" * 2**14] * 5)
         connection.request("POST", "/login", pieces, {"Transfer-Encoding": "chunked"} | same, encode_chunked=True)
         assert connection.getresponse().status == 413
+
+
+def test_optuna_dashboard_takes_a_body_that_comes_in_chunks(storage: Storage, open_house: Dashboard) -> None:
+    path, pieces = f"/api/studies/{started(storage)._study_id}/note", iter([b'{"body": "seen", ', b'"version": 1}'])
+    with closing(http.client.HTTPConnection("127.0.0.1", open_house.port, timeout=60)) as connection:
+        connection.request("PUT", path, pieces, {"Content-Type": "application/json"})
+        assert connection.getresponse().status == 204
+    assert get_note(get(storage, "small")) == "seen"
 
 
 def test_another_hosts_name_leads_to_no_page(open_house: Dashboard) -> None:
