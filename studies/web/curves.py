@@ -58,20 +58,19 @@ def drawing(curves: Sequence[Curve], best: Collection[int]) -> Drawing | None:
     for curve in curves:
         if curve.trial in best:
             low, high = min(low, *curve.values), max(high, *curve.values)
-    low, high = (low - 0.5, high + 0.5) if low == high else (low, high)
 
     def x(epoch: float) -> float:
         return LEFT + (WIDTH - LEFT - EDGE) * ((epoch - first) / (last - first) if last > first else 0.5)
 
     def y(value: float) -> float:
-        share = (min(max(value, low), high) - low) / (high - low)
+        share = (min(max(value, low), high) - low) / (high - low) if high > low else 0.5
         return HEIGHT - BOTTOM - (HEIGHT - BOTTOM - EDGE) * share
 
     ordered = sorted(curves, key=lambda curve: (curve.trial in best, curve.state != State.PRUNED, curve.trial))
     return Drawing(
         [_line(curve, best, x, y) for curve in ordered],
         [Tick(x(epoch), str(epoch)) for epoch in sorted({round(_between(first, last, n)) for n in range(N_TICKS)})],
-        [Tick(y(value), number(value)) for value in (_between(low, high, n) for n in range(N_TICKS))],
+        [Tick(y(value), number(value)) for value in sorted({_between(low, high, n) for n in range(N_TICKS)})],
     )
 
 
