@@ -56,10 +56,16 @@ def _keep(storage: Storage, artifacts: Store, say: Callable[[str], None], ended:
 
 
 def _studies(storage: Storage) -> list[tuple[int, str, int]]:
-    """Return our studies, the newest first: id, name as it means no other version, how many trials have ended."""
-    ended = storage.ledger.n_ended()
-    newest_first = reversed(storage.ledger.started_studies())
-    return [(study.study_id, names.exact(study.name), ended.get(study.study_id, 0)) for study in newest_first]
+    """Return our studies, the newest first: id, name as it means no other version, how many trials have ended.
+
+    Those of its confirmation are among them: the figures show both.
+    """
+    found, ended = storage.ledger.started_studies(), storage.ledger.n_ended()
+    n_confirming = {names.confirmed(study.name): ended.get(study.study_id, 0) for study in found}
+    return [
+        (study.study_id, names.exact(study.name), ended.get(study.study_id, 0) + n_confirming.get(study.name, 0))
+        for study in reversed(found)
+    ]
 
 
 def publish(
@@ -72,7 +78,8 @@ def publish(
 ) -> bool:
     """Put a study's figures and note into the dashboard; return False when they are there already.
 
-    n_ended: how many of its trials have ended. A note that a person wrote or changed stays as it is.
+    n_ended: how many of its trials have ended, and of its confirmation's. A note that a person wrote or changed stays
+    as it is.
     Raises StudyNotStarted, and OSError for a store that cannot be written.
     """
     from studies.record.reading import read

@@ -18,7 +18,7 @@ from studies.record.verdicts import counts
 from studies.report.answer import answer
 from studies.report.page import render
 from studies.spec.space import Space
-from studies.study import budget_of, space_of, spec_of, typed
+from studies.study import budget_of, space_of, spec_of, started, typed
 from studies.web.acting import ACTIONS, offered
 from studies.web.curves import Drawing, drawing
 from studies.web.following import stream
@@ -152,7 +152,7 @@ def study_answer(request: Request) -> Response:
         record = read(site.storage, names.exact(found.study_name))
         return site.text("answer.html", section=answer(record, record.verdicts))
 
-    return HTMLResponse(site.lately.get(("answer", found._study_id), draw, _version(overview)))
+    return HTMLResponse(site.lately.get(("answer", found._study_id), draw, _version(site, overview)))
 
 
 def study_report(request: Request) -> Response:
@@ -163,13 +163,15 @@ def study_report(request: Request) -> Response:
     def draw() -> str:
         return render(read(site.storage, names.exact(found.study_name)), "html")
 
-    page = site.lately.get(("report", found._study_id), draw, _version(overview))
+    page = site.lately.get(("report", found._study_id), draw, _version(site, overview))
     return HTMLResponse(page, headers={"content-security-policy": REPORT_POLICY})
 
 
-def _version(overview: Overview) -> tuple[Any, ...]:
-    """Return what differs once there is something new to say."""
-    return (overview.done, overview.row.complete, overview.row.failed, overview.best)
+def _version(site: Site, overview: Overview) -> tuple[Any, ...]:
+    """Return what differs once there is something new to say of a study, or of its confirmation."""
+    confirmation = names.confirmation(overview.name)
+    others = [site.study(confirmation)[1]] if confirmation in started(site.storage) else []
+    return tuple((one.done, one.row.complete, one.row.failed, one.best) for one in (overview, *others))
 
 
 def studies_events(request: Request) -> Response:

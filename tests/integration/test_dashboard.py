@@ -11,6 +11,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from operator import itemgetter
 from pathlib import Path
 
 import optuna
@@ -18,9 +19,11 @@ import pytest
 
 from studies import steering
 from studies.artifacts import DirectoryStore, attach
+from studies.confirm import confirm
 from studies.errors import WrongInput
 from studies.names import CONTINUED_BY, CONTINUES, HISTORY, PAUSED, RUNGS
 from studies.record.overview import StudyState, read_overviews
+from studies.record.reading import read
 from studies.spec import StudySpec
 from studies.spec.description import Description
 from studies.spec.space import Space
@@ -29,7 +32,7 @@ from studies.storage.accounts import Accounts, Role
 from studies.storage.ledger import Usage
 from studies.storage.pages import Pages
 from studies.study import create_or_join, find, get, open_for_workers
-from studies.web import acting, looking
+from studies.web import acting, gallery, looking
 from studies.web.api import _study_of
 
 from ..conftest import rows_of
@@ -135,6 +138,21 @@ def test_the_pages_show_the_study(storage: Storage, open_house: Dashboard) -> No
     stock = json.loads(browser.get("/api/studies").text)
     assert [one["study_name"] for one in stock["study_summaries"]] == ["made-up"]
     assert browser.get("/dashboard").status == browser.get(f"/dashboard/studies/{study_id}").status == 200
+
+
+def test_report_and_figures_follow_a_confirmation_while_it_runs(storage: Storage, open_house: Dashboard) -> None:
+    study_id, browser = fill(storage, 60), open_house.browser()
+    found = read(storage, "made-up")
+    assert "Under fresh seeds" not in browser.get("/studies/made-up/report").text
+    n_ended = dict(map(itemgetter(0, 2), gallery._studies(storage)))
+    plan = confirm.Plan(found, confirm.choose(found, 2), 2, 2)
+    described = Description(DECLARED, DATA, found.space)
+    confirm.join(storage, plan, confirm.spec_for(found.spec), described, lambda line: None)
+    assert "1 contender not done yet" in browser.get("/studies/made-up/report").text
+    confirmation = get(storage, "made-up-confirm")
+    confirmation.tell(confirmation.ask(), 0.123456)
+    assert "0.1235" in browser.get("/studies/made-up/report").text
+    assert dict(map(itemgetter(0, 2), gallery._studies(storage)))[study_id] == n_ended[study_id] + 1
 
 
 def test_the_pages_show_a_front(storage: Storage, open_house: Dashboard) -> None:
