@@ -46,7 +46,7 @@ def catalog(settings: Settings) -> str:
     for name in [*shipped, *sorted(set(known) - set(shipped))]:
         progress = known.get(name)
         trials = n_of_trials(progress) if progress else "-"
-        best = f"{progress.best.value:.4f}" if progress and progress.best is not None else "-"
+        best = number(progress.best.value) if progress and progress.best is not None else "-"
         best = f"front of {len(progress.front.points)}" if progress and progress.front is not None else best
         study = names.confirmed(name)
         spec = shipped.get(names.parts(study or name)[0])
@@ -221,11 +221,11 @@ def best(record: StudyRecord) -> str:
     epoch = f", epoch {found.epoch}" if found.epoch else ""
     fresh = record.confirmed
     repeated = "" if found.repeated is None else f"; {found.repeated}"
-    mean = f"; mean {fresh.mean:.4f} under {len(fresh.values)} fresh seeds" if fresh else ""
+    mean = f"; mean {number(fresh.mean)} under {len(fresh.values)} fresh seeds" if fresh else ""
     facts = f"(trial {found.number}{epoch}{repeated}{mean}; {counts})"
     end = f"\nEvery setting of the space was tried: {record.n_settings}." if record.is_used_up else ""
     values = ", ".join(f"{name} {number(value)}" for name, value in record.named(found).items())
-    values = values if record.spec.has_several else f"{record.spec.metric} {found.ranking:.4f}"
+    values = values if record.spec.has_several else f"{record.spec.metric} {number(found.ranking)}"
     return f"{record.spec.name}: best {values} {facts}\n{aligned(rows)}{end}"
 
 
@@ -243,20 +243,20 @@ def trained(result: TrainingResult, directory: Path) -> str:
 
     metric = result.winner.metric
     if isinstance(result.winner.objective, Program):
-        best = f"Best: epoch {result.best} of {len(result.history)}, {metric} {result.value:.4f}."
+        best = f"Best: epoch {result.best} of {len(result.history)}, {metric} {number(result.value)}."
         written = f"Written: {directory}, with what the program kept, printed and reported, and a card README.md."
         return "\n".join([best, *filter(None, [compared(result)]), written])
     lines = []
     if result.value is not None:
-        lines.append(f"Kept: epoch {result.best} of {len(result.history)}, validation {metric} {result.value:.4f}.")
+        lines.append(f"Kept: epoch {result.best} of {len(result.history)}, validation {metric} {number(result.value)}.")
     if result.test is None:
         lines.append("The objective's training has no test(), so no test rows were scored.")
     else:
         test = sections(result.test)
         constant = test["baseline"].get(metric)
-        against = "" if constant is None else f"; a model that looks at nothing has {constant:.4f}"
+        against = "" if constant is None else f"; a model that looks at nothing has {number(constant)}"
         found = test["scored"].get(metric)
-        lines.append(f"Test {metric} {'unknown' if found is None else f'{found:.4f}'}, scored once{against}.")
+        lines.append(f"Test {metric} {'unknown' if found is None else number(found)}, scored once{against}.")
     lines += [said] if (said := compared(result)) else []
     asked = result.answers is not None
     ask = f"Next: `studies predict {directory} INPUT` asks it" if asked else "Its objective does not say how to ask it"
@@ -281,7 +281,7 @@ def _foreign(storage: Storage) -> dict[str, str]:
     for name, study in ledger.foreign_studies().items():
         maximize = study.direction is names.Direction.MAXIMIZE
         best = None if study.direction is None else ledger.best(study.study_id, maximize=maximize)
-        value = "" if best is None else f" · best {best[0]:.4f} (trial {best[1]})"
+        value = "" if best is None else f" · best {number(best[0])} (trial {best[1]})"
         value = " · several objectives, so no single best" if study.direction is None else value
         lines[name] = f"{name}: {states_of(ledger.states(study.study_id))}{value}"
     return lines

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 
 from studies.model.result import TrainingResult, compared, sections
-from studies.words import plural
+from studies.words import number, plural
 
 
 def model_card(result: TrainingResult) -> str:
@@ -108,4 +108,4 @@ def _n(result: TrainingResult, role: str) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
+    return "" if value is None else number(value)

@@ -11,6 +11,7 @@ from studies.errors import TrainingFailed
 from studies.metrics import BASELINE, EXAMPLES_PER_S, SPEEDS, TRAIN, TRAIN_LOSS, VALIDATION
 from studies.model.winner import Winner
 from studies.spec import StudySpec
+from studies.words import number
 
 
 class View(Protocol):
@@ -140,8 +141,8 @@ def sections(metrics: Mapping[str, float]) -> dict[str, dict[str, float | None]]
 def line_of(epoch: int, n_epochs: int, metrics: Mapping[str, float], metric: str | None, is_best: bool) -> str:
     """Return what is said of an epoch. metric: of validation rows, None where there are none."""
     parts = [f"epoch {epoch}/{n_epochs}"]
-    parts += [f"{TRAIN_LOSS} {metrics[TRAIN_LOSS]:.4f}"] if TRAIN_LOSS in metrics else []
-    parts += [f"validation {metric} {metrics[metric]:.4f}{' (best)' if is_best else ''}"] if metric else []
+    parts += [f"{TRAIN_LOSS} {number(metrics[TRAIN_LOSS])}"] if TRAIN_LOSS in metrics else []
+    parts += [f"validation {metric} {number(metrics[metric])}{' (best)' if is_best else ''}"] if metric else []
     parts += [f"{metrics[EXAMPLES_PER_S]:,.0f} examples/s"] if EXAMPLES_PER_S in metrics else []
     return " · ".join(parts)
 
@@ -174,10 +175,10 @@ def content_of(result: TrainingResult) -> dict[str, Any]:
 def metrics_of(result: TrainingResult) -> dict[str, Any]:
     """Return the content of metrics.json."""
     epochs = []
-    for number, metrics in enumerate(result.history, start=1):
+    for epoch, metrics in enumerate(result.history, start=1):
         parts = sections(metrics)
         validation = None if result.request.with_validation else parts["scored"]
-        epochs.append({"epoch": number, "train": parts["train"], "validation": validation, **parts["speed"]})
+        epochs.append({"epoch": epoch, "train": parts["train"], "validation": validation, **parts["speed"]})
     test = None if result.test is None else sections(result.test)
     last = sections(result.history[-1])["baseline"]
     return {

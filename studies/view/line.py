@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from studies.words import number
+
 if TYPE_CHECKING:
     from studies.record.progress import Progress
 
@@ -79,5 +81,5 @@ def best_of(progress: Progress) -> str:
     if best is None:
         return ""
     repeated = "" if best.repeated is None else f"; {best.repeated}"
-    fresh = "" if best.mean is None else f"; mean {best.mean:.4f} under {best.n_seeds} fresh seeds"
-    return f"best {best.value:.4f} (trial {best.trial}{repeated}{fresh})"
+    fresh = "" if best.mean is None else f"; mean {number(best.mean)} under {best.n_seeds} fresh seeds"
+    return f"best {number(best.value)} (trial {best.trial}{repeated}{fresh})"

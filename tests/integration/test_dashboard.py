@@ -21,7 +21,7 @@ from studies import steering
 from studies.artifacts import DirectoryStore, attach
 from studies.confirm import confirm
 from studies.errors import WrongInput
-from studies.names import CONTINUED_BY, CONTINUES, HISTORY, PAUSED, RUNGS
+from studies.names import CONTINUED_BY, CONTINUES, HISTORY, PAUSED, RUNGS, SPEC
 from studies.record.overview import StudyState, read_overviews
 from studies.record.reading import read
 from studies.spec import StudySpec
@@ -122,6 +122,8 @@ def test_a_studys_state_follows_its_workers_and_stops(storage: Storage) -> None:
 def test_the_pages_show_the_study(storage: Storage, open_house: Dashboard) -> None:
     study_id = fill(storage, 60)
     storage.ledger.enter(study_id, "cuda:3")
+    stored = get(storage, "made-up")
+    stored.set_user_attr(SPEC, stored.user_attrs[SPEC] | {"limits": {"gpu_hours": 24.0}})
     browser = open_house.browser()
     value, number = storage.ledger.best(study_id, maximize=True) or (0.0, -1)
     listed = browser.get("/").text
@@ -131,6 +133,7 @@ def test_the_pages_show_the_study(storage: Storage, open_house: Dashboard) -> No
     assert page.count("<polyline") == 60
     assert page.count('<polyline class="best"') == 1
     assert "cuda:3" in page
+    assert "of devices of 24 h;" in page
     assert f"The best balanced_accuracy is {value:.4f}" in browser.get("/studies/made-up/answer").text
     report = browser.get("/studies/made-up/report")
     assert "<h2>All trials</h2>" in report.text

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
+
+import pytest
 
 from studies.names import UNLIMITED
-from studies.record.progress import Progress
+from studies.record.progress import Progress, Winner
 from studies.storage.budget import Budget
 from studies.view.line import Rate, line_of
 
 
 def progress(done: int, n_trials: int) -> Progress:
-    return Progress("mine", Budget(n_trials=n_trials, counted=done), {"COMPLETE": done}, 5 * done, None, None, [])
+    return Progress("mine", Budget(n_trials=n_trials, counted=done), {"COMPLETE": done}, 5 * done, None, [])
 
 
 def test_a_study_that_has_more_trials_than_it_was_asked_for_later() -> None:
@@ -26,12 +29,19 @@ def test_a_study_that_has_more_trials_than_it_was_asked_for_later() -> None:
 
 def test_a_study_that_hours_end_has_no_number_of_trials() -> None:
     budget = Budget(n_trials=UNLIMITED, counted=4, hours=2.0, hours_used=0.5)
-    rate, shown = Rate(), Progress("mine", budget, {"COMPLETE": 4}, 20, None, None, [])
+    rate, shown = Rate(), Progress("mine", budget, {"COMPLETE": 4}, 20, None, [])
     rate.add(shown)
     line = line_of(shown, rate)
     assert line.startswith("mine: 4 trials · 0.50 of 2 hours")
     assert line.endswith("about 90:00 left")
     assert budget.share == 0.25
+
+
+@pytest.mark.parametrize(("value", "shown"), [(0.8567, "0.8567"), (2.5e-5, "2.5e-05"), (31234567.0, "3.12e+07")])
+def test_a_tiny_or_a_huge_value_is_no_row_of_noughts(value: float, shown: str) -> None:
+    best = Winner(3, value, mean=value, n_seeds=5)
+    line = line_of(replace(progress(4, 9), best=best))
+    assert line.endswith(f"best {shown} (trial 3; mean {shown} under 5 fresh seeds)")
 
 
 def test_outside_a_terminal_rich_is_not_imported() -> None:

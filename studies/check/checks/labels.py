@@ -14,6 +14,7 @@ from studies.check.observation import Observation
 from studies.check.subject import Subject
 from studies.run.baselines import baselines_of, model_of
 from studies.run.objective import facts_of
+from studies.words import number
 
 ENOUGH = 64  # labels to judge an order by
 IN_ORDER = 0.5  # of the way from chance to all neighbours alike
@@ -39,7 +40,7 @@ class Labels(Check):
                 "the baseline", f"what a constant answer scores does not follow from {subject.spec.metric}"
             )
         else:
-            yield Fact("baseline", f"a constant answer has {subject.spec.metric} {value:.4f}")
+            yield Fact("baseline", f"a constant answer has {subject.spec.metric} {number(value)}")
         yield from _simple_model(subject)
 
 
@@ -49,7 +50,7 @@ def _simple_model(subject: Subject) -> Iterator[Item]:
     sha256 = facts_of(spec.dataset, subject.data, settings)["sha256"]
     value = baselines_of(subject.objective, subject.data, subject.space, settings, sha256).get(spec.metric)
     if value is not None:
-        yield Fact("simple baseline", f"{model_of(subject.objective)} has {spec.metric} {value:.4f}")
+        yield Fact("simple baseline", f"{model_of(subject.objective)} has {spec.metric} {number(value)}")
 
 
 def _order(trained: Any, scored: Any, where: str | None) -> Iterator[Item]:
