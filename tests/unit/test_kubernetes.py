@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 import yaml
 from kubernetes_validate import ValidationError, latest_version, validate
+from psycopg2.extensions import parse_dsn
 
 from studies.cli.options import changes
 from studies.errors import WrongInput, WrongSpec
 from studies.run.launchers import dry_run, make_launcher
 from studies.run.launchers.kubernetes import manifest
-from studies.run.launchers.kubernetes.cluster import Pod, Seen
+from studies.run.launchers.kubernetes.cluster import Cluster, Pod, Seen
 from studies.settings import Settings
 from studies.spec import SpecFile, StudySpec
 from studies.spec.model import Resources
@@ -92,6 +93,13 @@ def test_the_storage_is_in_the_secret_alone(tmp_path: Path) -> None:
         manifest.secret("studies-counted-1", "7", spec(), settings, {})
 
 
+def test_a_password_reaches_the_pods_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "root.crt").write_text("a certificate")
+    url = f"postgresql://ann:a%20b%2Bc%26@db/studies?sslrootcert={tmp_path}/root.crt"
+    content = manifest.secret("studies-counted-1", "7", spec(), Settings(url, tmp_path, tmp_path), {})["stringData"]
+    assert parse_dsn(content["STUDIES_STORAGE"])["password"] == "a b+c&"
+
+
 def test_artifacts_are_passed_on_where_pods_reach_them() -> None:
     def environment(artifacts: str) -> dict[str, str]:
         settings = Settings(URL, Path("/home/ann"), Path("/home/ann"), artifacts=artifacts)
@@ -146,6 +154,14 @@ def test_without_kubectl_nothing_is_started(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(WrongInput, match="needs the command kubectl, and it is not in PATH; install it"):
         make_launcher("kubernetes", spec(), Settings(URL, tmp_path, tmp_path), 1)
+
+
+def test_a_log_is_kept_whatever_a_worker_prints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text("#!/bin/sh\nprintf 'caf\\351'\n")
+    kubectl.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert Cluster(None).log("worker") == "caf\N{REPLACEMENT CHARACTER}"
 
 
 @pytest.mark.parametrize(

@@ -191,7 +191,7 @@ class KubernetesLauncher:
     def _keep_log(self, pod: str) -> None:
         with suppress(KubernetesFailed, OSError):  # the pod may be gone, and its log with it
             log = self.logs / f"worker-{pod}.log"
-            log.write_text(self._cluster.log(pod))
+            log.write_text(self._cluster.log(pod), encoding="utf-8")
             logs.note_process(log, pod, PID)
 
 

@@ -125,7 +125,8 @@ class Cluster:
                 [*self._command, *command],
                 input=given,
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
+                errors="replace",  # a worker prints what it likes
                 timeout=ANSWER_S,
                 check=False,
                 start_new_session=True,  # Ctrl-C is for this process

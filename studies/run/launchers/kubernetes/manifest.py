@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import yaml
 from psycopg2.extensions import parse_dsn
@@ -76,7 +76,8 @@ def secret(name: str, owner: str, spec: StudySpec, settings: Settings, environme
             raise WrongInput(
                 reason=f"The certificate {root} in STUDIES_STORAGE cannot be read ({error.strerror})."
             ) from None
-        url = f"postgresql://?{urlencode(parameters | {'sslrootcert': f'{CERTIFICATES}/{ROOT_CERTIFICATE}'})}"
+        there = parameters | {"sslrootcert": f"{CERTIFICATES}/{ROOT_CERTIFICATE}"}
+        url = f"postgresql://?{urlencode(there, quote_via=quote)}"  # libpq takes a + as it stands
     content["STUDIES_STORAGE"] = url
     if password := environment.get("PGPASSWORD"):
         content["PGPASSWORD"] = password
