@@ -13,7 +13,7 @@ from studies import names
 from studies.errors import IsConfirmation, WrongInput, WrongSpec
 from studies.names import CONTINUES, FIXED_PARAMS, INHERITED, QUEUED, UNLIMITED, State, StopReason
 from studies.search.knowledge import queued
-from studies.spec import Override
+from studies.spec.file import read_value
 from studies.spec.space import Choice, Parameter, Range, SpaceError
 from studies.storage.ledger import Worker
 from studies.study import get, lock_of, n_in_the_end, open_for_workers, space_of, spec_of, typed
@@ -56,7 +56,11 @@ def resume(storage: Storage, name: str, n_trials: int | None = None) -> str:
         n = open_for_workers(storage, study, spec.model_copy(update={"n_trials": n_trials or spec.n_trials}))
     n_alive = len(_alive(storage, study._study_id))
     here = typed(storage, study.study_name)
-    working = f"{plural(n_alive, 'worker')} go on" if n_alive else f"`studies worker {here}` runs one, anywhere"
+    working = (
+        f"{plural(n_alive, 'worker')} {'goes' if n_alive == 1 else 'go'} on"
+        if n_alive
+        else f"`studies worker {here}` runs one, anywhere"
+    )
     budget = plural(n, "trial") if n != UNLIMITED else f"{spec.limits.hours:g} hours"
     return f"{study.study_name} is open for {budget}: {working}."
 
@@ -105,15 +109,15 @@ def retry(storage: Storage, name: str, number: int) -> int:
     return _queued(storage, study, settings, kept)
 
 
-def value_of(text: str) -> Any:
-    """Return a value as a person writes it in a study file: `0.001`, `adam`, `[128, 64]`. Raises WrongSpec."""
-    return Override.parsed(f"value={text}").value
+def value_of(text: str, name: str) -> Any:
+    """Return a parameter's value as in a study file: `0.001`, `adam`, `[128, 64]`. Raises WrongSpec."""
+    return read_value(text, f"{name}={text}")
 
 
 def text_of(value: Any) -> str:
     """Return what a person writes for a value, which `value_of` reads back: text is in quotes only where it must be."""
     try:
-        return value if isinstance(value, str) and value_of(value) == value else shown(value)
+        return value if isinstance(value, str) and value_of(value, "") == value else shown(value)
     except WrongSpec:
         return shown(value)
 

@@ -45,7 +45,7 @@ def queue(
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise WrongInput(reason=f"{text!r} is not KEY=VALUE; expected a parameter, such as learning_rate=0.01.")
-        given[key] = steering.value_of(value)
+        given[key] = steering.value_of(value, key)
     with open_storage(settings_of(storage)) as opened:
         number = steering.queue(opened, name, given)
     typer.echo(f"Trial {number} of {name} is queued; it runs next.", err=True)

@@ -42,13 +42,18 @@ class Override:
         path = tuple(key.strip().split("."))
         if not equals or not all(path):
             raise WrongSpec(where=option, reason=f"expected key=value, such as {example}")
-        loader = _Loader(value)
-        try:
-            return cls(path, loader.get_single_data(), option)
-        except yaml.YAMLError:
-            raise WrongSpec(where=option, reason=f"{value!r} is not a YAML value") from None
-        finally:
-            loader.dispose()
+        return cls(path, read_value(value, option), option)
+
+
+def read_value(text: str, where: str) -> Any:
+    """Return a value that is written in YAML. where: what an error names. Raises WrongSpec."""
+    loader = _Loader(text)
+    try:
+        return loader.get_single_data()
+    except yaml.YAMLError:
+        raise WrongSpec(where=where, reason=f"{text!r} is not a YAML value") from None
+    finally:
+        loader.dispose()
 
 
 def load(name: str, overrides: Sequence[Override] = ()) -> StudySpec:

@@ -113,8 +113,8 @@ def _trials(site: Site, name: str, given: Mapping[str, Any]) -> object:
 def _queue(site: Site, name: str, given: Mapping[str, Any]) -> object:
     if "params" in given:  # a script's, which have types
         return steering.queue(site.storage, name, given["params"])
-    values = {key.removeprefix("param:"): text for key, text in given.items() if key.startswith("param:")}
-    return steering.queue(site.storage, name, {key: steering.value_of(text) for key, text in values.items() if text})
+    filled = {key.removeprefix("param:"): text for key, text in given.items() if key.startswith("param:") and text}
+    return steering.queue(site.storage, name, {key: steering.value_of(text, key) for key, text in filled.items()})
 
 
 def _retry(site: Site, name: str, given: Mapping[str, Any]) -> object:

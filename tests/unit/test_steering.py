@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from studies.errors import WrongSpec
 from studies.spec.space import Space
 from studies.steering import text_of, value_of, written
 
@@ -16,8 +17,13 @@ from studies.steering import text_of, value_of, written
      1e-5, ["x", 2]],
 )  # fmt: skip
 def test_what_is_shown_for_a_value_is_read_as_that_value(value: Any) -> None:
-    read = value_of(text_of(value))
+    read = value_of(text_of(value), "x")
     assert (read, type(read)) == (value, type(value))
+
+
+def test_what_is_no_value_is_named_as_it_was_typed() -> None:
+    with pytest.raises(WrongSpec, match=r"^layers=\[64: '\[64' is not a YAML value$"):
+        value_of("[64", "layers")
 
 
 def test_the_choices_are_written_as_a_person_types_them() -> None:
