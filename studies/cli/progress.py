@@ -9,8 +9,11 @@ import typer
 
 from studies import names
 from studies.cli.options import StorageUrl, StudyName, launched, settings_of
+from studies.errors import StudyDeleted
 
 PLACE = 4  # in the help
+
+POLL_S = 1.0
 
 app = typer.Typer()
 
@@ -30,23 +33,34 @@ def status(
 
 @app.command()
 def watch(name: StudyName, storage: StorageUrl = None) -> None:
-    """Follow a running study until it is done. Ctrl-C leaves it running."""
+    """Follow a running study until it is done or has stopped. Ctrl-C leaves it running."""
     from studies.record.progress import read_progress
+    from studies.run.limits import reached
     from studies.storage import open_storage
     from studies.study import get, spec_of
     from studies.view import make_view
 
     with open_storage(settings_of(storage)) as opened, make_view() as view:
         study = get(opened, name)
-        spec = spec_of(study)
+        was_alive, how = False, "is done"
         while True:
+            try:
+                spec = spec_of(study)  # another launch may have raised a limit
+            except KeyError:
+                raise StudyDeleted(name=study.study_name) from None
             progress = read_progress(opened, study._study_id, study.study_name, spec.metrics, spec.repeats)
             view.update(progress)
             if progress.budget.done >= progress.budget.n_trials:
                 break
-            time.sleep(1)
+            is_alive = any(worker.alive for worker in progress.workers)
+            was_alive = was_alive or is_alive
+            why = reached(spec, progress.budget)
+            if why and was_alive and not is_alive:  # before that, it may be about to begin
+                how = f"has stopped: {why}"
+                break
+            time.sleep(POLL_S)
     confirmed = names.confirmed(study.study_name)
     next_step = (
         f"export {name}` writes its best parameters" if confirmed is None else f"confirm {confirmed}` tells who won"
     )
-    typer.echo(f"{study.study_name} is done; `studies {next_step}.", err=True)
+    typer.echo(f"{study.study_name} {how}; `studies {next_step}.", err=True)

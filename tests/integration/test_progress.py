@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,10 +14,11 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 
 from studies import names, tables
-from studies.errors import NotOurs, UnknownStudy
+from studies.cli import progress
+from studies.errors import NotOurs, StudyDeleted, UnknownStudy
 from studies.exporters.yaml import content_of
 from studies.model.winner import Winner as Winning
-from studies.names import CONFIRMS, CONTENDER, REPEATS, SEED
+from studies.names import CONFIRMS, CONTENDER, REPEATS, SEED, StopReason
 from studies.notices import message
 from studies.record.frames import trials_frame
 from studies.record.overview import read_overviews
@@ -171,3 +172,35 @@ def test_another_optuna_programs_study_is_shown_and_left_alone(
     assert theirs.user_attrs == {}
     with pytest.raises(UnknownStudy):
         tables.status(settings, "nobodys")
+
+
+# --- following it -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+    """Have something happen while `studies watch` waits for its next look."""
+    return lambda what: monkeypatch.setattr(progress, "time", SimpleNamespace(sleep=lambda seconds: what()))
+
+
+def test_watch_ends_with_a_study_that_has_stopped(
+    storage: Storage, meanwhile: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = create(storage, "limited", n_trials=None, limits={"hours": 1.0})
+    worker = storage.ledger.enter(study._study_id, "cpu")
+
+    def stopped() -> None:
+        storage.ledger.request_stop(study._study_id, StopReason.PERSON)
+        storage.ledger.leave(worker)
+
+    meanwhile(stopped)
+    progress.watch("limited", storage.url)
+    said = capsys.readouterr().err
+    assert "limited has stopped: `studies stop` was typed; `studies export limited` writes" in said
+
+
+def test_watch_says_that_a_study_was_deleted(storage: Storage, meanwhile: Callable[..., None]) -> None:
+    study = create(storage, "short-lived")
+    meanwhile(lambda: storage.optuna.delete_study(study._study_id))
+    with pytest.raises(StudyDeleted):
+        progress.watch("short-lived", storage.url)
