@@ -377,11 +377,12 @@ class Model:
         """
         import pandas as pd
 
-        several = not isinstance(source, (str, Path))
-        lines = "".join(" ".join(line.split("\n")) + "\n" for line in source) if several else ""  # type: ignore[union-attr]
-        answers = list(
-            self.open().answers(io.BufferedReader(io.BytesIO(lines.encode())) if several else str(source), options)
-        )
+        if isinstance(source, (str, Path)):
+            given: str | io.BufferedReader = str(source)
+        else:
+            lines = "".join(" ".join(line.split("\n")) + "\n" for line in source)
+            given = io.BufferedReader(io.BytesIO(lines.encode()))
+        answers = list(self.open().answers(given, options))
         if answers and isinstance(answers[0], str):
             return "".join(map(str, answers))
         return pd.DataFrame(answers)

@@ -20,20 +20,20 @@ class PlainView:
 
     def __init__(self) -> None:
         self._rate = Rate()
-        self._last: tuple[float, int, str] = (0.0, -1, "")
+        self._said_at, self._done, self._preparing = 0.0, -1, ""
 
     def preparing(self, what: str, fraction: float) -> None:
         """See launch.View."""
-        if what != self._last[2]:
-            self._last = (*self._last[:2], what)
+        if what != self._preparing:
+            self._preparing = what
             self.say(f"Preparing: {what}")
 
     def update(self, progress: Progress) -> None:
         """See launch.View."""
         self._rate.add(progress)
         now = time.monotonic()
-        if progress.budget.done != self._last[1] or now - self._last[0] > PLAIN_EVERY_S:
-            self._last = (now, progress.budget.done, self._last[2])
+        if progress.budget.done != self._done or now - self._said_at > PLAIN_EVERY_S:
+            self._said_at, self._done = now, progress.budget.done
             self.say(line_of(progress, self._rate))
 
     def say(self, line: str) -> None:
