@@ -71,6 +71,8 @@ def short(value: Any) -> str:
     """Return a parameter's value in a cell: four digits of a number, the rest in full."""
     if isinstance(value, float):
         return f"{value:.4g}"
+    if value is None:  # a choice like any other
+        return "null"
     return value if isinstance(value, str) else exact(value)
 
 

@@ -10,7 +10,7 @@ from studies.record.comparison import baseline, n_classes_of
 from studies.record.diagnose import LEARNED
 from studies.report import confirmed, figures, findings, front
 from studies.report.document import Section, Table
-from studies.words import duration, exact, infeasible, number, plural, short
+from studies.words import duration, exact, infeasible, number, plural, short, shown
 
 if TYPE_CHECKING:
     from studies.record.study import StudyRecord, TrialRecord
@@ -36,7 +36,7 @@ def answer(record: StudyRecord, verdicts: dict[int, Verdict]) -> Section:
         texts.append(f"The best trial's own verdict: {verdict.word} ({verdict.evidence}).{advice}")
     if record.n_infeasible:
         texts.append(infeasible(record.n_infeasible))
-    facts = [(name, exact(value)) for name, value in best.params.items()]
+    facts = [(name, shown(value)) for name, value in best.params.items()]
     exactly = [(record.spec.metric, exact(best.value)), ("trial", str(best.number)), ("epoch", exact(best.epoch))]
     if best.repeated is not None:
         exactly[:1] = [(f"mean {record.spec.metric}", exact(best.mean)), (record.spec.metric, exact(best.value))]

@@ -23,12 +23,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from studies.words import exact
+from studies.words import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from studies.record.study import StudyRecord, TrialRecord
+    from studies.spec.space import Value
 
 MIN_TRIALS = 40
 MIN_SPARE = 20  # residual degrees of freedom, or nothing can be told from noise
@@ -125,12 +126,12 @@ def winsorised(values: Matrix, sign: int) -> Matrix:
 
 def levels_of(name: str, trials: Sequence[TrialRecord], n_levels: int = N_LEVELS) -> Levels:
     """Return a parameter's levels among these trials, n_levels of a range."""
+    exists = np.array([name in trial.params for trial in trials])
     given = [trial.params.get(name) for trial in trials]
-    exists = np.array([value is not None for value in given])
     numbers = [float(value) for value in given if isinstance(value, (int, float)) and not isinstance(value, bool)]
-    if len(numbers) == sum(value is not None for value in given) and len(set(numbers)) > MAX_CHOICES:
+    if len(numbers) == exists.sum() and len(set(numbers)) > MAX_CHOICES:
         return _of_numbers(name, np.array([np.nan if value is None else value for value in given], float), n_levels)
-    texts = [ABSENT if value is None else value if isinstance(value, str) else exact(value) for value in given]
+    texts = [_label(value) if there else ABSENT for value, there in zip(given, exists, strict=True)]
     frequent = sorted(set(texts), key=lambda text: (-texts.count(text), text))
     kept = frequent if len(frequent) <= MAX_CHOICES else frequent[: MAX_CHOICES - 1]
     labels = [*sorted(kept, key=_by_size)] + ([SHARED_LEVEL] if len(kept) < len(frequent) else [])
@@ -147,6 +148,10 @@ def _of_numbers(name: str, given: Matrix, n_levels: int) -> Levels:
     labels = [f"{low:.3g} to {high:.3g}" for low, high in pairwise(ends)]
     at = np.where(exists, np.searchsorted(edges, given), len(labels))
     return Levels(name, at, labels if exists.all() else [*labels, ABSENT], exists)
+
+
+def _label(value: Value) -> str:
+    return value if isinstance(value, str) else shown(value)
 
 
 def _by_size(text: str) -> tuple[bool, float, str]:

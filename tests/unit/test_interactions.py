@@ -56,6 +56,15 @@ def found(report: StudyRecord) -> list[Interaction]:
     return pairs
 
 
+def test_null_is_a_choice_and_no_missing_parameter() -> None:
+    trials = [make_trial(n, [n / 10], params={"decay": None if n % 2 else "cosine"}) for n in range(6)]
+    levels = levels_of("decay", trials)
+    assert (levels.labels, levels.exists.all()) == (["cosine", "null"], True)
+    page = render(make_report(trials), "md")
+    assert "| decay | null |" in page
+    assert "cosine (3), null (3)" in page
+
+
 def test_a_planted_interaction_comes_first_and_alone() -> None:
     pairs = found(drawn(300, together))
     assert {pairs[0].first.name, pairs[0].second.name} == {"learning_rate", "optimizer"}
