@@ -6,6 +6,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -87,7 +88,8 @@ def serve(storage: Storage, settings: Settings, where: Where, say: Callable[[str
         say(f"The dashboard is at {where.scheme}://{host}:{listening.getsockname()[1]}/ ; Ctrl-C ends it.")
         server = uvicorn.Server(configured(app, where))
         server.handle_exit = partial(_leave, app, server.handle_exit)  # type: ignore[method-assign]
-        server.run(sockets=[listening])
+        with closing(app.state.site):
+            server.run(sockets=[listening])
 
 
 def configured(app: Starlette, where: Where) -> uvicorn.Config:

@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from studies import names, words
+from studies.errors import StudyNotStarted
 from studies.record.overview import Overview, read_overviews
 from studies.settings import masked
 from studies.storage.pages import Pages
@@ -79,7 +80,9 @@ class Site:
         An address holds the name in the storage: there `NAME` is the first version, and not the newest as when typed.
         """
         study = get(self.storage, names.exact(name) if name in started(self.storage) else name)
-        return study, read_overviews(self.storage, self.pages, study._study_id)[0]
+        for overview in read_overviews(self.storage, self.pages, study._study_id):
+            return study, overview
+        raise StudyNotStarted(name=name)  # it was deleted just now
 
     def close(self) -> None:
         """Close the connections."""

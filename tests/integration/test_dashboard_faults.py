@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import optuna
 import psycopg2
 import pytest
 from optuna_dashboard import get_note
@@ -23,7 +25,7 @@ from studies.settings import Settings
 from studies.storage import Storage
 from studies.storage.accounts import Role
 from studies.study import get
-from studies.web import patience
+from studies.web import patience, site
 from studies.web.app import MAX_FORM
 from studies.web.passwords import MAX_TRIES
 from studies.web.serve import Where
@@ -291,6 +293,20 @@ def test_a_study_that_is_deleted_while_its_page_is_open(storage: Storage, open_h
         assert "No study is named &#39;small&#39;" in stream.event()
         assert stream.event() == "event: gone\ndata: gone\n"
         assert stream.event() == ""
+    assert open_house.browser().get("/studies/small").status == 404
+
+
+def test_a_study_that_is_deleted_between_two_reads_is_not_there(
+    storage: Storage, open_house: Dashboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started(storage)
+
+    def then_deleted(*given: Any) -> optuna.Study:
+        found = get(*given)
+        storage.optuna.delete_study(found._study_id)
+        return found
+
+    monkeypatch.setattr(site, "get", then_deleted)
     assert open_house.browser().get("/studies/small").status == 404
 
 
