@@ -291,6 +291,7 @@ PARTS = {"train": slice(0, 40), "test": slice(40, 50)}
         ({"a": np.zeros(3)}, "holds the arrays a; expected x and y"),
         ({"x": np.zeros((3, 28, 28))}, "has 'x' and no array 'y' or 'labels'"),
         ({"x_train": np.zeros((3, 28, 28)), "y": np.zeros(3)}, "has 'y' and no array 'x'"),
+        ({"x": np.zeros((0, 28, 28)), "y": np.zeros(0)}, "has 0 images of a 0; expected 3 of each digit"),
         ({"x": np.zeros((3, 8, 8)), "y": np.zeros(3)}, "has pictures (3, 8, 8); expected (n, 28, 28)"),
         ({"x": np.zeros((3, 28, 28)), "y": np.zeros(4)}, "holds y (4,) beside 3 pictures"),
         ({"x": np.full((3, 28, 28), 7.5), "y": np.zeros(3)}, "has brightness from 7.5 to 7.5; expected 0 to 1"),

@@ -278,6 +278,12 @@ def test_the_course_s_split_is_kept_and_its_vocabulary_is_train_s(tmp_path: Path
     assert load(tmp_path / "data" / "mercadolibre", tmp_path).sha256 == titles.sha256
 
 
+def test_a_file_of_the_users_own_has_no_rights_of_others(tmp_path: Path) -> None:
+    rows = "\n".join(map(json.dumps, rows_in_json(csv_rows(54))))
+    manifest = json.loads((load(write(tmp_path / "a.jsonl", rows), tmp_path).directory / "manifest.json").read_text())
+    assert manifest["rights"] == "a file of the user's own"
+
+
 def test_other_content_or_options_have_another_sha256(tmp_path: Path) -> None:
     one = load(write(tmp_path / "a.csv", csv_rows(30)), tmp_path)
     same = load(write(tmp_path / "b.csv", csv_rows(30)), tmp_path)
@@ -317,6 +323,7 @@ BAD_FILES: dict[str, tuple[str | bytes, str]] = {
     "not-json.jsonl": (course_line("a", "b") + "{oops\n", "line 2: not JSON"),
     "long-number.jsonl": ('{"title": ' + "9" * 5000 + "}\n", "line 1: not JSON"),
     "deep.jsonl": ('{"title": ' + "[" * 200_000 + "\n", "line 1: not JSON"),
+    "two-arrays.json": ("[{}]\n[{}]".format(*2 * [course_line("a", "b").strip()]), "line 2: '[{"),
     "not-object.jsonl": (course_line("a", "b") + "[1]\n", "line 2: not a JSON object"),
     "no-title.jsonl": ('{"category": "a"}\n', "line 1: no 'title'"),
     "null-title.jsonl": ('{"title": null, "category": "a"}\n', "line 1: 'title' is None"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -161,7 +162,7 @@ def read_npz(path: Path, notices: Counter[str]) -> dict[str, LabelledDigits]:
 
 
 def _images(path: Path, pictures: NDArray[Any], notices: Counter[str]) -> NDArray[np.uint8]:
-    if pictures.ndim < 2 or pictures[0].size != N_PIXELS:
+    if pictures.ndim < 2 or math.prod(pictures.shape[1:]) != N_PIXELS:
         raise DataError(f"{path} has pictures {pictures.shape}; expected (n, {SIDE}, {SIDE}) or (n, {N_PIXELS})")
     return as_bytes(pictures, str(path), notices).reshape(len(pictures), N_PIXELS)
 

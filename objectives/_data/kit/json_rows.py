@@ -65,7 +65,10 @@ def _elements(lines: TextLines, first: str, rest: Iterable[str]) -> Iterator[Any
         at = SPACE.match(text, at).end()  # type: ignore[union-attr]
         lines.number, counted = lines.number + text.count("\n", counted, at), at
         if text[at : at + 1] == "]":
-            break
+            if after := text[at + 1 :].strip():
+                lines.number += text.count("\n", at, text.index(after, at + 1))
+                raise lines.error(f"{shown(after[:100])} after the array", "expected one array, or objects in lines")
+            return
         try:
             value, at = decoder.raw_decode(text, at)
         except (ValueError, RecursionError) as error:

@@ -118,7 +118,8 @@ def _named(dataset: str, place: Path) -> TitleSource:
             return _pricerunner(SAMPLE, "cluster_id", PRICERUNNER_RIGHTS, min_rows=MIN_CLUSTER_ROWS)
         return _pricerunner(SAMPLE, "category", PRICERUNNER_RIGHTS)
     if variant in LANGUAGES:
-        return _course({role: _present(place, f"{variant}.{role}.jsonl", dataset) for role in ROLES}, variant, "")
+        files = {role: _present(place, f"{variant}.{role}.jsonl", dataset) for role in ROLES}
+        return _course(files, variant, "", MERCADOLIBRE_RIGHTS)
     language = variant.removeprefix("challenge").removeprefix("-")
     return _challenge({"": _present(place, "train.csv", dataset)}, language, MERCADOLIBRE_RIGHTS)
 
@@ -158,8 +159,9 @@ def _directory(place: Path, language: str) -> TitleSource:
         absent = [role for role, path in files.items() if path is None]
         if absent:
             raise DataError(f"{place} has no {prefixes[0]}.{absent[0]}.jsonl.gz; put it beside the others")
-        spoken = prefixes[0] if prefixes[0] in LANGUAGES else language
-        return _course({role: path for role, path in files.items() if path}, spoken, language)
+        is_theirs = prefixes[0] in LANGUAGES  # by its files' names
+        spoken, rights = (prefixes[0], MERCADOLIBRE_RIGHTS) if is_theirs else (language, OWN_FILE)
+        return _course({role: path for role, path in files.items() if path}, spoken, language, rights)
     table = _either(place, "train.csv")
     if table is None:
         raise DataError(
@@ -174,7 +176,7 @@ def _file(path: Path, language: str) -> TitleSource:
     if form == "challenge":
         return _challenge({"": path}, language, OWN_FILE)
     if form == "course":
-        return _course({"": path}, language, language)
+        return _course({"": path}, language, language, OWN_FILE)
     pairs = "" if form else form_of_pairs(path)
     if not form and not pairs:
         raise unknown(path)
@@ -209,6 +211,6 @@ def _challenge(files: Mapping[str, Path], language: str, rights: str) -> TitleSo
     return TitleSource(files, "challenge", language, course(language or "both"), rights)
 
 
-def _course(files: Mapping[str, Path], spoken: str, keep: str) -> TitleSource:
+def _course(files: Mapping[str, Path], spoken: str, keep: str, rights: str) -> TitleSource:
     stop_words = spoken if spoken in STOP_WORDS else "both"
-    return TitleSource(files, "course", keep, course(stop_words), MERCADOLIBRE_RIGHTS)
+    return TitleSource(files, "course", keep, course(stop_words), rights)
