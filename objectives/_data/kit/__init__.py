@@ -2,7 +2,7 @@
 
 preparation    hash, build once, check, open: the steps that every data set takes. Start here.
 cache          directories that are complete or not there, made by one process while the others wait
-hashes disk    sha256 of raw files, remembered; small files written safely
+hashes disk    sha256 of raw files, remembered; how JSON and arrays are written
 lines tables   text and CSV files whose mistakes are reported with the file's name and the line
 json_rows      objects in JSON, likewise
 recoded        UTF-16 and the line ends of old Macs

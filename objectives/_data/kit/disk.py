@@ -1,11 +1,15 @@
-"""Small files that must not be half there: JSON, and bytes that have reached the disk."""
+"""Files as they are written: JSON, arrays in parts, and bytes that have reached the disk."""
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -20,6 +24,18 @@ def read_object(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def write_array(path: Path, dtype: DTypeLike, shape: Sequence[int], parts: Iterable[NDArray[Any]]) -> None:
+    """Write an .npy of this type and shape from its parts, one after another along the first axis.
+
+    Written, not mapped: on a full disk a write fails with an error, a mapped page with a signal that kills.
+    """
+    header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": tuple(shape)}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for part in parts:
+            file.write(np.ascontiguousarray(part, dtype).data)
 
 
 def sync(path: Path) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from objectives._contract import DataError, Progress, silent
-from objectives._data.kit.disk import write_json
+from objectives._data.kit.disk import write_array, write_json
 from objectives._data.kit.hashes import fingerprint
 from objectives._data.kit.npz import only_0_and_1
 from objectives._data.kit.preparation import Hashes, prepare_arrays
@@ -109,7 +109,8 @@ def _build(source: PictureSource, directory: Path, progress: Progress) -> dict[s
         rows = np.flatnonzero(roles == role)
         counts[role] = len(rows)
         np.save(directory / f"{role}.labels.npy", labels[rows])
-        _save(pictures, kept[rows], directory / f"{role}.pixels.npy")
+        parts = (pictures[kept[rows[begin : begin + SAVE_ROWS]]] for begin in range(0, len(rows), SAVE_ROWS))
+        write_array(directory / f"{role}.pixels.npy", np.uint8, [len(rows), SIDE, SIDE, 3], parts)
     spool.unlink()
     write_json(directory / "classes.json", classes)
     repeated = int(np.count_nonzero(np.isin(keys[roles != "train"], keys[roles == "train"])))
@@ -180,13 +181,6 @@ def _roles(keys: NDArray[np.uint64], labels: NDArray[np.int64], given: NDArray[n
             rows = np.flatnonzero(roles == "train")
             roles[rows[carve(keys[rows], labels[rows], HELD_OUT)]] = role
     return roles
-
-
-def _save(pictures: Any, rows: NDArray[np.int64], path: Path) -> None:
-    written = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(len(rows), SIDE, SIDE, 3))
-    for begin in range(0, len(rows), SAVE_ROWS):
-        written[begin : begin + SAVE_ROWS] = pictures[rows[begin : begin + SAVE_ROWS]]
-    written.flush()
 
 
 def _sorted(names: set[str]) -> list[str]:

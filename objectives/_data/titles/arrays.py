@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from objectives._contract import DataError, Progress
-from objectives._data.kit.disk import write_json
+from objectives._data.kit.disk import write_array, write_json
 from objectives._data.kit.sources import N_LISTED, listed
 from objectives._data.kit.split import ROLES
 from objectives._data.titles.sources import TitleSource
@@ -20,7 +20,6 @@ from objectives._data.titles.vocabulary import SPECIAL_WORDS, UNK
 
 MAX_WORDS = 50_000
 MIN_COUNT = 2
-TOKEN_DTYPE = np.dtype(np.int32)
 
 
 def write_arrays(source: TitleSource, directory: Path, progress: Progress) -> dict[str, int]:
@@ -182,10 +181,6 @@ def _write_tokens(
     lengths = spooled.offsets[rows + 1] - spooled.offsets[rows]
     offsets = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
     np.save(directory / f"{role}.offsets.npy", offsets)
-    header = {"descr": TOKEN_DTYPE.str, "fortran_order": False, "shape": (int(offsets[-1]),)}
-    # Written, not mapped: on a full disk a write fails with an error, a mapped page with a signal that kills.
-    with (directory / f"{role}.tokens.npy").open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, header)
-        for _, tokens in tokens_of(spooled, rows):
-            file.write(word_map[tokens].astype(TOKEN_DTYPE, copy=False).data)
+    parts = (word_map[tokens] for _, tokens in tokens_of(spooled, rows))
+    write_array(directory / f"{role}.tokens.npy", np.int32, [int(offsets[-1])], parts)
     return int(lengths.max(initial=0))
