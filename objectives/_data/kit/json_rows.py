@@ -62,7 +62,7 @@ def _elements(lines: TextLines, first: str, rest: Iterable[str]) -> Iterator[Any
     at = counted = text.index("[") + 1
     decoder, lines.number = json.JSONDecoder(), begins
     while True:
-        at = SPACE.match(text, at).end()  # type: ignore[union-attr]
+        at = _after_space(text, at)
         lines.number, counted = lines.number + text.count("\n", counted, at), at
         if text[at : at + 1] == "]":
             if after := text[at + 1 :].strip():
@@ -74,10 +74,14 @@ def _elements(lines: TextLines, first: str, rest: Iterable[str]) -> Iterator[Any
         except (ValueError, RecursionError) as error:
             raise _not_json(lines, text[at : at + 100]) from error
         yield value
-        at = SPACE.match(text, at).end()  # type: ignore[union-attr]
+        at = _after_space(text, at)
         if text[at : at + 1] not in (",", "]"):
             raise _not_json(lines, text[at : at + 100])
         at += text[at] == ","
+
+
+def _after_space(text: str, at: int) -> int:
+    return SPACE.match(text, at).end()  # type: ignore[union-attr]  # it matches nothing, too
 
 
 def _not_json(lines: TextLines, text: str) -> RowError:

@@ -13,9 +13,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from objectives._contract import DataError, Progress
 from objectives._data.kit.lines import TextLines
@@ -26,6 +27,8 @@ from objectives._data.titles.tokens import tokenizer
 
 NO_WORD = 0  # the provisional number in place of a title that is empty after cleaning
 FLUSH_ROWS = 1 << 16
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 class Numbers(dict[str, int]):
@@ -83,7 +86,7 @@ class Columns:
         for file in self._files.values():
             file.close()
 
-    def mapped(self, name: str, dtype: DTypeLike) -> NDArray[np.generic]:
+    def mapped(self, name: str, dtype: type[Scalar]) -> NDArray[Scalar]:
         """A column, mapped into memory."""
         path = self._paths[name]
         return np.memmap(path, dtype, "r") if path.stat().st_size else np.empty(0, dtype)
@@ -105,9 +108,9 @@ def spool(source: TitleSource, directory: Path, progress: Progress) -> Spool:
             result.notices["empty_rows_left_out"] = result.n_unusable
     finally:
         columns.close()
-    result.tokens = columns.mapped("tokens", np.int32)  # type: ignore[assignment]
-    result.labels = columns.mapped("labels", np.int32)  # type: ignore[assignment]
-    result.titles = columns.mapped("titles", np.uint64)  # type: ignore[assignment]
+    result.tokens = columns.mapped("tokens", np.int32)
+    result.labels = columns.mapped("labels", np.int32)
+    result.titles = columns.mapped("titles", np.uint64)
     result.offsets = np.concatenate(([0], np.cumsum(columns.mapped("lengths", np.int64), dtype=np.int64)))
     return result
 
