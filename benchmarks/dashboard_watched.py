@@ -28,9 +28,9 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -152,11 +152,11 @@ def running(process: subprocess.Popen[bytes]) -> Iterator[psutil.Process]:
         process.wait()
 
 
-def until(what: str, found: object) -> None:
+def until(what: str, found: Callable[[], object]) -> None:
     """Ask again and again until something is there."""
     for _ in range(6000):
         with suppress(OSError, psycopg2.Error):
-            if found():  # type: ignore[operator]
+            if found():
                 return
         time.sleep(0.1)
     raise SystemExit(f"gave up waiting for {what}")
@@ -187,9 +187,9 @@ class Viewers:
         for thread in self._threads:
             thread.start()
 
-    def _read(self, stream: object) -> None:
+    def _read(self, stream: HTTPResponse) -> None:
         with suppress(OSError, ValueError, AttributeError, HTTPException):
-            while piece := stream.read1(2**16):  # type: ignore[attr-defined]
+            while piece := stream.read1(2**16):
                 self.n_bytes += len(piece)
 
     def leave(self) -> None:

@@ -147,10 +147,10 @@ def main() -> None:
             ledger = Ledger(server.url, lease_s=3600, wait_s=60)
             ledger.open_study(study_id, 10**6)
             start, results = context.Barrier(options.processes + 1), context.Queue()
-            share = options.workers // options.processes
+            shares = [(options.workers + n) // options.processes for n in range(options.processes)]
             processes = [
                 context.Process(target=play, args=(server.url, "fleet", share, options.seconds, start, results))
-                for _ in range(options.processes)
+                for share in shares
             ]
             for process in processes:
                 process.start()

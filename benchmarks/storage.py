@@ -62,7 +62,7 @@ FULL = [
     *(Case(workers, reports=reports) for reports in (1, 100) for workers in (1, 8)),
     *(Case(workers, sampler="tpe") for workers in (1, 8)),
     *(Case(1, earlier=earlier) for earlier in (1_000, 10_000)),
-    *(Case(1, sampler="tpe", earlier=earlier) for earlier in (1_000,)),
+    Case(1, sampler="tpe", earlier=1_000),
     *(Case(workers, latency_ms=latency_ms) for latency_ms in (1, 10) for workers in (1, 8)),
 ]
 
@@ -350,13 +350,11 @@ def main() -> None:
                 found |= {"tpe_share": tpe_share(server.url)}
                 print(json.dumps({key: value for key, value in found.items() if key != "rows"}), flush=True)
             for case in QUICK if options.quick else FULL:
-                row = measure(case, server.url, *((2, 1.5) if options.quick else (3, 1.5)), place)
+                row = measure(case, server.url, 2 if options.quick else 3, 1.5, place)
                 found["rows"].append(row)
                 print(json.dumps(row), flush=True)
                 if options.json:
                     options.json.write_text(json.dumps(found, indent=1))
-        if options.json:
-            options.json.write_text(json.dumps(found, indent=1))
     finally:
         shutil.rmtree(place, ignore_errors=True)
 

@@ -74,8 +74,8 @@ def rows(n_seeds: int, cache: Path) -> Iterator[str]:
 
 
 def spread(values: list[float]) -> str:
-    """The mean and the standard deviation."""
-    return f"{statistics.mean(values):.4f} ± {statistics.stdev(values):.4f}"
+    """The mean and the standard deviation; of one seed its value."""
+    return f"{statistics.mean(values):.4f}" + (f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else "")
 
 
 def main() -> None:
