@@ -22,7 +22,9 @@ def test_a_part_that_hangs_is_cut_and_what_it_measured_is_kept(tmp_path: Path, m
     )
     monkeypatch.setattr(gpu, "__file__", str(parts))
     monkeypatch.setattr(gpu, "PARTS", {"device": 60, "studies": 3, "cifar": 60, "workers": 60})
-    given = argparse.Namespace(device="cpu", quick=True, cifar="cifar10-shapes", wheels=None, minutes=5, parts=list(gpu.PARTS))
+    given = argparse.Namespace(
+        device="cpu", quick=True, cifar="cifar10-shapes", wheels=None, minutes=5, parts=list(gpu.PARTS)
+    )
     gpu.run(tmp_path / "out", given)
     found = json.loads((tmp_path / "out" / "gpu.json").read_text())["parts"]
     ends = {part: one["ended"] for part, one in found.items()}
