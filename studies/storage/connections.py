@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext, suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg2
@@ -44,6 +45,7 @@ _GENERAL = (psycopg2.DatabaseError, psycopg2.OperationalError, psycopg2.Interfac
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
 IDLE_S = 60.0
+MAX_CLOCK_OFFSET = timedelta(seconds=10)  # an answer may take as long
 
 Rows = list[tuple[Any, ...]]
 Statement = tuple[str, Mapping[str, Any]]
@@ -97,6 +99,7 @@ class Connections:
         self.wait_s = wait_s
         self.n_lost = 0  # connections; what was last written on one may be lost with a crashed server
         self.pooled: bool | None = None  # whether a pooler is in between, once connected
+        self._clock_offset = timedelta()  # of the server's, where this machine's is far off
         # With when it was last used. The last one in is taken first. A list's append and pop are safe between threads.
         self._free: list[tuple[psycopg2.extensions.connection, float]] = []
 
@@ -157,10 +160,20 @@ class Connections:
             connection = self.connect()
             connection.autocommit = True
             if self.pooled is None:
-                with connection.cursor() as cursor:
-                    cursor.execute(sql.READ_BACKEND_PID)
-                    self.pooled = cursor.fetchone() != (connection.info.backend_pid,)
+                self._get_to_know(connection)
             return connection
+
+    def _get_to_know(self, connection: psycopg2.extensions.connection) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(sql.READ_SERVER)
+            [(pid, now)] = cursor.fetchall()
+        self.pooled = pid != connection.info.backend_pid
+        offset = now - datetime.now(UTC)
+        self._clock_offset = offset if abs(offset) > MAX_CLOCK_OFFSET else timedelta()
+
+    def now(self) -> datetime:
+        """Return the local time; by the server's clock where this machine's is off, for others compute with it."""
+        return datetime.now() + self._clock_offset
 
     def _give_back(self, connection: psycopg2.extensions.connection) -> None:
         if connection.closed:

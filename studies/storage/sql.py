@@ -173,8 +173,8 @@ NOTICE_SILENCE = """
 SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 4;
 SET tcp_user_timeout = 30000"""
 
-# Which process answers. A pooler announces one that it makes up.
-READ_BACKEND_PID = "SELECT pg_backend_pid()"
+# Which process answers, and what time it is there. A pooler announces a process that it makes up.
+READ_SERVER = "SELECT pg_backend_pid(), clock_timestamp()"
 
 # A lock for one process at a time, which goes with the transaction: behind a pooler nothing else would release it.
 TRY_LOCK = "SELECT pg_try_advisory_xact_lock(hashtext('studies'), hashtext(%(what)s))"

@@ -32,7 +32,7 @@ class TrialStarter:
         study = self._remembered.study(study_id)
         if template is not None:
             return self._create_from(study, template)
-        start = datetime.now()
+        start = self._connections.now()
         given = {"state": "RUNNING", "start": utc(start)}
         with self._ends.settling():
             rows = self._create(study, calls.CREATE, given, self._started(study, start))
@@ -48,7 +48,7 @@ class TrialStarter:
         `worker_id`: who claims, as the ledger knows it.
         """
         study = self._remembered.study(study_id)
-        start = datetime.now()
+        start = self._connections.now()
         more = {"study_id": study_id, "n_trials": n_trials, "start": utc(start), "worker_id": worker_id}
 
         def statement() -> Statement:
@@ -104,7 +104,7 @@ class TrialStarter:
 
     def change_state(self, trial_id: int, state: TrialState) -> bool:
         """Start or queue a trial; False when it should start but runs already."""
-        given = {"trial_id": trial_id, "start": utc(datetime.now())}
+        given = {"trial_id": trial_id, "start": utc(self._connections.now())}
         if state == TrialState.RUNNING:
             return self._start(given)
         if not self._connections.run(sql.REQUEUE_TRIAL, given):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -133,7 +132,7 @@ class TrialWriter:
 
     def finish(self, trial_id: int, state: TrialState, values: Sequence[float] | None) -> None:
         """End a trial: state and values, in one statement with all that was set before."""
-        complete = datetime.now()
+        complete = self._connections.now()
         own = self._remembered.own(trial_id)
         writes = Pending(finals=floats_of(values))
         ending = {"ending": state.name, "complete": utc(complete)}

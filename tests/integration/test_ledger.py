@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
 import optuna
@@ -22,7 +23,7 @@ from studies.run.join import Start, join
 from studies.settings import Settings
 from studies.spec import StudySpec
 from studies.spec.description import Description
-from studies.storage import Storage
+from studies.storage import Storage, connections
 from studies.storage.budget import Budget
 from studies.study import get
 
@@ -58,6 +59,32 @@ def test_a_trial_is_lost_when_its_workers_lease_is_over(storage: Storage, study:
     storage.ledger.heartbeat(worker)
     assert storage.ledger.states(study._study_id) == {"RUNNING": 1}
     assert storage.ledger.budget(study._study_id).lost == ()
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_machine_whose_clock_is_off_writes_the_servers_time(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Clock:
+            return super().now(tz) + timedelta(hours=hours)
+
+    monkeypatch.setattr(connections, "datetime", Clock)
+    with Storage(database_url, Settings(None, tmp_path, tmp_path)) as storage:
+        study = optuna.create_study(storage=storage.optuna, study_name="off")
+        storage.ledger.open_study(study._study_id, n_trials=3)
+        worker = storage.ledger.enter(study._study_id, "cpu")
+        first, second = (claim(storage, study, worker) for _ in range(2))
+        study.tell(study.get_trials()[0].number, 1.0)
+        assert abs(storage.ledger.budget(study._study_id).device_hours) < 0.1
+        assert end(storage, study, second, Outcome.failed(Reason.LOST), max_retries=0)
+        for trial in (storage.optuna.get_trial(first), *study.get_trials()):
+            assert trial.duration is not None
+            assert trial.datetime_start is not None
+            assert abs(trial.duration) < timedelta(minutes=5)
+            assert abs(datetime.now() - trial.datetime_start) < timedelta(minutes=5)
+        assert storage.ledger.budget(study._study_id).device_hours < 0.1
 
 
 def test_a_dead_workers_trial_is_lost_at_once(storage: Storage, study: optuna.Study) -> None:

@@ -466,7 +466,7 @@ def many_trials(storage: PostgresStorage, request: pytest.FixtureRequest) -> int
 # deletes one.
 OTHERS = {"TRIAL_COLUMNS", "METRICS", "REPEATS", "HOURS_USED", "IS_LOST", "LAST_HEARD", "TAKE_LEFT_ALONE",
           "CREATE_LEDGER", "HAS_LEDGER", "HAS_TABLES", "HAS_FUNCTIONS", "READ_SCHEMA_VERSION",
-          "SETTLE", "READ_STUDIES", "READ_STARTED", "READ_FOREIGN", "COUNT_ENDED", "NOTICE_SILENCE", "READ_BACKEND_PID",
+          "SETTLE", "READ_STUDIES", "READ_STARTED", "READ_FOREIGN", "COUNT_ENDED", "NOTICE_SILENCE", "READ_SERVER",
           "TRY_LOCK", "CREATE_DATABASE", "VIOLATES", "FORGET"}  # fmt: skip
 STATEMENTS = vars(sql) | vars(sql_ledger)
 PLAIN = {name: text for name, text in STATEMENTS.items() if name.isupper() and name[0] != "_" and name not in OTHERS}

@@ -41,7 +41,7 @@ def described(found: Mapping[str, Any]) -> str:
     ahead_s = found["time"] - time.time()
     if abs(ahead_s) > MAX_CLOCK_OFFSET_S:
         line += (
-            f"; its clock is {abs(ahead_s):.0f} s {'ahead' if ahead_s > 0 else 'behind'}, and so are its trials' times"
+            f"; its clock is {abs(ahead_s):.0f} s {'ahead' if ahead_s > 0 else 'behind'}, and so is what its logs say"
         )
     return line
 
