@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import os
+import pwd
 import re
 import signal
 import subprocess
@@ -21,7 +23,7 @@ import pytest
 
 from studies.record.reading import read_stored
 from studies.record.study import StudyRecord
-from studies.run.launchers.ssh import connection
+from studies.run.launchers.ssh import connection, files
 from studies.run.launchers.ssh.connection import Connection, Refused
 from studies.storage import open_storage
 from studies.storage.embedded import EmbeddedServer
@@ -289,6 +291,27 @@ def test_an_environment_is_made_once(lab: Lab, hosts: tuple[Host, Host], monkeyp
         ["ssh", "gpu1", python, "-c", "'import tiny; print(tiny.VALUE)'"], capture_output=True, check=False
     )
     assert ran.stdout == b"7\n", ran.stderr
+
+
+def test_a_full_disk_is_named_and_nothing_half_is_left(
+    lab: Lab, hosts: tuple[Host, Host], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(lab.ssh()), prepend=":")
+    cache = Path(f"~{hosts[1].user}/.cache").expanduser()
+    cache.mkdir(exist_ok=True)
+    owner = f"uid={pwd.getpwnam(hosts[1].user).pw_uid}"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size=2m,{owner}", "none", str(cache)], check=True)
+    no_room = r"no room is left in /.*/\.cache/studies"
+    try:
+        with reached("gpu2", lab) as there:
+            big = files.Files(files._tar({"model.bin": os.urandom(4 * 2**20)}))
+            with pytest.raises(Refused, match=rf"{no_room} \(No space left on device\); make room and type the same"):
+                there.ask("keep", big.compressed, digest=big.digest, n_bytes=len(big.compressed))
+            with pytest.raises(Refused, match=rf"`-m venv .*` exited with 1: {no_room}"):
+                there.ask("install", key="of-none", requirements=["tiny"], constraints=["tiny==1.0"])
+            assert not [path for path in (cache / "studies").glob("*/*") if path.suffix != ".lock"]
+    finally:
+        subprocess.run(["umount", "--lazy", str(cache)], check=True)
 
 
 def test_an_installation_ends_with_its_launch_and_another_waits_for_it(

@@ -196,6 +196,9 @@ def test_the_machines_shell_finds_a_python_whatever_its_path(tmp_path: Path, she
 def test_what_ssh_says_comes_with_what_to_do() -> None:
     said = explained("gpu1", "me@gpu1: Permission denied (publickey).")
     assert said.startswith("me@gpu1: Permission denied (publickey); `ssh gpu1` must work without a password")
+    assert explained("gpu1", "client_loop: send disconnect: Broken pipe").endswith(
+        "network was cut; type the same again"
+    )
     assert explained("gpu1", "kex_exchange: odd") == "kex_exchange: odd; try `ssh gpu1` by hand"
 
 

@@ -53,6 +53,9 @@ ADVICE = {
     "Connection refused": "the machine is there, and no sshd answers: check the port in ~/.ssh/config",
     "timed out": "check that it runs and that this network reaches it",
     "No route to host": "check that it runs and that this network reaches it",
+    "not responding": "the network was cut; type the same again",
+    "Broken pipe": "the network was cut; type the same again",
+    "Connection reset": "the network was cut; type the same again",
 }
 
 

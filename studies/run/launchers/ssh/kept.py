@@ -11,6 +11,7 @@ files         those that no launch has used for UNUSED_DAYS, unless a program ha
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import gzip
 import hashlib
@@ -29,10 +30,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
+PLACE = "/tmp"  # noqa: S108 - of the launches' directories: a socket's path is short, and a home may be shared
 WHOLE = "whole"  # in an environment where everything is installed; its time is that of the last use
 PARTIAL = "partial-"  # what comes or goes begins with it
 UNUSED_DAYS, PARTIAL_DAYS = 30, 1
 DAY_S = 24 * 3600.0
+NO_ROOM_BYTES = 2**20
 COLLECTED = "Installing collected packages:"  # pip's last word for minutes
 TAIL_LINES, MOST_SAID = 5, 600  # of a command that failed; characters
 SAY_S, POLL_S, LINE, CHUNK = 15.0, 1.0, 100, 65536  # between two lines of one that runs; characters of each; bytes
@@ -47,6 +50,18 @@ class Refused(Exception):
 def say(line: str) -> None:
     """Tell the launcher something before its request is answered."""
     print(json.dumps({"says": line}), flush=True)
+
+
+def why(error: OSError) -> str:
+    """Return what went wrong, as a sentence's part: of a full disk, which one it is."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{_full_disks() or 'no room is left there'} ({error.strerror}); make room and type the same again"
+    return str(error)
+
+
+def _full_disks() -> str:
+    full = [str(path) for path in (cache(), Path(PLACE)) if shutil.disk_usage(path).free < NO_ROOM_BYTES]
+    return f"no room is left in {' and '.join(full)}" if full else ""
 
 
 def cache() -> Path:
@@ -87,6 +102,8 @@ def _unpack(path: Path, digest: str, content: bytes) -> None:
             files.extractall(partial)  # noqa: S202
         with suppress(OSError):  # another launch was faster
             partial.rename(path)
+    except OSError as error:
+        raise Refused(why(error)) from None  # before what is half there goes
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -288,7 +305,7 @@ def _run(command: list[str], path: Path, **variables: str) -> None:
         process.wait()
     if process.returncode:
         first = next((at for at, line in enumerate(lines) if line.startswith("ERROR:")), -TAIL_LINES)
-        said = " ".join(lines[first:])
+        said = "; ".join(filter(None, [_full_disks(), " ".join(lines[first:])]))
         raise Refused(f"`{' '.join(command[1:4])}` exited with {process.returncode}: {said[:MOST_SAID]}")
 
 

@@ -30,12 +30,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from studies.run.launchers.ssh.kept import Refused, cache, environments, held, install, is_installed, keep
+from studies.run.launchers.ssh.kept import PLACE, Refused, cache, environments, held, install, is_installed, keep, why
 
 HELLO = "studies is here"
 CONTROL, FORMER, SOCKET, LOG = "control", "connection", ".s.PGSQL.5432", "supervisor.log"  # in its directory
 ROOT_CERTIFICATE = "root.crt"
-PLACE = "/tmp"  # noqa: S108 - of the launches' directories: a socket's path is short, and a home may be shared
 START_S = 60.0
 SETTLE_S = 1.0  # a connection that ends closes both ways within that
 CHUNK = 65536
@@ -50,8 +49,10 @@ def main() -> None:
         request = given.pop("do")
         try:
             answer = {"answer": REQUESTS[request](**given)}
-        except (Refused, OSError) as error:
+        except Refused as error:
             answer = {"refused": str(error)}
+        except OSError as error:
+            answer = {"refused": why(error)}
         if isinstance(end := answer.get("answer"), socket.socket):
             with suppress(OSError):  # the supervisor's end: it does not read to the last byte
                 relay(end)
