@@ -166,11 +166,24 @@ def test_scripts_of_click_and_typer_become_study_files(
     assert "fit" in studies.told("show", "fit.yaml").stdout
 
 
+def test_a_subcommand_is_no_argument_and_a_config_file_no_setting(studies: Studies) -> None:
+    (studies.directory / "sub.py").write_text(
+        "import argparse\np = argparse.ArgumentParser()\ns = p.add_subparsers()\n"
+        "s.add_parser('fit').add_argument('--config', default='a.yaml')\np.parse_args()"
+    )
+    studies.told("init", "sub.py fit")
+    text = (studies.directory / "sub.yaml").read_text()
+    assert yaml.safe_load(text)["objective"]["command"].endswith("sub.py fit")
+    assert "# CORRECT THIS: nothing looks like a setting to search" in text
+
+
 @pytest.mark.parametrize(
     ("given", "code", "expected"),
     [
         ("gone.py", None, "There is no file gone.py"),
         ("train.py", "print(1)", "train.py reads no options from its command line"),
+        ("train.py", "print(1)", "`program.params.get('lr', 1e-3)`, after `from studies import program`"),
+        ("nb.ipynb", None, "nb.ipynb is a notebook; save it as a script (`jupyter nbconvert --to script nb.ipynb`)"),
         ("train.py", "import sys\nsys.exit('no data')  # argv", "shows no options, its last line is: no data"),
         (
             "train.py",

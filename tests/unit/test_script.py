@@ -166,6 +166,21 @@ def test_what_a_script_prints_becomes_a_pattern(tmp_path: Path, code: str, print
     assert report.direction == ("minimize" if "loss" in report.metric else "maximize")
 
 
+def test_what_a_script_takes_out_of_the_trials_parameters_is_searched(tmp_path: Path) -> None:
+    file = tmp_path / "train.py"
+    file.write_text(
+        "from studies.program import params\nfrom studies import program\n"
+        "rate = params.get('lr', 1e-3)\nnesterov = program.params.get('nesterov', True)\n"
+        "data = {}.get('dropout', .1)\ndrop = program.params.get('dropout')\n"
+    )
+    options = Source([file]).read()
+    assert {option.name: searched(option) for option in options} == {
+        "lr": {"low": 1e-4, "high": 1e-2, "log": True, "default": 1e-3},
+        "nesterov": {"choices": [False, True], "default": True},
+        "dropout": {"low": 0.0, "high": 0.5},
+    }
+
+
 @pytest.mark.parametrize(
     ("option", "expected"),
     [

@@ -34,6 +34,9 @@ from studies.templates.script.usage import Option, Usage, usage_of
 HELP_S = 60.0  # for a script that imports half of the world first
 WIDTH = "200"  # columns: lines that are not broken are read best
 BY_HAND = "or write objective.command by hand, as docs/guides/programs.md shows"
+NOTHING_TO_SEARCH = (
+    '# CORRECT THIS: nothing looks like a setting to search; see "A script without options", docs/guides/programs.md'
+)
 LINE = 100  # characters of the command
 EPOCHS = {"epochs", "nepochs", "maxepochs", "numepochs", "nepoch", "epoch"}
 SEEDS = {"seed", "randomseed", "manualseed"}
@@ -45,7 +48,7 @@ EXAMPLE = Report("val_acc", r"epoch (?P<epoch>\d+).*val_acc (?P<val_acc>[\d.]+)"
 def is_script(given: str) -> bool:
     """Whether `studies init` was given a script or a command, and no name."""
     first, _, more = given.strip().partition(" ")
-    return first.endswith((".py", ".sh")) or "/" in first or bool(more and shutil.which(first))
+    return first.endswith((".py", ".sh", ".ipynb")) or "/" in first or bool(more and shutil.which(first))
 
 
 def study_file(given: str) -> tuple[str, str]:
@@ -55,14 +58,19 @@ def study_file(given: str) -> tuple[str, str]:
     """
     words = _command(given)
     source = Source(Path(file) for file in source_of_command(tuple(words), Path.cwd()))
-    if not source.may_have_options:  # asked for its help, it would train
-        raise WrongInput(reason=f"{given} reads no options from its command line; add some with argparse, {BY_HAND}.")
-    words, usage = _asked(words)
+    usage, read = Usage([], [], []), source.read()
+    if source.may_have_options:
+        words, usage = _asked(words)
+    elif not read:  # asked for its help, it would train
+        raise WrongInput(
+            reason=f"{given} reads no options from its command line; add some with argparse, or take its settings out "
+            f"of the trial's: `program.params.get('lr', 1e-3)`, after `from studies import program`; {BY_HAND}."
+        )
     options = [source.completed(option) for option in usage.options]
     script = next((word for word in words[1:] if not word.startswith("-")), words[0])
     stem = re.sub(r"[^a-z0-9]+", "-", Path(script).stem.lower())[: MAX_NAME - 3].strip("-") or "program"
     stem = f"my-{stem}" if stem in catalog() else stem
-    return stem, _written(stem, words, usage, options, source.report())
+    return stem, _written(stem, words, usage, options, read, source.report())
 
 
 def _command(given: str) -> list[str]:
@@ -70,6 +78,11 @@ def _command(given: str) -> list[str]:
         words = shlex.split(given)
     except ValueError as error:
         raise WrongInput(reason=f"{given!r} is no command ({error}); expected such as train.py.") from None
+    if words[0].endswith(".ipynb"):
+        raise WrongInput(
+            reason=f"{words[0]} is a notebook; save it as a script (`jupyter nbconvert --to script {words[0]}`), or "
+            "launch a function from one of its cells, as docs/guides/from-python.md shows."
+        )
     if len(words) == 1 and not Path(words[0]).is_file():
         raise WrongInput(
             reason=f"There is no file {words[0]}; expected a training script, such as train.py, or a name."
@@ -144,8 +157,11 @@ def _printed(words: list[str]) -> str:
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-def _written(name: str, words: list[str], usage: Usage, options: list[Option], report: Report | None) -> str:
-    space: dict[str, Any] = {}
+def _written(
+    name: str, words: list[str], usage: Usage, options: list[Option], read: list[Option], report: Report | None
+) -> str:
+    """Return the study file. options: that are typed in the command. read: that the script takes from the trial."""
+    space: dict[str, Any] = {option.name: domain for option in read if (domain := searched(option)) is not None}
     command, left, epochs = [word if word == OUR_PYTHON else _quoted(word) for word in words], [], 10
     for option in options:
         if (placeholder := _of_trial(option)) is not None:
@@ -163,16 +179,17 @@ def _written(name: str, words: list[str], usage: Usage, options: list[Option], r
             )
     if any(not option.flag.startswith("-") for option in options):  # hydra's directories are named by the second
         command.append("hydra.run.dir={scratch}/hydra")
-    command += [word.upper() for word in usage.arguments]
+    arguments = [word.upper() for word in usage.arguments if word not in words]  # a subcommand is typed already
+    command += arguments
     needed = [option.flag for option in options if option.required and _of_trial(option) is None]
     found = report or EXAMPLE
-    asked = shlex.join([word.strip("{}") if word == OUR_PYTHON else word for word in [*words, "--help"]])
+    asked = shlex.join(
+        [word.strip("{}") if word == OUR_PYTHON else word for word in [*words, *["--help"][: bool(options)]]]
+    )
     lines = [f"# From `{asked}`. Correct it, then type: studies check ./{name}.yaml"]
     lines += [f"name: {name}", "objective:", "  command: >-", *_folded(command)]
-    if needed or usage.arguments:
-        lines.append(
-            f"  # Give these in the command: {', '.join([*needed, *(word.upper() for word in usage.arguments)])}"
-        )
+    if needed or arguments:
+        lines.append(f"  # Give these in the command: {', '.join([*needed, *arguments])}")
     if found.pattern is not None:
         why = "a line that it prints" if report else "CORRECT THIS: a line that it prints, one an epoch"
         lines += [f"  # {why}", f"  reports: {_flow({'pattern': found.pattern})}"]
@@ -181,7 +198,7 @@ def _written(name: str, words: list[str], usage: Usage, options: list[Option], r
         f"direction: {found.direction}",
         "n_trials: 30",
         f"max_epochs: {epochs}",
-        "space:" if space else "space: {}",
+        *(["space:"] if space else [NOTHING_TO_SEARCH, "space: {}"]),
         *(f"  {name}: {_flow(domain)}" for name, domain in space.items()),
         *(["# Left at what the program has:", *(f"#   {one}" for one in left)] if left else []),
     ]

@@ -63,6 +63,16 @@ class Source:
                 return _with(option, {word.arg: word.value for word in call.keywords if word.arg})
         return option
 
+    def read(self) -> list[Option]:
+        """Return what it takes out of `program.params` with a default, `params.get("lr", 1e-3)`."""
+        found: dict[str, Option] = {}
+        for call in sorted(self._calls, key=lambda call: call.lineno):
+            match call:
+                case ast.Call(ast.Attribute(of, "get"), [ast.Constant(str(name)), *default]) if _is_params(of):
+                    value = _literal(default[0] if default else None)
+                    found[name] = Option(name, takes=0 if isinstance(value, bool) else 1, default=value)
+        return list(found.values())
+
     def report(self) -> Report | None:
         """Return what it reports or prints and looks like a metric, of validation data where it says so."""
         for call in self._calls:
@@ -84,6 +94,10 @@ def _with(option: Option, keywords: Mapping[str, ast.expr]) -> Option:
     if not told.choices and told.takes and isinstance(listed := _literal(keywords.get("choices")), (list, tuple)):
         told = replace(told, choices=tuple(listed))
     return replace(told, kind=told.kind or named)
+
+
+def _is_params(node: ast.expr) -> bool:
+    return "params" in (getattr(node, "attr", ""), getattr(node, "id", ""))  # program.params, or imported from there
 
 
 def _literal(node: ast.expr | None) -> Any:
