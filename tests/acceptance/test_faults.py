@@ -53,6 +53,16 @@ def hear(process: subprocess.Popen[str], text: str) -> str:
     return said.decode()
 
 
+def wait_until_a_trial_is_lost(storage: Storage, worker: str) -> None:
+    """Wait until others have taken over the trial of a worker that says nothing any more. worker: its condition."""
+
+    def is_lost() -> bool:
+        let_a_lease_pass(storage.url, worker)  # each time: a last heartbeat may have been on its way
+        return any(trial.reason == "lost" for trial in read_stored(storage, "parabola").trials)
+
+    wait_for(is_lost)
+
+
 def kill_server(server: EmbeddedServer) -> None:
     os.kill(int((server.data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
 
@@ -61,8 +71,7 @@ def test_a_stalled_worker_finds_its_trial_taken_over_and_goes_on(studies: Studie
     with running(studies, *SLOW, "--trials", "12") as (process, storage, study_id):
         stalled = wait_for(lambda: [worker.pid for worker in storage.ledger.workers(study_id) if worker.epoch])[0]
         os.kill(stalled, signal.SIGSTOP)
-        let_a_lease_pass(storage.url, f"pid = {stalled}")
-        wait_for(lambda: any(trial.reason == "lost" for trial in read_stored(storage, "parabola").trials))
+        wait_until_a_trial_is_lost(storage, f"pid = {stalled}")
         os.kill(stalled, signal.SIGCONT)
         studies.hurry()
         stderr = finish(process)

@@ -20,9 +20,10 @@ from studies.settings import Settings
 from studies.storage import open_storage
 from studies.storage.connections import Connections
 
-from ..conftest import TcpServer, let_a_lease_pass
+from ..conftest import TcpServer
 from ..waiting import PATIENCE_S, wait_for
 from .conftest import Studies
+from .test_faults import wait_until_a_trial_is_lost
 
 
 @dataclass
@@ -185,8 +186,7 @@ def test_a_worker_cut_off_past_its_lease_drops_its_trial(net: Net, make_studies:
             launches.append(studies.start("launch", "./parabola.yaml", *slow, before=before))
             wait_for(lambda: len(workers(storage)) == len(launches) and all(workers(storage)))
         net.network.cut(0)
-        let_a_lease_pass(storage.url, "worker_id = (SELECT min(worker_id) FROM studies.workers)")
-        wait_for(lambda: any(trial.reason == "lost" for trial in read_stored(storage, "parabola").trials))
+        wait_until_a_trial_is_lost(storage, "worker_id = (SELECT min(worker_id) FROM studies.workers)")
         net.network.heal(0)
         net.network.reset(1)  # and the other has its connections reset, which costs it nothing
         time.sleep(0.5)
