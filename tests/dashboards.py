@@ -33,6 +33,7 @@ from studies.web.passwords import Passwords
 from studies.web.serve import Where, application, configured
 
 from .reports import HOSTILE, make_spec
+from .waiting import PATIENCE_S
 
 DECLARED = {"x": {"low": 0.0, "high": 1.0, "default": 0.5}, "mood": {"choices": ["fine", "bad"], "default": "fine"}}
 PASSWORD = "correct horse battery"
@@ -54,7 +55,7 @@ class Browser:
     cookies: dict[str, str] = field(default_factory=dict)
 
     def ask(self, method: str, path: str, body: str | None = None, **headers: str) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
         sent = {"Accept": "text/html"} | {key.replace("_", "-"): value for key, value in headers.items()}
         if self.cookies:
             sent["Cookie"] = "; ".join(f"{key}={value}" for key, value in self.cookies.items())

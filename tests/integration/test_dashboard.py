@@ -38,6 +38,7 @@ from studies.web.api import _study_of
 from ..conftest import rows_of
 from ..dashboards import DECLARED, Answer, Browser, Dashboard, failed, started
 from ..reports import HOSTILE, make_spec
+from ..waiting import PATIENCE_S
 from .test_verdicts import fill
 
 DATA = {"name": "none", "sha256": "0" * 64, "summary": {}}
@@ -185,7 +186,7 @@ def test_the_pages_show_a_front(storage: Storage, open_house: Dashboard) -> None
 @contextmanager
 def following(dashboard: Dashboard, name: str) -> Iterator[Callable[[], str]]:
     """Follow a study's page; yield what returns the next event."""
-    with closing(http.client.HTTPConnection("127.0.0.1", dashboard.port, timeout=30)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", dashboard.port, timeout=PATIENCE_S)) as connection:
         connection.request("GET", f"/studies/{name}/events")
         with connection.getresponse() as stream:
 

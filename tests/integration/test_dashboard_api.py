@@ -19,6 +19,7 @@ from studies.web.access import API
 
 from ..conftest import rows_of
 from ..dashboards import Answer, Dashboard, failed, is_ours, routes, started
+from ..waiting import PATIENCE_S
 
 N_EXAMPLES = int(
     os.environ.get("N_EXAMPLES", "3")
@@ -62,7 +63,7 @@ def everything(storage: Storage) -> list[Any]:
 def scan(dashboard: Dashboard, script: Script, studies: list[str]) -> set[int]:
     """Send every endpoint what its description allows, and what it does not; return the statuses that came back."""
     described = openapi.from_dict(script_description(dashboard))
-    described.config.update(base_url=f"http://127.0.0.1:{dashboard.port}")
+    described.config.update(base_url=f"http://127.0.0.1:{dashboard.port}", request_timeout=PATIENCE_S)
     with warnings.catch_warnings():  # of its own ways to make what a schema forbids
         warnings.simplefilter("ignore")
         return {status for found in described.get_all_operations() for status in asked(found.ok(), script, studies)}

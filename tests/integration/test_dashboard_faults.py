@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import re
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
@@ -33,6 +32,7 @@ from studies.web.serve import Where
 from ..conftest import execute
 from ..dashboards import PASSWORD, Dashboard, failed, is_ours, routes, served, started
 from ..reports import HOSTILE
+from ..waiting import PATIENCE_S, wait_for
 
 ODD_NAMES = ("a%00b", "a%0ab", "%ff%fe", "..%2f..%2fetc", "%2e%2e", "9" * 5000, "%F0%9F%92%A5", "'%22;--", "@", "%25")
 
@@ -60,7 +60,7 @@ class Stream:
 
 @contextmanager
 def followed(dashboard: Dashboard, path: str, cookies: dict[str, str] | None = None) -> Iterator[Stream]:
-    with closing(http.client.HTTPConnection("127.0.0.1", dashboard.port, timeout=60)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", dashboard.port, timeout=PATIENCE_S)) as connection:
         sent = {"Cookie": "; ".join(f"{key}={value}" for key, value in (cookies or {}).items())} if cookies else {}
         connection.request("GET", path, headers=sent)
         with connection.getresponse() as answer:
@@ -99,7 +99,7 @@ def test_slow_clients_lose_their_place_and_hold_up_nobody(
             client.sendall((b"", head, body)[n % 3])
         assert open_house.browser().get("/").status == 200
         for client in clients:
-            client.settimeout(60)
+            client.settimeout(PATIENCE_S)
             while ends(client):
                 pass
 
@@ -116,13 +116,12 @@ def test_a_client_that_reads_nothing_loses_its_place(open_house: Dashboard, monk
     monkeypatch.setattr(patience, "READING_S", 1.0)
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        client.settimeout(60)
+        client.settimeout(PATIENCE_S)
         client.connect(("127.0.0.1", open_house.port))
         asked = b"GET /static/bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
         client.sendall(asked * 3)  # more than what systems keep for somebody who does not read
         size = int(re.search(rb"content-length: (\d+)", client.recv(2**12), re.I)[1])  # type: ignore[index]
-        while open_house.server.server_state.connections:  # until the server has given up
-            time.sleep(0.1)
+        wait_for(lambda: not open_house.server.server_state.connections)  # the server has given up
         n = 0
         while piece := ends(client):
             n += len(piece)
@@ -142,7 +141,7 @@ def test_every_form_refuses_a_body_that_is_too_large(storage: Storage, dashboard
             assert "A form takes 64 KiB" in answer.text
             seen.add(path)
     assert {"/login", "/logout", "/studies/small/queue", "/api/v1/studies/small/queue"} <= seen
-    with closing(http.client.HTTPConnection("127.0.0.1", dashboard.port, timeout=60)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", dashboard.port, timeout=PATIENCE_S)) as connection:
         pieces = iter([b"x" * 2**14] * 5)
         connection.request("POST", "/login", pieces, {"Transfer-Encoding": "chunked"} | same, encode_chunked=True)
         assert connection.getresponse().status == 413

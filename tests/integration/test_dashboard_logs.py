@@ -24,6 +24,7 @@ from studies.web.logs import printed
 
 from ..dashboards import Dashboard, served
 from ..reports import HOSTILE
+from ..waiting import PATIENCE_S
 from .test_dashboard import started
 
 LAUNCH = "20260101-000000-7"
@@ -61,7 +62,7 @@ def test_a_worker_and_a_program_lead_to_their_logs(storage: Storage, open_house:
 def test_a_log_is_sent_again_as_it_grows(storage: Storage, open_house: Dashboard, tmp_path: Path) -> None:
     started(storage)
     path = worker_log(tmp_path, "small", "epoch 1\n")
-    with closing(http.client.HTTPConnection("127.0.0.1", open_house.port, timeout=30)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", open_house.port, timeout=PATIENCE_S)) as connection:
         connection.request("GET", f"/studies/small/logs/{LAUNCH}/worker-0/events")
         answer = connection.getresponse()
         seen = [answer.readline() for _ in range(4)]

@@ -30,6 +30,8 @@ from studies.storage.ledger import Ledger
 from studies.storage.memory import Census
 from studies.storage.postgres import PostgresStorage
 
+from ..waiting import wait_for
+
 MINIMIZE = [StudyDirection.MINIMIZE]
 
 
@@ -210,10 +212,8 @@ def test_what_lingers_arrives_with_the_report_and_by_itself(storage: PostgresSto
     assert (seen.intermediate_values, seen.user_attrs) == ({1: 0.25}, {"seconds": 3})
     storage.set_trial_user_attr(trial_id, "note", "late")
     storage.set_trial_intermediate_value(trial_id, 2, 0.75)
-    deadline = time.monotonic() + 20
-    while "note" not in rdb.get_trial(trial_id).user_attrs or len(rdb.get_trial(trial_id).intermediate_values) < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for(lambda: "note" in rdb.get_trial(trial_id).user_attrs)
+    wait_for(lambda: len(rdb.get_trial(trial_id).intermediate_values) == 2)
     storage.set_trial_user_attr(trial_id, "reason", "done")
     storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [0.5])
     assert rdb.get_trial(trial_id) == storage.get_trial(trial_id)

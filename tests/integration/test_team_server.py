@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
@@ -40,6 +39,7 @@ from studies.storage.team.server import TeamServer
 
 from ..conftest import rows_of
 from ..served import Served
+from ..waiting import PATIENCE_S, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_what_is_no_postgresql_leaves_the_server_as_it_was(served: Served) -> No
         b"x",
     ):
         # It may hang up before all is said.
-        with socket.create_connection(address, 10) as client, suppress(OSError):
+        with socket.create_connection(address, PATIENCE_S) as client, suppress(OSError):
             client.sendall(message)
             client.shutdown(socket.SHUT_WR)
             while client.recv(4096):
@@ -124,7 +124,7 @@ def test_what_is_no_postgresql_leaves_the_server_as_it_was(served: Served) -> No
 
 
 def test_gss_is_declined_before_tls(served: Served) -> None:
-    with socket.create_connection(("127.0.0.1", served.place.address().port), 10) as client:
+    with socket.create_connection(("127.0.0.1", served.place.address().port), PATIENCE_S) as client:
         client.sendall(front.BEGINNING.pack(8, front.GSS))
         assert client.recv(1) == b"N"
         client.sendall(front.BEGINNING.pack(8, front.TLS))
@@ -137,11 +137,18 @@ def test_gss_is_declined_before_tls(served: Served) -> None:
 def test_a_statement_can_be_cancelled(served: Served) -> None:
     with closing(psycopg2.connect(served.url("viewer"))) as connection:
         cursor = connection.cursor()
-        timer = threading.Timer(0.5, connection.cancel)
-        timer.start()
+        over = threading.Event()
+
+        def cancel() -> None:
+            while not over.wait(0.2):  # before the statement has begun, there is nothing to cancel
+                connection.cancel()
+
+        cancelling = threading.Thread(target=cancel)
+        cancelling.start()
         with pytest.raises(psycopg2.errors.QueryCanceled):
             cursor.execute("SELECT pg_sleep(60)")
-        timer.join()
+        over.set()
+        cancelling.join()
 
 
 def test_large_answers_and_many_connections_pass(served: Served) -> None:
@@ -433,14 +440,13 @@ def test_killed_and_stopped_and_started_it_keeps_everything(own: Served) -> None
     run(own.url("worker"), "INSERT INTO studies (study_name) VALUES ('second')")
     # PostgreSQL alone: it is started again by itself.
     own.kill_postgres()
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            assert len(rows_of(own.url("viewer"), "SELECT study_name FROM studies")) == 2
-            break
-        except psycopg2.OperationalError:
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+
+    def names() -> list[tuple[str]]:
+        with suppress(psycopg2.OperationalError):
+            return rows_of(own.url("viewer"), "SELECT study_name FROM studies ORDER BY study_id")
+        return []
+
+    assert wait_for(names) == [("first",), ("second",)]
     # In order, with a client that is told so.
     with closing(psycopg2.connect(own.url("viewer"))) as connection:
         stdout, stderr = own.end()
@@ -458,7 +464,7 @@ def test_killed_and_stopped_and_started_it_keeps_everything(own: Served) -> None
 
 def test_down_stops_it_and_a_postgresql_that_was_left_alone(own: Served) -> None:
     assert studies(own, "down", "--team").stderr == "The team's server is stopped.\n"
-    assert own.process.communicate(timeout=60)[0] == ""
+    assert own.process.communicate(timeout=PATIENCE_S)[0] == ""
     again = studies(own, "down", "--team")
     assert again.returncode == 2
     assert "No team's server runs in" in again.stderr
@@ -470,7 +476,7 @@ def test_down_stops_it_and_a_postgresql_that_was_left_alone(own: Served) -> None
 
 def test_one_that_is_still_starting_is_stopped_and_nobody_in_its_place(tmp_path: Path) -> None:
     """The address is of the last time, whose process id may be anybody's by now."""
-    place, bystander = Place(tmp_path), subprocess.Popen(["sleep", "60"])
+    place, bystander = Place(tmp_path), subprocess.Popen(["sleep", "600"])
     place.announce(Address("localhost", 5432, bystander.pid))
     starting = subprocess.Popen(
         [
@@ -480,15 +486,14 @@ def test_one_that_is_still_starting_is_stopped_and_nobody_in_its_place(tmp_path:
 import pathlib, time
 from studies.storage.team.place import Place
 with Place(pathlib.Path({str(tmp_path)!r})).alone():
-    time.sleep(60)
+    time.sleep(600)
 """,
         ]
     )
     try:
-        while place.server_pid() is None:
-            time.sleep(0.05)
+        wait_for(lambda: place.server_pid() is not None)
         assert place.stop()
-        assert starting.wait(30) == -signal.SIGTERM
+        assert starting.wait(PATIENCE_S) == -signal.SIGTERM
         assert bystander.poll() is None
         assert not place.stop()
     finally:

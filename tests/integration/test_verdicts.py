@@ -37,6 +37,7 @@ from studies.words import exact, number
 
 from ..conftest import rows_of
 from ..reports import DECLARED, make_study
+from ..waiting import wait_for
 
 DATA = {"name": "none", "sha256": "0" * 64, "summary": {"classes": 10}}
 
@@ -233,16 +234,8 @@ def test_the_figures_come_in_the_background_and_what_fails_is_said(storage: Stor
     said: list[str] = []
     (tmp_path / "a file").touch()
     with keep_up_to_date(storage, DirectoryStore(tmp_path / "a file"), said.append):
-        _wait_for(lambda: bool(said))
+        wait_for(lambda: bool(said))
     assert said[0].startswith("Cannot draw the figures of made-up@1: FileExistsError")
     with keep_up_to_date(storage, DirectoryStore(tmp_path), said.append):
-        _wait_for(lambda: GALLERY in get(storage, "made-up").user_attrs)
+        wait_for(lambda: GALLERY in get(storage, "made-up").user_attrs)
     assert len(said) == 1
-
-
-def _wait_for(condition: Any) -> None:
-    for _ in range(600):
-        if condition():
-            return
-        threading.Event().wait(0.05)
-    raise AssertionError("it did not happen in time")

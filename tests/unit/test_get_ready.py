@@ -9,6 +9,8 @@ from pathlib import Path
 
 import psutil
 
+from ..waiting import PATIENCE_S
+
 STUDY = """
 name: slow
 objective: slow:objective
@@ -34,11 +36,11 @@ def test_the_fork_server_starts_early_and_ends_with_the_launch(tmp_path: Path) -
     (tmp_path / "slow.py").write_text("import time\n\ntime.sleep(600)\n")  # which the fork server imports
     (tmp_path / "slow.yaml").write_text(STUDY)
     done = subprocess.run(
-        [sys.executable, "-c", EARLY], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", EARLY], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=PATIENCE_S
     )
     pid = int(done.stdout)
     if psutil.pid_exists(pid):
-        psutil.Process(pid).wait(timeout=60)
+        psutil.Process(pid).wait(timeout=PATIENCE_S)
 
 
 def test_the_fork_server_starts_where_the_path_of_temporary_files_is_long(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 
+from ..waiting import PATIENCE_S
+
 LEFT = """
 import multiprocessing, sys, threading, time
 from studies.run import leaving
@@ -34,7 +36,7 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 def run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-W", "ignore", "-c", code, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=os.environ)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, env=os.environ)
 
 
 def test_threads_and_processes_of_an_objective_do_not_keep_its_worker() -> None:

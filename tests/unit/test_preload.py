@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,8 @@ from studies.errors import ObjectiveRefused, SpecRefused
 from studies.run.objective import load_with_space
 from studies.run.program import ProgramFailed, ProgramObjective, ProgramTraining
 from studies.spec import StudySpec
+
+from ..waiting import PATIENCE_S, wait_for
 
 LOOKS = """
 import atexit, json, os, pickle, multiprocessing, random, signal, sys
@@ -137,7 +138,7 @@ def test_a_preloader_that_is_killed_is_started_again_and_ends_with_its_worker(tm
         run.close()
         (server,) = [each for each in psutil.Process().children() if "preloader.py" in " ".join(each.cmdline())]
         os.kill(server.pid, signal.SIGKILL)
-        server.wait(10)
+        server.wait(PATIENCE_S)
 
 
 def test_a_script_is_pruned_while_it_ignores_everything(tmp_path: Path) -> None:
@@ -150,10 +151,7 @@ def test_a_script_is_pruned_while_it_ignores_everything(tmp_path: Path) -> None:
     run.epoch()
     run.close()
     child = int((tmp_path / "trial-0.log").read_text().split()[0])
-    deadline = time.monotonic() + 10
-    while psutil.pid_exists(child) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not psutil.pid_exists(child)
+    wait_for(lambda: not psutil.pid_exists(child))
 
 
 @pytest.mark.parametrize(
@@ -207,5 +205,5 @@ def test_nothing_forked_survives_a_worker_that_is_killed(tmp_path: Path) -> None
         started = psutil.Process(worker.pid).children(recursive=True)
         assert len(started) == 3  # the preloader, its supervisor, the script
         worker.kill()
-        assert psutil.wait_procs(started, timeout=30)[1] == []
+        assert psutil.wait_procs(started, timeout=PATIENCE_S)[1] == []
     assert not [*tmp_path.glob("studies-trial-*")]
