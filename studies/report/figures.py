@@ -46,18 +46,19 @@ def curves(record: StudyRecord) -> Figure:
         ("failed or running", RED, [trial for trial in others if trial.state not in (State.PRUNED, State.COMPLETE)]),
         ("complete", BLUE, [trial for trial in others if trial.state == State.COMPLETE]),
     ]
+    unit = record.unit
     data = [
-        _lines(f"{name} ({len(trials)})", spread_out(trials, MAX_CURVES), color, 0.8 if name == "pruned" else 0.6)
+        _lines(f"{name} ({len(trials)})", spread_out(trials, MAX_CURVES), unit, color, 0.8 if name == "pruned" else 0.6)
         for name, color, trials in kinds
         if trials
     ]
     if best:
         name = f"best (trial {best[0].number})" if len(best) == 1 else f"on the front ({len(best)})"
-        data.append(_lines(name, spread_out(best, MAX_CURVES), ORANGE, 1.0, width=3))
+        data.append(_lines(name, spread_out(best, MAX_CURVES), unit, ORANGE, 1.0, width=3))
     left_out = sum(max(len(trials) - MAX_CURVES, 0) for _, _, trials in kinds)
-    title = "Every trial, epoch by epoch" + (f" ({left_out:,} more are not drawn)" if left_out else "")
+    title = f"Every trial, {unit} by {unit}" + (f" ({left_out:,} more are not drawn)" if left_out else "")
     seen = (value for trial in record.trials for value in trial.curve.values())
-    layout = {"xaxis": {"title": {"text": record.unit}, **_epoch_ticks(record)}, "yaxis": _metric_axis(record, seen)}
+    layout = {"xaxis": {"title": {"text": unit}, **_epoch_ticks(record)}, "yaxis": _metric_axis(record, seen)}
     return Figure(title, data, layout)
 
 
@@ -251,7 +252,9 @@ def spread_out(items: list[Any], most: int) -> list[Any]:
     return [items[index * (len(items) - 1) // (most - 1)] for index in range(most)]
 
 
-def _lines(name: str, trials: list[TrialRecord], color: str, opacity: float, width: float = 1.3) -> dict[str, Any]:
+def _lines(
+    name: str, trials: list[TrialRecord], unit: str, color: str, opacity: float, width: float = 1.3
+) -> dict[str, Any]:
     """Return one trace of many curves, with gaps between: hundreds of traces would draw slowly."""
     x: list[int | None] = []
     y: list[float | None] = []
@@ -265,7 +268,7 @@ def _lines(name: str, trials: list[TrialRecord], color: str, opacity: float, wid
     return {"type": "scatter", "mode": "lines" if many else "lines+markers", "name": name, "x": x, "y": y,
             "line": {"color": color, "width": 0.8 if many else width}, "marker": {"size": 3 + width},
             "opacity": opacity, "customdata": numbers,
-            "hovertemplate": "trial %{customdata}, epoch %{x}: %{y}<extra></extra>"}  # fmt: skip
+            "hovertemplate": f"trial %{{customdata}}, {unit} %{{x}}: %{{y}}<extra></extra>"}  # fmt: skip
 
 
 def points(

@@ -15,6 +15,7 @@ import pytest
 from studies.record.study import StudyRecord, TrialRecord
 from studies.report import findings
 from studies.report.every_trial import MAX_ROWS
+from studies.report.figures import curves
 from studies.report.page import render
 from studies.report.sections import document
 from studies.report.shades import drawable
@@ -211,10 +212,14 @@ def test_a_plain_function_counts_its_own_steps() -> None:
     attributes = {"seed": 1, "seconds": 9.0}
     trials = [replace(make_trial(n, [0.1, 0.2, 0.3 + n]), attributes=attributes, epoch=None) for n in range(2)]
     trials = [replace(trial, curve={step - 1: value for step, value in trial.curve.items()}) for trial in trials]
-    page = render(make_report(trials, max_epochs=1), "md")
+    report = make_report(trials, max_epochs=1)
+    page = render(report, "md")
     assert "| most steps reported | 3 |" in page
     assert "The best value was reached at step 2 of 0 to 2." in page
     assert "max_epochs" not in page
+    drawn = curves(report)
+    assert drawn.title == "Every trial, step by step"
+    assert all("step %{x}" in trace["hovertemplate"] for trace in drawn.data)
 
 
 def test_a_small_study_makes_a_small_page() -> None:
