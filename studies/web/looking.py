@@ -138,7 +138,7 @@ def _best(site: Site, overview: Overview, space: Space) -> list[TrialRecord]:
     return [replace(trial, repeated=known.get(trial.number)) for trial in found]
 
 
-def _parameters(space: Space, trials: list[Any]) -> list[str]:
+def _parameters(space: Space, trials: list[TrialRecord]) -> list[str]:
     used = {name: None for trial in trials for name in trial.params}
     return [name for name in space.parameters if name in used] or list(used)
 
