@@ -317,6 +317,7 @@ class Study:
                 stdout=printed,
                 stderr=subprocess.PIPE,
                 text=True,
+                errors="replace",  # what a library prints there may be in any encoding
                 start_new_session=True,  # one Ctrl-C is one, not one from the terminal and one from here
             )
             try:

@@ -12,6 +12,7 @@ from studies import names
 from studies.cli.options import Pick, StorageUrl, StudyName, Trial, read, settings_of
 from studies.errors import IsConfirmation, WrongInput
 from studies.registry import EXPORTERS
+from studies.words import plural
 
 PLACE = 5  # in the help
 
@@ -47,7 +48,7 @@ def export(
         from studies.exporters.mlflow import log_study
 
         n_new = log_study(record, mlflow)
-        typer.echo(f"{name}: {n_new} trials logged; those that were there already stay as they are.", err=True)
+        typer.echo(f"{name}: {plural(n_new, 'trial')} logged; what was there already stays as it is.", err=True)
         return
     content = rendered(record, format, curves=curves)
     if output is not None:

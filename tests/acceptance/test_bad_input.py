@@ -61,6 +61,7 @@ def sentence(studies: Studies, *arguments: str, expect: int = 2) -> str:
         (["stop", "meli-cnn"], "has no trial in this storage yet"),
         (["worker", "meli-cnn@2"], "has no trial in this storage yet; `studies launch meli-cnn` starts it"),
         (["train", "mel-cnn"], "No study is named 'mel-cnn', in the catalog or in this storage; did you mean meli-cnn"),
+        (["worker", "parabola", "--threads", "0"], "'--threads': Input should be greater than or equal to 1"),
         (["export", "parabola"], "`studies launch FILE.yaml` starts one of your own"),
         (["confirm", "./parabola.yaml"], "No study is named 'parabola'"),
         (["report", "./parable.yaml"], "there is no such study file"),
