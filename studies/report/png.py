@@ -123,7 +123,7 @@ def _heat_map(axes: Axes, trace: dict[str, Any]) -> None:
     shade = shades.reversed() if reverse else shades
     image = axes.imshow(values, cmap=shade, aspect="auto", vmin=low, vmax=high)
     if trace["showscale"]:
-        axes.get_figure(root=True).colorbar(image, ax=axes)  # type: ignore[union-attr]  # they are on one
+        axes.figure.colorbar(image, ax=axes)
     for row, texts in enumerate(trace.get("text", [])):
         for column, text in enumerate(texts):
             depth = (values[row][column] - low) / ((high - low) or 1.0)

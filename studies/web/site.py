@@ -80,9 +80,10 @@ class Site:
         An address holds the name in the storage: there `NAME` is the first version, and not the newest as when typed.
         """
         study = get(self.storage, names.exact(name) if name in started(self.storage) else name)
-        for overview in read_overviews(self.storage, self.pages, study._study_id):
-            return study, overview
-        raise StudyNotStarted(name=name)  # it was deleted just now
+        found = read_overviews(self.storage, self.pages, study._study_id)
+        if not found:  # it was deleted just now
+            raise StudyNotStarted(name=name)
+        return study, found[0]
 
     def close(self) -> None:
         """Close the connections."""
