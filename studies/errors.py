@@ -183,7 +183,8 @@ class WrongStorageUrl(WrongInput):
 
 
 class StorageRefused(WrongInput):
-    """The server at {url!r} refused: {reason}; check the user, password and database in STUDIES_STORAGE."""
+    """The server at {url!r} refused: {reason}; check the user, password and database in STUDIES_STORAGE; for
+    a team's server, `studies storage serve --show` prints the whole line on the machine that serves."""
 
 
 class RoleMayNot(WrongInput):
@@ -238,6 +239,12 @@ class StorageUnreachable(StudiesError):
     server."""
 
     exit_code = STORAGE_UNREACHABLE
+
+
+class LetInNoMore(StorageUnreachable):
+    """The server at {url!r} lets this user in no more ({reason}); if its password was changed, set STUDIES_STORAGE to
+    the new line, which `studies storage serve --show` prints on the machine that serves, and type the same command
+    again: what was stored is there."""
 
 
 class StorageFull(StorageUnreachable):

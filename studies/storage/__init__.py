@@ -22,7 +22,7 @@ import psycopg2
 from studies.errors import StorageRefused, StorageUnreachable, WrongStorageUrl
 from studies.settings import Settings, masked
 from studies.storage import trust
-from studies.storage.connections import Connections
+from studies.storage.connections import Connections, is_refusal
 from studies.storage.embedded import EmbeddedServer
 from studies.storage.ledger import Ledger
 
@@ -30,16 +30,6 @@ SCHEMES = ("postgresql", "postgres", "postgresql+psycopg2")
 CONNECT_TIMEOUT_S = 10
 LEAVING_WAIT_S = 3.0  # enough for a connection that broke, and well within the 10 s that `docker stop` gives
 SAY_EVERY_S = 60.0
-
-# What the server says when it answers but will not let us in; everything else is "unreachable".
-REFUSALS = (
-    "authentication failed",
-    "no password supplied",
-    "does not exist",
-    "no pg_hba.conf entry",
-    "permission denied",
-    "takes TLS connections only",
-)
 
 
 @dataclass(frozen=True)
@@ -166,7 +156,7 @@ def checked_url(url: str) -> str:
         reason = masked(" ".join(str(error).split()))
         if (untrusted := trust.refused(url, reason)) is not None:
             raise untrusted from None
-        if any(refusal in reason for refusal in REFUSALS) and "No such file" not in reason:
+        if is_refusal(reason):
             raise StorageRefused(url=shown, reason=reason) from None
         raise StorageUnreachable(url=shown, reason=reason) from None
     return url

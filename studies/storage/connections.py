@@ -23,7 +23,7 @@ import psycopg2.errors
 import psycopg2.extensions
 from optuna.exceptions import StorageInternalError
 
-from studies.errors import NotSetUp, RoleMayNot, SharedMemoryFull, StorageFull, StorageUnreachable
+from studies.errors import LetInNoMore, NotSetUp, RoleMayNot, SharedMemoryFull, StorageFull, StorageUnreachable
 from studies.settings import masked
 from studies.storage import sql
 
@@ -46,6 +46,16 @@ _GENERAL = (psycopg2.DatabaseError, psycopg2.OperationalError, psycopg2.Interfac
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
 IDLE_S = 60.0
 MAX_CLOCK_OFFSET = timedelta(seconds=10)  # an answer may take as long
+
+# What the server says when it answers but will not let us in; everything else is "unreachable".
+_REFUSALS = (
+    "authentication failed",
+    "no password supplied",
+    "does not exist",
+    "no pg_hba.conf entry",
+    "permission denied",
+    "takes TLS connections only",
+)
 
 Rows = list[tuple[Any, ...]]
 Statement = tuple[str, Mapping[str, Any]]
@@ -75,6 +85,11 @@ def without_libpq_variables() -> Iterator[None]:
         finally:
             for name, value in hidden.items():
                 os.putenv(name, value)
+
+
+def is_refusal(reason: str) -> bool:
+    """Whether a server answered, and does not let this user in. reason: what the driver says of a connection."""
+    return any(refusal in reason for refusal in _REFUSALS) and "No such file" not in reason
 
 
 class Connections:
@@ -236,6 +251,9 @@ class Connections:
             if "shared memory" in reason:
                 return SharedMemoryFull(where=f"at {masked(self.url)!r}", reason=reason)
             return StorageFull(where=f"at {masked(self.url)!r}", reason=reason)
+        refusal = next(filter(is_refusal, str(error).splitlines()), None)  # it may be the second of two addresses
+        if refusal is not None and self.environment:
+            return LetInNoMore(url=masked(self.url), reason=masked(refusal.strip()))
         return StorageUnreachable(url=masked(self.url), reason=reason)
 
     def close(self) -> None:

@@ -27,9 +27,18 @@ import psycopg2.extensions
 import pytest
 from cryptography import x509
 
-from studies.errors import CannotListen, CertificateRefused, ClockBehind, NotSetUp, RoleMayNot, StorageRefused
+from studies.errors import (
+    CannotListen,
+    CertificateRefused,
+    ClockBehind,
+    LetInNoMore,
+    NotSetUp,
+    RoleMayNot,
+    StorageRefused,
+)
 from studies.settings import Settings
 from studies.storage import checked_url, functions, open_storage
+from studies.storage.connections import Connections
 from studies.storage.team import front
 from studies.storage.team.certificates import Certificates
 from studies.storage.team.passwords import ROLES, passwords
@@ -531,8 +540,13 @@ def test_what_the_file_of_passwords_says_holds_after_a_start(own: Served) -> Non
     checked_url(own.url("viewer"))
     checked_url(own.url("worker"))
     old = before.replace(f":{psycopg2.extensions.parse_dsn(before)['port']}/", f":{own.place.address().port}/")
-    with pytest.raises(StorageRefused, match="password authentication failed"):
+    with pytest.raises(StorageRefused, match=r"password authentication failed.*`studies storage serve --show` prints"):
         checked_url(old)
+    running = Connections(old, wait_s=0)  # as of a launch that runs meanwhile
+    with pytest.raises(
+        LetInNoMore, match=r"password authentication failed .*; if its password was changed, set .* line"
+    ):
+        running.run("SELECT 1")
 
 
 def test_the_unit_is_one_that_systemd_takes(tmp_path: Path) -> None:
