@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -13,7 +14,7 @@ from optuna.artifacts.exceptions import ArtifactNotFound
 from studies import names
 from studies.artifacts import DirectoryStore, Store, artifact_store, checkpoints_of, open_store
 from studies.errors import StudyInUse
-from studies.names import ARTIFACT
+from studies.names import ARTIFACT, PROVENANCE
 from studies.settings import Settings
 from studies.storage import Storage
 from studies.storage.copy import Copy, copy_rows
@@ -23,10 +24,22 @@ from studies.words import plural
 
 @dataclass(frozen=True)
 class Whole:
-    """The studies, a study before its confirmation, and how many trials they have."""
+    """The studies, a study before its confirmation, and how many trials they have.
+
+    hosts: the other machines that ran some of them.
+    """
 
     studies: list[optuna.Study]
     n_trials: int
+    hosts: list[str]
+
+    @property
+    def left_elsewhere(self) -> str | None:
+        """What other machines still have once it is deleted here, as a sentence; None where no other ran a trial."""
+        if not self.hosts:
+            return None
+        kept = " and ".join(f"~/.local/share/studies/checkpoints/{checkpoints_of(study)}" for study in self.studies)
+        return f"What its trials kept on {' and '.join(self.hosts)} is there still: {kept}."
 
 
 def whole(storage: Storage, name: str) -> Whole:
@@ -36,7 +49,10 @@ def whole(storage: Storage, name: str) -> Whole:
     studies = [study] if confirmation is None else [study, confirmation]
     for each in studies:
         _refuse_in_use(storage, each)
-    return Whole(studies, sum(len(each.get_trials(deepcopy=False)) for each in studies))
+    trials = [trial for each in studies for trial in each.get_trials(deepcopy=False)]
+    known = [trial.user_attrs.get(PROVENANCE) for trial in trials]  # any program may set an attribute to anything
+    hosts = {str(facts["host"]) for facts in known if isinstance(facts, dict) and facts.get("host")}
+    return Whole(studies, len(trials), sorted(hosts - {socket.gethostname()}))
 
 
 def delete(storage: Storage, settings: Settings, gone: Whole) -> None:

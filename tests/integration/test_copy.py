@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from optuna.trial import TrialState
 
 from studies.artifacts import artifact_store, attach, checkpoints_of, open_store
 from studies.errors import StudyInUse, StudyIsThere
-from studies.names import UID
+from studies.names import PROVENANCE, UID
 from studies.settings import Settings
 from studies.storage import Storage, sql_copy
 from studies.whole import copy, delete, whole
@@ -142,3 +143,15 @@ def test_a_file_that_is_elsewhere_is_left_out(
         (meta,) = optuna.artifacts.get_all_artifact_meta(copied.trials[3], storage=target.optuna)
         with pytest.raises(ArtifactNotFound):
             artifact_store(settings).open_reader(meta.artifact_id)
+
+
+def test_what_a_deleted_study_left_on_other_machines_is_said(database_url: str, settings: Settings) -> None:
+    with Storage(database_url, settings) as storage:
+        study = optuna.create_study(storage=storage.optuna, study_name="spread")
+        study.set_user_attr(UID, "77")
+        study.set_user_attr("spec", make_spec(name="spread").model_dump())
+        assert whole(storage, "spread").left_elsewhere is None
+        for facts in ({"host": socket.gethostname()}, {"host": "gpu2"}, {"host": "gpu1"}, "of another program", {}):
+            study.add_trial(optuna.trial.create_trial(value=1.0, user_attrs={PROVENANCE: facts}))
+        said = "What its trials kept on gpu1 and gpu2 is there still: ~/.local/share/studies/checkpoints/spread-77."
+        assert whole(storage, "spread").left_elsewhere == said

@@ -124,7 +124,7 @@ def _remove_unused(directory: str) -> None:
 
 
 def _remove_abandoned() -> None:
-    """Remove the directories of supervisors that were killed: whoever lives listens at its socket."""
+    """Remove the directories of supervisors that were killed: one that lives listens at its socket."""
     with suppress(OSError):
         listening = Path("/proc/net/unix").read_text()
         for control in Path(PLACE).glob(f"studies-*/{CONTROL}"):
