@@ -274,7 +274,8 @@ def _written(n_bytes: int) -> str:
 
 
 def _make(path: Path, python: Path, requirements: list[str], constraints: list[str]) -> None:
-    _run([sys.executable, "-m", "venv", str(path)], path)
+    _run([sys.executable, "-m", "venv", "--without-pip", str(path)], path)
+    _run([str(python), "-I", "-m", "ensurepip", "--default-pip"], path)  # venv would not say why it fails
     pinned, temporary = path / "constraints.txt", path / "tmp"
     pinned.write_text("".join(f"{line}\n" for line in constraints))
     temporary.mkdir()  # pip unpacks there: /tmp may be small, and this disk is known to have room
