@@ -111,10 +111,9 @@ def _unpack(path: Path, digest: str, content: bytes) -> None:
 def remove_old_files(place: Path) -> None:
     """Remove what no launch has used for long and no program has written to, and say so."""
     old = [path for path in _kept_in(place) if _age_days(path) > UNUSED_DAYS and not _was_written_to(path)]
-    sizes = [size for path in old if (size := _remove(path)) is not None]
-    if sizes:
+    if sizes := _remove_unused(old):
         what = f"removed {len(sizes)} copies of code that no launch has used for {UNUSED_DAYS} days"
-        say(f"{what}: {_written(sum(sizes))}")
+        say(f"{what}: {_written(sum(sizes.values()))}")
 
 
 def _was_written_to(path: Path) -> bool:
@@ -173,13 +172,12 @@ def remove_old_environments(new: Path) -> None:
     """Remove those of the same Python that are neither new nor the last other one to be used, and say so."""
     version = new.name.rpartition("-")[2]
     others = [path for path in _kept_in(new.parent) if path != new and path.name.endswith(f"-{version}")]
-    others.sort(key=_used_at, reverse=True)
-    n_last = 1 if others and _used_at(others[0]) else 0
-    for path in others[n_last:]:
-        used_at = _used_at(path)
-        used = time.strftime("was last used on %Y-%m-%d", time.localtime(used_at)) if used_at else "was never whole"
-        if (size := _remove(path)) is not None:
-            say(f"removed an environment that {used}: {_written(size)}")
+    used_at = {path: _used_at(path) for path in others}
+    others.sort(key=lambda path: used_at[path], reverse=True)
+    n_last = 1 if others and used_at[others[0]] else 0
+    for path, size in _remove_unused(others[n_last:]).items():
+        last = time.strftime("was last used on %Y-%m-%d", time.localtime(used_at[path]))
+        say(f"removed an environment that {last if used_at[path] else 'was never whole'}: {_written(size)}")
 
 
 def _used_at(path: Path) -> float:
@@ -237,12 +235,17 @@ def _age_days(path: Path) -> float:
         return 0.0
 
 
+def _remove_unused(paths: list[Path]) -> dict[Path, int]:
+    """Remove of these what nobody uses; return those that have gone, and how many bytes each had."""
+    in_use = _open_ones(paths)
+    sizes = {path: _remove(path) for path in paths if path not in in_use}
+    return {path: size for path, size in sizes.items() if size is not None}
+
+
 def _remove(path: Path) -> int | None:
-    """Remove what nobody uses; return how many bytes it had, or None where it stays."""
+    """Remove what nobody holds; return how many bytes it had, or None where it stays."""
     with suppress(OSError), _lock_file(path).open("a+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if _is_open(path):
-            return None
         gone = Path(tempfile.mkdtemp(dir=path.parent, prefix=PARTIAL))
         path.rename(gone)
         size = sum(os.lstat(Path(root, name)).st_size for root, _, names in os.walk(gone) for name in names)
@@ -251,19 +254,16 @@ def _remove(path: Path) -> int | None:
     return None
 
 
-def _is_open(path: Path) -> bool:
-    """Whether a process of this machine was started from there, works there, or has loaded something from there."""
-    names = {os.fsencode(path), os.fsencode(path.resolve())}
-    for process in Path("/proc").glob("[0-9]*"):
-        for what in ("cmdline", "environ", "maps"):
-            with suppress(OSError):  # another user's
-                content = (process / what).read_bytes()
-                if any(name in content for name in names):
-                    return True
-        with suppress(OSError):
-            if (process / "cwd").resolve().is_relative_to(path.resolve()):
-                return True
-    return False
+def _open_ones(paths: list[Path]) -> set[Path]:
+    """Return from which of these a process of this machine was started, or has loaded something, or where it works."""
+    names = {path: (os.fsencode(path), os.fsencode(path.resolve())) for path in paths}
+    found: set[Path] = set()
+    for process in Path("/proc").glob("[0-9]*") if paths else ():
+        with suppress(OSError):  # another user's, or it has ended
+            known = [(process / what).read_bytes() for what in ("cmdline", "environ", "maps")]
+            content = b"".join([*known, os.fsencode((process / "cwd").readlink())])
+            found.update(path for path, its in names.items() if any(name in content for name in its))
+    return found
 
 
 def _written(n_bytes: int) -> str:
