@@ -21,8 +21,9 @@ from objectives._contract import DataError, Example, PredictingObjective, Progre
 from objectives._data.kit.json_rows import JSON_SUFFIXES, json_rows, text_in
 from objectives._data.kit.lines import RowError, TextLines, each
 from objectives._data.kit.split import ROLES
-from objectives._data.kit.tables import Records, places_of, separator_of, wrong_width
+from objectives._data.kit.tables import Records, places_of, renamed, separator_of, wrong_width
 from objectives._data.titles import DATASETS, ORIGINS, UNK, Recipe, TitleRows, Titles, encoder, load_titles, raw_files
+from objectives._data.titles.readers import NAMES, OTHER_NAMES
 from objectives._dropout import Dropout
 from objectives._evidence import Scores, score_classes
 from objectives._example import write_csv
@@ -214,7 +215,7 @@ def read_titles(source: Source) -> Iterator[str | RowError]:
             return title_in(record[1][column])
 
         def title_in_row(row: dict[str, Any]) -> str:
-            return title_in(text_in(lines, row, "title", "text in 'title'"))
+            return title_in(text_in(lines, row, "title", "text in 'title'", OTHER_NAMES["title"]))
 
         def title_in(line: str) -> str:
             if not line.strip():
@@ -224,8 +225,8 @@ def read_titles(source: Source) -> Iterator[str | RowError]:
         form = _form_of(source, lines)
         titles: Iterator[str] = map(title_in, lines) if form is None else iter(())
         if form == "table":
-            rows = Records(lines, ("title",))
-            header = [name.strip().lower() for name in next(rows, (1, []))[1]]
+            rows = Records(lines, NAMES)
+            header = renamed(next(rows, (1, []))[1], OTHER_NAMES)
             [column] = places_of(["title"], header, lines, "a header that has it once")
             titles = map(title_in_record, rows)
         elif form == "json":

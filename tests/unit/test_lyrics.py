@@ -254,6 +254,13 @@ def other_kind(directory: Path) -> Path:
     return directory / "songs.pdf"
 
 
+@pytest.mark.parametrize("name", ["Song Lyrics", "songLyrics", "poem_text", "LYRIC"])
+def test_the_only_column_of_texts_may_have_a_longer_name(name: str, tmp_path: Path) -> None:
+    expected = load(table(tmp_path / "songs.csv"), tmp_path)
+    found = load(table(tmp_path / "other.csv", header=f"artist,context,link,{name}"), tmp_path)
+    assert found.summary == expected.summary
+
+
 @pytest.mark.parametrize(
     ("make", "part"),
     [
@@ -268,6 +275,10 @@ def other_kind(directory: Path) -> Path:
         (
             lambda directory: table(directory / "songs.csv", header="artist,song,link,body"),
             "no column text or lyrics or lyric",
+        ),
+        (
+            lambda directory: table(directory / "songs.csv", header="artist,song,intro_text,poem_text"),
+            "rename the column of the texts",
         ),
         (lambda directory: directory / "absent.csv", "there is no data set or file"),
         (lambda directory: "songdata", "put songdata.csv"),

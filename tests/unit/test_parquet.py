@@ -86,5 +86,6 @@ def test_a_damaged_file_gets_one_sentence(tmp_path: Path) -> None:
 
 
 def test_predictions_for_a_file(tmp_path: Path) -> None:
-    TITLES.to_parquet(tmp_path / "t.parquet")
-    assert list(read_titles(str(tmp_path / "t.parquet"))) == TITLES["title"].tolist()
+    for name in ("title", "Text"):
+        TITLES.rename(columns={"title": name}).to_parquet(tmp_path / "t.parquet")
+        assert list(read_titles(str(tmp_path / "t.parquet"))) == TITLES["title"].tolist()

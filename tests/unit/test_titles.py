@@ -408,7 +408,7 @@ def csv_of(rows: Sequence[Sequence[str]], separator: str) -> str:
 @pytest.mark.parametrize(
     "content",
     [
-        "text,label\n" + csv_of([(f"word{row}", "ab"[row % 2]) for row in range(20)], ","),  # a header of other names
+        "words,kind\n" + csv_of([(f"word{row}", "ab"[row % 2]) for row in range(20)], ","),  # a header of other names
         csv_of([(f"word{row}", f"class{row}") for row in range(20)], ","),  # either may be the category
         csv_of([("a", "b")], ","),
     ],
@@ -416,6 +416,25 @@ def csv_of(rows: Sequence[Sequence[str]], separator: str) -> str:
 def test_two_columns_that_may_be_anything(tmp_path: Path, content: str) -> None:
     path = write(tmp_path / "a.csv", content)
     refused(lambda: load(path, tmp_path), tmp_path / "cache", f"{path}, line 1: not a known form")
+
+
+@pytest.mark.parametrize(
+    ("title", "category"), [("text", "label"), ("Text", "CLASS"), ("title", "label"), ("Text", "category")]
+)
+@pytest.mark.parametrize("form", ["csv", "jsonl", "semicolons"])
+def test_columns_by_their_other_names(tmp_path: Path, title: str, category: str, form: str) -> None:
+    expected = load(write(tmp_path / "t.csv", csv_rows()), tmp_path)
+    header, *rows = csv_rows().splitlines()
+    columns = header.split(",")
+    other = [{"title": title, "category": category}.get(name, name) for name in columns]
+    if form == "jsonl":
+        text = "".join(json.dumps(dict(zip(other, row.split(","), strict=True))) + "\n" for row in rows)
+    else:
+        text = "\n".join([",".join(other), *rows]) + "\n"
+        text = text.replace(",", ";") if form == "semicolons" else text
+    found = load(write(tmp_path / f"other.{form}", text), tmp_path)
+    assert found.summary == expected.summary
+    assert found.classes == expected.classes
 
 
 def test_tables_in_a_directory_are_its_roles(tmp_path: Path) -> None:

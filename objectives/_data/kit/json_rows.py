@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -34,10 +34,14 @@ def json_rows(lines: TextLines) -> Iterator[Row]:
     return map(row_in, chain([first] if first else [], rest))
 
 
-def text_in(lines: TextLines, row: Row, name: str, expected: str) -> str:
-    """The text in a column of a row, whatever capitals its name has; a whole number is its digits. Raises RowError."""
+def text_in(lines: TextLines, row: Row, name: str, expected: str, others: Sequence[str] = ()) -> str:
+    """The text in a column of a row, whatever capitals its name has; a whole number is its digits. Raises RowError.
+
+    others: names of the column where `name` is missing, the best first.
+    """
     if name not in row:
-        name = next((key for key in row if key.strip().lower() == name), name)
+        known = (key for each in (name, *others) for key in row if key.strip().lower() == each)
+        name = next(known, name)
     value = row.get(name)
     if isinstance(value, str):
         return value

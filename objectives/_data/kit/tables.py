@@ -44,6 +44,19 @@ def header_of(lines: Iterator[str], file: TextLines, names: Iterable[str]) -> tu
     return [field.strip().lower() for field in fields], separator
 
 
+def renamed(header: Sequence[str], others: Mapping[str, Sequence[str]]) -> list[str]:
+    """The columns of a header in lower case; where one is missing, the first that has another of its names is it.
+
+    others: the other names of a column, the best first, such as {"title": ("text",)}.
+    """
+    names = [name.strip().lower() for name in header]
+    for wanted, known in others.items():
+        found = next((name for name in known if name in names), None)
+        if wanted not in names and found is not None:
+            names = [wanted if name == found else name for name in names]
+    return names
+
+
 def places_of(names: Sequence[str], header: Sequence[str], file: TextLines, expected: str) -> list[int]:
     """Where the columns `names` are in the header. Raises DataError for one that is not there exactly once."""
     for name in names:

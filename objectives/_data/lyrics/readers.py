@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from objectives._contract import DataError
@@ -30,6 +30,7 @@ ENDS = (
     re.compile(rf".{{{CHUNK_CHARACTERS}}}", re.DOTALL),
 )
 TEXTS = ("text", "lyrics", "lyric")  # the columns that may hold the texts, the best first
+LIKE_TEXTS = re.compile(r"(\b|_)texts?$|lyrics?$")  # others, where one is alone: "Song Lyrics", "poem_text"
 
 
 def read_table(path: Path, notices: Counter[str] | None = None, drop_empty: bool = False) -> Iterator[str]:
@@ -38,11 +39,11 @@ def read_table(path: Path, notices: Counter[str] | None = None, drop_empty: bool
         rows = Records(lines, TEXTS)
         _, header = next(rows, (1, []))
         names = [name.strip().lower() for name in header]
-        found = next((name for name in TEXTS if name in names), None)
+        found = _column_of_texts(names)
         if found is None:
             raise lines.error(
                 f"no column {' or '.join(TEXTS)} in {shown(','.join(header))}",
-                "expected a header with one of them, such as artist,song,link,text",
+                "expected a header with one of them, such as artist,song,link,text: rename the column of the texts",
             )
         [column] = places_of([found], names, lines, "it once")
 
@@ -55,14 +56,20 @@ def read_table(path: Path, notices: Counter[str] | None = None, drop_empty: bool
         yield from _not_empty(path, texts(), notices, drop_empty)
 
 
+def _column_of_texts(names: Sequence[str]) -> str | None:
+    """The column, in lower case, that holds the texts: the best of TEXTS, or the only one with such a word in it."""
+    found = next((name for name in TEXTS if name in names), None)
+    like = [name for name in names if LIKE_TEXTS.search(name)]
+    return found if found is not None or len(like) != 1 else like[0]
+
+
 def read_rows(path: Path, notices: Counter[str] | None = None, drop_empty: bool = False) -> Iterator[str]:
     """The documents of JSON rows with a key text, lyrics or lyric; others are ignored."""
     with TextLines(path, expected=EXPECTED, notices=notices) as lines:
 
         def texts() -> Iterator[tuple[str, str]]:
             for row in json_rows(lines):
-                names = {key.lower() for key in row}
-                name = next((name for name in TEXTS if name in names), TEXTS[0])
+                name = _column_of_texts([key.strip().lower() for key in row]) or TEXTS[0]
                 yield f"line {lines.number}", text_in(lines, row, name, f"text in {' or '.join(TEXTS)}")
 
         yield from _not_empty(path, texts(), notices, drop_empty)

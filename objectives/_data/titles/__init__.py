@@ -2,7 +2,8 @@
 
 What is read, by its content, gzip or not; a table may be Parquet:
 
-a table      a header with `title` and `category` in any letter case, among others; commas, semicolons or tabs
+a table      a header with `title` (or `text`) and `category` (or `label`, `class`) in any letter case, among
+             others; commas, semicolons or tabs
 two columns  without a header, if it is plain which one is the category: that whose values repeat
 PriceRunner  its seven columns, without a header
 JSON         objects with `title` and `category`, perhaps `tokenized_title`: one in each line, or an array of them

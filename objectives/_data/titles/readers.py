@@ -15,7 +15,7 @@ from typing import Any
 from objectives._contract import DataError
 from objectives._data.kit.json_rows import json_rows, text_in
 from objectives._data.kit.lines import RowError, TextLines, shown
-from objectives._data.kit.tables import Records, places_of, separator_of, wrong_width
+from objectives._data.kit.tables import Records, places_of, renamed, separator_of, wrong_width
 
 LabelledTitles = Iterator[tuple[str, str]]
 
@@ -29,6 +29,9 @@ PRICERUNNER_COLUMNS = (
     "category",
 )
 CLASS_OF_TITLE = ("title", "category")
+# What else they may be called, as in data sets of texts and their labels; the best first.
+OTHER_NAMES = {"title": ("text",), "category": ("label", "class")}
+NAMES = (*CLASS_OF_TITLE, *(name for names in OTHER_NAMES.values() for name in names))
 EMPTIED = "!"  # has no word: a title of which the course's own cleaning left nothing
 EXPECTED = "a .csv or .parquet with the columns title and category, PriceRunner's, or JSON, gzip or not"
 N_TRIED = 1000  # rows that tell which of two columns without names is the category
@@ -53,9 +56,9 @@ def read_challenge(lines: TextLines, language: str) -> LabelledTitles:
 
     Rows of either label quality are kept, as in the challenge's own test.
     """
-    rows = Records(lines, CLASS_OF_TITLE)
+    rows = Records(lines, NAMES)
     _, first = next(rows, (1, []))
-    header = [name.strip().lower() for name in first]
+    header = renamed(first, OTHER_NAMES)
     needed = [*CLASS_OF_TITLE, *(["language"] if language else [])]
     title, category, *spoken = places_of(needed, header, lines, f"{', '.join(needed)}, once each")
     for _, fields in rows:
@@ -103,7 +106,8 @@ def read_course(lines: TextLines, language: str) -> LabelledTitles:
     for row in json_rows(lines):
         if language and row.get("language") != language:
             continue
-        title, category = (text_in(lines, row, name, "text in 'title' and in 'category'") for name in CLASS_OF_TITLE)
+        expected = "text in 'title' and in 'category'"
+        title, category = (text_in(lines, row, name, expected, OTHER_NAMES[name]) for name in CLASS_OF_TITLE)
         words = row.get("tokenized_title")
         if words is not None and title.strip():
             title = _joined(lines, words) or EMPTIED
@@ -118,8 +122,9 @@ def recognise(path: Path) -> str:
         raise DataError(f"{path} is empty; expected a file of titles and their categories")
     if first.lstrip().startswith(("{", "[")):
         return "course"
-    fields = [field.strip() for field in first.split(separator_of(first, CLASS_OF_TITLE))]
-    if set(CLASS_OF_TITLE) & {field.lower().strip('"') for field in fields}:
+    fields = [field.strip() for field in first.split(separator_of(first, NAMES))]
+    names = [field.strip('"').lower() for field in fields]
+    if set(CLASS_OF_TITLE) & set(names) or set(CLASS_OF_TITLE) <= set(renamed(names, OTHER_NAMES)):
         return "challenge"
     return "pricerunner" if len(fields) >= len(PRICERUNNER_COLUMNS) and fields[0].isdigit() else ""
 
@@ -127,8 +132,8 @@ def recognise(path: Path) -> str:
 def has_categories(path: Path) -> bool:
     """Whether the header of a CSV file has a column of categories."""
     with TextLines(path, expected=EXPECTED) as lines:
-        _, header = next(Records(lines, CLASS_OF_TITLE), (1, []))
-    return "category" in [name.strip().lower() for name in header]
+        _, header = next(Records(lines, NAMES), (1, []))
+    return "category" in renamed(header, OTHER_NAMES)
 
 
 def unknown(path: Path) -> DataError:
