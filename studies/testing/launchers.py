@@ -23,9 +23,9 @@ from studies.storage import Storage, open_storage
 from studies.storage.ledger import Worker
 from studies.testing.parabola import parabola
 
-PATIENCE_S = 120.0  # for a worker to begin or to end; a cluster may take longer
+PATIENCE_S = 300.0  # for a worker to begin or to end; a cluster may take longer
 POLL_S = 0.1
-LONG_S = 30.0  # of an epoch that is cut short
+LONG_S = 60.0  # of an epoch that is cut short
 
 
 class Running:

@@ -23,7 +23,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 def checked(settings: Settings) -> Check:
     """Check `tests.check.mistakes:NAME`, or any other objective, with keys of a study file."""
 
-    def check_one(name: str, seconds: float = 30.0, memory_bytes: float | None = None, **keys: Any) -> Result:
+    def check_one(name: str, seconds: float = 300.0, memory_bytes: float | None = None, **keys: Any) -> Result:
         objective = name if "." in name else f"tests.check.mistakes:{name}"
         spec: dict[str, Any] = {
             "name": "checked",

@@ -15,6 +15,8 @@ from typing import TypeAlias
 import psutil
 import pytest
 
+from ..waiting import PATIENCE_S
+
 MODULE = """
 import time
 
@@ -133,7 +135,7 @@ def test_ctrl_c_leaves_nothing_behind(check: Check) -> None:
     time.sleep(0.5)
     started = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 130
+    assert process.wait(PATIENCE_S) == 130
     process.communicate()
-    _, left = psutil.wait_procs(started, timeout=15)
+    _, left = psutil.wait_procs(started, timeout=PATIENCE_S)
     assert not left

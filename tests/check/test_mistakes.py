@@ -166,22 +166,26 @@ def test_an_objective_that_does_not_train(checked: Check, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "how"),
-    [("broken", "raised ValueError"), ("aborts", "killed by SIGABRT"), ("sleeps", "did not end within")],
+    ("name", "how", "seconds"),
+    [
+        ("broken", "raised ValueError", 60.0),
+        ("aborts", "killed by SIGABRT", 60.0),
+        ("sleeps", "did not end within", 3.0),
+    ],
 )
 def test_an_objective_that_does_not_import(
-    checked: Check, name: str, how: str, monkeypatch: pytest.MonkeyPatch
+    checked: Check, name: str, how: str, seconds: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checked("Raises")  # so that torch is imported, which takes long
-    monkeypatch.setattr("studies.check.SILENCE_S", 3.0)
-    finding = only(checked(f"tests.check.{name}", seconds=3.0).findings)
+    monkeypatch.setattr("studies.check.SILENCE_S", seconds)
+    finding = only(checked(f"tests.check.{name}", seconds=seconds).findings)
     assert finding.name == "does-not-train"
     assert how in finding.what
     assert finding.where == f"tests/check/{name}.py:5"
 
 
 def test_one_that_hangs_is_ended_in_time(checked: Check) -> None:
-    finding = only(checked("Hangs", seconds=4.0).findings)
+    finding = only(checked("Hangs", seconds=8.0).findings)
     assert "hung" in finding.what
     assert finding.where == place_of("does-not-train", "Hangs")
 

@@ -23,6 +23,8 @@ from studies.check.own_code import OwnCode
 from studies.check.rows import sides
 from studies.spec import Pruner
 
+from ..waiting import wait_for
+
 
 @pytest.mark.parametrize(
     ("activation", "n_classes", "positives", "logits", "label"),
@@ -166,7 +168,7 @@ def test_a_call_is_ended_though_it_does_not_listen() -> None:
             except BaseException:
                 continue
 
-    failure = isolated(deaf, OwnCode("tests.check.mistakes"), timeout_s=0.5)
+    failure = isolated(deaf, OwnCode("tests.check.mistakes"), timeout_s=3.0)
     assert isinstance(failure, Failure)
     assert failure.kind is FailureKind.HUNG
     assert failure.where is not None
@@ -179,13 +181,17 @@ def test_what_a_call_starts_ends_with_it(tmp_path: Path) -> None:
     import psutil
 
     def starts_another() -> int:
-        return subprocess.Popen(["sleep", "60"]).pid
+        return subprocess.Popen(["sleep", "600"]).pid
 
-    pid = isolated(starts_another, OwnCode("tests.check.mistakes"), timeout_s=5)
-    deadline = time.monotonic() + 5
-    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    pid = isolated(starts_another, OwnCode("tests.check.mistakes"), timeout_s=60)
+
+    def is_over() -> bool:
+        try:
+            return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
+
+    wait_for(is_over)
 
 
 def test_a_result_reads_the_same_for_people_and_machines() -> None:

@@ -45,7 +45,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def checked(here: Path, code: str, command: str = COMMAND, seconds: float = 30.0, **given: Any) -> Result:
+def checked(here: Path, code: str, command: str = COMMAND, seconds: float = 300.0, **given: Any) -> Result:
     (here / "train.py").write_text(code)
     objective = {"command": command} | ({"reports": given.pop("reports")} if "reports" in given else {})
     known = {

@@ -26,7 +26,7 @@ def test_every_shipped_objective_is_sound(checked: Check, name: str, tmp_path: P
     example = getattr(objective, "example", lambda directory: [next(iter(objective.datasets))])
     result = checked(
         f"objectives.{name}",
-        seconds=120.0,
+        seconds=600.0,
         dataset=example(tmp_path)[0],
         metric="balanced_accuracy" if "balanced_accuracy" in objective.metrics else metric,
         direction=direction,

@@ -29,7 +29,7 @@ from studies.storage.embedded import EmbeddedServer
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SHELL, PYTHON, PLAIN = ("console",), ("python",), ("yaml", "text")
-PAGE_S = 180  # three times what a page takes
+PAGE_S = 600  # ten times what a page takes, for a machine that is busy
 PROGRAMS = {"Rscript": "r-base-core"}  # that pages start, beside what Python brings: their Debian packages
 BLOCK = re.compile(
     r'(?P<comments>(?:^<!-- .*? -->\n)*)^```(?P<language>\w*)(?: title="(?P<title>[^"]+)")?\n(?P<text>.*?)^```$',
