@@ -21,7 +21,8 @@ from studies.storage.embedded import EmbeddedServer
 from ..acceptance.conftest import Studies, make_studies, studies
 from ..acceptance.test_faults import SLOW, finish, kill_server, running
 from ..acceptance.test_machines import counted_all, logs, machine, make_machine
-from ..acceptance.test_study import counted, report, wait_for
+from ..acceptance.test_study import counted, report
+from ..waiting import PATIENCE_S, wait_for
 
 __all__ = ["machine", "make_machine", "make_studies", "studies"]
 
@@ -71,6 +72,7 @@ def test_a_full_disk_under_the_embedded_server_is_named_and_loses_nothing(studie
             assert f"The disk of the PostgreSQL server in {home / 'postgres'} is full" in stderr
             assert "No space left on device" in stderr
             filler.unlink()
+        studies.hurry()
         studies("launch", "./parabola.yaml", "--workers", "2", *SLOW)
         assert counted(studies) == 8
         assert all(len(trial.curve) == 5 for trial in report(studies).trials if trial.state == "complete")
@@ -112,7 +114,7 @@ def memory_limit() -> Iterator[list[str]]:
         (group / f"memory.{limit}").write_text(str(2**30))
         yield ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(group / "cgroup.procs")]
     finally:
-        wait_for(lambda: not (group / "cgroup.procs").read_text(), 30)
+        wait_for(lambda: not (group / "cgroup.procs").read_text())
         group.rmdir()
 
 
@@ -120,7 +122,7 @@ def test_what_the_kernel_kills_for_lack_of_memory_teaches_too(machine: Studies, 
     greedy = ("--set", "space.trouble=kernel", "--trials", "12", "--set", "limits.max_failures=12")
     greedy += ("--set", "sampler.name=random")  # another learns of it, and soon has no more of them
     process = machine.start("launch", "./counted.yaml", *greedy, before=memory_limit)
-    _, stderr = process.communicate(timeout=120)
+    _, stderr = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, stderr
     found = report(machine, "counted").trials
     failed = [trial for trial in found if trial.state == "fail"]

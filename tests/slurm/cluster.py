@@ -7,12 +7,12 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from contextlib import suppress
 from pathlib import Path
 
+from ..waiting import PATIENCE_S, wait_for
+
 CPUS = 4  # whatever this machine has: one worker takes one
-PATIENCE_S = 30.0
 
 # Partition `high` takes CPUs away from jobs in `low`, which are queued again. `wide` has a machine more, never there.
 # Jobs that are queued again may begin after `cred_expire` seconds.
@@ -100,15 +100,17 @@ class Cluster:
         path = f"{os.environ['PATH']}:/usr/sbin"
         program = shutil.which(command[0], path=path) or command[0]
         environment = os.environ | {"SLURM_CONF": str(self.configuration)}
-        done = subprocess.run([program, *command[1:]], env=environment, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            [program, *command[1:]], env=environment, capture_output=True, text=True, timeout=PATIENCE_S
+        )
         assert done.returncode == 0, (command, done.stdout, done.stderr)
         return done.stdout
 
     def _wait_until_idle(self) -> None:
-        deadline = time.monotonic() + PATIENCE_S
-        while "idle" not in (states := self("sinfo", "--noheader", "--partition=low", "--format=%t")):
-            assert time.monotonic() < deadline, (states, (self.directory / "slurmctld.log").read_text()[-2000:])
-            time.sleep(0.2)
+        wait_for(
+            lambda: "idle" in self("sinfo", "--noheader", "--partition=low", "--format=%t"),
+            lambda: (self.directory / "slurmctld.log").read_text()[-2000:],
+        )
 
 
 def _free_port() -> int:

@@ -19,8 +19,8 @@ from studies.testing import LauncherSuite
 from ..acceptance.conftest import Studies, make_studies
 from ..acceptance.test_faults import finish
 from ..acceptance.test_machines import database, epochs, logs, machine, make_machine, trials
-from ..acceptance.test_study import wait_for
 from ..conftest import TcpServer
+from ..waiting import wait_for
 from .cluster import CPUS, Cluster
 
 __all__ = ["database", "machine", "make_machine", "make_studies"]
@@ -61,16 +61,21 @@ def test_a_study_is_exact_with_workers_cancelled_preempted_and_at_their_limit(
     machine.environment["STUDIES_STORAGE"] = database
     options = ("--slurm", "partition=low", "--slurm", "time=1", "--slurm", "signal=TERM@40")
     launch = machine.start(
-        *ON_SLURM, "4", *options, "--trials", "28", "--set", "space.seconds=0.8", "--set", "max_epochs=5"
+        *ON_SLURM, "4", *options, "--trials", "28", "--set", "space.seconds=1.5", "--set", "max_epochs=5"
     )
-    wait_for(lambda: len(epochs(machine)) >= 8, 60)
+    wait_for(lambda: len(epochs(machine)) >= 8)
+    wait_for(lambda: len(queue(cluster, "RUNNING")) == 4)
     [job] = {task.partition("_")[0] for task in queue(cluster, "RUNNING")}
     assert sorted(queue(cluster, "RUNNING")) == [f"{job}_{index}" for index in range(4)]
     assert_nobody_is_told(machine, job, cluster)
     cluster("scancel", f"{job}_1")
-    wait_for(lambda: f"{job}_1" in queue(cluster, "CANCELLED"), 30)
-    cluster("sbatch", "--partition=high", "--cpus-per-task=2", "--output=/dev/null", "--wrap=sleep 2")
-    wait_for(lambda: f"{job}_" in " ".join(queue(cluster, "PENDING")), 30)  # one made room, and is queued again
+    wait_for(lambda: f"{job}_1" in queue(cluster, "CANCELLED"))
+    # The others are sent away at their limit. One is preempted once they run again: not while it leaves for the limit.
+    wait_for(lambda: logs(machine).count("again as soon as there is room") >= 2)
+    wait_for(lambda: len(queue(cluster, "RUNNING")) == 3)
+    cluster("sbatch", "--partition=high", "--cpus-per-task=2", "--output=/dev/null", "--wrap=sleep 6")
+    wait_for(lambda: f"{job}_" in " ".join(queue(cluster, "PENDING")))  # one made room, and is queued again
+    machine.hurry()
 
     said = finish(launch, expect=0)
     assert "died" not in said
@@ -82,7 +87,7 @@ def test_a_study_is_exact_with_workers_cancelled_preempted_and_at_their_limit(
     assert logs(machine).count("again as soon as there is room") >= 2  # at the limit; who is preempted need not ask
     restarts = cluster("squeue", "--noheader", "--array", "--states=all", f"--jobs={job}", "--Format=RestartCnt")
     assert sum(map(int, restarts.split())) >= 3
-    assert not queue(cluster, "RUNNING", "PENDING")
+    wait_for(lambda: not queue(cluster, "RUNNING", "PENDING"))
 
 
 def assert_nobody_is_told(machine: Studies, job: str, cluster: Cluster) -> None:
@@ -108,14 +113,14 @@ def holds(path: Path, secret: str) -> bool:
 def test_a_stop_lets_workers_leave_and_cancels_who_waits(machine: Studies, cluster: Cluster, by: str) -> None:
     half = f"cpus-per-task={CPUS // 2}"
     launch = machine.start(*ON_SLURM, "3", "--slurm", half, "--trials", "99", "--set", "space.seconds=0.5")
-    wait_for(lambda: len(epochs(machine)) >= 8, 60)
+    wait_for(lambda: len(epochs(machine)) >= 8)
     assert len(queue(cluster, "PENDING")) == 1
     if by == "Ctrl-C":
         launch.send_signal(signal.SIGINT)
     else:
         machine("stop", "counted")
     assert "goes on from here" in finish(launch, expect=130)
-    assert not queue(cluster, "RUNNING", "PENDING", "COMPLETING")
+    wait_for(lambda: not queue(cluster, "RUNNING", "PENDING", "COMPLETING"))
     assert {trial.reason for trial in trials(machine) if trial.state == "fail"} <= {"stopped"}
     assert not list((machine.directory / "home" / "logs").rglob("settings.sh"))
 
