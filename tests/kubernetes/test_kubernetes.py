@@ -24,14 +24,14 @@ from studies.testing import launchers as suite
 from ..acceptance.conftest import Studies, make_studies
 from ..acceptance.test_faults import finish
 from ..acceptance.test_machines import database, epochs, machine, make_machine, trials
-from ..acceptance.test_study import wait_for
 from ..conftest import TcpServer, execute
+from ..waiting import wait_for
 from .cluster import Cluster, isolation
 from .launches import ON_KUBERNETES, as_others_see_it, cluster_for
 
 __all__ = ["database", "machine", "make_machine", "make_studies"]
 
-SLOW = ("--set", "space.seconds=0.4")
+SLOW = ("--set", "space.seconds=1.5")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -69,15 +69,15 @@ class TestKubernetes(LauncherSuite):
 
 
 def test_a_study_is_exact_with_pods_killed_evicted_and_out_of_memory(machine: Studies, cluster: Cluster) -> None:
-    machine.environment["STUDIES_LEASE_S"] = "3"
     launch = machine.start(*ON_KUBERNETES, "4", "--trials", "24", *SLOW)
-    wait_for(lambda: len(cluster.alive()) == 4 and len(epochs(machine)) >= 8, 240)
+    wait_for(lambda: len(cluster.alive()) == 4 and len(epochs(machine)) >= 8)
     killed, evicted, hungry, _ = cluster.alive()
     assert_nobody_is_told(machine, cluster)
     cluster.kill(killed)
     cluster.evict(evicted)
-    wait_for(lambda: len({*cluster.alive()} - {killed, evicted}) == 4, 240)
+    wait_for(lambda: len({*cluster.alive()} - {killed, evicted}) == 4)
     cluster.kill(hungry, out_of_memory=True)
+    machine.hurry()
 
     said = finish(launch, expect=0)
     assert f"{killed} died (killed by SIGKILL); another takes its place." in said
@@ -88,8 +88,7 @@ def test_a_study_is_exact_with_pods_killed_evicted_and_out_of_memory(machine: St
     assert sorted(trial.reason or "" for trial in counted) == [""] * 23 + ["out_of_memory"]
     assert {trial.reason for trial in ended if trial.continued_by is not None} == {"stopped", "lost"}
     assert cluster.n_created >= 7
-    assert not cluster.objects.all("Job")
-    wait_for(lambda: not cluster.objects.all("Secret"), 60)
+    wait_for(lambda: not cluster.objects.all("Job") + cluster.objects.all("Secret"))
     logs = [path.name for path in (machine.directory / "home" / "logs").rglob("worker-*.log")]
     assert {f"worker-{name}.log" for name in (killed, hungry)} <= {*logs}  # an evicted pod goes with its log
 
@@ -107,19 +106,21 @@ def assert_nobody_is_told(machine: Studies, cluster: Cluster) -> None:
 @pytest.mark.parametrize("by", ["Ctrl-C", "studies stop"])
 def test_a_stop_lets_workers_leave_and_deletes_the_job(machine: Studies, cluster: Cluster, by: str) -> None:
     launch = machine.start(*ON_KUBERNETES, "2", "--trials", "99", *SLOW)
-    wait_for(lambda: len(epochs(machine)) >= 4, 240)
+    wait_for(lambda: len(epochs(machine)) >= 4)
     if by == "Ctrl-C":
         launch.send_signal(signal.SIGINT)
     else:
         machine("stop", "counted")
     assert "goes on from here" in finish(launch, expect=130)
-    wait_for(lambda: not [each for kind in ("Job", "Pod", "Secret") for each in cluster.objects.all(kind)], 60)
+    wait_for(lambda: not [each for kind in ("Job", "Pod", "Secret") for each in cluster.objects.all(kind)])
     assert cluster.n_created == 2
     assert {trial.reason for trial in trials(machine) if trial.state == "fail"} <= {"stopped"}
 
 
 def test_what_a_dry_run_prints_runs_the_study_by_hand(machine: Studies, cluster: Cluster) -> None:
+    machine.hurry()
     machine("launch", "./counted.yaml", "--trials", "1", *SLOW)
+    (machine.directory / "quick").unlink()
     own = ("--kubernetes", "secret=ours", "--kubernetes", "grace_s=1")
     address = machine.environment["STUDIES_STORAGE"]
     before = cluster.objects.all("Job")
@@ -131,9 +132,10 @@ def test_what_a_dry_run_prints_runs_the_study_by_hand(machine: Studies, cluster:
             {"kind": "Secret", "metadata": {"name": "ours"}, "stringData": {"STUDIES_STORAGE": address}}
         )
         cluster.objects.put(job | {"metadata": job["metadata"] | {"uid": "1"}})
-    wait_for(lambda: len(epochs(machine)) >= 6, 240)
+    wait_for(lambda: len(epochs(machine)) >= 6)
     cluster.evict(cluster.alive()[0])
-    wait_for(lambda: cluster.objects.all("Job")[0]["status"]["conditions"] != [], 240)
+    machine.hurry()
+    wait_for(lambda: cluster.objects.all("Job")[0]["status"]["conditions"] != [])
     assert cluster.objects.all("Job")[0]["status"]["conditions"] == [{"type": "Complete", "status": "True"}]
     assert [trial.state for trial in trials(machine) if trial.continued_by is None] == ["complete"] * 8
 
@@ -154,7 +156,7 @@ def test_other_code_in_the_image_ends_the_job_with_its_sentence(
     (tmp_path / "counted.py").write_text((machine.directory / "counted.py").read_text() + "\nRELEASE = 2\n")
     said = finish(machine.start(*ON_KUBERNETES, "2"), expect=2)
     assert "studies: This machine has other code than study 'counted' was last launched with" in said
-    assert not cluster.alive()
+    wait_for(lambda: not cluster.alive())
 
 
 def test_what_kubernetes_refuses_is_one_sentence(machine: Studies, cluster: Cluster) -> None:
@@ -166,7 +168,7 @@ def test_what_kubernetes_refuses_is_one_sentence(machine: Studies, cluster: Clus
 
 def test_why_a_worker_waits_is_said_once(machine: Studies, cluster: Cluster) -> None:
     launch = machine.start(*ON_KUBERNETES, "2", "--kubernetes", "secret=missing")
-    wait_for(lambda: any(waits(pod) for pod in cluster.objects.all("Pod")), 240)
+    wait_for(lambda: any(waits(pod) for pod in cluster.objects.all("Pod")))
     assert launch.stderr is not None
     lines = iter(launch.stderr.readline, "")
     assert any(
@@ -191,4 +193,4 @@ def test_a_launcher_that_failed_leaves_nothing_behind(machine: Studies, cluster:
         with closing(make_launcher("kubernetes", spec, Settings.from_environment(machine.environment), 1)) as launcher:
             launcher.start("left", 1)
             assert len(cluster.objects.all("Secret")) == 1
-    wait_for(lambda: not cluster.objects.all("Job") + cluster.objects.all("Secret"), 60)
+    wait_for(lambda: not cluster.objects.all("Job") + cluster.objects.all("Secret"))
