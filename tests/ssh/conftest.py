@@ -11,7 +11,6 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ import pytest
 from benchmarks.networks import Proxies, free_port
 
 from ..acceptance.conftest import Studies, make_studies
+from ..waiting import wait_for
 
 __all__ = ["make_studies"]
 
@@ -198,12 +198,5 @@ def studies(lab: Lab, make_studies: Callable[[str], Studies]) -> Studies:
     made = make_studies("ssh")
     made.environment["PATH"] = f"{lab.ssh()}:{made.environment['PATH']}"
     made.environment["STUDIES_PYTHON"] = str(lab.python)
+    made.be_heard_elsewhere("mine.py")
     return made
-
-
-def wait_for(state: Callable[[], object], patience_s: float = 60.0, told: Callable[[], object] = str) -> None:
-    """Wait until something is so. told: what to show when it never is."""
-    deadline = time.monotonic() + patience_s
-    while not state():
-        assert time.monotonic() < deadline, told()
-        time.sleep(0.1)

@@ -30,9 +30,10 @@ from studies.storage.embedded import EmbeddedServer
 
 from ..acceptance.conftest import Studies
 from ..conftest import TcpServer, execute
-from .conftest import Host, Lab, wait_for
+from ..waiting import PATIENCE_S, wait_for
+from .conftest import Host, Lab
 
-SLOW = ("--set", "space.seconds=0.3")
+SLOW = ("--set", "space.seconds=0.8")
 ON = ("--on", "ssh:gpu1,gpu2:2")
 
 
@@ -47,7 +48,7 @@ def check_clean(hosts: tuple[Host, Host]) -> None:
     def left() -> list[str]:
         return [path for host in hosts for path in [*host.processes(), *host.left()]]
 
-    wait_for(lambda: not left(), 30, left)
+    wait_for(lambda: not left(), left)
 
 
 def check_exact(studies: Studies, n_trials: int) -> None:
@@ -68,15 +69,15 @@ class Launched:
     def said(self) -> str:
         return self._said.read_text()
 
-    def wait_for(self, pattern: str, patience_s: float = 60.0) -> None:
+    def wait_for(self, pattern: str) -> None:
         def is_said() -> bool:
             assert self.process.poll() is None or re.search(pattern, self.said), self.said
             return bool(re.search(pattern, self.said))
 
-        wait_for(is_said, patience_s)
+        wait_for(is_said, lambda: self.said)
 
     def end(self, expect: int = 0) -> None:
-        assert self.process.wait(120) == expect, self.said
+        assert self.process.wait(PATIENCE_S) == expect, self.said
         assert "Traceback" not in self.said
 
 
@@ -126,7 +127,7 @@ def test_cut_connections_are_opened_again_and_cost_no_trial(studies: Studies, ho
     studies.environment["STUDIES_LEASE_S"] = "4"
     first, second = hosts
     with launched(studies, *SLOW, "--trials", "40") as launch:
-        launch.wait_for(r"[3-9] complete")
+        launch.wait_for(r"([3-9]|\d\d) complete")
         first.network.cut(0)  # silence, which takes longer than a lease to notice
         second.network.reset(0)  # every connection is refused
         launch.wait_for("connection to gpu2 is cut")
@@ -135,6 +136,7 @@ def test_cut_connections_are_opened_again_and_cost_no_trial(studies: Studies, ho
         launch.wait_for("connection to gpu1 is cut")
         first.network.heal(0)
         launch.wait_for("gpu1 is connected again")
+        studies.hurry()
         launch.end()
         assert "died" not in launch.said
         assert "given up" not in launch.said
@@ -147,12 +149,13 @@ def test_a_machine_that_is_gone_is_given_up_and_welcome_back(studies: Studies, h
     studies.environment |= {"STUDIES_LEASE_S": "4", "STUDIES_STORAGE_WAIT_S": "5"}
     gone = hosts[1]
     with launched(studies, *SLOW, "--trials", "45") as launch:
-        launch.wait_for(r"[3-9] complete")
+        launch.wait_for(r"([3-9]|\d\d) complete")
         gone.network.reset(0)
         launch.wait_for("gpu2 is given up .*; its trials go on elsewhere")
         wait_for(lambda: not any("ssh.supervisor" in line for line in gone.processes()))
         gone.network.heal(0)
         launch.wait_for("gpu2 is connected again")
+        studies.hurry()
         launch.end()
     check_exact(studies, 45)
     check_clean(hosts)
@@ -161,7 +164,7 @@ def test_a_machine_that_is_gone_is_given_up_and_welcome_back(studies: Studies, h
 @pytest.mark.parametrize("how", ["Ctrl-C", "studies stop"])
 def test_workers_everywhere_leave_when_they_are_asked(studies: Studies, hosts: tuple[Host, Host], how: str) -> None:
     with launched(studies, *SLOW, "--trials", "99") as launch:
-        launch.wait_for(r"[3-9] complete")
+        launch.wait_for(r"([3-9]|\d\d) complete")
         if how == "Ctrl-C":
             launch.process.send_signal(signal.SIGINT)
         else:
@@ -176,11 +179,11 @@ def test_workers_everywhere_leave_when_they_are_asked(studies: Studies, hosts: t
 
 def test_nothing_is_left_anywhere_after_a_launcher_was_killed(studies: Studies, hosts: tuple[Host, Host]) -> None:
     with launched(studies, *SLOW, "--trials", "99") as launch:
-        launch.wait_for(r"[3-9] complete")
+        launch.wait_for(r"([3-9]|\d\d) complete")
         launch.process.kill()
         check_clean(hosts)
-    wait_for(lambda: not EmbeddedServer(studies.settings).in_use(), 30)
-    assert not EmbeddedServer(studies.settings).answers()
+    wait_for(lambda: not EmbeddedServer(studies.settings).in_use())
+    wait_for(lambda: not EmbeddedServer(studies.settings).answers())
     home = str(studies.directory)
     wait_for(
         lambda: not [one for one in psutil.process_iter(["cmdline"]) if home in " ".join(one.info["cmdline"] or ())]
@@ -200,7 +203,7 @@ def is_held(lock: Path) -> bool:
 def test_a_password_is_on_no_command_line(studies: Studies, hosts: tuple[Host, Host], tcp_server: TcpServer) -> None:
     execute(tcp_server.url, "CREATE DATABASE ssh_test")
     studies.environment["STUDIES_STORAGE"] = tcp_server.team_url(database="ssh_test")
-    with launched(studies, *SLOW, "--trials", "9") as launch:
+    with launched(studies, *SLOW, "--trials", "20") as launch:
         launch.wait_for(r"[1-9] complete")
         words = [line for host in hosts for line in host.processes()]
         assert sum("ssh.supervisor" in line for line in words) == 2
@@ -208,9 +211,10 @@ def test_a_password_is_on_no_command_line(studies: Studies, hosts: tuple[Host, H
         for host in hosts:  # what a supervisor uses is held, and so not removed
             locks = [*Path(f"~{host.user}/.cache/studies/files").expanduser().glob("*.lock")]
             assert sum(is_held(lock) for lock in locks) == 2
+        studies.hurry()
         launch.end()
         assert "s3cret" not in launch.said
-    check_exact(studies, 9)
+    check_exact(studies, 20)
     assert not (studies.directory / "home" / "postgres").exists()
     for log in (studies.directory / "home").rglob("*.log"):
         assert "s3cret" not in log.read_text()
@@ -342,10 +346,10 @@ def test_an_installation_ends_with_its_launch_and_another_waits_for_it(
         given = {"key": "of-two", "requirements": [f"tiny @ {url}"], "constraints": ["tiny==1.0"]}
         first, second = (stack.enter_context(reached("gpu1", lab)) for _ in range(2))
         first.tell(do="install", **given)
-        assert asked.wait(60)
+        assert asked.wait(PATIENCE_S)
         pool = stack.enter_context(ThreadPoolExecutor(1))
         python = pool.submit(second.ask, "install", heard=said.put, **given)
-        assert said.get(timeout=60) == "another launch installs the same there; waiting for it"
+        assert said.get(timeout=PATIENCE_S) == "another launch installs the same there; waiting for it"
         first.close()
-        assert said.get(timeout=60).startswith("installing what it takes to run workers, once")
-        assert python.result(timeout=120).endswith("/bin/python")
+        assert said.get(timeout=PATIENCE_S).startswith("installing what it takes to run workers, once")
+        assert python.result(timeout=PATIENCE_S).endswith("/bin/python")
