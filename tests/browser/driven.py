@@ -13,9 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ..waiting import PATIENCE_S
 from .test_report_page import BROWSERS, QUIET
-
-PATIENCE_S = 60.0
 
 
 class Tab:

@@ -14,6 +14,7 @@ from studies.study import get
 
 from ..acceptance.conftest import Studies, make_studies, studies  # noqa: F401 - fixtures
 from ..dashboards import PASSWORD
+from ..waiting import PATIENCE_S
 from .driven import Tab
 
 PHONE, DESK = (390, 844), (1200, 900)
@@ -30,7 +31,7 @@ def dashboard(studies: Studies, *options: str) -> Iterator[str]:
         yield found[0]
     finally:
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=PATIENCE_S)
 
 
 def add_user(studies: Studies, name: str, role: str) -> None:
@@ -85,7 +86,7 @@ def check_page(tab: Tab) -> None:
 
 def test_a_team_watches_a_study_stops_it_and_has_it_go_on(studies: Studies, tab: Tab) -> None:
     add_user(studies, "edith", "editor")
-    launch = studies.start("launch", "./parabola.yaml", "--set", "space.seconds=0.2", "--trials", "40")
+    launch = studies.start("launch", "./parabola.yaml", "--set", "space.seconds=0.6", "--trials", "40")
     with dashboard(studies) as address:
         log_in(tab, address, "edith")
         tab.shows("edith (editor)")
@@ -104,7 +105,7 @@ def test_a_team_watches_a_study_stops_it_and_has_it_go_on(studies: Studies, tab:
         tab.click("Stop")
         tab.shows("Workers leave after their current epoch.")
         tab.shows("stopped")
-        launch.communicate(timeout=60)
+        launch.communicate(timeout=PATIENCE_S)
         with open_storage(studies.settings) as storage:
             assert storage.ledger.budget(get(storage, "parabola")._study_id).stop
         go_on(studies, tab)
@@ -133,7 +134,7 @@ def go_on(studies: Studies, tab: Tab) -> None:
     studies("stop", "parabola")
     tab.shows("Continue the study")
     assert "Stop the study" not in tab.run("document.body.innerText")
-    worker.communicate(timeout=60)
+    worker.communicate(timeout=PATIENCE_S)
 
 
 def test_a_viewer_sees_no_buttons_and_a_wrong_password_gets_nobody_in(studies: Studies, tab: Tab) -> None:

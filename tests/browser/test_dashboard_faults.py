@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 
 import optuna
 import optuna_dashboard
@@ -11,6 +10,7 @@ import optuna_dashboard
 from studies.storage import Storage
 
 from ..acceptance.conftest import Studies, make_studies, studies  # noqa: F401 - fixtures
+from ..conftest import reserved_port
 from ..dashboards import Dashboard, failed, started
 from ..reports import HOSTILE
 from .driven import Tab
@@ -18,8 +18,11 @@ from .driven import Tab
 
 def test_a_page_says_that_the_dashboard_is_gone_and_goes_on_when_it_is_back(studies: Studies, tab: Tab) -> None:  # noqa: F811
     studies("launch", "./parabola.yaml", "--trials", "2")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    with reserved_port() as port:
+        goes_and_comes_back(studies, tab, port)
+
+
+def goes_and_comes_back(studies: Studies, tab: Tab, port: int) -> None:  # noqa: F811
     notice = "document.getElementById('cut-off').checkVisibility()"
 
     def serve() -> None:

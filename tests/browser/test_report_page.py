@@ -17,6 +17,7 @@ from studies.report.page import render
 from studies.report.sections import document
 
 from ..reports import HOSTILE, make_evidence, make_report, make_study, make_trial
+from ..waiting import PATIENCE_S
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic",
@@ -41,7 +42,7 @@ def open_page(page: str, directory: Path) -> Opened:
     done = subprocess.run(
         [browser, *QUIET, f"--user-data-dir={directory / 'profile'}", "--window-size=1200,900",
          "--enable-logging=stderr", f"--log-net-log={log}", "--virtual-time-budget=20000", "--dump-dom", file.as_uri()],
-        capture_output=True, text=True, timeout=120, check=True,
+        capture_output=True, text=True, timeout=PATIENCE_S, check=True,
     )  # fmt: skip
     console = [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
     events = json.loads(log.read_text())["events"]

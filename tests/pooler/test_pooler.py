@@ -9,7 +9,6 @@ import shutil
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -30,6 +29,7 @@ from studies.storage.postgres import PostgresStorage
 
 from ..conftest import execute
 from ..integration.test_postgres_storage_together import _claim_all, _crash, _processes
+from ..waiting import PATIENCE_S, wait_for
 
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 N_SERVER_CONNECTIONS, POOL = 12, 6
@@ -85,17 +85,18 @@ def bouncer(small_server: EmbeddedServer, reachable_directory: Path) -> Iterator
         )
         with (place / "log").open("w") as log:
             started.append(subprocess.Popen([str(PGBOUNCER), str(place / "pgbouncer.ini")], user=user, stderr=log))
-        deadline = time.monotonic() + 30
-        while not _answers(port):
+
+        def is_there() -> bool:
             assert started[0].poll() is None, (place / "log").read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+            return _answers(port)
+
+        wait_for(is_there)
         return str(port)
 
     yield start
     for process in started:
         process.terminate()
-        process.wait(30)
+        process.wait(PATIENCE_S)
 
 
 def _answers(port: int) -> bool:
@@ -207,7 +208,7 @@ def test_opening_at_once_does_not_lock_itself_out(pooled: str, bouncer: Bouncer)
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(120)
+        thread.join(PATIENCE_S)
     assert failed == []
     assert not any(thread.is_alive() for thread in threads)
 
