@@ -23,14 +23,15 @@ from studies.storage import open_storage
 from studies.testing import LauncherSuite
 
 from ..acceptance.conftest import Studies, make_studies
-from ..acceptance.test_faults import finish
+from ..acceptance.test_faults import finish, hear
 from ..acceptance.test_machines import logs, machine, make_machine, trials
-from ..acceptance.test_study import wait_for
+from ..waiting import PATIENCE_S, wait_for
 
 __all__ = ["machine", "make_machine", "make_studies"]
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own modules leave files open, and warn of what will change
 
+SLOW = ("--set", "space.seconds=1.5")
 CPUS = 2  # of each node: a worker takes one
 
 
@@ -44,10 +45,16 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture
 def launched(machine: Studies, cluster: Cluster) -> Callable[..., subprocess.Popen[str]]:
-    """Launch the study `counted` on the cluster. Ray's own modules warn of what will change in them."""
-    machine.command = [sys.executable, "-m", "studies"]
-    on = ("launch", "./counted.yaml", "--on", f"ray:{cluster.address}", "--set", "space.seconds=0.4")
+    """Launch the study `counted` on the cluster."""
+    prepare(machine)
+    on = ("launch", "./counted.yaml", "--on", f"ray:{cluster.address}", *SLOW)
     return lambda *options: machine.start(*on, *options)
+
+
+def prepare(machine: Studies) -> None:
+    """Ray's own modules warn of what will change in them."""
+    machine.command = [sys.executable, "-m", "studies"]
+    machine.be_heard_elsewhere("counted.py")
 
 
 class TestRay(LauncherSuite):
@@ -72,20 +79,22 @@ def assert_nothing_is_left(directory: Path) -> None:
             process for process in found if process.info["environ"].get("STUDIES_HOME", "").startswith(str(directory))
         ]
 
-    wait_for(lambda: not [one for one in left() if "postgres" not in one.name()], 30)
+    wait_for(lambda: not [one for one in left() if "postgres" not in one.name()])
 
 
 def test_a_study_is_exact_though_a_node_is_lost(
     machine: Studies, cluster: Cluster, launched: Callable[..., subprocess.Popen[str]]
 ) -> None:
     launch = launched("--workers", "4", "--trials", "60")
-    wait_for(lambda: n_at_work(machine) == CPUS, 240)  # it belongs to the node that stays
+    wait_for(lambda: n_at_work(machine) == CPUS)  # it belongs to the node that stays
     lost = cluster.add_node(num_cpus=CPUS)
-    wait_for(lambda: n_at_work(machine) == 4, 240)
+    wait_for(lambda: n_at_work(machine) == 4)
     cluster.remove_node(lost, allow_graceful=False)
     added = cluster.add_node(num_cpus=CPUS)
     try:
-        said = finish(launch)
+        heard = [hear(launch, "is gone, and its worker") for _ in range(CPUS)]
+        machine.hurry()
+        said = "".join(heard) + finish(launch)
     finally:
         cluster.remove_node(added)
     assert said.count("is gone, and its worker") == 2
@@ -100,14 +109,16 @@ def test_workers_leave_a_node_that_is_drained_and_start_elsewhere(
     machine: Studies, cluster: Cluster, launched: Callable[..., subprocess.Popen[str]]
 ) -> None:
     launch = launched("--workers", "4", "--trials", "60")
-    wait_for(lambda: n_at_work(machine) == CPUS, 240)
+    wait_for(lambda: n_at_work(machine) == CPUS)
     drained = cluster.add_node(num_cpus=CPUS)
-    wait_for(lambda: n_at_work(machine) == 4, 240)
+    wait_for(lambda: n_at_work(machine) == 4)
     drain = ["drain-node", f"--address={cluster.address}", f"--node-id={drained.node_id}"]
     why = ["--reason=DRAIN_NODE_REASON_PREEMPTION", "--reason-message=spot", "--deadline-remaining-seconds=600"]
     ray = Path(sys.executable).with_name("ray")
-    subprocess.run([ray, *drain, *why], check=True, capture_output=True, timeout=120)
-    said = finish(launch)
+    subprocess.run([ray, *drain, *why], check=True, capture_output=True, timeout=PATIENCE_S)
+    heard = [hear(launch, "another starts elsewhere") for _ in range(CPUS)]
+    machine.hurry()
+    said = "".join(heard) + finish(launch)
     cluster.remove_node(drained)
     assert said.count("another starts elsewhere") == 2
     ended = trials(machine)
@@ -126,15 +137,17 @@ def node_of_driver(cluster: Cluster) -> str:
 
 def test_a_launch_that_loses_its_node_connects_again_and_its_workers_go_on(machine: Studies) -> None:
     """Of its two workers, the one on the other node goes on."""
-    machine.command = [sys.executable, "-m", "studies"]
+    prepare(machine)
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     nodes = {node.node_id: node for node in (cluster.head_node, cluster.add_node(num_cpus=1))}
-    on = ("--on", f"ray:{cluster.address}", "--set", "space.seconds=0.4", "--workers", "2")
+    on = ("--on", f"ray:{cluster.address}", *SLOW, "--workers", "2")
     launch = machine.start("launch", "./counted.yaml", *on, "--trials", "60")
     try:
-        wait_for(lambda: n_at_work(machine) == 2, 240)
+        wait_for(lambda: n_at_work(machine) == 2)
         nodes[node_of_driver(cluster)].kill_raylet()
-        said = finish(launch)
+        heard = hear(launch, "connected to its Ray cluster again")
+        machine.hurry()
+        said = heard + finish(launch)
     finally:
         cluster.shutdown()
     assert "has lost its Ray cluster (the node is gone through which this launch belonged to it)" in said
@@ -146,18 +159,20 @@ def test_a_launch_that_loses_its_node_connects_again_and_its_workers_go_on(machi
 
 def test_a_launch_outlives_a_cluster_that_loses_its_head(machine: Studies) -> None:
     """As after `ray stop` and `ray start --head`: another cluster at the same address."""
-    machine.command = [sys.executable, "-m", "studies"]
+    prepare(machine)
     args = {"num_cpus": CPUS, "include_dashboard": False, "gcs_server_port": free_port()}
     first = Cluster(initialize_head=True, head_node_args=args)
     launch = machine.start(
-        "launch", "./counted.yaml", "--on", f"ray:{first.address}", "--set", "space.seconds=0.4", "--workers", "2",
+        "launch", "./counted.yaml", "--on", f"ray:{first.address}", *SLOW, "--workers", "2",
         "--trials", "40",
     )  # fmt: skip
-    wait_for(lambda: n_at_work(machine) == CPUS, 240)
+    wait_for(lambda: n_at_work(machine) == CPUS)
     first.shutdown()
     second = Cluster(initialize_head=True, head_node_args=args)
     try:
-        said = finish(launch)
+        heard = [hear(launch, "is gone; another starts elsewhere") for _ in range(CPUS)]
+        machine.hurry()
+        said = "".join(heard) + finish(launch)
     finally:
         second.shutdown()
     assert said.count("is gone; another starts elsewhere") == 2
@@ -166,11 +181,11 @@ def test_a_launch_outlives_a_cluster_that_loses_its_head(machine: Studies) -> No
 
 
 def test_a_cluster_that_stays_away_is_given_up_in_one_sentence(machine: Studies) -> None:
-    machine.command = [sys.executable, "-m", "studies"]
+    prepare(machine)
     machine.environment["STUDIES_STORAGE_WAIT_S"] = "10"
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    launch = machine.start("launch", "./counted.yaml", "--on", f"ray:{cluster.address}", "--set", "space.seconds=0.4")
-    wait_for(lambda: n_at_work(machine) == 1, 240)
+    launch = machine.start("launch", "./counted.yaml", "--on", f"ray:{cluster.address}", *SLOW)
+    wait_for(lambda: n_at_work(machine) == 1)
     cluster.shutdown()
     said = finish(launch, expect=4).splitlines()[-1]
     assert "its Ray cluster could not be reached for " in said
@@ -181,23 +196,25 @@ def test_ctrl_c_lets_workers_leave_and_a_killed_launch_leaves_none(
     machine: Studies, launched: Callable[..., subprocess.Popen[str]]
 ) -> None:
     launch = launched("--workers", "2", "--trials", "99")
-    wait_for(lambda: n_at_work(machine) == 2, 240)
+    wait_for(lambda: n_at_work(machine) == 2)
     launch.send_signal(signal.SIGINT)
     assert "goes on from here" in finish(launch, expect=130)
     assert {trial.reason for trial in trials(machine) if trial.state == "fail"} <= {"stopped"}
     launch = launched("--workers", "2", "--trials", "99")
-    wait_for(lambda: n_at_work(machine) == 2, 240)
+    wait_for(lambda: n_at_work(machine) == 2)
     launch.kill()
     launch.communicate()
-    wait_for(lambda: n_at_work(machine) == 0, 60)
+    wait_for(lambda: n_at_work(machine) == 0)
     assert_nothing_is_left(machine.directory)
 
 
 def test_more_workers_than_places_wait_and_are_not_missed(
     machine: Studies, launched: Callable[..., subprocess.Popen[str]]
 ) -> None:
-    said = finish(launched("--workers", "3", "--trials", "10", "--set", "space.seconds=1.5"))
-    assert "1 worker without a place: each needs 1 CPU; `ray status` shows what is free." in said
+    launch = launched("--workers", "3", "--trials", "10")
+    hear(launch, "1 worker without a place: each needs 1 CPU; `ray status` shows what is free.")
+    machine.hurry()
+    finish(launch)
     assert [trial.state for trial in trials(machine) if trial.continued_by is None] == ["complete"] * 10
 
 
