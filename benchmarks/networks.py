@@ -68,7 +68,7 @@ class Namespaces:
     def __init__(self, n_hosts: int, port: int) -> None:
         self.port = port
         self._name = f"st{os.getpid() % 100000}"
-        self._subnet = f"10.{random.randrange(64, 250)}"
+        self._subnet = _free_subnet()
         self._hosts = range(n_hosts)
         self.listen_addresses = ",".join(self.address(host)[0] for host in self._hosts)
 
@@ -279,6 +279,12 @@ def _close_with_reset(end: socket.socket) -> None:
     with suppress(OSError):
         end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     end.close()
+
+
+def _free_subnet() -> str:
+    """Return the beginning of addresses that this machine has none of: others may make networks here as well."""
+    shown = subprocess.run(["ip", "-4", "-brief", "address"], check=True, capture_output=True, text=True).stdout
+    return next(f"10.{n}" for n in random.sample(range(64, 250), 186) if f" 10.{n}." not in shown)
 
 
 def _do(*command: str) -> None:
