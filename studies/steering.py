@@ -74,7 +74,7 @@ def queue(storage: Storage, name: str, given: Mapping[str, Any]) -> int:
     study = _searched(storage, name, "queue")
     space = space_of(study)
     try:
-        values = space.completed(given) if space.parameters else dict(given)
+        values = space.together(given) if space.parameters else dict(given)
     except SpaceError as error:
         raise WrongInput(reason=f"No trial was queued: {error}; `studies show {name}` shows the space.") from None
     settings = queued(space, values)
@@ -125,9 +125,10 @@ def text_of(value: Any) -> str:
 def written(parameter: Parameter) -> str:
     """Return what a person may give for a parameter, in words."""
     domain = parameter.domain
+    when = f"; only when {parameter.condition}" if parameter.when else ""
     if isinstance(domain, Range):
-        return f"{domain.low:g} to {domain.high:g}" + (", whole" if domain.whole else "")
-    return ", ".join(map(text_of, domain.choices)) if isinstance(domain, Choice) else str(domain)
+        return f"{domain.low:g} to {domain.high:g}{', whole' if domain.whole else ''}{when}"
+    return (", ".join(map(text_of, domain.choices)) if isinstance(domain, Choice) else str(domain)) + when
 
 
 def _searched(storage: Storage, name: str, command: str) -> optuna.Study:

@@ -153,6 +153,11 @@ class Parameter:
         """Whether it exists beside these values of the parameters before it."""
         return all(any(_same(others.get(name), value) for value in allowed) for name, allowed in self.when.items())
 
+    @property
+    def condition(self) -> str:
+        """What has to be so that it exists, in words: `optimizer is "sgd"`; nothing where it always does."""
+        return " and ".join(f"{name} is {' or '.join(map(shown, allowed))}" for name, allowed in self.when.items())
+
     def as_data(self) -> dict[str, Any]:
         """Return it in the language of an objective, or of a study file when it is fixed."""
         domain = self.domain.as_data()
@@ -261,16 +266,20 @@ class Space:
                     values[name] = value
         return values
 
+    def together(self, given: Mapping[str, Any]) -> dict[str, Value]:
+        """Return them as `completed` does; SpaceError also for one that does not exist beside the others."""
+        completed = self.completed(given)
+        for name in given:
+            if name not in completed:
+                raise SpaceError(f"{name!r} is given, and exists only when {self.parameters[name].condition}", name)
+        return completed
+
     def exactly(self, given: Mapping[str, Any]) -> dict[str, Value]:
         """Return these values in the order of the space; SpaceError unless they are those of one trial of it."""
-        completed = self.completed(given)
+        completed = self.together(given)
         for name in completed:
             if name not in given:
                 raise SpaceError(f"the parameter {name!r} is missing ({self.parameters[name].domain})", name)
-        for name in given:
-            if name not in completed:
-                when = " and ".join(f"{key} is {value}" for key, value in self.parameters[name].when.items())
-                raise SpaceError(f"{name!r} is given, and exists only when {when}", name)
         return completed
 
     def suggest(self, suggest: Callable[[str, Range | Choice], Any]) -> dict[str, Value]:

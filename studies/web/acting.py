@@ -135,7 +135,8 @@ def _trials_fields(study: optuna.Study, overview: Overview) -> list[Field]:
 
 def _queue_fields(study: optuna.Study, overview: Overview) -> list[Field]:
     free = [one for one in space_of(study).parameters.values() if not isinstance(one.domain, Fixed)]
-    defaults = [steering.text_of(one.default) if one.default in one.domain else "" for one in free]
+    # One that exists only under some value of another has its default then, and is none to send otherwise.
+    defaults = [steering.text_of(one.default) if one.default in one.domain and not one.when else "" for one in free]
     return [
         Field(f"param:{one.name}", one.name, default, steering.written(one))
         for one, default in zip(free, defaults, strict=True)

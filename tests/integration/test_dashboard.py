@@ -347,6 +347,24 @@ def test_an_editor_queues_a_trial_and_tries_a_failed_one_again(storage: Storage,
     assert waiting[1].user_attrs["seed"] == 77
 
 
+def test_a_value_that_the_trial_would_not_have_is_refused(storage: Storage, open_house: Dashboard) -> None:
+    declared = {
+        "optimizer": {"choices": ["adam", "sgd"], "default": "adam"},
+        "momentum": {"low": 0.0, "high": 1.0, "default": 0.5, "when": {"optimizer": ["sgd"]}},
+    }
+    spec, browser = make_spec(name="small", n_trials=5), open_house.browser()
+    with create_or_join(storage, spec, Description(declared, DATA, Space.declared(declared))) as (study, _):
+        open_for_workers(storage, study, spec)
+    form = browser.get("/studies/small/queue").text
+    assert 'name="param:momentum" type="text" value=""' in form
+    assert "0 to 1; only when optimizer is &#34;sgd&#34;" in form
+    refused = after(browser, "queue", **{"param:optimizer": "adam", "param:momentum": "0.1"})
+    assert refused.status == 400
+    assert "exists only when optimizer is &#34;sgd&#34;" in refused.text
+    assert after(browser, "queue", **{"param:optimizer": "sgd"}).status == 200
+    assert study.trials[0].system_attrs["fixed_params"] == {"optimizer": "sgd", "momentum": 0.5}
+
+
 def test_a_trial_that_failed_long_ago_may_be_tried_again(storage: Storage, open_house: Dashboard) -> None:
     study = started(storage, n_trials=99)
     first, lost = failed(study), failed(study)

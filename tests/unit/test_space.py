@@ -185,7 +185,7 @@ def test_exactly_the_parameters_of_one_trial() -> None:
     assert space.exactly({"momentum": 0.1, "optimizer": "sgd"}) == {"optimizer": "sgd", "momentum": 0.1}
     for wrong, expected in [
         ({"optimizer": "sgd"}, "'momentum' is missing"),
-        ({"optimizer": "adam", "momentum": 0.1}, "'momentum' is given, and exists only when optimizer is"),
+        ({"optimizer": "adam", "momentum": 0.1}, "'momentum' is given, and exists only when optimizer is \"sgd\""),
         ({"optimiser": "adam"}, "did you mean optimizer"),
         ({"optimizer": "lion"}, "outside its space"),
     ]:
