@@ -127,7 +127,7 @@ def written(parameter: Parameter) -> str:
     domain = parameter.domain
     when = f"; only when {parameter.condition}" if parameter.when else ""
     if isinstance(domain, Range):
-        return f"{domain.low:g} to {domain.high:g}{', whole' if domain.whole else ''}{when}"
+        return f"{domain.low:.15g} to {domain.high:.15g}{', whole' if domain.whole else ''}{when}"
     return (", ".join(map(text_of, domain.choices)) if isinstance(domain, Choice) else str(domain)) + when
 
 

@@ -79,7 +79,7 @@ class Range:
         return float(Decimal(str(self.low)) + n * Decimal(str(step)))  # .1 + 2 * .1 is .3, and no more than high
 
     def __str__(self) -> str:
-        return f"{self.low:g} to {self.high:g}" + (", log" if self.log else "")
+        return f"{self.low:.15g} to {self.high:.15g}" + (", log" if self.log else "")
 
     def as_data(self) -> dict[str, Any]:
         """Return it in the language of a study file."""

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import psycopg2
 
@@ -160,3 +160,8 @@ def checked_url(url: str) -> str:
             raise StorageRefused(url=shown, reason=reason) from None
         raise StorageUnreachable(url=shown, reason=reason) from None
     return url
+
+
+def url_of(parameters: Mapping[str, Any]) -> str:
+    """Return the URL with these parameters of libpq, which takes a + in it as it stands, not as a space."""
+    return f"postgresql://?{urlencode(parameters, quote_via=quote)}"

@@ -222,13 +222,15 @@ def test_what_a_machine_lacks_is_said() -> None:
 
 
 def test_a_server_on_a_port_is_reached_by_loopback_and_shows_its_certificate() -> None:
-    tunnel = Tunnel("db.lab:5432", {"host": "db.lab", "user": "me", "password": "a&b", "sslmode": "verify-full"}, "PEM")
+    tunnel = Tunnel(
+        "db.lab:5432", {"host": "db.lab", "user": "me", "password": "a& +b", "sslmode": "verify-full"}, "PEM"
+    )
     url = tunnel.url("/tmp/there", 40000)
     assert parse_qs(urlsplit(url).query) == {
-        "host": ["db.lab"], "hostaddr": ["127.0.0.1"], "port": ["40000"], "user": ["me"], "password": ["a&b"],
+        "host": ["db.lab"], "hostaddr": ["127.0.0.1"], "port": ["40000"], "user": ["me"], "password": ["a& +b"],
         "sslmode": ["verify-full"], "sslrootcert": ["/tmp/there/root.crt"],
     }  # fmt: skip
-    assert psycopg2.extensions.parse_dsn(url)["password"] == "a&b"
+    assert psycopg2.extensions.parse_dsn(url)["password"] == "a& +b"
 
 
 def test_the_embedded_server_is_reached_by_a_socket(tmp_path: Path) -> None:

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode
 
 import yaml
 from psycopg2.extensions import parse_dsn
 
 from studies.errors import INTERRUPTED, WRONG_INPUT, WrongInput
 from studies.settings import Settings
+from studies.storage import url_of
 
 if TYPE_CHECKING:
     from studies.spec import StudySpec
@@ -76,8 +76,7 @@ def secret(name: str, owner: str, spec: StudySpec, settings: Settings, environme
             raise WrongInput(
                 reason=f"The certificate {root} in STUDIES_STORAGE cannot be read ({error.strerror})."
             ) from None
-        there = parameters | {"sslrootcert": f"{CERTIFICATES}/{ROOT_CERTIFICATE}"}
-        url = f"postgresql://?{urlencode(there, quote_via=quote)}"  # libpq takes a + as it stands
+        url = url_of(parameters | {"sslrootcert": f"{CERTIFICATES}/{ROOT_CERTIFICATE}"})
     content["STUDIES_STORAGE"] = url
     if password := environment.get("PGPASSWORD"):
         content["PGPASSWORD"] = password

@@ -12,13 +12,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import psycopg2.extensions
 
 from studies.run.launchers.ssh.remote import ROOT_CERTIFICATE
 from studies.settings import Settings
-from studies.storage import checked_url
+from studies.storage import checked_url, url_of
 from studies.storage.connections import Connections
 from studies.storage.embedded import EmbeddedServer
 
@@ -45,7 +44,7 @@ class Tunnel:
         there = {"host": directory, "port": 5432} if self.is_socket else {"hostaddr": "127.0.0.1", "port": port}
         if self.certificate is not None:
             there["sslrootcert"] = f"{directory}/{ROOT_CERTIFICATE}"
-        return f"postgresql://?{urlencode({**self.parameters, **there})}"
+        return url_of({**self.parameters, **there})
 
 
 def tunnel_to(settings: Settings) -> Tunnel:
