@@ -69,8 +69,14 @@ def line_of(progress: Progress, rate: Rate | None = None) -> str:
 
 
 def states_of(states: Mapping[str, int]) -> str:
-    """Return trials by state as text."""
-    return ", ".join(f"{n} {state.lower()}" for state, n in states.items()) or "none yet"
+    """Return trials by state as text, failed ones with their reason."""
+    return ", ".join(f"{n} {_state(state)}" for state, n in states.items()) or "none yet"
+
+
+def _state(state: str) -> str:
+    name, _, reason = state.partition(" ")
+    name = "failed" if name == "FAIL" else name.lower()
+    return f"{name} ({reason})" if reason else name
 
 
 def best_of(progress: Progress) -> str:

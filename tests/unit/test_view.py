@@ -11,7 +11,7 @@ import pytest
 from studies.names import UNLIMITED
 from studies.record.progress import Progress, Winner
 from studies.storage.budget import Budget
-from studies.view.line import Rate, line_of
+from studies.view.line import Rate, line_of, states_of
 
 
 def progress(done: int, n_trials: int) -> Progress:
@@ -48,3 +48,8 @@ def test_outside_a_terminal_rich_is_not_imported() -> None:
     code = "import sys; from studies.view import make_view; make_view().say('a line'); print('rich' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("False\n", "a line\n")
+
+
+def test_failed_trials_have_their_reason() -> None:
+    said = states_of({"COMPLETE": 3, "FAIL exception": 2, "FAIL": 1, "LOST": 1})
+    assert said == "3 complete, 2 failed (exception), 1 failed, 1 lost"
