@@ -239,7 +239,7 @@ def test_tls_is_verified_when_the_url_says_so(pooled: str, bouncer: Bouncer, rea
         study = optuna.create_study(storage=storage.optuna)
         study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=3)
         assert len(study.trials) == 3
-        [connection] = storage.optuna._connections._free[:1]
+        connection, _ = storage.optuna._connections._free[0]
         assert connection.info.ssl_in_use
     for refused in (url("127.0.0.1", "server"), url("localhost", "stranger")):
         with pytest.raises(CertificateRefused, match="certificate"):
