@@ -33,6 +33,7 @@ from studies.names import (
 from studies.record.diagnose import first_verdict
 from studies.record.reading import trial_of
 from studies.run import limits, provenance, retention
+from studies.run.allocation import keep_freed_memory
 from studies.run.checkpoint import Checkpoints
 from studies.run.end import Outcome, end, resume
 from studies.run.objective import FunctionObjective, code_of, facts_of, load_objective
@@ -71,6 +72,7 @@ def work(
     ends. gpu: that others share.
     Raises StudyNotStarted, ObjectiveRefused, GpuFailed, and the storage's errors.
     """
+    keep_freed_memory()
     with open_storage(settings, Waiting(stop, say)) as storage:
         worker = _Worker(storage, name, settings, device, stop, say, gpu or SharedGpu())
         with worker.registered(), _study_is_there(storage, worker.study.study_name):
