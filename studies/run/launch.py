@@ -171,8 +171,6 @@ class Launch:
         with self._listening():
             self._start(self.n_workers)
             self._watch()
-        if self.interrupts:
-            self.storage.ledger.stop_watching(self.study_id)
         self._conclude()
         return True
 
@@ -281,6 +279,9 @@ class Launch:
         budget = budget_of(self.storage, self.joined.study, self.spec)
         if find(self.storage, self.spec.name) is None:
             raise StudyDeleted(name=self.spec.name)
+        reached = limits.reached(self.spec, budget)
+        if self.interrupts or self.timed_out or reached:  # it says so itself: nobody has to look who works on it
+            self.storage.ledger.stop_watching(self.study_id)
         command = names.command(typed(self.storage, self.spec.name))
         count = {"command": command, "trials": budget.trials}
         if self.refused is not None:
@@ -295,9 +296,8 @@ class Launch:
                 reason = self._last_failure()
                 raise NothingTrained(command=command, n_trials=budget.done, reason=reason, more=2 * budget.done)
             return
-        if self.timed_out or (why := limits.reached(self.spec, budget)):
-            why = "the --timeout is over" if self.timed_out else why
-            self.view.say(f"Stopped after {budget.trials}: {why}.")
+        if self.timed_out or reached:
+            self.view.say(f"Stopped after {budget.trials}: {'the --timeout is over' if self.timed_out else reached}.")
         elif self.n_died:
             raise WorkersDied(
                 died="A worker died" if self.n_died == 1 else f"Workers died {self.n_died} times",

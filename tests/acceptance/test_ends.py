@@ -10,6 +10,7 @@ from studies.record.reading import read_stored
 from studies.storage import open_storage
 from studies.study import get
 
+from ..conftest import rows_of
 from .conftest import Studies
 
 CHOICES = [float(x) for x in range(6)]
@@ -71,6 +72,8 @@ def test_hours_in_place_of_a_number_of_trials(make_studies: Callable[[str], Stud
     before = ends(studies)
     assert before["complete"] >= 1
     assert hours_used(studies) >= 0.9 * 0.002
+    with open_storage(studies.settings) as storage:  # the launch has told its end: no dashboard tells of lost workers
+        assert rows_of(storage.url, "SELECT is_watched FROM studies.control") == [(False,)]
     studies("launch", *given, "--set", f"limits.hours={hours_used(studies) + 0.0015:.5f}")
     assert sum(ends(studies).values()) > sum(before.values())
     assert " hours" in studies("status", "parabola").stdout
