@@ -260,7 +260,7 @@ class StudySpec(Part):
             raise
         space = space.requiring(self.require)
         for index, given in enumerate(self.start_with):
-            values = space.completed(given, "start_with", index)
+            values = space.together(given, "start_with", index)
             if condition := space.broken(values):
                 raise SpaceError(f"it breaks the condition {condition.text}", "start_with", index)
         return space

@@ -266,12 +266,13 @@ class Space:
                     values[name] = value
         return values
 
-    def together(self, given: Mapping[str, Any]) -> dict[str, Value]:
+    def together(self, given: Mapping[str, Any], *path: str | int) -> dict[str, Value]:
         """Return them as `completed` does; SpaceError also for one that does not exist beside the others."""
-        completed = self.completed(given)
+        completed = self.completed(given, *path)
         for name in given:
             if name not in completed:
-                raise SpaceError(f"{name!r} is given, and exists only when {self.parameters[name].condition}", name)
+                condition = self.parameters[name].condition
+                raise SpaceError(f"{name!r} is given, and exists only when {condition}", *path, name)
         return completed
 
     def exactly(self, given: Mapping[str, Any]) -> dict[str, Value]:

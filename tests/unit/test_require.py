@@ -178,6 +178,14 @@ def test_a_start_that_breaks_one_is_refused_where_it_stands() -> None:
     assert caught.value.path == ("start_with", 1)
 
 
+def test_a_start_with_a_value_that_it_would_not_have_is_refused_where_it_stands() -> None:
+    space = {"kind": {"choices": ["sgd", "adam"]}, "momentum": {"low": 0.0, "high": 1.0, "when": {"kind": ["sgd"]}}}
+    study_spec = spec([], start_with=[{"kind": "sgd", "momentum": 0.5}, {"kind": "adam", "momentum": 0.5}])
+    with pytest.raises(SpaceError, match="'momentum' is given, and exists only when kind is \"sgd\"") as caught:
+        study_spec.resolve(space)
+    assert caught.value.path == ("start_with", 1, "momentum")
+
+
 def test_a_queued_setting_is_run_as_it_is() -> None:
     study_spec = spec(["n_filters < 100"])
     space = study_spec.resolve(SPACE)
