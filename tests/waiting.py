@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -18,3 +20,13 @@ def wait_for(state: Callable[[], T], told: Callable[[], object] = lambda: "it di
         assert time.monotonic() < deadline, told()
         time.sleep(0.05)
     return found
+
+
+def hear(process: subprocess.Popen[str], text: str) -> str:
+    """Return what a process has written to stderr, up to this text. The rest is there for `communicate`."""
+    assert process.stderr is not None
+    said = b""
+    while text.encode() not in said:
+        said += (piece := os.read(process.stderr.fileno(), 1))
+        assert piece, said.decode()
+    return said.decode()

@@ -16,7 +16,7 @@ from studies.storage import Storage, open_storage
 from studies.storage.embedded import EmbeddedServer
 
 from ..conftest import TcpServer, execute, let_a_lease_pass
-from ..waiting import PATIENCE_S, wait_for
+from ..waiting import PATIENCE_S, hear, wait_for
 from .conftest import Studies
 from .test_study import assert_continued_values, counted, n_trials, report
 
@@ -41,16 +41,6 @@ def finish(process: subprocess.Popen[str], expect: int = 0) -> str:
     assert process.returncode == expect, stderr
     assert "Traceback" not in stderr
     return stderr
-
-
-def hear(process: subprocess.Popen[str], text: str) -> str:
-    """Return what a process has written to stderr, up to this text. The rest is there for `finish`."""
-    assert process.stderr is not None
-    said = b""
-    while text.encode() not in said:
-        said += (piece := os.read(process.stderr.fileno(), 1))
-        assert piece, said.decode()
-    return said.decode()
 
 
 def wait_until_a_trial_is_lost(storage: Storage, worker: str) -> None:

@@ -23,9 +23,9 @@ from studies.storage import open_storage
 from studies.testing import LauncherSuite
 
 from ..acceptance.conftest import Studies, make_studies
-from ..acceptance.test_faults import finish, hear
+from ..acceptance.test_faults import finish
 from ..acceptance.test_machines import logs, machine, make_machine, trials
-from ..waiting import PATIENCE_S, wait_for
+from ..waiting import PATIENCE_S, hear, wait_for
 
 __all__ = ["machine", "make_machine", "make_studies"]
 
