@@ -115,8 +115,7 @@ class Cluster:
 
         An actor is made once: one with the same name, from before a cut, is taken.
         """
-        nodes = self._nodes()
-        if self._own not in nodes:  # Ray ends what this process would start
+        if self._own not in self._nodes():  # Ray ends what this process would start
             raise CutOff("the node is gone through which this launch belonged to it")
         found: dict[str, Look | Gone] = {}
         for name, order in orders.items():
@@ -125,7 +124,7 @@ class Cluster:
             except (self._ray.exceptions.RayError, ValueError):
                 found[name] = Gone("Ray knows nothing of it any more")
         found |= self._answers()
-        return Seen(found, nodes, self._draining())
+        return Seen(found, self._nodes(), self._draining())  # Ray says that a node is gone before that its actors are
 
     def _tell(self, name: str, order: Order) -> None:
         """Raise ValueError where an actor is gone that was somewhere."""
