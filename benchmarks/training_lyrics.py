@@ -1,12 +1,13 @@
 """How much faster does the text model train than in a plain loop, to the same value?
 
     python benchmarks/training_lyrics.py [--repeats 5]              speeds, as a Markdown table
-    python benchmarks/training_lyrics.py --values [--seeds 5]       validation loss after three epochs of both
+    python benchmarks/training_lyrics.py --values [--seeds 5]       validation loss after three epochs of each
 
 The plain loop is torch's own embedding, nn.LSTM, nn.Dropout, linear layer, cross entropy over all logits,
-clip_grad_norm_ and optimizer as it comes, with each step's loss read by `.item()`. Both loops get the same tokens in
+clip_grad_norm_ and optimizer as it comes, with each step's loss read by `.item()`. All loops get the same tokens in
 the same pieces, start from the same distribution of weights, and use one thread. They take turns. Time is the process's
-CPU time, which on one thread is the wall clock of an idle machine; of training alone, and of scoring alone.
+CPU time, which on one thread is the wall clock of an idle machine; of training alone, and of scoring alone. Ours also
+trains with products of bfloat16 numbers, which a processor has units for (lscpu: avx512_bf16, amx_bf16) or has not.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ from torch.nn import functional as F
 
 from objectives import lyrics_lstm
 from objectives._data.lyrics import Lyrics
-from objectives.lyrics_lstm import PADDING, SCORE_COLUMNS, SCORE_LENGTH, WEIGHT_RANGE, Piece, pieces, shuffled
+from objectives._lstm import WEIGHT_RANGE
+from objectives._output import PADDING
+from objectives.lyrics_lstm import SCORE_COLUMNS, SCORE_LENGTH, Piece, pieces, shuffled
 from studies.spec.space import Space
 
 CASES: Mapping[str, dict[str, Any]] = {
@@ -39,6 +42,7 @@ CASES: Mapping[str, dict[str, Any]] = {
         "n_layers": 10, "hidden_size": 300, "optimizer": "sgd", "sgd_learning_rate": 20.0, "batch_size": 5,
     },
 }  # fmt: skip
+PRECISIONS = ({"precision": "float32"}, {"precision": "bfloat16"})
 N_PIECES = 100  # of an epoch of 540 at the defaults; of the published one a fifth
 
 
@@ -164,41 +168,46 @@ def completed(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def speeds(data: Lyrics, n_repeats: int, only: str) -> None:
-    """Print what each loop does in a second of its own CPU time."""
-    print("| case | plain, tokens/s | ours, tokens/s | ratio | (each) | scoring, ratio |\n|---|---|---|---|---|---|")
+    """Print what each loop does in a second of its own CPU time, and how often as much ours does as the plain one."""
+    print("| case | plain, tokens/s | ours | (each) | in bfloat16 | (each) | scoring |\n|---|---|---|---|---|---|---|")
     for name, given in CASES.items():
         if only not in name:
             continue
         params = completed(given)
-        plain, ours = PlainLoop(params, data, 0), Ours(params, data, 0)
+        loops = [PlainLoop(params, data, 0), *(Ours({**params, **low}, data, 0) for low in PRECISIONS)]
         n_pieces = N_PIECES // (5 if params["n_layers"] > 3 else 1)
-        for loop in (plain, ours):
+        for loop in loops:
             loop.train(3)
         n_scored = len(data.tokens[params["tokens"]].validation.numbers)
-        turns = [[rates(loop, n_pieces, n_scored) for loop in (plain, ours)] for _ in range(n_repeats)]
-        trained, scored = ([(a[which], b[which]) for a, b in turns] for which in (0, 1))
-        cells = [f"{statistics.median(each):,.0f}" for each in zip(*trained, strict=True)]
-        cells += [f"**{statistics.median(b / a for a, b in trained):.2f}**"]
-        cells += [", ".join(f"{b / a:.2f}" for a, b in trained), f"{statistics.median(b / a for a, b in scored):.2f}"]
+        turns = [[rates(loop, n_pieces, n_scored) for loop in loops] for _ in range(n_repeats)]
+        cells = [f"{statistics.median(plain[0] for plain, *_ in turns):,.0f}"]
+        for ours in (1, 2):
+            ratios = [turn[ours][0] / turn[0][0] for turn in turns]
+            cells += [f"**{statistics.median(ratios):.2f}**", ", ".join(f"{ratio:.2f}" for ratio in ratios)]
+        cells += [f"{statistics.median(turn[1][1] / turn[0][1] for turn in turns):.2f}"]
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
-def values(data: Lyrics, n_seeds: int, n_epochs: int) -> None:
+def values(data: Lyrics, n_seeds: int, n_epochs: int, only: str) -> None:
     """Print the validation loss after so many epochs of each loop, a seed at a time."""
     print(f"Nats per token on the validation sonnets after {n_epochs} epochs, n = {n_seeds} seeds\n")
-    print("| case | plain, mean +- sd | ours, mean +- sd | ours - plain, +- its standard error |\n|---|---|---|---|")
+    heads = [f"{name}, mean +- sd" for name in ("plain", "ours", "in bfloat16")]
+    heads += [f"{name} - plain, +- its standard error" for name in ("ours", "in bfloat16")]
+    print(f"| case | {' | '.join(heads)} |\n|{'---|' * (len(heads) + 1)}")
     for name, given in CASES.items():
-        if "published" in name:
+        if "published" in name or only not in name:
             continue
         params = completed({**given, "batch_size": 5, "bptt": 20})
         found = []
         for seed in range(n_seeds):
-            loops = PlainLoop(params, data, seed), Ours(params, data, seed)
+            loops = [PlainLoop(params, data, seed), *(Ours({**params, **low}, data, seed) for low in PRECISIONS)]
             found.append([[loop.epoch() for _ in range(n_epochs)][-1] for loop in loops])
         cells = [f"{statistics.mean(each):.4f} +- {statistics.stdev(each):.4f}" for each in zip(*found, strict=True)]
-        differences = [ours - plain for plain, ours in found]
-        error = statistics.stdev(differences) / math.sqrt(n_seeds)
-        print(f"| {name} | {' | '.join(cells)} | {statistics.mean(differences):+.4f} +- {error:.4f} |", flush=True)
+        for ours in (1, 2):
+            differences = [losses[ours] - losses[0] for losses in found]
+            error = statistics.stdev(differences) / math.sqrt(n_seeds)
+            cells.append(f"{statistics.mean(differences):+.4f} +- {error:.4f}")
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
 def main() -> None:
@@ -214,7 +223,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         cache = Path(name)
         if given.values:
-            values(lyrics_lstm.objective.prepare("sonnets", cache, cache), given.seeds, given.epochs)
+            values(lyrics_lstm.objective.prepare("sonnets", cache, cache), given.seeds, given.epochs, given.only)
         else:
             speeds(lyrics_lstm.objective.prepare("tinyshakespeare", cache, cache), given.repeats, given.only)
 

@@ -26,6 +26,7 @@ adam_learning_rate   1e-4 .. 1e-2, log, with adam                   3e-3
 bptt                 20, 40, 70                                     40
 batch_size           5, 10, 20                                      10
 clip                 0.25, 1, of the gradient's norm                0.25
+precision            float32, bfloat16, of the products            float32
 
 Reference, `sonnets`, words, the defaults with bptt 20 and batch_size 5, best of 7 epochs: 4.221 nats per token (4.216
 to 4.229, seeds 0 to 2, CPU, 1 thread, 8 to 14 s), perplexity 68, against 4.848 for unigrams. The published setting (10
@@ -65,22 +66,20 @@ from objectives._data.lyrics import (
 )
 from objectives._example import write_csv
 from objectives._fit import Fit, seeded
+from objectives._lstm import Lstm, State, total_nats
 from objectives._ngrams import MAX_TOKENS, nats_per_token
+from objectives._output import PADDING
 from objectives._predict import file_in, open_lines, restored
 
 # Before the first use of a GPU: without it cuDNN's recurrent nets may add in another order each time. Only where there
 # is one, since torch reads it again, which takes as long as the product, before each product of matrices.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
-WEIGHT_RANGE = 0.1  # of the embedding's initial weights (Zaremba et al.); sgd at a rate of 20 needs small ones
 SCORE_COLUMNS = 20
 SCORE_LENGTH = 40  # the logits of 800 tokens at a time: of 2,000, and 50,000 words, they would be 400 MB
-PADDING = -100  # a target that does not count
 NGRAMS = {"word": 3, "character": 6}  # the longest of the baseline
 LONGEST_PROMPT = 1 << 20  # characters
 MAX_EXPONENT = 700.0  # e to more than that is no float
-
-State = tuple[Tensor, Tensor, Tensor]  # the last tokens [width - 1, n], LSTM's hidden and cell [n_layers, n, hidden]
 
 
 class LyricsLstm(PredictingObjective):
@@ -111,6 +110,7 @@ class LyricsLstm(PredictingObjective):
         "bptt": {"choices": [20, 40, 70], "default": 40},
         "batch_size": {"choices": [5, 10, 20], "default": 10},
         "clip": {"choices": [0.25, 1.0], "default": 0.25},
+        "precision": {"choices": ["float32", "bfloat16"], "default": "float32"},
     }  # fmt: skip
 
     def files(self, dataset: str, data: Path) -> Sequence[Path]:
@@ -168,8 +168,8 @@ class LyricsFit(Fit):
 
         def loss(piece: Piece) -> tuple[Tensor, int]:
             nonlocal state
-            logits, state = model(piece.inputs, None if piece.first else state)
-            total = total_nats(logits, piece.targets)
+            before = None if piece.first else state
+            total, state = total_nats(model, piece.inputs, piece.targets, before, params["precision"])
             return total / piece.n_targets, piece.n_targets
 
         super().__init__(
@@ -251,39 +251,6 @@ def read_prompt(source: Source) -> str:
             if len(text) > LONGEST_PROMPT:
                 raise lines.error(f"a text of more than {LONGEST_PROMPT:,} characters", "expected its last part")
     return text.rstrip("\r\n")
-
-
-class Lstm(nn.Module):
-    """Token numbers [length, n] and the state before them to logits [length, n, n_tokens] and the state after."""
-
-    def __init__(self, params: Mapping[str, Any], n_tokens: int) -> None:
-        super().__init__()
-        size, n_layers, dropout = params["hidden_size"], params["n_layers"], params["dropout"]
-        self.width = 1 if params["convolution"] == "none" else int(params["convolution"])
-        self.embedding = nn.Embedding(n_tokens, size)
-        nn.init.uniform_(self.embedding.weight, -WEIGHT_RANGE, WEIGHT_RANGE)
-        self.convolution = nn.Conv1d(size, size, self.width) if self.width > 1 else None
-        self.lstm = nn.LSTM(size, size, n_layers, dropout=dropout if n_layers > 1 else 0.0)
-        self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear(size, n_tokens)
-        nn.init.uniform_(self.output.weight, -WEIGHT_RANGE, WEIGHT_RANGE)
-        nn.init.zeros_(self.output.bias)
-        if params["tied"]:
-            self.output.weight = self.embedding.weight
-
-    def forward(self, inputs: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """See the class. No state means the beginning of a text."""
-        if state is None:
-            before = inputs.new_full((self.width - 1, inputs.shape[1]), END)
-            zeros = self.embedding.weight.new_zeros(self.lstm.num_layers, inputs.shape[1], self.lstm.hidden_size)
-            state = (before, zeros, zeros)
-        read = torch.cat([state[0], inputs])  # [width - 1 + length, n]
-        features = self.dropout(self.embedding(read))
-        if self.convolution is not None:  # over a token and those before it, not those after
-            features = torch.relu(self.convolution(features.permute(1, 2, 0))).permute(2, 0, 1)
-        features, (hidden, cell) = self.lstm(features, state[1:])
-        logits: Tensor = self.output(self.dropout(features))
-        return logits, (read[len(inputs) :], hidden.detach(), cell.detach())
 
 
 class Clipped:
@@ -370,7 +337,8 @@ def score_stream(model: Lstm, stream: Stream, device: str) -> dict[str, float]:
     total, state = torch.zeros((), device=device), None
     for piece in pieces(stream.numbers, SCORE_COLUMNS, SCORE_LENGTH, device):
         logits, state = model(piece.inputs, state)
-        total += total_nats(logits, piece.targets)
+        targets = piece.targets.flatten()
+        total += F.cross_entropy(logits.flatten(0, 1), targets, ignore_index=PADDING, reduction="sum")
     per_token = total.item() / len(stream.numbers)
     baseline = in_every_unit(stream.unigram_nats, stream)
     return in_every_unit(per_token, stream) | {f"baseline_{name}": value for name, value in baseline.items()}
@@ -384,11 +352,6 @@ def in_every_unit(nats_per_token: float, stream: Stream) -> dict[str, float]:
         "perplexity": math.exp(min(nats_per_token, MAX_EXPONENT)),
         "bits_per_character": nats / math.log(2) / stream.n_characters,
     }
-
-
-def total_nats(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return the log loss summed over the targets that count; logits [length, n, n_tokens], targets [length, n]."""
-    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=PADDING, reduction="sum")
 
 
 objective = LyricsLstm()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CLASS_LOSSES = {"cross_entropy", "nll_loss"}
+LAST_LAYER_LOSS = "linear_cross_entropy"  # of (input, weight, target): torch's, and objectives/_output's
 BINARY_LOSSES = {"binary_cross_entropy_with_logits"}
 DISTANCES = {"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"}
 MOST_LABELS = 1_000_000
@@ -53,6 +54,8 @@ class LossesSeen:
         """Look at a call of a torch function before it is made."""
         if name in CLASS_LOSSES | BINARY_LOSSES | DISTANCES:
             self._loss(name, *_pair(args, kwargs))
+        elif name == LAST_LAYER_LOSS:
+            self._last_layer_loss(*args[:3])
 
     def after(self, name: str, args: tuple[Any, ...], result: Any) -> None:
         """Look at a call of a torch function and at what it returned."""
@@ -99,6 +102,15 @@ class LossesSeen:
                 n=answer.shape[1] if name in CLASS_LOSSES and answer.dim() > 1 else 2,
                 positives=float(target.float().mean()) if name in BINARY_LOSSES else None,
             )
+
+    def _last_layer_loss(self, features: Any, weight: Any = None, target: Any = None) -> None:
+        """There are no logits to look at."""
+        if not is_tensor(features) or not is_tensor(weight) or not is_tensor(target) or target.is_floating_point():
+            return
+        if features.requires_grad:
+            self.loss_at = self.loss_at or self._source.here()
+            self.last_rows = max(self.last_rows, target.numel())
+        self._keep_labels(target.flatten(), features.requires_grad, len(weight))
 
     def _class_labels(self, answer: Tensor, target: Tensor) -> None:
         if target.dtype.is_floating_point or target.dim() != 1 or answer.dim() != 2:

@@ -16,7 +16,7 @@ CUDA = "cuda"
 CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
 # What the examples' defaults do not reach: recurrent dropout, crops, other optimizers, a net deeper than its flow.
 OTHERS: dict[str, dict[str, Any]] = {
-    "lyrics_lstm": {"n_layers": 3, "dropout": 0.5, "convolution": 3, "optimizer": "sgd"},
+    "lyrics_lstm": {"n_layers": 3, "dropout": 0.5, "convolution": 3, "optimizer": "sgd", "precision": "bfloat16"},
     "cifar10_cnn": {
         "augment": "flip+crop",
         "schedule": "one_cycle",

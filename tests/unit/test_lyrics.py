@@ -20,7 +20,8 @@ from objectives import DataError
 from objectives._data.lyrics import END, UNKNOWN, Lyrics, Stream, load_lyrics
 from objectives._data.lyrics.readers import CHUNK_CHARACTERS, LONGEST, read_otherwise, read_text
 from objectives._data.lyrics.tokens import split_words
-from objectives.lyrics_lstm import Lstm, objective, pieces
+from objectives._lstm import Lstm
+from objectives.lyrics_lstm import objective, pieces
 
 from ..data_files import SONGS_HEADER, refused, song_table
 
@@ -321,6 +322,22 @@ def test_reading_in_pieces_is_reading_at_once(convolution: str | int) -> None:
 def test_tied_is_one_matrix() -> None:
     model = Lstm(PARAMS, n_tokens=30)
     assert model.output.weight is model.embedding.weight
+
+
+def test_products_of_bfloat16_learn_the_same_and_repeat(tmp_path: Path) -> None:
+    data = load(table(tmp_path / "songs.csv", songs=SONGS * 8), tmp_path)
+    defaults = {name: declared["default"] for name, declared in objective.space.items()}
+
+    def learnt(precision: str) -> list[float]:
+        params = defaults | {"precision": precision, "dropout": 0.0, "tokens": "character", "batch_size": 5}
+        training = objective.start(params, data, seed=1, device="cpu")
+        return [training.epoch()["nats_per_token"] for _ in range(4)]
+
+    low, full = learnt("bfloat16"), learnt("float32")
+    assert low == learnt("bfloat16")
+    assert low != full
+    assert low == pytest.approx(full, abs=0.01)
+    assert full[-1] < full[0] - 0.05  # they learn
 
 
 def test_it_writes(tmp_path: Path) -> None:
