@@ -28,8 +28,12 @@ batch_size           5, 10, 20                                      10
 clip                 0.25, 1, of the gradient's norm                0.25
 precision            float32, bfloat16, of the products            float32
 
-Reference, `sonnets`, words, the defaults with bptt 20 and batch_size 5, best of 7 epochs: 4.221 nats per token (4.216
-to 4.229, seeds 0 to 2, CPU, 1 thread, 8 to 14 s), perplexity 68, against 4.848 for unigrams. The published setting (10
+bfloat16 halves the bits of what training multiplies, weights and their updates apart; scores are of float32. It trains
+1.3 to 2 times as fast where the processor has units for it (lscpu: avx512_bf16 or amx_bf16) and slower where it has not,
+and learns as much; a study should not mix them. Measured: benchmarks/results/training-lyrics.md.
+
+Reference, `sonnets`, words, the defaults with bptt 20 and batch_size 5, best of 7 epochs: 4.208 nats per token (4.207
+to 4.209, seeds 0 to 2, CPU, 1 thread, 7 s), perplexity 67, against 4.848 for unigrams. The published setting (10
 layers of 300, sgd at 20) had 4.95 after two epochs of a minute (seed 0): as its authors found, no better than unigrams.
 studies launch lyrics-lstm --trials 1 --set max_epochs=7 --set 'start_with=[{bptt: 20, batch_size: 5}]'
 """
