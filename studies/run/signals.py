@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 # How a launcher asks a worker elsewhere to leave, where it can send a signal only to all processes beside it, too: by
@@ -62,9 +64,13 @@ def _own_signals() -> set[int]:
     """Return a set that has each signal which Python code of this process sends to it, from before it arrives.
 
     A handler is not told who sent a signal; Python's audit events tell of os.kill, os.killpg and pthread_kill. A
-    training step has a handful of events, so the hook costs microseconds.
+    training step has a handful of events, so the hook costs microseconds. Two functions have no event, and are wrapped.
     """
     own: set[int] = set()
+
+    def noted(send: Callable[..., None], *given: int) -> None:
+        own.update(given or {signal.SIGINT})
+        send(*given)
 
     def hook(event: str, given: tuple[Any, ...]) -> None:
         if event in reaches and reaches[event](given[0]):
@@ -76,4 +82,6 @@ def _own_signals() -> set[int]:
         "signal.pthread_kill": lambda thread: any(known.ident == thread for known in threading.enumerate()),
     }
     sys.addaudithook(hook)
+    for module, name in ((signal, "raise_signal"), (_thread, "interrupt_main")):
+        setattr(module, name, partial(noted, getattr(module, name)))
     return own

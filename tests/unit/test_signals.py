@@ -56,13 +56,16 @@ def test_a_worker_that_its_launcher_asks_to_leave_was_not_interrupted() -> None:
         "os.kill(-os.getpgrp(), signal.SIGTERM)",
         "os.killpg(os.getpgrp(), signal.SIGTERM)",
         "signal.pthread_kill(threading.get_ident(), signal.SIGTERM)",
+        "signal.raise_signal(signal.SIGTERM)",
+        "import _thread; _thread.interrupt_main()",
+        "import _thread; _thread.interrupt_main(signal.SIGTERM)",
         "thread = threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGTERM)); thread.start(); thread.join()",
     ],
 )
 def test_what_an_objective_sends_to_itself_ends_it_as_any_program(sent: str) -> None:
     code = WORKER.replace('print("ready"', f'import os, signal, threading; {sent}; print("ready"')
     ended = subprocess.run([sys.executable, "-c", code], input="\n", capture_output=True, text=True, process_group=0)
-    number = signal.SIGINT if "SIGINT" in sent else signal.SIGTERM
+    number = signal.SIGTERM if "SIGTERM" in sent else signal.SIGINT
     assert ended.returncode == -number
     assert ended.stdout == f"the objective sent {number.name} to its own process, and so ended this worker\n"
 
