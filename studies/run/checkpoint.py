@@ -50,18 +50,18 @@ class Checkpoints:
         """Whether so much time has passed since the last one that writing another takes no more than MAX_SHARE."""
         return time.monotonic() >= self._pause_until
 
-    def save(self, number: int, checkpoint: Checkpoint) -> bool:
-        """Write the checkpoint of a trial; return whether it was written."""
-        written = True
+    def save(self, number: int, checkpoint: Checkpoint) -> str | None:
+        """Write the checkpoint of a trial; return why it could not be written, or None."""
+        why = None
         started = time.monotonic()
         try:
             self.store.write(_name(number), io.BytesIO(encoded(vars(checkpoint))))
         except OSError as error:
             self.say(f"trial {number} goes on without a checkpoint: {error}")
-            written = False
+            why = error.strerror or str(error)
         ended = time.monotonic()
         self._pause_until = ended + (ended - started) * (1 - MAX_SHARE) / MAX_SHARE
-        return written
+        return why
 
     def load(self, number: int) -> Checkpoint | None:
         """Return the last checkpoint of a trial, or None when there is none that is whole."""

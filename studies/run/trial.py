@@ -127,6 +127,7 @@ class _Run:
         self.history: list[dict[str, float]] = []
         self.evidence: dict[str, Any] = {}  # of the best epoch so far
         self.note: str | None = None  # what a completed trial's detail says
+        self.unkept: str | None = None  # what it says of a checkpoint that could not be written
 
     def run(self) -> Outcome:
         if not isinstance(self.training, ProgramTraining):
@@ -214,8 +215,9 @@ class _Run:
         if not must and not self.course.checkpoints.is_due():
             return False
         state = self.training.state_dict()
-        written = self.course.checkpoints.save(self.trial.number, Checkpoint(state, self.history, self.evidence))
-        return written and (not isinstance(self.training, ProgramTraining) or "files" in state)
+        why = self.course.checkpoints.save(self.trial.number, Checkpoint(state, self.history, self.evidence))
+        self.unkept = f"its checkpoint could not be written: {why}" if why else None
+        return why is None and (not isinstance(self.training, ProgramTraining) or "files" in state)
 
     def _go_on(self) -> None:
         """Start where the trial that this one continues had its last checkpoint, or the one before that, if any had."""
@@ -271,6 +273,8 @@ class _Run:
                 outcome.values = self._values(best)
                 if is_feasible(outcome.constraints) and self._may_be_kept(outcome.values):
                     self._checkpoint(must=True)
+        if reason is None or reason.is_continued:
+            outcome.detail = "; ".join(filter(None, (detail, self.unkept))) or None
         return outcome
 
     def _may_be_kept(self, values: Sequence[float]) -> bool:

@@ -91,6 +91,7 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_trial(machine: Studies) ->
         assert states == {trial.number: "fail" if trial.params["x"] > 0 else "complete" for trial in found}
         failed, complete = (next(n for n, state in states.items() if state == kind) for kind in ("fail", "complete"))
         assert f"trial {complete} goes on without a checkpoint: [Errno" in logs(machine)
+        assert found[complete].detail == "its checkpoint could not be written: No space left on device"
         assert f"the traceback of trial {failed} is not kept as an artifact: [Errno" in logs(machine)
         assert found[failed].attributes["detail"] == "MemoryError: too large"
         assert not list(small.rglob("*.*"))  # not even a part of one

@@ -85,7 +85,8 @@ def test_what_is_no_checkpoint_is_refused(data: bytes) -> None:
 def test_a_directory_that_cannot_be_written_is_said_and_survived(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     said: list[str] = []
-    Checkpoints(DirectoryStore(tmp_path / "file" / "below"), said.append).save(3, Checkpoint({}, []))
+    checkpoints = Checkpoints(DirectoryStore(tmp_path / "file" / "below"), said.append)
+    assert checkpoints.save(3, Checkpoint({}, [])) == "Not a directory"
     assert said[0].startswith("trial 3 goes on without a checkpoint")
 
 
@@ -103,7 +104,7 @@ def test_the_next_one_is_due_once_writing_takes_a_small_share_of_the_time(
 
     checkpoints = Checkpoints(Slow(tmp_path), print)
     assert checkpoints.is_due()
-    assert checkpoints.save(1, Checkpoint({}, []))
+    assert checkpoints.save(1, Checkpoint({}, [])) is None
     now += 8.9
     assert not checkpoints.is_due()
     now += 0.1

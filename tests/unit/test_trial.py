@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 
 from studies.artifacts import DirectoryStore
 from studies.names import CONTINUES, PAUSED, SEED
-from studies.run.checkpoint import Checkpoint, Checkpoints, encoded
+from studies.run.checkpoint import Checkpoints, encoded
 from studies.run.end import continuation
 from studies.run.objective import FunctionObjective
 from studies.run.trial import Course, Outcome, run_trial
@@ -186,11 +186,10 @@ def test_what_breaks_with_the_signal_to_leave_is_continued(tmp_path: Path, error
     assert outcome.detail == ("SIGTERM received" if reason == "stopped" else "MemoryError")
 
 
-class Unkept(Checkpoints):
-    """A store without room."""
-
-    def save(self, number: int, checkpoint: Checkpoint, *, must: bool = False) -> bool:
-        return False
+def unkept(its: Course, directory: Path) -> Course:
+    """Return the course with checkpoints that cannot be written."""
+    (directory / "file").touch()
+    return replace(its, checkpoints=Checkpoints(DirectoryStore(directory / "file" / "below"), print))
 
 
 def pausing(directory: Path, objective: Objective) -> tuple[optuna.Study, Course]:
@@ -218,7 +217,7 @@ def test_a_paused_trial_goes_on_where_it_was(tmp_path: Path) -> None:
 
 def test_what_cannot_be_kept_is_stopped_unless_it_is_the_best_so_far(tmp_path: Path) -> None:
     study, its = pausing(tmp_path, Objective(Training))
-    its = replace(its, checkpoints=Unkept(its.checkpoints.store, print))
+    its = unkept(its, tmp_path)
     first, second = study.ask(), study.ask()
     second.report(0.9, 1)
     second.report(0.9, 3)
@@ -226,10 +225,19 @@ def test_what_cannot_be_kept_is_stopped_unless_it_is_the_best_so_far(tmp_path: P
     assert outcome is not None
     assert outcome.state == TrialState.PRUNED
     assert PAUSED not in outcome.attributes
+    assert outcome.detail == "its checkpoint could not be written: Not a directory"
     study, its = pausing(tmp_path, Objective(Training))
-    outcome = run_trial(study.ask(), replace(its, checkpoints=Unkept(its.checkpoints.store, print)))
+    outcome = run_trial(study.ask(), unkept(its, tmp_path))
     assert outcome is not None
     assert outcome.state == TrialState.COMPLETE
+
+
+def test_a_trial_that_ends_without_a_checkpoint_says_so(tmp_path: Path) -> None:
+    objective = Objective(Training)
+    outcome = run(unkept(course(tmp_path, objective, lambda: "asked"), tmp_path))
+    assert outcome.detail == "asked; its checkpoint could not be written: Not a directory"
+    outcome = run(course(tmp_path, objective, lambda: "asked"))
+    assert outcome.detail == "asked"
 
 
 class Slow(Training):
