@@ -33,22 +33,26 @@ class Whole:
     n_trials: int
     hosts: list[str]
 
-    @property
-    def left_elsewhere(self) -> str | None:
-        """What other machines still have once it is deleted here, as a sentence; None where no other ran a trial."""
-        if not self.hosts:
+    def left_elsewhere(self, settings: Settings) -> str | None:
+        """Return what other machines keep when it is deleted here, as a sentence; None where that is nothing."""
+        if settings.artifacts is not None or not self.hosts:
             return None
         kept = " and ".join(f"~/.local/share/studies/checkpoints/{checkpoints_of(study)}" for study in self.studies)
-        return f"What its trials kept on {' and '.join(self.hosts)} is there still: {kept}."
+        return f"What its trials kept on {' and '.join(self.hosts)} stays there: {kept}."
 
 
 def whole(storage: Storage, name: str) -> Whole:
     """Return what belongs to a study. Raises StudyNotStarted, NotOurs, and StudyInUse where workers run it."""
-    study = get(storage, name)
+    found = whole_of(storage, get(storage, name))
+    for each in found.studies:
+        _refuse_in_use(storage, each)
+    return found
+
+
+def whole_of(storage: Storage, study: optuna.Study) -> Whole:
+    """Return what belongs to a study, also while workers run it."""
     confirmation = find(storage, names.confirmation(study.study_name))
     studies = [study] if confirmation is None else [study, confirmation]
-    for each in studies:
-        _refuse_in_use(storage, each)
     trials = [trial for each in studies for trial in each.get_trials(deepcopy=False)]
     known = [trial.user_attrs.get(PROVENANCE) for trial in trials]  # any program may set an attribute to anything
     hosts = {str(facts["host"]) for facts in known if isinstance(facts, dict) and facts.get("host")}

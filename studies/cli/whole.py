@@ -69,5 +69,5 @@ def delete(
                 return
         whole.delete(opened, settings, found)
     typer.echo(f"Deleted: {trials}.", err=True)
-    if settings.artifacts is None and found.left_elsewhere:
-        typer.echo(found.left_elsewhere, err=True)
+    if left := found.left_elsewhere(settings):
+        typer.echo(left, err=True)

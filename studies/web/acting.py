@@ -75,8 +75,8 @@ class Action:
     """One thing to do. what: the page's title. then: what will happen. button: on it. done: said afterwards.
 
     do: carries it out for a study's name as it is typed, with what a form or a script sent. fields: what the form asks
-    for; takes: what a script sends. ends: the study is gone then. takes_trial: it is about one trial, whose number is
-    in the address.
+    for; takes: what a script sends. note: what the page says of this very study. ends: the study is gone then.
+    takes_trial: it is about one trial, whose number is in the address.
     """
 
     what: str
@@ -86,6 +86,7 @@ class Action:
     do: Callable[[Site, str, Mapping[str, Any]], object]
     fields: Callable[[optuna.Study, Overview], list[Field]] = lambda study, overview: []
     takes: type[Sent] = Sent
+    note: Callable[[Site, optuna.Study], str | None] = lambda site, study: None
     ends: bool = False
     takes_trial: bool = False
 
@@ -126,6 +127,10 @@ def _delete(site: Site, name: str, given: Mapping[str, Any]) -> object:
         raise WrongInput(reason=f"The name is {given.get('name', '')!r}; expected {name!r}, to be sure.")
     whole.delete(site.storage, site.settings, whole.whole(site.storage, name))
     return name
+
+
+def _left_elsewhere(site: Site, study: optuna.Study) -> str | None:
+    return whole.whole_of(site.storage, study).left_elsewhere(site.settings)
 
 
 def _trials_fields(study: optuna.Study, overview: Overview) -> list[Field]:
@@ -171,7 +176,7 @@ ACTIONS = {
     "delete": Action(
         "Delete the study", "The study goes with all its trials, its confirmation, checkpoints and artifacts. Nothing "
         "brings them back but a backup.", "Delete", "The study is deleted.", _delete, _delete_fields, SentName,
-        ends=True,
+        note=_left_elsewhere, ends=True,
     ),
 }  # fmt: skip
 
@@ -223,8 +228,8 @@ def _form(request: Request, given: Mapping[str, str], error: str | None, status:
     fields = action.fields(study, overview)
     filled = {field.name: given.get(field.name, field.value) for field in fields}
     return site.page(
-        request, "action.html", status, action=action, overview=overview, fields=fields, filled=filled, error=error,
-        number=request.path_params.get("number"),
+        request, "action.html", status, action=action, overview=overview, note=action.note(site, study), fields=fields,
+        filled=filled, error=error, number=request.path_params.get("number"),
     )  # fmt: skip
 
 

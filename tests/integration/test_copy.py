@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -150,8 +151,9 @@ def test_what_a_deleted_study_left_on_other_machines_is_said(database_url: str, 
         study = optuna.create_study(storage=storage.optuna, study_name="spread")
         study.set_user_attr(UID, "77")
         study.set_user_attr("spec", make_spec(name="spread").model_dump())
-        assert whole(storage, "spread").left_elsewhere is None
+        assert whole(storage, "spread").left_elsewhere(settings) is None
         for facts in ({"host": socket.gethostname()}, {"host": "gpu2"}, {"host": "gpu1"}, "of another program", {}):
             study.add_trial(optuna.trial.create_trial(value=1.0, user_attrs={PROVENANCE: facts}))
-        said = "What its trials kept on gpu1 and gpu2 is there still: ~/.local/share/studies/checkpoints/spread-77."
-        assert whole(storage, "spread").left_elsewhere == said
+        said = "What its trials kept on gpu1 and gpu2 stays there: ~/.local/share/studies/checkpoints/spread-77."
+        assert whole(storage, "spread").left_elsewhere(settings) == said
+        assert whole(storage, "spread").left_elsewhere(replace(settings, artifacts="/shared")) is None

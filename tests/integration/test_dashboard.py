@@ -21,7 +21,7 @@ from studies import steering
 from studies.artifacts import DirectoryStore, attach
 from studies.confirm import confirm
 from studies.errors import WrongInput
-from studies.names import CONTINUED_BY, CONTINUES, HISTORY, PAUSED, RUNGS, SPEC
+from studies.names import CONTINUED_BY, CONTINUES, HISTORY, PAUSED, PROVENANCE, RUNGS, SPEC
 from studies.record.overview import StudyState, read_overviews
 from studies.record.reading import read
 from studies.spec import StudySpec
@@ -390,6 +390,9 @@ def test_an_editor_deletes_a_study_whose_name_they_type(
     worker = storage.ledger.enter(study._study_id, "cpu")
     assert "has 1 worker running" in after(browser, "delete", name="small").text
     storage.ledger.leave(worker)
+    assert " kept on " not in browser.get("/studies/small/delete").text
+    study.add_trial(optuna.trial.create_trial(value=1.0, user_attrs={PROVENANCE: {"host": "gpu1"}}))
+    assert "What its trials kept on gpu1 stays there: ~/.local/" in browser.get("/studies/small/delete").text
     assert after(browser, "delete", name="smal").status == 400
     assert find(storage, "small") is not None
     gone = browser.submit("/studies/small/delete", name="small")
