@@ -14,7 +14,8 @@ from ..waiting import PATIENCE_S, wait_for
 
 CPUS = 4  # whatever this machine has: one worker takes one
 
-# Partition `high` takes CPUs away from jobs in `low`, which are queued again. `wide` has a machine more, never there.
+# Partition `high` takes CPUs away from jobs in `low`, which are queued again, and in `lowest`, which are not. `wide`
+# has a machine more, never there.
 # Jobs that are queued again may begin after `cred_expire` seconds.
 CONFIGURATION = """
 ClusterName=studies
@@ -43,6 +44,7 @@ SlurmdParameters=config_overrides
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} State=UNKNOWN
 NodeName=other NodeAddr=127.0.0.1 Port={nobody} CPUs={cpus} State=DOWN
 PartitionName=low Nodes={host} Default=YES PriorityTier=1
+PartitionName=lowest Nodes={host} PriorityTier=1 PreemptMode=CANCEL
 PartitionName=high Nodes={host} PriorityTier=10
 PartitionName=wide Nodes={host},other
 """

@@ -90,6 +90,21 @@ def test_a_study_is_exact_with_workers_cancelled_preempted_and_at_their_limit(
     wait_for(lambda: not queue(cluster, "RUNNING", "PENDING"))
 
 
+def test_a_worker_that_slurm_ends_for_another_job_has_left(machine: Studies, database: str, cluster: Cluster) -> None:
+    machine.environment["STUDIES_STORAGE"] = database
+    options = ("--slurm", "partition=lowest", "--slurm", f"cpus-per-task={CPUS}")
+    launch = machine.start(*ON_SLURM, "1", *options, "--trials", "2", "--set", "space.seconds=1")
+    wait_for(lambda: epochs(machine))
+    [task] = queue(cluster, "RUNNING")
+    cluster("sbatch", "--partition=high", f"--cpus-per-task={CPUS}", "--output=/dev/null", "--wrap=true")
+    wait_for(lambda: task in queue(cluster, "PREEMPTED"))
+    machine.hurry()
+    said = finish(launch, expect=0)
+    assert "died" not in said
+    assert "left, and another takes its place: Slurm has given its place to another job." in said
+    assert sorted(epochs(machine)) == sorted([*range(1, 6)] * 2)
+
+
 def assert_nobody_is_told(machine: Studies, job: str, cluster: Cluster) -> None:
     """The password of the storage is in a file that its owner alone may read, and nowhere else."""
     secret = TcpServer.PASSWORD[:6]

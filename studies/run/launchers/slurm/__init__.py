@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from studies import logs
-from studies.errors import DONE, FAILED, WrongInput
+from studies.errors import DONE, FAILED, UNFINISHED, WrongInput
 from studies.files import write_secret
 from studies.run.launchers import Exit
 from studies.run.launchers.local import for_others
@@ -174,6 +174,8 @@ class SlurmLauncher:
             return Exit(
                 host, pid, FAILED, "its time was over before its epoch; --slurm signal=TERM@600 warns it sooner"
             )
+        if seen.state == queue.PREEMPTED:  # where the cluster does not queue it again
+            return Exit(host, pid, UNFINISHED, "Slurm has given its place to another job.")
         error = f"Slurm ended it: {seen.state.lower().replace('_', ' ')}"
         return Exit(host, pid, FAILED, error, out_of_memory=seen.state == queue.OUT_OF_MEMORY)
 

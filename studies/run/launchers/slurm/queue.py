@@ -18,10 +18,10 @@ from studies.run.signals import LEAVE
 
 ANSWER_S = 60.0  # for Slurm to answer
 PENDING, RUNNING, COMPLETED, CANCELLED, FAILED = "PENDING", "RUNNING", "COMPLETED", "CANCELLED", "FAILED"
-TIMEOUT, OUT_OF_MEMORY = "TIMEOUT", "OUT_OF_MEMORY"
+TIMEOUT, OUT_OF_MEMORY, PREEMPTED = "TIMEOUT", "OUT_OF_MEMORY", "PREEMPTED"
 FORGOTTEN = "FORGOTTEN"  # ours: Slurm remembers a task for five minutes after its end, by default
-ENDED = {COMPLETED, CANCELLED, FAILED, TIMEOUT, OUT_OF_MEMORY, FORGOTTEN}
-ENDED |= {"BOOT_FAIL", "DEADLINE", "NODE_FAIL", "PREEMPTED"}
+ENDED = {COMPLETED, CANCELLED, FAILED, TIMEOUT, OUT_OF_MEMORY, PREEMPTED, FORGOTTEN}
+ENDED |= {"BOOT_FAIL", "DEADLINE", "NODE_FAIL"}
 DEFAULT = "*"  # behind the name of the partition that is taken where none is given
 WORKER = 0  # the step of a job that the worker is: the first that its script starts
 COLUMNS = ("ArrayJobID", "ArrayTaskID", "State", "exit_code")
