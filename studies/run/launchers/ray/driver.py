@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from typing import Any
 
 from studies.errors import StudiesError
 from studies.run.launchers.ray.cluster import Cluster, CutOff, Facts, Order, Seen, Work
@@ -113,17 +114,31 @@ def main() -> None:
     except StudiesError as error:
         pipe.send(error)
         return
+    while (message := _heard(pipe)) is not None:
+        if isinstance(message, Work):
+            cluster.work = message
+        else:
+            answer = _seen(cluster, message)
+            with suppress(OSError):  # the launch is gone, which the next look at the pipe finds
+                pipe.send(answer)
+    cluster.leave()
+
+
+def _heard(pipe: Connection) -> Any:
+    """Return what the launch says; None once it is gone."""
     try:
-        while True:
-            message = pipe.recv()
-            if isinstance(message, Work):
-                cluster.work = message
-            else:
-                pipe.send(cluster.look(message))
+        return pipe.recv()
     except (EOFError, OSError):
-        cluster.leave()
+        return None
+
+
+def _seen(cluster: Cluster, orders: Mapping[str, Order]) -> Seen | CutOff:
+    try:
+        return cluster.look(orders)
+    except CutOff as error:
+        return error
     except Exception as error:  # whatever Ray has to say
-        pipe.send(error if isinstance(error, CutOff) else CutOff(one_line(str(error))))
+        return CutOff(one_line(str(error)))
 
 
 if __name__ == "__main__":
