@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,15 @@ hypothesis.settings.load_profile("untimed")
 
 # A shell starts what ends in `&` deaf to Ctrl-C, and so would be the commands that the tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail what is skipped, unless it needs a GPU: nobody would notice that it is not tested any more."""
+    report = yield
+    if report.skipped and call.excinfo is not None and "GPU" not in str(call.excinfo.value):
+        report.outcome, report.longrepr = "failed", f"{report.longrepr[2]}; only what needs a GPU may be skipped"
+    return report
 
 
 @pytest.fixture(scope="session")
