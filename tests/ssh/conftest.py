@@ -96,7 +96,7 @@ class Lab:
     @contextmanager
     def host(self, name: str, *options: str) -> Iterator[Host]:
         """Add a machine. options: lines of its sshd_config."""
-        user, port = f"studies-{name}", free_port()
+        user, port = f"studies-{name}-{os.getpid()}", free_port()  # another run may have one of this name
         home = self.place / user
         _run("useradd", "--create-home", "--home-dir", str(home), "--password", "*", "--shell", "/bin/bash", user)
         shutil.copy(self.place / "key.pub", self.place / "keys" / user)
