@@ -12,8 +12,8 @@ PING = "SELECT 1"
 
 # How the studies that this package created stand, the newest first, or one of them. Trials that a continuation
 # replaced, which had failed or were paused, do not count. The best value is that of the first feasible trial in the
-# order of the values. How long a trial takes is what complete and pruned
-# ones took on average.
+# order of the values. How long a trial takes is what complete and pruned ones took on average. OFFSET 0 keeps the
+# planner from reading the values of all studies for each study, and from asking anew wherever an answer is used.
 READ_OVERVIEWS = f"""
 WITH counted AS (
     SELECT study_id,
@@ -27,11 +27,13 @@ WITH counted AS (
         avg(extract(epoch FROM datetime_complete - datetime_start)) FILTER (WHERE state IN ('COMPLETE', 'PRUNED'))
             AS seconds
     FROM (SELECT *, state IN ('PRUNED', 'FAIL') AND EXISTS (
-        SELECT FROM trial_user_attributes a WHERE a.trial_id = trials.trial_id AND a.key = %(link_key)s) AS continued,
+        SELECT FROM trial_user_attributes a
+        WHERE a.trial_id = trials.trial_id AND a.key = %(link_key)s OFFSET 0) AS continued,
         state = 'PRUNED' AND EXISTS (
-        SELECT FROM trial_user_attributes a WHERE a.trial_id = trials.trial_id AND a.key = %(paused_key)s) AS paused,
-        state = 'RUNNING' AND EXISTS ({IS_LOST.format(trial="trials.trial_id")}) AS lost
-        FROM trials WHERE %(study)s::int IS NULL OR study_id = %(study)s) t
+        SELECT FROM trial_user_attributes a
+        WHERE a.trial_id = trials.trial_id AND a.key = %(paused_key)s OFFSET 0) AS paused,
+        state = 'RUNNING' AND EXISTS ({IS_LOST.format(trial="trials.trial_id")} OFFSET 0) AS lost
+        FROM trials WHERE %(study)s::int IS NULL OR study_id = %(study)s OFFSET 0) t
     GROUP BY study_id),
 alive AS (
     SELECT study_id, count(*) AS n FROM studies.workers
@@ -49,8 +51,9 @@ LEFT JOIN counted t ON t.study_id = s.study_id
 LEFT JOIN alive ON alive.study_id = s.study_id
 LEFT JOIN LATERAL (
     SELECT value, number FROM (
-        SELECT v.value, t.number, t.trial_id FROM trials t JOIN trial_values v USING (trial_id)
-        WHERE t.study_id = s.study_id AND t.state = 'COMPLETE' AND v.value IS NOT NULL AND v.objective = 0
+        SELECT v.value, t.number, t.trial_id FROM trials t, LATERAL (
+            SELECT value FROM trial_values c WHERE c.trial_id = t.trial_id AND c.objective = 0 OFFSET 0) v
+        WHERE t.study_id = s.study_id AND t.state = 'COMPLETE' AND v.value IS NOT NULL
         ORDER BY CASE WHEN d.direction = 'MAXIMIZE' THEN -v.value ELSE v.value END, t.number) own
     WHERE NOT EXISTS ({sql_feasible.VIOLATES.format(trial="own.trial_id")} OFFSET 0) LIMIT 1) best ON true
 WHERE %(study)s::int IS NULL OR s.study_id = %(study)s
@@ -101,14 +104,20 @@ SELECT {TRIAL_COLUMNS} FROM (
     ORDER BY CASE WHEN %(maximize)s THEN -v.value ELSE v.value END, o.number) t
 WHERE NOT EXISTS ({sql_feasible.VIOLATES.format(trial="t.trial_id")} OFFSET 0) LIMIT %(n)s"""
 
-# What `/metrics` says beside the overviews: epochs reported, and hours of devices, the running trials' included.
+# What `/metrics` says beside the overviews: epochs reported, and hours of devices, the running trials' included. For
+# all studies at once: asked study by study, the reports of all were read for each.
 READ_TOTALS = f"""
-SELECT s.study_id,
-    (SELECT count(*) FROM trial_intermediate_values v JOIN trials t USING (trial_id) WHERE t.study_id = s.study_id),
-    (SELECT coalesce(sum(extract(epoch FROM coalesce(
-        datetime_complete, ({LAST_HEARD.format(trial="t.trial_id")}), now() AT TIME ZONE 'UTC') - datetime_start)), 0)
-     FROM trials t WHERE t.study_id = s.study_id)::float8
-FROM studies s JOIN study_user_attributes a ON a.study_id = s.study_id AND a.key = %(spec_key)s"""
+WITH reported AS (
+    SELECT study_id, sum(n)::bigint AS epochs FROM trials JOIN (
+        SELECT trial_id, count(*) AS n FROM trial_intermediate_values GROUP BY trial_id) v USING (trial_id)
+    GROUP BY study_id),
+used AS (
+    SELECT study_id, sum(extract(epoch FROM coalesce(
+        datetime_complete, ({LAST_HEARD.format(trial="t.trial_id")}), now() AT TIME ZONE 'UTC') - datetime_start)
+    )::float8 AS seconds FROM trials t GROUP BY study_id)
+SELECT s.study_id, coalesce(reported.epochs, 0), coalesce(used.seconds, 0)
+FROM studies s JOIN study_user_attributes a ON a.study_id = s.study_id AND a.key = %(spec_key)s
+LEFT JOIN reported ON reported.study_id = s.study_id LEFT JOIN used ON used.study_id = s.study_id"""
 
 # What the living workers use of their machines, by study and machine: of cores and memory in all, of GPUs on average.
 READ_USAGES = """

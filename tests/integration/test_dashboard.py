@@ -21,13 +21,13 @@ from studies import steering
 from studies.artifacts import DirectoryStore, attach
 from studies.confirm import confirm
 from studies.errors import WrongInput
-from studies.names import CONTINUED_BY, CONTINUES, HISTORY, PAUSED, PROVENANCE, RUNGS, SPEC
+from studies.names import CONTINUED_BY, CONTINUES, HISTORY, PAUSED, PROVENANCE, RUNGS, SPEC, UNLIMITED
 from studies.record.overview import StudyState, read_overviews
 from studies.record.reading import read
 from studies.spec import StudySpec
 from studies.spec.description import Description
 from studies.spec.space import Space
-from studies.storage import Storage
+from studies.storage import Storage, sql_pages
 from studies.storage.accounts import Accounts, Role
 from studies.storage.ledger import Usage
 from studies.storage.pages import Pages
@@ -35,13 +35,28 @@ from studies.study import create_or_join, find, get, open_for_workers
 from studies.web import acting, gallery, looking
 from studies.web.api import _study_of
 
-from ..conftest import rows_of
+from ..conftest import execute, rows_of
 from ..dashboards import DECLARED, Answer, Browser, Dashboard, failed, started
 from ..reports import HOSTILE, make_spec
 from ..waiting import PATIENCE_S
 from .test_verdicts import fill
 
 DATA = {"name": "none", "sha256": "0" * 64, "summary": {}}
+
+# 40 studies of 100 trials each, like the one that is there.
+MANY = """
+INSERT INTO studies (study_name) SELECT 'study ' || n FROM generate_series(1, 40) n;
+INSERT INTO study_directions (study_id, direction, objective)
+    SELECT study_id, 'MAXIMIZE', 0 FROM studies WHERE study_name LIKE 'study %';
+INSERT INTO study_user_attributes (study_id, key, value_json)
+    SELECT s.study_id, a.key, a.value_json FROM studies s, study_user_attributes a
+    WHERE s.study_name LIKE 'study %' AND a.key = 'spec';
+INSERT INTO trials (study_id, number, state, datetime_start, datetime_complete)
+    SELECT study_id, n, 'COMPLETE', now(), now() FROM studies, generate_series(0, 99) n;
+INSERT INTO trial_values (trial_id, objective, value, value_type) SELECT trial_id, 0, number, 'FINITE' FROM trials;
+INSERT INTO trial_intermediate_values (trial_id, step, intermediate_value, intermediate_value_type)
+    SELECT trial_id, step, step, 'FINITE' FROM trials, generate_series(1, 5) step;
+ANALYZE"""
 
 # --- what the pages say -----------------------------------------------------------------------------------------------
 
@@ -57,6 +72,21 @@ def test_an_overview_says_what_budget_and_best_say(storage: Storage) -> None:
     assert sum(made.counts.values()) == 60
     assert (made.state, small.state) == (StudyState.FINISHED, StudyState.IDLE)
     assert (small.best, small.left_s, small.total) == (None, None, 5)
+
+
+def test_what_is_asked_of_all_studies_reads_each_of_their_rows_once(storage: Storage) -> None:
+    started(storage)
+    execute(storage.url, MANY)
+    with closing(storage.connections().connect()) as connection, connection.cursor() as cursor:
+        given = {"study": None, "lease": 60, "unlimited": UNLIMITED}
+        given |= {"spec_key": SPEC, "link_key": CONTINUED_BY, "paused_key": PAUSED}
+        for statement in (sql_pages.READ_OVERVIEWS, sql_pages.READ_TOTALS):
+            cursor.execute(statement, given)
+        cursor.execute("SELECT relname, seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables")
+        n_read = dict(cursor.fetchall())
+    for table in ("trial_values", "trial_intermediate_values"):
+        [(n,)] = rows_of(storage.url, f"SELECT count(*) FROM {table}")
+        assert 0 < n_read[table] <= n, table
 
 
 def test_a_trial_that_another_continues_does_not_count_and_is_not_tried_again(storage: Storage) -> None:
