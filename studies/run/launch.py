@@ -186,6 +186,8 @@ class Launch:
 
     def _start(self, n_workers: int) -> None:
         self.launcher.start(names.exact(self.spec.name), n_workers)
+        if self.interrupts:  # meanwhile: those that were not there yet have not heard of it
+            self._end_workers()
 
     def _watch(self) -> None:
         """Start a worker for each that dies, and show how the study stands, until no worker is left."""
@@ -215,6 +217,11 @@ class Launch:
         self.interrupts.append(number)
         if len(self.interrupts) == 1:
             self.view.say("Stopping after the current epoch of each worker; press Ctrl-C again to end them now.")
+        self._end_workers()
+
+    def _end_workers(self) -> None:
+        """Pass on what a person asked for: the first time workers leave after their epoch, then they are killed."""
+        if len(self.interrupts) == 1:
             self.launcher.stop()
         else:
             self.launcher.kill()

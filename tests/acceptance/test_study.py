@@ -249,6 +249,29 @@ def test_an_interrupted_launch_stops_cleanly_and_goes_on_to_the_same_budget(stud
     assert all(numbers[trial.continues].continued_by == trial.number for trial in continued)
 
 
+# As a person who presses Ctrl-C while the workers are being started.
+PRESSED = """
+import os
+import signal
+from studies.run.launchers.local import LocalLauncher
+
+class Pressed(LocalLauncher):
+    def start(self, study, n_workers):
+        for _ in range(int(os.environ["PRESSED"])):
+            os.kill(os.getpid(), signal.SIGINT)
+        super().start(study, n_workers)
+"""
+
+
+@pytest.mark.parametrize("times", ["1", "2"])
+def test_workers_that_start_while_a_launch_is_interrupted_hear_of_it(studies: Studies, times: str) -> None:
+    (studies.directory / "pressed.py").write_text(PRESSED)
+    studies.environment["PRESSED"] = times
+    slow = ("--set", "space.seconds=0.8")
+    studies("launch", "./parabola.yaml", "--workers", "2", *slow, "--on", "pressed:Pressed", expect=130)
+    assert counted(studies) < 3
+
+
 def test_stop_reaches_the_workers(studies: Studies) -> None:
     process = studies.start("launch", "./parabola.yaml", "--workers", "2", "--set", "space.seconds=2")
     wait_for(lambda: (studies.directory / "home" / "postgres").exists())
