@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg2
 import psycopg2.errors
@@ -57,6 +57,7 @@ _REFUSALS = (
     "takes TLS connections only",
 )
 
+T = TypeVar("T")
 Rows = list[tuple[Any, ...]]
 Statement = tuple[str, Mapping[str, Any]]
 
@@ -131,15 +132,25 @@ class Connections:
         A broken connection does not tell whether the statement had been carried out. One that must not run twice comes
         with `recover`, which returns its rows if it had. One that depends on what was lost is given as a function.
         """
+
+        def attempt(again: bool) -> Rows:
+            if again and recover is not None and (rows := recover()):
+                return rows
+            return self._run_once(*(statement() if callable(statement) else (statement, parameters or {})))
+
+        return self._patiently(attempt, self.wait_s if wait_s is None else wait_s)
+
+    def _patiently(self, attempt: Callable[[bool], T], wait_s: float) -> T:
+        """Return what an attempt returns; when a connection breaks, wait for the server and try again.
+
+        attempt: is given whether it is not the first.
+        """
         started = time.monotonic()
-        wait_s = self.wait_s if wait_s is None else wait_s
         pause, again = _FIRST_PAUSE_S, False
         known: StorageUnreachable | None = None
         while True:
             try:
-                if again and recover is not None and (rows := recover()):
-                    return rows
-                return self._run_once(*(statement() if callable(statement) else (statement, parameters or {})))
+                return attempt(again)
             except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
                 why, waited_s = self.unreachable(error), time.monotonic() - started
                 if waited_s >= wait_s:
@@ -207,20 +218,33 @@ class Connections:
 
     @contextmanager
     def alone(self, what: str) -> Iterator[psycopg2.extensions.cursor]:
-        """Hold a lock that only one process at a time holds for `what`; yield its transaction's cursor.
+        """Hold a lock that only one process at a time holds for `what`; yield its transaction's cursor."""
+        with closing(self.lock(what)) as connection, connection.cursor() as cursor:
+            yield cursor
+            connection.commit()
+
+    def lock(self, what: str) -> psycopg2.extensions.connection:
+        """Return a connection in whose transaction a lock is held that only one process at a time holds for `what`.
 
         The lock goes with the transaction, so it works behind a pooler. Who waits asks again and again, each time in a
         transaction of its own: waiting inside one would keep one of the pooler's connections from the lock's holder.
         """
-        with closing(self.connect()) as connection, connection.cursor() as cursor:
-            while True:
+        connection: psycopg2.extensions.connection | None = None
+
+        def attempt(again: bool) -> psycopg2.extensions.connection | None:
+            nonlocal connection
+            if again or connection is None:
+                connection = self.connect()
+            with connection.cursor() as cursor:
                 cursor.execute(sql.TRY_LOCK, {"what": what})
                 if cursor.fetchone() == (True,):
-                    break
-                connection.rollback()
-                time.sleep(_FIRST_PAUSE_S * random.uniform(0.5, 1))  # noqa: S311 - spreads workers, guards nothing
-            yield cursor
-            connection.commit()
+                    return connection
+            connection.rollback()
+            return None
+
+        while (holding := self._patiently(attempt, self.wait_s)) is None:
+            time.sleep(_FIRST_PAUSE_S * random.uniform(0.5, 1))  # noqa: S311 - spreads workers, guards nothing
+        return holding
 
     @contextmanager
     def may_create(self) -> Iterator[None]:

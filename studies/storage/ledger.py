@@ -13,7 +13,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -149,15 +149,17 @@ class Ledger:
 
     @contextmanager
     def alone(self, what: str) -> Iterator[None]:
-        """Hold a lock that only one process at a time holds for `what`.
+        """Hold a lock that only one process at a time holds for `what`; wait for it, and for the server.
 
-        Raises StorageUnreachable when the connection breaks meanwhile, and the lock with it.
+        A server that goes away takes the lock along. What is done inside waits for the server as always, and goes on.
         """
+        holding = self._connections.lock(what)
         try:
-            with self._connections.alone(what):
-                yield
-        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-            raise self._connections.unreachable(error) from error
+            yield
+        finally:
+            with suppress(psycopg2.Error):
+                holding.rollback()
+            holding.close()
 
     def annotate(self, study_id: int, attributes: Mapping[int, Mapping[str, Any]]) -> None:
         """Set user attributes of trials, ended ones too, given by number and name; what is the same is not written."""

@@ -9,13 +9,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import yaml
+
 from studies import study
 from studies.record.reading import read_stored
 from studies.settings import Settings
 from studies.storage import Storage, open_storage
 from studies.storage.embedded import EmbeddedServer
 
-from ..conftest import TcpServer, execute, let_a_lease_pass
+from ..conftest import TcpServer, execute, let_a_lease_pass, rows_of
 from ..waiting import PATIENCE_S, hear, wait_for
 from .conftest import Studies
 from .test_study import assert_continued_values, counted, n_trials, report
@@ -85,6 +87,31 @@ def test_the_embedded_server_is_killed_and_comes_back(studies: Studies) -> None:
     assert counted(studies) == 8
     assert {trial.state for trial in report(studies).trials} == {"complete"}
     assert_continued_values(studies)
+
+
+PLAIN = """
+def choose(trial):
+    trial.report(trial.suggest_categorical("n", [1, 2, 3]), 1)
+    return trial.params["n"]
+"""
+PLAIN_STUDY = {"objective": "plain:choose", "metric": "n", "direction": "minimize", "n_trials": 3, "max_epochs": 1}
+
+
+def test_who_waits_for_a_lock_or_holds_it_when_the_server_is_killed_goes_on(studies: Studies) -> None:
+    """Workers of a plain function choose one after the other, so there nearly always is one that waits."""
+    (studies.directory / "plain.py").write_text(PLAIN)
+    (studies.directory / "plain.yaml").write_text(yaml.safe_dump({"name": "plain", **PLAIN_STUDY}))
+    studies("launch", "./plain.yaml", "--trials", "1")
+    with open_storage(studies.settings) as storage:
+        assert storage.server is not None
+        with storage.ledger.alone(f"asked {study.get(storage, 'plain')._study_id}"):
+            process = studies.start("launch", "./plain.yaml", "--workers", "2")
+            waiting = "SELECT FROM pg_stat_activity WHERE query = 'ROLLBACK'"
+            wait_for(lambda: len(rows_of(storage.url, waiting)) == 2)
+            kill_server(storage.server)
+            stderr = finish(process)
+        assert "died" not in stderr
+        assert [trial.state for trial in read_stored(storage, "plain").trials] == ["complete"] * 3
 
 
 def test_a_restarted_server_costs_nothing(studies: Studies, tcp_server: TcpServer) -> None:
