@@ -113,22 +113,23 @@ def open_for_workers(storage: Storage, study: optuna.Study, spec: StudySpec) -> 
 
     Inside `create_or_join`, after what is queued.
     """
+    n_trials = n_in_the_end(study, spec)
     # The spec comes last: a study that has one is whole.
-    study.set_user_attr(SPEC, spec.model_dump())
-    n_trials = n_in_the_end(study)
-    storage.ledger.open_study(study._study_id, n_trials, spec.limits.hours)
+    storage.ledger.open_study(study._study_id, n_trials, spec.limits.hours, spec.model_dump())
     return n_trials
 
 
-def n_in_the_end(study: optuna.Study, *, by_now: bool = False) -> int:
+def n_in_the_end(study: optuna.Study, spec: StudySpec | None = None, *, by_now: bool = False) -> int:
     """Return how many trials a study has in the end: no more than its space has settings, and what was asked twice.
 
-    by_now: without repeats that are not queued yet, in whose place nobody may begin a setting.
+    spec: that it is about to have; default: that it has. by_now: without repeats that are not queued yet, in whose
+    place nobody may begin a setting.
     """
-    n_trials = spec_of(study).n_trials or UNLIMITED
-    space = space_of(study)
+    spec = spec or spec_of(study)
+    n_trials = spec.n_trials or UNLIMITED
+    space = spec.resolve(study.user_attrs[DECLARED])
     every = None if CONFIRMS in study.user_attrs else all_settings(space)
-    if every is None and (space.parameters or CONFIRMS in study.user_attrs or spec_of(study).repeats > 1):
+    if every is None and (space.parameters or CONFIRMS in study.user_attrs or spec.repeats > 1):
         return n_trials
     trials = study.get_trials(deepcopy=False)
     n_counted = len(trials) - sum(CONTINUES in trial.user_attrs for trial in trials)
@@ -136,7 +137,7 @@ def n_in_the_end(study: optuna.Study, *, by_now: bool = False) -> int:
         return asked.n_in_the_end(trials, n_trials, n_counted, by_now=by_now)
     n_choosing = sum(not has_chosen(space, trial) for trial in trials)  # each takes one that is untried yet
     n_untried = max(0, len(untried(every, settings_tried(trials))) - n_choosing)
-    n_repeats = 1 if by_now else spec_of(study).repeats
+    n_repeats = 1 if by_now else spec.repeats
     return min(n_trials, n_counted + n_untried * n_repeats + repeats.n_to_queue(trials, n_repeats))
 
 
@@ -240,6 +241,8 @@ def budget_of(storage: Storage, study: optuna.Study, spec: StudySpec) -> Budget:
 
 def is_done(study: optuna.Study, spec: StudySpec, budget: Budget) -> bool:
     """Whether a study has all its trials, and none is paused that is yet to be resumed."""
+    if not budget.n_trials:  # its deletion was killed in the middle
+        return False
     if budget.done < budget.n_trials or CONFIRMS in study.user_attrs:
         return budget.done >= budget.n_trials
     pruner = make_pruner(spec)

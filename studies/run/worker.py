@@ -215,11 +215,12 @@ class _Worker:
         return None if budget.running or budget.done < budget.n_trials else f"all {budget.n_trials} trials are done"
 
     def _budget_after_launches(self) -> Budget:
-        """Return the budget once no launch is about to change it. Raises KeyError where the study is gone."""
-        with self.storage.ledger.alone(lock_of(self.study.study_name)):
+        """Return the budget once no launch is about to change it. Raises StudyDeleted where there is none any more."""
+        name = self.study.study_name
+        with self.storage.ledger.alone(lock_of(name)):
             budget = budget_of(self.storage, self.study, self.spec)
         if not budget.n_trials:
-            raise KeyError(self.study_id)
+            raise StudyDeleted(name=name)
         return budget
 
     def _run(self, trial: optuna.Trial) -> None:

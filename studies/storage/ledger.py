@@ -1,9 +1,10 @@
 """What Optuna has no table for, in the schema `studies`: who works on what, what was asked of them, how many trials.
 
-Optuna's own tables are read here, for one statement here answers what takes Optuna's interface many, and written in two
-cases: a trial that is continued, which must end and be queued again in one transaction; and what is found out about
-trials after they ended, which Optuna's interface does not take. Every method is one transaction; when the server goes
-away, it waits for it for the storage's `wait_s` seconds.
+Optuna's own tables are read here, for one statement here answers what takes Optuna's interface many, and written in
+three cases: a study's spec, which comes in one transaction with its budget; a trial that is continued, which must end
+and be queued again in one transaction; and what is found out about trials after they ended, which Optuna's interface
+does not take. Every method is one transaction; when the server goes away, it waits for it for the storage's `wait_s`
+seconds.
 """
 
 from __future__ import annotations
@@ -111,12 +112,15 @@ class Ledger:
 
     # --- the study ------------------------------------------------------------------------------------------------
 
-    def open_study(self, study_id: int, n_trials: int, hours: float | None = None) -> None:
-        """Set how many trials the study has in the end, or for how many hours it runs, or both.
+    def open_study(
+        self, study_id: int, n_trials: int, hours: float | None = None, spec: Mapping[str, Any] | None = None
+    ) -> None:
+        """Set how many trials the study has in the end, or for how many hours it runs, or both; with it, its spec.
 
         Forget an earlier stop and forgive the failures so far.
         """
-        self._run(sql_ledger.OPEN_STUDY, {"study": study_id, "n": n_trials, "hours": hours})
+        given = {"study": study_id, "n": n_trials, "hours": hours, "spec_key": SPEC}
+        self._run(sql_ledger.OPEN_STUDY, given | {"spec": None if spec is None else json.dumps(spec)})
 
     def set_n_trials(self, study_id: int, n_trials: int) -> None:
         """Set how many trials the study has in the end."""

@@ -56,8 +56,13 @@ SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('studies.co
 
 # --- the study --------------------------------------------------------------------------------------------------------
 
-# What a launch does: a budget, no stop, and the failures until now forgiven.
+# What a launch does: a budget, no stop, and the failures until now forgiven. With the spec, which makes a study whole:
+# one without the other would be a study that has all its trials.
 OPEN_STUDY = """
+WITH spec AS (
+    INSERT INTO study_user_attributes (study_id, key, value_json)
+    SELECT %(study)s, %(spec_key)s, %(spec)s WHERE %(spec)s::text IS NOT NULL
+    ON CONFLICT (study_id, key) DO UPDATE SET value_json = excluded.value_json)
 INSERT INTO studies.control (study_id, n_trials, hours, forgiven)
 VALUES (%(study)s, %(n)s, %(hours)s,
     (SELECT coalesce(max(number), -1) FROM trials WHERE study_id = %(study)s AND state = 'FAIL'))

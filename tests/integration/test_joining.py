@@ -21,6 +21,7 @@ from studies.spec import StudySpec
 from studies.spec.description import Description
 from studies.spec.space import Space
 from studies.storage import Storage
+from studies.storage.ledger import Ledger
 
 DECLARED = {"x": {"low": 0.0, "high": 1.0, "default": 0.5}}
 DESCRIBED = Description(DECLARED, {"name": "none", "sha256": "1" * 64, "summary": {}}, Space.declared(DECLARED))
@@ -85,6 +86,33 @@ def test_a_launch_killed_while_it_queues(storage: Storage, monkeypatch: pytest.M
     assert sum(FROM in trial.attributes for trial in trials) == 5
     (note,) = study.get(storage, "second").user_attrs[WARM_START]
     assert sorted(note["trials"]) == list(range(8))
+
+
+def test_a_launch_killed_before_workers_may_begin(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither its study nor one that it gives more trials is one that has all its trials."""
+
+    def die(self: Ledger, *arguments: Any) -> None:
+        raise Killed
+
+    launched(storage, spec("more", n_trials=2))
+    for given in (spec("fresh", n_trials=4), spec("more", n_trials=4)):
+        with monkeypatch.context() as patched:
+            patched.setattr(Ledger, "open_study", die)
+            with pytest.raises(Killed):
+                launched(storage, given)
+    assert study.started(storage) == ["more"]
+    assert study.spec_of(study.get(storage, "more")).n_trials == 2
+    for name in ("fresh", "more"):
+        assert launched(storage, spec(name, n_trials=4)) == name
+        assert storage.ledger.budget(study.get(storage, name)._study_id).n_trials == 4
+
+
+def test_a_study_whose_deletion_was_killed_is_launched_again(storage: Storage) -> None:
+    given = spec("half-gone", n_trials=2)
+    found = study.get(storage, launched(storage, given))
+    assert study.is_done(found, given, storage.ledger.budget(found._study_id))
+    storage.ledger.forget(found._study_id)
+    assert not study.is_done(found, given, storage.ledger.budget(found._study_id))
 
 
 def test_a_confirmation_killed_while_it_queues(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
