@@ -149,10 +149,13 @@ def _check_room(storage: Storage, study: optuna.Study, name: str) -> None:
             reason=f"Study {name!r} has used its {budget.hours:g} hours; "
             f"`studies launch {name} --set limits.hours={budget.hours + 1:g}` gives it one more."
         )
-    if (spec_of(study).n_trials or UNLIMITED) <= budget.done:
+    n_taken = budget.counted + budget.waiting
+    if (spec_of(study).n_trials or UNLIMITED) <= n_taken:
+        n_unfinished = n_taken - budget.done
+        which = f", {n_unfinished} of which {'runs or waits' if n_unfinished == 1 else 'run or wait'}"
         raise WrongInput(
-            reason=f"Study {name!r} has all its {plural(budget.done, 'trial')}; "
-            f"`studies resume {name} --trials {budget.done + 1}` makes room for one more."
+            reason=f"Study {name!r} has all its {plural(n_taken, 'trial')}{which if n_unfinished else ''}; "
+            f"`studies resume {name} --trials {n_taken + 1}` makes room for one more."
         )
 
 

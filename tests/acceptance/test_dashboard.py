@@ -88,6 +88,8 @@ def test_what_is_asked_of_a_study_is_a_command(studies: Studies) -> None:
     studies("launch", "./parabola.yaml", "--trials", "2")
     assert "open for 3 trials" in studies("resume", "parabola", "--trials", "3").stderr
     assert "Trial 2 of parabola is queued" in studies("queue", "parabola", "x=1.5").stderr
+    full = studies("queue", "parabola", "x=2.5", expect=2).stderr  # it would wait for ever
+    assert "has all its 3 trials, 1 of which runs or waits; `studies resume parabola --trials 4` makes room" in full
     studies("worker", "parabola")
     assert "has all its 3 trials" in studies("queue", "parabola", "x=1.5", expect=2).stderr
     assert "cannot be tried again: it is complete" in studies("retry", "parabola", "2", expect=2).stderr
