@@ -239,12 +239,18 @@ def confirmation(record: StudyRecord) -> str:
 
 def trained(result: TrainingResult, directory: Path) -> str:
     """Return how a training came out: its numbers, the trial's, and what to do with it."""
+    from studies.model import CHECKPOINTS
     from studies.model.result import compared, sections
 
     metric = result.winner.metric
     if isinstance(result.winner.objective, Program):
         best = f"Best: epoch {result.best} of {len(result.history)}, {metric} {number(result.value)}."
         written = f"Written: {directory}, with what the program kept, printed and reported, and a card README.md."
+        if not (directory / CHECKPOINTS).is_dir():
+            written = (
+                f"Written: {directory}, with what the program printed and reported, and a card README.md. It kept no "
+                "model: have it write one into {checkpoints}, a directory that the command can name."
+            )
         return "\n".join([best, *filter(None, [compared(result)]), written])
     lines = []
     if result.value is not None:

@@ -120,7 +120,16 @@ def test_a_script_becomes_a_study_file_that_is_checked_and_launched(studies: Stu
     studies.environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{studies.environment['PATH']}"
     assert json.loads(studies.told("check", "./train.yaml", "--json").stdout)["findings"] == []
     studies("launch", "./train.yaml", "--trials", "3")
+    assert "It kept no model: have it write one into {checkpoints}" in studies.told("train", "train").stderr
     assert "train.yaml is there already" in sentence(studies, "init", "train.py")
+
+
+def test_what_a_script_imports_slowly_is_imported_once_a_worker(studies: Studies) -> None:
+    (studies.directory / "train.py").write_text(f"import sklearn{SCRIPT}")
+    studies.environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{studies.environment['PATH']}"
+    studies.told("init", "train.py")
+    assert yaml.safe_load((studies.directory / "train.yaml").read_text())["objective"]["preload"] == ["sklearn"]
+    studies("launch", "./train.yaml", "--trials", "2")
 
 
 def test_where_only_the_python_beside_studies_starts_a_script_the_command_says_so(studies: Studies) -> None:

@@ -153,6 +153,14 @@ def test_the_source_tells_defaults_that_the_help_leaves_out(tmp_path: Path) -> N
         ('print("epoch", e, "val accuracy", a)', "epoch 3 val accuracy 1", {"epoch": "3", "val_accuracy": "1"}),
         ('print("[{}] loss={:.4f} valid f1={}".format(a, b, c))', "[1] loss=0.3 valid f1=0.8", {"valid_f1": "0.8"}),
         ('log.info(f"Ep {e}/{n} | val_loss: {v}")', "Ep 3/5 | val_loss: 2e-5", {"val_loss": "2e-5"}),
+        ('print("Train Epoch: {} Loss: {:.6f}".format(e, a));'
+         'print("Test set: Average loss: {:.4f}, Acc: {}".format(b, c))',
+         "Test set: Average loss: 0.31, Acc: 9", {"test_average_loss": "0.31"}),
+        ('print(f"loss {a}"); print(f"Test Error: \\n Accuracy: {b:.1f}%, Avg loss: {c:>8f}")',
+         " Accuracy: 91.0%, Avg loss: 1", {"test_accuracy": "91.0"}),
+        ('print(f"Epoch {e} train: loss {a} acc {b} | val: loss {c} acc {d}")',
+         "Epoch 2 train: loss 1 acc .1 | val: loss 3 acc .2", {"epoch": "2", "val_loss": "3"}),
+        ('print(f"Train Epoch {e}: loss {a}")', "Train Epoch 4: loss 1", {"epoch": "4", "train_loss": "1"}),
         ('print(f"Accuracy: {p:.0f}%")', "Accuracy: 90%", {"accuracy": "90"}),
     ],
 )  # fmt: skip
@@ -164,6 +172,14 @@ def test_what_a_script_prints_becomes_a_pattern(tmp_path: Path, code: str, print
     assert matched is not None
     assert matched.groupdict() == found
     assert report.direction == ("minimize" if "loss" in report.metric else "maximize")
+
+
+def test_what_is_imported_in_any_case_and_takes_seconds_is_found(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(
+        "import os, torch.nn as nn\nfrom lightning.pytorch import Trainer\nfrom . import sklearn\n"
+        "if os.environ.get('SHOW'):\n    import torchvision\n"
+    )
+    assert Source([tmp_path / "train.py"]).slow_imports() == ["torch", "lightning"]
 
 
 def test_what_a_script_takes_out_of_the_trials_parameters_is_searched(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from typing import Any
 import yaml
 
 from studies.errors import WrongInput
+from studies.run.preload import script_of
 from studies.run.source import source_of_command
 from studies.spec import catalog
 from studies.spec.model import MAX_NAME
@@ -42,6 +43,7 @@ EPOCHS = {"epochs", "nepochs", "maxepochs", "numepochs", "nepoch", "epoch"}
 SEEDS = {"seed", "randomseed", "manualseed"}
 KEPT = {"checkpoint", "checkpoints", "ckpt", "save", "output", "out", "model"}  # with `dir`: where models are written
 OUR_PYTHON = "{python}"
+OF_TEST_ROWS = "  # what is chosen by it looks better than it is: print one of validation rows, and name that"
 EXAMPLE = Report("val_acc", r"epoch (?P<epoch>\d+).*val_acc (?P<val_acc>[\d.]+)")
 
 
@@ -70,7 +72,8 @@ def study_file(given: str) -> tuple[str, str]:
     script = next((word for word in words[1:] if not word.startswith("-")), words[0])
     stem = re.sub(r"[^a-z0-9]+", "-", Path(script).stem.lower())[: MAX_NAME - 3].strip("-") or "program"
     stem = f"my-{stem}" if stem in catalog() else stem
-    return stem, _written(stem, words, usage, options, read, source.report())
+    preload = source.slow_imports() if script_of(words) else []
+    return stem, _written(stem, words, usage, options, read, preload, source.report())
 
 
 def _command(given: str) -> list[str]:
@@ -158,7 +161,13 @@ def _printed(words: list[str]) -> str:
 
 
 def _written(
-    name: str, words: list[str], usage: Usage, options: list[Option], read: list[Option], report: Report | None
+    name: str,
+    words: list[str],
+    usage: Usage,
+    options: list[Option],
+    read: list[Option],
+    preload: list[str],
+    report: Report | None,
 ) -> str:
     """Return the study file. options: that are typed in the command. read: that the script takes from the trial."""
     space: dict[str, Any] = {option.name: domain for option in read if (domain := searched(option)) is not None}
@@ -190,11 +199,14 @@ def _written(
     lines += [f"name: {name}", "objective:", "  command: >-", *_folded(command)]
     if needed or arguments:
         lines.append(f"  # Give these in the command: {', '.join([*needed, *arguments])}")
+    if preload:
+        lines.append(f"  preload: {_flow(preload)}  # imported once a worker, and not in every trial")
     if found.pattern is not None:
         why = "a line that it prints" if report else "CORRECT THIS: a line that it prints, one an epoch"
         lines += [f"  # {why}", f"  reports: {_flow({'pattern': found.pattern})}"]
+    remark = "  # a name that the pattern gives" if not report else OF_TEST_ROWS if report.is_of_test_rows else ""
     lines += [
-        f"metric: {found.metric}{'' if report else '  # a name that the pattern gives'}",
+        f"metric: {found.metric}{remark}",
         f"direction: {found.direction}",
         "n_trials: 30",
         f"max_epochs: {epochs}",

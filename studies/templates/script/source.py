@@ -17,10 +17,18 @@ LABEL = re.compile(r"([A-Za-z]\w*(?:[ -][A-Za-z]\w*)?)[^\w]*$")  # the words bef
 SCORE = re.compile(
     r"acc|f1|auc|bleu|rouge|iou|score|recall|precision|r2|loss|error|mse|mae|perplexity|ppl", re.IGNORECASE
 )
-HELD_OUT = re.compile(r"val|dev|eval", re.IGNORECASE)
+ROWS = re.compile(r"(?P<train>train)|(?P<test>(?<![a-z])test)|(?P<held_out>val|dev|eval)", re.IGNORECASE)  # of these
+RANK = {"train": 0, None: 1, "test": 2, "held_out": 3}  # what a study should judge by, the last one best
 READS_OPTIONS = re.compile(
     r"argv|argparse|ArgumentParser|getopt|click|typer|hydra|fire|absl|docopt|tyro|plac|\bcli\b|CLI|pars"
 )
+SLOW = (
+    "torch",
+    "torchvision",
+    "lightning",
+    "pytorch_lightning",
+    "sklearn",
+)  # seconds to import, and safe to fork after
 LESS_IS_BETTER = re.compile(r"loss|error|mse|mae|perplexity|ppl|wer|cer|fid", re.IGNORECASE)
 
 
@@ -36,12 +44,19 @@ class Report:
         """Whether more or less of it is better, by its name."""
         return "minimize" if LESS_IS_BETTER.search(self.metric) else "maximize"
 
+    @property
+    def is_of_test_rows(self) -> bool:
+        """Whether its name says so: what chooses by them says too much good of what was chosen."""
+        rows = _rows(self.metric)
+        return rows is not None and rows.lastgroup == "test"
+
 
 class Source:
     """The code of these files; what is no Python says nothing."""
 
     def __init__(self, files: Iterable[Path]) -> None:
         self._calls: list[ast.Call] = []
+        self._imported: set[str] = set()
         self.may_have_options = True  # where nothing is known of it
         texts = [file.read_text(encoding="utf-8", errors="replace") for file in files if file.suffix == ".py"]
         if texts:
@@ -52,6 +67,7 @@ class Source:
             except (SyntaxError, ValueError):
                 continue
             self._calls += [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+            self._imported.update(_imported(tree))
 
     def completed(self, option: Option) -> Option:
         """Return an option with the default and the kind that the call has which declares it."""
@@ -73,6 +89,10 @@ class Source:
                     found[name] = Option(name, takes=0 if isinstance(value, bool) else 1, default=value)
         return list(found.values())
 
+    def slow_imports(self) -> list[str]:
+        """Return the libraries that it imports wherever it starts, and that take seconds."""
+        return [name for name in SLOW if name in self._imported]
+
     def report(self) -> Report | None:
         """Return what it reports or prints and looks like a metric, of validation data where it says so."""
         for call in self._calls:
@@ -82,6 +102,16 @@ class Source:
                     return Report(max(names, key=_worth))
         found = [report for call in self._calls for report in _printed(call)]
         return max(found, key=lambda report: (_worth(report.metric), "epoch" in (report.pattern or "")), default=None)
+
+
+def _imported(tree: ast.Module) -> Iterator[str]:
+    """Yield the libraries that a module imports in its outermost lines."""
+    for node in tree.body:
+        match node:
+            case ast.Import(names):
+                yield from (name.name.partition(".")[0] for name in names)
+            case ast.ImportFrom(str(module), level=0):
+                yield module.partition(".")[0]
 
 
 def _with(option: Option, keywords: Mapping[str, ast.expr]) -> Option:
@@ -107,24 +137,36 @@ def _literal(node: ast.expr | None) -> Any:
         return None
 
 
+def _rows(text: str) -> re.Match[str] | None:
+    """Return where a text says which rows a value after it is of: the last such word."""
+    return max(ROWS.finditer(text), key=re.Match.start, default=None)
+
+
 def _worth(name: str) -> int:
-    return 2 * bool(HELD_OUT.search(name)) + bool(SCORE.search(name))
+    rows = _rows(name)
+    return 2 * RANK[rows and rows.lastgroup] + bool(SCORE.search(name))
 
 
 def _printed(call: ast.Call) -> Iterator[Report]:
-    """Yield the metrics in what a call prints, each with a pattern that finds it."""
+    """Yield the metrics in what a call prints, each with a pattern that finds it in its line."""
     pieces = [*_pieces(call.args), ""]
-    epoch = ""
+    text, places = "", dict[int, str]()  # what stands before a value; patterns of the line, by where each begins
     for before in pieces[:-1]:
-        found = LABEL.search(before)
+        text += f"{{}}{before}"
+        found = LABEL.search(text)
         if found is None:
             continue
-        label = found[1] if SCORE.search(found[1]) or HELD_OUT.search(found[1]) else found[1].split()[-1]
-        name = re.sub(r"\W+", "_", label).lower()
+        *_, label = found[1].split()
+        if "epoch" not in label.lower() and (SCORE.search(found[1]) or _rows(found[1])):
+            label = found[1]
+        name, rows = re.sub(r"\W+", "_", label).lower(), _rows(text)
         if "epoch" in name:
-            epoch = rf"{re.escape(label)}\W*(?P<epoch>\d+).*?"
+            places[text.rindex(label)] = rf"{re.escape(label)}\W*(?P<epoch>\d+).*?"
         elif SCORE.search(name):
-            yield Report(name, rf"{epoch}\b{label}\W*?(?P<{name}>{NUMBER})")
+            of = {} if rows is None or _rows(name) else {rows.start(): rf"{rows[0]}.*?"}
+            name = "_".join([*(rows[0].lower() for _ in of if rows), name])
+            start = "".join(place for at, place in sorted((places | of).items()) if at > text.rfind("\n"))
+            yield Report(name, rf"{start}\b{label}\W*?(?P<{name}>{NUMBER})")
 
 
 def _pieces(arguments: list[ast.expr]) -> Iterator[str]:
