@@ -14,6 +14,7 @@ supervisors see by themselves that the worker is gone.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import json
@@ -104,6 +105,7 @@ def _supervise(given: dict[str, Any], output: int, lifeline: int, status: int, g
 def _run(given: dict[str, Any]) -> None:
     """Run a script or a module as Python would. What it raises ends this process as it would end Python's."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    atexit.register(gc.unfreeze)  # libraries that look for leaks at the end would print all that was never collected
     os.chdir(given["directory"])
     sys.path[0] = given["first_path"]
     if "numpy" in sys.modules:  # its global generator has its seed since the import; others see to a fork by themselves

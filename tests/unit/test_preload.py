@@ -129,6 +129,18 @@ def test_a_forked_script_ends_as_a_started_one_does(tmp_path: Path, code: str) -
     assert said[0] == said[1]
 
 
+def test_what_was_imported_before_is_collected_at_the_end_as_ever(tmp_path: Path) -> None:
+    """Libraries that count what is never collected, as nanobind's do, print hundreds of lines where it is not."""
+    (tmp_path / "cycle.py").write_text(
+        "import os\n\nclass Cycle:\n    def __del__(self, write=os.write):\n        write(1, b'collected')\n\n"
+        "one = Cycle()\none.itself = one\n"
+    )
+    (tmp_path / "train.py").write_text("import cycle\nfrom studies import program\nprogram.report(1, score=1)\n")
+    for number, preload in enumerate(([], ["cycle"])):
+        assert ended(training(tmp_path, ["{python}", "train.py"], preload, tmp_path, number)) == "ProgramEnded"
+        assert "collected" in (tmp_path / f"trial-{number}.log").read_text()
+
+
 def test_a_preloader_that_is_killed_is_started_again_and_ends_with_its_worker(tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text("from studies import program\nprogram.report(1, score=1)")
     one = objective(tmp_path, ["{python}", "train.py"], ["json"], tmp_path)

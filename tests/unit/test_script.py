@@ -14,7 +14,7 @@ import pytest
 from studies.spec.space import Space
 from studies.templates.script import hydra
 from studies.templates.script.ranges import searched
-from studies.templates.script.source import Source
+from studies.templates.script.source import Report, Source
 from studies.templates.script.usage import Option, usage_of
 
 HELP = Path(__file__).with_name("help")
@@ -174,6 +174,37 @@ def test_what_a_script_prints_becomes_a_pattern(tmp_path: Path, code: str, print
     assert report.direction == ("minimize" if "loss" in report.metric else "maximize")
 
 
+@pytest.mark.parametrize(
+    ("code", "metric", "missing"),
+    [
+        ("import lightning as L\nself.log('train_loss', a)\nself.log('val_mse', b)\nL.Trainer().fit(model)", "val_mse",
+         "Trainer(..., callbacks=[program_callbacks.lightning()])"),
+        ("from lightning.pytorch.cli import LightningCLI\nLightningCLI(Net)\nprint('test accuracy', a)", "val_loss",
+         "LightningCLI(..., trainer_defaults=dict(callbacks=[program_callbacks.lightning()]))"),
+        ("from transformers import Seq2SeqTrainer\nSeq2SeqTrainer(model).train()", "eval_loss",
+         "Seq2SeqTrainer(..., callbacks=[program_callbacks.transformers()]), and its arguments eval_strategy='epoch'"),
+        ("from tensorflow import keras\nmodel.fit(x, y)", "val_loss",
+         "fit(..., callbacks=[program_callbacks.keras()])"),
+        ("import lightning\nfrom studies import program_callbacks\nself.log('val_acc', a)\nlightning.Trainer()",
+         "val_acc", None),
+    ],
+)  # fmt: skip
+def test_a_script_of_a_library_reports_by_its_callback(
+    tmp_path: Path, code: str, metric: str, missing: str | None
+) -> None:
+    (tmp_path / "train.py").write_text(code)
+    assert Source([tmp_path / "train.py"]).report() == Report(metric, missing=missing)
+
+
+def test_a_command_line_of_lightning_leaves_what_is_its_own() -> None:
+    options = options_in("lightning_cli_fit")
+    assert {flag for flag, option in options.items() if searched(option) is not None} == {
+        "--model.hidden", "--model.lr", "--model.dropout", "--data.batch_size",
+    }  # fmt: skip
+    assert options["--trainer.max_epochs"].default == 5
+    assert not {"--lr_scheduler", "--lr_scheduler.help"} & options.keys()
+
+
 def test_what_is_imported_in_any_case_and_takes_seconds_is_found(tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text(
         "import os, torch.nn as nn\nfrom lightning.pytorch import Trainer\nfrom . import sklearn\n"
@@ -209,6 +240,8 @@ def test_what_a_script_takes_out_of_the_trials_parameters_is_searched(tmp_path: 
         (Option("--hidden", default=100), {"choices": [50, 100, 200], "default": 100}),
         (Option("--temperature", default=1.5), {"low": 0.75, "high": 3.0, "default": 1.5}),
         (Option("--kernel", choices=("3", "5")), [3, 5]),
+        (Option("--optim", default="adam", choices=("adam", *map(str, range(40)))), None),
+        (Option("--lr_scheduler_kwargs"), None),
         (Option("--num-workers", default=4), None),
         (Option("--image-size", default=224), None),
         (Option("--eval-batch-size", default=8), None),

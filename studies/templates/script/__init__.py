@@ -40,9 +40,12 @@ NOTHING_TO_SEARCH = (
 )
 LINE = 100  # characters of the command
 EPOCHS = {"epochs", "nepochs", "maxepochs", "numepochs", "nepoch", "epoch"}
-SEEDS = {"seed", "randomseed", "manualseed"}
+SEEDS = {"seed", "seedeverything", "randomseed", "manualseed"}
 KEPT = {"checkpoint", "checkpoints", "ckpt", "save", "output", "out", "model"}  # with `dir`: where models are written
 OUR_PYTHON = "{python}"
+ADD_THE_CALLBACK = (
+    "  # CORRECT THIS: the script reports no epoch yet. `from studies import program_callbacks`, and give it"
+)
 OF_TEST_ROWS = "  # what is chosen by it looks better than it is: print one of validation rows, and name that"
 EXAMPLE = Report("val_acc", r"epoch (?P<epoch>\d+).*val_acc (?P<val_acc>[\d.]+)")
 
@@ -201,6 +204,8 @@ def _written(
         lines.append(f"  # Give these in the command: {', '.join([*needed, *arguments])}")
     if preload:
         lines.append(f"  preload: {_flow(preload)}  # imported once a worker, and not in every trial")
+    if found.missing:
+        lines += [ADD_THE_CALLBACK, f"  #   {found.missing}"]
     if found.pattern is not None:
         why = "a line that it prints" if report else "CORRECT THIS: a line that it prints, one an epoch"
         lines += [f"  # {why}", f"  reports: {_flow({'pattern': found.pattern})}"]
@@ -225,7 +230,7 @@ def _of_trial(option: Option) -> str | None:
         return None
     if joined in SEEDS or words[-1] == "seed":
         return "seed"
-    if words[-1] in EPOCHS and not {"warmup", "patience", "decay", "start", "per", "every"} & {*words}:
+    if words[-1] in EPOCHS and not {"min", "warmup", "patience", "decay", "start", "per", "every"} & {*words}:
         return "max_epochs"
     return "checkpoints" if words[-1] in ("dir", "directory") and KEPT & {*words} else None
 

@@ -10,10 +10,12 @@ from studies.templates.script.usage import Option
 # Words of names. What has one of the first is no parameter of a model or its training.
 _NOT_TUNED = """
     data dataset path dir directory file root out output log logs logging save load resume checkpoint checkpoints ckpt
-    name id tag project entity url host port device cuda gpu gpus cpu workers threads rank world local node nodes dist
-    distributed backend verbose debug quiet print interval freq frequency every version config eval evaluate test val
-    valid validation split dry download cache pin wandb tensorboard profile fp16 bf16 amp compile precision hub push
-    overwrite force image img vocab input classes max min eps epsilon seed threshold timesteps wait plot show
+    show name id tag project entity url host port device cuda gpu gpus cpu workers threads rank world local node nodes
+    dist distributed backend verbose debug quiet print interval freq frequency every version config eval evaluate test
+    val valid validation split dry download cache pin wandb tensorboard profile fp16 bf16 amp compile precision hub
+    push trainer only overwrite force image img vocab input classes max min eps epsilon seed threshold timesteps wait
+    plot kwargs dataloader devices tokens liger determinism unused memory metrics predict sampling strategy do neftune
+    auto
 """
 _SHARES = "dropout drop droprate p prob ratio fraction smoothing momentum beta1 beta2 beta gamma mixup cutmix rho"
 _SIZES = "batch hidden width dim units filters channels embed embedding neurons features d_model ffn size"
@@ -21,6 +23,7 @@ NOT_TUNED, SHARES, SIZES = ({*words.split()} for words in (_NOT_TUNED, _SHARES, 
 LEARNING, DECAYS = {"lr", "learning"}, {"decay", "wd", "l1", "l2", "reg", "penalty", "lambda", "alpha"}
 DEPTHS = {"layers", "depth", "blocks", "nlayers"}
 POWERS = [32, 64, 128]
+MAX_CHOICES = 10  # more are a catalog, such as the 41 optimizers of transformers, and no question to ask
 WIDE, NARROW = 10.0, 2.0  # factors around a default
 
 
@@ -46,11 +49,13 @@ def _united(domain: Any, other: Any) -> Any:
 
 def _searched(option: Option) -> dict[str, Any] | list[Any] | None:
     words, default = set(option.words), option.default
-    is_batch = {"batch", "size"} <= words and not words & {"eval", "test", "val", "validation"}
+    is_batch = {"batch", "size"} <= words and not words & {"eval", "test", "val", "validation", "auto"}
     if (words & NOT_TUNED and not is_batch) or option.takes > 1:
         return None
     if option.takes == 0:
         return _around([False, True], bool(default))
+    if len(option.choices) > MAX_CHOICES:
+        return None
     if option.choices:
         return _around([typed_as(choice) for choice in option.choices], default)
     if default in ("True", "False"):

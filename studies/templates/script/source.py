@@ -33,11 +33,49 @@ LESS_IS_BETTER = re.compile(r"loss|error|mse|mae|perplexity|ppl|wer|cer|fid", re
 
 
 @dataclass(frozen=True)
+class Library:
+    """One whose training reports through a callback of `studies.program_callbacks`.
+
+    callback: what makes it. calls: which of them takes it. metric: what the library has without being asked.
+    needs: what else it takes to have a metric after each epoch.
+    """
+
+    callback: str
+    calls: re.Pattern[str]
+    metric: str
+    needs: str = ""
+
+    def given_to(self, call: str) -> str:
+        """Return the callback as an argument of a call, as it is typed."""
+        given = f"callbacks=[program_callbacks.{self.callback}()]"
+        given = f"trainer_defaults=dict({given})" if call.endswith("CLI") else given
+        return f"{call}(..., {given}){self.needs}"
+
+
+LIGHTNING = Library("lightning", re.compile("Trainer|LightningCLI"), "val_loss")
+TRANSFORMERS = Library(
+    "transformers", re.compile(r"\w*Trainer"), "eval_loss", ", and its arguments eval_strategy='epoch'"
+)
+KERAS = Library("keras", re.compile("fit"), "val_loss")
+LIBRARIES = {  # by what is imported
+    "lightning": LIGHTNING,
+    "pytorch_lightning": LIGHTNING,
+    "transformers": TRANSFORMERS,
+    "keras": KERAS,
+    "tensorflow": KERAS,
+}
+
+
+@dataclass(frozen=True)
 class Report:
-    """How a script reports: by `studies.program` where there is no pattern. metric: what of it may be tuned."""
+    """How a script reports: by `studies.program` where there is no pattern. metric: what of it may be tuned.
+
+    missing: the call of a library with the callback that is to report, where the script does not have it yet.
+    """
 
     metric: str
     pattern: str | None = None
+    missing: str | None = None
 
     @property
     def direction(self) -> str:
@@ -61,6 +99,7 @@ class Source:
         texts = [file.read_text(encoding="utf-8", errors="replace") for file in files if file.suffix == ".py"]
         if texts:
             self.may_have_options = any(READS_OPTIONS.search(text) for text in texts)
+        self._has_callback = any("program_callbacks" in text for text in texts)
         for text in texts:
             try:
                 tree = ast.parse(text)
@@ -100,8 +139,29 @@ class Source:
                 names = [word.arg for word in call.keywords if word.arg]
                 if names:
                     return Report(max(names, key=_worth))
-        found = [report for call in self._calls for report in _printed(call)]
-        return max(found, key=lambda report: (_worth(report.metric), "epoch" in (report.pattern or "")), default=None)
+        logged = [name for call in self._calls if (name := _logged(call))]
+        found = [report for call in self._calls if not _logged(call) for report in _printed(call)]
+        printed = max(found, key=lambda one: (_worth(one.metric), "epoch" in (one.pattern or "")), default=None)
+        if printed and "epoch" in (printed.pattern or ""):
+            return printed
+        for library in (LIBRARIES[name] for name in LIBRARIES if name in self._imported):
+            started = (name for call in self._calls if library.calls.fullmatch(name := _name_of(call.func)))
+            if name := next(started, None):
+                metric = max(logged, key=_worth, default=library.metric)
+                return Report(metric, missing=None if self._has_callback else library.given_to(name))
+        return printed
+
+
+def _name_of(node: ast.expr) -> str:
+    return getattr(node, "attr", "") or getattr(node, "id", "")
+
+
+def _logged(call: ast.Call) -> str | None:
+    """Return the name that `self.log("val_loss", loss)` of Lightning has, which prints nothing."""
+    match call:
+        case ast.Call(ast.Attribute(attr="log"), [ast.Constant(str(name)), _, *_]) if not HOLE.search(name):
+            return name
+    return None
 
 
 def _imported(tree: ast.Module) -> Iterator[str]:

@@ -94,12 +94,17 @@ def usage_of(text: str) -> Usage:
     needed = set(FLAG.findall(left))
     options = [Option(**vars(option) | {"required": option.required or option.flag in needed}) for option in options]
     known = {option.flag: option for option in options}  # the last of two with one name
+    of_classes = {
+        flag.removesuffix(".help") for flag in known if flag.endswith(".help")
+    }  # jsonargparse: no value to type
+    known = {flag: option for flag, option in known.items() if flag.removesuffix(".help") not in of_classes}
     return Usage(list(known.values()), _arguments(left, known), _commands(line, before + rest))
 
 
 def typed(text: str) -> Any:
     """Return a value as it stands in a help text: a number, true or false, None, or text."""
     text = text.strip()
+    text = text.strip("`")
     if text[:1] in "'\"" and text[-1:] == text[:1]:
         text = text[1:-1]
     text = text.rstrip(".") if not text.rstrip(".").isdigit() else text
@@ -180,8 +185,9 @@ def _option(block: list[str]) -> Option | None:
     if flag.lstrip("-").replace("-", "_") in ASKS_FOR_HELP:
         return None
     value = FLAG.split(declared)[-1].strip(" ,/|=*")
-    found = DEFAULT.search(text)
-    told = found["value"] if found else ""
+    told = next(
+        (found["value"] for found in reversed([*DEFAULT.finditer(text)])), ""
+    )  # libraries add theirs at the end
     if off is not None and told in (flag.lstrip("-"), off.lstrip("-")):  # click
         told = str(told == flag.lstrip("-"))
     listed = CHOICES.search(declared) or CHOICES.match(text)
