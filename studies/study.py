@@ -253,7 +253,7 @@ def _known_trials(storage: Storage, study: optuna.Study, space: Space) -> list[F
     """Return the trials of other studies that this one's sampler knows; a deleted study has none."""
     known: list[FrozenTrial] = []
     for note in study.user_attrs.get(WARM_START, []):
-        if (other := find(storage, note["study"])) is not None:
+        if note["trials"] and (other := find(storage, note["study"])) is not None:
             theirs = space_of(other)
             chosen = set(note["trials"])
             trials = [trial for trial in other.get_trials(deepcopy=False) if trial.number in chosen]

@@ -29,7 +29,7 @@ from studies.record.choice import require_choice
 from studies.record.reading import read_stored
 from studies.record.study import StudyRecord, TrialRecord
 from studies.run.launch import prepared
-from studies.search.knowledge import best_settings, queued
+from studies.search.knowledge import differing, queued
 from studies.search.race import contenders, last_trials
 from studies.search.seeded import seed_of
 from studies.spec import Pruner, Sampler, StudySpec
@@ -116,7 +116,7 @@ def choose(record: StudyRecord, n_top: int) -> list[TrialRecord]:
     if record.spec.has_several:
         require_choice(record)
         return [record.best] if record.best is not None else []
-    chosen = list(islice(best_settings(record), n_top))
+    chosen = list(islice(differing(record.ranked), n_top))
     published = published_contender(record)
     if published is not None and all(trial.params != published.params for trial in chosen):
         chosen.append(published)

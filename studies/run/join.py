@@ -9,25 +9,28 @@ that the objective declares.
 `--from` also tells the sampler of OTHER's completed trials, when a value means the same in both studies: the same
 objective, metric, direction, max_epochs and data, and of those the trials that lie in this study's space. They are not
 copied: no trial of OTHER is in this study's table, counts against n_trials, or can be its best. Which trials they are
-is written down with the study, so what completes in OTHER later changes nothing here.
+is written down with the study, so what completes in OTHER later changes nothing here. Of a study that another Optuna
+program created, whose values may mean anything, it takes the settings alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
 import yaml
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
 
 from studies import names
 from studies.errors import IsConfirmation, NothingToStartFrom, WrongInput
 from studies.names import DEFAULT, FIXED_PARAMS, FROM, SEED, START_WITH, WARM_START
 from studies.record.reading import read_stored
-from studies.record.study import StudyRecord
-from studies.search.knowledge import best_settings, fitted, observation, queued
+from studies.record.study import StudyRecord, TrialRecord
+from studies.search.knowledge import differing, fitted, observation, queued
 from studies.search.seeded import seed_of
 from studies.spec import StudySpec
 from studies.spec.description import Description
@@ -36,6 +39,7 @@ from studies.storage import Storage
 from studies.study import (
     JoinedStudy,
     create_or_join,
+    find,
     not_started,
     open_for_workers,
     started,
@@ -44,6 +48,15 @@ from studies.study import (
 from studies.words import plural
 
 N_FROM = 5
+
+
+@dataclass(frozen=True)
+class Source:
+    """A study to start from. ranked: its completed trials, the best first. record: None of another Optuna program's."""
+
+    name: str
+    ranked: Sequence[TrialRecord | FrozenTrial]
+    record: StudyRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -98,9 +111,7 @@ def join(
     Raises SpecChanged, StudyNotStarted, NothingToStartFrom, WrongInput.
     """
     spec, space = version_for(storage, spec, described, start.new_version), described.space
-    source = None if start.source is None else read_stored(storage, _source(storage, start.source, spec.name))
-    if source is not None and not source.ranked:
-        raise NothingToStartFrom(name=source.typed, why=source.lacks, states=source.states)
+    source = None if start.source is None else _source(storage, start.source, spec.name)
     given = None if start.exported is None else _given(start.exported, space)
     with create_or_join(storage, spec, described, start.same_code) as (study, new):
         joined = JoinedStudy(study, spec, space)
@@ -173,8 +184,30 @@ def _given(exported: Exported, space: Space) -> dict[str, Any]:
         raise WrongInput(reason=f"--start-with {exported.path}: {error}.") from None
 
 
-def _source(storage: Storage, typed: str, name: str) -> str:
-    """Return which study `--from` means for a launch of `name`: of its own versions, the newest one before it."""
+def _source(storage: Storage, typed: str, name: str) -> Source:
+    """Return the study that `--from` means for a launch of `name`. Raises NothingToStartFrom."""
+    if typed in storage.ledger.foreign_studies() and (study := find(storage, typed)) is not None:
+        return _of_optuna(study)
+    record = read_stored(storage, _chosen(storage, typed, name))
+    if not record.ranked:
+        raise NothingToStartFrom(name=record.typed, why=record.lacks, states=record.states)
+    return Source(record.spec.name, record.ranked, record)
+
+
+def _of_optuna(study: optuna.Study) -> Source:
+    """Return a study that another Optuna program created."""
+    complete = [trial for trial in study.get_trials(deepcopy=False) if trial.state == TrialState.COMPLETE]
+    if not complete:
+        states = f"{plural(len(study.get_trials(deepcopy=False)), 'trial')}, 0 complete"
+        raise NothingToStartFrom(name=study.study_name, why="no trial is complete", states=states)
+    if len(study.directions) > 1:
+        return Source(study.study_name, study.best_trials)
+    is_descending = study.direction == StudyDirection.MAXIMIZE
+    return Source(study.study_name, sorted(complete, key=lambda trial: trial.values[0], reverse=is_descending))
+
+
+def _chosen(storage: Storage, typed: str, name: str) -> str:
+    """Return which of this package's studies `--from` means: of the study's own versions, the newest one before it."""
     known = started(storage)
     base, own = names.parts(name)
     if typed == base:
@@ -191,27 +224,31 @@ def _source(storage: Storage, typed: str, name: str) -> str:
 
 def _learn(
     joined: JoinedStudy,
-    source: StudyRecord,
+    source: Source,
     data: Mapping[str, Any],
     queue: _Queue,
     say: Callable[[str], None],
 ) -> None:
     """Queue the other study's best settings, and note which of its trials the sampler uses."""
-    study, spec, space, name = joined.study, joined.spec, joined.space, source.spec.name
+    study, spec, space, name = joined.study, joined.spec, joined.space, source.name
     notes: list[dict[str, Any]] = study.user_attrs.get(WARM_START, [])
     if any(note["study"] == name for note in notes):
         return
     n_queued = queue.n_from(name)
-    for trial in best_settings(source):
+    for trial in differing(source.ranked):
         if n_queued >= N_FROM:
             break
         values = dict(trial.params) if not space.parameters else fitted(space, trial.params)
         if values is not None and not queue.has(values):
-            origin = {"study": name, "trial": trial.number, "value": trial.value}
+            origin = {"study": name, "trial": trial.number, "value": trial.values[0]}
             seed = seed_of(spec.sampler.seed, f"from {name} {trial.number}")
             queue.add(values, {FROM: origin, SEED: seed}, FROM)
             n_queued += 1
-    why = _incomparable(spec, source, data) if space.parameters else "a plain function tells its space when it runs"
+    why = (
+        _incomparable(spec, source.record, data)
+        if space.parameters
+        else "a plain function tells its space when it runs"
+    )
     known = [] if why else [t.number for t in source.ranked if observation(space, t.params, t.values)]
     study.set_user_attr(WARM_START, [*notes, {"study": name, "trials": known}])
     knows = f"{len(known)} of {plural(len(source.ranked), 'completed trial')}"
@@ -219,8 +256,10 @@ def _learn(
     say(f"{study.study_name} starts from {name}: {plural(n_queued, 'setting')} queued; its sampler knows {knows}.")
 
 
-def _incomparable(spec: StudySpec, source: StudyRecord, data: Mapping[str, Any]) -> str | None:
+def _incomparable(spec: StudySpec, source: StudyRecord | None, data: Mapping[str, Any]) -> str | None:
     """Return why a value of the one study says nothing of the other's, or None."""
+    if source is None:
+        return "another Optuna program measured them"
     for key, what in {
         "objective": "objective",
         "metric": "metric",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import optuna
 from optuna.trial import FrozenTrial
@@ -13,13 +13,16 @@ from studies.search.distributions import distribution_of
 from studies.spec.space import Fixed, Space, Value, encoded
 
 if TYPE_CHECKING:
-    from studies.record.study import StudyRecord, TrialRecord
+    from studies.record.study import TrialRecord
 
 
-def best_settings(record: StudyRecord) -> Iterator[TrialRecord]:
-    """Yield the completed trials with parameters that differ from each other, the best first."""
+Trial = TypeVar("Trial", bound="TrialRecord | FrozenTrial")
+
+
+def differing(ranked: Iterable[Trial]) -> Iterator[Trial]:
+    """Yield those of the trials whose parameters no earlier one has."""
     seen: set[str] = set()
-    for trial in record.ranked:
+    for trial in ranked:
         settings = json.dumps(trial.params, sort_keys=True)
         if settings not in seen:
             seen.add(settings)

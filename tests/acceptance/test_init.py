@@ -132,6 +132,37 @@ def test_what_a_script_imports_slowly_is_imported_once_a_worker(studies: Studies
     studies("launch", "./train.yaml", "--trials", "2")
 
 
+OPTUNA = """
+import optuna
+
+def objective(trial):
+    trial.report(trial.suggest_float("x", -1, 1) ** 2, 1)
+    return trial.suggest_float("x", -1, 1) ** 2
+
+if __name__ == "__main__":
+    study = optuna.create_study(direction="maximize", storage="sqlite:///old.db")
+    study.optimize(objective, n_trials=7)
+"""
+
+
+def test_an_optuna_objective_is_launched_in_place_of_its_script(studies: Studies) -> None:
+    (studies.directory / "tune.py").write_text(OPTUNA)
+    studies.told("init", "tune.py")
+    written = yaml.safe_load((studies.directory / "tune.yaml").read_text())
+    assert written == {
+        "name": "tune", "objective": "tune:objective", "metric": "value", "direction": "maximize", "n_trials": 7,
+        "max_epochs": 10,
+    }  # fmt: skip
+    studies("launch", "./tune.yaml", "--trials", "3")
+
+    (studies.directory / "open-end.py").write_text("import optuna\n" + OPTUNA.partition("if __name__")[0])
+    assert "cannot be imported under this name" in sentence(studies, "init", "open-end.py")
+    unguarded = OPTUNA.replace('if __name__ == "__main__":', "").replace("    study", "study")
+    (studies.directory / "unguarded.py").write_text(unguarded)
+    studies.told("init", "unguarded.py")
+    assert "# CORRECT THIS: put `study.optimize(...)`" in (studies.directory / "unguarded.yaml").read_text()
+
+
 def test_where_only_the_python_beside_studies_starts_a_script_the_command_says_so(studies: Studies) -> None:
     (studies.directory / "train.py").write_text(SCRIPT)
     other = studies.directory / "bin" / "python"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import optuna
 import yaml
 
 from studies import study
@@ -127,3 +128,17 @@ def test_an_exported_file_gives_the_same_value_in_another_study(noisy_studies: S
     assert "noisy.best.yaml: x = 2." in studies.told(*with_file, *outside, expect=2).stderr
     assert "has no `params:`" in studies.told("launch", "./noisy.yaml", "--start-with", "noisy.yaml", expect=2).stderr
     assert "cannot be read" in studies.told("launch", "./noisy.yaml", "--start-with", "no.yaml", expect=2).stderr
+
+
+def test_from_a_study_of_another_optuna_program(noisy_studies: Studies) -> None:
+    studies = noisy_studies
+    change(studies, "start_with: [{x: 0.5}, {x: 2.0}, {x: 2.05}, {x: 9.0}]", "")
+    with open_storage(studies.settings) as storage:
+        theirs = optuna.create_study(storage=storage.optuna, study_name="old one")
+        refused = studies.told("launch", "./noisy.yaml", "--from", "old one", expect=2).stderr
+        assert "'old one' has nothing to start from, for no trial is complete (0 trials, 0 complete)" in refused
+        theirs.optimize(lambda trial: abs(trial.suggest_float("x", 0, 12) - 2), n_trials=12)
+    begun = studies("launch", "./noisy.yaml", "--from", "old one", "--trials", "6").stderr
+    assert "its sampler knows none of its values: another Optuna program measured them" in begun
+    best = [t for t in sorted(theirs.trials, key=lambda trial: trial.values[0]) if t.params["x"] <= 10][:5]
+    assert origins(report(studies, "noisy")) == [("old one", trial.number) for trial in best] + [None] * (6 - len(best))

@@ -4,6 +4,7 @@ usage     its options, read from its --help
 hydra     the groups of a config, of which each brings other options
 source    what its Python code adds: defaults that the help leaves out, the line that it prints
 ranges    what to search for an option
+objective an Optuna objective in a script, which is launched in place of the script
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from studies.run.source import source_of_command
 from studies.spec import catalog
 from studies.spec.model import MAX_NAME
 from studies.templates.script import hydra
+from studies.templates.script.objective import objective_in, written
 from studies.templates.script.ranges import searched
 from studies.templates.script.source import Report, Source
 from studies.templates.script.usage import Option, Usage, usage_of
@@ -59,9 +61,13 @@ def is_script(given: str) -> bool:
 def study_file(given: str) -> tuple[str, str]:
     """Return the name and the text of a study file for a script or command, which is asked for its help.
 
-    Raises WrongInput where it cannot be started, says nothing of options, or wants a command of its own first.
+    A script with an Optuna objective is not asked: its function is what is tuned. Raises WrongInput where it cannot be
+    started, says nothing of options, or wants a command of its own first.
     """
     words = _command(given)
+    file = Path(words[-1])
+    if len(words) == 2 and (found := objective_in(file)) is not None:
+        return (stem := _name_for(file)), written(stem, file, found)
     source = Source(Path(file) for file in source_of_command(tuple(words), Path.cwd()))
     usage, read = Usage([], [], []), source.read()
     if source.may_have_options:
@@ -72,11 +78,14 @@ def study_file(given: str) -> tuple[str, str]:
             f"of the trial's: `program.params.get('lr', 1e-3)`, after `from studies import program`; {BY_HAND}."
         )
     options = [source.completed(option) for option in usage.options]
-    script = next((word for word in words[1:] if not word.startswith("-")), words[0])
-    stem = re.sub(r"[^a-z0-9]+", "-", Path(script).stem.lower())[: MAX_NAME - 3].strip("-") or "program"
-    stem = f"my-{stem}" if stem in catalog() else stem
+    stem = _name_for(Path(next((word for word in words[1:] if not word.startswith("-")), words[0])))
     preload = source.slow_imports() if script_of(words) else []
     return stem, _written(stem, words, usage, options, read, preload, source.report())
+
+
+def _name_for(script: Path) -> str:
+    stem = re.sub(r"[^a-z0-9]+", "-", script.stem.lower())[: MAX_NAME - 3].strip("-") or "program"
+    return f"my-{stem}" if stem in catalog() else stem
 
 
 def _command(given: str) -> list[str]:

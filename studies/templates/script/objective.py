@@ -1,0 +1,90 @@
+"""A study file for a script with an Optuna objective, which is launched as it is: `studies init tune.py`."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from studies.errors import WrongInput
+
+N_TRIALS = 30
+UNGUARDED = (
+    "# CORRECT THIS: put `study.optimize(...)` below `if __name__ == '__main__':`; each worker imports the module, and",
+    "# would run the whole search first",
+)
+
+
+@dataclass
+class Objective:
+    """What a script says of its search. is_unguarded: it would search whenever it is imported."""
+
+    function: str
+    reports: bool
+    directions: list[str] = field(default_factory=lambda: ["minimize"])
+    n_trials: int = N_TRIALS
+    is_unguarded: bool = False
+
+
+def objective_in(script: Path) -> Objective | None:
+    """Return the first function of a script that suggests parameters, and what the script says of the search."""
+    try:
+        tree = ast.parse(script.read_text(encoding="utf-8", errors="replace"))
+    except (OSError, SyntaxError, ValueError):
+        return None
+    functions = (node for node in tree.body if isinstance(node, ast.FunctionDef) and len(node.args.args) == 1)
+    for function in functions:
+        called = {name for name, _ in _methods([function])}
+        if any(name.startswith("suggest_") for name in called):
+            found = Objective(function.name, "report" in called)
+            _complete(found, tree)
+            return found
+    return None
+
+
+def _complete(found: Objective, tree: ast.Module) -> None:
+    statements = [node for node in tree.body if not isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.If))]
+    found.is_unguarded = any(name == "optimize" for name, _ in _methods(statements))
+    for name, call in _methods([tree]):
+        given = {word.arg: word.value for word in call.keywords}
+        match name, given:
+            case "create_study", {"direction": ast.Constant(str(direction))}:
+                found.directions = [direction]
+            case "create_study", {"directions": ast.List(elts=listed)}:
+                found.directions = [str(one.value) for one in listed if isinstance(one, ast.Constant)]
+            case "optimize", {"n_trials": ast.Constant(int(n_trials))} if n_trials > 0:
+                found.n_trials = n_trials
+
+
+def _methods(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, ast.Call]]:
+    """Yield the calls of something's method or a module's function, each with its name."""
+    for node in nodes:
+        for call in ast.walk(node):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
+                yield call.func.attr, call
+
+
+def written(name: str, script: Path, found: Objective) -> str:
+    """Return the study file. Raises WrongInput for a script that cannot be imported by its name."""
+    parts = script.with_suffix("").parts
+    if not all(part.isidentifier() for part in parts):
+        raise WrongInput(
+            reason=f"{script} has an Optuna objective, {found.function}, but cannot be imported under this name; move "
+            "it below this directory, with a name of letters, digits and underscores alone, such as tune.py."
+        )
+    lines = [
+        f"# From the Optuna objective in {script}. Correct it, then type: studies check ./{name}.yaml",
+        *(UNGUARDED if found.is_unguarded else []),
+        f"name: {name}",
+        f"objective: {'.'.join(parts)}:{found.function}  # module:function, found from the working directory",
+    ]
+    if len(found.directions) == 1:
+        lines += ["metric: value  # what to call it", f"direction: {found.directions[0]}"]
+    else:
+        metrics = ", ".join(f"value_{index}: {direction}" for index, direction in enumerate(found.directions))
+        lines += [f"metrics: {{{metrics}}}  # what to call them"]
+    lines += [f"n_trials: {found.n_trials}"]
+    if found.reports:
+        lines += ["max_epochs: 10  # CORRECT THIS: how often a trial reports at most"]
+    return "\n".join(lines) + "\n"
