@@ -3,7 +3,7 @@
 The module is a package below STUDIES_HOME/notebook, `cells_NAME_HASH`. It holds the source of the class or function,
 and of everything of the session that it refers to by name: other classes and functions as source, modules as imports,
 values as they are now. HASH follows from the content: what has changed is another objective, and what has not is the
-same one again. `studies.registry.import_own` finds it there.
+same one again. `studies.own.import_own` finds it there.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import Any
 from studies.errors import ObjectiveRefused, WrongInput
 from studies.exporters.yaml import dumped
 from studies.files import write_whole
-from studies.registry import CELLS
+from studies.own import CELLS
 from studies.settings import NOTEBOOK, Settings
 
 LONGEST_LITERAL = 1000  # characters; a longer value is pickled beside the module

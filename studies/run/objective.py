@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from studies.errors import ObjectiveRefused, SpaceRefused, SpecRefused, WrongInput
 from studies.files import sha256_of
-from studies.registry import imported
+from studies.own import imported
 from studies.run.baselines import baselines_of, model_of
 from studies.run.program import ProgramObjective, check_placeholders
 from studies.run.source import source_of, source_of_command

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-SAY = "from studies.registry import import_own; import sys; print(import_own(sys.argv[1]).__file__)"
+SAY = "from studies.own import import_own; import sys; print(import_own(sys.argv[1]).__file__)"
 
 
 def found(directory: Path, name: str, expect: int = 0) -> str:

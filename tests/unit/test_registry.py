@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from studies.errors import WRONG_INPUT, WrongInput
-from studies.registry import EXPORTERS, LAUNCHERS, PRUNERS, SAMPLERS, Registry, imported
+from studies.own import imported
+from studies.registry import EXPORTERS, LAUNCHERS, PRUNERS, SAMPLERS, Registry
 from studies.run.launchers import make_launcher, parted
 from studies.settings import Settings
 from studies.testing.parabola import parabola

@@ -1,7 +1,7 @@
 """The fork server: one process that imports what is slow to import, from which the others are forked.
 
 It is started in the working directory, where a user may have a folder named `studies`. Python would look there first,
-so it is told not to (PYTHONSAFEPATH); objectives are found in the working directory by `studies.registry`.
+so it is told not to (PYTHONSAFEPATH); objectives are found in the working directory by `studies.own`.
 """
 
 from __future__ import annotations

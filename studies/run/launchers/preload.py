@@ -11,7 +11,7 @@ import os
 import sys
 from contextlib import suppress
 
-from studies.registry import import_own
+from studies.own import import_own
 from studies.run.launchers import PRELOADED
 from studies.run.launchers.eager import COMPILER, spare_the_compiler
 from studies.run.launchers.forkserver import settle
