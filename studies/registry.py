@@ -6,13 +6,13 @@ touching this package: `module:Name` works wherever a name does, and is found fr
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from studies.errors import WrongInput
 from studies.own import imported
+from studies.words import meant
 
 PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")  # of a user's own
 
@@ -28,9 +28,7 @@ class Registry(dict[str, str]):
         """Return what could stand in place of a name, as part of a sentence; None where the name can be used."""
         if name in self or PATH.fullmatch(name):
             return None
-        close = difflib.get_close_matches(name, self, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        return f"expected one of {', '.join(self)}, or module:Name of your own{hint}"
+        return f"expected one of {', '.join(self)}, or module:Name of your own{meant(name, self)}"
 
     def check(self, name: str, option: str) -> None:
         """Raise WrongInput for a name that is neither known nor the path of a user's own. Imports nothing."""

@@ -28,13 +28,19 @@ def _escape(code: int) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
+def meant(name: str, known: Iterable[str]) -> str:
+    """Return a hint at the nearest known names; nothing where none is near."""
+    known = list(known)
+    # One that is off by a letter or two stands alone.
+    matches = difflib.get_close_matches(name, known, n=2, cutoff=0.8) or difflib.get_close_matches(name, known, n=2)
+    return f"; did you mean {' or '.join(matches)}?" if matches else ""
+
+
 def near(name: str, known: Iterable[str]) -> str:
     """Return a hint at the nearest known names, or at all of them where they are few."""
     known = sorted(known)
-    # One that is off by a letter or two stands alone.
-    matches = difflib.get_close_matches(name, known, n=2, cutoff=0.8) or difflib.get_close_matches(name, known, n=2)
-    if matches:
-        return f"; did you mean {' or '.join(matches)}?"
+    if hint := meant(name, known):
+        return hint
     if len(known) > MAX_LISTED:
         return ""
     return f"; known: {', '.join(known)}" if known else "; none is known here"

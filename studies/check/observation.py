@@ -49,7 +49,7 @@ class Trajectory:
     def __bool__(self) -> bool:
         return bool(self.losses or self.epochs)
 
-    def differs(self, other: Trajectory, ignored: frozenset[str] = frozenset()) -> bool:
+    def differs(self, other: Trajectory, ignored: frozenset[str]) -> bool:
         """Whether they differ, as far as both go. ignored: metrics that never repeat, such as speeds."""
         if self.parts_at_a_loss(other):
             return True
@@ -63,7 +63,7 @@ class Trajectory:
         """Whether they differ in training already, not only in what was scored."""
         return any(_apart(a, b) for a, b in zip(self.losses, other.losses, strict=False))
 
-    def parting(self, other: Trajectory, ignored: frozenset[str] = frozenset()) -> tuple[str, str]:
+    def parting(self, other: Trajectory, ignored: frozenset[str]) -> tuple[str, str]:
         """Return the first loss or metric in which they differ, as words: this one's, and the other's."""
         for step, (loss, theirs) in enumerate(zip(self.losses, other.losses, strict=False), start=1):
             if _apart(loss, theirs):

@@ -183,7 +183,7 @@ class Subject:
         """How long so many epochs may take, on a machine that has become busy, too."""
         return SLACK_S + n_epochs * 3 * sum(self.first.epoch_s[:1])
 
-    def whole_epochs(self, params: Mapping[str, Any], n_epochs: int = 2, **changes: Any) -> Observation:
+    def whole_epochs(self, params: Mapping[str, Any], n_epochs: int, **changes: Any) -> Observation:
         """Return what whole epochs of a training look like; loaders are cut after the same few batches each time."""
         seconds = min(self.seconds / 6, self.epochs_s(n_epochs))
         treatment = Treatment(n_epochs=n_epochs, seconds=seconds, limits=StopAfter(batches=FEW.batches))

@@ -61,8 +61,8 @@ def planned(
     settings: Settings,
     n_top: int | None,
     n_seeds: int | None,
-    trial: int | None = None,
-    pick: str | None = None,
+    trial: int | None,
+    pick: str | None,
 ) -> Plan:
     """Return what a confirmation of this study runs; without a number, as before, or the first time N_TOP and N_SEEDS.
 

@@ -35,9 +35,7 @@ from studies.spec.model import Limits
 from studies.spec.program import Program, filled
 
 
-def train_program(
-    request: Request, settings: Settings, output: Path, view: View, *, overwrite: bool = False
-) -> TrainingResult:
+def train_program(request: Request, settings: Settings, output: Path, view: View, *, overwrite: bool) -> TrainingResult:
     """Run the program with the winner's parameters and seed to its end, and keep what it leaves in `output`.
 
     Raises DirectoryTaken, ProgramNotTrained, TrainingFailed, TrainingInterrupted, and WrongInput for what a program

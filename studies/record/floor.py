@@ -43,7 +43,7 @@ class Floor:
 
 
 @lru_cache(maxsize=256)
-def floors(n_classes: int, positives: float | None = None) -> tuple[Floor, ...]:
+def floors(n_classes: int, positives: float | None) -> tuple[Floor, ...]:
     """Return the floors of a classifier. positives: of two classes, the share of validation rows of class 1."""
     found = []
     for output, width in BOUNDED.items():

@@ -12,7 +12,7 @@ import signal
 from collections.abc import Iterable
 
 
-def like_a_program(own_variables: Iterable[str] = ()) -> None:
+def like_a_program(own_variables: Iterable[str]) -> None:
     """Make this worker's children those of a plain program. own_variables: of the environment, not for children.
 
     A process that is forked by the fork server would start its own children by a fork server, too: slow to begin, and

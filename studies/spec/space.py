@@ -59,7 +59,7 @@ class Range:
         return self.low <= value <= self.high and (not self.whole or float(value).is_integer())
 
     def values(self, most: int) -> list[Value] | None:
-        """Return its values; None where there are more than `most`, or no end of them."""
+        """Return its values; None where there are more than MOST_SETTINGS, or no end of them."""
         step = self.step or (1 if self.whole else None)
         if self.low == self.high:
             return [self.low]
@@ -227,8 +227,8 @@ class Space:
         domains = {name: self.parameters[name].domain for name in parameter.when}
         return all(any(value in domains[name] for value in allowed) for name, allowed in parameter.when.items())
 
-    def settings(self, most: int = MOST_SETTINGS) -> list[dict[str, Value]] | None:
-        """Return every setting that keeps the conditions; None where there are more than `most`, or no end of them.
+    def settings(self) -> list[dict[str, Value]] | None:
+        """Return every setting that keeps the conditions; None for more than MOST_SETTINGS, or no end of them.
 
         A plain function's space is known to it alone, and has none here.
         """
@@ -238,8 +238,8 @@ class Space:
         for name, parameter in self.parameters.items():
             longer: list[dict[str, Value]] = []
             for setting in found:
-                values = parameter.domain.values(most) if parameter.exists(setting) else []
-                if values is None or len(longer) + len(values) > most:
+                values = parameter.domain.values(MOST_SETTINGS) if parameter.exists(setting) else []
+                if values is None or len(longer) + len(values) > MOST_SETTINGS:
                     return None
                 longer += [{**setting, name: value} for value in values] or [setting]
             found = longer

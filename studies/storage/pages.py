@@ -84,7 +84,7 @@ class Pages:
         """Ask the server for next to nothing. Raises StorageUnreachable at once where it does not answer."""
         self._connections.run(sql_pages.PING, wait_s=0)
 
-    def overviews(self, study_id: int | None = None) -> list[OverviewRow]:
+    def overviews(self, study_id: int | None) -> list[OverviewRow]:
         """Return how every study of ours stands, the newest first; with an id, that one."""
         keys = {"spec_key": SPEC, "link_key": CONTINUED_BY, "paused_key": PAUSED}
         given = {"study": study_id, "lease": self._lease_s, "unlimited": UNLIMITED} | keys

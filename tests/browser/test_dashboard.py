@@ -17,7 +17,7 @@ from ..dashboards import PASSWORD
 from ..waiting import PATIENCE_S
 from .driven import Tab
 
-PHONE, DESK = (390, 844), (1200, 900)
+PHONE = (390, 844)
 
 
 @contextmanager

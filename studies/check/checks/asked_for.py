@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from studies.check.checks import Check
 from studies.check.findings import Finding, Item
 from studies.check.subject import Subject
+from studies.words import meant
 
 
 class AskedFor(Check):
@@ -43,11 +43,10 @@ class AskedFor(Check):
 
 
 def _not_declared(name: str, why: str, where: str | None, subject: Subject, *, fails: bool) -> Finding:
-    meant = difflib.get_close_matches(name, subject.space.parameters, n=1)
-    hint = f"; did you mean {meant[0]}?" if meant else ""
+    hint = meant(name, subject.space.parameters)
     return Finding(
         "undeclared-parameter",
-        "error" if fails or meant else "warning",
+        "error" if fails or hint else "warning",
         f"{name} is read, and the space does not declare it{hint}",
         why,
         f"declare {name} in the space (a study file can fix it), or make it a constant",

@@ -82,7 +82,7 @@ class RayLauncher:
         self._workers: list[Worker] = []
         self._leaving: dict[str, Order] = {}  # places to let go of, with the next look
         self._n_started = self._n_connections = 0
-        self._look_at = self._connect_at = 0.0  # on the monotonic clock
+        self._look_at = 0.0  # on the monotonic clock
         self._cut_at: float | None = None
         self._stopped = self._killed = self._nothing_left = self._said_who_waits = False
 
