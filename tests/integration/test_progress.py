@@ -24,7 +24,7 @@ from studies.record.frames import trials_frame
 from studies.record.overview import read_overviews
 from studies.record.progress import Winner, read_winner
 from studies.record.reading import read_stored
-from studies.search.knowledge import best_settings
+from studies.search.knowledge import differing
 from studies.settings import Settings
 from studies.spec.description import Description
 from studies.spec.space import Space
@@ -123,7 +123,7 @@ def test_whatever_names_a_best_has_the_mean_of_its_repeats(storage: Storage, dat
     record = read_stored(storage, "repeated")
     assert record.best is not None
     assert record.best.repeated == found.repeated
-    assert [one.params["x"] for one in best_settings(record)] == [0.2, 0.1, 0.3]  # what `confirm` repeats
+    assert [one.params["x"] for one in differing(record.ranked)] == [0.2, 0.1, 0.3]  # what `confirm` repeats
     assert "best balanced_accuracy 0.7500 (trial 1; mean of 2 seeds, sd 0.071; " in tables.best(record)
     assert "best 0.7500 (trial 1; mean of 2 seeds, sd 0.071)" in tables.status(settings, "repeated")
     exported = content_of(record)

@@ -7,7 +7,7 @@ from typing import Any
 import optuna
 import pytest
 
-from studies.search.knowledge import best_settings, fitted, observation, observations, queued
+from studies.search.knowledge import differing, fitted, observation, observations, queued
 from studies.search.seeded import SeededSampler
 from studies.spec.space import Space
 
@@ -58,7 +58,7 @@ def test_an_observation_is_what_the_study_itself_would_have_stored() -> None:
 def test_the_best_settings_differ() -> None:
     values = [(0.1, 0.9), (0.1, 0.8), (0.2, 0.7), (0.3, 0.6)]
     trials = [make_trial(n, [value], params={"dropout": rate}) for n, (rate, value) in enumerate(values)]
-    assert [trial.number for trial in best_settings(make_report(trials))] == [0, 2, 3]
+    assert [trial.number for trial in differing(make_report(trials).ranked)] == [0, 2, 3]
 
 
 def test_a_sampler_listens_to_what_it_is_told_and_counts_its_own_alone() -> None:
