@@ -252,6 +252,11 @@ class StorageFull(StorageUnreachable):
     from there."""
 
 
+class StorageReadOnly(StorageUnreachable):
+    """The PostgreSQL server at {url!r} takes no writes ({reason}): it is a standby, or was set so, as providers do when
+    its disk is full; end that, or set STUDIES_STORAGE to the server that takes them, then the same command goes on."""
+
+
 class SharedMemoryFull(StorageUnreachable):
     """The PostgreSQL server {where} ran out of shared memory ({reason}); give its /dev/shm more room (`docker run
     --shm-size 1g`), then the same command goes on from there."""

@@ -295,11 +295,11 @@ class _Worker:
 
     def _beat(self, ended: threading.Event) -> None:
         meter = Meter(on_gpu=self.device.startswith("cuda"))
-        # A lost connection is no reason to die: the next beat opens another.
+        # Whatever the server says is no reason to die: the next beat may be heard.
         while not ended.wait(self.storage.ledger.lease_s / HEARTBEATS_PER_LEASE):
             try:
                 why = self.storage.ledger.heartbeat(self.worker_id, meter.read())
-            except StudiesError as error:
+            except (StudiesError, StorageInternalError) as error:
                 self.say(f"no heartbeat: {error}")
                 continue
             if why == StopReason.PERSON:  # what the objective stops lets the running trials end

@@ -23,7 +23,15 @@ import psycopg2.errors
 import psycopg2.extensions
 from optuna.exceptions import StorageInternalError
 
-from studies.errors import LetInNoMore, NotSetUp, RoleMayNot, SharedMemoryFull, StorageFull, StorageUnreachable
+from studies.errors import (
+    LetInNoMore,
+    NotSetUp,
+    RoleMayNot,
+    SharedMemoryFull,
+    StorageFull,
+    StorageReadOnly,
+    StorageUnreachable,
+)
 from studies.settings import masked
 from studies.storage import sql
 
@@ -41,6 +49,8 @@ _DEFAULTS = {
 _PASSING = {"40001", "40P01", "53100"}
 # What the server says before it closes the connection. When it says nothing, the driver raises its general errors.
 _LEAVING = {"57P01", "57P02", "57P03"}
+# It takes no writes: another one does after a failover, and a connection anew finds that.
+_READ_ONLY = {"25006"}
 _GENERAL = (psycopg2.DatabaseError, psycopg2.OperationalError, psycopg2.InterfaceError)
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
@@ -171,7 +181,7 @@ class Connections:
             reason = str(error).strip().splitlines()[0]
             raise RoleMayNot(url=masked(self.url), reason=reason) from error
         except psycopg2.Error as error:
-            if error.pgcode in _LEAVING or (error.pgcode is None and type(error) in _GENERAL):
+            if error.pgcode in _LEAVING | _READ_ONLY or (error.pgcode is None and type(error) in _GENERAL):
                 connection.close()
             if connection.closed or error.pgcode in _PASSING:
                 raise psycopg2.OperationalError(str(error)) from error
@@ -275,6 +285,8 @@ class Connections:
             if "shared memory" in reason:
                 return SharedMemoryFull(where=f"at {masked(self.url)!r}", reason=reason)
             return StorageFull(where=f"at {masked(self.url)!r}", reason=reason)
+        if isinstance(error.__cause__, psycopg2.errors.ReadOnlySqlTransaction):
+            return StorageReadOnly(url=masked(self.url), reason=reason)
         refusal = next(filter(is_refusal, str(error).splitlines()), None)  # it may be the second of two addresses
         if refusal is not None and self.environment:
             return LetInNoMore(url=masked(self.url), reason=masked(refusal.strip()))

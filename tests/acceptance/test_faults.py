@@ -130,6 +130,44 @@ def test_a_restarted_server_costs_nothing(studies: Studies, tcp_server: TcpServe
     execute(tcp_server.url, "DROP DATABASE restarts WITH (FORCE)")
 
 
+def test_a_server_that_takes_no_writes_for_a_while_is_waited_for(studies: Studies) -> None:
+    """As a standby does until it takes over, and a provider's server whose disk is full."""
+    with running(studies, *SLOW) as (process, storage, _):
+        read_only(storage, "on")
+        wait_for(lambda: "takes no writes (cannot execute " in "".join(logs(studies)))
+        read_only(storage, "off")
+        studies.hurry()
+        finish(process)
+    assert counted(studies) == 8
+    assert {trial.state for trial in report(studies).trials} == {"complete"}
+    assert_continued_values(studies)
+    assert "no heartbeat: " not in "".join(logs(studies))
+
+
+REFUSE_HEARTBEATS = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not now'; END $$;
+CREATE TRIGGER refuse BEFORE UPDATE ON studies.workers FOR EACH ROW
+    WHEN (new.trial_id = old.trial_id AND new.ended_at IS NULL) EXECUTE FUNCTION refuse()"""
+
+
+def test_a_heartbeat_that_the_server_refuses_is_not_the_last(studies: Studies) -> None:
+    studies.environment["STUDIES_LEASE_S"] = "12"  # a heartbeat every second
+    with running(studies, *SLOW, "--trials", "99") as (process, storage, _):
+        execute(storage.url, REFUSE_HEARTBEATS)
+        wait_for(lambda: "no heartbeat: " in "".join(logs(studies)))
+        execute(storage.url, "DROP FUNCTION refuse CASCADE")
+        [(since,)] = rows_of(storage.url, "SELECT now()")
+        living = "SELECT FROM studies.workers GROUP BY () HAVING min(heartbeat_at) > '{}' AND count(*) = 2"
+        wait_for(lambda: rows_of(storage.url, living.format(since)))
+        process.send_signal(signal.SIGINT)
+        finish(process, expect=130)
+
+
+def read_only(storage: Storage, on: str) -> None:
+    for statement in (f"ALTER SYSTEM SET default_transaction_read_only = {on}", "SELECT pg_reload_conf()"):
+        execute(storage.url, statement)
+
+
 def test_a_server_that_is_gone_for_good_ends_the_launch_with_a_checkpoint(
     studies: Studies, tcp_server: TcpServer
 ) -> None:
