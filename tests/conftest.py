@@ -42,6 +42,14 @@ def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, py
     return report
 
 
+def pytest_runtest_setup() -> None:
+    """Train on one thread what trains in a test: on a busy machine, threads of tiny nets wait for each other."""
+    if "torch" in sys.modules:
+        import torch
+
+        torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def reachable_directory() -> Iterator[Path]:
     """A directory that any user may enter: pytest's own is closed to the user a root's PostgreSQL runs as."""
