@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Any, BinaryIO, TypeAlias, TypeVar
 
@@ -13,14 +14,17 @@ from numpy.typing import NDArray
 from torch import nn
 
 from objectives._contract import DataError, Source
+from objectives._data.kit.arrow import parts_of
 from objectives._data.kit.json_rows import JSON_SUFFIXES
 from objectives._data.kit.lines import RowError, TextLines, each, shown
+from objectives._data.kit.sources import TABLES
+from objectives._data.kit.tables import open_table
 from objectives._data.pictures import SUFFIXES, is_shown
 
 LONGEST_LINE = 1 << 16  # bytes; an endless line must not fill the memory
 LARGEST_FILE = 1 << 28  # bytes of one picture
 N_LIKELIEST = 3
-TEXT_SUFFIXES = (".txt", ".csv", ".gz", ".tsv", ".parquet", *JSON_SUFFIXES)
+TEXT_SUFFIXES = (".txt", ".gz", ".zip", *TABLES)
 DECIMALS = 6  # of a probability: further ones depend on the size of the batch
 
 Item = TypeVar("Item")
@@ -44,9 +48,9 @@ def file_in(source: Source, expected: str) -> Path | BinaryIO | None:
 
 
 def file_of(source: Source, expected: str) -> Path | BinaryIO:
-    """Return the file or the stream that an INPUT is. Raises DataError for anything else."""
+    """Return the file, the directory of Parquet files or the stream that an INPUT is. Raises DataError for another."""
     file = file_in(source, expected)
-    if file is None or (isinstance(file, Path) and file.is_dir()):
+    if file is None or (isinstance(file, Path) and not parts_of(file)):
         raise DataError(f"there is no file {shown(source)}; expected {expected}")
     return file
 
@@ -57,8 +61,18 @@ def is_named(source: Source, *ends: str) -> bool:
 
 
 def open_lines(file: Path | BinaryIO) -> TextLines:
-    """Return the lines of a file or a stream, each at most LONGEST_LINE long."""
-    return TextLines(file, longest=LONGEST_LINE)
+    """Return the lines of a file or a stream, each at most LONGEST_LINE long; see `longest_in`."""
+    return TextLines(file, longest=longest_in(file))
+
+
+def open_rows(file: Path | BinaryIO) -> AbstractContextManager[TextLines]:
+    """Return the same of a table, as CSV."""
+    return open_table(file, longest=longest_in(file))
+
+
+def longest_in(file: Path | BinaryIO) -> int | None:
+    """Return how long a line may be; None for JSON in a file, which may all be in one line, and has an end."""
+    return None if isinstance(file, Path) and file.is_file() and is_named(str(file), *JSON_SUFFIXES) else LONGEST_LINE
 
 
 def pictures(

@@ -19,7 +19,8 @@ from torch.nn import functional as F
 from objectives._baselines import linear_titles
 from objectives._contract import DataError, Example, PredictingObjective, Progress, Source, silent
 from objectives._data.kit.json_rows import JSON_SUFFIXES, json_rows, text_in
-from objectives._data.kit.lines import RowError, TextLines, each
+from objectives._data.kit.lines import RowError, TextLines, each, plain_name
+from objectives._data.kit.sources import TABLES
 from objectives._data.kit.split import ROLES
 from objectives._data.kit.tables import Records, places_of, renamed, separator_of, wrong_width
 from objectives._data.titles import DATASETS, ORIGINS, UNK, Recipe, TitleRows, Titles, encoder, load_titles, raw_files
@@ -171,8 +172,8 @@ class TitlePredictor:
         self._device = device
 
     def predict(self, source: Source) -> Iterator[dict[str, Any]]:
-        """INPUT is a product title, a file of titles, one a line, or a .csv, .tsv or .jsonl with a column `title`;
-        stdin likewise.
+        """INPUT is a product title, a file of titles, one a line, or a table with a column `title`; stdin
+        likewise.
 
         The answer has the three likeliest categories, and known_words, the share of the title's words that occurred in
         training: if that is 0, the answer says nothing about this title.
@@ -239,16 +240,14 @@ def read_titles(source: Source) -> Iterator[str | RowError]:
 
 
 def _form_of(source: Source, lines: TextLines) -> str | None:
-    """Whether an INPUT is a "table" or "json", by its name, or where it has none by its first line; else None."""
-    if isinstance(source, str):
-        if is_named(source, ".csv", ".tsv", ".parquet"):
-            return "table"
-        return "json" if is_named(source, *JSON_SUFFIXES) else None
+    """Whether an INPUT is a "table" or "json", by its name, or where it says nothing by its first line; else None."""
+    if isinstance(source, str) and (is_named(source, *TABLES) or Path(source).is_dir()):
+        return "json" if is_named(source, *JSON_SUFFIXES) else "table"
     first = lines.first()
-    fields = [field.strip().strip('"').lower() for field in first.split(separator_of(first, ["title"]))]
-    if "title" in fields:  # a title of that one word is a header, too
-        return "table"
-    return "json" if re.match(r'\s*(\[\s*)?{\s*"', first) else None
+    names = list(map(plain_name, first.split(separator_of(first, NAMES))))
+    if "title" in names or (len(names) > 1 and "title" in renamed(names, OTHER_NAMES)):
+        return "table"  # a title of that one word is a header, too
+    return "json" if re.match(r'\s*(\[\s*$|(\[\s*)?{\s*($|"))', first) else None
 
 
 class TitleBatches:

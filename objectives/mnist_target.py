@@ -3,7 +3,7 @@
 Task      an image of 28 x 28 pixels: is it the target (one image in ten) or another digit?
 Data      `mnist-5k` ships with the package, 500 images of each digit; `mnist` is the full data set. The target belongs
           to the data: `mnist-5k:3` asks for threes, `mnist-5k` for fives
-Own data  a .csv of 784 pixels and the digit a line, an .npz, or MNIST's four files; what is read is in
+Own data  a table of 784 pixels and the digit a line, an .npz, or MNIST's four files; what is read is in
           objectives/_data/digits. `FILE:3` asks for threes
 Metric    balanced accuracy on validation images: the mean of the recalls of both classes, 0.5 for a constant answer,
           which has an accuracy of 0.90
@@ -56,13 +56,14 @@ from objectives._data.digits import (
     read_pixels,
 )
 from objectives._data.kit.lines import RowError
+from objectives._data.kit.sources import TABLES
 from objectives._data.kit.split import ROLES
 from objectives._data.pictures import decoded
 from objectives._evidence import Scores, confused
 from objectives._example import write_csv
 from objectives._fit import seeded
 from objectives._metrics import binary, confusion_matrix
-from objectives._predict import DECIMALS, Asked, answered, file_of, is_named, open_lines, pictures, restored
+from objectives._predict import DECIMALS, Asked, answered, file_of, is_named, open_rows, pictures, restored
 from objectives._tabular import Loss, Perceptron, PerceptronFit, Table
 
 SCALE = 1 / 255
@@ -209,8 +210,8 @@ def read_images(source: Source) -> Iterator[Asked[NDArray[np.uint8]]]:
     """Yield the pixels (784,) of each image of an INPUT, with its name or its number from 1."""
     if is_named(source, "-ubyte"):
         yield from _numbered(read_idx_images(Path(str(source))))
-    elif not isinstance(source, str) or is_named(source, ".csv", ".parquet"):
-        with open_lines(file_of(source, EXPECTED)) as lines:
+    elif not isinstance(source, str) or is_named(source, ".txt", ".zip", *TABLES):
+        with open_rows(file_of(source, EXPECTED)) as lines:
             yield from _numbered(read_pixels(lines))
     else:
         for about, pixels in pictures(source, EXPECTED, partial(decoded, mode="L", side=SIDE)):

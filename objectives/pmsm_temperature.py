@@ -4,7 +4,7 @@ Task      currents, voltages, speed and outside temperatures at an instant, and 
           temperature `pm` of the rotor's permanent magnets, where no sensor can sit
 Data      `simulated` is a simulation, generated here; `pmsm-v1` and `pmsm-v2` are Paderborn University's
           measurements (Kaggle: wkirgsn/electric-motor-temperature). Split by session, never by row
-Own data  a .csv with the measurements' columns, among others; what is read is in objectives/_data/motor
+Own data  a table with the measurements' columns, among others; what is read is in objectives/_data/motor
 Metric    R2 on whole validation sessions; the training sessions' mean temperature gets about 0
 Model     inputs -> scaled as on the training sessions -> `depth` hidden layers of ReLU -> one number, linear
           (the network of kenny08gt/proyecto_statistical_learning2 without its last sigmoid; the averages as in
@@ -52,14 +52,24 @@ from objectives._baselines import ridge
 from objectives._contract import DataError, Example, PredictingObjective, Progress, Source, silent
 from objectives._data.kit.lines import RowError, TextLines, each, shown
 from objectives._data.kit.split import ROLES
-from objectives._data.kit.tables import header_of, not_csv, number_in, places_of
-from objectives._data.motor import COLUMNS, DATASETS, ORIGINS, SESSION, Motor, averaged, load_motor, raw_files
+from objectives._data.kit.tables import A_NUMBER, Marks, header_of, not_csv, number_in, places_of, renamed, trimmed
+from objectives._data.motor import (
+    COLUMNS,
+    DATASETS,
+    ORIGINS,
+    OTHER_NAMES,
+    SESSION,
+    Motor,
+    averaged,
+    load_motor,
+    raw_files,
+)
 from objectives._data.motor.simulation import simulate
 from objectives._evidence import Scores
 from objectives._example import write_csv
 from objectives._fit import seeded
 from objectives._metrics import r_squared
-from objectives._predict import Asked, answered, file_of, open_lines, restored
+from objectives._predict import Asked, answered, file_of, open_rows, restored
 from objectives._tabular import Perceptron, PerceptronFit, SquaredError, Table
 
 FEATURES: dict[str, tuple[str, ...]] = {
@@ -185,14 +195,14 @@ class TemperaturePredictor:
             raise ValueError("the scale is not of as many inputs as the network has")
 
     def predict(self, source: Source) -> Iterator[dict[str, Any]]:
-        """INPUT is a .csv with a header and the columns the model was trained on, one row each half second.
+        """INPUT is a table with a header and the columns the model was trained on, one row each half second.
 
-        Other columns are ignored. Averages restart with each `profile_id`; without that column all rows are one
-        session. The answer to each row is the temperature `pm`, in the units of the training data.
+        Other columns are ignored. Averages restart with each `profile_id` (or `session`); without that column all rows
+        are one session. The answer to each row is the temperature `pm`, in the units of the training data.
         """
         last: dict[str, dict[int, NDArray[np.float64]]] = {}  # the means of each session at its last row
         n = 0
-        with open_lines(file_of(source, f"a .csv with the columns {','.join(self._columns)}")) as file:
+        with open_rows(file_of(source, f"a table with the columns {','.join(self._columns)}")) as file:
             rows = read_rows(file, self._columns)
             for n, answer in enumerate(answered(rows, PREDICT_ROWS, partial(self._answers, last)), start=1):
                 yield {"row": n, **answer}
@@ -231,30 +241,43 @@ class TemperaturePredictor:
 def read_rows(file: TextLines, columns: Sequence[str]) -> Iterator[Asked[Measurements]]:
     """Yield each row's session, "" without a column for it, and its values in the order of `columns`.
 
-    A row in which something is missing or not a number is an error with the line and the column.
+    A row in which something is missing or not a number is an error with the line and the column, and so is one of which
+    no number tells whether 1,882 is a whole one.
     Raises DataError for a header without the columns.
     """
     lines = iter(file)
     header, separator = header_of(lines, file, columns)
+    header = renamed(header, OTHER_NAMES)
     wanted = places_of(columns, header, file, ",".join(columns))
     session = header.index(SESSION) if SESSION in header else None
 
+    sure = separator == ","  # of what a comma or a point in a number means
+
     def fields_of(line: str) -> list[str]:
+        nonlocal sure
+        line = trimmed(line, len(header), separator)
         try:
-            fields = next(csv.reader([line], delimiter=separator))
+            fields = next(csv.reader([line], delimiter=separator), [])
         except csv.Error as error:
             raise not_csv(error, file) from error
-        if len(fields) != len(header):
+        if line and len(fields) != len(header):
             raise file.error(f"{len(fields)} columns", f"expected {len(header)}")
+        if not sure:
+            marks = Marks(file, separator, wanted)
+            marks.look(file.number, [line])
+            marks.require_decimal()
+            sure = marks.decimal
         return fields
 
     def value_of(fields: list[str], column: int) -> float:
         value = number_in(fields[column], separator)
         if math.isnan(value):
-            raise file.error(f"{header[column]} is {shown(fields[column].strip())}", "expected a finite number")
+            raise file.error(f"{header[column]} is {shown(fields[column].strip())}", f"expected {A_NUMBER}")
         return value
 
-    for fields in each(map(fields_of, filter(str.strip, lines))):
+    for fields in each(map(fields_of, lines)):
+        if not fields:
+            continue
         about: dict[str, str] = {}
         values: Measurements | RowError
         try:

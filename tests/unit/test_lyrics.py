@@ -198,8 +198,9 @@ def test_json_and_a_directory_are_the_documents_of_a_table(tmp_path: Path) -> No
         ("empty.txt", "", "is empty"),
         ("book.md", "a", "is not a known form of texts; expected a .txt"),
         ("list.json", '["la"]', "line 1: not a JSON object: 'la'"),
-        ("other.jsonl", '{"poem": "la"}', "line 1: no 'text' in 'poem'"),
-        ("columns.json", '{"text": {"0": "la"}}', "one object for each, as pandas"),
+        ("other.jsonl", '{"song": "la"}', "line 1: no 'text' in 'song'"),
+        ("columns.json", '{"text": {"first": "la"}}', "line 1: 'text' is {'first': 'la'}; expected text in"),
+        ("missing.csv", "n,text\n1,nan\n2,la\n", "line 2: an empty text"),
         ("comma.csv", "n,text\n1,la, la\n", "line 2: 3 columns; expected 2 as in the first line: quote a text"),
     ],
 )

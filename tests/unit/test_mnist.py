@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from objectives import DataError
 from objectives._data.digits import DATASETS, Digits, load_digits
-from objectives._data.digits.readers import only_0_and_1, read_idx, read_pixels
+from objectives._data.digits.readers import read_idx, read_otherwise, read_pixels
 from objectives._data.digits.sources import IDX_FILES, SAMPLE
 from objectives._data.digits.split import split
 from objectives._data.kit import npz
@@ -257,7 +257,7 @@ def test_brightness_from_0_to_1_is_the_whole_range(tmp_path: Path, form: str) ->
     assert content(found) == sorted(image.tobytes() for image in expected)
     are_whole = form in ("npz", "npz int64") or (not form.startswith("npz") and not form.endswith("fractions"))
     assert found.summary.get("files_of_pixels_0_and_1", 0) == are_whole
-    mark = npz.only_0_and_1 if form.startswith("npz") else only_0_and_1
+    mark = npz.only_0_and_1 if form.startswith("npz") else read_otherwise
     assert mark(path) == " 0 and 1" * are_whole
     if not form.startswith("npz"):
         with TextLines(path) as file:
@@ -266,7 +266,7 @@ def test_brightness_from_0_to_1_is_the_whole_range(tmp_path: Path, form: str) ->
 
 
 def test_only_a_file_of_0_and_1_gets_another_fingerprint() -> None:
-    assert only_0_and_1(SAMPLE) == ""
+    assert read_otherwise(SAMPLE) == ""
 
 
 @pytest.mark.parametrize("names", ["x_{}", "{}_images", "X_{}"])

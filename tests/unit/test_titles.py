@@ -326,10 +326,10 @@ BAD_FILES: dict[str, tuple[str | bytes, str]] = {
     "two-arrays.json": ("[{}]\n[{}]".format(*2 * [course_line("a", "b").strip()]), "line 2: '[{"),
     "not-object.jsonl": (course_line("a", "b") + "[1]\n", "line 2: not a JSON object"),
     "no-title.jsonl": ('{"category": "a"}\n', "line 1: no 'title'"),
-    "null-title.jsonl": ('{"title": null, "category": "a"}\n', "line 1: 'title' is None"),
-    "nan-category.jsonl": ('{"title": "a", "category": NaN}\n', "line 1: 'category' is nan"),
+    "null-title.jsonl": ('{"title": null, "category": "a"}\n', "line 1: an empty title"),
+    "nan-category.jsonl": ('{"title": "a", "category": NaN}\n', "line 1: the category is 'nan'"),
     "empty-title.jsonl": (course_line(" ", "b"), "line 1: an empty title"),
-    "object.json": ('{"title": {"0": "a"}, "category": {"0": "b"}}', "one object for each, as pandas' to_json("),
+    "object.json": ('{"title": {"a": "b"}, "category": {"c": "d"}}', "line 1: 'title' is {'a': 'b'}; expected text"),
     "array.json": ('[{"title": "a", "category": "b"},\n\n {"title": "a"}]', "line 3: no 'category' in 'title'"),
     "open.json": ('[{"title": "a", "category": "b"}', "line 1: not JSON"),
     "no-comma.json": ('[{"title": "a", "category": "b"}\n{}]', "line 1: not JSON"),
@@ -620,7 +620,7 @@ def test_a_misspelt_name_lists_the_known_ones(tmp_path: Path) -> None:
 
 def test_a_directory_without_titles_or_with_too_many(tmp_path: Path) -> None:
     (tmp_path / "nothing").mkdir()
-    with pytest.raises(DataError, match=r"holds neither"):
+    with pytest.raises(DataError, match=r"holds no table"):
         load(tmp_path / "nothing", tmp_path)
     write_course(write_course(tmp_path / "both"), "portuguese")
     with pytest.raises(DataError, match=r"several data sets \(portuguese, spanish\)"):

@@ -18,9 +18,9 @@ from objectives._contract import DataError, Progress, silent
 from objectives._data.digits.data import DigitPictures, Digits
 from objectives._data.digits.readers import (
     LabelledDigits,
-    only_0_and_1,
     read_csv,
     read_npz,
+    read_otherwise,
     read_pair,
     require_each_digit,
 )
@@ -33,7 +33,7 @@ from objectives._data.kit.preparation import ArrayDirectory, Hashes, prepare_arr
 from objectives._data.kit.split import ROLES
 
 SplitDigits = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]  # pixels, digits, roles
-MARKS = {"": only_0_and_1, NPZ: npz.only_0_and_1}
+MARKS = {"": read_otherwise, "train": read_otherwise, NPZ: npz.only_0_and_1}
 PREPARER_VERSION = 1  # raise it whenever the same source would give other arrays
 
 
@@ -76,6 +76,9 @@ def _read(files: Mapping[str, Path], progress: Progress, notices: Counter[str]) 
         return pixels, digits, split(digits, ROLES)
     if NPZ in files:
         return _with_roles(files[NPZ], read_npz(files[NPZ], notices))
+    if "train" in files:
+        tables = {role: read_csv(path, progress, notices, each=role == "train") for role, path in files.items()}
+        return _with_roles(files["train"], tables)
     train, test = (read_pair(files[f"{role} images"], files[f"{role} labels"], progress) for role in ("train", "test"))
     return _with_test(train, test)
 
@@ -88,7 +91,7 @@ def _with_test(train: LabelledDigits, test: LabelledDigits) -> SplitDigits:
 
 
 def _with_roles(path: Path, found: dict[str, LabelledDigits]) -> SplitDigits:
-    """The images of an .npz; validation images that it has are split anew, as those of MNIST are."""
+    """The images of an .npz or of tables; validation images that there are are split anew, as those of MNIST are."""
     parts = [found[role] for role in ("", "train", "validation") if role in found]
     train = tuple(np.concatenate(part) for part in zip(*parts, strict=True))
     require_each_digit(path, train[1])

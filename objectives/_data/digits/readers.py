@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gzip
 import math
+import re
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -16,40 +17,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from objectives._contract import DataError, Progress
-from objectives._data.digits.sources import FORMS, N_DIGITS
-from objectives._data.kit.content import GZIP_MAGIC
-from objectives._data.kit.lines import RowError, TextLines, each, shown
+from objectives._data.kit.lines import RowError, TextLines, each, plain_name, shown
 from objectives._data.kit.npz import ONLY_0_AND_1, pairs_of, read_arrays
+from objectives._data.kit.packed import GZIP_MAGIC
 from objectives._data.kit.pixels import as_bytes, scaled
 from objectives._data.kit.split import ROLES
-from objectives._data.kit.tables import SEPARATORS, number_in, numbers
+from objectives._data.kit.tables import SEPARATORS, number_in, numbers, open_table, trimmed
 
+FORMS = "a .csv or .parquet of 784 pixels and the digit a line, an .npz, or a directory of MNIST's four files"
+N_DIGITS = 10
 SIDE = 28
 N_TRIED = 100  # lines that tell whether pixels are fractions
 N_PIXELS = SIDE * SIDE
 IDX_UNSIGNED_BYTES = 0x08
 DIGIT = "digit"  # what messages call the column
 DIGIT_NAMES = ("label", "digit", "class", "target", "labels", "y")  # what a header may call it
-NO_PIXEL = ("", "unnamed: 0", "index", "id")  # what a header may call the rows' numbers, which say nothing
+NO_PIXEL = ("", "unnamed:_0", "index", "id", "imageid", "image_id")  # what a header may call the rows' numbers
+NUMBER = re.compile(r"\d+")
 LabelledDigits = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 
-def read_csv(path: Path, progress: Progress, notices: Counter[str]) -> LabelledDigits:
-    """Pixels (n, 784) and digits (n,) of a file of 784 pixels and the digit a line.
+def read_csv(path: Path, progress: Progress, notices: Counter[str], *, each: bool = True) -> LabelledDigits:
+    """Pixels (n, 784) and digits (n,) of a table of 784 pixels and the digit a line.
 
-    A header says where the digit is, and whether the rows' numbers come first; without one the digit is last, or else
-    first. Commas, semicolons or tabs separate them.
+    A header says where the digit is, and the order of the pixels where their names have numbers; without one the digit
+    is last, or else first. each: whether there must be images of each digit, enough to split; else of two.
     """
-    with TextLines(path, expected=FORMS) as file:
-        first, *others = list(islice(file, N_TRIED)) or [""]
+    with open_table(path, expected=FORMS) as file:
+        first, *others = list(islice(filter(str.strip, file), N_TRIED)) or [""]
     form = _form_of(first)
+    if form.digit is None and (form.pixels or form.n == N_PIXELS):
+        raise DataError(f"{path} has pixels and no column of digits; add one with a name such as {DIGIT_NAMES[0]}")
     if _are_fractions(form, others if form.header else [first, *others]):
         form = replace(form, largest=1)
     problem: DataError | None = None
     for place in (N_PIXELS + form.first, form.first) if form.digit is None else (form.digit,):
         found = Counter[str]()
         try:
-            labelled = _read_table(path, replace(form, digit=place), progress, found)
+            labelled = _read_table(path, replace(form, digit=place), progress, found, each)
         except DataError as error:
             problem = problem or error
         else:
@@ -62,26 +67,48 @@ def read_csv(path: Path, progress: Progress, notices: Counter[str]) -> LabelledD
 class _Form:
     """How a table of pixels is written: with a header or without, what separates columns, the digit's column.
 
-    first: the first column that is not the rows' numbers. largest: of the pixels, which are fractions if it is 1.
+    n: how many columns it has. first: the first one that is not the rows' numbers. pixels: their columns in order, if
+    the header tells. largest: of the pixels, which are fractions if it is 1.
     """
 
     header: bool
     separator: str
+    n: int
     digit: int | None = None
     first: int = 0
+    pixels: tuple[int, ...] = ()
     largest: int = 255
+
+    def columns(self, n: int | None = None) -> list[int]:
+        """The columns of the pixels, of n columns in all (default: those of the first line)."""
+        others = [place for place in range(self.first, n or self.n) if place != self.digit]
+        return list(self.pixels or others)
 
 
 def _form_of(first: str) -> _Form:
     """The form of a table by its first line; a header is known by a name for the digits, or by names alone."""
     separator = max(SEPARATORS, key=first.count)
-    fields = [field.strip().strip('"').lower() for field in first.split(separator)]
+    fields = list(map(plain_name, trimmed(first, N_PIXELS + 1, separator).split(separator)))
     place = next((fields.index(name) for name in DIGIT_NAMES if name in fields), None)
     numbered = int(len(fields) > N_PIXELS and fields[0] in NO_PIXEL)
     names = fields[numbered:]
     counted = names == [str(number) for number in range(len(names))]  # what pandas calls columns without names
-    named = place is not None or counted or not any(map(_is_number, names))
-    return _Form(named, separator, place, numbered if named else 0)
+    if not (place is not None or counted or not any(map(_is_number, names))):
+        return _Form(False, separator, len(fields))
+    pixels = _pixels_in(fields)
+    others = [column for column, name in enumerate(fields) if column not in pixels and name not in NO_PIXEL]
+    if pixels and place is None and len(others) == 1:
+        place = others[0]
+    return _Form(True, separator, len(fields), place, numbered, pixels)
+
+
+def _pixels_in(header: Sequence[str]) -> tuple[int, ...]:
+    """The columns of the pixels in the order of the numbers in their names, such as pixel0 or 1x1; none without."""
+    alike: dict[str, list[int]] = {}
+    for column, name in enumerate(header):
+        alike.setdefault(NUMBER.sub("0", name), []).append(column)
+    found = next((columns for columns in alike.values() if len(columns) == N_PIXELS), [])
+    return tuple(sorted(found, key=lambda column: [int(number) for number in NUMBER.findall(header[column])]))
 
 
 def _are_fractions(form: _Form, lines: Iterable[str]) -> bool:
@@ -93,56 +120,73 @@ def _are_fractions(form: _Form, lines: Iterable[str]) -> bool:
 
 def _numbers_in(form: _Form, line: str) -> NDArray[np.float64]:
     """The numbers of a line, NaN for what is none."""
-    fields = line.split(form.separator)[form.first :]
-    return np.array([number_in(field.strip().strip('"'), form.separator) for field in fields])
+    fields = trimmed(line, form.n, form.separator).split(form.separator)
+    columns = form.pixels or range(form.first, len(fields))
+    wanted = (fields[column] for column in columns if column < len(fields))
+    return np.array([number_in(field.strip().strip('"'), form.separator) for field in wanted])
 
 
 def _is_number(text: str) -> bool:
     return text == "" or text.replace(".", "").lstrip("+-").isdecimal() or text in ("nan", "inf")
 
 
-def _columns(n: int, digit: int | None) -> list[str]:
-    """The names of n columns for messages, the digit among them."""
-    names = [f"pixel {number}" for number in range(n - (digit is not None))]
-    return names if digit is None else [*names[:digit], DIGIT, *names[digit:]]
+def _names(form: _Form, pixels: Sequence[int], n: int) -> list[str]:
+    """The names of n columns for messages."""
+    names = {column: f"pixel {number}" for number, column in enumerate(pixels)}
+    return [DIGIT if column == form.digit else names.get(column, "number") for column in range(n)]
 
 
-def _read_table(path: Path, form: _Form, progress: Progress, notices: Counter[str]) -> LabelledDigits:
-    columns = _columns(N_PIXELS + 1, None if form.digit is None else form.digit - form.first)
-    place = columns.index(DIGIT)
-    most = {DIGIT: N_DIGITS - 1} if form.largest == 1 else dict.fromkeys(columns, 255) | {DIGIT: N_DIGITS - 1}
-    names = ["number"] * form.first + columns
-    used = range(form.first, len(names)) if form.first else None
+def _read_table(path: Path, form: _Form, progress: Progress, notices: Counter[str], each: bool) -> LabelledDigits:
+    assert form.digit is not None
+    n = form.n if form.pixels else N_PIXELS + 1 + form.first
+    columns = form.columns(n)
+    names = _names(form, columns, n)
+    most = {DIGIT: N_DIGITS - 1} if form.largest == 1 else dict.fromkeys(names, 255) | {DIGIT: N_DIGITS - 1}
+    used = [*columns, form.digit]
     parts: list[LabelledDigits] = []
-    with TextLines(path, expected=FORMS, notices=notices) as file:
+    with open_table(path, expected=FORMS, notices=notices) as file:
         lines = iter(file)
         if form.header:
-            next(lines)
+            next(filter(str.strip, lines))
         for values in numbers(lines, file, names, most, separator=form.separator, used=used):
-            brightness, where = np.delete(values, place, axis=1), f"{path}, up to line {file.number},"
+            brightness, where = values[:, :-1], f"{path}, up to line {file.number},"
             part = scaled(brightness, 1, where) if form.largest == 1 else brightness.astype(np.uint8)
-            parts.append((part, values[:, place].astype(np.uint8)))
+            parts.append((part, values[:, -1].astype(np.uint8)))
             progress(f"reading {path.name}", file.fraction)
     if not parts:
         raise DataError(f"{path} {'has a header and no rows' if form.header else 'is empty'}; expected {FORMS}")
     pixels, digits = map(np.concatenate, zip(*parts, strict=True))
-    require_each_digit(path, digits)
+    if each:
+        require_each_digit(path, digits)
+    elif digits.min() == digits.max():
+        raise DataError(f"{path} has images of a {digits[0]} alone; expected two digits or more")
     return pixels if form.largest == 1 else as_bytes(pixels, str(path), notices), digits
 
 
-def only_0_and_1(path: Path) -> str:
-    """The mark of a table of pixels 0 and 1, which older programs read as nearly black; see kit.hashes."""
+def read_otherwise(path: Path) -> str:
+    """The mark of a table that older programs read as other pixels; see kit.hashes.
+
+    They read pixels of 0 and 1 as nearly black, and pixels in another order than their names say as they come.
+    """
     try:
-        with TextLines(path) as file:
-            first = next(lines := iter(file), "")
+        with open_table(path) as file:
+            first = next(lines := filter(str.strip, file), "")
             form = _form_of(first)
+            mark = " by names" if list(form.pixels) != sorted(form.pixels) else ""
             for line in lines if form.header else chain([first], lines):
                 row = _numbers_in(form, line)
                 if np.count_nonzero((row == 0) | (row == 1)) < len(row) - 1 > 0:  # the digit may be another number
-                    return ""
+                    return mark
     except DataError:  # reading will say
         return ""
-    return ONLY_0_AND_1
+    return ONLY_0_AND_1 + mark
+
+
+def has_digits(path: Path) -> bool:
+    """Whether a table has a column of digits beside its pixels."""
+    with open_table(path, expected=FORMS) as file:
+        form = _form_of(file.first())
+    return form.digit is not None or form.n > N_PIXELS + form.first
 
 
 def require_each_digit(path: Path, digits: NDArray[np.uint8]) -> None:
@@ -185,28 +229,29 @@ def read_pixels(lines: TextLines) -> Iterator[NDArray[np.uint8] | RowError]:
     rest = filter(str.strip, lines)
     first = next(rest, "")
     form = _form_of(first)
-    known = None if form.digit is None else form.digit - form.first
+    known = form.digit
 
-    def place_of(line: str) -> int | None:
+    def digit_in(line: str) -> int | None:
         """The digit's column. Without a header, a line with 0 in one corner and another number in the other tells."""
         nonlocal known
-        if line.count(form.separator) != N_PIXELS:
+        if line.count(form.separator) != N_PIXELS + form.first:
             return None
         fields = line.strip().split(form.separator)
-        first_is_0, last_is_0 = (number_in(fields[place], form.separator) == 0 for place in (0, -1))
+        first_is_0, last_is_0 = (number_in(fields[place], form.separator) == 0 for place in (form.first, -1))
         if known is None and first_is_0 != last_is_0:
-            known = N_PIXELS if first_is_0 else 0
-        return N_PIXELS if known is None else known
+            known = N_PIXELS + form.first if first_is_0 else form.first
+        return N_PIXELS + form.first if known is None else known
 
     def pixels_of(line: str) -> NDArray[np.uint8]:
-        line = line.split(form.separator, form.first)[-1]
-        place = place_of(line)
-        columns = _columns(N_PIXELS + (place is not None), place)
-        most = {} if _are_fractions(replace(form, first=0), [line]) else dict.fromkeys(columns, 255)
-        [values] = numbers(iter([line]), lines, columns, most, ahead=1, separator=form.separator)
-        pixels = values[0] if place is None else np.delete(values[0], place)
+        line = trimmed(line, N_PIXELS + form.first, form.separator)
+        own = form if form.pixels else replace(form, digit=digit_in(line))
+        n = form.n if form.pixels else N_PIXELS + form.first + (own.digit is not None)
+        columns = own.columns(n)
+        names = _names(own, columns, n)
+        most = {} if _are_fractions(own, [line]) else dict.fromkeys(names, 255)
+        [values] = numbers(iter([line]), lines, names, most, ahead=1, separator=form.separator, used=columns)
         try:
-            return as_bytes(pixels, f"{lines.path}, line {lines.number},")
+            return as_bytes(values[0], f"{lines.path}, line {lines.number},")
         except DataError as error:
             raise RowError(str(error)) from error
 

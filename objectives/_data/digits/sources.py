@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from objectives._contract import DataError, Download, Origin
+from objectives._data.digits.readers import FORMS, N_DIGITS, has_digits
+from objectives._data.kit.arrow import is_arrow, parts_of
 from objectives._data.kit.content import IDX_MAGIC, NPZ, first_of, foreign
-from objectives._data.kit.recoded import PARQUET_MAGIC
-from objectives._data.kit.sources import SAMPLES, own_path
+from objectives._data.kit.sources import SAMPLES, own_path, tables_in, tables_of_roles
 
-N_DIGITS = 10
 DEFAULT_TARGET = 5
-FORMS = "a .csv or .parquet of 784 pixels and the digit a line, an .npz, or a directory of MNIST's four files"
 
 SAMPLE = SAMPLES / "mnist_5k.csv.gz"
 IDX_FILES = {
@@ -50,7 +49,7 @@ ORIGINS: Mapping[str, Origin] = {
 
 def raw_files(dataset: str, data: Path) -> Sequence[Path]:
     """Return the files of `dataset`. Raises DataError when one is missing."""
-    return list(locate(target_of(dataset)[0], data).values())
+    return [part for file in locate(target_of(dataset)[0], data).values() for part in parts_of(file)]
 
 
 def target_of(dataset: str) -> tuple[str, int]:
@@ -64,13 +63,15 @@ def target_of(dataset: str) -> tuple[str, int]:
 
 
 def locate(name: str, data: Path) -> dict[str, Path]:
-    """The files of a data set, without its target: a CSV under "", an .npz under NPZ, or those of IDX_FILES."""
+    """The files of a data set: a table under "", or one for each of ROLES, an .npz under NPZ, or those of IDX_FILES."""
     if name == "mnist-5k":
         return {"": SAMPLE}
     if name != "mnist":
         path = own_path(name, ("mnist-5k:3", "mnist:3"))
         if path.is_file():
             return _own_file(path)
+        if tables_in(path) or parts_of(path):
+            return tables_of_roles(path, has_digits)
         return _idx_files(path, f"{path} does not hold MNIST:")
     return _idx_files(data / "mnist", "the data set mnist is not there:")
 
@@ -82,7 +83,7 @@ def _own_file(path: Path) -> dict[str, Path]:
     kind = foreign(first)
     if kind == NPZ:
         return {NPZ: path}
-    if kind and not first.startswith(PARQUET_MAGIC):
+    if kind and not is_arrow(first):
         raise DataError(f"{path} is {kind}; expected {FORMS}")
     return {"": path}
 
@@ -90,9 +91,10 @@ def _own_file(path: Path) -> dict[str, Path]:
 def _idx_files(place: Path, problem: str) -> dict[str, Path]:
     found = {}
     for part, name in IDX_FILES.items():
-        spellings = (name, name.replace("-idx", ".idx"))  # as they come, and as some archives spell them
-        # torchvision.datasets.MNIST(root=place) puts them two directories down.
-        places = (place, place / "MNIST" / "raw")
+        dotted = name.replace("-idx", ".idx")
+        spellings = (name, dotted, name.replace("t10k", "test"))  # as they come, and as some archives spell them
+        # torchvision.datasets.MNIST(root=place) puts them two directories down, an archive each in one of its name.
+        places = (place, place / "raw", place / "MNIST" / "raw", place / name, place / dotted)
         for path in (below / f"{one}{end}" for below in places for one in spellings for end in ("", ".gz")):
             if path.is_file():
                 found[part] = path

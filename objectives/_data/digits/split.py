@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from objectives._data.digits.sources import N_DIGITS
+from objectives._data.digits.readers import N_DIGITS
 
 SPLIT_SEED = 2019
 HELD_OUT = 0.2  # of each digit

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import zlib
 from pathlib import Path
 
-from objectives._data.kit.recoded import UTF_16
+from objectives._contract import DataError
+from objectives._data.kit.packed import DAMAGED, GZIP_MAGIC, ZIP_MAGIC, unpacked
+from objectives._data.kit.recoded import UTF_16, UTF_32
 
 N_FIRST = 512  # bytes that are enough to tell
-GZIP_MAGIC = b"\x1f\x8b"
-ZIP_MAGIC = b"PK\x03\x04"
 IDX_MAGIC = b"\0\0\x08"  # of unsigned bytes; the number of dimensions follows
 NPZ = "NumPy arrays (.npz)"
+TAR = "a tar archive (unpack it first)"
+UNMARKED = "text in UTF-16 or UTF-32 without the mark of it (save it as UTF-8)"
 OFFICE = ("[Content_Types].xml", "_rels/", "docProps/", "xl/", "word/", "mimetype")
+UNPACK = " (unpack it first)"
 SAVE_AS = ' (a table in it: save it as "CSV UTF-8" there)'
 
 MAGIC = {
@@ -30,11 +32,11 @@ MAGIC = {
     b"{\\rtf": "an RTF document",
     b"\xd0\xcf\x11\xe0": f"an old Excel or Word file{SAVE_AS}",
     b"PK\x05\x06": "an empty zip archive",
-    b"BZh": "a bzip2 archive",
-    b"\xfd7zXZ": "an xz archive",
-    b"7z\xbc\xaf": "a 7z archive",
-    b"Rar!": "a rar archive",
-    b"\x28\xb5\x2f\xfd": "a zstd archive",
+    b"BZh": f"a bzip2 archive{UNPACK}",
+    b"\xfd7zXZ": f"an xz archive{UNPACK}",
+    b"7z\xbc\xaf": f"a 7z archive{UNPACK}",
+    b"Rar!": f"a rar archive{UNPACK}",
+    b"\x28\xb5\x2f\xfd": f"a zstd archive{UNPACK}",
     GZIP_MAGIC: "a gzip archive",
 }
 
@@ -53,11 +55,11 @@ def foreign(first: bytes) -> str:
     if first[4:8] == b"ftyp":
         return "a HEIC or AVIF picture, or a film"
     if first[257:262] == b"ustar":
-        return "a tar archive"
+        return TAR
     if first.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")):
         return "an HTML page, such as a failed download"
-    if b"\0" in first[:N_FIRST] and not first.startswith(UTF_16):
-        return "binary data"
+    if b"\0" in first[:N_FIRST] and not first.startswith((*UTF_16, *UTF_32)):
+        return UNMARKED if _is_text(first[:N_FIRST]) else "binary data"
     return ""
 
 
@@ -68,14 +70,20 @@ def _zipped(first: bytes) -> str:
         return NPZ
     if member.startswith(OFFICE):
         return f"an Office file, such as .xlsx{SAVE_AS}"
-    return "a zip archive"
+    return f"a zip archive{UNPACK}"
+
+
+def _is_text(first: bytes) -> bool:
+    """Whether bytes with zeros among them are text of two or four bytes a character, most of it of plain letters."""
+    quarters = [first[place::4] for place in range(4)]
+    zeros = "".join("0" if 4 * part.count(0) > 3 * len(part) else "1" if 0 in part else "x" for part in quarters)
+    return zeros in ("x0x0", "0x0x", "x000", "000x")
 
 
 def first_of(path: Path) -> bytes:
-    """The first bytes of a file, unpacked if it is gzip; fewer or none where it cannot be read."""
+    """The first bytes of a file, unpacked if it is gzip or a zip archive of one; none where it cannot be read."""
     try:
-        with path.open("rb") as file:
-            first = file.read(4 * N_FIRST)
-        return zlib.decompressobj(31).decompress(first, N_FIRST) if first.startswith(GZIP_MAGIC) else first[:N_FIRST]
-    except (OSError, zlib.error):
+        with path.open("rb") as raw:
+            return unpacked(raw, path).read(N_FIRST)
+    except (OSError, DataError, *DAMAGED):
         return b""

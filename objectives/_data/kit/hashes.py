@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from objectives._contract import DataError, NotPrepared, Progress, opening_only
+from objectives._data.kit.arrow import parts_of
 from objectives._data.kit.disk import read_object, sync, write_json
 
 REMEMBERED = "sources.json"
@@ -52,6 +53,13 @@ def file_sha256(path: Path, cache: Path, progress: Progress, mark: Mark | None =
     if started_ns - max(before[1:]) > SETTLED_NS:
         _remember(cache, key, [*before, digest])
     return digest
+
+
+def hash_of(path: Path, cache: Path, progress: Progress, mark: Mark | None = None) -> str:
+    """The sha256 of a file, or of a directory of Parquet files that is one table. Raises DataError."""
+    if path.is_dir():
+        return files_sha256({str(part.relative_to(path)): part for part in parts_of(path)}, cache, progress, mark)
+    return file_sha256(path, cache, progress, mark)
 
 
 def files_sha256(files: Mapping[str, Path], cache: Path, progress: Progress, mark: Mark | None = None) -> str:

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import re
-import zlib
 from collections import Counter
 from collections.abc import Iterator
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, TypeVar, cast
+from zipfile import is_zipfile
 
 from objectives._contract import DataError
-from objectives._data.kit.content import GZIP_MAGIC, N_FIRST, foreign
-from objectives._data.kit.recoded import (
-    BUFFER_BYTES,
-    PARQUET_MAGIC,
-    from_mac,
-    from_parquet,
-    from_utf_16,
-    has_mac_ends,
-)
+from objectives._data.kit.arrow import as_csv, is_arrow, parts_of
+from objectives._data.kit.content import N_FIRST, foreign
+from objectives._data.kit.packed import DAMAGED, unpacked
+from objectives._data.kit.recoded import from_mac, from_utf_16, has_mac_ends
 
 FIRST_BYTES = 1 << 16  # are looked at, to tell how lines end; a header may be long
 TEXT = "text, such as CSV, gzip or not, or Parquet"
 # What Excel is told before the header; the header tells us.
-SEPARATOR_LINE = re.compile(rb"(\xef\xbb\xbf)?sep=[,;\t][\r\n]", re.IGNORECASE)
+SEPARATOR_LINE = re.compile(rb'(\xef\xbb\xbf)?"?sep=[,;\t|]"?[\r\n]', re.IGNORECASE)
+AS_CSV = " of it as CSV"  # of a line that the file itself does not have
+MISSING = frozenset({"", "nan", "na", "none", "null", "n/a", "<na>"})
 LATIN_1, UTF_8 = "Latin-1", "UTF-8"
 
 Row = TypeVar("Row")
@@ -38,9 +34,10 @@ class RowError(DataError):
 
 
 class TextLines:
-    """The lines of a text file or stream with their line ends, or those of a Parquet file as CSV.
+    """The lines of a text file or stream with their line ends, or those of a table in Parquet or Feather as CSV.
 
-    Gzip and Parquet are recognised by the first bytes, not by the name; Parquet cannot come as a stream.
+    Gzip, a zip archive of one file, Parquet and Feather are recognised by the first bytes, not by the name; of these,
+    gzip alone can come as a stream. A directory of Parquet files is one table.
 
     Use as a context manager and iterate once. `number` is the line last read, from 1. `encoding` is UTF_8 or LATIN_1
     once a line had more than ASCII, "" before: a file that is not UTF-8 is read as Latin-1 (Windows-1252), one that
@@ -66,26 +63,22 @@ class TextLines:
         self.mac_ends = False
         self.notices = Counter[str]() if notices is None else notices
         self._source = source
-        self._as = ""
+        self._bytes = 1
+        self.form = ""
         self._longest = longest
         self._expected = expected
         self._first: list[str | RowError] = []
         self._rest: Iterator[str | RowError] | None = None
 
     def __enter__(self) -> TextLines:
+        self._raw = self._opened()
         try:
-            opened = self._source.open("rb", FIRST_BYTES) if isinstance(self._source, Path) else self._source
-            self._raw = cast(io.BufferedReader, opened)
-            magic = self._raw.peek(4)[:4]
+            magic = self._raw.peek(8)[:8]
+            self._stream = unpacked(self._raw, self.path if isinstance(self._source, Path) else None)
         except OSError as error:
-            raise DataError(f"{self.path} cannot be read ({error.strerror}); check the path") from error
-        self._bytes = max(1, self.path.stat().st_size) if isinstance(self._source, Path) else 1
-        self._stream: io.BufferedReader = self._raw
-        if magic.startswith(GZIP_MAGIC):
-            # The outer buffer makes iteration run in C: GzipFile itself needs a Python call for each line.
-            self._stream = io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=self._raw)), BUFFER_BYTES)
-        elif magic == PARQUET_MAGIC and isinstance(self._source, Path):
-            self._stream, self._as = from_parquet(self._raw, self.path), " of it as CSV"
+            raise self._unreadable(error) from error
+        if is_arrow(magic) and isinstance(self._source, Path):
+            self._stream, self.form = as_csv(self.path), AS_CSV
         return self
 
     def __exit__(
@@ -97,22 +90,51 @@ class TextLines:
 
     def __iter__(self) -> Iterator[str]:
         if self._rest is not None:
-            return map(_raised, chain(self._first, self._rest))
+            return map(_raised, chain(self._again(), self._rest))
         return map(self._decoded, self._undamaged())  # unlike a generator, it goes on after an exception
 
     def first(self) -> str:
-        """Return the first line, which the iteration still begins with; "" where there is none or it is unusable."""
-        self._rest = each(map(self._decoded, self._undamaged()))
-        self._first = list(islice(self._rest, 1))
-        return "".join(line for line in self._first if isinstance(line, str))
+        """Return the first line that is not blank; "" where there is none or it is unusable.
+
+        The iteration still begins with the first of all.
+        """
+        if self._rest is None:
+            self._rest = each(map(self._decoded, self._undamaged()))
+            for line in self._rest:
+                self._first.append(line)
+                if isinstance(line, RowError) or line.strip():
+                    break
+            self.number -= len(self._first)
+        return "".join(line for line in self._first[-1:] if isinstance(line, str))
+
+    def _again(self) -> Iterator[str | RowError]:
+        """The lines that were read ahead."""
+        for line in self._first:
+            self.number += 1
+            yield line
+
+    def _opened(self) -> io.BufferedReader:
+        """The file, the stream, or the first file of a directory that is a table."""
+        if not isinstance(self._source, Path):
+            return cast(io.BufferedReader, self._source)
+        try:
+            parts = parts_of(self._source)
+            self._bytes = max(1, sum(part.stat().st_size for part in parts))
+            return cast(io.BufferedReader, (parts or [self._source])[0].open("rb", FIRST_BYTES))
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: OSError) -> DataError:
+        return DataError(f"{self.path} cannot be read ({error.strerror}); check the path")
 
     def _undamaged(self) -> Iterator[bytes]:
         try:
             self._recode()
             yield from self._stream if self._longest is None else self._cut(self._longest)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        except DAMAGED as error:
+            kind = "zip" if isinstance(self._source, Path) and is_zipfile(self._source) else "gzip"
             raise DataError(
-                f"{self.path}, after line {self.number}: the gzip data is truncated or damaged; get the file again"
+                f"{self.path}, after line {self.number}: the {kind} data is truncated or damaged; get the file again"
             ) from error
         except OSError as error:
             raise DataError(f"{self.path}, after line {self.number}: cannot be read ({error.strerror})") from error
@@ -174,14 +196,14 @@ class TextLines:
     @property
     def fraction(self) -> float:
         """How much of the file has been read, 0 to 1."""
-        return min(1.0, self._raw.tell() / self._bytes)
+        return min(1.0, self._raw.tell() / self._bytes) if isinstance(self._source, Path) else 0.0
 
     def error(self, found: str, todo: str, *, line: int | None = None) -> RowError:
         """The error for what was found in a line (default: the line last read), and what to do about it."""
         line = self.number if line is None else line
         if not line:
             return RowError(f"{self.path} is empty; {todo}")
-        return RowError(f"{self.path}, line {line}{self._as}: {found}; {todo}")
+        return RowError(f"{self.path}, line {line}{self.form}: {found}; {todo}")
 
 
 def _raised(line: str | RowError) -> str:
@@ -202,6 +224,16 @@ def each(rows: Iterator[Row]) -> Iterator[Row | RowError]:
             return
         except RowError as error:
             yield error
+
+
+def plain_name(name: str) -> str:
+    """A column's name in lower case, with _ between its words: "Product Name" is product_name."""
+    return re.sub(r"[\s-]+", "_", name.strip(' \t\r\n"').removeprefix("#").strip().lower())
+
+
+def is_missing(text: str) -> bool:
+    """Whether a text says that there is none, as programs write it."""
+    return text.strip().lower() in MISSING
 
 
 def shown(text: object, limit: int = 40) -> str:

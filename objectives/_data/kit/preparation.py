@@ -23,7 +23,7 @@ import numpy as np
 from objectives._contract import Progress
 from objectives._data.kit.cache import MANIFEST, prepared
 from objectives._data.kit.disk import write_json
-from objectives._data.kit.hashes import Mark, changed, file_sha256, files_sha256, fingerprint
+from objectives._data.kit.hashes import Mark, changed, files_sha256, fingerprint, hash_of
 
 Hashes = Mapping[str, str]
 
@@ -65,10 +65,10 @@ def prepare_arrays(
     """Return the arrays made of `files`, building them if no process has before.
 
     kind: the first part of the directory's name. files: the raw files, each under a key; none when data are generated.
-    about: the manifest's first entries. identity(hashes): everything that decides the arrays, as plain data; hashes has
-    each file's sha256 under its key. build(directory, hashes): writes the arrays and returns the manifest's other
-    entries. hash_as_one: for a tree of many small files, whose keys count: hashes has one sha256, under "".
-    mark: what is added to each file's sha256; see kit.hashes.
+    A directory of Parquet files counts as one. about: the manifest's first entries. identity(hashes): everything that
+    decides the arrays, as plain data; hashes has each file's sha256 under its key. build(directory, hashes): writes the
+    arrays and returns the manifest's other entries. hash_as_one: for a tree of many small files, whose keys count:
+    hashes has one sha256, under "". mark: what is added to each file's sha256; see kit.hashes.
     Raises DataError when a file cannot be read or changes before the arrays are written, and whatever `build` raises;
     none of these leaves anything half-written.
     """
@@ -76,7 +76,7 @@ def prepare_arrays(
     def hashed() -> dict[str, str]:
         if hash_as_one:
             return {"": files_sha256(files, cache, progress, mark)}
-        return {key: file_sha256(path, cache, progress, mark) for key, path in files.items()}
+        return {key: hash_of(path, cache, progress, mark) for key, path in files.items()}
 
     hashes = hashed()
     sha256 = fingerprint(identity(hashes))

@@ -1,26 +1,24 @@
-"""Text as Windows and old Macs write it, and Parquet, as UTF-8 whose lines end in a line feed."""
+"""Text as Windows and old Macs write it, as UTF-8 whose lines end in a line feed."""
 
 from __future__ import annotations
 
 import codecs
 import io
 from collections.abc import Callable, Iterator
-from itertools import chain
-from pathlib import Path
 from typing import Any, cast
 
-from objectives._contract import DataError
+from objectives._data.kit.packed import BUFFER_BYTES
 
-BUFFER_BYTES = 1 << 20
-PARQUET_MAGIC = b"PAR1"
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+UTF_32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 
 
 def from_utf_16(stream: io.BufferedReader) -> io.BufferedReader:
-    """Return the stream in UTF-8 if it begins with the mark of UTF-16; reading raises UnicodeDecodeError."""
-    if stream.peek(2)[:2] not in UTF_16:
+    """Return the stream in UTF-8 if it begins with the mark of UTF-16 or UTF-32; reading raises UnicodeDecodeError."""
+    first = stream.peek(4)[:4]
+    if first[:2] not in UTF_16 and first not in UTF_32:
         return stream
-    decode = codecs.getincrementaldecoder("utf-16")().decode
+    decode = codecs.getincrementaldecoder("utf-32" if first in UTF_32 else "utf-16")().decode
     return _buffered(stream, lambda chunk: decode(chunk, final=not chunk).encode())
 
 
@@ -34,44 +32,8 @@ def from_mac(stream: io.BufferedReader) -> io.BufferedReader:
     return _buffered(stream, lambda chunk: chunk.replace(b"\r", b"\n"))
 
 
-def from_parquet(file: io.BufferedReader, path: Path) -> io.BufferedReader:
-    """Return the table as CSV with a header, a batch of rows at a time; nothing is an empty field.
-
-    Left out are columns that are neither text nor numbers, and the rows' numbers that pandas wrote. Reading raises
-    DataError for a file that is damaged.
-    """
-    return io.BufferedReader(cast(io.RawIOBase, _Chunks(_csv_of(file, path))), BUFFER_BYTES)
-
-
-def _csv_of(file: io.BufferedReader, path: Path) -> Iterator[bytes]:
-    import pyarrow as pa  # slow to import, and only needed here
-    from pyarrow import csv, parquet, types
-
-    def plain(kind: pa.DataType) -> pa.DataType | None:
-        if types.is_dictionary(kind):
-            return plain(kind.value_type)
-        if types.is_floating(kind):
-            return kind if kind.bit_width > 16 else pa.float32()
-        text = types.is_string(kind) or types.is_large_string(kind)
-        return kind if text or types.is_integer(kind) or types.is_boolean(kind) or types.is_decimal(kind) else None
-
-    try:
-        table = parquet.ParquetFile(file)
-        fields = [(field.name, plain(field.type)) for field in table.schema_arrow]
-        kept = [(name, kind) for name, kind in fields if kind is not None and not name.startswith("__index_level_")]
-        schema = pa.schema(kept)
-        batches = table.iter_batches(columns=schema.names)
-        rows = (pa.Table.from_batches([batch]).select(schema.names).cast(schema) for batch in batches)
-        for number, part in enumerate(chain([schema.empty_table()], rows)):
-            written = io.BytesIO()
-            csv.write_csv(part, written, csv.WriteOptions(include_header=number == 0))
-            yield written.getvalue()
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path} is a parquet file that cannot be read; expected a whole one: get it again") from error
-
-
 def _buffered(stream: io.BufferedReader, recode: Callable[[bytes], bytes]) -> io.BufferedReader:
-    return io.BufferedReader(cast(io.RawIOBase, _Chunks(_recoded(stream, recode))), BUFFER_BYTES)
+    return io.BufferedReader(cast(io.RawIOBase, Chunks(_recoded(stream, recode))), BUFFER_BYTES)
 
 
 def _recoded(stream: io.BufferedReader, recode: Callable[[bytes], bytes]) -> Iterator[bytes]:
@@ -81,7 +43,7 @@ def _recoded(stream: io.BufferedReader, recode: Callable[[bytes], bytes]) -> Ite
     yield recode(b"")
 
 
-class _Chunks(io.RawIOBase):
+class Chunks(io.RawIOBase):
     """Chunks of bytes, some of which may be empty, as a stream."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:

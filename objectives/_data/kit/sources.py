@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from objectives._contract import DataError
+from objectives._data.kit.arrow import parts_of
+from objectives._data.kit.json_rows import JSON_SUFFIXES
+from objectives._data.kit.packed import name_within
+from objectives._data.kit.split import ROLE_NAMES, ROLES
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 N_LISTED = 5
+TABLES = (".csv", ".tsv", ".parquet", ".feather", *JSON_SUFFIXES)
 OWN_FILE = "a file of the user's own"  # the rights to a file that is no known data set
 
 
@@ -48,12 +54,54 @@ def own_path(dataset: str, known: Iterable[str]) -> Path:
     return path
 
 
-def own_file(dataset: str, known: Iterable[str]) -> Path:
-    """The file, not a directory, that a user named in place of a data set. Raises DataError when it is not there."""
+def own_table(dataset: str, known: Iterable[str]) -> Path:
+    """The table that a user named in place of a data set: a file, or a directory of Parquet files.
+
+    Raises DataError when it is not there.
+    """
     path = own_path(dataset, known)
-    if path.is_dir():
-        raise DataError(f"{path} is a directory; expected a file: name the one in it")
+    if not parts_of(path):
+        raise DataError(f"{path} is a directory; expected a file, or a directory of .parquet: name the file in it")
     return path
+
+
+def tables_in(place: Path) -> dict[str, list[Path]]:
+    """The tables in a directory by the role that a word in their names tells, such as mnist_train.csv; "" for none."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(place.iterdir()):
+        name, dot, end = name_within(path).partition(".")
+        if path.is_file() and name and f".{end}".endswith(TABLES):
+            roles = {ROLE_NAMES[word] for word in re.split(r"[._\s-]", f"{name}{dot}{end}") if word in ROLE_NAMES}
+            found.setdefault(roles.pop() if len(roles) == 1 else "", []).append(path)
+    return found
+
+
+def tables_of_roles(place: Path, has_answers: Callable[[Path], bool]) -> dict[str, Path]:
+    """The tables in a directory: one for each role, by their names, or one alone under "".
+
+    A directory that has nothing but parts in Parquet is one table itself.
+    has_answers: whether a table says what is to be learnt; those to validate and test on that do not have no say.
+    Raises DataError for a directory without a table, or with several of which none is to train on.
+    """
+    found = tables_in(place)
+    if "train" not in found:
+        every = [path for paths in found.values() for path in paths]
+        parts = parts_of(place)
+        if len(every) == 1:
+            return {"": every[0]}
+        if parts and len(parts) >= len(every):
+            return {"": place}
+        n = f"several tables ({listed([path.name for path in every])})" if every else "no table"
+        raise DataError(f"{place} holds {n}; expected one, or train.csv, validation.csv and test.csv: name a file")
+    chosen = {}
+    for role in ROLES:
+        paths = [path for path in found.get(role, ()) if role == "train" or has_answers(path)]
+        if len(paths) > 1:
+            names = listed([path.name for path in paths])
+            raise DataError(f"{place} has several tables for {role} ({names}); keep one of them")
+        if paths:
+            chosen[role] = paths[0]
+    return chosen if len(chosen) > 1 else {"": chosen["train"]}
 
 
 def _absent(dataset: str, known: Iterable[str]) -> DataError:

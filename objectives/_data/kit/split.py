@@ -12,6 +12,17 @@ Integers = NDArray[np.integer[Any]]
 
 ROLES = ("train", "validation", "test")
 SPLIT_SEED = b"2019"
+# What files and directories of a role are called, in lower case.
+ROLE_NAMES = {
+    f"{name}{end}": role
+    for role, names in {
+        "train": ("train", "training"),
+        "validation": ("val", "valid", "validation", "dev"),
+        "test": ("test", "testing"),
+    }.items()
+    for name in names
+    for end in ("", "_set")
+}
 
 
 def content_key(content: bytes) -> int:

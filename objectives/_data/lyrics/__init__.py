@@ -1,11 +1,11 @@
 """Songs, poems and plays as words and as characters: what ships, Kaggle's song lyrics, or a user's own.
 
-What is read, by its name, gzip or not:
+What is read, by its name, gzip or not, or alone in a zip archive:
 
 .txt        documents end at blank lines, and have some 4,000 characters; long ones are cut at lines, sentences or words
-.csv, .tsv  (or .parquet) a column text, lyrics or lyric is the documents; commas, semicolons or tabs
-.jsonl      the same in JSON: an object in each line, or (.json) an array of them
-directory   each .txt in it is a document
+.csv, .tsv  (or .parquet, .feather) a column text, lyrics or lyric is the documents; also in a .txt with such a header
+.jsonl      the same in JSON: an object in each line, or (.json) an array of them, or what pandas' to_json writes
+directory   each .txt in it is a document; without any, it is a table of Parquet files
 
 Behind the name or path, `songs.csv:drop_empty=yes` leaves out rows without a text.
 

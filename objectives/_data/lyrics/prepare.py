@@ -14,15 +14,25 @@ from pathlib import Path
 from typing import Any
 
 from objectives._contract import Progress, silent
+from objectives._data.kit.hashes import Mark
 from objectives._data.kit.preparation import ArrayDirectory, Hashes, prepare_arrays
 from objectives._data.kit.sources import with_options
 from objectives._data.kit.split import ROLES
 from objectives._data.lyrics.arrays import HELD_OUT, MIN_COUNT, write_arrays
 from objectives._data.lyrics.data import Lyrics, Stream, Tokens
-from objectives._data.lyrics.readers import read_otherwise, read_text, reader
+from objectives._data.lyrics.readers import (
+    Reader,
+    read_otherwise,
+    read_rows,
+    read_table,
+    read_text,
+    reader,
+    with_returns,
+)
 from objectives._data.lyrics.sources import OPTIONS, files_of, locate, rights
 from objectives._data.lyrics.tokens import KINDS
 
+MARKS: dict[Reader, Mark] = {read_text: read_otherwise, read_table: with_returns, read_rows: with_returns}
 PREPARER_VERSION = 1  # raise it whenever the same source would give other arrays
 
 
@@ -56,7 +66,7 @@ def load_lyrics(dataset: str, data: Path, cache: Path, progress: Progress = sile
         identity=lambda hashes: {"content": hashes[""], "options": options},
         build=build,
         hash_as_one=path.is_dir(),
-        mark=read_otherwise if reader(path) is read_text else None,
+        mark=MARKS.get(reader(path)),
     )
     manifest = arrays.manifest
     tokens = {kind: _open(arrays, kind, manifest) for kind in KINDS}

@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from objectives._contract import DataError
+from objectives._data.kit.arrow import parts_of
 from objectives._data.kit.content import first_of, foreign
 from objectives._data.kit.json_rows import JSON_SUFFIXES, json_rows, text_in
-from objectives._data.kit.lines import TextLines, shown
+from objectives._data.kit.lines import TextLines, is_missing, plain_name, shown
+from objectives._data.kit.packed import name_within
 from objectives._data.kit.sources import listed
 from objectives._data.kit.split import ROLES
-from objectives._data.kit.tables import Records, places_of, wrong_width
+from objectives._data.kit.tables import Records, places_of, separator_of, wrong_width
 
 EXPECTED = "a .txt, a .csv, .parquet or JSON with a column text, or a directory of .txt, gzip or not"
 CHUNK_CHARACTERS = 4000
@@ -30,15 +32,30 @@ ENDS = (
     re.compile(rf".{{{CHUNK_CHARACTERS}}}", re.DOTALL),
 )
 TEXTS = ("text", "lyrics", "lyric")  # the columns that may hold the texts, the best first
-LIKE_TEXTS = re.compile(r"(\b|_)texts?$|lyrics?$")  # others, where one is alone: "Song Lyrics", "poem_text"
+# Others, where one is alone: "Song Lyrics", "poem_text".
+LIKE_TEXTS = re.compile(r"(^|_)(text|poem|content)s?$|^lines$|lyrics?$")
+NAME = re.compile(r"\w[\w ]*")  # of a column, in a header
+
+
+Texts = Iterator[tuple[str, str]]  # each with where it is
+Reader = Callable[[Path, Counter[str] | None, bool], Iterator[str]]
 
 
 def read_table(path: Path, notices: Counter[str] | None = None, drop_empty: bool = False) -> Iterator[str]:
-    """The documents of a CSV with a column text, lyrics or lyric, such as Kaggle's songdata.csv; others are ignored."""
+    """The documents of a table with a column text, lyrics or lyric, such as Kaggle's songdata.csv."""
+    return _not_empty(path, _in_table(path, notices), notices, drop_empty)
+
+
+def read_rows(path: Path, notices: Counter[str] | None = None, drop_empty: bool = False) -> Iterator[str]:
+    """The documents of JSON rows with a key text, lyrics or lyric; others are ignored."""
+    return _not_empty(path, _in_rows(path, notices), notices, drop_empty)
+
+
+def _in_table(path: Path, notices: Counter[str] | None = None) -> Texts:
     with TextLines(path, expected=EXPECTED, notices=notices) as lines:
         rows = Records(lines, TEXTS)
         _, header = next(rows, (1, []))
-        names = [name.strip().lower() for name in header]
+        names = list(map(plain_name, header))
         found = _column_of_texts(names)
         if found is None:
             raise lines.error(
@@ -46,14 +63,26 @@ def read_table(path: Path, notices: Counter[str] | None = None, drop_empty: bool
                 "expected a header with one of them, such as artist,song,link,text: rename the column of the texts",
             )
         [column] = places_of([found], names, lines, "it once")
+        for number, fields in rows:
+            if len(fields) != len(names):
+                raise wrong_width(lines, len(fields), len(names), number)
+            yield f"line {number}", fields[column]
 
-        def texts() -> Iterator[tuple[str, str]]:
-            for number, fields in rows:
-                if len(fields) != len(names):
-                    raise wrong_width(lines, len(fields), len(names), number)
-                yield f"line {number}", fields[column]
 
-        yield from _not_empty(path, texts(), notices, drop_empty)
+def _in_rows(path: Path, notices: Counter[str] | None = None) -> Texts:
+    with TextLines(path, expected=EXPECTED, notices=notices) as lines:
+        for row in json_rows(lines):
+            name = _column_of_texts(list(map(plain_name, row))) or TEXTS[0]
+            yield f"line {lines.number}", text_in(lines, row, name, f"text in {' or '.join(TEXTS)}")
+
+
+def with_returns(path: Path) -> str:
+    """The mark of a table with carriage returns in its texts, which older programs kept; see kit.hashes."""
+    texts = _in_rows if reader(path) is read_rows else _in_table
+    try:
+        return " in lines" if any("\r" in text for _, text in texts(path)) else ""
+    except DataError:  # reading will say
+        return ""
 
 
 def _column_of_texts(names: Sequence[str]) -> str | None:
@@ -61,18 +90,6 @@ def _column_of_texts(names: Sequence[str]) -> str | None:
     found = next((name for name in TEXTS if name in names), None)
     like = [name for name in names if LIKE_TEXTS.search(name)]
     return found if found is not None or len(like) != 1 else like[0]
-
-
-def read_rows(path: Path, notices: Counter[str] | None = None, drop_empty: bool = False) -> Iterator[str]:
-    """The documents of JSON rows with a key text, lyrics or lyric; others are ignored."""
-    with TextLines(path, expected=EXPECTED, notices=notices) as lines:
-
-        def texts() -> Iterator[tuple[str, str]]:
-            for row in json_rows(lines):
-                name = _column_of_texts([key.strip().lower() for key in row]) or TEXTS[0]
-                yield f"line {lines.number}", text_in(lines, row, name, f"text in {' or '.join(TEXTS)}")
-
-        yield from _not_empty(path, texts(), notices, drop_empty)
 
 
 def read_directory(path: Path, notices: Counter[str] | None = None, drop_empty: bool = False) -> Iterator[str]:
@@ -84,21 +101,25 @@ def read_directory(path: Path, notices: Counter[str] | None = None, drop_empty: 
 
 def texts_below(directory: Path) -> list[Path]:
     """The texts in a directory and below it, sorted; hidden ones are none. Raises DataError where there are none."""
-    below = (path.relative_to(directory) for path in sorted(directory.rglob("*")) if path.is_file())
-    texts = [path for path in below if _kind(path) == ".txt" and not any(part.startswith(".") for part in path.parts)]
+    texts = texts_in(directory)
     if not texts:
         raise DataError(f"{directory} holds no .txt; expected {EXPECTED}")
+    return texts
+
+
+def texts_in(directory: Path) -> list[Path]:
+    """The texts in a directory and below it, sorted, perhaps none."""
+    below = (path.relative_to(directory) for path in sorted(directory.rglob("*")) if path.is_file())
+    texts = [path for path in below if _kind(path) == ".txt" and not any(part.startswith(".") for part in path.parts)]
     return [directory / path for path in texts]
 
 
-def _not_empty(
-    path: Path, texts: Iterator[tuple[str, str]], notices: Counter[str] | None, drop_empty: bool
-) -> Iterator[str]:
-    """The texts, each given with where it is, that are not empty; raises DataError for the others, unless they go."""
+def _not_empty(path: Path, texts: Texts, notices: Counter[str] | None, drop_empty: bool) -> Iterator[str]:
+    """The texts that are not empty, with plain line ends; raises DataError for the others, unless they go."""
     empty = []
     for where, text in texts:
-        if text.strip():
-            yield text.strip()
+        if not is_missing(text):
+            yield text.replace("\r\n", "\n").replace("\r", "\n").strip()
         else:
             empty.append(where)
     if empty and not drop_empty:
@@ -176,23 +197,47 @@ def _units(text: str, end: re.Pattern[str]) -> Iterator[str]:
     yield text[begin:]
 
 
-def reader(path: Path) -> Callable[[Path, Counter[str], bool], Iterator[str]]:
-    """Return the reader for a file, by its name, or for a directory. Raises DataError."""
+def reader(path: Path) -> Reader:
+    """Return the reader for a file, by its name, or where that says nothing by its content, or for a directory.
+
+    Raises DataError.
+    """
     if path.is_dir():
-        return read_directory
+        return read_table if is_table(path) else read_directory
     found = READERS.get(_kind(path))
+    if found in (None, read_text):
+        found = _table_in(path) or found
     if found is None:
         is_now = foreign(first_of(path)) or "not a known form of texts"
         raise DataError(f"{path} is {is_now}; expected {EXPECTED}: rename it if it is one of them")
     return found
 
 
+def is_table(directory: Path) -> bool:
+    """Whether a directory is a table of Parquet files, and not texts."""
+    return bool(parts_of(directory)) and not texts_in(directory)
+
+
+def _table_in(path: Path) -> Reader | None:
+    """The reader for a table whose name does not say so, by its first line; None for what is none."""
+    try:
+        with TextLines(path, expected=EXPECTED) as lines:
+            first = lines.first()
+    except DataError:  # reading will say
+        return None
+    if re.match(r'\s*(\[\s*)?{\s*"', first):
+        return read_rows
+    names = [field.strip(' "\r\n') for field in first.split(separator_of(first, TEXTS))]
+    has_texts = set(TEXTS) & set(map(plain_name, names))
+    return read_table if len(names) > 1 and has_texts and all(map(NAME.fullmatch, names)) else None
+
+
 def _kind(path: Path) -> str:
-    return Path(path.name.lower().removesuffix(".gz")).suffix
+    return Path(name_within(path)).suffix
 
 
-READERS = {
+READERS: dict[str, Reader] = {
     ".txt": read_text,
-    **dict.fromkeys((".csv", ".tsv", ".parquet"), read_table),
+    **dict.fromkeys((".csv", ".tsv", ".parquet", ".feather"), read_table),
     **dict.fromkeys(JSON_SUFFIXES, read_rows),
 }

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from objectives._contract import DataError, Download, Origin
-from objectives._data.kit.sources import OWN_FILE, SAMPLES, own_path, with_options
-from objectives._data.lyrics.readers import texts_below
+from objectives._data.kit.arrow import parts_of
+from objectives._data.kit.sources import OWN_FILE, SAMPLES, own_path, tables_in, with_options
+from objectives._data.lyrics.readers import is_table, texts_below, texts_in
 
 BUNDLED = {"sonnets": SAMPLES / "sonnets.csv.gz", "tinyshakespeare": SAMPLES / "tinyshakespeare.txt.gz"}
 OPTIONS = ("drop_empty",)
@@ -44,12 +45,16 @@ def locate(dataset: str, data: Path) -> Path:
                 f"'55000+ Song Lyrics' into {place}"
             )
         return found
-    return own_path(dataset, DATASETS)
+    path = own_path(dataset, DATASETS)
+    tables = [table for each in tables_in(path).values() for table in each] if path.is_dir() else []
+    return tables[0] if len(tables) == 1 and not texts_in(path) else path
 
 
 def files_of(path: Path) -> dict[str, Path]:
     """The files of a data set that is at `path`, each under the name that counts. Raises DataError."""
-    return {str(text.relative_to(path)): text for text in texts_below(path)} if path.is_dir() else {"": path}
+    if not path.is_dir():
+        return {"": path}
+    return {str(one.relative_to(path)): one for one in (parts_of(path) if is_table(path) else texts_below(path))}
 
 
 def rights(dataset: str) -> str:

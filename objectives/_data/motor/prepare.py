@@ -24,7 +24,7 @@ from objectives._data.kit.split import ROLES
 from objectives._data.motor.data import Motor
 from objectives._data.motor.readers import COLUMNS, SESSION, read_csv
 from objectives._data.motor.simulation import N_SESSIONS, SAMPLES, SEED, VERSION, simulate
-from objectives._data.motor.sources import raw_files
+from objectives._data.motor.sources import locate
 from objectives._data.motor.split import HELD_OUT, SPLIT_SEED, split
 
 TARGET = "pm"
@@ -35,10 +35,11 @@ SIMULATION = {"simulation": VERSION, "seed": SEED, "sessions": N_SESSIONS, "samp
 def load_motor(dataset: str, data: Path, cache: Path, progress: Progress = silent) -> Motor:
     """Return `dataset` prepared, preparing it if no process has before.
 
-    dataset: a key of DATASETS, or a path to a CSV file with a header that has COLUMNS and SESSION, in any order and
-    among others. data: the directory of full data sets. cache: where prepared ones are kept. Raises DataError.
+    dataset: a key of DATASETS, or a path to a table with a header that has COLUMNS and SESSION, in any order and among
+    others. data: the directory of full data sets. cache: where prepared ones are kept. Raises DataError.
     """
-    files = dict(zip(["file"], raw_files(dataset, data), strict=False))  # none, if it is simulated
+    table = locate(dataset, data)
+    files = {"file": table} if table else {}
     options = {"preparer": f"motor {PREPARER_VERSION}", "seed of split": SPLIT_SEED, "held_out": HELD_OUT}
 
     def source(hashes: Hashes) -> Mapping[str, Any]:

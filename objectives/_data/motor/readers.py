@@ -1,4 +1,4 @@
-"""The files of the measurements: CSV with a header, in any order of columns and with others among them."""
+"""The files of the measurements: tables with a header, in any order of columns and with others among them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from objectives._contract import DataError, Progress
-from objectives._data.kit.lines import TextLines
-from objectives._data.kit.tables import header_of, numbers, places_of
+from objectives._data.kit.tables import header_of, numbers, open_table, places_of, renamed
 
 # The order of the first release; the second has the same names in another.
 COLUMNS = (
@@ -18,21 +17,22 @@ COLUMNS = (
     "pm", "stator_yoke", "stator_tooth", "stator_winding",
 )  # fmt: skip
 SESSION = "profile_id"
-EXPECTED = "a .csv or .parquet of the measurements, gzip or not"
+OTHER_NAMES = {SESSION: ("session_id", "session", "profile")}
+EXPECTED = "a .csv, .parquet or .json of the measurements, gzip or not"
 MOST_SESSION = 2**31 - 1
 
 
 def read_csv(path: Path, progress: Progress, notices: Counter[str]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """The columns of COLUMNS, float32 (n, 12), and the session of each row (n,), in the file's order.
 
-    The columns may be in any order and among others, which may hold anything; they are separated by commas, semicolons
-    or tabs.
+    The columns may be in any order and among others, which may hold anything.
     """
     values, sessions = [], []
-    with TextLines(path, expected=EXPECTED, notices=notices) as file:
+    with open_table(path, expected=EXPECTED, notices=notices) as file:
         lines = iter(file)
         header, separator = header_of(lines, file, COLUMNS)
-        used = places_of((*COLUMNS, SESSION), header, file, "each of the measurements' once")
+        header = renamed(header, OTHER_NAMES)
+        used = places_of((*COLUMNS, SESSION), header, file, f"each of {','.join((*COLUMNS, SESSION))} once")
         most = {SESSION: MOST_SESSION}
         for part in numbers(lines, file, header, most, separator=separator, used=used):
             values.append(part[:, :-1].astype(np.float32))

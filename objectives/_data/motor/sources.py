@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from objectives._contract import DataError, Download, Origin
-from objectives._data.kit.sources import own_file
+from objectives._data.kit.arrow import parts_of
+from objectives._data.kit.sources import own_table
 from objectives._data.motor.simulation import N_SESSIONS
 
 FILES = {"pmsm-v1": "pmsm_temperature_data.csv", "pmsm-v2": "measures_v2.csv"}
@@ -29,15 +30,21 @@ ORIGINS: Mapping[str, Origin] = {
 
 
 def raw_files(dataset: str, data: Path) -> Sequence[Path]:
-    """Return the file of `dataset`, none if it is simulated. Raises DataError when it is missing."""
+    """Return the files of `dataset`, none if it is simulated. Raises DataError when it is missing."""
+    table = locate(dataset, data)
+    return parts_of(table) if table else []
+
+
+def locate(dataset: str, data: Path) -> Path | None:
+    """Return where the table of `dataset` is, None if it is simulated. Raises DataError when it is missing."""
     if dataset == "simulated":
-        return []
+        return None
     if dataset in FILES:
         path = data / "pmsm" / FILES[dataset]
         if path.is_file():
-            return [path]
+            return path
         raise DataError(
             f"the data set {dataset} is not there: put {path.name} of Kaggle's wkirgsn/electric-motor-temperature into "
             f"{path.parent}, or use the data set simulated"
         )
-    return [own_file(dataset, DATASETS)]
+    return own_table(dataset, DATASETS)

@@ -14,10 +14,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from objectives._contract import DataError
 from objectives._data.kit.content import N_FIRST, foreign
+from objectives._data.kit.packed import ADDED
 from objectives._data.kit.pixels import DEEPEST, scaled
 
 SIDE = 32
-NOT_SHOWN = ("__MACOSX", "@eaDir")  # what archives and file servers add, besides names that begin with a dot
 DEEP = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")  # Pillow's modes of one channel with more than 8 bits
 FRAMES = ("GIF", "WEBP", "PNG", "TIFF")  # formats that may hold several pictures
 ORIENTATION = 0x0112  # Exif's
@@ -70,7 +70,7 @@ def seen(image: Image.Image, where: str = "the picture") -> Image.Image:
 def is_shown(path: Path, root: Path) -> bool:
     """Whether a file below `root` is a picture by its name, and neither hidden nor in a hidden directory."""
     parts = path.relative_to(root).parts
-    return path.suffix.lower() in SUFFIXES and not any(part.startswith(".") or part in NOT_SHOWN for part in parts)
+    return path.suffix.lower() in SUFFIXES and not any(part.startswith(".") or part in ADDED for part in parts)
 
 
 def looks_otherwise(content: bytes) -> bool:

@@ -1,13 +1,12 @@
 """Product titles and their categories: PriceRunner, MercadoLibre's challenge, or a file in the form of either.
 
-What is read, by its content, gzip or not; a table may be Parquet:
+What is read, by its content; a table may be CSV, Parquet, a directory of its parts, Feather or JSON:
 
-a table      a header with `title` (or `text`) and `category` (or `label`, `class`) in any letter case, among
-             others; commas, semicolons or tabs
+a table      a header with `title` and `category`, or other names of them (see readers.OTHER_NAMES), among others
 two columns  without a header, if it is plain which one is the category: that whose values repeat
 PriceRunner  its seven columns, without a header
 JSON         objects with `title` and `category`, perhaps `tokenized_title`: one in each line, or an array of them
-a directory  NAME.train.jsonl, NAME.validation.jsonl and NAME.test.jsonl, or train.csv and the like
+a directory  NAME.train.jsonl, NAME.validation.jsonl and NAME.test.jsonl, or train.csv, val.csv, test.csv and the like
 
 Options behind the name or path: `titles.csv:drop_classes_below=3` leaves out classes with fewer different titles,
 `titles.csv:drop_empty=yes` rows without a title or a category; both: `titles.csv:drop_classes_below=3,drop_empty=yes`.

@@ -14,7 +14,7 @@ from typing import Any
 
 from objectives._contract import DataError
 from objectives._data.kit.json_rows import json_rows, text_in
-from objectives._data.kit.lines import RowError, TextLines, shown
+from objectives._data.kit.lines import RowError, TextLines, is_missing, plain_name, shown
 from objectives._data.kit.tables import Records, places_of, renamed, separator_of, wrong_width
 
 LabelledTitles = Iterator[tuple[str, str]]
@@ -30,13 +30,14 @@ PRICERUNNER_COLUMNS = (
 )
 CLASS_OF_TITLE = ("title", "category")
 # What else they may be called, as in data sets of texts and their labels; the best first.
-OTHER_NAMES = {"title": ("text",), "category": ("label", "class")}
+OTHER_NAMES = {
+    "title": ("text", "product_title", "product_name"),
+    "category": ("label", "class", "product_category", "category_name"),
+}
 NAMES = (*CLASS_OF_TITLE, *(name for names in OTHER_NAMES.values() for name in names))
 EMPTIED = "!"  # has no word: a title of which the course's own cleaning left nothing
 EXPECTED = "a .csv or .parquet with the columns title and category, PriceRunner's, or JSON, gzip or not"
 N_TRIED = 1000  # rows that tell which of two columns without names is the category
-# What programs write where a category is missing.
-NO_CATEGORY = frozenset({"", "nan", "none", "null", "n/a", "<na>"})
 
 
 def read_pricerunner(lines: TextLines, column: str) -> LabelledTitles:
@@ -83,7 +84,7 @@ def form_of_pairs(path: Path) -> str:
 
     The category is the column whose values repeat, that of the first row included: a header's name occurs once.
     """
-    for separator in "\t;,":
+    for separator in "\t|;,":
         try:
             with TextLines(path) as lines:
                 rows = [fields for _, fields in islice(Records(lines, separator=separator), N_TRIED)]
@@ -123,7 +124,7 @@ def recognise(path: Path) -> str:
     if first.lstrip().startswith(("{", "[")):
         return "course"
     fields = [field.strip() for field in first.split(separator_of(first, NAMES))]
-    names = [field.strip('"').lower() for field in fields]
+    names = list(map(plain_name, fields))
     if set(CLASS_OF_TITLE) & set(names) or set(CLASS_OF_TITLE) <= set(renamed(names, OTHER_NAMES)):
         return "challenge"
     return "pricerunner" if len(fields) >= len(PRICERUNNER_COLUMNS) and fields[0].isdigit() else ""
@@ -142,7 +143,7 @@ def unknown(path: Path) -> DataError:
         first = next(line for line in lines if not line.isspace())
         return lines.error(
             f"not a known form: {shown(first.strip())}",
-            "expected columns with the names title and category and commas, semicolons or tabs between them, "
+            "expected columns with the names title and category and commas, semicolons, tabs or bars between them, "
             f"PriceRunner's {len(PRICERUNNER_COLUMNS)} columns, or JSON",
         )
 
@@ -157,9 +158,9 @@ READERS: dict[str, Callable[[TextLines, str], LabelledTitles]] = {
 
 def unusable(title: str, category: str) -> str:
     """What keeps a row from being used, "" if nothing does."""
-    if not title or title.isspace():
-        return "an empty title"
-    return f"the category is {shown(category)}" if category.lower() in NO_CATEGORY else ""
+    if is_missing(title):
+        return f"the title is {shown(title)}" if title.strip() else "an empty title"
+    return f"the category is {shown(category)}" if is_missing(category) else ""
 
 
 def _joined(lines: TextLines, words: Any) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from objectives._contract import DataError, Download, Origin
-from objectives._data.kit.sources import OWN_FILE, SAMPLES, own_path, with_options
+from objectives._data.kit.arrow import parts_of
+from objectives._data.kit.sources import OWN_FILE, SAMPLES, own_path, tables_of_roles, with_options
 from objectives._data.kit.split import ROLES
 from objectives._data.titles.readers import PRICERUNNER_COLUMNS, form_of_pairs, has_categories, recognise, unknown
 from objectives._data.titles.tokens import MODEL_NUMBERS, STOP_WORDS, Recipe, course
@@ -102,7 +103,8 @@ def locate(dataset: str, data: Path, language: str = "") -> TitleSource:
 def raw_files(dataset: str, data: Path) -> Sequence[Path]:
     """Return the files of `dataset`, with the word vectors, if any, as the last one. Raises DataError."""
     source = locate(dataset, data)
-    return [*source.files.values(), *([source.vectors] if source.vectors else [])]
+    tables = [part for table in source.files.values() for part in parts_of(table)]
+    return [*tables, *([source.vectors] if source.vectors else [])]
 
 
 def _vectors_beside(place: Path, language: str) -> Path | None:
@@ -146,7 +148,7 @@ def _either(place: Path, name: str) -> Path | None:
 
 
 def _directory(place: Path, language: str) -> TitleSource:
-    """The source in a directory: one family of course files, or a train.csv."""
+    """The source in a directory: one family of course files, or tables."""
     prefixes = sorted(
         {path.name.partition(f".{ROLES[0]}.jsonl")[0] for path in place.glob(f"*.{ROLES[0]}.jsonl*")},
     )
@@ -162,13 +164,16 @@ def _directory(place: Path, language: str) -> TitleSource:
         is_theirs = prefixes[0] in LANGUAGES  # by its files' names
         spoken, rights = (prefixes[0], MERCADOLIBRE_RIGHTS) if is_theirs else (language, OWN_FILE)
         return _course({role: path for role, path in files.items() if path}, spoken, language, rights)
-    table = _either(place, "train.csv")
-    if table is None:
-        raise DataError(
-            f"{place} holds neither NAME.train.jsonl.gz, NAME.validation.jsonl.gz and NAME.test.jsonl.gz "
-            "nor train.csv.gz or train.parquet; name a file"
-        )
-    return _challenge(_with_roles(place, table), language, OWN_FILE)
+    tables = tables_of_roles(place, has_categories)
+    if "" in tables:
+        return _file(tables[""], language)
+    missing = next((role for role in ROLES if role not in tables), None)
+    if missing:
+        given = " and ".join(path.name for path in tables.values())
+        raise DataError(f"{place} has {given}; add {missing}.csv, or name a file, to split it")
+    if recognise(tables["train"]) == "course":
+        return _course(tables, language, language, OWN_FILE)
+    return _challenge(tables, language, OWN_FILE)
 
 
 def _file(path: Path, language: str) -> TitleSource:
@@ -191,20 +196,6 @@ def _pricerunner(path: Path, column: str, rights: str, **more: Any) -> TitleSour
     if column not in PRICERUNNER_COLUMNS:
         raise ValueError(column)
     return TitleSource({"": path}, "pricerunner", column, MODEL_NUMBERS, rights, **more)
-
-
-def _with_roles(place: Path, table: Path) -> dict[str, Path]:
-    """The train.csv of a directory with what validates and tests, or alone, to be split.
-
-    A file of test titles without their categories, such as the challenge's, has no say. Raises DataError if one of the
-    two that have is missing.
-    """
-    others = {role: path for role in ROLES[1:] if (path := _either(place, f"{role}.csv")) and has_categories(path)}
-    if len(others) == 1:
-        (given,) = others.values()
-        absent = next(role for role in ROLES[1:] if role not in others)
-        raise DataError(f"{place} has {table.name} and {given.name}; add {absent}.csv, or name a file, to split it")
-    return {"train": table, **others} if others else {"": table}
 
 
 def _challenge(files: Mapping[str, Path], language: str, rights: str) -> TitleSource:
