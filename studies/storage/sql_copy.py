@@ -20,8 +20,8 @@ SELECT came.trial_id AS was, t.trial_id FROM came JOIN trials t ON t.study_id = 
 # For the next study.
 DROP_MATCHED = "DROP TABLE matched"
 
-# A worker does not come along: a trial that it has left running is lost at once, and so continued. Nobody is to be told
-# that it is missing here.
+# Of workers only what they were comes along, which says for how many hours the study has run: a trial that one has left
+# running is lost at once, and so continued. Nobody is to be told that it is missing here.
 END_WORKERS = """
 WITH unwatched AS (UPDATE studies.control SET is_watched = false WHERE study_id = %(study)s)
 UPDATE studies.workers SET ended_at = coalesce(ended_at, now()) WHERE study_id = %(study)s"""
@@ -38,14 +38,13 @@ RENAME_TRIALS_ARTIFACT = """
 UPDATE trial_system_attributes a SET key = %(key)s, value_json = replace(value_json, %(was)s, %(now)s)
 FROM trials t WHERE t.trial_id = a.trial_id AND t.study_id = %(study)s AND a.key = %(old_key)s"""
 
-# Of the workers, only those whose trials have not ended.
+# A study's rows of a table that knows trials alone.
 _TRIALS = "trial_id IN (SELECT trial_id FROM trials WHERE study_id = {study})"
-_RUNNING = "trial_id IN (SELECT trial_id FROM trials WHERE study_id = {study} AND state = 'RUNNING')"
 
 
 def read_rows(table: str, columns: Sequence[str], study: int) -> str:
     """Return the statement that sends a study's rows of a table."""
-    whose = _RUNNING if table == "studies.workers" else "study_id = {study}" if "study_id" in columns else _TRIALS
+    whose = "study_id = {study}" if "study_id" in columns else _TRIALS
     return f"COPY (SELECT {', '.join(columns)} FROM {table} WHERE {whose.format(study=study)}) TO STDOUT"
 
 
@@ -66,6 +65,7 @@ def keep_rows(table: str, columns: Sequence[str]) -> str:
         columns = [column for column in columns if column != "trial_id"]
     here = {"study_id": "%(study)s", "trial_id": "matched.trial_id"}
     values = ", ".join(here.get(column, f"came.{column}") for column in columns)
-    joined = " JOIN matched ON matched.was = came.trial_id" if "trial_id" in columns else ""
+    # A worker may have had no trial.
+    joined = " LEFT JOIN matched ON matched.was = came.trial_id" if "trial_id" in columns else ""
     ordered = " ORDER BY came.trial_id" if table == "trials" else ""
     return f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values} FROM came{joined}{ordered}"

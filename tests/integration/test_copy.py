@@ -21,7 +21,7 @@ from studies.settings import Settings
 from studies.storage import Storage, sql_copy
 from studies.whole import copy, delete, whole
 
-from ..conftest import rows_of
+from ..conftest import execute, rows_of
 from ..reports import make_spec
 from .test_backup import opened
 
@@ -94,6 +94,23 @@ def test_a_copy_is_the_same_beside_what_was_there(
         # What ran on a worker that is gone is lost there, too, and so continued by whoever comes first.
         assert len(target.ledger.budget(copied._study_id).lost) == 1
         assert rows_of(other_url, sql_copy.FIND_STUDY.replace("%(name)s", "'small'")) == [(copied._study_id,)]
+
+
+def test_the_hours_that_a_study_has_run_come_along(
+    database_url: str, other_url: str, settings: Settings, tmp_path: Path
+) -> None:
+    with opened(database_url, tmp_path) as source, opened(other_url, tmp_path) as target:
+        study_id = filled(source, settings)._study_id
+        source.ledger.open_study(study_id, 9, hours=30.0)
+        source.ledger.leave(source.ledger.enter(study_id, ""))  # it found no trial
+        leave(source)
+        began = "started_at = heartbeat_at - interval '1 day'"
+        execute(database_url, f"UPDATE studies.workers SET {began} WHERE trial_id IS NULL")
+        copy(source, target, settings, whole(source, "small"))
+        [(copied,)] = rows_of(other_url, "SELECT study_id FROM studies")
+        used = source.ledger.budget(study_id).hours_used
+        assert 24 < used < 30
+        assert target.ledger.budget(copied).hours_used == pytest.approx(used)
 
 
 def test_the_copys_files_are_its_own(database_url: str, other_url: str, settings: Settings, tmp_path: Path) -> None:
