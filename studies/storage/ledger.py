@@ -208,7 +208,7 @@ class Ledger:
         self._run(sql_ledger.DECLARE_DEAD, {"study": study_id, "host": host, "pid": pid})
 
     def workers(self, study_id: int) -> list[Worker]:
-        """Return the workers that have not ended, dead ones that nobody has declared so included."""
+        """Return the workers that live, and the dead ones whose trials nobody has taken over yet."""
         rows = self._run(sql_ledger.READ_WORKERS, {"study": study_id, "lease": self.lease_s})
         return [Worker(*(*known, Usage(**(usage or {})))) for *known, usage in rows]
 

@@ -178,14 +178,16 @@ UPDATE studies.workers SET ended_at = now()
 WHERE study_id = %(study)s AND host = %(host)s AND pid = %(pid)s AND ended_at IS NULL"""
 
 # The workers of a study, with the last epoch that each reported, how long it has been silent, and whether its lease
-# still runs; and what it uses.
+# still runs; and what it uses. A dead one is of interest until its trial is taken over: nobody ends its row.
 READ_WORKERS = """
 SELECT w.worker_id, w.host, w.pid, w.device, t.number,
     (SELECT max(step) FROM trial_intermediate_values v WHERE v.trial_id = t.trial_id),
     extract(epoch FROM now() - w.heartbeat_at)::float8,
     w.heartbeat_at > now() - make_interval(secs => %(lease)s), w.usage
 FROM studies.workers w LEFT JOIN trials t ON t.trial_id = w.trial_id AND t.state = 'RUNNING'
-WHERE w.study_id = %(study)s AND w.ended_at IS NULL ORDER BY w.worker_id"""
+WHERE w.study_id = %(study)s AND w.ended_at IS NULL
+    AND (t.trial_id IS NOT NULL OR w.heartbeat_at > now() - make_interval(secs => %(lease)s))
+ORDER BY w.worker_id"""
 
 # --- taking over ------------------------------------------------------------------------------------------------------
 

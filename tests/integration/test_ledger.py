@@ -62,6 +62,16 @@ def test_a_trial_is_lost_when_its_workers_lease_is_over(storage: Storage, study:
     assert storage.ledger.budget(study._study_id).lost == ()
 
 
+def test_a_dead_worker_is_shown_until_its_trial_is_taken_over(storage: Storage, study: optuna.Study) -> None:
+    worker, study_id = storage.ledger.enter(study._study_id, "cpu"), study._study_id
+    trial_id = claim(storage, study, worker)
+    storage.ledger.enter(study_id, "cpu")  # it has no trial
+    let_a_lease_pass(storage.url)
+    assert [(one.worker_id, one.alive) for one in storage.ledger.workers(study_id)] == [(worker, False)]
+    assert end(storage, study, trial_id, Outcome.failed(Reason.LOST), max_retries=2)
+    assert storage.ledger.workers(study_id) == []
+
+
 @pytest.mark.parametrize("hours", [-1, 1])
 def test_a_machine_whose_clock_is_off_writes_the_servers_time(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hours: int
