@@ -5,7 +5,7 @@
 
 The objective is imported in a process of its own (`inside`), and every training is watched in yet another one
 (`isolate`, `observe`, `watch`), so that whatever it does is a finding and never ends the check. The checks are in
-`checks/`: <- ADD A CHECK: one file there, and one line in its `CHECKS`.
+`checks/`: <- ADD A CHECK: one file there, and one line in `CHECKS` in `studies/registry.py`.
 """
 
 from __future__ import annotations
