@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from studies.report import figures, findings
+from studies.report import figures, findings, marginals
 from studies.report.document import Section, Table
 from studies.report.interactions import MIN_TRIALS, N_LEVELS, N_SHUFFLES, NOTICEABLE, SIGNIFICANT, evenly, interactions
 from studies.words import percent, plural, short
@@ -41,7 +41,7 @@ def parameters(record: StudyRecord, compared: Compared, found: dict[str, float])
         for name in varied
     ]
     header = ("parameter", "importance", "searched", f"in the best {len(top)}", "best")
-    drawn = figures.parameters(record, compared, {name: found.get(name) for name in varied})
+    drawn = marginals.parameters(record, compared, {name: found.get(name) for name in varied})
     if found:
         drawn.insert(0, figures.importance(found))
         text = (
@@ -54,7 +54,7 @@ def parameters(record: StudyRecord, compared: Compared, found: dict[str, float])
         text = (
             f"Importances need {findings.MIN_TRIALS_FOR_IMPORTANCE} completed trials; there are {len(record.ranked)}."
         )
-    return Section("Parameters", [text], [Table(header, rows)], drawn, [figures.caption(record, compared)])
+    return Section("Parameters", [text], [Table(header, rows)], drawn, [marginals.caption(record, compared)])
 
 
 def interplay(record: StudyRecord, compared: Compared) -> Section | None:

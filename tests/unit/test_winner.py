@@ -12,7 +12,7 @@ from studies import tables
 from studies.exporters import export
 from studies.model.winner import Winner
 from studies.record.study import StudyRecord
-from studies.report import figures
+from studies.report import figures, marginals
 from studies.report.findings import compared
 from studies.report.page import render
 from studies.report.sections import document
@@ -42,7 +42,7 @@ def confirmed(record: StudyRecord) -> StudyRecord:
 def highlighted(record: StudyRecord) -> set[int]:
     """Return the trials that the figures draw as the best."""
     curve = next(trace for trace in figures.curves(record).data if trace["name"].startswith("best"))
-    [drawn] = figures.parameters(record, compared(record), {"learning_rate": None})
+    [drawn] = marginals.parameters(record, compared(record), {"learning_rate": None})
     point = next(trace for trace in drawn.data if trace["name"] == "best")
     return {number for trace in (curve, point) for number in trace["customdata"] if number is not None}
 
