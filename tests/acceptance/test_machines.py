@@ -20,7 +20,7 @@ from studies.record.study import TrialRecord
 from studies.settings import Settings
 from studies.storage import open_storage
 
-from ..conftest import TcpServer, execute
+from ..conftest import TcpServer, execute, let_a_lease_pass
 from ..waiting import PATIENCE_S, wait_for
 from .conftest import Studies
 from .test_study import report
@@ -139,12 +139,12 @@ def test_a_trial_lost_with_its_machine_goes_on_elsewhere(
 ) -> None:
     machines = [make_machine(name) for name in ("first", "second")]
     for machine in machines:
-        machine.environment |= {"STUDIES_STORAGE": database, "STUDIES_LEASE_S": "3"}
-        machine.environment |= {**s3, "STUDIES_ARTIFACTS": f"s3://{bucket}/team"}
+        machine.environment |= {**s3, "STUDIES_STORAGE": database, "STUDIES_ARTIFACTS": f"s3://{bucket}/team"}
     first, second = machines
     launch = first.start("launch", "./counted.yaml", *SLOW)
     wait_for(lambda: len(epochs(first)) >= 3)
     kill_machine(launch)
+    let_a_lease_pass(database)
     second.hurry()
     assert f"Checkpoints in {first.environment['STUDIES_ARTIFACTS']}: 0.0 MiB." in second("status", "counted").stdout
     second("launch", "./counted.yaml", *SLOW)
@@ -275,7 +275,8 @@ def test_a_container_killed_in_the_middle_costs_nothing(machine: Studies) -> Non
     first.kill()
     process.communicate(timeout=PATIENCE_S)
     machine.hurry()
-    machine.environment["STUDIES_LEASE_S"] = "3"
+    with open_storage(machine.settings) as storage:
+        let_a_lease_pass(storage.url)
     machine("launch", "./counted.yaml", *TWO)
     found = report(machine, "counted").trials
     assert len([trial for trial in found if trial.continued_by is None]) == 4

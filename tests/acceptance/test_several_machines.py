@@ -25,7 +25,7 @@ from studies.storage import Storage, open_storage
 from studies.storage.ledger import Worker
 from studies.study import get, lock_of
 
-from ..conftest import TcpServer, execute, reserved_port
+from ..conftest import TcpServer, execute, let_a_lease_pass, reserved_port
 from ..waiting import PATIENCE_S, wait_for
 from .conftest import Studies
 
@@ -90,13 +90,14 @@ def test_a_trial_that_is_lost_with_its_machine_goes_on_from_its_checkpoint_elsew
         (machine.directory / "mine.py").write_text(
             code.replace("self.n += 1", "self.n += 1; print('epoch', self.n, flush=True)")
         )
-        machine.environment |= {"STUDIES_STORAGE": team.environment["STUDIES_STORAGE"], "STUDIES_LEASE_S": "2"}
+        machine.environment["STUDIES_STORAGE"] = team.environment["STUDIES_STORAGE"]
     launch = ("launch", "./parabola.yaml", "--set", "space.seconds=2", "--trials", "1")
     lost = team.start(*launch)
     with open_storage(team.settings) as storage:
         (worker,) = wait_for(lambda: workers_at(storage, epoch=2))
         for pid in (lost.pid, worker.pid):
             os.kill(pid, signal.SIGKILL)
+        let_a_lease_pass(storage.url)
         elsewhere.hurry()
         elsewhere(*launch)
         first, second = read_stored(storage, "parabola").trials
