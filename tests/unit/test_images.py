@@ -528,3 +528,53 @@ def test_cifars_own_directory_and_archive_by_their_path(tmp_path: Path) -> None:
 def test_a_file_of_another_kind_is_called_what_it_is(tmp_path: Path, content: bytes, kind: str) -> None:
     (tmp_path / "pictures.bin").write_bytes(content)
     refuses(tmp_path / "pictures.bin", tmp_path, f"pictures.bin is {kind}", "expected a directory, a .parquet")
+
+
+# --- pictures as others pack them --------------------------------------------------------------------
+
+
+def test_the_binary_version_of_cifar(tmp_path: Path) -> None:
+    batches(tmp_path / "cifar-10-batches-py")
+    python = load_pictures(str(tmp_path), tmp_path, tmp_path / "cache")
+    for path in (tmp_path / "cifar-10-batches-py").glob("*_batch*"):
+        batch = pickle.loads(path.read_bytes())
+        rows = [bytes([label]) + pixels.tobytes() for label, pixels in zip(batch["labels"], batch["data"], strict=True)]
+        (tmp_path / "binary").mkdir(exist_ok=True)
+        (tmp_path / "binary" / f"{path.name}.bin").write_bytes(b"".join(rows))
+    for place in (tmp_path / "binary", tmp_path / "binary" / "data_batch_2.bin"):
+        binary = load_pictures(str(place), tmp_path, tmp_path / "cache")
+        assert binary.classes == python.classes
+        assert np.array_equal(binary.train.pixels, python.train.pixels)
+        assert np.array_equal(binary.test.labels, python.test.labels)
+    (tmp_path / "binary" / "test_batch.bin").write_bytes(b"\0" * 3072)
+    expected = "test_batch.bin: not a batch of CIFAR-10's binary version"
+    refused(lambda: load_pictures(str(tmp_path / "binary"), tmp_path, tmp_path / "new"), tmp_path / "new", expected)
+
+
+def test_parquet_files_whose_names_say_the_role(tmp_path: Path) -> None:
+    draw = np.random.RandomState(0)
+    (tmp_path / "data").mkdir()
+    for name, n in (("train-00000-of-00002", 20), ("train-00001-of-00002", 20), ("test-00000-of-00001", 10)):
+        pictures = [{"bytes": png(draw.randint(0, 256, (32, 32, 3)).astype(np.uint8)), "path": None} for _ in range(n)]
+        table = pa.table({"img": pictures, "labels": [row % 2 for row in range(n)]})
+        pq.write_table(table, tmp_path / "data" / f"{name}.parquet")
+    found = load_pictures(str(tmp_path / "data"), tmp_path, tmp_path / "cache")
+    assert (len(found.train) + len(found.validation), len(found.test)) == (40, 10)
+    (tmp_path / "data" / "test-00000-of-00001.parquet").rename(tmp_path / "data" / "dev-00000-of-00001.parquet")
+    assert len(load_pictures(str(tmp_path / "data"), tmp_path, tmp_path / "cache").validation) == 10
+
+
+def test_a_class_without_a_picture_that_is_read(tmp_path: Path) -> None:
+    tree(tmp_path / "pictures")
+    (tmp_path / "pictures" / "raw").mkdir()
+    (tmp_path / "pictures" / "raw" / "0.dng").write_bytes(b"II*\0")
+    place = tmp_path / "pictures"
+    expected = "raw is beside the classes and holds no picture that is read"
+    refused(lambda: load_pictures(str(place), tmp_path, tmp_path / "cache"), tmp_path / "cache", expected)
+
+
+def test_pictures_too_far_below_are_named(tmp_path: Path) -> None:
+    tree(tmp_path / "a" / "b" / "c" / "pictures")
+    place = tmp_path / "a"
+    expected = f"name {tmp_path / 'a' / 'b' / 'c' / 'pictures'}"
+    refused(lambda: load_pictures(str(place), tmp_path, tmp_path / "cache"), tmp_path / "cache", expected)

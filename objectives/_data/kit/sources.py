@@ -71,9 +71,14 @@ def tables_in(place: Path) -> dict[str, list[Path]]:
     for path in sorted(place.iterdir()):
         name, dot, end = name_within(path).partition(".")
         if path.is_file() and name and f".{end}".endswith(TABLES):
-            roles = {ROLE_NAMES[word] for word in re.split(r"[._\s-]", f"{name}{dot}{end}") if word in ROLE_NAMES}
-            found.setdefault(roles.pop() if len(roles) == 1 else "", []).append(path)
+            found.setdefault(role_in(f"{name}{dot}{end}"), []).append(path)
     return found
+
+
+def role_in(name: str) -> str:
+    """The role that a word in a file's name tells, such as mnist_train.csv; "" for none or several."""
+    roles = {ROLE_NAMES[word] for word in re.split(r"[._\s-]", name) if word in ROLE_NAMES}
+    return roles.pop() if len(roles) == 1 else ""
 
 
 def tables_of_roles(place: Path, has_answers: Callable[[Path], bool]) -> dict[str, Path]:

@@ -3,11 +3,12 @@
 What is read, by its content:
 
 a directory   CLASS/NAME.png, or ROLE/CLASS/NAME.png with the roles train, val and test; hidden directories are not
-              read, pictures elsewhere or that cannot be read are an error
-parquet       a column of picture files (image, png, ...), one of classes (label, ...), perhaps `split`
+              read; pictures elsewhere or that cannot be read are an error, and so are directories without any
+parquet       a column of picture files (image, png, ...), one of classes (label, ...), perhaps `split`; several files
+              in a directory, whose names may say the role (train-00000-of-00001.parquet)
 .npz          x and y, images and labels, or x_train, y_train, x_test and y_test; grey or in colour, as torch has
               them or as others do
-CIFAR-10      cifar-10-batches-py, the directory above it, or cifar-10-python.tar.gz
+CIFAR-10      its python or binary version: cifar-10-batches-py, the directory above it, or cifar-10-python.tar.gz
 
 Pictures of any depth and mode become 8 bits a channel; what is transparent is white; what is turned is turned back.
 

@@ -84,6 +84,8 @@ def _content(source: PictureSource, hashes: Hashes) -> str:
     """One hash of everything that decides the pictures' bytes and names."""
     if source.form == "shapes":
         return f"drawing {DRAWING_VERSION}"
+    if source.form == "parquet" and len(source.files) > 1:  # their names may say the roles
+        return fingerprint([[path.name, sha256] for path, sha256 in zip(source.files, hashes.values(), strict=True)])
     return hashes[""] if source.form == "directory" else fingerprint(list(hashes.values()))
 
 

@@ -22,35 +22,32 @@ import numpy as np
 from objectives._contract import DataError
 from objectives._data.kit.lines import shown
 from objectives._data.kit.npz import pairs_of, read_arrays
+from objectives._data.kit.packed import ADDED
 from objectives._data.kit.pixels import as_bytes
-from objectives._data.kit.sources import listed
-from objectives._data.kit.split import ROLES
+from objectives._data.kit.sources import listed, role_in
+from objectives._data.kit.split import ROLE_NAMES, ROLES
 from objectives._data.pictures import shapes
-from objectives._data.pictures.decode import SIDE, Pixels, decoded, fitted, is_shown, looks_otherwise
+from objectives._data.pictures.decode import SIDE, SUFFIXES, Pixels, decoded, fitted, is_shown, looks_otherwise
 
 AS_SEEN = " as seen"
 CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 CIFAR_BATCHES = {**{f"data_batch_{number}": "train" for number in range(1, 6)}, "test_batch": "test"}
+BINARY = ".bin"  # what the files of CIFAR-10's binary version end in
 CIFAR_TRAIN = 50_000  # pictures before the test batch, in the original order
 IMAGE_COLUMNS = ("jpeg", "png", "image", "img", "bytes")
-CLASS_COLUMNS = ("label_name", "class", "category", "label")
-ROLE_NAMES = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation"), "validation"),
-    **dict.fromkeys(("test", "testing"), "test"),
-}
+CLASS_COLUMNS = ("label_name", "class", "category", "label", "labels", "fine_label")
 
 LabelledPictures = Iterator[tuple[Pixels, str, str]]
 
 
 def read_cifar(files: Sequence[Path], notices: Counter[str]) -> LabelledPictures:
-    """The pictures of CIFAR-10's python version: cifar-10-python.tar.gz, or the six batches unpacked from it."""
+    """The pictures of CIFAR-10's python or binary version: its archive, or the six batches unpacked from it."""
     for path in files:
-        if path.name.endswith(".tar.gz"):
-            yield from _cifar_archive(path)
-        else:
+        if is_batch(path.name):
             with path.open("rb") as file:
                 yield from _cifar_batch(path, path.name, file)
+        else:
+            yield from _cifar_archive(path)
 
 
 def read_npz(files: Sequence[Path], notices: Counter[str]) -> LabelledPictures:
@@ -85,11 +82,19 @@ def _in_colour(path: Path, x: Any, notices: Counter[str]) -> Pixels:
 
 
 def read_parquet(files: Sequence[Path], notices: Counter[str]) -> LabelledPictures:
-    """The pictures of a parquet: a column of JPEG or PNG files, a column of classes, perhaps a column `split`."""
+    """The pictures in parquet: a column of JPEG or PNG files, a column of classes, perhaps a column `split`.
+
+    Of several files, the names may say the role, as on the Hugging Face hub: train-00000-of-00001.parquet.
+    """
+    for path in files:
+        for pixels, label, role in _read_parquet(path, notices):
+            yield pixels, label, role or (role_in(path.name.lower()) if len(files) > 1 else "")
+
+
+def _read_parquet(path: Path, notices: Counter[str]) -> LabelledPictures:
     import pyarrow.parquet  # slow to import, and only needed here
     from pyarrow.lib import ArrowException
 
-    (path,) = files
     try:
         table = pyarrow.parquet.ParquetFile(path)
         names = table.schema_arrow.names
@@ -154,15 +159,35 @@ def directory_files(root: Path) -> list[Path]:
             f"or name {strange[0].parents[1]} if its directories are the classes"
         )
     else:
-        raise DataError(
-            f"{root} holds no pictures in directories; expected CLASS/NAME.png, or train/CLASS/NAME.png and test/..."
-        )
+        raise _no_classes(root)
     if misplaced:
         first = listed([str(path.relative_to(root)) for path in misplaced])
         raise DataError(f"{root} has pictures elsewhere than in {form} ({first}); move or remove them")
     if found is in_classes and all(path.parent.name.lower() in ROLE_NAMES for path in found):
         raise DataError(f"{found[0]} has a role and no class; expected {found[0].parent / 'CLASS' / found[0].name}")
+    _require_pictures({path.parent for path in found})
     return found
+
+
+def _require_pictures(classes: set[Path]) -> None:
+    """Raise DataError for a directory beside those of classes that has no picture: it would be a class less."""
+    for place in sorted({one.parent for one in classes}):
+        for one in sorted(place.iterdir()):
+            if one.is_dir() and one not in classes and not one.name.startswith(".") and one.name not in ADDED:
+                raise DataError(
+                    f"{one} is beside the classes and holds no picture that is read; expected some ({SUFFIXES[0]}, "
+                    f"{SUFFIXES[1]} and the like): add them, or remove the directory"
+                )
+
+
+def _no_classes(root: Path) -> DataError:
+    deeper = next((path for path in sorted(root.glob("*/*/*/**/*")) if is_shown(path, root)), None)
+    todo = "expected CLASS/NAME.png, or train/CLASS/NAME.png and test/..."
+    if deeper is None:
+        return DataError(f"{root} holds no pictures in directories; {todo}")
+    above = deeper.parents[1]
+    place = above.parent if above.name.lower() in ROLE_NAMES else above
+    return DataError(f"{root} holds pictures too far below it, such as {deeper}; {todo}: name {place}")
 
 
 def _require_train(root: Path, files: Sequence[Path]) -> None:
@@ -174,18 +199,23 @@ def _require_train(root: Path, files: Sequence[Path]) -> None:
 def _cifar_archive(path: Path) -> LabelledPictures:
     found = set()
     try:
-        with tarfile.open(path, "r:gz") as archive:
+        with tarfile.open(path, "r:*") as archive:
             for member in archive:
                 name = Path(member.name).name
-                file = archive.extractfile(member) if name in CIFAR_BATCHES else None
+                file = archive.extractfile(member) if is_batch(name) else None
                 if file is not None:
-                    found.add(name)
+                    found.add(name.removesuffix(BINARY))
                     yield from _cifar_batch(path, name, file)
     except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path} is truncated or not a .tar.gz file; get it again") from error
     absent = sorted(set(CIFAR_BATCHES) - found)
     if absent:
-        raise DataError(f"{path} holds no {absent[0]}; get CIFAR-10's python version again")
+        raise DataError(f"{path} holds no {absent[0]}; expected CIFAR-10: get it again, or unpack another archive")
+
+
+def is_batch(name: str) -> bool:
+    """Whether a file is called as one of CIFAR-10's batches, of the python or the binary version."""
+    return name.removesuffix(BINARY) in CIFAR_BATCHES
 
 
 class _ArraysOnly(pickle.Unpickler):
@@ -201,6 +231,24 @@ class _ArraysOnly(pickle.Unpickler):
 
 
 def _cifar_batch(path: Path, name: str, file: IO[bytes]) -> LabelledPictures:
+    data, labels = (_binary if name.endswith(BINARY) else _pickled)(path, name, file)
+    pictures = np.ascontiguousarray(data.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1))
+    for pixels, label in zip(pictures, labels, strict=True):
+        yield pixels, CIFAR_CLASSES[label], CIFAR_BATCHES[name.removesuffix(BINARY)]
+
+
+def _binary(path: Path, name: str, file: IO[bytes]) -> tuple[Any, list[int]]:
+    """Pixels (n, 3072) and labels of a batch in which each row is a byte of the label and those of the pixels."""
+    content = np.frombuffer(file.read(), np.uint8)
+    n_bytes = 1 + 3 * SIDE * SIDE
+    if not len(content) or len(content) % n_bytes or content[::n_bytes].max() >= len(CIFAR_CLASSES):
+        raise DataError(f"{path}, {name}: not a batch of CIFAR-10's binary version; get it again")
+    rows = content.reshape(-1, n_bytes)
+    return rows[:, 1:], rows[:, 0].tolist()
+
+
+def _pickled(path: Path, name: str, file: IO[bytes]) -> tuple[Any, list[int]]:
+    """Pixels (n, 3072) and labels of a batch of the python version."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # numpy's, about the age of the pickle
@@ -208,15 +256,14 @@ def _cifar_batch(path: Path, name: str, file: IO[bytes]) -> LabelledPictures:
         data, labels = np.asarray(batch["data"]), list(batch["labels"])
         if data.shape != (len(labels), 3 * SIDE * SIDE) or data.dtype != np.uint8:
             raise DataError(f"{path}, {name}: data {data.dtype} {data.shape}; expected uint8 (n, {3 * SIDE * SIDE})")
-        names = [CIFAR_CLASSES[label] for label in labels]
+        if not set(labels) <= set(range(len(CIFAR_CLASSES))):
+            raise IndexError("labels beyond 9")
     except DataError:
         raise
     # A damaged pickle raises almost anything.
     except (pickle.UnpicklingError, EOFError, LookupError, TypeError, ValueError, AttributeError, ImportError) as error:
         raise DataError(f"{path}, {name}: not a batch of CIFAR-10's python version ({error}); get it again") from error
-    pictures = np.ascontiguousarray(data.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1))
-    for pixels, label in zip(pictures, names, strict=True):
-        yield pixels, label, CIFAR_BATCHES[name]
+    return data, labels
 
 
 def _column(path: Path, names: Sequence[str], known: Sequence[str], what: str) -> str:

@@ -8,16 +8,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from objectives._contract import DataError, Download, Origin
-from objectives._data.kit.content import first_of, foreign
+from objectives._data.kit.arrow import parts_of
+from objectives._data.kit.content import TAR, first_of, foreign
 from objectives._data.kit.sources import own_path, with_options
-from objectives._data.pictures.readers import CIFAR_BATCHES, directory_files
+from objectives._data.pictures.decode import is_shown
+from objectives._data.pictures.readers import BINARY, CIFAR_BATCHES, directory_files, is_batch
 
 DATASETS: Mapping[str, str] = {
     "cifar10-shapes": "12,000 synthetic pictures of ten kinds of figure, drawn here: nothing to download.",
     "cifar10": "CIFAR-10, 60,000 photographs of ten kinds of thing (A. Krizhevsky, 2009), as torchvision downloads it.",
 }
 OPTIONS = ("drop_classes_below",)
-BATCHES = "cifar-10-batches-py"
+BATCHES, BINARY_BATCHES = "cifar-10-batches-py", "cifar-10-batches-bin"
 CIFAR_RIGHTS = "CIFAR-10, A. Krizhevsky, 2009; no licence is stated"
 CIFAR_ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 CIFAR_MD5 = "c58f30108f718f92721af3b95e74349a"  # as torchvision has it
@@ -69,12 +71,11 @@ def _located(dataset: str, data: Path) -> PictureSource:
         return PictureSource("cifar", _cifar_files(data / "cifar10"), CIFAR_RIGHTS)
     path = own_path(dataset, DATASETS)
     if path.is_dir():
-        batches = next((place for place in (path, path / BATCHES) if (place / "data_batch_1").is_file()), None)
-        return (
-            PictureSource("cifar", _batches(batches)) if batches else PictureSource("directory", directory_files(path))
-        )
+        return _directory(path)
+    if is_batch(path.name):
+        return PictureSource("cifar", _batches(path.parent, Path(path.name).suffix))
     form = path.suffix.lower().removeprefix(".")
-    if path.name.endswith(".tar.gz"):
+    if path.name.endswith(".tar.gz") or foreign(first_of(path)) == TAR:
         return PictureSource("cifar", (path,))
     if form not in ("parquet", "npz"):
         kind = foreign(first_of(path)) or "not a known form of pictures"
@@ -82,11 +83,22 @@ def _located(dataset: str, data: Path) -> PictureSource:
     return PictureSource(form, (path,))
 
 
-def _batches(place: Path) -> Sequence[Path]:
-    files = [place / name for name in CIFAR_BATCHES]
+def _directory(path: Path) -> PictureSource:
+    for place in (path, path / BATCHES, path / BINARY_BATCHES):
+        for end in ("", BINARY):
+            if (place / f"data_batch_1{end}").is_file():
+                return PictureSource("cifar", _batches(place, end))
+    parts = parts_of(path)
+    if parts and not any(is_shown(below, path) for below in path.rglob("*")):
+        return PictureSource("parquet", parts)
+    return PictureSource("directory", directory_files(path))
+
+
+def _batches(place: Path, end: str) -> Sequence[Path]:
+    files = [place / f"{name}{end}" for name in CIFAR_BATCHES]
     absent = next((path.name for path in files if not path.is_file()), None)
     if absent:
-        raise DataError(f"{place} has no {absent}; expected the six batches of CIFAR-10's python version")
+        raise DataError(f"{place} has no {absent}; expected the six batches of CIFAR-10")
     return files
 
 
