@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from statistics import quantiles
 
 from studies.names import State
 from studies.storage.pages import Curve
-from studies.words import number
 
-WIDTH, HEIGHT, LEFT, BOTTOM, EDGE = 720, 300, 64, 28, 8
-N_TICKS = 4
+WIDTH, HEIGHT, LEFT, RIGHT, BOTTOM, EDGE = 720, 300, 72, 20, 28, 10
 N_PERCENT = 50  # the axis leaves out the outermost fiftieth at either end, where trials diverged
 MIN_VALUES = 20  # fewer are all shown
 
@@ -60,7 +59,7 @@ def drawing(curves: Sequence[Curve], best: Collection[int]) -> Drawing | None:
             low, high = min(low, *curve.values), max(high, *curve.values)
 
     def x(epoch: float) -> float:
-        return LEFT + (WIDTH - LEFT - EDGE) * ((epoch - first) / (last - first) if last > first else 0.5)
+        return LEFT + (WIDTH - LEFT - RIGHT) * ((epoch - first) / (last - first) if last > first else 0.5)
 
     def y(value: float) -> float:
         share = (min(max(value, low), high) - low) / (high - low) if high > low else 0.5
@@ -69,8 +68,8 @@ def drawing(curves: Sequence[Curve], best: Collection[int]) -> Drawing | None:
     ordered = sorted(curves, key=lambda curve: (curve.trial in best, curve.state != State.PRUNED, curve.trial))
     return Drawing(
         [_line(curve, best, x, y) for curve in ordered],
-        [Tick(x(epoch), str(epoch)) for epoch in sorted({round(_between(first, last, n)) for n in range(N_TICKS)})],
-        [Tick(y(value), number(value)) for value in sorted({_between(low, high, n) for n in range(N_TICKS)})],
+        [Tick(x(epoch), f"{epoch:.0f}") for epoch in _round_numbers(first, last) if epoch == int(epoch)],
+        [Tick(y(value), f"{value:.7g}") for value in _round_numbers(low, high)],
     )
 
 
@@ -88,5 +87,10 @@ def _range(values: Sequence[float]) -> tuple[float, float]:
     return cuts[0], cuts[-1]
 
 
-def _between(low: float, high: float, n: int) -> float:
-    return low + (high - low) * n / (N_TICKS - 1)
+def _round_numbers(low: float, high: float) -> list[float]:
+    """Return three to nine round numbers from low to high; low alone where they are the same."""
+    if not 1e-300 < high - low < math.inf:
+        return [low]
+    size = 10.0 ** math.floor(math.log10(high - low))
+    step = next(share * size for share in (2.0, 1.0, 0.5, 0.2) if high - low >= 3 * share * size)
+    return [step * n for n in range(math.ceil(low / step), math.floor(high / step) + 1)]

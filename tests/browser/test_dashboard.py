@@ -74,6 +74,7 @@ NAMELESS = """JSON.stringify([
 
 def check_page(tab: Tab) -> None:
     """It fits a phone, can be read in the light and in the dark, and every control has a name."""
+    tab.wait_for("document.readyState === 'complete'")  # the style may come a moment after the text
     for scheme in ("light", "dark"):
         assert n_wide(tab, *PHONE, scheme) <= PHONE[0], tab.run("location.href")
         with suppress(AssertionError):  # a style may come a moment after the text

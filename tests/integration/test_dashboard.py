@@ -164,7 +164,7 @@ def test_the_pages_show_the_study(storage: Storage, open_house: Dashboard) -> No
     assert page.count("<polyline") == 60
     assert page.count('<polyline class="best"') == 1
     assert "cuda:3" in page
-    assert "of devices of 24 h;" in page
+    assert " of 24 h of device time;" in page
     assert f"The best balanced_accuracy is {value:.4f}" in browser.get("/studies/made-up/answer").text
     report = browser.get("/studies/made-up/report")
     assert "<h2>All trials</h2>" in report.text
@@ -201,6 +201,7 @@ def test_the_pages_show_a_front(storage: Storage, open_house: Dashboard) -> None
     assert "2 trials <small>on the front</small>" in browser.get("/").text
     page = browser.get("/studies/two").text
     assert "front of 2 trials: accuracy 0.7000 to 0.9000, size 100.0 to 500.0" in page
+    assert "<td>0.6000</td><td>600.0</td>" in page[page.index('<h2 id="newest">') :]
     assert (page.count("<polyline"), page.count('<polyline class="best"')) == (3, 2)
     assert "2 of 3 completed trials are on the Pareto front" in browser.get("/studies/two/answer").text
     assert 'studies_front_trials{study="two"} 2' in browser.get("/metrics").text
