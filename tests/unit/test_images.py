@@ -21,9 +21,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from objectives import DataError
+from objectives._data.kit.picture_files import decoded_as_seen
 from objectives._data.kit.split import carve, content_key
 from objectives._data.pictures import PictureSet, decoded, load_pictures, shapes
-from objectives._data.pictures.readers import CIFAR_BATCHES, CIFAR_CLASSES, decoded_as_seen
+from objectives._data.pictures.readers import CIFAR_BATCHES, CIFAR_CLASSES
 from objectives.cifar10_cnn import Cnn, OneCycle, cropped, flipped
 
 from ..data_files import png, refused

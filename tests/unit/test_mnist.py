@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,7 +25,7 @@ from objectives._data.kit import npz
 from objectives._data.kit.lines import TextLines
 from objectives._data.kit.split import ROLES
 
-from ..data_files import idx, refused
+from ..data_files import idx, png, refused
 
 ROW = "0," * 784 + "3\n"
 
@@ -321,3 +323,26 @@ def test_nothing_to_tell_apart(tmp_path: Path) -> None:
     for target in (5, 0):
         with pytest.raises(DataError, match=f"images of a {target} among 80 train images, so there is nothing to tell"):
             load(f"{tmp_path / 'mnist'}:{target}", tmp_path)
+
+
+def test_digits_as_picture_files(tmp_path: Path) -> None:
+    pixels = np.random.RandomState(0).randint(0, 256, (60, 28, 28)).astype(np.uint8)
+    digits = np.arange(60) % 10
+    for row, digit in enumerate(digits):
+        place = tmp_path / "png" / ("training" if row < 50 else "testing") / str(digit)
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"{row:02}.png").write_bytes(png(pixels[row]))
+    table = pa.table({"image": [{"bytes": png(picture), "path": None} for picture in pixels], "label": digits})
+    pq.write_table(table, tmp_path / "mnist.parquet")
+    (tmp_path / "hub").mkdir()
+    pq.write_table(table[:50], tmp_path / "hub" / "train-00000-of-00001.parquet")
+    pq.write_table(table[50:], tmp_path / "hub" / "test-00000-of-00001.parquet")
+    for name in ("png", "hub"):
+        found = load_digits(f"{tmp_path / name}:3", tmp_path, tmp_path / "cache")
+        assert sorted(map(bytes, found.test.pixels)) == sorted(picture.tobytes() for picture in pixels[50:])
+        [of_threes] = found.test.pixels[found.test.is_target]
+        assert of_threes.tobytes() == pixels[53].tobytes()
+    assert len(load_digits(str(tmp_path / "mnist.parquet"), tmp_path, tmp_path / "cache").test) == 20
+    (tmp_path / "png" / "training" / "3").rename(tmp_path / "png" / "training" / "three")
+    expected = "has labels such as 'three'; expected the digits 0 to 9"
+    refused(lambda: load_digits(str(tmp_path / "png"), tmp_path, tmp_path / "new"), tmp_path / "new", expected)

@@ -6,6 +6,7 @@ digits.train.pixels[0], digits.train.is_target[0]
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,9 +23,10 @@ from objectives._data.digits.readers import (
     read_npz,
     read_otherwise,
     read_pair,
+    read_pictures,
     require_each_digit,
 )
-from objectives._data.digits.sources import locate, target_of
+from objectives._data.digits.sources import PICTURES, locate, target_of
 from objectives._data.digits.split import HELD_OUT, SPLIT_SEED, split
 from objectives._data.kit import npz
 from objectives._data.kit.content import NPZ
@@ -46,6 +48,7 @@ def load_digits(dataset: str, data: Path, cache: Path, progress: Progress = sile
     """
     name, target = target_of(dataset)
     files = locate(name, data)
+    are_pictures = next(iter(files)).startswith(PICTURES)
     options = {"preparer": f"mnist {PREPARER_VERSION}", "seed": SPLIT_SEED, "held_out": HELD_OUT}
 
     def build(directory: Path, hashes: Hashes) -> Mapping[str, Any]:
@@ -64,6 +67,7 @@ def load_digits(dataset: str, data: Path, cache: Path, progress: Progress = sile
         about={"name": name},
         identity=lambda hashes: {"sources": hashes, **options},
         build=build,
+        hash_as_one=are_pictures,
         mark=MARKS.get(next(iter(files))),
     )
     return _open(dataset, target, arrays)
@@ -76,6 +80,8 @@ def _read(files: Mapping[str, Path], progress: Progress, notices: Counter[str]) 
         return pixels, digits, split(digits, ROLES)
     if NPZ in files:
         return _with_roles(files[NPZ], read_npz(files[NPZ], notices))
+    if next(iter(files)).startswith(PICTURES):
+        return _with_roles(Path(os.path.commonpath(files.values())), read_pictures(list(files.values()), notices))
     if "train" in files:
         tables = {role: read_csv(path, progress, notices, each=role == "train") for role, path in files.items()}
         return _with_roles(files["train"], tables)

@@ -9,6 +9,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from objectives._contract import DataError, Progress
+from objectives._data.kit.decode import decoded
 from objectives._data.kit.lines import RowError, TextLines, each, plain_name, shown
 from objectives._data.kit.npz import ONLY_0_AND_1, pairs_of, read_arrays
 from objectives._data.kit.packed import GZIP_MAGIC
+from objectives._data.kit.picture_files import read_directory, read_parquet
 from objectives._data.kit.pixels import as_bytes, scaled
 from objectives._data.kit.split import ROLES
 from objectives._data.kit.tables import SEPARATORS, number_in, numbers, open_table, trimmed
@@ -205,6 +208,17 @@ def read_npz(path: Path, notices: Counter[str]) -> dict[str, LabelledDigits]:
     return {role: (_images(path, x, notices), _digits(path, y)) for role, (x, y) in pairs}
 
 
+def read_pictures(files: Sequence[Path], notices: Counter[str]) -> dict[str, LabelledDigits]:
+    """The images (n, 784) and digits (n,) of picture files, in directories of their digits or in Parquet, by role."""
+    read = read_parquet if files[0].suffix.lower() == ".parquet" else read_directory
+    found: dict[str, tuple[list[NDArray[np.uint8]], list[str]]] = {}
+    for pixels, label, role in read(files, notices, partial(decoded, mode="L", side=SIDE)):
+        images, labels = found.setdefault(role, ([], []))
+        images.append(pixels.reshape(N_PIXELS))
+        labels.append(label)
+    return {role: (np.stack(images), _digits(files[0], np.array(labels))) for role, (images, labels) in found.items()}
+
+
 def _images(path: Path, pictures: NDArray[Any], notices: Counter[str]) -> NDArray[np.uint8]:
     if pictures.ndim < 2 or math.prod(pictures.shape[1:]) != N_PIXELS:
         raise DataError(f"{path} has pictures {pictures.shape}; expected (n, {SIDE}, {SIDE}) or (n, {N_PIXELS})")
@@ -212,12 +226,10 @@ def _images(path: Path, pictures: NDArray[Any], notices: Counter[str]) -> NDArra
 
 
 def _digits(path: Path, labels: NDArray[Any]) -> NDArray[np.uint8]:
-    try:
-        numbers_of = labels.astype(np.float64)
-    except ValueError:
-        numbers_of = np.full(labels.shape, np.nan)
-    if not ((numbers_of >= 0) & (numbers_of < N_DIGITS) & (numbers_of == np.floor(numbers_of))).all():
-        raise DataError(f"{path} has labels such as {shown(str(labels[0]))}; expected the digits 0 to 9")
+    numbers_of = np.array([number_in(str(label), ",") for label in labels.tolist()])
+    wrong = ~((numbers_of >= 0) & (numbers_of < N_DIGITS) & (numbers_of == np.floor(numbers_of)))
+    if wrong.any():
+        raise DataError(f"{path} has labels such as {shown(str(labels[wrong][0]))}; expected the digits 0 to 9")
     return numbers_of.astype(np.uint8)
 
 

@@ -9,10 +9,12 @@ from objectives._contract import DataError, Download, Origin
 from objectives._data.digits.readers import FORMS, N_DIGITS, has_digits
 from objectives._data.kit.arrow import is_arrow, parts_of
 from objectives._data.kit.content import IDX_MAGIC, NPZ, first_of, foreign
+from objectives._data.kit.picture_files import pictures_in
 from objectives._data.kit.sources import SAMPLES, own_path, tables_in, tables_of_roles
 
 DEFAULT_TARGET = 5
 
+PICTURES = "pictures/"  # what the keys of picture files begin with
 SAMPLE = SAMPLES / "mnist_5k.csv.gz"
 IDX_FILES = {
     "train images": "train-images-idx3-ubyte",
@@ -63,13 +65,17 @@ def target_of(dataset: str) -> tuple[str, int]:
 
 
 def locate(name: str, data: Path) -> dict[str, Path]:
-    """The files of a data set: a table under "", or one for each of ROLES, an .npz under NPZ, or those of IDX_FILES."""
+    """The files of a data set: a table under "", or one for each of ROLES, an .npz under NPZ, or those of IDX_FILES;
+    or picture files, under PICTURES and their names.
+    """
     if name == "mnist-5k":
         return {"": SAMPLE}
     if name != "mnist":
         path = own_path(name, ("mnist-5k:3", "mnist:3"))
         if path.is_file():
             return _own_file(path)
+        if pictures := pictures_in(path):
+            return {f"{PICTURES}{'/'.join(one.parts[-3:])}": one for one in pictures}
         if tables_in(path) or parts_of(path):
             return tables_of_roles(path, has_digits)
         return _idx_files(path, f"{path} does not hold MNIST:")
@@ -83,6 +89,8 @@ def _own_file(path: Path) -> dict[str, Path]:
     kind = foreign(first)
     if kind == NPZ:
         return {NPZ: path}
+    if pictures := pictures_in(path):
+        return {f"{PICTURES}{one.name}": one for one in pictures}
     if kind and not is_arrow(first):
         raise DataError(f"{path} is {kind}; expected {FORMS}")
     return {"": path}

@@ -7,6 +7,7 @@ lines tables   text files and tables whose mistakes are reported with the file's
 json_rows      rows in JSON, likewise
 arrow packed   Parquet and Feather as CSV; gzip and zip archives
 recoded        UTF-16 and the line ends of old Macs
+decode picture_files   picture files as pixels, and where they and their labels are
 content        what a file is by its first bytes
 split          which rows are held out
 sources        the samples that ship, and paths that a user gives

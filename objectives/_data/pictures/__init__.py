@@ -14,14 +14,14 @@ Pictures of any depth and mode become 8 bits a channel; what is transparent is w
 
 sources  names, licences and files       shapes   the synthetic figures
 readers  the forms of a source           data     what an objective gets
-decode   picture files as pixels         prepare  load_pictures
+(kit.decode: files as pixels)            prepare  load_pictures
 
 To add a data set: a name in sources.DATASETS and ORIGINS, its files in sources.locate; to add a form: a function in
 readers.READERS.
 """
 
+from objectives._data.kit.decode import SIDE, SUFFIXES, decoded, is_shown
 from objectives._data.pictures.data import PictureRows, PictureSet
-from objectives._data.pictures.decode import SIDE, SUFFIXES, decoded, is_shown
 from objectives._data.pictures.prepare import load_pictures
 from objectives._data.pictures.sources import DATASETS, ORIGINS, raw_files
 

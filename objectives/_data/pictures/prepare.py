@@ -18,15 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from objectives._contract import DataError, Progress, silent
+from objectives._data.kit.decode import SIDE
 from objectives._data.kit.disk import write_array, write_json
 from objectives._data.kit.hashes import fingerprint
 from objectives._data.kit.npz import only_0_and_1
+from objectives._data.kit.picture_files import decoded_as_seen
 from objectives._data.kit.preparation import Hashes, prepare_arrays
 from objectives._data.kit.sources import listed
 from objectives._data.kit.split import ROLES, carve, content_key
 from objectives._data.pictures.data import PictureRows, PictureSet
-from objectives._data.pictures.decode import SIDE
-from objectives._data.pictures.readers import READERS, decoded_as_seen
+from objectives._data.pictures.readers import READERS
 from objectives._data.pictures.shapes import DRAWING_VERSION
 from objectives._data.pictures.sources import PictureSource, locate
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from objectives._data.pictures.decode import SIDE
+from objectives._data.kit.decode import SIDE
 
 DRAWING_VERSION = 1  # raise it whenever other pictures would be drawn
 SEED = 32

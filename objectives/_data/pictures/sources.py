@@ -10,9 +10,10 @@ from pathlib import Path
 from objectives._contract import DataError, Download, Origin
 from objectives._data.kit.arrow import parts_of
 from objectives._data.kit.content import TAR, first_of, foreign
+from objectives._data.kit.decode import is_shown
+from objectives._data.kit.picture_files import directory_files
 from objectives._data.kit.sources import own_path, with_options
-from objectives._data.pictures.decode import is_shown
-from objectives._data.pictures.readers import BINARY, CIFAR_BATCHES, directory_files, is_batch
+from objectives._data.pictures.readers import BINARY, CIFAR_BATCHES, is_batch
 
 DATASETS: Mapping[str, str] = {
     "cifar10-shapes": "12,000 synthetic pictures of ten kinds of figure, drawn here: nothing to download.",
