@@ -1,5 +1,7 @@
 """A trained model's directory: written whole or not at all, and checked when it is opened.
 
+`winner` is what to train, `train` or `program` trains it into a `result`, `card` describes it, `predict` asks it.
+
 model.safetensors   the weights, or the whole state of a training that does not tell its weights apart
 fitted.json         what else was fitted on train rows: a vocabulary, class names, a scale
 params.yaml         what was trained, as `studies export` writes it, and the hashes of the two above

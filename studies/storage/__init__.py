@@ -1,5 +1,18 @@
 """The shared PostgreSQL: opening it, wherever it is.
 
+postgres     Optuna's storage on Optuna's own tables; `studies`, `starting`, `writing` and `reading` are its parts
+sql          their statements; `functions` those of the hot path, in the server, and `calls` what calls each
+rows         between Optuna's rows and Optuna's objects
+memory       what a process remembers of one study; `own` its own trial, `remembered` all studies, `rungs` the rungs
+writes       several writes to a trial in one statement; `lingering` holds them, `ends` which ends a crash may undo
+ledger       what Optuna has no table for, in `sql_ledger`: workers, budget, what was asked; `budget` counts
+pages        what the dashboard reads, in `sql_pages`; `accounts` its users, in `sql_accounts`
+connections  to the server, renewed when they break; `trust` says why a certificate was not accepted
+tables       Optuna's tables and what is beside them, created; `sql_feasible` is a part of several statements
+backup copy  a whole storage as a file, in `sql_backup`; a study in another storage, in `sql_copy`
+embedded     the server from a wheel; `account` is the user it runs as
+team         a team's own server; `sql_team` says who may do what there
+
 A worker keeps up to three connections: the storage's, one more while a timer sends what lingers, and the ledger's. For
 more workers than the server has connections put PgBouncer in transaction mode in between, with `default_pool_size` of 4
 or more, and give STUDIES_STORAGE its address; nothing else changes. `sslmode`, `sslrootcert` and whatever else libpq

@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -178,3 +179,17 @@ def test_the_layout_is_the_tree() -> None:
             elif path.parent == package and path.suffix == ".py" and not path.name.startswith("__"):
                 there.add(name)
     assert in_the_layout() - {"tests/", "docs/", "benchmarks/"} == there
+
+
+@pytest.mark.parametrize(
+    "folder", ["check", "model", "record", "report", "run", "spec", "storage", "storage.team", "view", "web"]
+)
+def test_a_folder_says_what_each_of_its_modules_is_for(folder: str) -> None:
+    """The others hold one kind of thing each, a file for each of them."""
+    package = importlib.import_module(f"studies.{folder}")
+    assert package.__doc__ is not None
+    files = [*Path(package.__path__[0]).glob("[a-z]*")]
+    listed = set(" ".join(re.findall(r"^((?:[a-z_]+ )+) +(?=\S)", package.__doc__, re.MULTILINE)).split())
+    assert listed <= {file.stem for file in files}
+    modules = {file.stem for file in files if file.suffix == ".py"}
+    assert modules <= listed | set(re.findall(r"`(\w+)`", package.__doc__))

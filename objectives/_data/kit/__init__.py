@@ -6,6 +6,7 @@ hashes disk    sha256 of raw files, remembered; how JSON and arrays are written
 lines tables   text files and tables whose mistakes are reported with the file's name and the line
 json_rows      rows in JSON, likewise
 arrow packed   Parquet and Feather as CSV; gzip and zip archives
+npz pixels     pictures in an .npz; numbers of any range as the bytes of a picture
 recoded        UTF-16 and the line ends of old Macs
 decode picture_files   picture files as pixels, and where they and their labels are
 content        what a file is by its first bytes
