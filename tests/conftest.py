@@ -67,6 +67,14 @@ def server(reachable_directory: Path) -> Iterator[EmbeddedServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def server_files(reachable_directory: Path) -> Path:
+    """The data directory of an embedded server that was started once, and never used."""
+    home = reachable_directory / "unused"
+    with EmbeddedServer(Settings(None, home, home / "data")) as server:
+        return server.data
+
+
 @contextmanager
 def reserved_port() -> Iterator[int]:
     """Yield a free TCP port of this machine that the system gives to nobody else.

@@ -85,6 +85,7 @@ class Studies:
         self.directory = directory
         self.processes: list[subprocess.Popen[str]] = []
         self.command = COMMAND
+        self.server_files: Path | None = None  # of a server that has never been used; without, a launch makes them
         self.environment = {key: value for key, value in os.environ.items() if not key.startswith("STUDIES_")}
         self.environment |= {"STUDIES_HOME": str(directory / "home"), "COLUMNS": "200"}
         (directory / "mine.py").write_text(USERS_MODULE)
@@ -105,6 +106,8 @@ class Studies:
 
     def start(self, *arguments: str, before: Sequence[str] = ()) -> subprocess.Popen[str]:
         """Start the command. before: another that it is given to, such as `unshare`."""
+        if arguments[0] == "launch":
+            self._lay_out_server()
         process = subprocess.Popen(
             [*before, *self.command, *arguments],
             cwd=self.directory,
@@ -116,6 +119,14 @@ class Studies:
         )
         self.processes.append(process)
         return process
+
+    def _lay_out_server(self) -> None:
+        """Save `initdb` and its seconds of writing, where a launch would be the first of a home."""
+        home = self.directory / "home"
+        if self.server_files is not None and not home.exists() and "STUDIES_STORAGE" not in self.environment:
+            server = EmbeddedServer(Settings(None, home, home / "data"))
+            server._account.make_directory(server.place)
+            subprocess.run(["cp", "-a", str(self.server_files), str(server.data)], check=True)
 
     def end(self) -> None:
         """End what a failed test left behind, so that it fails alone."""
@@ -166,8 +177,10 @@ def make_studies(reachable_directory: Path) -> Iterator[Callable[[str], Studies]
 
 
 @pytest.fixture
-def studies(make_studies: Callable[[str], Studies]) -> Studies:
-    return make_studies("plain")
+def studies(make_studies: Callable[[str], Studies], server_files: Path) -> Studies:
+    made = make_studies("plain")
+    made.server_files = server_files
+    return made
 
 
 @pytest.fixture

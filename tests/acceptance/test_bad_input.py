@@ -173,7 +173,7 @@ def test_a_result_that_cannot_be_written_here_is_not_lost(studies: Studies) -> N
         said = studies(*command, expect=1).stderr.splitlines()[-1]
         assert "parabola.best.yaml cannot be written in this directory (Is a directory)" in said
         assert "`studies export parabola -o FILE`" in said
-    studies("export", "parabola", "-o", "best.yaml")
+    studies.told("export", "parabola", "-o", "best.yaml")
 
 
 def test_a_limit_of_the_system_is_named(studies: Studies) -> None:

@@ -36,7 +36,7 @@ def test_code_that_changed_is_asked_about(studies: Studies) -> None:
     assert "studies launch parabola --same-code" in studies("confirm", "parabola", expect=2).stderr
     studies("launch", "./parabola.yaml", "--trials", "3", "--same-code")
     studies("launch", "./parabola.yaml", "--trials", "4")  # once is enough
-    assert studies("export", "parabola", "--format", "csv").stdout.count("\n") == 5
+    assert studies.told("export", "parabola", "--format", "csv").stdout.count("\n") == 5
 
 
 def test_a_space_that_changed_begins_a_new_version(studies: Studies) -> None:
@@ -54,7 +54,7 @@ def test_a_file_that_the_spec_names_has_a_fingerprint(studies: Studies) -> None:
     data.write_text("1\n2\n")
     words = ["launch", "./parabola.yaml", "--set", "objective=reader:Reader", "--dataset", "./rows.csv", "--trials"]
     studies(*words, "1")
-    exported = yaml.safe_load(studies("export", "parabola").stdout)
+    exported = yaml.safe_load(studies.told("export", "parabola").stdout)
     assert len(exported["dataset"]["sha256"]) == 64
     data.write_text("1\n3\n")
     assert "another data" in studies(*words, "2", expect=2).stderr
@@ -62,5 +62,5 @@ def test_a_file_that_the_spec_names_has_a_fingerprint(studies: Studies) -> None:
 
 def test_declared_defaults_run_first(studies: Studies) -> None:
     studies("launch", "./parabola.yaml", "--trials", "2")
-    trials = json.loads(studies("export", "parabola", "--format", "json").stdout)["trials"]
+    trials = json.loads(studies.told("export", "parabola", "--format", "json").stdout)["trials"]
     assert [trial["params"]["x"] == 0.0 for trial in trials] == [True, False]

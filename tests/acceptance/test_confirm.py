@@ -76,12 +76,12 @@ def test_the_best_few_under_fresh_seeds(noisy_studies: Studies) -> None:
 
     own = [value.value for (number, _), value in values.items() if number == found.winner.trial]
     exported = yaml.safe_load((studies.directory / "noisy.best.yaml").read_text())
-    assert exported == yaml.safe_load(studies("export", "noisy").stdout)
+    assert exported == yaml.safe_load(studies.told("export", "noisy").stdout)
     assert exported["trial"] == found.winner.trial
     assert exported["confirmed"]["value_mean"] == pytest.approx(mean(value or 0.0 for value in own))
     assert exported["confirmed"]["value_sd"] == pytest.approx(stdev(value or 0.0 for value in own))
     assert exported["confirmed"]["n_seeds"] == 5
-    assert "## Under fresh seeds" in studies("report", "noisy", "--format", "md").stdout
+    assert "## Under fresh seeds" in studies.told("report", "noisy", "--format", "md").stdout
 
     # Typed again it runs nothing; with more seeds, the first ones stay.
     assert studies("confirm", "noisy", "--top", "4").stdout == told
@@ -92,11 +92,11 @@ def test_the_best_few_under_fresh_seeds(noisy_studies: Studies) -> None:
     assert {pair: more[pair].value for pair in values} == {pair: trial.value for pair, trial in values.items()}
 
     # It is no study of its own.
-    status = studies("status", "noisy").stdout
+    status = studies.told("status", "noisy").stdout
     assert "noisy: 8/8 trials" in status
     assert "noisy-confirm: 28/28 trials" in status
-    assert "the best of noisy under fresh seeds" in studies("list").stdout
-    table = pd.read_csv(io.StringIO(studies("export", "noisy-confirm", "--format", "csv").stdout))
+    assert "the best of noisy under fresh seeds" in studies.told("list").stdout
+    table = pd.read_csv(io.StringIO(studies.told("export", "noisy-confirm", "--format", "csv").stdout))
     assert set(zip(table["contender"], table["seed"], strict=True)) >= set(more)
     for command in ("export", "report", "confirm", "launch"):
         refused = studies(command, "noisy-confirm", expect=2).stderr
@@ -191,7 +191,7 @@ def test_mistakes(noisy_studies: Studies) -> None:
     assert (
         "nothing to confirm yet, for no trial is complete (0 complete" in studies("confirm", "noisy", expect=2).stderr
     )
-    assert "has no confirmation in this storage yet" in studies("status", "noisy-confirm", expect=2).stderr
+    assert "has no confirmation in this storage yet" in studies.told("status", "noisy-confirm", expect=2).stderr
     with (studies.directory / "noisy.yaml").open("a") as file:
         file.write("name: noisy-confirm\n")
     text = (studies.directory / "noisy.yaml").read_text().replace("name: noisy\n", "")

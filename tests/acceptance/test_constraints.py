@@ -52,15 +52,15 @@ def test_what_is_required_is_tried_alone_and_what_is_measured_decides(studies: S
     }
     (studies.directory / "net.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
     studies("launch", "net.yaml", "--workers", "2")
-    trials = yaml.safe_load(studies("export", "net", "--format", "json").stdout)["trials"]
+    trials = yaml.safe_load(studies.told("export", "net", "--format", "json").stdout)["trials"]
     params = [trial["params"] for trial in trials]
     assert len(params) == 24
     assert all(each["width"] * each["depth"] <= 1200 and each["width"] > each["depth"] for each in params)
     sizes = [each["width"] * each["depth"] for each in params]
     assert any(size > 700 for size in sizes), "nothing was infeasible, so that nothing was decided"
     assert [trial["constraints"]["n_parameters"] for trial in trials] == [size - 700 for size in sizes]
-    best = yaml.safe_load(studies("export", "net").stdout)
+    best = yaml.safe_load(studies.told("export", "net").stdout)
     assert best["params"]["width"] * best["params"]["depth"] == max(size for size in sizes if size <= 700)
-    assert "violate a constraint and cannot be the best" in studies("status", "net").stdout
+    assert "violate a constraint and cannot be the best" in studies.told("status", "net").stdout
     said = sentence(studies, "launch", "net.yaml", "--set", "constraints={n_parameters: '<= 800'}")
     assert "another constraints" in said

@@ -86,13 +86,13 @@ def test_it_leaves_at_the_first_ctrl_c_while_pages_are_followed(studies: Studies
 
 def test_what_is_asked_of_a_study_is_a_command(studies: Studies) -> None:
     studies("launch", "./parabola.yaml", "--trials", "2")
-    assert "open for 3 trials" in studies("resume", "parabola", "--trials", "3").stderr
-    assert "Trial 2 of parabola is queued" in studies("queue", "parabola", "x=1.5").stderr
-    full = studies("queue", "parabola", "x=2.5", expect=2).stderr  # it would wait for ever
+    assert "open for 3 trials" in studies.told("resume", "parabola", "--trials", "3").stderr
+    assert "Trial 2 of parabola is queued" in studies.told("queue", "parabola", "x=1.5").stderr
+    full = studies.told("queue", "parabola", "x=2.5", expect=2).stderr  # it would wait for ever
     assert "has all its 3 trials, 1 of which runs or waits; `studies resume parabola --trials 4` makes room" in full
     studies("worker", "parabola")
-    assert "has all its 3 trials" in studies("queue", "parabola", "x=1.5", expect=2).stderr
-    assert "cannot be tried again: it is complete" in studies("retry", "parabola", "2", expect=2).stderr
-    assert "--yes deletes without a question" in studies("delete", "parabola", expect=2).stderr
-    assert "Deleted: parabola with 3 trials." in studies("delete", "parabola", "--yes").stderr
+    assert "has all its 3 trials" in studies.told("queue", "parabola", "x=1.5", expect=2).stderr
+    assert "cannot be tried again: it is complete" in studies.told("retry", "parabola", "2", expect=2).stderr
+    assert "--yes deletes without a question" in studies.told("delete", "parabola", expect=2).stderr
+    assert "Deleted: parabola with 3 trials." in studies.told("delete", "parabola", "--yes").stderr
     assert not list((studies.directory / "home" / "checkpoints").rglob("*.safetensors"))

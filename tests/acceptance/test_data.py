@@ -74,7 +74,7 @@ OWN = ("--objective", "table:Table")
 
 def row(studies: Studies, name: str) -> list[str]:
     """The cells of a data set in `studies data list`."""
-    lines = studies("data", "list", *OWN).stdout.splitlines()
+    lines = studies.told("data", "list", *OWN).stdout.splitlines()
     return next(re.split(r"  +", line) for line in lines if line.startswith(f"{name} "))
 
 
@@ -152,16 +152,16 @@ def test_a_closed_pipe_ends_quietly(studies: Studies, arguments: list[str]) -> N
 def test_the_shipped_ones(studies: Studies) -> None:
     """Without a network: what ships is there, what does not is told."""
     studies.environment |= {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
-    assert "\n  fetch " in studies("data", expect=2).stderr
-    listed = studies("data", "list").stdout
+    assert "\n  fetch " in studies.told("data", expect=2).stderr
+    listed = studies.told("data", "list").stdout
     assert re.search(r"^pricerunner +meli_cnn, meli_mlp +CC BY 4.0; .* no +\d+ kB +bundled$", listed, re.M)
     assert re.search(r"^simulated .* generated$", listed, re.M)
     assert re.search(r"^pmsm-v2 .* missing: put measures_v2.csv into .*home/data/pmsm$", listed, re.M)
-    assert "there is nothing to fetch" in studies("data", "fetch", "sonnets").stderr
+    assert "there is nothing to fetch" in studies.told("data", "fetch", "sonnets").stderr
     failed = sentence(studies, "data", "fetch", "cifar10", expect=1)
     assert "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz does not answer" in failed
-    studies("data", "prepare", "mnist-5k")
-    listed = studies("list").stdout
+    studies.told("data", "prepare", "mnist-5k")
+    listed = studies.told("list").stdout
     assert re.search(r"^mnist-target +mnist-5k +prepared ", listed, re.M)
     assert re.search(r"^meli-cnn +pricerunner +not prepared yet ", listed, re.M)
 
@@ -174,6 +174,6 @@ def test_classes_that_are_too_small_are_left_out_when_asked(studies: Studies) ->
     own = ("--objective", "objectives.meli_mlp")
     told = sentence(studies, "data", "prepare", "titles.csv", *own)
     assert "leave out such classes with titles.csv:drop_classes_below=3" in told
-    done = studies("data", "prepare", "titles.csv:drop_classes_below=3", *own).stdout
+    done = studies.told("data", "prepare", "titles.csv:drop_classes_below=3", *own).stdout
     assert re.search(r"^classes left out +1$", done, re.M)
     assert "known are drop_classes_below, drop_empty" in sentence(studies, "data", "prepare", "titles.csv:x=3", *own)

@@ -57,25 +57,25 @@ def test_a_deleted_study_leaves_nothing_and_the_other_everything(studies: Studie
     failing = ("--set", "name=other", "--set", "space={seconds: 0.5, mood: raises}", "--set", "limits.max_failures=99")
     launch = studies.start("launch", "./parabola.yaml", "--trials", "99", *failing)
     wait_for(lambda: any(name.startswith("artifacts/") for name in files(studies) - others))  # a traceback
-    assert studies("delete", "other", "--yes", expect=2).stderr == (
+    assert studies.told("delete", "other", "--yes", expect=2).stderr == (
         "studies: Study 'other' has 1 worker running; `studies stop other` asks them to leave, then type the same "
         "again.\n"
     )
     launch.send_signal(signal.SIGINT)
     finish(launch, expect=130)
 
-    assert "cannot be asked about here; --yes deletes" in studies("delete", "other", expect=2).stderr
+    assert "cannot be asked about here; --yes deletes" in studies.told("delete", "other", expect=2).stderr
     assert "Nothing was deleted." in answered(studies, "n\n", "delete", "other")
     with open_storage(studies.settings) as storage:
         before = files(studies)
-        said = studies("delete", "other", "--yes", "--storage", as_trainer(storage.url), expect=2).stderr
+        said = studies.told("delete", "other", "--yes", "--storage", as_trainer(storage.url), expect=2).stderr
         assert "does not let this user do that (permission denied" in said
         assert files(studies) == before
     assert "Deleted: other with " in answered(studies, "y\n", "delete", "other")
     assert files(studies) == others
-    assert "No study is named 'other'" in studies("delete", "other", "--yes", expect=2).stderr
+    assert "No study is named 'other'" in studies.told("delete", "other", "--yes", expect=2).stderr
 
-    said = studies("delete", "parabola", "--yes").stderr
+    said = studies.told("delete", "parabola", "--yes").stderr
     assert said.startswith("Deleted: parabola and parabola-confirm with ")
     assert files(studies) <= {"checkpoints", "artifacts"}
     with open_storage(studies.settings) as storage:

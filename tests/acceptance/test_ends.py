@@ -30,8 +30,8 @@ def test_a_space_that_is_used_up_ends_the_study(make_studies: Callable[[str], St
     again = studies("launch", *given).stderr
     assert "has all its 6 trials; nothing was run." in again
     assert "--trials" not in again
-    studies("queue", "parabola", "x=3.0")  # a person may ask for it twice
-    assert "6/7 trials" in studies("status", "parabola").stdout
+    studies.told("queue", "parabola", "x=3.0")  # a person may ask for it twice
+    assert "6/7 trials" in studies.told("status", "parabola").stdout
 
 
 def test_so_does_that_of_a_plain_function(make_studies: Callable[[str], Studies]) -> None:
@@ -57,7 +57,7 @@ def test_a_grid_needs_no_number_of_trials(make_studies: Callable[[str], Studies]
     refused = studies("launch", "./parabola.yaml", expect=2).stderr
     assert "the key 'n_trials' is missing; only a grid, or a study with limits.hours, may leave it out" in refused
     given = ["./parabola.yaml", "--set", "sampler.name=grid", "--set", f"space.x={CHOICES}"]
-    assert "6 trials, one for each setting" in studies("show", *given).stdout
+    assert "6 trials, one for each setting" in studies.told("show", *given).stdout
     studies("launch", *given, "--workers", "2")
     assert xs(studies) == CHOICES
 
@@ -76,7 +76,7 @@ def test_hours_in_place_of_a_number_of_trials(make_studies: Callable[[str], Stud
         assert rows_of(storage.url, "SELECT is_watched FROM studies.control") == [(False,)]
     studies("launch", *given, "--set", f"limits.hours={hours_used(studies) + 0.0015:.5f}")
     assert sum(ends(studies).values()) > sum(before.values())
-    assert " hours" in studies("status", "parabola").stdout
+    assert " hours" in studies.told("status", "parabola").stdout
 
 
 def test_each_setting_of_a_grid_under_three_seeds(make_studies: Callable[[str], Studies]) -> None:
@@ -88,7 +88,7 @@ def test_each_setting_of_a_grid_under_three_seeds(make_studies: Callable[[str], 
         trials = read_stored(storage, "parabola").trials
     assert sorted(trial.params["x"] for trial in trials) == [0.0] * 3 + [1.0] * 3 + [2.0] * 3
     assert len({trial.seed for trial in trials}) == 9
-    status = studies("status", "parabola").stdout
+    status = studies.told("status", "parabola").stdout
     assert "9/9 trials" in status
     first = min(trial.number for trial in trials if trial.value == 0.2)  # all seeds are the same to it
     assert f"best 0.2000 (trial {first}; mean of 3 seeds, sd 0)" in status

@@ -245,7 +245,7 @@ def test_a_signal_to_every_process_at_once_is_one_signal(studies: Studies) -> No
 
 def test_a_signal_after_a_stop_is_no_second_signal(studies: Studies) -> None:
     with running(studies, "--set", "space.seconds=1.5") as (process, storage, study_id):
-        studies("stop", "parabola")
+        studies.told("stop", "parabola")
         wait_for(lambda: bool(storage.ledger.budget(study_id).stop))
         process.send_signal(signal.SIGTERM)
         finish(process, expect=130)

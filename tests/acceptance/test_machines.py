@@ -9,6 +9,7 @@ import subprocess
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 import pytest
@@ -98,8 +99,10 @@ def make_machine(make_studies: Callable[[str], Studies]) -> Callable[[str], Stud
 
 
 @pytest.fixture
-def machine(make_machine: Callable[[str], Studies]) -> Studies:
-    return make_machine("one")
+def machine(make_machine: Callable[[str], Studies], server_files: Path) -> Studies:
+    made = make_machine("one")
+    made.server_files = server_files
+    return made
 
 
 @pytest.fixture
@@ -146,7 +149,7 @@ def test_a_trial_lost_with_its_machine_goes_on_elsewhere(
     kill_machine(launch)
     let_a_lease_pass(database)
     second.hurry()
-    assert f"Checkpoints in {first.environment['STUDIES_ARTIFACTS']}: 0.0 MiB." in second("status", "counted").stdout
+    assert f"Checkpoints in s3://{bucket}/team: 0.0 MiB." in second.told("status", "counted").stdout
     second("launch", "./counted.yaml", *SLOW)
     lost, ended = trials(second)
     assert (lost.reason, lost.continued_by, ended.state) == ("lost", 1, "complete")

@@ -118,10 +118,10 @@ def test_what_would_end_a_program_ends_one_trial(studies: Studies) -> None:
     assert said.count("died") == 1
     assert "it exited with 0 in the middle of a trial" in said
     for kind in ("yaml", "csv", "json"):
-        exported = studies("export", "odd", "--format", kind).stdout
+        exported = studies.told("export", "odd", "--format", kind).stdout
         assert r"caf\udce9.png" in exported.replace(r"\\", "\\").replace("DCE9", "dce9")
-    studies("export", "odd", "--format", "parquet", "-o", "odd.parquet")
-    studies("report", "odd")
+    studies.told("export", "odd", "--format", "parquet", "-o", "odd.parquet")
+    studies.told("report", "odd")
 
 
 def test_settings_that_crash_their_worker_end_no_study_in_which_others_end_well(studies: Studies) -> None:

@@ -41,7 +41,7 @@ def test_a_users_own_sampler_pruner_and_exporter(studies: Studies) -> None:
     }
     (studies.directory / "parabola.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
     studies("launch", "parabola.yaml")
-    numbers = studies("export", "parabola", "--format", "own:Numbers").stdout
+    numbers = studies.told("export", "parabola", "--format", "own:Numbers").stdout
     assert numbers == "0 complete 0.0\n1 pruned 1.51\n2 pruned 1.52\n"
     assert "is for --format csv and parquet" in sentence(
         studies, "export", "parabola", "--format", "own:Numbers", "--curves"

@@ -244,7 +244,7 @@ def test_a_paused_program_goes_on_from_its_files(programs: Programs) -> None:
     for trial in record.trials:
         assert list(trial.curve.values()) == expected_curve(trial.params["x"], trial.seed or 0, len(trial.curve))
         assert ("did epoch 1\n" in programs.log(trial.number)) == (trial.continues is None)
-    assert "3 complete, 1 pruned" in programs.studies("status", "script").stdout
+    assert "3 complete, 1 pruned" in programs.studies.told("status", "script").stdout
 
 
 def test_a_stopped_trial_goes_on_from_its_checkpoint(programs: Programs) -> None:
@@ -491,10 +491,10 @@ def test_what_knows_a_study_knows_one_of_a_program(programs: Programs) -> None:
     programs.write("train.py", REPORTING)
     programs.study({"command": "python train.py"})
     programs.launched()
-    assert "python train.py" in programs.studies("show", "script.yaml").stdout
-    exported = yaml.safe_load(programs.studies("export", "script").stdout)
+    assert "python train.py" in programs.studies.told("show", "script.yaml").stdout
+    exported = yaml.safe_load(programs.studies.told("export", "script").stdout)
     assert exported["objective"] == {"command": "python train.py"}
-    programs.studies("report", "script", "-o", "page.md")
+    programs.studies.told("report", "script", "-o", "page.md")
     assert "python train.py" in (programs.directory / "page.md").read_text()
     (programs.directory / "train.py").write_text(REPORTING + "\n# a comment\n")
     programs.studies("launch", "script.yaml", "--trials", "3")
@@ -568,13 +568,13 @@ def test_logs_show_what_workers_and_programs_print(programs: Programs) -> None:
     assert [line for line in followed.splitlines() if "did" in line] == [f"did epoch {n}" for n in range(1, 7)]
     assert followed.splitlines()[-1].startswith("[studies] exited with 0 after ")
     launch.communicate(timeout=PATIENCE_S)
-    assert programs.studies("logs", "script", "--trial", "0").stdout == followed
-    printed = programs.studies("logs", "script").stdout
+    assert programs.studies.told("logs", "script", "--trial", "0").stdout == followed
+    printed = programs.studies.told("logs", "script").stdout
     assert "trial 0 complete" in printed
     assert "trial 1 complete" in printed
-    said = programs.studies("logs", "script", "--trial", "7", expect=2).stderr
+    said = programs.studies.told("logs", "script", "--trial", "7", expect=2).stderr
     assert "trial 7 of 'script' has no log on this machine" in said
-    assert "no worker of 'other' has a log" in programs.studies("logs", "other", expect=2).stderr
+    assert "no worker of 'other' has a log" in programs.studies.told("logs", "other", expect=2).stderr
 
 
 def launched_and_held(programs: Programs) -> subprocess.Popen[str]:

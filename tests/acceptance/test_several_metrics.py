@@ -65,18 +65,18 @@ def test_from_the_launch_to_a_model(studies: Studies) -> None:
     (studies.directory / "net.yaml").write_text(yaml.safe_dump(STUDY, sort_keys=False))
     said = studies("launch", "net.yaml", "--workers", "2").stderr
     assert "net: front of " in said
-    content = json.loads(studies("export", "net", "--format", "json").stdout)
+    content = json.loads(studies.told("export", "net", "--format", "json").stdout)
     values = {one["number"]: one["values"] for one in content["trials"] if one["state"] == "complete"}
     assert content["n_trials"]["complete"] + content["n_trials"]["pruned"] == 12
     assert content["n_trials"]["pruned"], "nothing was paused, so that nothing was compared at a rung"
     unbeaten = {n for n, own in values.items() if not any(dominates(other, own) for other in values.values())}
     assert set(content["front"]) <= unbeaten
-    assert f"front of {len(content['front'])} trial" in studies("status", "net").stdout
+    assert f"front of {len(content['front'])} trial" in studies.told("status", "net").stdout
 
     assert "has no single best trial, but a Pareto front" in sentence(studies, "train", "net")
     smallest = min(content["front"], key=lambda number: values[number]["n_parameters"])
     most = values[smallest]["n_parameters"]
-    best = yaml.safe_load(studies("export", "net", "--pick", f"n_parameters <= {most}").stdout)
+    best = yaml.safe_load(studies.told("export", "net", "--pick", f"n_parameters <= {most}").stdout)
     assert (best["trial"], best["values"]) == (smallest, values[smallest])
 
     studies("confirm", "net", "--trial", str(smallest), "--seeds", "2")
@@ -105,10 +105,11 @@ def test_a_plain_function_may_return_several_values(studies: Studies) -> None:
     (studies.directory / "net.py").write_text(NET)
     study = STUDY | {"name": "plain", "objective": "net:plain", "metrics": {"a": "minimize", "b": "minimize"}}
     (studies.directory / "plain.yaml").write_text(yaml.safe_dump(study | {"n_trials": 5}, sort_keys=False))
-    assert "sound (0 errors" in studies("check", "plain.yaml").stdout
+    assert "sound (0 errors" in studies.told("check", "plain.yaml").stdout
     studies("launch", "plain.yaml")
-    assert "front of 5 trials" in studies("status", "plain").stdout  # whatever is better in one is worse in the other
-    best = yaml.safe_load(studies("export", "plain", "--pick", "a <= 1").stdout)
+    # Whatever is better in one is worse in the other.
+    assert "front of 5 trials" in studies.told("status", "plain").stdout
+    best = yaml.safe_load(studies.told("export", "plain", "--pick", "a <= 1").stdout)
     assert math.isclose(best["values"]["a"] + best["values"]["b"], 1.0)
 
 
@@ -121,4 +122,4 @@ def test_a_program_reports_several_metrics(studies: Studies) -> None:
     }  # fmt: skip
     (studies.directory / "program.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
     studies("launch", "program.yaml")
-    assert "front of 3 trials" in studies("status", "program").stdout
+    assert "front of 3 trials" in studies.told("status", "program").stdout

@@ -67,9 +67,9 @@ def test_launch_to_export(make_studies: Callable[[str], Studies], name: str) -> 
     assert best["value"] == pytest.approx((best["params"]["x"] - 2) ** 2 + 1 / 5)
     assert best["n_trials"] == {"complete": 8, "pruned": 0, "failed": 0}
     assert (best["epochs"], best["params"]["mood"]) == (5, "fine")
-    assert yaml.safe_load(studies("export", "parabola").stdout) == best
-    assert "8/8" in studies("list").stdout
-    assert "8/8 trials" in studies("status", "parabola").stdout
+    assert yaml.safe_load(studies.told("export", "parabola").stdout) == best
+    assert "8/8" in studies.told("list").stdout
+    assert "8/8 trials" in studies.told("status", "parabola").stdout
 
 
 def test_report_and_every_trial_of_a_real_study(studies: Studies) -> None:
@@ -78,30 +78,30 @@ def test_report_and_every_trial_of_a_real_study(studies: Studies) -> None:
     studies("launch", "./parabola.yaml", "--workers", "2", "--trials", "12")
     found = report(studies)
     assert found.best is not None
-    assert "Written: parabola.report.html" in studies("report", "parabola").stderr
+    assert "Written: parabola.report.html" in studies.told("report", "parabola").stderr
     page = (studies.directory / "parabola.report.html").read_text()
     assert json.dumps(found.best.value) in page
-    words = studies("report", "parabola", "--format", "md").stdout
+    words = studies.told("report", "parabola", "--format", "md").stdout
     assert f"(trial {found.best.number}, epoch 5)" in words
     assert "## Theirs against ours" in words
-    studies("report", "parabola", "-o", "report.md")
+    studies.told("report", "parabola", "-o", "report.md")
     assert (studies.directory / "report.md").read_text() == words
-    assert "expected one of html, md" in studies("report", "parabola", "--format", "pdf", expect=2).stderr
-    assert len(studies("export", "parabola", "--format", "csv").stdout.splitlines()) == 13
-    assert len(json.loads(studies("export", "parabola", "--format", "json").stdout)["trials"]) == 12
-    assert "expected a file" in studies("export", "parabola", "--format", "parquet", expect=2).stderr
-    studies("export", "parabola", "--format", "parquet", "-o", "trials.parquet")
+    assert "expected one of html, md" in studies.told("report", "parabola", "--format", "pdf", expect=2).stderr
+    assert len(studies.told("export", "parabola", "--format", "csv").stdout.splitlines()) == 13
+    assert len(json.loads(studies.told("export", "parabola", "--format", "json").stdout)["trials"]) == 12
+    assert "expected a file" in studies.told("export", "parabola", "--format", "parquet", expect=2).stderr
+    studies.told("export", "parabola", "--format", "parquet", "-o", "trials.parquet")
     frame = pd.read_parquet(studies.directory / "trials.parquet")
     assert list(frame["params_x"]) == [trial.params["x"] for trial in found.trials]
-    curves = pd.read_csv(io.StringIO(studies("export", "parabola", "--format", "csv", "--curves").stdout))
+    curves = pd.read_csv(io.StringIO(studies.told("export", "parabola", "--format", "csv", "--curves").stdout))
     assert list(curves["loss"]) == [value for trial in found.trials for value in trial.curve.values()]
-    assert "is for --format csv and parquet" in studies("export", "parabola", "--curves", expect=2).stderr
+    assert "is for --format csv and parquet" in studies.told("export", "parabola", "--curves", expect=2).stderr
 
 
 def test_a_directory_for_a_paper_and_verdicts_in_status(studies: Studies) -> None:
     studies("launch", "./parabola.yaml", "--workers", "2")
-    assert "verdicts: " in studies("status", "parabola").stdout
-    studies("report", "parabola", "-o", "paper/")
+    assert "verdicts: " in studies.told("status", "parabola").stdout
+    studies.told("report", "parabola", "-o", "paper/")
     files = {file.name: file for file in (studies.directory / "paper").iterdir()}
     assert {"parabola.report.html", "parabola.report.md", "01-values-in-the-order-of-the-trials.png"} <= set(files)
     for file in files.values():
@@ -111,7 +111,7 @@ def test_a_directory_for_a_paper_and_verdicts_in_status(studies: Studies) -> Non
             assert trial.user_attrs["verdict"]
             assert trial.user_attrs["peak_memory_mib"] > 0
     (studies.directory / "file").touch()
-    assert "Cannot make the directory file" in studies("report", "parabola", "-o", "file/", expect=2).stderr
+    assert "Cannot make the directory file" in studies.told("report", "parabola", "-o", "file/", expect=2).stderr
 
 
 def test_a_finished_study_runs_nothing_and_a_larger_one_goes_on(studies: Studies) -> None:
@@ -164,7 +164,7 @@ def test_a_plain_function_is_an_objective_too(studies: Studies) -> None:
     found = report(studies, "plain").best
     assert found is not None
     assert found.value == found.params["x"] ** 2
-    assert "| x | - | -1 to 1 |" in studies("report", "plain", "--format", "md").stdout
+    assert "| x | - | -1 to 1 |" in studies.told("report", "plain", "--format", "md").stdout
 
 
 SPINNING = """
@@ -277,11 +277,11 @@ def test_stop_reaches_the_workers(studies: Studies) -> None:
     wait_for(lambda: (studies.directory / "home" / "postgres").exists())
     with open_storage(studies.settings) as storage:
         wait_for(lambda: n_trials(storage) > 1)
-        stopped = studies("stop", "parabola")
+        stopped = studies.told("stop", "parabola")
     assert "2 workers will stop after the current epoch" in stopped.stderr
     process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130
-    assert "parabola: no worker is running it" in studies("stop", "parabola").stderr
+    assert "parabola: no worker is running it" in studies.told("stop", "parabola").stderr
 
 
 def test_a_killed_worker_is_replaced_and_its_trial_continued(studies: Studies) -> None:
