@@ -32,7 +32,7 @@ from studies.spec.space import Choice, Fixed, Range, Space, SpaceError, encoded
 N_DRAWN = 20  # by the study's sampler, which may prefer what is not allowed or was tried; then at random
 N_RANDOM = 10_000
 N_DRAWN_OF_FEW = 5  # in a space that is tried to its end: what is near to a draw is as good as another draw
-OLDER_CHOOSE_WITHIN_S = 2.0  # a worker that died before it chose is not waited for
+OLDER_CHOOSE_WITHIN_S = 20.0  # on a busy machine; of another program that died before it chose nobody is told
 PAUSE_S = 0.02
 
 Key: TypeAlias = frozenset[tuple[str, Any]]  # tells a setting from every other
