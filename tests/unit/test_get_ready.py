@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import psutil
 
-from ..waiting import PATIENCE_S
+from ..waiting import PATIENCE_S, wait_for
 
 STUDY = """
 name: slow
@@ -41,6 +42,37 @@ def test_the_fork_server_starts_early_and_ends_with_the_launch(tmp_path: Path) -
     pid = int(done.stdout)
     if psutil.pid_exists(pid):
         psutil.Process(pid).wait(timeout=PATIENCE_S)
+
+
+IMPORTING = """
+import time
+from pathlib import Path
+
+Path("importing").touch()
+while not Path("go").exists():
+    time.sleep(0.01)
+Path("imported").touch()
+"""
+
+
+def test_a_ctrl_c_while_the_fork_server_imports_is_left_to_the_launch(tmp_path: Path) -> None:
+    (tmp_path / "importing_slowly.py").write_text(IMPORTING)
+    code = (
+        "from multiprocessing import forkserver; from studies.run.launchers.forkserver import started;"
+        "started('importing_slowly'); print(forkserver._forkserver._forkserver_pid, flush=True); input()"
+    )
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        wait_for((tmp_path / "importing").exists)
+        os.kill(pid, signal.SIGINT)
+        (tmp_path / "go").touch()
+        wait_for((tmp_path / "imported").exists)
+        assert process.communicate("\n")[1] == ""
 
 
 def test_the_fork_server_starts_where_the_path_of_temporary_files_is_long(tmp_path: Path) -> None:

@@ -27,9 +27,12 @@ def started(preload: str) -> ForkServerContext:
     _choose_directory()
     before = os.environ.get(SAFE_PATH)
     os.environ[SAFE_PATH] = before or OURS
+    # A terminal's Ctrl-C is for this process, which ends the server; in the middle of an import it printed a traceback.
+    heard = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         forkserver.ensure_running()
     finally:
+        signal.signal(signal.SIGINT, heard)
         if before is None:
             del os.environ[SAFE_PATH]
     atexit.register(_end)
