@@ -76,8 +76,8 @@ class StudyNotStarted(WrongInput):
 
 
 class UnknownStudy(StudyNotStarted):
-    """No study is named {name!r}, in the catalog or in this storage{near}; `studies list` shows every study, and
-    `studies launch FILE.yaml` starts one of your own."""
+    """No study is named {name!r}, in the catalog or in this storage (`studies list` shows every study, and
+    `studies launch FILE.yaml` starts one of your own){near}"""
 
 
 class StudyDeleted(WrongInput):
@@ -187,6 +187,11 @@ class StorageRefused(WrongInput):
     a team's server, `studies storage serve --show` prints the whole line on the machine that serves."""
 
 
+class TargetRefused(WrongInput):
+    """The storage {url!r}, which --to names, is not usable: {reason}; expected
+    postgresql://USER:PASSWORD@HOST:PORT/DATABASE, or a file that holds it."""
+
+
 class RoleMayNot(WrongInput):
     """The server at {url!r} does not let this user do that ({reason}); use the line for another role in
     STUDIES_STORAGE: `studies storage serve --show` prints all three on the machine that serves."""
@@ -239,6 +244,10 @@ class StorageUnreachable(StudiesError):
     server."""
 
     exit_code = STORAGE_UNREACHABLE
+
+
+class TargetUnreachable(StorageUnreachable):
+    """No PostgreSQL server answers at {url!r}, which --to names ({reason}); start it, or correct the address."""
 
 
 class LetInNoMore(StorageUnreachable):

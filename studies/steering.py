@@ -16,7 +16,7 @@ from studies.search.knowledge import queued
 from studies.spec.file import read_value
 from studies.spec.space import Choice, Parameter, Range, SpaceError
 from studies.storage.ledger import Worker
-from studies.study import get, lock_of, n_in_the_end, open_for_workers, space_of, spec_of, typed
+from studies.study import get, is_done, lock_of, n_in_the_end, open_for_workers, space_of, spec_of, typed
 from studies.words import plural, shown
 
 if TYPE_CHECKING:
@@ -56,6 +56,9 @@ def resume(storage: Storage, name: str, n_trials: int | None = None) -> str:
         n = open_for_workers(storage, study, spec.model_copy(update={"n_trials": n_trials or spec.n_trials}))
     n_alive = len(_alive(storage, study._study_id))
     here = typed(storage, study.study_name)
+    if n_trials is None and is_done(study, spec, storage.ledger.budget(study._study_id)):
+        more = f"`studies resume {here} --trials {2 * n}` makes room for more"
+        return f"{study.study_name} has all its {plural(n, 'trial')}: {more}."
     working = (
         f"{plural(n_alive, 'worker')} {'goes' if n_alive == 1 else 'go'} on"
         if n_alive

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import optuna
 from optuna.study import StudyDirection
@@ -261,6 +262,15 @@ def _known_trials(storage: Storage, study: optuna.Study, space: Space) -> list[F
     return known
 
 
+def _differences(place: str, before: Any, now: Any) -> Iterator[str]:
+    """Yield where two parts of a spec differ, as deep inside as both have keys there: a space is long."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in before | now:
+            yield from _differences(f"{place}.{key}", before.get(key), now.get(key))
+    elif json.dumps(before, sort_keys=True) != json.dumps(now, sort_keys=True):
+        yield f"{place}: stored {json.dumps(before)}, given {json.dumps(now)}"
+
+
 def changed(study: optuna.Study, spec: StudySpec, described: Description, same_code: bool = False) -> dict[str, str]:
     """Return what a launch means otherwise than a study in the storage: what differs -> a sentence's part.
 
@@ -271,9 +281,9 @@ def changed(study: optuna.Study, spec: StudySpec, described: Description, same_c
     before, now = stored.identity(), spec.identity()
     before["data"], now["data"] = study.user_attrs.get(DATA, {}).get("sha256"), described.data.get("sha256")
     found = {
-        key: f"{key}: stored {json.dumps(before.get(key))}, given {json.dumps(now.get(key))}"
+        key: differences
         for key in before | now
-        if json.dumps(before.get(key), sort_keys=True) != json.dumps(now.get(key), sort_keys=True)
+        if (differences := "; ".join(_differences(key, before.get(key), now.get(key))))
     }
     if "space" not in found and (difference := space_changes(space_of(study), described.space)):
         found["space"] = difference

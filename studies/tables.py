@@ -93,7 +93,7 @@ def study(spec: StudySpec, settings: Settings) -> str:
         ("sampler", f"{spec.sampler.name}, seed {spec.sampler.seed}"),
         ("pruner", spec.pruner.name),
         ("workers a GPU", _workers_per_gpu(spec)),
-        ("starts with", f"{len(spec.start_with)} given trials"),
+        ("starts with", plural(len(spec.start_with), "given trial")),
     ]
     rows = [("parameter", "values", "default", "exists when")]
     for name, parameter in space.parameters.items():

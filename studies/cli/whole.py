@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from studies.cli.options import StorageUrl, StudyName, settings_of
-from studies.errors import WrongInput
+from studies.errors import (
+    StorageRefused,
+    StorageUnreachable,
+    TargetRefused,
+    TargetUnreachable,
+    WrongInput,
+    WrongStorageUrl,
+)
+
+if TYPE_CHECKING:
+    from studies.settings import Settings
+    from studies.storage import Storage
 
 PLACE = 7.5  # in the help
 
@@ -33,11 +44,25 @@ def copy(
     settings = settings_of(storage)
     file = Path(to).expanduser()
     url = to if "://" in to or not file.is_file() else file.read_text(encoding="utf-8").strip()
-    with open_storage(settings) as source, open_storage(settings.with_storage(url)) as target:
+    with open_storage(settings) as source, _opened(settings.with_storage(url)) as target:
         found = whole.whole(source, name)
         whole.copy(source, target, settings, found)
     what = " and ".join(each.study_name for each in found.studies)
     typer.echo(f"Copied: {what} with {plural(found.n_trials, 'trial')}. What was copied is here still.", err=True)
+
+
+def _opened(target: Settings) -> Storage:
+    """Return the other storage; what is wrong with its address is told of --to."""
+    from studies.storage import open_storage
+
+    try:
+        return open_storage(target)
+    except (WrongStorageUrl, StorageRefused) as error:
+        raise TargetRefused(**error.given) from None
+    except StorageUnreachable as error:
+        if type(error) is not StorageUnreachable:  # what it says is of its server
+            raise
+        raise TargetUnreachable(**error.given) from None
 
 
 @app.command()

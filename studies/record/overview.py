@@ -75,7 +75,7 @@ class Overview:
     def counts(self) -> dict[str, int]:
         """Trials by state, in the words of a summary; only those that there are.
 
-        In a study that is finished, nobody resumes the paused ones any more.
+        In a study that is finished, nobody resumes the paused ones any more, and repeats that wait never run.
         """
         row, is_finished = self.row, self.state is StudyState.FINISHED
         found = {
@@ -85,7 +85,7 @@ class Overview:
             "failed": row.failed,
             "running": row.running,
             "lost": row.lost,
-            "waiting": row.waiting,
+            "waiting": 0 if is_finished else row.waiting,
         }
         return {state: n for state, n in found.items() if n}
 

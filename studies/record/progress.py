@@ -63,8 +63,10 @@ def read_progress(
     """Return how the study stands. n_repeats: what its spec has as `repeats`."""
     ledger = storage.ledger
     budget, states = ledger.budget(study_id), ledger.states(study_id)
-    if budget.done >= budget.n_trials and "PAUSED" in states:  # nobody resumes them any more
-        states["PRUNED"] = states.pop("PAUSED") + states.get("PRUNED", 0)
+    if budget.done >= budget.n_trials:
+        states.pop("WAITING", None)  # repeats that no trial is left for
+        if "PAUSED" in states:  # nobody resumes them any more
+            states["PRUNED"] = states.pop("PAUSED") + states.get("PRUNED", 0)
     return Progress(
         name,
         budget,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from studies import names
-from studies.errors import UnknownStudy, WrongSpec
+from studies.errors import UnknownStudy, WrongInput, WrongSpec
 from studies.spec.model import MAX_NAME, StudySpec
 from studies.spec.part import Part
 from studies.spec.program import DOTTED, PROGRAM, Program
@@ -59,7 +60,7 @@ def read_value(text: str, where: str) -> Any:
 def load(name: str, overrides: Sequence[Override] = ()) -> StudySpec:
     """Return the study of this name in the catalog, or in the file of this path.
 
-    Raises UnknownStudy, WrongSpec.
+    Raises UnknownStudy, WrongSpec, WrongInput.
     """
     return SpecFile.find(name).spec(overrides)
 
@@ -95,10 +96,13 @@ class SpecFile:
         known = catalog()
         if name in known:
             return cls(known[name])
-        if name.endswith((".yaml", ".yml")) or "/" in name:
+        if name.endswith((".yaml", ".yml")) or ("/" in name and not name.endswith(".py")):
             if not Path(name).is_file():
                 raise WrongSpec(where=name, reason="there is no such study file; check the path")
             return cls(Path(name))
+        if name.endswith(".py") and Path(name).is_file():
+            todo = f"`studies init {shlex.quote(name)}` writes a study file for it"
+            raise WrongInput(reason=f"{name} is a script, not a study; {todo}.")
         raise UnknownStudy(name=name, near=near(name, known))
 
     def spec(self, overrides: Sequence[Override] = ()) -> StudySpec:

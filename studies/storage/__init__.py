@@ -166,7 +166,8 @@ def checked_url(url: str) -> str:
     except (psycopg2.ProgrammingError, ValueError, UnicodeError):
         raise WrongStorageUrl(url=shown, reason="it is not a URL that PostgreSQL understands") from None
     except psycopg2.OperationalError as error:
-        reason = masked(" ".join(str(error).split()))
+        told = (line for line in str(error).splitlines() if not line.startswith("\t"))  # a question to an administrator
+        reason = masked(" ".join(" ".join(told).split()))
         if (untrusted := trust.refused(url, reason)) is not None:
             raise untrusted from None
         if is_refusal(reason):

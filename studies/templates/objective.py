@@ -19,7 +19,7 @@ class Classifier:  # what is tuned: its metrics, data and parameters, and how a 
 
     def prepare(self, dataset, data, cache, progress):  # once on each machine; every training gets what it returns
         with open(dataset, newline="", encoding="utf-8") as file:
-            _, *rows = csv.reader(file)
+            header, *rows = csv.reader(file)
         classes = sorted({row[-1] for row in rows})
         x = torch.tensor([[float(number) for number in row[:-1]] for row in rows])
         y = torch.tensor([classes.index(row[-1]) for row in rows])
@@ -30,7 +30,7 @@ class Classifier:  # what is tuned: its metrics, data and parameters, and how a 
             name=dataset,
             sha256=hashlib.sha256(repr(rows).encode()).hexdigest(),  # a study refuses to go on with other data
             summary={name: len(part) for name, part in parts.items()},
-            fitted={"classes": classes, "mean": mean.tolist(), "scale": scale.tolist()},
+            fitted={"columns": header[:-1], "classes": classes, "mean": mean.tolist(), "scale": scale.tolist()},
             **{name: ((x[part] - mean) / scale, y[part]) for name, part in parts.items()},
         )
 
@@ -103,15 +103,18 @@ class Training:  # one trial, between two epochs
 
 class Predictor:  # the trained model
     def __init__(self, net, fitted, device):
-        self.net, self.device, self.classes = net, device, fitted["classes"]
+        self.net, self.device, self.classes, self.columns = net, device, fitted["classes"], fitted["columns"]
         self.mean, self.scale = torch.tensor(fitted["mean"]), torch.tensor(fitted["scale"])
 
     @torch.no_grad()
     def predict(self, source):
-        """A row's numbers with commas between them, a row a line: a file, or the text itself."""
+        """A row's numbers with commas between them, a row a line: the text itself, or a file, such as the study's."""
         if isinstance(source, str):  # otherwise a stream of bytes, such as stdin
             source = (Path(source).read_bytes() if Path(source).is_file() else source.encode()).splitlines()
-        for line in source:
-            x = (torch.tensor([float(number) for number in line.decode().split(",")]) - self.mean) / self.scale
-            shares = self.net(x[None].to(self.device)).softmax(1)[0]
-            yield {"class": self.classes[int(shares.argmax())], "probability": round(shares.max().item(), 4)}
+        for row in csv.reader(line.decode() for line in source):
+            if len(row) < len(self.columns):
+                raise ValueError(f"{','.join(row)!r} has {len(row)} numbers; expected {', '.join(self.columns)}")
+            if (row := row[: len(self.columns)]) != self.columns:  # a file's header, and its last column, the class
+                x = (torch.tensor([float(number) for number in row]) - self.mean) / self.scale
+                shares = self.net(x[None].to(self.device)).softmax(1)[0]
+                yield {"class": self.classes[int(shares.argmax())], "probability": round(shares.max().item(), 4)}

@@ -32,7 +32,7 @@ def test_a_changed_study_goes_on_as_a_new_version(noisy_studies: Studies) -> Non
     studies("launch", "./noisy.yaml", "--workers", "2")
     change(studies, "space: {mood", "space: {x: {low: 0.4, high: 9.5}, mood")
     refused = studies.told("launch", "./noisy.yaml", expect=2).stderr
-    assert 'space: stored {"mood": "fine"' in refused
+    assert 'with another space (space.x: stored null, given {"low": 0.4, "high": 9.5}); put it back' in refused
     assert "add --new-version to the same command, which begins noisy@2" in refused
 
     again = ("launch", "./noisy.yaml", "--new-version", "--from", "noisy", "--trials", "12")

@@ -13,7 +13,7 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 
-from studies import names, tables
+from studies import names, steering, tables
 from studies.cli import progress
 from studies.errors import NotOurs, StudyDeleted, UnknownStudy
 from studies.exporters.yaml import content_of
@@ -145,6 +145,21 @@ def test_whatever_names_a_best_has_the_mean_of_its_repeats(storage: Storage, dat
     assert answered is not None
     assert answered.model_dump() == {"trial": 1, "value": 0.75, "n_repeats": 2, "sd": pytest.approx(0.0707, abs=1e-4)}
     assert 'studies_best_value{study="repeated",metric="balanced_accuracy"} 0.75' in as_text([overview], {}, {})
+
+
+def test_repeats_that_no_trial_is_left_for_are_not_waiting(storage: Storage, database_url: str, tmp_path: Path) -> None:
+    study = create(storage, "repeated", repeats=3, n_trials=2)
+    add(study, 0.1, 0.9)
+    study.enqueue_trial({"x": 0.1}, user_attrs={REPEATS: 0})
+    settings = Settings(database_url, tmp_path, tmp_path)
+    assert "1/2 trials · 1 complete, 1 waiting" in tables.status(settings, "repeated")
+    add(study, 0.2, 0.8)
+    assert "2/2 trials · 2 complete · best" in tables.status(settings, "repeated")
+    with closing(Pages(storage)) as pages:
+        [overview] = read_overviews(storage, pages)
+    assert overview.counts == {"complete": 2}
+    more = "repeated has all its 2 trials: `studies resume repeated --trials 4` makes room for more."
+    assert steering.resume(storage, "repeated") == more
 
 
 def test_another_optuna_programs_study_is_shown_and_left_alone(

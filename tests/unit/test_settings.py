@@ -35,5 +35,5 @@ def test_every_error_has_a_sentence_and_survives_pickling() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, StudiesError)]
     assert all(kind.__doc__ for kind in kinds)
     error = pickle.loads(pickle.dumps(UnknownStudy(name="x", near="; did you mean y?")))
-    assert str(error).startswith("No study is named 'x', in the catalog or in this storage; did you mean y?")
+    assert str(error).endswith("starts one of your own); did you mean y?")
     assert error.exit_code == 2
