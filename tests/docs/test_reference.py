@@ -182,7 +182,7 @@ def test_the_layout_is_the_tree() -> None:
 
 
 @pytest.mark.parametrize(
-    "folder", ["check", "model", "record", "report", "run", "search", "spec", "storage", "storage.team", "view", "web"]
+    "folder", ["check", "model", "record", "report", "run", "spec", "storage", "storage.team", "view", "web"]
 )
 def test_a_folder_says_what_each_of_its_modules_is_for(folder: str) -> None:
     """The others hold one kind of thing each, a file for each of them."""
