@@ -28,8 +28,8 @@ batch_size           5, 10, 20                                      10
 clip                 0.25, 1, of the gradient's norm                0.25
 precision            float32, bfloat16, of the products            float32
 
-bfloat16 halves the bits of what training multiplies, weights and their updates apart; scores are of float32. It trains
-1.3 to 2 times as fast where the processor has units for it (lscpu: avx512_bf16 or amx_bf16), slower where it has not,
+bfloat16 halves the bits of what training multiplies, weights and their updates apart; scores are of float32. It takes
+.55 to .8 of the time where the processor has units for it (lscpu: avx512_bf16 or amx_bf16), more where it has not,
 and learns as much; a study should not mix them. Measured: benchmarks/results/training-lyrics.md.
 
 Reference, `sonnets`, words, the defaults with bptt 20 and batch_size 5, best of 7 epochs: 4.208 nats per token (4.207
