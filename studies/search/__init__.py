@@ -4,6 +4,7 @@ samplers       the sampler of a study file
 gp             the default sampler
 process cube   what it computes with: a Gaussian process, settings as points of a cube
 observed       what it learns from: what trials had reached at a rung, paused ones too
+alike          where settings train alike: how far a suggestion keeps away from what was tried
 ranking        what TPE is shown
 asha           the default pruner, which pauses trials
 pruners        the pruner of a study file

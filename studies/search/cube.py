@@ -18,6 +18,13 @@ STEP_SIZES = (0.03, 0.1, 0.3)  # of a range, for settings near another
 MOVED = (0.3, 1.0)  # how likely a parameter differs: a few of them, or all
 
 
+def squared_distances(points: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the square of how far each of the points is from each of the others, [n, m]."""
+    squares: np.ndarray = (points**2).sum(axis=1)[:, None] + (others**2).sum(axis=1)[None] - 2 * points @ others.T
+    squares = np.maximum(squares, 0)
+    return squares
+
+
 class Cube:
     """The unit cube of a search space."""
 

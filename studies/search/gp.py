@@ -12,6 +12,8 @@ trials are: at each rung a process of its own keeps those that may be among the 
 what it expects (Thompson, On the likelihood that one unknown probability exceeds another, 1933). Until there are
 N_STARTUP observations from later, that is all.
 
+Where settings turn out to train alike, suggestions keep away from all that were tried (`studies.search.alike`).
+
 One trial in five is random: what few settings say may be misleading, and what a model takes for hopeless is looked at
 as well.
 
@@ -32,6 +34,7 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.search_space import IntersectionSearchSpace
 from optuna.trial import FrozenTrial, TrialState
 
+from studies.search.alike import apart
 from studies.search.allowed import drawn
 from studies.search.asha import directions_of
 from studies.search.cube import Cube
@@ -89,7 +92,8 @@ class GaussianProcessSampler(BaseSampler):
         with ALGEBRA.limit(limits=1):
             promising = self._screened(cube, observed)
             candidates, gain = self._compared(cube, observed.at_each(self._telling), promising, begun)
-        return self._best_new(cube, candidates[np.argsort(-gain, kind="stable")], trials)
+        best_first = candidates[np.argsort(-gain, kind="stable")]
+        return self._best_new(cube, apart(best_first, cube, observed.settings, trials), trials)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution

@@ -38,7 +38,10 @@ class Observation:
 
 
 class Observed:
-    """What the trials of a study have shown. Those with numbers below 0 are of other studies."""
+    """What the trials of a study have shown. Those with numbers below 0 are of other studies.
+
+    settings: those that did not fail for what they are.
+    """
 
     def __init__(
         self,
@@ -50,7 +53,7 @@ class Observed:
         """weights: how much each of the metrics counts."""
         settings = [Setting(-1, trial, {}) for trial in trials if trial.number < 0]
         settings += settings_of([trial for trial in trials if trial.number >= 0], len(directions))
-        self._settings = [each for each in settings if not _failed_by_itself(each.last)]
+        self.settings = [each for each in settings if not _failed_by_itself(each.last)]
         self._failed = [trial for trial in trials if trial.params and _failed_by_itself(trial)]
         self._directions = directions
         self._max_epochs = max_epochs
@@ -61,8 +64,8 @@ class Observed:
 
         Those that failed for what they are count as the worst at the first rung.
         """
-        found = [self._scored(self._ranked(self._settings, rungs[0]), self._failed, rungs[0])]
-        found += [self._scored(self._ranked(self._settings, rung), [], rung) for rung in rungs[1:]]
+        found = [self._scored(self._ranked(self.settings, rungs[0]), self._failed, rungs[0])]
+        found += [self._scored(self._ranked(self.settings, rung), [], rung) for rung in rungs[1:]]
         return [each for at_rung in found for each in at_rung]
 
     def reported_at(self, rung: int, rng: np.random.Generator) -> list[Observation]:
@@ -70,7 +73,7 @@ class Observed:
 
         Of more than N_EARLY settings, any so many: more would teach nothing new.
         """
-        reported = [each for each in self._settings if each.curve]
+        reported = [each for each in self.settings if each.curve]
         failed = self._failed
         if len(reported) + len(failed) > N_EARLY:
             share = N_EARLY / (len(reported) + len(failed))

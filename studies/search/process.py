@@ -14,6 +14,8 @@ from scipy.linalg import cho_solve, cholesky, lapack, solve_triangular
 from scipy.optimize import minimize
 from threadpoolctl import ThreadpoolController
 
+from studies.search.cube import squared_distances
+
 LENGTH, LENGTH_SPREAD = 0.6, 0.8  # a length a priori, and the standard deviation of its logarithm
 NOISE, NOISE_SPREAD = math.log(0.05), 1.0  # of the noise's variance in units of the amplitude's
 LENGTHS, NOISES = (math.log(0.05), math.log(10.0)), (math.log(1e-4), 0.0)  # what the logarithms may be
@@ -61,9 +63,7 @@ class Process:
 
     def covariance(self, inputs: np.ndarray, others: np.ndarray) -> np.ndarray:
         """Return the covariances of inputs with others, [n, m], of which one with itself is 1."""
-        left, right = inputs / self._lengths, others / self._lengths
-        squares = (left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1)[None] - 2 * left @ right.T
-        return _matern(np.maximum(squares, 0))[0]
+        return _matern(squared_distances(inputs / self._lengths, others / self._lengths))[0]
 
     def _unlikelihood(
         self, logarithms: np.ndarray, squares: np.ndarray, a_priori: np.ndarray, spread: np.ndarray
