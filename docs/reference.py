@@ -90,6 +90,7 @@ def study_file() -> str:
             [
                 ("`{low: 1e-4, high: 1e-1, log: true}`", "a range; of whole numbers when both ends are whole"),
                 ("`{low: 0, high: 0.5, step: 0.1}`", "a range in steps"),
+                ("`{low: 1e-4, high: 1e-2}`", "a narrower range, with the `log` or the `step` that is declared"),
                 ("`[64, 128, 256]`", "one of these values"),
                 ("`0.001`", "this value: nothing is searched"),
             ],

@@ -29,9 +29,16 @@ def directory_for_sockets() -> str:
 def write_whole(path: Path, content: bytes, partial: Path | None = None) -> None:
     """Write a file, whole or not at all. Raises OSError.
 
+    What a link leads to is written, and the link stays. A pipe, a terminal or /dev/null takes the bytes as they come:
+    a file in its place would be one that nobody can undo.
     partial: where it is written first, in the same directory, under a name that no other writer has at the time.
     """
-    partial = partial or unique(path)
+    if is_special(path):
+        path.write_bytes(content)
+        return
+    if partial is None:
+        path = path.resolve()
+        partial = unique(path)
     try:
         with partial.open("wb") as file:
             file.write(content)
@@ -50,9 +57,14 @@ def write_secret(path: Path, content: bytes) -> None:
     write_whole(path, content, partial)
 
 
+def is_special(path: Path) -> bool:
+    """Whether a path leads to a pipe, a terminal or a device, such as /dev/stdout."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
 def unique(path: Path) -> Path:
     """Return a hidden path beside this one that nobody else uses."""
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
+    return path.absolute().with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
 
 
 def write_all(directory: Path, files: Iterable[tuple[str, str | bytes]]) -> int:

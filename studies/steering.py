@@ -53,11 +53,13 @@ def resume(storage: Storage, name: str, n_trials: int | None = None) -> str:
             raise WrongInput(
                 reason=f"The number of trials is {n_trials}; expected 1 to {MAX_TRIALS:,}, such as --trials 60."
             )
-        n = open_for_workers(storage, study, spec.model_copy(update={"n_trials": n_trials or spec.n_trials}))
+        spec = spec.model_copy(update={"n_trials": n_trials or spec.n_trials})
+        n = open_for_workers(storage, study, spec)
     n_alive = len(_alive(storage, study._study_id))
     here = typed(storage, study.study_name)
-    if n_trials is None and is_done(study, spec, storage.ledger.budget(study._study_id)):
-        more = f"`studies resume {here} --trials {2 * n}` makes room for more"
+    budget_now = storage.ledger.budget(study._study_id)
+    if is_done(study, spec, budget_now):
+        more = f"`studies resume {here} --trials {2 * max(n, budget_now.done)}` makes room for more"
         return f"{study.study_name} has all its {plural(n, 'trial')}: {more}."
     working = (
         f"{plural(n_alive, 'worker')} {'goes' if n_alive == 1 else 'go'} on"

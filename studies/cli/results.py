@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from studies.registry import EXPORTERS
 from studies.words import plural
 
 PLACE = 5  # in the help
+ENDINGS = {"yml": "yaml", "htm": "html", "markdown": "md"}  # other ways to write one
 
 app = typer.Typer()
 
@@ -23,8 +25,13 @@ app = typer.Typer()
 def export(
     name: StudyName,
     format: Annotated[
-        str, typer.Option("--format", metavar="|".join(EXPORTERS), help="Or module:Name of your own.")
-    ] = "yaml",
+        str,
+        typer.Option(
+            "--format",
+            metavar="|".join(EXPORTERS),
+            help="Or module:Name of your own (default: what the file's name ends in, or yaml).",
+        ),
+    ] = "",
     curves: Annotated[bool, typer.Option("--curves", help="One row an epoch instead of one a trial.")] = False,
     trial: Trial = None,
     pick: Pick = None,
@@ -42,7 +49,8 @@ def export(
     from studies.exporters import exporter_of
     from studies.files import write_file
 
-    exporter_of(format, curves=curves)
+    kind = format or _kind_of(output, EXPORTERS, "yaml")
+    exporter_of(kind, curves=curves)
     record = read(name, settings_of(storage), trial, pick)
     if mlflow is not None:
         from studies.exporters.mlflow import log_study
@@ -50,14 +58,14 @@ def export(
         n_new = log_study(record, mlflow)
         typer.echo(f"{name}: {plural(n_new, 'trial')} logged; what was there already stays as it is.", err=True)
         return
-    content = rendered(record, format, curves=curves)
+    content = rendered(record, kind, curves=curves)
     if output is not None:
         write_file(output, content)
         typer.echo(f"Written: {output}", err=True)
     elif isinstance(content, str):
         typer.echo(content, nl=False)
     else:
-        raise WrongInput(reason=f"{format} is not text; expected a file, such as -o {name}.{format}.")
+        raise WrongInput(reason=f"{kind} is not text; expected a file, such as -o {name}.{kind}.")
 
 
 @app.command("report")
@@ -83,13 +91,14 @@ def report_page(
     from studies.files import write_all, write_file
     from studies.report.page import FORMATS, files, render
 
-    kind = format or ("md" if output is not None and output.endswith(".md") else "html")
+    is_directory = output is not None and (output.endswith("/") or Path(output).is_dir())
+    kind = format or _kind_of(None if is_directory else output, FORMATS, "html")
     if kind not in FORMATS:
         raise WrongInput(reason=f"--format is {kind!r}; expected one of {', '.join(FORMATS)}.")
     found = read(name, settings_of(storage))
     if (study := names.confirmed(name)) is not None:
         raise IsConfirmation(name=found.spec.name, study=study, command=f"report {study}")
-    if output is not None and (output.endswith("/") or Path(output).is_dir()):
+    if output is not None and is_directory:
         n_files = write_all(Path(output), files(found))
         typer.echo(f"Written: {n_files} files in {output}", err=True)
         return
@@ -100,3 +109,15 @@ def report_page(
     file = Path(output or f"{name}.report.html")
     write_file(file, page)
     typer.echo(f"Written: {file}", err=True)
+
+
+def _kind_of(file: str | Path | None, kinds: Collection[str], usual: str) -> str:
+    """Return the format that a file's name ends in; WrongInput where it is another one's, such as .pdf."""
+    ending = "" if file is None else Path(file).suffix.lstrip(".").lower()
+    ending = ENDINGS.get(ending, ending)
+    if not ending or ending in kinds:
+        return ending or usual
+    raise WrongInput(
+        reason=f"-o is {str(file)!r}, and .{ending} is none of {', '.join(kinds)}; choose another file, or say what it "
+        f"holds, such as --format {usual}."
+    )

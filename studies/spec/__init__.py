@@ -1,4 +1,5 @@
-"""A study file, validated: `model` has its keys, `space` its search space, `file` reads it and points at mistakes.
+"""A study file, validated: `model` has its keys, `space` its search space and `values` what is in
+that, `file` reads it and points at mistakes.
 
 `part` is what its parts have in common: `program`, `slurm`, `kubernetes`. A `condition` is one of `require`, a `bound`
 one of `constraints`; a `description` is what an objective says of itself, to be compared with what was stored.

@@ -11,7 +11,6 @@ An objective adds `default`, and `when` for a parameter that exists only under s
 
 from __future__ import annotations
 
-import json
 import math
 import reprlib
 from collections.abc import Callable, Mapping
@@ -20,9 +19,11 @@ from decimal import Decimal
 from typing import Any, TypeAlias
 
 from studies.spec.condition import Condition, ConditionError
+from studies.spec.values import Value as Value
+from studies.spec.values import as_plain as as_plain
+from studies.spec.values import encoded as encoded
+from studies.spec.values import is_whole, same
 from studies.words import near, shown
-
-Value: TypeAlias = "bool | int | float | str | list[Any] | None"
 
 RANGE_KEYS = {"low", "high", "log", "step"}
 COMMON_KEYS = {"default", "when"}
@@ -56,7 +57,16 @@ class Range:
     def __contains__(self, value: object) -> bool:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return False
-        return self.low <= value <= self.high and (not self.whole or float(value).is_integer())
+        if not self.low <= value <= self.high or (self.whole and not float(value).is_integer()):
+            return False
+        return self.step is None or is_whole((value - self.low) / self.step)
+
+    def includes(self, other: Range) -> bool:
+        """Whether every value of another range belongs to it."""
+        if other.low not in self or other.high > self.high or (self.whole and not float(other.high).is_integer()):
+            return False
+        on_step = self.step is None or (other.step is not None and is_whole(other.step / self.step))
+        return on_step or other.low == other.high
 
     def values(self, most: int) -> list[Value] | None:
         """Return its values; None where there are more than MOST_SETTINGS, or no end of them."""
@@ -79,7 +89,8 @@ class Range:
         return float(Decimal(str(self.low)) + n * Decimal(str(step)))  # .1 + 2 * .1 is .3, and no more than high
 
     def __str__(self) -> str:
-        return f"{self.low:.15g} to {self.high:.15g}" + (", log" if self.log else "")
+        step = f", step {self.step:.15g}" if self.step else ""
+        return f"{self.low:.15g} to {self.high:.15g}" + (", log" if self.log else step)
 
     def as_data(self) -> dict[str, Any]:
         """Return it in the language of a study file."""
@@ -109,11 +120,11 @@ class Choice:
 
     def index(self, value: object) -> int | None:
         """Return the place of a value among the choices; None where it is none of them."""
-        return next((index for index, choice in enumerate(self.choices) if _same(value, choice)), None)
+        return next((index for index, choice in enumerate(self.choices) if same(value, choice)), None)
 
     def from_stored(self, value: Any) -> Value:
         """Return the choice that the storage holds as this value; what is no choice stays as it is."""
-        return next((choice for choice in self.choices if _same(encoded(choice), value)), value)
+        return next((choice for choice in self.choices if same(encoded(choice), value)), value)
 
 
 @dataclass(frozen=True)
@@ -123,7 +134,7 @@ class Fixed:
     value: Value
 
     def __contains__(self, value: object) -> bool:
-        return _same(value, self.value)
+        return same(value, self.value)
 
     def __str__(self) -> str:
         return f"fixed at {shown(self.value)}"
@@ -151,7 +162,7 @@ class Parameter:
 
     def exists(self, others: Mapping[str, Value]) -> bool:
         """Whether it exists beside these values of the parameters before it."""
-        return all(any(_same(others.get(name), value) for value in allowed) for name, allowed in self.when.items())
+        return all(any(same(others.get(name), value) for value in allowed) for name, allowed in self.when.items())
 
     @property
     def condition(self) -> str:
@@ -324,7 +335,7 @@ def _choice(choices: Any, name: str) -> Choice:
         raise SpaceError(f"the choices of {name!r} are {choices!r}, not a list of at least one", name)
     for index, choice in enumerate(choices):
         # Optuna's tables hold a list as its JSON text.
-        twin = next((other for other in choices[:index] if _same(encoded(other), encoded(choice))), None)
+        twin = next((other for other in choices[:index] if same(encoded(other), encoded(choice))), None)
         if twin is not None:
             raise SpaceError(
                 f"{name!r} has the choice {shown(choice)} twice ({shown(twin)} is stored as the same)", name
@@ -359,9 +370,11 @@ def _is_number(value: Any) -> bool:
 def _narrowed(declared: Domain, given: Any, name: str) -> Domain:
     if given in declared:  # a list may itself be one of the choices, as hidden_layers are
         return Fixed(given)
+    if isinstance(declared, Range) and isinstance(given, Mapping) and given.keys() == {"low", "high"}:
+        given = {**declared.as_data(), **given}  # its log or step stays
     domain = parse_domain(given, name)
     if isinstance(domain, Range) and isinstance(declared, Range):
-        if domain.low in declared and domain.high in declared:
+        if declared.includes(domain):
             return domain if domain.whole or not declared.whole else replace(domain, low=int(domain.low))
     elif isinstance(domain, Choice):
         outside = [value for value in domain.choices if value not in declared]
@@ -370,20 +383,3 @@ def _narrowed(declared: Domain, given: Any, name: str) -> Domain:
         domain = Fixed(outside[0])
     found = shown(domain.value) if isinstance(domain, Fixed) else domain
     raise SpaceError(f"{name} = {found} is outside what the objective declares ({declared})", name)
-
-
-def as_plain(value: Any) -> Any:
-    """Return a declared value as the storage and YAML have it: a tuple is a list."""
-    if isinstance(value, (list, tuple)):
-        return [as_plain(item) for item in value]
-    return {key: as_plain(item) for key, item in value.items()} if isinstance(value, Mapping) else value
-
-
-def encoded(value: Any) -> Any:
-    """Return what the storage holds: a list as JSON text, for Optuna's choices are scalars."""
-    return json.dumps(value) if isinstance(value, (list, dict)) else value
-
-
-def _same(left: object, right: object) -> bool:
-    """Equality that tells True from 1, which Python does not, but not 1 from 1.0."""
-    return left == right and isinstance(left, bool) == isinstance(right, bool)

@@ -24,7 +24,7 @@ import psycopg2.errors
 import psycopg2.extensions
 
 from studies.errors import BackupRefused, RoleMayNot, StorageNotEmpty, WrongInput
-from studies.files import unique
+from studies.files import is_special, unique
 from studies.settings import masked
 from studies.storage import sql_backup
 from studies.storage.connections import Connections
@@ -57,6 +57,9 @@ def backup(connections: Connections, path: Path) -> int:
     Work on the storage goes on: the file has what was committed when it began. Raises WrongInput for a file
     that cannot be written.
     """
+    if is_special(path):
+        raise WrongInput(reason=f"Cannot write {path}: it is no file; choose another, such as studies.backup.")
+    path = path.resolve()
     partial = unique(path)
     try:
         with partial.open("wb") as file:

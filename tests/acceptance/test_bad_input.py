@@ -151,6 +151,26 @@ def test_a_server_that_refuses(studies: Studies, tcp_server: TcpServer) -> None:
 def test_an_export_that_cannot_be_written(studies: Studies) -> None:
     studies("launch", "parabola.yaml", "--trials", "1")
     assert "Cannot write" in sentence(studies, "export", "parabola", "-o", "nowhere/best.yaml")
+    assert "Cannot write . (Is a directory)" in sentence(studies, "export", "parabola", "-o", ".")
+
+
+def test_a_file_has_the_format_that_its_name_says(studies: Studies) -> None:
+    studies("launch", "parabola.yaml", "--trials", "1")
+    for wrong in ("export", "report"):
+        said = sentence(studies, wrong, "parabola", "-o", "found.pdf")
+        assert "-o is 'found.pdf', and .pdf is none of" in said
+    assert not (studies.directory / "found.pdf").exists()
+    studies.told("export", "parabola", "-o", "trials.csv")
+    assert (studies.directory / "trials.csv").read_text().startswith("number,state,")
+    studies.told("export", "parabola", "-o", "found.txt", "--format", "json")
+    studies.told("report", "parabola", "-o", "found.MD")
+    assert (studies.directory / "found.MD").read_text().startswith("# ")
+
+
+def test_fewer_trials_than_there_are_leave_nothing_to_resume(studies: Studies) -> None:
+    studies("launch", "parabola.yaml", "--trials", "2")
+    said = studies.told("resume", "parabola", "--trials", "1").stderr
+    assert "parabola has all its 1 trial: `studies resume parabola --trials 4` makes room for more" in said
 
 
 def test_a_traceback_only_when_asked(studies: Studies) -> None:

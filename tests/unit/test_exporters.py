@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -96,6 +97,38 @@ def test_files_are_whole_or_not_there(kind: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [file]
     with pytest.raises(WrongInput, match="Cannot write"):
         write_file(tmp_path / "missing" / "trials", content)
+
+
+def test_a_pipe_or_a_device_takes_a_file_and_stays(tmp_path: Path) -> None:
+    """As root, a file would replace /dev/null for everybody."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
+    try:
+        write_file(pipe, "best")
+        assert os.read(reader, 10) == b"best"
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]
+    with pytest.raises(WrongInput, match=r"Cannot write /dev/full \(No space left on device\)"):
+        write_file(Path("/dev/full"), "best")
+
+
+def test_what_a_link_leads_to_is_written_and_the_link_stays(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    link = tmp_path / "link"
+    link.symlink_to(Path("there", "best.yaml"))
+    for content in ("old", "new"):
+        write_file(link, content)
+    assert link.is_symlink()
+    assert (tmp_path / "there" / "best.yaml").read_text() == "new"
+
+
+def test_a_directory_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(WrongInput, match=r"Cannot write \. \(Is a directory\)"):
+        write_file(Path(), "best")
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])

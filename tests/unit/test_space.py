@@ -170,6 +170,51 @@ def test_a_narrowed_range_stays_inside(one: float, other: float) -> None:
     assert 1e-5 <= found.low <= found.high <= 1e-1
 
 
+STEPPED = {"width": {"low": 8, "high": 64, "step": 8, "default": 16}, "share": {"low": 0.1, "high": 1.0, "step": 0.3}}
+
+
+def test_a_narrowed_range_keeps_the_declared_scale_and_step() -> None:
+    """Or a width of 13 would reach a net that is declared for multiples of 8."""
+    space = Space.declared(DECLARED | STEPPED)
+    parameters = space.narrowed(
+        {
+            "learning_rate": {"low": 1e-4, "high": 1e-2},
+            "width": {"low": 16, "high": 40},
+            "share": {"low": 0.4, "high": 0.7},
+        }
+    ).parameters
+    assert parameters["learning_rate"].domain == Range(1e-4, 1e-2, log=True)
+    assert parameters["width"].domain == Range(16, 40, step=8)
+    assert str(parameters["share"].domain) == "0.4 to 0.7, step 0.3"
+    linear = space.narrowed({"learning_rate": {"low": 1e-4, "high": 1e-2, "log": False}}).parameters["learning_rate"]
+    assert linear.domain == Range(1e-4, 1e-2)
+    assert space.narrowed({"width": {"low": 8, "high": 64, "step": 16}}).parameters["width"].domain == Range(
+        8, 64, step=16
+    )
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        12, [16, 20], {"low": 12, "high": 40}, {"low": 8, "high": 40, "step": 4}, {"low": 8, "high": 72},
+        {"low": 8, "high": 40, "log": True}, {"low": 8, "high": 40.5, "step": 8},
+    ],
+)  # fmt: skip
+def test_what_is_off_the_declared_steps_is_outside(given: Any) -> None:
+    with pytest.raises(SpaceError, match=r"outside what the objective declares \(8 to 64, step 8\)"):
+        Space.declared(STEPPED).narrowed({"width": given})
+
+
+def test_a_value_is_on_the_steps_of_its_range() -> None:
+    space = Space.declared(STEPPED)
+    assert space.completed({"width": 24, "share": 0.1 + 3 * 0.3}) == {"width": 24, "share": 0.1 + 3 * 0.3}
+    with pytest.raises(SpaceError, match=r"width = 20 is outside its space \(8 to 64, step 8\)"):
+        space.completed({"width": 20})
+    with pytest.raises(SpaceError, match="the default of 'width' is 20, not in 8 to 64, step 8"):
+        Space.declared({"width": {"low": 8, "high": 64, "step": 8, "default": 20}})
+    assert space.narrowed({"width": {"low": 24, "high": 64}}).completed({}) == {}  # neither has a default in it
+
+
 def test_a_condition_must_look_back() -> None:
     with pytest.raises(SpaceError, match="not declared before it"):
         Space.declared({"a": {"choices": [1], "when": {"b": [1]}}, "b": {"choices": [1]}})
