@@ -198,12 +198,14 @@ class _Checks:
                 "every trial would fail: a trial's value is the study's metric",
                 f"correct `{key}` in the study file, or what the program reports",
             )
+        words = last_words(ended)
+        correct = "correct objective.reports.pattern, or " if self.program.reports.pattern else ""
         return Finding(
             "nothing-reported",
             "error",
-            "it exited with 0 and reported nothing" + (f"; it printed last: {last_words(ended)}" if ended.tail else ""),
+            f"it exited with 0 and {training.silence}" + (f"; it printed last: {words}" if words else ""),
             "every trial would fail: there is no value",
-            "report with studies.program, STUDIES_REPORTS or objective.reports (docs/guides/programs.md)",
+            f"{correct}report with studies.program, STUDIES_REPORTS or objective.reports (docs/guides/programs.md)",
         )
 
     def _of_first(self, first: Epoch) -> Iterator[Item]:

@@ -26,10 +26,10 @@ from studies.names import Reason
 from studies.run.kernel import kernel_oom_kills
 from studies.run.preload import FORM, Preloader, script_of
 from studies.run.process import Ended, Pipes, Process, Run, Start, described, executed, signal_behind
-from studies.run.reports import Epoch, Journal, WrittenFile
+from studies.run.reports import Epoch, Journal, Lines, WrittenFile
 from studies.spec import Program, StudySpec
 from studies.spec.program import PARAMS, TRIAL, filled, filled_text
-from studies.words import near
+from studies.words import near, shown
 
 LAST_LINES = 5  # of its output, in a failure's detail
 TRACE_CHARACTERS = 4000  # in which it may say that memory ran out
@@ -205,6 +205,18 @@ class ProgramTraining:
         """The names of everything that it has reported so far."""
         return self._journal.names
 
+    @property
+    def silence(self) -> str:
+        """What it reported, where no epoch came of that, as the end of a sentence."""
+        names, wrong = sorted(self._journal.names), self._journal.no_numbers
+        if wrong:
+            name, value = next(iter(wrong.items()))
+            return f"reported {name} as {shown(value)}, which is no number"
+        if names:
+            return f"reported {', '.join(names)}"
+        pattern = self._objective.program.reports.pattern
+        return "reported nothing" if pattern is None else "printed no line that the pattern matches"
+
     def answer(self) -> None:
         """Let the program go on, if it waits."""
         if self._waits and self._process is not None:
@@ -262,12 +274,9 @@ class ProgramTraining:
 
     def _silence(self, ended: Ended) -> str:
         """Return what is wrong with a program that ended in order and told nothing."""
-        names = sorted(self._journal.names)
-        found = f"and reported {', '.join(names)}" if names else "and reported nothing"
-        if not names and self._objective.program.reports.pattern is not None:
-            found = "and printed no line that the pattern matches"
-        said = f"; it printed last: {last_words(ended)}" if not names and last_words(ended) else ""
-        return f"the program exited with 0 {found}; expected {' and '.join(map(repr, self._spec.metrics))}{said}"
+        said = f"; it printed last: {words}" if not self._journal.names and (words := last_words(ended)) else ""
+        expected = " and ".join(map(repr, self._spec.metrics))
+        return f"the program exited with 0 and {self.silence}; expected {expected}{said}"
 
     def _failure(self, ended: Ended) -> ProgramFailed:
         """Return why the program failed: memory that ran out is told apart, since the sampler learns from it."""
@@ -381,5 +390,5 @@ def _packed(directory: Path) -> bytes | None:
 
 def last_words(ended: Ended) -> str:
     """Return the last lines of what a program printed."""
-    lines = [line.strip() for line in ended.tail.replace("\r", "\n").split("\n") if line.strip()]
+    lines = [line.strip() for line in [*Lines().add(f"{ended.tail}\n".encode())] if line.strip()]
     return "\n".join(lines[-LAST_LINES:])

@@ -16,6 +16,8 @@ from typing import Any
 from studies.program import EPOCH, WAIT
 
 LONGEST_LINE = 64 * 1024  # of a program's output; of a longer one, the end
+DRAWN = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")  # colours, and where a terminal's cursor goes
+THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+\.\d*|[-+]?\d{1,3}(,\d{3}){2,}")  # 1,234 may be 1.234 as well
 POLL_S = 0.2  # between looks at a file that a program writes
 MAX_SHARE = 0.1  # of the time goes into these looks
 
@@ -40,6 +42,9 @@ class Journal:
     metrics: Collection[str]
     begin: float = 0.0
     names: set[str] = field(default_factory=set)
+    no_numbers: dict[str, Any] = field(
+        default_factory=dict
+    )  # of the study's metrics, what was told last in their place
     _last: float | None = None
     _number: float | None = None
     _told: dict[str, float] = field(default_factory=dict)
@@ -47,6 +52,7 @@ class Journal:
     def add(self, report: Mapping[str, Any]) -> Epoch | None:
         """Take a report; return the epoch that is whole with it."""
         numbers = {str(name): found for name, value in report.items() if (found := number_in(value)) is not None}
+        self.no_numbers |= {name: report[name] for name in self.metrics if name in report and name not in numbers}
         waits = report.get(WAIT) is True
         number = numbers.pop(EPOCH, None)
         if number is None:
@@ -71,14 +77,17 @@ def number_in(value: Any) -> float | None:
         return math.nan
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
+    if isinstance(value, str):
+        value = value.rstrip(".,;%")
+        value = value.replace(",", "") if THOUSANDS.fullmatch(value) else value
     try:
-        return float(value.rstrip(".,;%") if isinstance(value, str) else value)
+        return float(value)
     except (ValueError, OverflowError):
         return None
 
 
 class Lines:
-    """Bytes in whatever encoding as lines of text. A progress bar's carriage return ends a line, too."""
+    """Bytes in whatever encoding as lines of text, without colours. A progress bar's carriage return ends one, too."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -87,7 +96,7 @@ class Lines:
         """Yield the lines that end with these bytes."""
         *whole, self._rest = re.split(rb"[\r\n]+", self._rest + content)
         self._rest = self._rest[-LONGEST_LINE:]
-        yield from (line.decode(errors="replace") for line in whole if line)
+        yield from (text for line in whole if (text := DRAWN.sub(b"", line).decode(errors="replace")))
 
     def end(self) -> Iterator[str]:
         """Yield the last line, where nothing ends it."""

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from studies import program
 from studies.logs import HALF_BYTES, Log, Reader, older_of
 from studies.run.program import ProgramFailed, ProgramObjective
-from studies.run.reports import Journal, Lines, WrittenFile
+from studies.run.reports import Journal, Lines, WrittenFile, number_in
 from studies.spec import Program, StudySpec
 from studies.spec.program import filled
 
@@ -120,6 +120,34 @@ def test_lines_end_at_carriage_returns_and_in_the_middle_of_reads() -> None:
     lines = Lines()
     found = [line for part in (b"one\r", b"tw", b"o\r\n\xe9\nlast") for line in lines.add(part)]
     assert [*found, *lines.end()] == ["one", "two", "�", "last"]
+
+
+def test_colours_are_no_part_of_a_line() -> None:
+    """`\\W*` of a pattern skips the first half of `ESC[31m`, and 31 would be the loss."""
+    printed = b"\x1b[1mepoch \x1b[32m1\x1b[0m loss \x1b[31m0.5\x1b[0m\x1b[K\n\x1b[A\n"
+    assert [*Lines().add(printed)] == ["epoch 1 loss 0.5"]
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("1,234.5", 1234.5),
+        ("1,234,567", 1234567.0),
+        ("-12,345.0%", -12345.0),
+        (".5", 0.5),
+        ("0.5,", 0.5),
+        ("90%", 90.0),
+    ],
+)
+def test_numbers_as_programs_print_them(text: str, number: float) -> None:
+    assert number_in(text) == number
+
+
+@pytest.mark.parametrize("text", ["1,234", "0,5", "1.2.3", "n/a", "", "12,34.5"])
+def test_what_is_no_number_is_kept_to_be_named(text: str) -> None:
+    journal = Journal(["score"])
+    assert journal.add({"score": text, "epoch": "1"}) is None
+    assert journal.no_numbers == {"score": text}
 
 
 def test_a_file_of_before_is_told_from_what_a_program_writes(tmp_path: Path) -> None:

@@ -85,6 +85,7 @@ def test_arguments_and_commands_are_found_and_help_itself_is_no_option() -> None
     assert usage_of((HELP / "click_train.txt").read_text()).arguments == ["DATA"]
     assert usage_of((HELP / "docopt_train.txt").read_text()).arguments == ["data"]
     assert usage_of((HELP / "click_group.txt").read_text()).commands == ["evaluate", "train"]
+    assert usage_of((HELP / "typer_group.txt").read_text()).commands == ["train", "evaluate"]
     assert usage_of("usage: x [-h] {train,test} ...\n\noptions:\n  -h, --help\n").commands == ["train", "test"]
     for path in HELP.glob("*.txt"):
         assert not {"--help", "-h"} & {*options_in(path.stem)}
@@ -161,6 +162,15 @@ def test_the_source_tells_defaults_that_the_help_leaves_out(tmp_path: Path) -> N
         ('print(f"Epoch {e} train: loss {a} acc {b} | val: loss {c} acc {d}")',
          "Epoch 2 train: loss 1 acc .1 | val: loss 3 acc .2", {"epoch": "2", "val_loss": "3"}),
         ('print(f"Train Epoch {e}: loss {a}")', "Train Epoch 4: loss 1", {"epoch": "4", "train_loss": "1"}),
+        ('print("Epoch", e, "Val loss:", v)', "Epoch 1 Val loss: tensor(0.75)", {"epoch": "1", "val_loss": "0.75"}),
+        ('print({"epoch": e, "val_loss": v})', "{'epoch': 1, 'val_loss': np.float64(7.e-05)}",
+         {"epoch": "1", "val_loss": "7.e-05"}),
+        ('print(json.dumps({"epoch": e, "val_loss": v}))', '{"epoch": 1, "val_loss": .5}',
+         {"epoch": "1", "val_loss": ".5"}),
+        ('print("epoch " + str(e) + ", val_loss " + str(v))', "epoch 1, val_loss inf",
+         {"epoch": "1", "val_loss": "inf"}),
+        ('text = f"val_loss {v:,.2f}"; print(text)', "val_loss 1,234.50, that is", {"val_loss": "1,234.50"}),
+        ('print(f"\\033[1mval_loss \\033[32m{v}\\033[0m")', "val_loss 0.5", {"val_loss": "0.5"}),
         ('print(f"Accuracy: {p:.0f}%")', "Accuracy: 90%", {"accuracy": "90"}),
     ],
 )  # fmt: skip

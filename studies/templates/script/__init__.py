@@ -32,7 +32,7 @@ from studies.templates.script import hydra
 from studies.templates.script.objective import objective_in, written
 from studies.templates.script.ranges import searched
 from studies.templates.script.source import Report, Source
-from studies.templates.script.usage import Option, Usage, usage_of
+from studies.templates.script.usage import Option, Usage, undrawn, usage_of
 
 HELP_S = 60.0  # for a script that imports half of the world first
 WIDTH = "200"  # columns: lines that are not broken are read best
@@ -134,7 +134,7 @@ def _usage(words: list[str]) -> Usage:
             reason=f"`{shown}` lists commands ({', '.join(usage.commands)}); type one, such as `studies init '{some}'`."
         )
     if not usage.options:
-        last = next((line.strip() for line in reversed(printed.splitlines()) if line.strip()), "nothing")
+        last = next((line for line in reversed(undrawn(printed).splitlines()) if line.strip()), "nothing").strip()
         raise WrongInput(reason=f"`{shown}` shows no options, its last line is: {last[:200]}; correct it, {BY_HAND}.")
     return usage
 

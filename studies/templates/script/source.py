@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from studies.templates.script.usage import Option
+from studies.templates.script.usage import Option, undrawn
 
-NUMBER = r"[-+]?\d[-+.\deE]*|nan"
+NUMBER = r"[-+]?\.?\d(?:[\d.,]*\d)?\.?(?:[eE][-+]?\d+)?|[-+]?(?:nan|inf)\b"
+SHOWN_AS = r"(?:[\w.]+\()?"  # tensor(0.5), np.float64(0.5)
+PRINTS = {"print", "pprint", "write", "echo", "secho", "info", "debug", "warning"}
 HOLE = re.compile(r"%[-+#.\d]*[a-zA-Z]|\{[^{}]*\}")  # of a printf or a format string
 LABEL = re.compile(r"([A-Za-z]\w*(?:[ -][A-Za-z]\w*)?)[^\w]*$")  # the words before a value
 SCORE = re.compile(
@@ -105,7 +107,10 @@ class Source:
                 tree = ast.parse(text)
             except (SyntaxError, ValueError):
                 continue
-            self._calls += [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+            named = _named_texts(tree)
+            for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+                call.args = [named.get(arg.id, arg) if isinstance(arg, ast.Name) else arg for arg in call.args]
+                self._calls.append(call)
             self._imported.update(_imported(tree))
 
     def completed(self, option: Option) -> Option:
@@ -164,6 +169,16 @@ def _logged(call: ast.Call) -> str | None:
     return None
 
 
+def _named_texts(tree: ast.Module) -> dict[str, ast.expr]:
+    """Return the texts with values in them that have a name: `message = f"loss {loss}"`."""
+    found: dict[str, ast.expr] = {}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Assign([ast.Name(name)], value) if HOLE.search(_template(value) or ""):
+                found[name] = value
+    return found
+
+
 def _imported(tree: ast.Module) -> Iterator[str]:
     """Yield the libraries that a module imports in its outermost lines."""
     for node in tree.body:
@@ -209,7 +224,8 @@ def _worth(name: str) -> int:
 
 def _printed(call: ast.Call) -> Iterator[Report]:
     """Yield the metrics in what a call prints, each with a pattern that finds it in its line."""
-    pieces = [*_pieces(call.args), ""]
+    arguments = [arg for arg in call.args if _name_of(call.func) in PRINTS or not isinstance(arg, ast.Dict)]
+    pieces = [*_pieces(arguments), ""]
     text, places = "", dict[int, str]()  # what stands before a value; patterns of the line, by where each begins
     for before in pieces[:-1]:
         text += f"{{}}{before}"
@@ -226,7 +242,7 @@ def _printed(call: ast.Call) -> Iterator[Report]:
             of = {} if rows is None or _rows(name) else {rows.start(): rf"{rows[0]}.*?"}
             name = "_".join([*(rows[0].lower() for _ in of if rows), name])
             start = "".join(place for at, place in sorted((places | of).items()) if at > text.rfind("\n"))
-            yield Report(name, rf"{start}\b{label}\W*?(?P<{name}>{NUMBER})")
+            yield Report(name, rf"{start}\b{label}\W*?{SHOWN_AS}(?P<{name}>{NUMBER})")
 
 
 def _pieces(arguments: list[ast.expr]) -> Iterator[str]:
@@ -246,12 +262,19 @@ def _pieces(arguments: list[ast.expr]) -> Iterator[str]:
 def _template(node: ast.expr) -> str | None:
     """Return a text with `{}` where values go; None for what is a value itself."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return node.value
+        return undrawn(node.value)
     if isinstance(node, ast.JoinedStr):
         parts = (part.value if isinstance(part, ast.Constant) else "{}" for part in node.values)
-        return "".join(str(part) for part in parts)
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod):
-        return _template(node.left)
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "format":
-        return _template(node.func.value)
+        return undrawn("".join(str(part) for part in parts))
+    match node:
+        case ast.BinOp(left, ast.Mod()):
+            return _template(left)
+        case ast.BinOp(left, ast.Add(), right) if (both := [_template(left), _template(right)]) != [None, None]:
+            return "".join("{}" if text is None else text for text in both)
+        case ast.Dict(keys):
+            return ", ".join(f"{ast.unparse(key)}: {{}}" for key in keys if isinstance(key, ast.Constant))
+        case ast.Call(ast.Attribute(attr="dumps"), [ast.Dict() as shown, *_]):
+            return _template(shown)
+        case ast.Call(ast.Attribute(text, "format")):
+            return _template(text)
     return None

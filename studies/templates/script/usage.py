@@ -28,7 +28,9 @@ FLOAT, WHOLE = (
     re.compile(r"\bfloat\b|a (?:\S+ )?number\b", re.IGNORECASE),
     re.compile(r"\b(int|integer)\b", re.IGNORECASE),
 )
-COMMANDS = re.compile(r"\{([\w,-]+)\} \.\.\.|^ *(?:sub)?commands:\s*\n((?: +\S.*\n?)+)", re.IGNORECASE | re.MULTILINE)
+COMMANDS = re.compile(
+    r"\{([\w,-]+)\} \.\.\.|^ *(?:sub)?commands:?[ \t]*\n((?: +\S.*\n?)+)", re.IGNORECASE | re.MULTILINE
+)
 DRAWN = re.compile(r"\x1b\[[0-9;]*m|[│╭╮╰╯─┃]")  # colours and boxes
 ASKS_FOR_HELP = {
     "h",
@@ -83,9 +85,14 @@ class Usage:
     commands: list[str]
 
 
+def undrawn(text: str) -> str:
+    """Return a text without colours and boxes."""
+    return DRAWN.sub(lambda found: "" if found[0][0] == "\x1b" else " ", text)
+
+
 def usage_of(text: str) -> Usage:
     """Read what a program printed when it was asked for help."""
-    text = DRAWN.sub(lambda found: "" if found[0][0] == "\x1b" else " ", text)
+    text = undrawn(text)
     if "== Config ==" in text:
         return Usage(list(of_hydra(text)), [], [])
     before, line, rest = _split(text)
@@ -151,7 +158,10 @@ def _commands(line: str, rest: str) -> list[str]:
     found = COMMANDS.search(f"{line}\n{rest}")
     if found is None:
         return []
-    return found[1].split(",") if found[1] else re.findall(r"^ +([\w-]+)", found[2], re.MULTILINE)
+    if found[1]:
+        return found[1].split(",")
+    indent = re.match(" +", found[2])  # what stands deeper goes on with the line above
+    return re.findall(rf"^{indent[0] if indent else ''}([\w-]+)", found[2], re.MULTILINE)
 
 
 def _blocks(lines: list[str]) -> Iterator[list[str]]:
