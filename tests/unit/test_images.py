@@ -113,6 +113,16 @@ def test_a_hub_parquet_and_its_split(tmp_path: Path) -> None:
     assert (len(found.train), len(found.validation), len(found.test)) == (40, 12, 8)
 
 
+def test_a_class_that_a_split_of_ones_own_lacks_is_named(tmp_path: Path) -> None:
+    """It was said to have too few pictures, and to need three."""
+    for role in ("train", "val"):
+        tree(tmp_path / "tree", prefix=role)
+    shutil.rmtree(tmp_path / "tree" / "val" / "kind1")
+    (tmp_path / "tree" / "train" / "kind2").rename(tmp_path / "tree" / "train" / "other")
+    said = "'kind1' has none to validate on, 'kind2' has none to train on, 'other' has none to validate on; add some"
+    refuses(tmp_path / "tree", tmp_path, f"{tmp_path / 'tree'} splits the pictures itself, and {said}")
+
+
 def test_cifar_unpacked_and_as_an_archive(tmp_path: Path) -> None:
     place = batches(tmp_path / "data" / "cifar10" / "cifar-10-batches-py")
     unpacked = load("cifar10", tmp_path)

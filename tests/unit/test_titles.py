@@ -448,6 +448,12 @@ def test_tables_in_a_directory_are_its_roles(tmp_path: Path) -> None:
     refused(
         lambda: load(place, tmp_path), tmp_path / "cache", f"{place} has train.csv and test.csv; add validation.csv"
     )
+    write(place / "validation.csv", csv_rows(9).replace("category", "kind"))
+    refused(
+        lambda: load(place, tmp_path),
+        tmp_path / "cache",
+        "validation.csv does not say what is to be learnt; give it the header of train.csv, or name that file",
+    )
     write(place / "validation.csv", csv_rows(9))
     found = load(place, tmp_path).summary
     assert [found[role] for role in ROLES] == [54, 9, 12]

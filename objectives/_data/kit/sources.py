@@ -85,8 +85,9 @@ def tables_of_roles(place: Path, has_answers: Callable[[Path], bool]) -> dict[st
     """The tables in a directory: one for each role, by their names, or one alone under "".
 
     A directory that has nothing but parts in Parquet is one table itself.
-    has_answers: whether a table says what is to be learnt; those to validate and test on that do not have no say.
-    Raises DataError for a directory without a table, or with several of which none is to train on.
+    has_answers: whether a table says what is to be learnt; one to test on that does not, as in a competition, has no
+    say. Raises DataError for one to validate on that does not, for a directory without a table, or with several of
+    which none is to train on.
     """
     found = tables_in(place)
     if "train" not in found:
@@ -101,6 +102,11 @@ def tables_of_roles(place: Path, has_answers: Callable[[Path], bool]) -> dict[st
     chosen = {}
     for role in ROLES:
         paths = [path for path in found.get(role, ()) if role == "train" or has_answers(path)]
+        if role == "validation" and (silent := [path for path in found.get(role, ()) if path not in paths]):
+            raise DataError(
+                f"{silent[0]} does not say what is to be learnt; give it the header of "
+                f"{found['train'][0].name}, or name that file, to split it"
+            )
         if len(paths) > 1:
             names = listed([path.name for path in paths])
             raise DataError(f"{place} has several tables for {role} ({names}); keep one of them")

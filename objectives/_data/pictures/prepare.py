@@ -34,6 +34,7 @@ from objectives._data.pictures.sources import PictureSource, locate
 PREPARER_VERSION = 1  # raise it whenever the same source would give other arrays
 MARKS = {"directory": decoded_as_seen, "parquet": decoded_as_seen, "npz": only_0_and_1}
 HELD_OUT = 0.1  # of each class, for validation; again for test if the source has none
+VERBS = {"train": "train", "validation": "validate", "test": "test"}  # what is done on the rows of a role
 SAVE_ROWS = 8192
 
 
@@ -162,6 +163,16 @@ def _check_classes(
     """Raise DataError for the classes that have no picture in some role."""
     # A source's own test pictures may lack a class; what is carved may not.
     needed = [role for role in ROLES if role != "test" or "test" not in given]
+    absent = [
+        f"{name!r} has none to {VERBS[role]} on"
+        for index, name in enumerate(classes)
+        for role in needed
+        if role in given and role not in given[labels == index]
+    ]
+    if absent:
+        raise DataError(
+            f"{source.place} splits the pictures itself, and {listed(absent)}; add some, or remove such classes"
+        )
     small = [index for index in range(len(classes)) if not set(needed) <= set(roles[labels == index].tolist())]
     if not small:
         return
