@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from studies.errors import INTERRUPTED
+import sys
+
+from studies.errors import CommandInterrupted
 
 
 def main() -> None:
-    """Run what was typed. Ctrl-C while everything is being imported, which takes a moment, ends it quietly, too."""
+    """Run what was typed. Ctrl-C while everything is being imported, which takes a moment, ends it the same way."""
     try:
         from studies.cli import main as run
     except KeyboardInterrupt:
-        raise SystemExit(INTERRUPTED) from None
+        print(f"studies: {CommandInterrupted()}", file=sys.stderr)
+        raise SystemExit(CommandInterrupted.exit_code) from None
     run()
 
 

@@ -349,6 +349,12 @@ class Interrupted(StudiesError):
     exit_code = INTERRUPTED
 
 
+class CommandInterrupted(StudiesError):
+    """The command was interrupted, and no file is half-written; type the same to run it again."""
+
+    exit_code = INTERRUPTED
+
+
 _PROCESSES = ("processes or threads", "end other programs, or raise `ulimit -u` or the container's limit of processes")
 _FILES = ("open files", "raise `ulimit -n`")
 _DISK = ("room on the disk", "make room there")

@@ -68,16 +68,19 @@ def unique(path: Path) -> Path:
 
 
 def write_all(directory: Path, files: Iterable[tuple[str, str | bytes]]) -> int:
-    """Write files by name into a directory, which is made; return how many. Raises WrongInput."""
+    """Write files by name into a directory, which is made; return how many. Raises WrongInput.
+
+    All are made before the first is written: nobody who stops this while it computes is left with some of them.
+    """
+    made = list(files)
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         reason = f"Cannot make the directory {directory} ({error.strerror}); choose another with -o."
         raise WrongInput(reason=reason) from None
-    n_files = 0
-    for n_files, (name, content) in enumerate(files, start=1):  # noqa: B007 - it is returned
+    for name, content in made:
         write_file(directory / name, content)
-    return n_files
+    return len(made)
 
 
 def write_file(path: Path, content: str | bytes) -> None:

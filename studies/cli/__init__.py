@@ -21,7 +21,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from studies import __version__
-from studies.errors import EXIT_CODES, FAILED, INTERRUPTED, WRONG_INPUT, StudiesError, shortage_in
+from studies.errors import EXIT_CODES, FAILED, INTERRUPTED, WRONG_INPUT, CommandInterrupted, StudiesError, shortage_in
 from studies.settings import masked
 from studies.words import one_line
 
@@ -76,10 +76,12 @@ def main() -> NoReturn:
     try:
         code = app(standalone_mode=False)
         sys.stdout.flush()  # a closed pipe is noticed here, not at the interpreter's end
+        if code == INTERRUPTED:  # what Typer makes of Ctrl-C
+            raise KeyboardInterrupt
     except StudiesError as error:
         _fail(error, str(error), error.exit_code)
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        _end_interrupted()
     except SystemExit:
         if type(sys.stdout).__name__ != "PacifyFlushWrapper":  # Click's answer to a closed pipe, with exit code 1
             raise
@@ -91,6 +93,9 @@ def main() -> NoReturn:
         if type(error).__name__ == "NoArgsIsHelpError":  # `studies data` alone asks what there is
             typer.echo(str(error), err=True)
             sys.exit(WRONG_INPUT)
+        if type(error).__name__ == "Abort":  # Ctrl-C or Ctrl-D where a command asks
+            typer.echo(err=True)
+            _end_interrupted()
         if hasattr(error, "format_message"):  # what Typer says of a wrong option or command
             _fail(error, " ".join(error.format_message().split()), WRONG_INPUT)
         if isinstance(error, FileNotFoundError) and not _is_somewhere():
@@ -119,6 +124,11 @@ def _is_somewhere() -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def _end_interrupted() -> NoReturn:
+    typer.echo(f"studies: {CommandInterrupted()}", err=True)
+    sys.exit(INTERRUPTED)
 
 
 def _fail(error: Exception, message: str, code: int) -> NoReturn:

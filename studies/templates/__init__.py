@@ -50,13 +50,11 @@ def write(name: str, directory: Path, *, with_class: bool) -> list[Path]:
     paths = [directory / file for file in files]
     try:
         for path, text in zip(paths, files.values(), strict=True):
-            write_whole(path, text.encode())
-    except OSError as error:
+            _write(path, text)
+    except BaseException:
         for path in paths:
             path.unlink(missing_ok=True)
-        raise WrongInput(
-            reason=f"Cannot write {path} ({error.strerror}), so nothing was written; change to another directory."
-        ) from None
+        raise
     return paths
 
 
@@ -71,13 +69,17 @@ def write_for_script(given: str, directory: Path) -> Path:
     path = directory / f"{name}.yaml"
     if path.exists() or path.is_symlink():
         raise WrongInput(reason=f"{path} is there already, so nothing was written; rename it, then type the same.")
+    _write(path, text)
+    return path
+
+
+def _write(path: Path, text: str) -> None:
     try:
         write_whole(path, text.encode())
     except OSError as error:
         raise WrongInput(
             reason=f"Cannot write {path} ({error.strerror}), so nothing was written; change to another directory."
         ) from None
-    return path
 
 
 def _check(name: str, study: str, module: str) -> None:

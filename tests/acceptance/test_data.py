@@ -16,6 +16,7 @@ from ..waiting import PATIENCE_S, wait_for
 from ..web import Site, serving
 from .conftest import Studies
 from .test_bad_input import sentence
+from .test_interrupted import SAID
 
 ROWS = b"x,y\n" + b"1,2\n" * 1_000_000
 
@@ -107,7 +108,7 @@ def test_a_fetch_that_was_interrupted_goes_on(mine: Studies, site: Site) -> None
     wait_for(lambda: part.exists() and part.stat().st_size)
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=PATIENCE_S)
-    assert (process.returncode, stdout, stderr) == (130, "", "")
+    assert (process.returncode, stdout, stderr) == (130, "", SAID)
     site.slow_s = 0.0
     mine("data", "fetch", "table", *OWN)
     assert site.asked[-1][1] is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,14 @@ def test_a_directory_has_the_page_and_the_figures(tmp_path: Path) -> None:
     assert write_all(place, files(report)) == len(list(place.iterdir())) == 5
     assert (place / "made-up.report.md").read_text() == render(report, "md")
     assert (place / "made-up.report.html").read_text() == render(report, "html")
+
+    def stopped() -> Iterator[tuple[str, str]]:
+        yield "first.md", "It was made."
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_all(tmp_path / "stopped", stopped())
+    assert not (tmp_path / "stopped").exists()
     (tmp_path / "file").touch()
     with pytest.raises(WrongInput, match="Cannot make the directory"):
         write_all(tmp_path / "file", [])
