@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
@@ -20,6 +21,7 @@ from studies import names
 HALF_BYTES = 4 * 2**20  # a log is at most two such files: what is older goes
 TAIL_BYTES = 64 * 1024
 OLDER = ".1"
+TRIAL = "trial-"
 N_LAUNCHES = 10  # of a study, whose workers' logs are looked at
 ENDED = b"[studies] "  # begins the last line
 LONGEST_END = 500  # bytes, of that line
@@ -72,7 +74,7 @@ def older_of(path: Path) -> Path:
 
 def trial_log(directory: Path, number: int) -> Path:
     """Return the log of a trial. directory: of the study's logs."""
-    return directory / f"trial-{number}.log"
+    return directory / f"{TRIAL}{number}.log"
 
 
 class Reader:
@@ -147,7 +149,7 @@ def known_logs(home: Path, study: str) -> dict[str, Path]:
     """
     found = logs_of_workers(home, study)
     if Path(study).name == study:
-        found |= {log.stem: log for log in home.joinpath("logs", study).glob("trial-*.log")}
+        found |= {log.stem: log for log in home.joinpath("logs", study).glob(f"{TRIAL}*.log")}
     return found
 
 
@@ -155,11 +157,47 @@ def logs_of_workers(home: Path, study: str) -> dict[str, Path]:
     """Return those of `known_logs` that are workers', the newest launch first; what trials printed is not looked at."""
     if Path(study).name != study:  # not from a study file
         return {}
-    own, shared = home / "logs" / study, home / "logs" / names.parts(names.confirmed(study) or study)[0]
+    own, shared = home / "logs" / study, home / "logs" / _base(study)
     launches = sorted((launch for each in {own, shared} for launch in _launches(each)), key=lambda launch: launch.name)
     logs = ((launch, sorted(launch.glob("worker-*.log"))) for launch in reversed(launches))
     newest = itertools.islice(((launch, found) for launch, found in logs if found), N_LAUNCHES)
     return {f"{launch.name}/{log.stem}": log for launch, found in newest for log in found}
+
+
+def remove_logs(home: Path, study: str, others: Collection[str]) -> None:
+    """Remove what a study's workers, launches, checks and programs printed on this machine, as far as it may.
+
+    others: the studies that stay. A version among them shares the launches, and then they stay, too. So does a launch
+    that goes on: it is of a study of this name in another storage.
+    """
+    if Path(study).name != study:  # not from a study file
+        return
+    base = _base(study)
+    is_last = all(_base(other) != base for other in others)
+    directories = {home / "logs" / name for name in (study, base if is_last else study)}
+    which = "*" if is_last or study != base else f"{TRIAL}*"
+    gone = [path for directory in directories for path in directory.glob(which) if not _goes_on(path)]
+    for path in gone:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                path.unlink()
+    for directory in directories:
+        with suppress(OSError):  # something is left, or nothing was there
+            directory.rmdir()
+
+
+def _base(study: str) -> str:
+    return names.parts(names.confirmed(study) or study)[0]
+
+
+def _goes_on(launch: Path) -> bool:
+    """Whether the launch, or the check, that has this directory has not ended: its name ends with the process."""
+    import psutil
+
+    pid = launch.name.rpartition("-")[2]
+    return launch.is_dir() and pid.isdecimal() and psutil.pid_exists(int(pid))
 
 
 def _launches(directory: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""A study with all that is kept for it: trials, checkpoints, artifacts, its confirmation. It is copied or deleted."""
+"""A study with all that is kept for it: trials, checkpoints, artifacts, its confirmation; logs, when it is deleted."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from optuna.artifacts.exceptions import ArtifactNotFound
 from studies import names
 from studies.artifacts import DirectoryStore, Store, artifact_store, checkpoints_of, open_store
 from studies.errors import StudyInUse
-from studies.names import ARTIFACT, PROVENANCE
+from studies.logs import remove_logs
+from studies.names import ARTIFACT, PROVENANCE, SPEC
 from studies.settings import Settings
 from studies.storage import Storage
 from studies.storage.copy import Copy, copy_rows
-from studies.study import find, get, lock_of, new_uid, typed
+from studies.study import find, get, lock_of, new_uid, started, typed
 from studies.words import plural
 
 
@@ -26,19 +27,23 @@ from studies.words import plural
 class Whole:
     """The studies, a study before its confirmation, and how many trials they have.
 
-    hosts: the other machines that ran some of them.
+    hosts: the other machines that ran some of them. checkpoints, logs: the names of the directories where trials keep
+    theirs on the machine that runs them; logs are of programs alone.
     """
 
     studies: list[optuna.Study]
     n_trials: int
     hosts: list[str]
+    checkpoints: list[str]
+    logs: list[str]
 
     def left_elsewhere(self, settings: Settings) -> str | None:
         """Return what other machines keep when it is deleted here, as a sentence; None where that is nothing."""
-        if settings.artifacts is not None or not self.hosts:
+        kept = [*(self.checkpoints if settings.artifacts is None else ()), *self.logs]
+        if not kept or not self.hosts:
             return None
-        kept = " and ".join(f"~/.local/share/studies/checkpoints/{checkpoints_of(study)}" for study in self.studies)
-        return f"What its trials kept on {' and '.join(self.hosts)} stays there: {kept}."
+        places = " and ".join(f"~/.local/share/studies/{place}" for place in kept)
+        return f"What its trials kept on {' and '.join(self.hosts)} stays there: {places}."
 
 
 def whole(storage: Storage, name: str) -> Whole:
@@ -56,7 +61,10 @@ def whole_of(storage: Storage, study: optuna.Study) -> Whole:
     trials = [trial for each in studies for trial in each.get_trials(deepcopy=False)]
     known = [trial.user_attrs.get(PROVENANCE) for trial in trials]  # any program may set an attribute to anything
     hosts = {str(facts["host"]) for facts in known if isinstance(facts, dict) and facts.get("host")}
-    return Whole(studies, len(trials), sorted(hosts - {socket.gethostname()}))
+    checkpoints = [f"checkpoints/{checkpoints_of(each)}" for each in studies]
+    is_program = isinstance(study.user_attrs[SPEC]["objective"], dict)
+    logs = [f"logs/{each.study_name}" for each in studies] if is_program else []
+    return Whole(studies, len(trials), sorted(hosts - {socket.gethostname()}), checkpoints, logs)
 
 
 def delete(storage: Storage, settings: Settings, gone: Whole) -> None:
@@ -80,6 +88,7 @@ def _delete(storage: Storage, settings: Settings, study: optuna.Study) -> None:
             checkpoints.remove(checkpoint)
         if isinstance(checkpoints, DirectoryStore) and checkpoints.directory.is_dir():
             checkpoints.directory.rmdir()
+        remove_logs(settings.home, study.study_name, set(started(storage)) - {study.study_name})
         storage.optuna.delete_study(study._study_id)
 
 

@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperCommand
 
 from studies import names
-from studies.cli.options import Dataset, Pick, StorageUrl, Trial, launched, read, settings_of
+from studies.cli.options import TRAINED, Dataset, Pick, StorageUrl, Trial, launched, read, settings_of
 from studies.errors import IsConfirmation, SpaceRefused, WrongInput
 from studies.settings import Settings
 
@@ -67,7 +67,7 @@ def train(
     winner, source = _winner(name, params, settings, trial, pick)
     spec = source if isinstance(source, StudySpec) else None
     request = Request(winner, seed, epochs, dataset, with_validation, spec)
-    directory = output or Path(f"{winner.study}.model")
+    directory = output or Path(winner.study + TRAINED)
     device = "cuda" if visible_gpus() else "cpu"
     try:
         result = run(request, settings, directory, device, PlainView(), overwrite=overwrite)

@@ -31,6 +31,9 @@ def launched(given: str | None) -> str | None:
     return load(given).name
 
 
+# How the files end that commands write into the working directory.
+BEST, PAGE, TRAINED = OWN_FILES = (".best.yaml", ".report.html", ".model")
+
 Name = Annotated[
     str,
     typer.Argument(metavar="NAME", help="A study of the catalog, one that was launched, or the path of a study file."),
@@ -199,7 +202,7 @@ def write_best(record: StudyRecord) -> Path:
     from studies.exporters.yaml import render
     from studies.files import write_whole
 
-    file = Path(f"{record.spec.name}.best.yaml")
+    file = Path(record.spec.name + BEST)
     try:
         write_whole(file, render(record).encode(errors="backslashreplace"))
     except OSError as error:  # the trials took hours, and are in the storage

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from studies import names
-from studies.cli.options import Pick, StorageUrl, StudyName, Trial, read, settings_of
+from studies.cli.options import PAGE, Pick, StorageUrl, StudyName, Trial, read, settings_of
 from studies.errors import IsConfirmation, WrongInput
 from studies.registry import EXPORTERS
 from studies.words import plural
@@ -106,7 +106,7 @@ def report_page(
     if output is None and kind == "md":
         typer.echo(page, nl=False)
         return
-    file = Path(output or f"{name}.report.html")
+    file = Path(output or name + PAGE)
     write_file(file, page)
     typer.echo(f"Written: {file}", err=True)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from studies.cli.options import StorageUrl, StudyName, settings_of
+from studies.cli.options import OWN_FILES, StorageUrl, StudyName, settings_of
 from studies.errors import (
     StorageRefused,
     StorageUnreachable,
@@ -73,7 +73,7 @@ def delete(
 ) -> None:
     """Delete a study for good, with all that is kept for it.
 
-    That is trials, checkpoints, artifacts and confirmation.
+    That is trials, checkpoints, artifacts, confirmation, and the logs on this machine.
     """
     from studies import whole
     from studies.storage import open_storage
@@ -89,10 +89,13 @@ def delete(
                 raise WrongInput(
                     reason=f"Deleting {trials} cannot be asked about here; --yes deletes without a question."
                 )
-            if not typer.confirm(f"Delete {trials}, checkpoints and artifacts for good?", err=True):
+            if not typer.confirm(f"Delete {trials}, checkpoints, artifacts and logs for good?", err=True):
                 typer.echo("Nothing was deleted.", err=True)
                 return
         whole.delete(opened, settings, found)
     typer.echo(f"Deleted: {trials}.", err=True)
     if left := found.left_elsewhere(settings):
         typer.echo(left, err=True)
+    written = {f"{study}{end}" for study in (name, *(each.study_name for each in found.studies)) for end in OWN_FILES}
+    if own := sorted(file for file in written if Path(file).exists()):
+        typer.echo(f"Still in this directory: {', '.join(own)}.", err=True)

@@ -174,8 +174,9 @@ ACTIONS = {
         "The trial is queued again.", _retry, takes_trial=True,
     ),
     "delete": Action(
-        "Delete the study", "The study goes with all its trials, its confirmation, checkpoints and artifacts. Nothing "
-        "brings them back but a backup.", "Delete", "The study is deleted.", _delete, _delete_fields, SentName,
+        "Delete the study", "The study goes with all its trials, its confirmation, checkpoints and artifacts, and its "
+        "logs on this machine. Nothing brings trials back but a backup.", "Delete", "The study is deleted.", _delete,
+        _delete_fields, SentName,
         note=_left_elsewhere, ends=True,
     ),
 }  # fmt: skip

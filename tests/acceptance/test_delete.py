@@ -8,7 +8,11 @@ import signal
 import subprocess
 from urllib.parse import urlsplit, urlunsplit
 
+import optuna
+
+from studies.names import PROVENANCE
 from studies.storage import open_storage
+from studies.study import get
 
 from ..conftest import execute, rows_of
 from ..waiting import PATIENCE_S, wait_for
@@ -21,7 +25,7 @@ KEPT = ("--set", "max_epochs=3")
 def files(studies: Studies) -> set[str]:
     """What is kept beside the storage."""
     home = studies.directory / "home"
-    kept = [path for name in ("checkpoints", "artifacts") for path in (home / name).rglob("*")]
+    kept = [path for name in ("checkpoints", "artifacts", "logs") for path in (home / name).rglob("*")]
     return {str(path.relative_to(home)) for path in kept}
 
 
@@ -75,8 +79,14 @@ def test_a_deleted_study_leaves_nothing_and_the_other_everything(studies: Studie
     assert files(studies) == others
     assert "No study is named 'other'" in studies.told("delete", "other", "--yes", expect=2).stderr
 
+    studies.told("report", "parabola")
+    with open_storage(studies.settings) as storage:
+        elsewhere = optuna.trial.create_trial(value=1.0, user_attrs={PROVENANCE: {"host": "gpu1"}})
+        get(storage, "parabola").add_trial(elsewhere)
     said = studies.told("delete", "parabola", "--yes").stderr
     assert said.startswith("Deleted: parabola and parabola-confirm with ")
+    assert "\nWhat its trials kept on gpu1 stays there: ~/.local/share/studies/checkpoints/parabola-" in said
+    assert said.endswith("Still in this directory: parabola.best.yaml, parabola.report.html.\n")
     assert files(studies) <= {"checkpoints", "artifacts"}
     with open_storage(studies.settings) as storage:
         for table in ("studies", "trials", "trial_user_attributes", "studies.workers", "studies.control"):

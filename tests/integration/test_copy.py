@@ -174,3 +174,8 @@ def test_what_a_deleted_study_left_on_other_machines_is_said(database_url: str, 
         said = "What its trials kept on gpu1 and gpu2 stays there: ~/.local/share/studies/checkpoints/spread-77."
         assert whole(storage, "spread").left_elsewhere(settings) == said
         assert whole(storage, "spread").left_elsewhere(replace(settings, artifacts="/shared")) is None
+        program = {"command": "python train.py --lr {learning_rate}"}
+        study.set_user_attr("spec", make_spec(name="spread").model_dump() | {"objective": program})
+        assert (
+            whole(storage, "spread").left_elsewhere(settings) == said[:-1] + " and ~/.local/share/studies/logs/spread."
+        )
