@@ -77,7 +77,7 @@ class StudyNotStarted(WrongInput):
 
 class UnknownStudy(StudyNotStarted):
     """No study is named {name!r}, in the catalog or in this storage (`studies list` shows every study, and
-    `studies launch FILE.yaml` starts one of your own){near}"""
+    `studies launch FILE.yaml` starts one of your own){near}"""  # `meant`: the nearest names alone, where there are any
 
 
 class StudyDeleted(WrongInput):

@@ -39,7 +39,7 @@ from studies.spec.description import Description, code_changes, space_changes
 from studies.spec.space import Space
 from studies.storage import Storage
 from studies.storage.budget import Budget
-from studies.words import near
+from studies.words import meant, near
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,8 @@ def not_started(name: str, known: Collection[str]) -> StudyNotStarted:
         return NoSuchVersion(name=base, number=number, newest=newest)
     if base in catalog():
         return StudyNotStarted(name=base)
-    return UnknownStudy(name=name, near=near(name, {*catalog(), *known}))
+    known = {*catalog(), *known}
+    return UnknownStudy(name=name, near=near(name, known), meant=meant(name, known))
 
 
 def spec_of(study: optuna.Study) -> StudySpec:

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from studies.errors import StorageUnreachable, StudiesError, StudyNotStarted, WrongInput
+from studies.errors import StorageUnreachable, StudiesError, StudyNotStarted, UnknownStudy, WrongInput
 from studies.web import acting, api, entering, logs, looking, metrics
 from studies.web.access import (
     LOOKING,
@@ -233,6 +233,11 @@ def _failed(request: Request, error: Exception) -> Response:
         status, sentence = error.status_code, str(error.detail)
         if sentence == HTTPStatus(status).phrase:  # nothing was said of it
             sentence = SENTENCES.get(status, sentence)
+    elif isinstance(error, UnknownStudy):  # its page has a link to all that are there
+        status, sentence = (
+            404,
+            f"No study is named {error.given['name']!r} in this storage{error.given.get('meant') or '.'}",
+        )
     elif isinstance(error, StudiesError):
         status, sentence = status_of(error), str(error)
     else:

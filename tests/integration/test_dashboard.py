@@ -269,13 +269,15 @@ def test_a_study_with_several_metrics_shows_its_front_and_its_curves_as_they_gro
 
 def test_other_programs_studies_are_named_and_unknown_ones_refused(storage: Storage, open_house: Dashboard) -> None:
     optuna.create_study(storage=storage.optuna, study_name=HOSTILE)
+    started(storage)
     browser = open_house.browser()
     page = browser.get("/").text
     assert "&lt;img src=x onerror=alert(2)&gt;" in page
     assert "<img" not in page
     answer = browser.get("/studies/nothing")
     assert answer.status == 404
-    assert "No study is named &#39;nothing&#39;" in answer.text
+    assert '<p role="alert">No study is named &#39;nothing&#39; in this storage.</p>' in answer.text
+    assert "&#39;smal&#39; in this storage; did you mean small?</p>" in browser.get("/studies/smal").text
     assert browser.get("/nowhere").status == 404
 
 
