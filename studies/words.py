@@ -87,6 +87,18 @@ def plural(n: int, word: str) -> str:
     return f"{n:,} {word}" + ("" if n == 1 else "s")
 
 
+def state(word: str, why: str | None = None) -> str:
+    """Return a trial's state in a person's words, such as `failed (exception)`. why: in brackets, if any."""
+    said = "failed" if word.lower() == "fail" else word.lower()
+    return f"{said} ({why})" if why else said
+
+
+def cut(text: str, length: int) -> str:
+    """Return text from outside as one line that is no longer than this."""
+    line = " ".join(text.split())
+    return line if len(line) <= length else line[: length - 1] + "…"
+
+
 def infeasible(n: int) -> str:
     """Return the sentence about completed trials that violate a constraint."""
     return f"{plural(n, 'completed trial')} {'violates' if n == 1 else 'violate'} a constraint and cannot be the best."

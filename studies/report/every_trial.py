@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from studies.names import ENDED, State
 from studies.record.verdicts import Verdict
 from studies.report.document import Section, Table
 from studies.report.parameters import varies
-from studies.words import duration, exact, number, plural, short
+from studies.words import cut, duration, exact, number, plural, short, state
 
 if TYPE_CHECKING:
     from studies.record.study import StudyRecord, TrialRecord
     from studies.spec import StudySpec
 
-MAX_ROWS = 500
+MAX_ROWS, MAX_DETAIL = 500, 120  # trials; characters of what one said
 
 
 def diagnoses(record: StudyRecord, verdicts: dict[int, Verdict]) -> Section | None:
@@ -46,15 +45,21 @@ def trials(record: StudyRecord, verdicts: dict[int, Verdict]) -> Section | None:
     order = ranked + sorted((trial for trial in record.trials if trial.number not in known), key=_after)
     names = [name for name in record.parameters if varies(record, name)]
     repeated = ("mean", "sd", "seeds") if record.spec.repeats > 1 else ()
-    header = ("trial", "state", *record.spec.metrics, *repeated, "epoch", "epochs", "time", "verdict", *names)
-    rows = [_row(trial, verdicts.get(trial.number), names, record.spec) for trial in order[:MAX_ROWS]]
+    shown = order[:MAX_ROWS]
+    said = ("what it said",) if any(trial.detail for trial in shown) else ()
+    header = ("trial", "state", *record.spec.metrics, *repeated, "epoch", "epochs", "time", "verdict", *said, *names)
+    rows = []
+    for trial in shown:
+        facts = _facts(trial, verdicts.get(trial.number), record.spec)
+        told = [cut(trial.detail or "-", MAX_DETAIL)] if said else []
+        rows.append(facts + told + [short(trial.params[name]) if name in trial.params else "-" for name in names])
     text = plural(len(order), "trial") + (", best first." if ranked else ".")
     if len(order) > MAX_ROWS:
         text = (
             f"The first {MAX_ROWS} of {len(order):,} trials, best first; "
             f"`studies export {record.typed} --format csv` has all of them."
         )
-    marks = frozenset(row for row, trial in enumerate(order[:MAX_ROWS]) if trial in record.best_trials)
+    marks = frozenset(row for row, trial in enumerate(shown) if trial in record.best_trials)
     return Section("All trials", [text], [Table(header, rows, marks)])
 
 
@@ -62,20 +67,19 @@ def _after(trial: TrialRecord) -> tuple[int, int]:
     return (ENDED.index(trial.state) if trial.state in ENDED else len(ENDED)), trial.number
 
 
-def _row(trial: TrialRecord, verdict: Verdict | None, names: Sequence[str], spec: StudySpec) -> list[str]:
+def _facts(trial: TrialRecord, verdict: Verdict | None, spec: StudySpec) -> list[str]:
     why = trial.reason if trial.reason or trial.is_feasible else "infeasible"
     why = f"resumed as {trial.continued_by}" if trial.is_resumed else why
-    state = f"{trial.state} ({why})" if why else trial.state
+    ended = state(trial.state, why)
     return [
         str(trial.number),
-        state if trial.published is None else f"{state}, published {trial.published}",
+        ended if trial.published is None else f"{ended}, published {trial.published}",
         *map(number, trial.values if trial.state == State.COMPLETE else [None] * len(spec.metrics)),
         *(_means(trial) if spec.repeats > 1 else ()),
         exact(trial.epoch),
         str(len(trial.curve)),
         duration(trial.seconds),
         verdict.word if verdict else "-",
-        *(short(trial.params[name]) if name in trial.params else "-" for name in names),
     ]
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from studies import words
 from studies.record.diagnose import NOTICEABLE
 from studies.record.verdicts import Verdict, VerdictKind
 from studies.report import figures, findings
@@ -93,7 +94,7 @@ def outcomes(record: StudyRecord) -> Section:
     """Return trials by outcome and reason, and where the hours went."""
     found = findings.outcomes(record)
     spent = findings.hours(record)
-    rows = [(state, reason or "-", f"{n:,}") for (state, reason), n in found.items()]
+    rows = [(words.state(state), reason or "-", f"{n:,}") for (state, reason), n in found.items()]
     text = f"Trials trained for {_hours(spent.used)} in all"
     text += f", of which {_hours(spent.failed)} went to trials that failed." if spent.failed else "."
     if spent.saved:
@@ -104,15 +105,10 @@ def outcomes(record: StudyRecord) -> Section:
     errors = Counter(trial.detail for trial in record.trials if trial.detail is not None)
     tables = [Table(("outcome", "reason", "trials"), rows)]
     if errors:
-        told = [(_cut(detail), f"{n:,}") for detail, n in errors.most_common(5)]
+        told = [(words.cut(detail, MAX_DETAIL), f"{n:,}") for detail, n in errors.most_common(5)]
         tables.append(Table(("what trials said", "trials"), told))
     return Section("Outcomes and hours", [text], tables)
 
 
 def _hours(hours: float) -> str:
     return duration(hours * 3600)
-
-
-def _cut(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= MAX_DETAIL else line[: MAX_DETAIL - 1] + "…"

@@ -15,6 +15,7 @@ import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 
+from studies import words
 from studies.artifacts import artifact_store, attach, checkpoints_of, open_store
 from studies.errors import GpuFailed, ObjectiveRefused, OtherCode, StorageUnreachable, StudiesError, StudyDeleted
 from studies.names import (
@@ -307,8 +308,7 @@ class _Worker:
 
 
 def _line(number: int, outcome: Outcome) -> str:
-    state = outcome.state.name.lower() if outcome.state != TrialState.FAIL else f"failed ({outcome.reason})"
-    state = "paused" if PAUSED in outcome.attributes else state
+    state = words.state("paused" if PAUSED in outcome.attributes else outcome.state.name, outcome.reason)
     value = ""
     if outcome.values is not None:
         named = "value" if len(outcome.values) == 1 else "values"

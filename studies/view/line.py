@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from studies import words
 from studies.words import number
 
 if TYPE_CHECKING:
@@ -70,13 +71,7 @@ def line_of(progress: Progress, rate: Rate | None = None) -> str:
 
 def states_of(states: Mapping[str, int]) -> str:
     """Return trials by state as text, failed ones with their reason."""
-    return ", ".join(f"{n} {_state(state)}" for state, n in states.items()) or "none yet"
-
-
-def _state(state: str) -> str:
-    name, _, reason = state.partition(" ")
-    name = "failed" if name == "FAIL" else name.lower()
-    return f"{name} ({reason})" if reason else name
+    return ", ".join(f"{n} {words.state(*name.split(' ', 1))}" for name, n in states.items()) or "none yet"
 
 
 def best_of(progress: Progress) -> str:

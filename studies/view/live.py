@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from studies.record.progress import Progress
-from studies.view.line import Rate, best_of, n_of_trials
+from studies.view.line import Rate, best_of, n_of_trials, states_of
 from studies.words import busy, memory
 
 
@@ -78,8 +78,7 @@ def picture(progress: Progress, rate: Rate | None = None) -> Group:
     budget = progress.budget
     left = rate.left(progress) if rate else ""
     bar = _bar(progress.name, budget.share, f"{n_of_trials(progress)}  {left}")
-    facts = [f"{n} {state.lower()}" for state, n in progress.states.items()]
-    facts += [best_of(progress)] + ([f"{rate.epochs_per_s:.1f} epochs/s"] if rate else [])
+    facts = [states_of(progress.states), best_of(progress)] + ([f"{rate.epochs_per_s:.1f} epochs/s"] if rate else [])
     stop = [Text(f"stopping: {budget.stop}", style="yellow")] if budget.stop else []
     return Group(bar, Text(" · ".join(fact for fact in facts if fact)), *stop, workers_table(progress))
 

@@ -57,7 +57,7 @@ class Site:
         )
         self._templates.filters |= {
             "number": words.number, "duration": words.duration, "plural": words.plural, "short": words.short,
-            "coded": coded, "lost": words.lost,
+            "coded": coded, "lost": words.lost, "state": words.state,
             "memory": words.memory, "busy": words.busy,
         }  # fmt: skip
 

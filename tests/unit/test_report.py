@@ -271,6 +271,20 @@ def test_hours_used_and_saved() -> None:
     assert hours.saved == pytest.approx(4 * 600 / 3600)
 
 
+def test_the_table_of_trials_says_why_one_failed() -> None:
+    long = make_trial(6, [], state="fail", reason="nan", attributes={"detail": "it\nis " + "long " * 99})
+    report = make_report([make_trial(5, [0.3]), *all_failed().trials, long])
+    table = next(section for section in document(report).sections if section.title == "All trials").tables[0]
+    column = table.header.index("what it said")
+    said = {row[0]: (row[1], row[column]) for row in table.rows}
+    assert said["5"] == ("complete", "-")
+    assert said["0"] == ("failed (exception)", "RuntimeError: no")
+    assert said["6"][1].startswith("it is long long")
+    assert said["6"][1].endswith("…")
+    assert "fail |" not in render(report, "md")
+    assert "what it said" not in render(make_report([make_trial(0, [0.3])]), "md")
+
+
 def test_a_paused_trial_that_was_resumed_counts_once() -> None:
     paused = make_trial(0, [0.5], state="pruned", continued_by=2, attributes={"seconds": 600.0})
     other = make_trial(1, [0.4], state="pruned", attributes={"seconds": 600.0})

@@ -12,6 +12,7 @@ from studies.names import UNLIMITED
 from studies.record.progress import Progress, Winner
 from studies.storage.budget import Budget
 from studies.view.line import Rate, line_of, states_of
+from studies.view.live import picture
 
 
 def progress(done: int, n_trials: int) -> Progress:
@@ -53,3 +54,5 @@ def test_outside_a_terminal_rich_is_not_imported() -> None:
 def test_failed_trials_have_their_reason() -> None:
     said = states_of({"COMPLETE": 3, "FAIL exception": 2, "FAIL": 1, "LOST": 1})
     assert said == "3 complete, 2 failed (exception), 1 failed, 1 lost"
+    told = picture(replace(progress(4, 9), states={"FAIL nan": 2})).renderables[1]
+    assert "2 failed (nan)" in str(told)
