@@ -77,6 +77,12 @@ def trial_log(directory: Path, number: int) -> Path:
     return directory / f"{TRIAL}{number}.log"
 
 
+def trials_with_logs(directory: Path) -> list[int]:
+    """Return the numbers of the trials that have a log in the directory of the study's logs, in order."""
+    found = (log.stem.removeprefix(TRIAL) for log in directory.glob(f"{TRIAL}*.log"))
+    return sorted(int(number) for number in found if number.isdecimal())
+
+
 class Reader:
     """A log that is read while it is written, from its beginning, across the change of its file."""
 

@@ -17,7 +17,7 @@ from studies.spec.file import read_value
 from studies.spec.space import Choice, Parameter, Range, SpaceError
 from studies.storage.ledger import Worker
 from studies.study import get, is_done, lock_of, n_in_the_end, open_for_workers, space_of, spec_of, typed
-from studies.words import plural, shown
+from studies.words import numbered, plural, shown
 
 if TYPE_CHECKING:
     import optuna
@@ -100,7 +100,7 @@ def retry(storage: Storage, name: str, number: int) -> int:
     trials = study.get_trials(deepcopy=False)
     trial = trials[number] if 0 <= number < len(trials) else None
     if trial is None or trial.state.name.lower() != State.FAIL:
-        what = "there is none of this number" if trial is None else f"it is {trial.state.name.lower()}"
+        what = f"the study has {numbered(len(trials))}" if trial is None else f"it is {trial.state.name.lower()}"
         raise WrongInput(
             reason=f"Trial {number} of study {name!r} cannot be tried again: {what}; expected a failed one, which "
             f"`studies export {name} --format csv` lists."

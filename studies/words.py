@@ -87,6 +87,11 @@ def plural(n: int, word: str) -> str:
     return f"{n:,} {word}" + ("" if n == 1 else "s")
 
 
+def numbered(n_trials: int) -> str:
+    """Return how many trials a study has, for a person who named one that is not there."""
+    return f"{plural(n_trials, 'trial')}, numbered from 0"
+
+
 def state(word: str, why: str | None = None) -> str:
     """Return a trial's state in a person's words, such as `failed (exception)`. why: in brackets, if any."""
     said = "failed" if word.lower() == "fail" else word.lower()

@@ -13,7 +13,8 @@ import typer
 
 from studies import names
 from studies.cli.options import StudyName, settings_of
-from studies.errors import WrongInput
+from studies.errors import StorageUnreachable, StudiesError, WrongInput
+from studies.settings import Settings
 
 PLACE = 4.5  # in the help
 
@@ -25,7 +26,7 @@ app = typer.Typer()
 @app.command()
 def logs(
     name: StudyName,
-    trial: Annotated[int | None, typer.Option(help="What the program of this trial printed.")] = None,
+    trial: Annotated[int | None, typer.Option(min=0, help="What the program of this trial printed.")] = None,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Show what comes, until the trial has ended or Ctrl-C.")
     ] = False,
@@ -36,18 +37,55 @@ def logs(
     """
     from studies.logs import trial_log, worker_logs
 
-    home = settings_of(None).home
+    settings = settings_of(None)
+    home = settings.home
     known = [path.name for path in (home / "logs").glob("*") if path.is_dir()]
     study = names.newest(name, known) or name
     if trial is not None:
         paths = [trial_log(home / "logs" / study, trial)]
-        what = f"trial {trial} of {study!r} has no log on this machine: programs alone have one, where they ran"
     else:
         paths = worker_logs(home, study) or worker_logs(home, names.parts(study)[0])
-        what = f"no worker of {study!r} has a log on this machine"
     if not paths or not paths[0].exists():
-        raise WrongInput(reason=f"{what} ({home / 'logs'}); `studies status {name}` shows its trials and workers.")
+        raise _no_log(name, study, trial, settings)
     _show(paths, follow)
+
+
+def _no_log(name: str, study: str, trial: int | None, settings: Settings) -> StudiesError:
+    """Return why there is no log of a study's workers, or of a trial, and what to type."""
+    from studies.logs import trials_with_logs
+    from studies.words import numbered
+
+    place = settings.home / "logs"
+    n_trials = None
+    try:
+        n_trials = _n_trials(name, settings)
+    except StorageUnreachable:  # what is here can be said without it
+        pass
+    except StudiesError as unknown:
+        return unknown
+    here = trials_with_logs(place / study)
+    shows = f"`studies logs {name} --trial {here[-1]}` shows one that is here" if here else ""
+    shows = shows or f"`studies status {name}` shows its trials and workers"
+    if trial is None:
+        what = f"No worker of {name!r} has a log on this machine ({place})"
+    elif n_trials is not None and trial >= n_trials:
+        what = f"There is no trial {trial}: {name!r} has {numbered(n_trials)}"
+    else:
+        what = (
+            f"Trial {trial} of {name!r} has no log on this machine ({place}): programs alone have one, where they ran"
+        )
+    return WrongInput(reason=f"{what}; {shows}.")
+
+
+def _n_trials(name: str, settings: Settings) -> int:
+    """Return how many trials a study has. Raises StudyNotStarted, NotOurs, StorageUnreachable."""
+    from studies.storage import is_there, open_storage
+    from studies.study import get, not_started
+
+    if not is_there(settings):
+        raise not_started(name, ())
+    with open_storage(settings) as storage:
+        return storage.optuna.get_n_trials(get(storage, name)._study_id)
 
 
 def _show(paths: Sequence[Path], follow: bool) -> None:

@@ -11,6 +11,7 @@ from studies.names import State, confirmed
 from studies.pareto import losses_of
 from studies.record.front import Front, Point
 from studies.spec.condition import Condition, ConditionError
+from studies.words import numbered
 
 if TYPE_CHECKING:
     from studies.record.study import StudyRecord, TrialRecord
@@ -32,7 +33,7 @@ def chosen(record: StudyRecord, trial: int | None = None, pick: str | None = Non
     if pick is not None:
         trial = _picked(record, pick).number
     elif trial is not None and trial not in {one.number for one in record.trials if one.state == State.COMPLETE}:
-        why = "it is not complete" if trial < len(record.trials) else "the study has no such trial"
+        why = "it is not complete" if trial < len(record.trials) else f"the study has {numbered(len(record.trials))}"
         raise WrongInput(reason=f"--trial {trial}: {why}; `studies export {record.typed} --format csv` lists all.")
     return record if trial is None else replace(record, chosen=trial)
 

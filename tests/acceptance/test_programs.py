@@ -573,8 +573,18 @@ def test_logs_show_what_workers_and_programs_print(programs: Programs) -> None:
     assert "trial 0 complete" in printed
     assert "trial 1 complete" in printed
     said = programs.studies.told("logs", "script", "--trial", "7", expect=2).stderr
-    assert "trial 7 of 'script' has no log on this machine" in said
-    assert "no worker of 'other' has a log" in programs.studies.told("logs", "other", expect=2).stderr
+    assert said == (
+        "studies: There is no trial 7: 'script' has 2 trials, numbered from 0; `studies logs script --trial 1` shows "
+        "one that is here.\n"
+    )
+    assert "numbered from 0; expected a failed one" in programs.studies.told("retry", "script", "7", expect=2).stderr
+    assert "No study is named 'scrip'" in programs.studies.told("logs", "scrip", expect=2).stderr
+    trial_log(programs.studies.settings.home / "logs" / "script", 0).unlink()
+    said = programs.studies.told("logs", "script", "--trial", "0", expect=2).stderr
+    assert "Trial 0 of 'script' has no log on this machine (" in said
+    assert said.endswith("where they ran; `studies logs script --trial 1` shows one that is here.\n")
+    programs.studies.environment["STUDIES_STORAGE"] = "postgresql://nobody@127.0.0.1:1/none"
+    assert "Trial 7 of 'script' has no log" in programs.studies.told("logs", "script", "--trial", "7", expect=2).stderr
 
 
 def launched_and_held(programs: Programs) -> subprocess.Popen[str]:

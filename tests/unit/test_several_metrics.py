@@ -182,7 +182,7 @@ def test_a_condition_picks_the_best_in_the_metric_that_it_does_not_name(pick: st
         ({"pick": "accuracy ** 9 ** 99 > 1"}, "it comes to something too large"),
         ({"pick": "accuracy = .9"}, "for = write =="),
         ({"pick": "accuracy >"}, "is no condition"),
-        ({"trial": 9}, "--trial 9: the study has no such trial"),
+        ({"trial": 9}, "--trial 9: the study has 4 trials, numbered from 0"),
         ({"trial": 1, "pick": "accuracy > .5"}, "expected one of them"),
     ],
 )
