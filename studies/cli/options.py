@@ -113,6 +113,8 @@ def changes(
         found.append(Override(("n_trials",), trials, f"--trials {trials}"))
     for text in slurm or ():
         key, equals, value = text.partition("=")
+        if not key.strip():
+            raise WrongInput(reason=f"--slurm {text or repr(text)} has no key; expected such as --slurm partition=gpu.")
         found.append(Override(("resources", "slurm", key), value if equals else True, f"--slurm {text}"))
     for text in kubernetes or ():
         parsed = Override.parsed(text, "--kubernetes", "image=studies:latest")

@@ -45,6 +45,8 @@ def queue(
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise WrongInput(reason=f"{text!r} is not KEY=VALUE; expected a parameter, such as learning_rate=0.01.")
+        if key in given:
+            raise WrongInput(reason=f"{text!r} gives {key} a second time; leave one of the two out.")
         given[key] = steering.value_of(value, key)
     with open_storage(settings_of(storage)) as opened:
         number = steering.queue(opened, name, given)

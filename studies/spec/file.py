@@ -38,19 +38,30 @@ class Override:
     @classmethod
     def parsed(cls, text: str, option: str = "--set", example: str = "space.batch_size=[64]") -> Override:
         """Read the KEY=VALUE of an option: a dotted key, and a value in YAML. Raises WrongSpec."""
-        example, option = f"{option} {example}", f"{option} {text}"
+        example, option = f"{option} {example}", f"{option} {text if text.strip() else repr(text)}"
         key, equals, value = text.partition("=")
         path = tuple(key.strip().split("."))
         if not equals or not all(path):
-            raise WrongSpec(where=option, reason=f"expected key=value, such as {example}")
+            what = "it has no =" if not equals else "a key is empty" if key.strip() else "it has no key before the ="
+            raise WrongSpec(where=option, reason=f"{what}; expected KEY=VALUE, such as {example}")
         return cls(path, read_value(value, option), option)
+
+    def check_after(self, others: Iterable[Override]) -> None:
+        """Raise WrongSpec where this one makes another pointless that was given before it."""
+        for other in others:
+            if other.path[: len(self.path)] == self.path:
+                reason = f"{'.'.join(other.path)} is given already, by {other.option}; leave one of the two out"
+                raise WrongSpec(where=self.option, reason=reason)
 
 
 def read_value(text: str, where: str) -> Any:
-    """Return a value that is written in YAML. where: what an error names. Raises WrongSpec."""
+    """Return a value that is written in YAML. where: what an error names. Raises WrongSpec, also for no value."""
     loader = _Loader(text)
     try:
-        return loader.get_single_data()
+        node = loader.get_single_node()
+        if node is None:
+            raise WrongSpec(where=where, reason="there is no value after the =; expected one, or null for none")
+        return loader.construct_document(node)
     except yaml.YAMLError:
         raise WrongSpec(where=where, reason=f"{text!r} is not a YAML value") from None
     finally:
@@ -111,7 +122,8 @@ class SpecFile:
         overrides: replace what the file says, the last one last; `error` knows them from then on.
         """
         data, self._overrides = self.data, overrides
-        for override in overrides:
+        for number, override in enumerate(overrides):
+            override.check_after(overrides[:number])
             data = _with(data, override.path, override.value)
             if override.path == ("metrics",):  # in place of the file's one
                 data = {key: value for key, value in data.items() if key not in ("metric", "direction")}
@@ -242,6 +254,11 @@ def _is_null(node: yaml.Node) -> bool:
     return isinstance(node, yaml.ScalarNode) and node.tag.endswith(":null")
 
 
+WHOLE = "a whole number"
+NUMBERS = {  # pydantic's word for a wrong one -> what is expected
+    "int_type": WHOLE, "int_parsing": WHOLE, "int_from_float": WHOLE,
+    "float_type": "a number", "float_parsing": "a number",
+}  # fmt: skip
 MOST_SHOWN = 200  # characters of what was found
 KINDS = {"int": "a number", "float": "a number", "bool": "true or false", "null": "nothing"}
 
@@ -286,6 +303,8 @@ def _reason(error: Any) -> str:
     if isinstance(location[-1], int):
         key = f"entry {location[-1] + 1} of {location[-2]}"
     part = _part_at(location[:-1])
+    if error["type"] == "no_end":
+        return str(error["msg"])
     if error["type"] == "extra_forbidden":
         return f"unknown key {key!r}{_elsewhere(key) or near(key, part.model_fields)}"
     if error["type"] == "missing":
@@ -309,6 +328,8 @@ def _allowed(error: Any, part: type[Part]) -> str:
         key = next(iter(part.model_fields)) if kind == "model_type" else "key"
         value = found if isinstance(found, str) else "none" if location == ("pruner",) else "..."
         return f"expected keys and values, such as {{{key}: {value}}}"
+    if kind in NUMBERS:
+        return f"expected {NUMBERS[kind]}"
     if kind == "list_type":
         return "expected a list, such as [...]"
     if kind == "string_type":

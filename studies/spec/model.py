@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, LiteralString
 
 from pydantic import (
     Field,
@@ -207,12 +207,13 @@ class StudySpec(Part):
             reason = (
                 f"it stands in place of `metric` and `direction`; remove {' and '.join(f'`{key}`' for key in given)}"
             )
-            raise _wrong_metrics(reason, several)
+            raise _wrong("metrics", reason, several, "metrics")
         if not isinstance(several, dict) or not several:
-            raise _wrong_metrics("expected such as {accuracy: maximize, n_parameters: minimize}", several)
+            reason = "expected such as {accuracy: maximize, n_parameters: minimize}"
+            raise _wrong("metrics", reason, several, "metrics")
         for name, to in several.items():
             if to not in list(Direction):
-                raise _wrong_metrics("it should be 'maximize' or 'minimize'", to, name)
+                raise _wrong("metrics", "it should be 'maximize' or 'minimize'", to, "metrics", name)
         metric, direction = next(iter(several.items()))
         return data | {"metric": metric, "direction": direction}
 
@@ -220,7 +221,7 @@ class StudySpec(Part):
     def _fits_together(self) -> StudySpec:
         if self.n_trials is None and self.sampler.name != "grid" and self.limits.hours is None:
             reason = "the key 'n_trials' is missing; only a grid, or a study with limits.hours, may leave it out"
-            raise PydanticCustomError("no_end", "{reason}", {"reason": reason})
+            raise _wrong("no_end", reason, None, "n_trials")
         if self.repeats > 1 and self.has_several:
             raise PydanticCustomError("no_mean", "repeats needs a single metric, for the mean of it ranks a setting")
         return self
@@ -266,8 +267,7 @@ class StudySpec(Part):
         return space
 
 
-def _wrong_metrics(reason: str, found: Any, *metric: str) -> ValidationError:
-    """Return the error of the key `metrics`, or of one in it, with its place."""
-    error = PydanticCustomError("metrics", "{reason}", {"reason": reason})
-    place = ("metrics", *metric)
+def _wrong(kind: LiteralString, reason: str, found: Any, *place: str) -> ValidationError:
+    """Return the error of a key that is wrong beside others, with its place."""
+    error = PydanticCustomError(kind, "{reason}", {"reason": reason})
     return ValidationError.from_exception_data("StudySpec", [{"type": error, "loc": place, "input": found}])

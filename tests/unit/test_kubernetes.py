@@ -167,7 +167,7 @@ def test_a_log_is_kept_whatever_a_worker_prints(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("option", "expected"),
     [
-        ("image", "expected key=value, such as --kubernetes image=studies:latest"),
+        ("image", "expected KEY=VALUE, such as --kubernetes image=studies:latest"),
         ("imag=a", "unknown key 'imag'; did you mean image?"),
         ("namespace=A_b", "namespace is 'A_b': expected small letters, digits and dashes"),
         ("memory=16", "memory is 16"),

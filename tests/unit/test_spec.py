@@ -141,7 +141,7 @@ def test_an_objective_that_is_a_path_or_a_command(tmp_path: Path, objective: str
 def test_a_mistake_in_an_override_names_the_override(tmp_path: Path) -> None:
     with pytest.raises(WrongSpec, match="--set n_trials=many: n_trials is 'many'"):
         read(tmp_path, GOOD, "n_trials=many")
-    with pytest.raises(WrongSpec, match="expected key=value"):
+    with pytest.raises(WrongSpec, match="expected KEY=VALUE"):
         read(tmp_path, GOOD, "n_trials")
 
 
