@@ -49,8 +49,8 @@ def course_line(title: str, category: str, **more: Any) -> str:
     return json.dumps({"title": title, "category": category, "language": "spanish", **more}) + "\n"
 
 
-def load(path: Path | str, tmp_path: Path, **more: Any) -> Titles:
-    return load_titles(str(path), tmp_path / "data", tmp_path / "cache", **more)
+def load(path: Path | str, tmp_path: Path) -> Titles:
+    return load_titles(str(path), tmp_path / "data", tmp_path / "cache")
 
 
 def words(titles: Titles, rows: TitleRows) -> list[list[str]]:
@@ -248,7 +248,7 @@ def test_language_filter(tmp_path: Path) -> None:
     write(place / "train.csv.gz", text)
     assert load("mercadolibre-challenge", tmp_path).summary["rows"] == 42
     assert load("mercadolibre-challenge-portuguese", tmp_path).summary["rows"] == 12
-    assert load(place, tmp_path, language="spanish").summary["rows"] == 30
+    assert load("mercadolibre-challenge-spanish", tmp_path).summary["rows"] == 30
 
 
 def write_course(place: Path, prefix: str = "spanish") -> Path:
@@ -290,7 +290,7 @@ def test_other_content_or_options_have_another_sha256(tmp_path: Path) -> None:
     other = load(write(tmp_path / "a.csv", csv_rows(32)), tmp_path)
     assert one.sha256 == same.sha256 != other.sha256
     assert one.directory == same.directory
-    assert load(tmp_path / "b.csv", tmp_path, language="spanish").sha256 != one.sha256
+    assert load(f"{tmp_path / 'b.csv'}:drop_classes_below=2", tmp_path).sha256 != one.sha256
 
 
 # --- bad input ------------------------------------------------------------------------------------
@@ -594,13 +594,11 @@ def test_a_truncated_gzip(tmp_path: Path, cut: int) -> None:
 
 
 def test_no_rows_in_the_language(tmp_path: Path) -> None:
+    place = tmp_path / "data" / "mercadolibre"
+    place.mkdir(parents=True)
+    write(place / "train.csv.gz", csv_rows())
     with pytest.raises(DataError, match=r"has no rows in portuguese"):
-        load(write(tmp_path / "t.csv", csv_rows()), tmp_path, language="portuguese")
-
-
-def test_an_unknown_language(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"'klingon' is unknown; known are spanish, portuguese"):
-        load(write(tmp_path / "t.csv", csv_rows()), tmp_path, language="klingon")
+        load("mercadolibre-challenge-portuguese", tmp_path)
 
 
 def test_a_class_that_is_scored_but_never_trained(tmp_path: Path) -> None:
@@ -631,10 +629,12 @@ def test_a_directory_without_titles_or_with_too_many(tmp_path: Path) -> None:
     write_course(write_course(tmp_path / "both"), "portuguese")
     with pytest.raises(DataError, match=r"several data sets \(portuguese, spanish\)"):
         load(tmp_path / "both", tmp_path)
-    assert load(tmp_path / "both", tmp_path, language="spanish").summary["train"] == 4
+    for path in (tmp_path / "both").glob("portuguese.*"):
+        path.unlink()
+    assert load(tmp_path / "both", tmp_path).summary["train"] == 4
     (tmp_path / "both" / "spanish.test.jsonl.gz").unlink()
     with pytest.raises(DataError, match=r"has no spanish.test.jsonl.gz"):
-        load(tmp_path / "both", tmp_path, language="spanish")
+        load(tmp_path / "both", tmp_path)
 
 
 # --- the cache, with real processes ---------------------------------------------------------------

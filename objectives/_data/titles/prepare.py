@@ -36,14 +36,14 @@ VECTORS_VERSION = 1  # raise it whenever the same file would give other vectors
 VECTORS_SEED = 2019  # for the rows of words that the file does not have
 
 
-def load_titles(dataset: str, data: Path, cache: Path, progress: Progress = silent, *, language: str = "") -> Titles:
+def load_titles(dataset: str, data: Path, cache: Path, progress: Progress = silent) -> Titles:
     """Return `dataset` prepared, preparing it if no process has before.
 
     dataset: a key of DATASETS, or a path to a CSV or JSON file in one of readers.READERS' forms, or to a directory of
     them. data: the directory of full data sets. cache: where prepared ones are kept.
-    language: "spanish" or "portuguese" keeps a path's rows in that language. Raises DataError.
+    Raises DataError.
     """
-    source = locate(dataset, data, language)
+    source = locate(dataset, data)
     options = _options(source)
 
     def build(directory: Path, hashes: Hashes) -> Mapping[str, Any]:

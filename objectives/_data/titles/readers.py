@@ -99,14 +99,12 @@ def form_of_pairs(path: Path) -> str:
     return ""
 
 
-def read_course(lines: TextLines, language: str) -> LabelledTitles:
+def read_course(lines: TextLines, argument: str) -> LabelledTitles:
     """The titles of JSON rows like the course's: the words of `tokenized_title` if there are any, else `title`.
 
     The course's token ids (`data`) are not used: their vocabulary was built on the test rows too.
     """
     for row in json_rows(lines):
-        if language and row.get("language") != language:
-            continue
         expected = "text in 'title' and in 'category'"
         title, category = (text_in(lines, row, name, expected, OTHER_NAMES[name]) for name in CLASS_OF_TITLE)
         words = row.get("tokenized_title")

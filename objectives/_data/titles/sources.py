@@ -12,7 +12,7 @@ from objectives._data.kit.arrow import parts_of
 from objectives._data.kit.sources import OWN_FILE, SAMPLES, own_path, tables_of_roles, with_options
 from objectives._data.kit.split import ROLES
 from objectives._data.titles.readers import PRICERUNNER_COLUMNS, form_of_pairs, has_categories, recognise, unknown
-from objectives._data.titles.tokens import MODEL_NUMBERS, STOP_WORDS, Recipe, course
+from objectives._data.titles.tokens import MODEL_NUMBERS, Recipe, course
 
 DATASETS: Mapping[str, str] = {
     "pricerunner": "35,311 product titles in 10 categories; ships with the package (CC BY 4.0).",
@@ -80,14 +80,11 @@ class TitleSource:
     vectors: Path | None = None
 
 
-def locate(dataset: str, data: Path, language: str = "") -> TitleSource:
+def locate(dataset: str, data: Path) -> TitleSource:
     """The files of `dataset`, a key of DATASETS or a path to a file or a directory; reads a few rows at most.
 
-    data: the directory of full data sets. language: one of LANGUAGES keeps a path's rows in it; "" keeps all.
-    Raises DataError that says which files to put where when they are missing.
+    data: the directory of full data sets. Raises DataError that says which files to put where when they are missing.
     """
-    if language not in ("", *LANGUAGES):
-        raise DataError(f"the language {language!r} is unknown; known are {', '.join(LANGUAGES)}")
     dataset, options = with_options(dataset, OPTIONS)
     if dataset in DATASETS:
         place = data / dataset.partition("-")[0]
@@ -95,7 +92,7 @@ def locate(dataset: str, data: Path, language: str = "") -> TitleSource:
     else:
         path = own_path(dataset, DATASETS)
         place = path if path.is_dir() else path.parent
-        source = _directory(path, language) if path.is_dir() else _file(path, language)
+        source = _directory(path) if path.is_dir() else _file(path)
     source = replace(source, dataset=dataset, options=options)
     return replace(source, vectors=_vectors_beside(place, source.recipe.stop_words))
 
@@ -121,7 +118,7 @@ def _named(dataset: str, place: Path) -> TitleSource:
         return _pricerunner(SAMPLE, "category", PRICERUNNER_RIGHTS)
     if variant in LANGUAGES:
         files = {role: _present(place, f"{variant}.{role}.jsonl", dataset) for role in ROLES}
-        return _course(files, variant, "", MERCADOLIBRE_RIGHTS)
+        return _course(files, variant, MERCADOLIBRE_RIGHTS)
     language = variant.removeprefix("challenge").removeprefix("-")
     return _challenge({"": _present(place, "train.csv", dataset)}, language, MERCADOLIBRE_RIGHTS)
 
@@ -147,13 +144,11 @@ def _either(place: Path, name: str) -> Path | None:
     return next((path for path in (place / each for each in names) if path.is_file()), None)
 
 
-def _directory(place: Path, language: str) -> TitleSource:
+def _directory(place: Path) -> TitleSource:
     """The source in a directory: one family of course files, or tables."""
     prefixes = sorted(
         {path.name.partition(f".{ROLES[0]}.jsonl")[0] for path in place.glob(f"*.{ROLES[0]}.jsonl*")},
     )
-    if language in prefixes:
-        prefixes = [language]
     if len(prefixes) > 1:
         raise DataError(f"{place} holds several data sets ({', '.join(prefixes)}); keep one of them in a directory")
     if prefixes:
@@ -161,32 +156,29 @@ def _directory(place: Path, language: str) -> TitleSource:
         absent = [role for role, path in files.items() if path is None]
         if absent:
             raise DataError(f"{place} has no {prefixes[0]}.{absent[0]}.jsonl.gz; put it beside the others")
-        is_theirs = prefixes[0] in LANGUAGES  # by its files' names
-        spoken, rights = (prefixes[0], MERCADOLIBRE_RIGHTS) if is_theirs else (language, OWN_FILE)
-        return _course({role: path for role, path in files.items() if path}, spoken, language, rights)
+        rights = MERCADOLIBRE_RIGHTS if prefixes[0] in LANGUAGES else OWN_FILE  # by its files' names
+        return _course({role: path for role, path in files.items() if path}, prefixes[0], rights)
     tables = tables_of_roles(place, has_categories)
     if "" in tables:
-        return _file(tables[""], language)
+        return _file(tables[""])
     missing = next((role for role in ROLES if role not in tables), None)
     if missing:
         given = " and ".join(path.name for path in tables.values())
         raise DataError(f"{place} has {given}; add {missing}.csv, or name a file, to split it")
     if recognise(tables["train"]) == "course":
-        return _course(tables, language, language, OWN_FILE)
-    return _challenge(tables, language, OWN_FILE)
+        return _course(tables, "", OWN_FILE)
+    return _challenge(tables, "", OWN_FILE)
 
 
-def _file(path: Path, language: str) -> TitleSource:
+def _file(path: Path) -> TitleSource:
     form = recognise(path)
     if form == "challenge":
-        return _challenge({"": path}, language, OWN_FILE)
+        return _challenge({"": path}, "", OWN_FILE)
     if form == "course":
-        return _course({"": path}, language, language, OWN_FILE)
+        return _course({"": path}, "", OWN_FILE)
     pairs = "" if form else form_of_pairs(path)
     if not form and not pairs:
         raise unknown(path)
-    if language:
-        raise DataError(f"{path} does not say the language of its titles; leave the language out")
     if pairs:
         return TitleSource({"": path}, "pairs", pairs, course("both"), OWN_FILE)
     return _pricerunner(path, "category", OWN_FILE)
@@ -202,6 +194,6 @@ def _challenge(files: Mapping[str, Path], language: str, rights: str) -> TitleSo
     return TitleSource(files, "challenge", language, course(language or "both"), rights)
 
 
-def _course(files: Mapping[str, Path], spoken: str, keep: str, rights: str) -> TitleSource:
-    stop_words = spoken if spoken in STOP_WORDS else "both"
-    return TitleSource(files, "course", keep, course(stop_words), rights)
+def _course(files: Mapping[str, Path], spoken: str, rights: str) -> TitleSource:
+    """The source in files like the course's. spoken: the language of the titles where the files' names say it."""
+    return TitleSource(files, "course", "", course(spoken if spoken in LANGUAGES else "both"), rights)
