@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import hypothesis
@@ -33,11 +33,24 @@ hypothesis.settings.load_profile("untimed")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Fail what is skipped, unless it needs a GPU: nobody would notice that it is not tested any more."""
-    report = yield
-    if report.skipped and call.excinfo is not None and "GPU" not in str(call.excinfo.value):
+    return _failed_if_skipped((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for what skips a whole module while it is imported."""
+    return _failed_if_skipped((yield))
+
+
+def _failed_if_skipped(report: Report) -> Report:
+    # An expected failure counts as skipped, too, and has no place.
+    if report.skipped and isinstance(report.longrepr, tuple) and "GPU" not in report.longrepr[2]:
         report.outcome, report.longrepr = "failed", f"{report.longrepr[2]}; only what needs a GPU may be skipped"
     return report
 
