@@ -166,6 +166,14 @@ def exact(name: str) -> str:
     return name if parts(name)[1] is not None else f"{name}@1"
 
 
+def stored(typed: str) -> str:
+    """Return the name in the storage of what a person typed: NAME@1 is NAME there."""
+    if (study := confirmed(typed)) is not None:
+        return confirmation(stored(study))
+    base, number = parts(typed)
+    return base if number is None else version(base, number)
+
+
 def newest(typed: str, known: Iterable[str]) -> str | None:
     """Return which of the known studies a person means, or None."""
     known = set(known)

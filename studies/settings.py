@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from studies.errors import HomeNotWritable, WrongInput
+from studies.names import stored
 
 NOTEBOOK = "notebook"  # below home: objectives that were taken from notebooks
 
@@ -73,6 +74,10 @@ class Settings:
             "STUDIES_STORAGE_WAIT_S": self.storage_wait_s,
         }
         return {name: str(value) for name, value in given.items() if value is not None}
+
+    def logs_of(self, study: str, *parts: str) -> Path:
+        """Return the directory of a study's logs, or one in it, created: the same however a person types its name."""
+        return self.directory("logs", stored(study), *parts)
 
     def directory(self, *parts: str) -> Path:
         """Return a directory below home, created; HomeNotWritable when this user may not."""

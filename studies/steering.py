@@ -138,7 +138,7 @@ def written(parameter: Parameter) -> str:
 
 def _searched(storage: Storage, name: str, command: str) -> optuna.Study:
     study = get(storage, name)
-    if (of := names.confirmed(study.study_name)) is not None:
+    if (of := names.confirmed(name)) is not None:
         raise IsConfirmation(name=study.study_name, study=of, command=f"{command} {of}")
     return study
 

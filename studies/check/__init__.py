@@ -64,7 +64,7 @@ def check(
 
     started = time.monotonic()
     result = Result(spec.name)
-    log = settings.directory("logs", spec.name) / f"check-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+    log = settings.logs_of(spec.name) / f"check-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     result.log = str(log)
     context = forkserver.started("studies.check.preload")
     receiver, sender = context.Pipe(duplex=False)

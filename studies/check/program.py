@@ -48,7 +48,7 @@ def check_program(
     result = Result(spec.name)
     objective, space = load_with_space(spec)
     assert isinstance(objective, ProgramObjective)
-    logs = settings.directory("logs", spec.name, f"check-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}")
+    logs = settings.logs_of(spec.name, f"check-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}")
     result.log = str(logs / "trial-0.log")
     checks = _Checks(objective.logging_to(logs), space, started + seconds)
     parts: list[tuple[str, Callable[[], Iterator[Item]]]] = [

@@ -17,7 +17,7 @@ def detach(name: str, command: str, settings: Settings) -> None:
 
     name: the study whose trials it runs. command: the word it begins with.
     """
-    log = settings.directory("logs", name) / f"{command}-{time.strftime('%Y%m%d-%H%M%S')}.log"
+    log = settings.logs_of(name) / f"{command}-{time.strftime('%Y%m%d-%H%M%S')}.log"
     pid = spawn(log, settings)
     typer.echo(f"{name} runs in the background (process {pid}, log {log}).", err=True)
     typer.echo(f"`studies watch {name}` follows it, `studies stop {name}` ends it.", err=True)

@@ -167,16 +167,17 @@ def spec_file(name: str, settings: Settings, command: str) -> SpecFile:
 def _stored_spec(name: str, settings: Settings, command: str) -> SpecFile:
     from studies.spec import SpecFile
     from studies.storage import is_there, open_storage
-    from studies.study import get, not_started, spec_of
+    from studies.study import get, not_started, spec_of, typed
 
     if not is_there(settings):
         raise not_started(name, ())
     with open_storage(settings) as opened:
         spec = spec_of(get(opened, name))
+        name = typed(opened, spec.name)
     if (study := names.confirmed(name)) is not None:
         command = "confirm" if command == "launch" else command
         raise IsConfirmation(name=spec.name, study=study, command=f"{command} {study}")
-    return SpecFile(name, spec.model_dump() | {"name": names.exact(spec.name)})
+    return SpecFile(name, spec.model_dump() | {"name": name})
 
 
 def read(name: str, settings: Settings, trial: int | None = None, pick: str | None = None) -> StudyRecord:

@@ -59,7 +59,7 @@ def watch(name: StudyName, storage: StorageUrl = None) -> None:
                 how = f"has stopped: {why}"
                 break
             time.sleep(POLL_S)
-    confirmed = names.confirmed(study.study_name)
+    confirmed = names.confirmed(name)
     next_step = (
         f"export {name}` writes its best parameters" if confirmed is None else f"confirm {confirmed}` tells who won"
     )

@@ -104,13 +104,14 @@ def launch(
     with held(settings):
         with pointing_into(file), make_view(settings) as view:
             stored, ran = run(spec, start, settings, workers, on, view, timeout_s)
-        _show_best(names.exact(stored) if names.parts(stored)[1] else stored, ran, settings)
+        _show_best(stored, ran, settings)
 
 
-def _show_best(name: str, ran: bool, settings: Settings) -> None:
+def _show_best(stored: str, ran: bool, settings: Settings) -> None:
     from studies import tables
 
-    record = read(name, settings)
+    record = read(names.exact(stored), settings)
+    name = record.typed
     n_trials = sum(record.counts.values())
     hours, more = record.spec.limits.hours, f"studies launch {name} --trials {2 * n_trials}"
     if hours is not None and record.spec.n_trials is None:

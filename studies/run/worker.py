@@ -52,7 +52,7 @@ from studies.settings import Settings
 from studies.spec.description import code_changes
 from studies.storage import Storage, Waiting, open_storage
 from studies.storage.budget import Budget
-from studies.study import budget_of, find, lock_of, n_in_the_end, open_for_trials, space_of, spec_of
+from studies.study import budget_of, find, lock_of, n_in_the_end, open_for_trials, space_of, spec_of, typed
 from studies.words import one_line
 
 WAIT_FOR_OTHERS_S = 1.0
@@ -110,7 +110,7 @@ class _Worker:
         self.device = device = device or take(self.spec.resources.gpus_per_worker)
         objective = load_objective(self.spec)
         if isinstance(objective, ProgramObjective):
-            objective = objective.logging_to(settings.directory("logs", self.study.study_name))
+            objective = objective.logging_to(settings.logs_of(self.study.study_name))
         data = objective.prepare(self.spec.dataset, settings.data, settings.directory("prepared"), _quiet)
         # Studies of one name in two storages may share a store.
         store = open_store(settings, "checkpoints", checkpoints_of(self.study))
@@ -127,7 +127,7 @@ class _Worker:
         self.data_facts = facts_of(self.spec.dataset, data, settings)
         code = code_of(self.spec.objective)
         if difference := code_changes(self.study.user_attrs.get(CODE, {}), code):
-            raise OtherCode(name=self.study.study_name, difference=difference)
+            raise OtherCode(name=typed(self.storage, self.study.study_name), difference=difference)
         self.provenance = provenance.of_this_process(device) | {
             "data": self.data_facts["sha256"],
             "code": fingerprint(code),

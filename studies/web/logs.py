@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 
 from studies.logs import Reader, known_logs, tail
+from studies.study import typed
 from studies.web.following import stream
 from studies.web.site import Site, site_of
 from studies.words import clean
@@ -77,7 +78,7 @@ def _path(request: Request) -> Path:
         raise HTTPException(
             404,
             "This log is not on this machine, or not any more. Workers have theirs where they were launched, and "
-            f"programs where they ran; `studies logs {study.study_name}` shows them there.",
+            f"programs where they ran; `studies logs {typed(site.storage, study.study_name)}` shows them there.",
         )
     return found
 

@@ -62,7 +62,14 @@ def test_a_changed_study_goes_on_as_a_new_version(noisy_studies: Studies) -> Non
 
     # The name alone is the newest version, for everybody; the first one keeps its own spec.
     studies("launch", "./noisy.yaml", "--trials", "13")
-    studies("launch", "noisy@1", "--trials", "9")
+    (studies.directory / "noisy@2.best.yaml").unlink()
+    said = studies("launch", "noisy@1", "--trials", "9").stderr
+    assert "\nnoisy: best loss " in said
+    assert "Written: noisy.best.yaml. Next: `studies report noisy@1` writes" in said
+    assert not (studies.directory / "noisy@2.best.yaml").exists()
+    printed = studies.told("logs", "noisy@1").stdout
+    assert "trial 8 complete" in printed
+    assert studies.told("show", "noisy@1").stdout.startswith("study          noisy@1\n")
     assert (len(report(studies, "noisy").trials), len(report(studies, "noisy@1").trials)) == (13, 9)
     with open_storage(studies.settings) as storage:
         assert "x" not in study.get(storage, "noisy@1").user_attrs[SPEC]["space"]
@@ -80,6 +87,15 @@ def test_a_changed_study_goes_on_as_a_new_version(noisy_studies: Studies) -> Non
     studies("confirm", "noisy@1", "--top", "1", "--seeds", "2")
     assert "noisy-confirm: 2/2" in studies.told("status", "noisy@1").stdout
     assert "no version 3 in this storage; the newest is 'noisy@2'" in studies.told("status", "noisy@3", expect=2).stderr
+
+
+def test_a_study_that_is_launched_by_its_name_keeps_it(noisy_studies: Studies) -> None:
+    studies = noisy_studies
+    studies("launch", "./noisy.yaml", "--trials", "4")
+    assert studies.told("show", "noisy").stdout.startswith("study          noisy\n")
+    assert "noisy@" not in studies("launch", "noisy", "--trials", "5").stderr
+    assert "trial 4 complete" in studies.told("logs", "noisy").stdout
+    assert [path.name for path in (studies.directory / "home" / "logs").iterdir()] == ["noisy"]
 
 
 def test_from_another_study_whose_values_mean_something_else(noisy_studies: Studies) -> None:

@@ -36,6 +36,7 @@ def test_the_newest_version_is_meant(typed: str, meant: str | None) -> None:
 @pytest.mark.parametrize("name", KNOWN)
 def test_every_stored_study_can_be_named_exactly(name: str) -> None:
     assert names.newest(names.exact(name), KNOWN) == name
+    assert names.stored(names.exact(name)) == names.stored(name) == name
 
 
 @pytest.mark.parametrize(("direction", "best"), [(Direction.MAXIMIZE, 3.0), (Direction.MINIMIZE, -1.0)])

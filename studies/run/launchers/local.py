@@ -47,7 +47,7 @@ class LocalLauncher:
         directory: Path | None = None,
     ) -> None:
         started = time.strftime("%Y%m%d-%H%M%S") + f"-{os.getpid()}"
-        self.logs = directory or settings.directory("logs", spec.name, started)
+        self.logs = directory or settings.logs_of(spec.name, started)
         self.n_workers = n_workers
         self._spec = spec
         self._settings = settings

@@ -49,7 +49,7 @@ class SshLauncher:
             )
         self.n_workers = sum(place.n_workers for place in self._places)
         self._spec, self._settings, self._say = spec, settings, say
-        self.logs = settings.directory("logs", spec.name, time.strftime("%Y%m%d-%H%M%S") + f"-{os.getpid()}")
+        self.logs = settings.logs_of(spec.name, time.strftime("%Y%m%d-%H%M%S") + f"-{os.getpid()}")
         self._machines: list[Machine] = []
         self._closing = False
         self._changes: SimpleQueue[None] = SimpleQueue()  # its `put` may be interrupted by itself, as by Ctrl-C
