@@ -53,7 +53,8 @@ class Condition:
             if not isinstance(node, SYNTAX) or (isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult)):
                 raise ConditionError(f"{said} has {_quoted(ast.unparse(node))}, which is for programs; {EXAMPLE}")
         for name in sorted(names - known.keys()):
-            raise ConditionError(f"{said} has the unknown {what} {name!r}{near(name, known)}")
+            hint = f"; as text it is '{name}', in quotes" if _is_choice(name, known) else near(name, known)
+            raise ConditionError(f"{said} has the unknown {what} {name!r}{hint}")
         if not names:
             raise ConditionError(f"{said} names no {what}, so it always says the same")
         return condition
@@ -83,6 +84,10 @@ class Condition:
             why = one_line(str(error))
         having = ", ".join(f"{name} = {shown(values[name])}" for name in sorted(self.names))
         raise ConditionError(f"{_quoted(self.text)} cannot be computed for {having} ({why})")
+
+
+def _is_choice(text: str, known: Mapping[str, Any]) -> bool:
+    return any(text in getattr(getattr(one, "domain", None), "choices", ()) for one in known.values())
 
 
 def _quoted(text: str) -> str:

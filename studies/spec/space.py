@@ -205,9 +205,7 @@ class Space:
         for name, given in data.items():
             if name not in parameters:
                 raise SpaceError(f"unknown parameter {name!r}{near(name, parameters)}", name)
-            declared = parameters[name]
-            domain = _narrowed(declared.domain, given, name)
-            parameters[name] = replace(declared, domain=domain)
+            parameters[name] = replace(parameters[name], domain=_narrowed(parameters[name].domain, given, name))
         return Space(parameters)
 
     def requiring(self, texts: list[str]) -> Space:
@@ -218,7 +216,19 @@ class Space:
                 conditions.append(Condition.read(text, self.parameters))
             except ConditionError as error:
                 raise SpaceError(str(error), "require", index) from None
-        return Space(self.parameters, tuple(conditions))
+        space = Space(self.parameters, tuple(conditions))
+        space._compute()
+        return space
+
+    def _compute(self) -> None:
+        """Compute the conditions for the defaults, few values or ends of a range; SpaceError where one cannot be."""
+        usual = {
+            name: parameter.default if parameter.default in parameter.domain else _some_of(parameter.domain)[0]
+            for name, parameter in self.parameters.items()
+        }
+        for name in sorted({name for condition in self.require for name in condition.names}):
+            for value in [usual[name], *_some_of(self.parameters[name].domain)]:
+                self.broken({**usual, name: value})
 
     def broken(self, values: Mapping[str, Value]) -> Condition | None:
         """Return the first condition that these values of a trial break; None where they keep all.
@@ -361,6 +371,10 @@ def _range(given: Mapping[str, Any], name: str) -> Range:
     if found.log and (found.low <= 0 or found.step is not None):
         raise SpaceError(f"{name!r} is log, so its low must be above 0 and it can have no step", name)
     return found
+
+
+def _some_of(domain: Domain) -> list[Value]:
+    return domain.values(100) or ([domain.low, domain.high] if isinstance(domain, Range) else [])
 
 
 def _is_number(value: Any) -> bool:

@@ -52,6 +52,30 @@ def test_a_condition_says_what_it_would_in_python(text: str, values: dict[str, A
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
+        (
+            "1 / (n_filters - 64) < 3",
+            r'"1 / \(n_filters - 64\) < 3" cannot be computed for n_filters = 64 \(division by zero',
+        ),
+        ("log(learning_rate - 1e-5) < 3", "cannot be computed for learning_rate = 1e-05"),
+        ("kernels[1] < 9", r"cannot be computed for kernels = \[3\]"),
+        ("optimizer == sgd", r"has the unknown parameter 'sgd'; as text it is 'sgd', in quotes$"),
+    ],
+)
+def test_what_cannot_be_computed_for_a_default_a_choice_or_an_end_is_refused_where_it_stands(
+    text: str, sentence: str
+) -> None:
+    with pytest.raises(SpaceError, match=sentence) as refused:
+        spec([text]).resolve(SPACE)
+    assert refused.value.path == ("require", 0)
+
+
+def test_a_condition_is_computed_only_where_those_before_it_hold() -> None:
+    spec(["n_filters > 16", "1 / (n_filters - 16) < 3", "len(kernels) < 2 or kernels[1] == 4"]).resolve(SPACE)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
         ("n_filter < 3", r'"n_filter < 3" has the unknown parameter \'n_filter\'; did you mean n_filters\?'),
         ("n_filters <", r'"n_filters <" is no condition \(invalid syntax'),
         ("", r'"" is no condition'),
