@@ -316,4 +316,5 @@ class Launch:
             raise Interrupted(**count)
 
     def _last_failure(self) -> str:
-        return self.storage.ledger.last_failure(self.study_id) or "nothing"
+        said = self.storage.ledger.last_failure(self.study_id) or "nothing"
+        return said.rstrip(".")  # a sentence goes on with it

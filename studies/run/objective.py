@@ -95,7 +95,7 @@ def number_of(value: Any, given: str) -> float:
     try:
         return float(value)
     except (TypeError, ValueError):
-        missing = ": is a `return` missing?" if value is None else ""
+        missing = " (is a `return` missing?)" if value is None else ""
         raise TypeError(f"{given} {one_line(repr(value))[:100]}; expected a number{missing}") from None
 
 

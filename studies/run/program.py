@@ -214,8 +214,11 @@ class ProgramTraining:
             return f"reported {name} as {shown(value)}, which is no number"
         if names:
             return f"reported {', '.join(names)}"
-        pattern = self._objective.program.reports.pattern
-        return "reported nothing" if pattern is None else "printed no line that the pattern matches"
+        reports = self._objective.program.reports
+        if reports.file is not None:
+            needs = "a header and rows" if reports.csv else "a JSON object in each line"
+            return f"reported nothing in {reports.file}, which needs {needs}"
+        return "reported nothing" if reports.pattern is None else "printed no line that the pattern matches"
 
     def answer(self) -> None:
         """Let the program go on, if it waits."""

@@ -9,6 +9,7 @@ import math
 import re
 import time
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -157,8 +158,16 @@ class WrittenFile:
             return 0
 
     def _rows(self, content: bytes) -> list[Mapping[str, Any]]:
-        text = content.decode(errors="replace")
+        text = content.decode("utf-8-sig", errors="replace")
         if self._kind == "csv":
-            rows = csv.DictReader(io.StringIO(text))
-            return [{key: value for key, value in row.items() if key and value} for row in rows]
+            return list(_table(text))
         return [found for line in text.splitlines() if (found := object_in(line)) is not None]
+
+
+def _table(text: str) -> Iterator[dict[str, str]]:
+    """Yield the rows of a table by its header, up to where it is none: its columns are those that most separate."""
+    separator = max(",;\t", key=text.partition("\n")[0].count)
+    rows = csv.DictReader(io.StringIO(text), delimiter=separator, skipinitialspace=True)
+    with suppress(csv.Error):  # such as a quote that is never closed
+        for row in rows:
+            yield {name.strip(): value.strip() for name, value in row.items() if name and value}

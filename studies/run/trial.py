@@ -203,7 +203,7 @@ class _Run:
         started = time.monotonic()
         given = self.training.epoch()
         if not isinstance(given, Mapping):
-            missing = ": is a `return` missing?" if given is None else ""
+            missing = " (is a `return` missing?)" if given is None else ""
             raise TypeError(f"epoch() returned a {type(given).__name__}; expected its metrics by name{missing}")
         metrics = {name: number_of(value, f"epoch() reports as {name}") for name, value in given.items()}
         metrics = {EPOCH_S: round(time.monotonic() - started, 4)} | metrics

@@ -150,6 +150,29 @@ def test_what_is_no_number_is_kept_to_be_named(text: str) -> None:
     assert journal.no_numbers == {"score": text}
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "epoch,score\n1,.5\n",
+        "epoch;score\n1;.5\n",
+        "epoch\tscore\n1\t.5\n",
+        "epoch, score\r\n1, .5\r\n",
+        '"epoch","score"\n"1",".5"\n',
+    ]
+    + ["\ufeffepoch,score\n1,.5\n", ",epoch,score\n0,1,.5,more\n", "epoch,score\n1,.5\n,\n"],
+)
+def test_tables_as_programs_write_them(tmp_path: Path, text: str) -> None:
+    written = WrittenFile(tmp_path / "metrics.csv", "csv")
+    (tmp_path / "metrics.csv").write_text(text, encoding="utf-8", newline="")
+    assert {"epoch": "1", "score": ".5"} in [*written.rows(ended=True)]
+
+
+def test_a_quote_that_is_never_closed_ends_a_table(tmp_path: Path) -> None:
+    written = WrittenFile(tmp_path / "metrics.csv", "csv")
+    (tmp_path / "metrics.csv").write_text('epoch,score\n1,.5\n2,"' + "x" * 200_000)
+    assert [*written.rows(ended=True)] == [{"epoch": "1", "score": ".5"}]
+
+
 def test_a_file_of_before_is_told_from_what_a_program_writes(tmp_path: Path) -> None:
     path = tmp_path / "metrics.csv"
     path.write_text("epoch,score\n1,5\n")

@@ -268,7 +268,7 @@ class Wordless:
 @pytest.mark.parametrize(
     ("returned", "detail"),
     [
-        (None, "returned None; expected a number: is a `return` missing?"),
+        (None, "returned None; expected a number (is a `return` missing?)"),
         ("good", "returned 'good'; expected a number"),
         (1j, "returned 1j; expected a number"),
         ({"loss": 1.0}, "returned {'loss': 1.0}; expected a number"),
@@ -295,7 +295,7 @@ def test_what_is_a_number_counts(tmp_path: Path, returned: Any) -> None:
 @pytest.mark.parametrize(
     ("reported", "detail"),
     [
-        (None, "epoch() returned a NoneType; expected its metrics by name: is a `return` missing?"),
+        (None, "epoch() returned a NoneType; expected its metrics by name (is a `return` missing?)"),
         (0.5, "epoch() returned a float; expected its metrics by name"),
         ({"balanced_accuracy": "good"}, "epoch() reports as balanced_accuracy 'good'; expected a number"),
     ],
