@@ -5,7 +5,7 @@ gp             the default sampler
 process cube   what it computes with: a Gaussian process, settings as points of a cube
 observed       what it learns from: what trials had reached at a rung, paused ones too
 alike          where settings train alike: how far a suggestion keeps away from what was tried
-ranking        what TPE is shown
+ranking        what TPE and CMA-ES are shown
 asha           the default pruner, which pauses trials
 pruners        the pruner of a study file
 made           what both share: from a name and its options to Optuna's object, with an error for the study file

@@ -87,12 +87,12 @@ class AllowedSampler(SeededSampler):
         self, study: Study, trial: FrozenTrial, given: Mapping[str, Any]
     ) -> Iterator[tuple[dict[str, Any], bool]]:
         """Yield whole settings and whether each keeps the conditions: the sampler's, then random ones."""
-        seen, shown = self._read(study, trial)
+        shown = self._shown(study, trial)
         n_drawn, n_random = (N_DRAWN, N_RANDOM) if self._all is None else (N_DRAWN_OF_FEW, 0)
         samplers = itertools.chain([self._of(trial)], (self._again(trial, attempt) for attempt in range(1, n_drawn)))
         at_random = RandomSampler(seed=seed_of(self._seed, f"{trial.number}/random"))
         for sampler in itertools.chain(samplers, itertools.repeat(at_random, n_random)):
-            relative = sampler.sample_relative(shown, trial, sampler.infer_relative_search_space(seen, trial))
+            relative = sampler.sample_relative(shown, trial, self._space_of(sampler, study, trial))
             yield drawn(self._space, {**relative, **given}, partial(sampler.sample_independent, shown, trial))
 
     def _again(self, trial: FrozenTrial, attempt: int) -> BaseSampler:

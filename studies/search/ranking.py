@@ -1,4 +1,4 @@
-"""What TPE is shown: settings that trained for long enough to say something, ranked across all numbers of epochs.
+"""What TPE and CMA-ES are shown: settings that trained for long enough, ranked across all numbers of epochs.
 
 Left to itself, TPE ranks a pruned trial by how far it came before it looks at its value, and so takes for good
 whatever was promoted while there were few to compare with. And it learns from first epochs, after which the fastest
@@ -6,6 +6,8 @@ learners lead, not the best. Here settings are ranked as halving in step would r
 rung that says something; the best 1 / reduction_factor of these, by their values at the next; and so on to the end.
 Those that stopped earlier are not shown. While TPE sees fewer than its `n_startup_trials`, it suggests at random. One
 trial in RANDOM_SHARE is shown nothing and so is random, too, for what few settings say may be misleading.
+
+CMA-ES, left to itself, counts complete trials alone, which are few where most are paused.
 
 Several metrics are one place each in the order of `studies.pareto`, so TPE sees one metric to minimize.
 

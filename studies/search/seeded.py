@@ -7,7 +7,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any, cast
 
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, TPESampler
+from optuna.samplers import BaseSampler, CmaEsSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from studies.search.out_of_memory import shown_to_sampler
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from optuna import Study
 
     from studies.spec import StudySpec
+
+
+SHOWN_RANKED = (TPESampler, CmaEsSampler)  # they would learn from complete trials alone, or rank pruned ones wrongly
 
 
 def seed_of(seed: int, number: int | str) -> int:
@@ -73,7 +76,7 @@ class SeededSampler(BaseSampler):
     ) -> None:
         """make: a class or a function that takes `seed`. known: finished trials of other studies, as its first ones.
 
-        spec: of a study whose trials TPE is shown ranked (`studies.search.ranking`); None: as they are.
+        spec: of a study whose trials some are shown ranked (`studies.search.ranking`); None: as they are.
         """
         self._make = make
         self._seed = seed
@@ -88,7 +91,7 @@ class SeededSampler(BaseSampler):
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """See BaseSampler."""
-        return self._of(trial).infer_relative_search_space(self._seen(study, trial), trial)
+        return self._space_of(self._of(trial), study, trial)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -117,6 +120,11 @@ class SeededSampler(BaseSampler):
             self._current = trial.number, sampler
         return self._current[1]
 
+    def _space_of(self, sampler: BaseSampler, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Return what a sampler draws together: CMA-ES what those have that it is shown, others what all have."""
+        seen, shown = self._read(study, trial)
+        return sampler.infer_relative_search_space(shown if isinstance(sampler, CmaEsSampler) else seen, trial)
+
     def _seen(self, study: Study, trial: FrozenTrial) -> Study:
         return self._read(study, trial)[0]
 
@@ -128,7 +136,7 @@ class SeededSampler(BaseSampler):
         if self._reading is None or self._reading[0] != trial.number:
             seen = cast("Study", _Reading(study, self._known))
             shown = shown_to_sampler(seen)
-            if self._spec is not None and isinstance(self._of(trial), TPESampler):
+            if self._spec is not None and isinstance(self._of(trial), SHOWN_RANKED):
                 is_random = seed_of(self._seed, f"random {trial.number}") % RANDOM_SHARE == 0
                 shown = cast("Study", Ranked(seen, self._spec, is_random))
             self._reading = trial.number, seen, shown

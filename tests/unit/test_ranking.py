@@ -92,6 +92,20 @@ def test_one_trial_in_three_is_random_and_the_others_follow_the_best() -> None:
     assert 25 < near < 50, near  # of 60: two in three, and of the random ones one in five
 
 
+def test_the_normal_distribution_adapts_to_trials_that_were_paused() -> None:
+    spec = make_spec(max_epochs=9, sampler={"name": "cmaes"})
+    declared = {name: {"low": 0.0, "high": 100.0} for name in "xy"}
+    study = optuna.create_study(direction="maximize", sampler=make_sampler(spec, Space.declared(declared)))
+    distances = []
+    for _ in range(150):
+        trial = study.ask()
+        x, y = trial.suggest_float("x", 0.0, 100.0), trial.suggest_float("y", 0.0, 100.0)
+        distances.append(abs(x - 90) + abs(y - 90))
+        trial.report(-distances[-1], 3)
+        study.tell(trial, state=TrialState.PRUNED)
+    assert sum(distance < 30 for distance in distances[60:]) >= 18  # of 90; random ones have 8 to 11
+
+
 def test_what_is_known_of_other_studies_is_ranked_among_the_complete() -> None:
     """Of 30 trials of another study the best have x near 70: two trials in three are drawn there."""
     space = Space.declared({"x": {"low": 0.0, "high": 100.0, "default": 5.0}})
