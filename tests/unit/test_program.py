@@ -158,8 +158,10 @@ def test_what_is_no_number_is_kept_to_be_named(text: str) -> None:
         "epoch\tscore\n1\t.5\n",
         "epoch, score\r\n1, .5\r\n",
         '"epoch","score"\n"1",".5"\n',
-    ]
-    + ["\ufeffepoch,score\n1,.5\n", ",epoch,score\n0,1,.5,more\n", "epoch,score\n1,.5\n,\n"],
+        "\ufeffepoch,score\n1,.5\n",
+        ",epoch,score\n0,1,.5,more\n",
+        "epoch,score\n1,.5\n,\n",
+    ],
 )
 def test_tables_as_programs_write_them(tmp_path: Path, text: str) -> None:
     written = WrittenFile(tmp_path / "metrics.csv", "csv")
