@@ -122,10 +122,9 @@ class _InMemory:
         """See Checkpoints."""
         return False
 
-    def save(self, number: int, checkpoint: Checkpoint) -> bool:
+    def save(self, number: int, checkpoint: Checkpoint) -> None:
         """See Checkpoints."""
         self._kept[number] = replace(checkpoint, history=list(checkpoint.history))
-        return True
 
     def load(self, number: int) -> Checkpoint | None:
         """See Checkpoints."""

@@ -161,6 +161,14 @@ class TestOurs:
             if trial.state.name == "FAIL":
                 assert trial.params["x"] > 0.75
 
+    def test_its_trials_are_paused_and_go_on_where_they_were(self) -> None:
+        epochs = taken(Toy(9), Ours(Toy(9), 0, {}), 1, 200)
+        trained = Counter((each.params["x"], each.epoch) for each in epochs)
+        assert set(trained.values()) == {1}
+        runs = [x for x, _ in itertools.groupby(each.params["x"] for each in epochs)]
+        assert len(runs) > len(set(runs))  # some were resumed after another had trained
+        assert len(set(runs[:3])) == 3  # nobody knows yet whether the first is any good
+
     def test_the_default_is_the_products(self) -> None:
         search = Ours(Toy(9), 0, {})
         default = type(search._course.spec).model_fields
