@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from studies.errors import WrongInput
 from studies.spec.space import Space
-from studies.templates.script import hydra
+from studies.templates.script import hydra, is_script, study_file
 from studies.templates.script.ranges import searched
 from studies.templates.script.source import Report, Source
 from studies.templates.script.usage import Option, usage_of
@@ -258,9 +259,48 @@ def test_what_a_script_takes_out_of_the_trials_parameters_is_searched(tmp_path: 
         (Option("--no-cuda", takes=0, default=False), None),
         (Option("--steps", default=4), None),
         (Option("--text", default="x"), None),
+        (Option("--layers", default=[64, 32]), None),
+        (Option("--lr", default=float("inf")), None),
+        (Option("--adam", takes=0, excluded=True), None),
+        (Option("-v", takes=0), None),
     ],
 )
 def test_what_looks_like_a_rate_a_share_or_a_size_gets_a_range(option: Option, expected: Any) -> None:
     assert searched(option) == expected
     if expected is not None:
         Space.declared({option.name: expected})
+
+
+def test_of_options_that_forbid_each_other_none_is_searched() -> None:
+    usage = (
+        "usage: x [-h] [--adam | --sgd] [--deep | --no-deep] [--lr LR]\n\noptions:\n  -h, --help\n  --adam\n  --sgd\n"
+    )
+    found = usage_of(f"{usage}  --deep, --no-deep\n  --lr LR\n").options
+    assert [option.flag for option in found if option.excluded] == ["--adam", "--sgd"]
+
+
+def test_the_name_of_a_script_may_have_a_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = "import argparse\np = argparse.ArgumentParser()\np.add_argument('--lr', type=float)\np.parse_args()\n"
+    Path("my train.py").write_text(code)
+    assert is_script("my train.py")
+    name, text = study_file("my train.py")
+    assert name == "my-train"
+    assert "python 'my train.py' --lr {lr}" in text
+
+
+def test_a_program_that_is_not_there_is_no_name() -> None:
+    assert is_script("nothing-like-it train.R --lr 1")
+    assert not is_script("a b")
+    with pytest.raises(WrongInput, match=r"`nothing-like-it train.R --help` could not be started \(No such file"):
+        study_file("nothing-like-it train.R")
+
+
+def test_a_script_elsewhere_is_read_before_it_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One without options would train at once."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    (tmp_path / "train.py").write_text("open('trained', 'w')\n")
+    with pytest.raises(WrongInput, match="reads no options"):
+        study_file("../train.py")
+    assert not Path("trained").exists()

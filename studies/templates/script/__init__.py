@@ -44,6 +44,7 @@ LINE = 100  # characters of the command
 EPOCHS = {"epochs", "nepochs", "maxepochs", "numepochs", "nepoch", "epoch"}
 SEEDS = {"seed", "seedeverything", "randomseed", "manualseed"}
 KEPT = {"checkpoint", "checkpoints", "ckpt", "save", "output", "out", "model"}  # with `dir`: where models are written
+FILE = re.compile(r"\.[A-Za-z]\w*\b")  # such as the `train.R` of a command
 OUR_PYTHON = "{python}"
 ADD_THE_CALLBACK = (
     "  # CORRECT THIS: the script reports no epoch yet. `from studies import program_callbacks`, and give it"
@@ -55,7 +56,8 @@ EXAMPLE = Report("val_acc", r"epoch (?P<epoch>\d+).*val_acc (?P<val_acc>[\d.]+)"
 def is_script(given: str) -> bool:
     """Whether `studies init` was given a script or a command, and no name."""
     first, _, more = given.strip().partition(" ")
-    return first.endswith((".py", ".sh", ".ipynb")) or "/" in first or bool(more and shutil.which(first))
+    is_command = bool(more) and (shutil.which(first) is not None or FILE.search(more) is not None)
+    return first.endswith((".py", ".sh", ".ipynb")) or "/" in first or is_command or Path(given).is_file()
 
 
 def study_file(given: str) -> tuple[str, str]:
@@ -68,7 +70,8 @@ def study_file(given: str) -> tuple[str, str]:
     file = Path(words[-1])
     if len(words) == 2 and (found := objective_in(file)) is not None:
         return (stem := _name_for(file)), written(stem, file, found)
-    source = Source(Path(file) for file in source_of_command(tuple(words), Path.cwd()))
+    files = [*source_of_command(tuple(words), Path.cwd())] or [word for word in words if Path(word).is_file()]
+    source = Source(map(Path, files))
     usage, read = Usage([], [], []), source.read()
     if source.may_have_options:
         words, usage = _asked(words)
@@ -90,7 +93,7 @@ def _name_for(script: Path) -> str:
 
 def _command(given: str) -> list[str]:
     try:
-        words = shlex.split(given)
+        words = [given] if Path(given).is_file() else shlex.split(given)  # its name may have a space
     except ValueError as error:
         raise WrongInput(reason=f"{given!r} is no command ({error}); expected such as train.py.") from None
     if words[0].endswith(".ipynb"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +15,7 @@ _NOT_TUNED = """
     dist distributed backend verbose debug quiet print interval freq frequency every version config eval evaluate test
     val valid validation split dry download cache pin wandb tensorboard profile fp16 bf16 amp compile precision hub
     push trainer only overwrite force image img vocab input classes max min eps epsilon seed threshold timesteps wait
-    plot kwargs dataloader devices tokens liger determinism unused memory metrics predict sampling strategy do neftune
+    plot kwargs dataloader devices tokens v liger determinism unused memory metrics predict sampling strategy do neftune
     auto
 """
 _SHARES = "dropout drop droprate p prob ratio fraction smoothing momentum beta1 beta2 beta gamma mixup cutmix rho"
@@ -50,7 +51,7 @@ def _united(domain: Any, other: Any) -> Any:
 def _searched(option: Option) -> dict[str, Any] | list[Any] | None:
     words, default = set(option.words), option.default
     is_batch = {"batch", "size"} <= words and not words & {"eval", "test", "val", "validation", "auto"}
-    if (words & NOT_TUNED and not is_batch) or option.takes > 1:
+    if (words & NOT_TUNED and not is_batch) or option.takes > 1 or option.excluded:
         return None
     if option.takes == 0:
         return _around([False, True], bool(default))
@@ -60,9 +61,8 @@ def _searched(option: Option) -> dict[str, Any] | list[Any] | None:
         return _around([typed_as(choice) for choice in option.choices], default)
     if default in ("True", "False"):
         return _around(["True", "False"], default)
-    if isinstance(default, str):
-        return None
-    return _numbers(words, default, option.kind)
+    is_number = isinstance(default, (int, float)) and math.isfinite(default)
+    return _numbers(words, default, option.kind) if default is None or is_number else None
 
 
 def typed_as(choice: Any) -> Any:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
@@ -50,8 +50,8 @@ class Option:
     """One option. flag: as it is typed; of hydra, the dotted key, without dashes. off: the flag for its opposite.
 
     takes: how many values: 0, 1, or 2 for several. default: None where it is not known. kind: of its value, where that
-    is told. choices: as they are typed. others: its defaults where a choice before it is another. when: it exists only
-    with these values of choices before it.
+    is told. choices: as they are typed. excluded: another option forbids it. others: its defaults where a choice before
+    it is another. when: it exists only with these values of choices before it.
     """
 
     flag: str
@@ -61,6 +61,7 @@ class Option:
     kind: type | None = None
     choices: tuple[Any, ...] = ()
     required: bool = False
+    excluded: bool = False
     others: tuple[Any, ...] = ()
     when: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -99,7 +100,11 @@ def usage_of(text: str) -> Usage:
     options = [option for block in _blocks(rest.splitlines()) if (option := _option(block)) is not None]
     left = _without_brackets(line)
     needed = set(FLAG.findall(left))
-    options = [Option(**vars(option) | {"required": option.required or option.flag in needed}) for option in options]
+    excluded = _exclusive(line, options)
+    options = [
+        replace(option, required=option.required or option.flag in needed, excluded=option.flag in excluded)
+        for option in options
+    ]
     known = {option.flag: option for option in options}  # the last of two with one name
     of_classes = {
         flag.removesuffix(".help") for flag in known if flag.endswith(".help")
@@ -141,6 +146,13 @@ def _without_brackets(line: str) -> str:
     while (shorter := re.sub(r"\[[^\[\]]*\]", " ", line)) != line:
         line = shorter
     return line
+
+
+def _exclusive(line: str, options: list[Option]) -> set[str]:
+    """Return the flags of which a usage takes one at most: `[--adam | --sgd]`, but not `[--deep | --no-deep]`."""
+    groups = [set(FLAG.findall(group)) for group in re.findall(r"[\[(]([^\[\]()]* \| [^\[\]()]*)[\])]", line)]
+    named = [[option.flag for option in options if option.flag in group] for group in groups]
+    return {flag for flags in named if len(flags) > 1 for flag in flags}
 
 
 def _arguments(left: str, known: Mapping[str, Option]) -> list[str]:
