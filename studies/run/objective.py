@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Protocol
 
 from studies.errors import ObjectiveRefused, SpaceRefused, SpecRefused, WrongInput
 from studies.files import sha256_of
+from studies.names import Direction
 from studies.own import imported
 from studies.run.baselines import baselines_of, model_of
 from studies.run.program import ProgramObjective, check_placeholders
@@ -21,6 +23,12 @@ from studies.spec import Program, StudySpec
 from studies.spec.description import Description
 from studies.spec.space import Space, SpaceError, as_plain
 from studies.words import near, one_line, plural
+
+DECLARED = {  # what an objective says of itself
+    "metrics": 'a direction by name, such as {"loss": "minimize"}',
+    "datasets": 'a sentence by name, such as {"mine": "Rows of my own."}',
+    "space": 'a range or choices by name, such as {"width": {"low": 8, "high": 64, "default": 16}}',
+}
 
 
 class Training(Protocol):
@@ -183,7 +191,20 @@ def without_options(dataset: str) -> str:
     return plain if colon and "=" in options and not Path(dataset).exists() else dataset
 
 
+def _check_declared(objective: LoadedObjective, spec: StudySpec) -> None:
+    for name, expected in DECLARED.items():
+        found = getattr(objective, name, None)
+        if not isinstance(found, Mapping):
+            what = f"{name} of {spec.objective!r} is {reprlib.repr(found)}"
+            raise ObjectiveRefused(reason=f"{_place(objective)}: {what}; expected {expected}")
+    for metric, direction in objective.metrics.items():
+        if direction not in {*Direction}:
+            what = f"{spec.objective!r} has the direction {direction!r} for {metric!r}"
+            raise ObjectiveRefused(reason=f"{_place(objective)}: {what}; expected {' or '.join(Direction)}")
+
+
 def _check(objective: LoadedObjective, spec: StudySpec) -> None:
+    _check_declared(objective, spec)
     for metric, given in spec.metrics.items():
         direction = objective.metrics.get(metric)
         if direction is None:

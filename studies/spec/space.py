@@ -19,14 +19,13 @@ from decimal import Decimal
 from typing import Any, TypeAlias
 
 from studies.spec.condition import Condition, ConditionError
+from studies.spec.values import PLAIN_WORDS, is_plain, is_whole, same
 from studies.spec.values import Value as Value
 from studies.spec.values import as_plain as as_plain
 from studies.spec.values import encoded as encoded
-from studies.spec.values import is_whole, same
 from studies.words import near, shown
 
-RANGE_KEYS = {"low", "high", "log", "step"}
-COMMON_KEYS = {"default", "when"}
+RANGE_KEYS, COMMON_KEYS = {"low", "high", "log", "step"}, {"default", "when"}
 FORMS = "{low: 1, high: 10}, {low: 1e-5, high: 0.1, log: true}, {low: 0.0, high: 1.0, step: 0.1}, or [64, 128]"
 MOST_SETTINGS = 10_000  # of a space that is tried to its end
 LARGEST_WHOLE = 2**53  # Optuna's tables hold a parameter as a double, which skips whole numbers beyond
@@ -216,12 +215,10 @@ class Space:
                 conditions.append(Condition.read(text, self.parameters))
             except ConditionError as error:
                 raise SpaceError(str(error), "require", index) from None
-        space = Space(self.parameters, tuple(conditions))
-        space._compute()
-        return space
+        return Space(self.parameters, tuple(conditions))._computed()
 
-    def _compute(self) -> None:
-        """Compute the conditions for the defaults, few values or ends of a range; SpaceError where one cannot be."""
+    def _computed(self) -> Space:
+        """Return it. Raises SpaceError for a condition that defaults, few values or ends of a range cannot be in."""
         usual = {
             name: parameter.default if parameter.default in parameter.domain else _some_of(parameter.domain)[0]
             for name, parameter in self.parameters.items()
@@ -229,6 +226,7 @@ class Space:
         for name in sorted({name for condition in self.require for name in condition.names}):
             for value in [usual[name], *_some_of(self.parameters[name].domain)]:
                 self.broken({**usual, name: value})
+        return self
 
     def broken(self, values: Mapping[str, Value]) -> Condition | None:
         """Return the first condition that these values of a trial break; None where they keep all.
@@ -331,7 +329,7 @@ def parse_domain(given: Any, name: str) -> Domain:
     if isinstance(given, list):
         given = {"choices": given}
     if not isinstance(given, Mapping):
-        return Fixed(given)
+        return Fixed(*_choice([given], name).choices)
     if set(given) == {"choices"}:
         return _choice(given["choices"], name)
     if unknown := set(given) - RANGE_KEYS:
@@ -344,6 +342,8 @@ def _choice(choices: Any, name: str) -> Choice:
     if not isinstance(choices, list) or not choices:
         raise SpaceError(f"the choices of {name!r} are {choices!r}, not a list of at least one", name)
     for index, choice in enumerate(choices):
+        if not is_plain(choice):
+            raise SpaceError(f"{name!r} has the choice {reprlib.repr(choice)}; expected {PLAIN_WORDS}", name)
         # Optuna's tables hold a list as its JSON text.
         twin = next((other for other in choices[:index] if same(encoded(other), encoded(choice))), None)
         if twin is not None:

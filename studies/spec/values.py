@@ -8,12 +8,29 @@ from typing import Any, TypeAlias
 
 Value: TypeAlias = "bool | int | float | str | list[Any] | None"
 
+PLAIN = {bool, int, float, str}
+PLAIN_WORDS = "numbers, text, true, false, null or lists of these, such as a name to look it up by"
+
 
 def as_plain(value: Any) -> Any:
-    """Return a declared value as the storage and YAML have it: a tuple is a list."""
-    if isinstance(value, (list, tuple)):
+    """Return a declared value as the storage and YAML have it: a tuple is a list, and a number of numpy's a number."""
+    if isinstance(value, Mapping):
+        return {key: as_plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, range)):
         return [as_plain(item) for item in value]
-    return {key: as_plain(item) for key, item in value.items()} if isinstance(value, Mapping) else value
+    if hasattr(value, "tolist") and not isinstance(value, type):
+        return value.tolist()
+    for kind in (bool, int, float, str):  # members of an enum may be of one
+        if isinstance(value, kind):
+            return kind.__str__(value) if kind is str else kind(value)
+    return value
+
+
+def is_plain(value: Any) -> bool:
+    """Whether the storage and YAML can have a value."""
+    if isinstance(value, Mapping):
+        return all(isinstance(key, str) and is_plain(item) for key, item in value.items())
+    return all(map(is_plain, value)) if isinstance(value, list) else value is None or type(value) in PLAIN
 
 
 def encoded(value: Any) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sys
 
+import pytest
+
 from studies.record.reading import read_stored
 from studies.record.study import StudyRecord
 from studies.storage import open_storage
@@ -80,6 +82,12 @@ def crashes(trial):
 def always_crashes(trial):
     os._exit(0)
 
+def crashes_once(trial):
+    """As a library does that calls C's exit()."""
+    if trial.number == 0:
+        os._exit(7)
+    return 1.0
+
 def several(trial):
     return 1.0, 2.0
 '''
@@ -122,6 +130,62 @@ def test_what_would_end_a_program_ends_one_trial(studies: Studies) -> None:
         assert r"caf\udce9.png" in exported.replace(r"\\", "\\").replace("DCE9", "dce9")
     studies.told("export", "odd", "--format", "parquet", "-o", "odd.parquet")
     studies.told("report", "odd")
+
+
+def test_how_a_worker_exited_is_said(studies: Studies) -> None:
+    """The last line of its log had been written by then for another reason, if at all."""
+    said, record = launched(studies, "crashes_once", n_trials=2)
+    assert "died (it exited with 7); another takes its place" in said
+    assert [trial.state for trial in record.trials] == ["fail", "complete", "complete"]
+
+
+DECLARES = """
+class Base:
+    metrics, datasets, space = {"loss": "minimize"}, {"none": "None."}, {"x": {"low": 0, "high": 1}}
+
+    def prepare(self, *given): ...
+
+    def start(self, *given, **named): ...
+
+class NoMetrics(Base):
+    metrics = ["loss"]
+
+class Down(Base):
+    metrics = {"loss": "down"}
+
+class NoSpace(Base):
+    space = None
+
+class Functions(Base):
+    space = {"activation": {"choices": [abs, max]}}
+
+class Leaves(Base):
+    def prepare(self, *given):
+        import os
+
+        os._exit(3)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        (
+            "NoMetrics",
+            """metrics of 'declares:NoMetrics' is ['loss']; expected a direction by name, such as {"loss": """,
+        ),
+        ("Down", "'declares:Down' has the direction 'down' for 'loss'; expected maximize or minimize"),
+        ("NoSpace", "space of 'declares:NoSpace' is None; expected a range or choices by name, such as {"),
+        ("Functions", "'activation' has the choice <built-in function abs>; expected numbers, text, true"),
+        ("Leaves", "preparing odd ended early: it exited with 3"),
+    ],
+)
+def test_what_an_objective_declares_wrongly_is_said(studies: Studies, name: str, sentence: str) -> None:
+    (studies.directory / "declares.py").write_text(DECLARES)
+    spec = {"name": "odd", "objective": f"declares:{name}", "dataset": "none", "metric": "loss", "n_trials": 1}
+    (studies.directory / "odd.yaml").write_text(json.dumps(spec | {"direction": "minimize"}))
+    said = studies.told("launch", "odd.yaml", expect=2).stderr.splitlines()[-1]
+    assert sentence in said
 
 
 def test_settings_that_crash_their_worker_end_no_study_in_which_others_end_well(studies: Studies) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import enum
 import json
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -168,6 +170,42 @@ def test_a_narrowed_range_stays_inside(one: float, other: float) -> None:
     found = domain.parameters["learning_rate"].domain
     assert isinstance(found, Range)
     assert 1e-5 <= found.low <= found.high <= 1e-1
+
+
+class Size(enum.IntEnum):
+    SMALL = 8
+
+
+class Optimizer(str, enum.Enum):  # noqa: UP042 - as people have them
+    ADAM = "adam"
+
+
+def test_what_numpy_and_enums_declare_is_plain() -> None:
+    declared = {
+        "x": {"low": np.float32(0), "high": np.int64(1), "default": np.float64(0.5)},
+        "width": {"choices": np.array([1, 2]), "default": np.int64(2)},
+        "flag": {"choices": (np.True_, np.False_), "default": np.False_},
+        "size": {"choices": [*Size], "default": Size.SMALL},
+        "optimizer": {"choices": [*Optimizer], "default": Optimizer.ADAM},
+        "depth": {"choices": range(1, 3), "default": 1},
+    }
+    space = Space.declared(declared)
+    data = json.loads(json.dumps({name: parameter.as_data() for name, parameter in space.parameters.items()}))
+    assert data == {
+        "x": {"low": 0.0, "high": 1, "default": 0.5},
+        "width": {"choices": [1, 2], "default": 2},
+        "flag": {"choices": [True, False], "default": False},
+        "size": {"choices": [8], "default": 8},
+        "optimizer": {"choices": ["adam"], "default": "adam"},
+        "depth": {"choices": [1, 2], "default": 1},
+    }
+    assert all(type(value) in (bool, int, float, str) for value in space.completed({}).values())
+
+
+@pytest.mark.parametrize("given", [{"choices": [len, max]}, [np.ndarray], len, {"choices": [{1: 2}]}, [object()]])
+def test_what_cannot_be_written_is_no_choice(given: Any) -> None:
+    with pytest.raises(SpaceError, match=r"'x' has the choice .*; expected numbers, text, true, false, null or lists"):
+        Space.declared({"x": given})
 
 
 STEPPED = {"width": {"low": 8, "high": 64, "step": 8, "default": 16}, "share": {"low": 0.1, "high": 1.0, "step": 0.3}}

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studies import logs
-from studies.errors import FAILED, ObjectiveRefused, StudiesError
+from studies.errors import EXIT_CODES, FAILED, ObjectiveRefused, StudiesError
 from studies.run.kernel import kernel_oom_kills
 from studies.run.launchers import PRELOADED, Exit, forkserver
 from studies.run.launchers.gpus import Gpus
@@ -90,7 +90,8 @@ class LocalLauncher:
                     return described
         except EOFError:
             process.join()
-            raise ObjectiveRefused(reason=f"preparing {self._spec.name} ended early: {_last_words(log)}") from None
+            said = _last_words(log, f"it exited with {process.exitcode}")
+            raise ObjectiveRefused(reason=f"preparing {self._spec.name} ended early: {said}") from None
         finally:
             receiver.close()
             if sys.exc_info()[0] is not None:
@@ -130,7 +131,9 @@ class LocalLauncher:
         for slot, process in list(self._workers.items()):
             if process.exitcode is not None:
                 del self._workers[slot]
-                error = _last_words(self._log(slot)) if process.exitcode else None
+                error = f"it exited with {process.exitcode}" if process.exitcode else None
+                if process.exitcode in EXIT_CODES and error:  # no other is a worker's own, which says why
+                    error = _last_words(self._log(slot), error)
                 if process.exitcode < 0:
                     error = f"killed by {signal.Signals(-process.exitcode).name}"
                 out_of_memory = process.exitcode == -signal.SIGKILL and self._memory_is_short()
@@ -254,9 +257,9 @@ def _leave_with_parent(stop: Any) -> None:
         threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
-def _last_words(log: Path) -> str:
+def _last_words(log: Path, otherwise: str) -> str:
     try:
         lines = log.read_bytes()[-LAST_WORDS_BYTES:].decode(errors="replace").split("\n")
     except OSError:
         return "it wrote no log"
-    return next((line.strip() for line in reversed(lines) if line.strip()), "its log is empty")
+    return next((line.strip() for line in reversed(lines) if line.strip()), otherwise)
