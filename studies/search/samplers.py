@@ -30,6 +30,7 @@ from studies.spec.model import Sampler
 from studies.spec.space import MOST_SETTINGS, Fixed, Space, SpaceError
 
 GRID, GP = "grid", "gp"
+WIDTH = 0.5  # of a range: where CMA-ES begins. With Optuna's sixth it is behind random settings for 1,600 epochs
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # what it would say, the view and the logs do
 
@@ -82,7 +83,10 @@ def grid(settings: Sampler, space: Space, seed: int) -> BaseSampler:
 
 def cmaes(settings: Sampler, space: Space, seed: int, **options: Any) -> BaseSampler:
     """Adapt a normal distribution (CMA-ES). For many trials on ranges: choices are drawn at random."""
-    return optuna.samplers.CmaEsSampler(seed=seed, **{"warn_independent_sampling": False} | options)
+    sampler = optuna.samplers.CmaEsSampler(seed=seed, **{"warn_independent_sampling": False} | options)
+    if sampler._sigma0 is None:  # to give it is deprecated
+        sampler._sigma0 = WIDTH
+    return sampler
 
 
 def qmc(settings: Sampler, space: Space, seed: int, *, qmc_type: str = "sobol") -> BaseSampler:
