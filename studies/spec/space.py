@@ -19,7 +19,8 @@ from decimal import Decimal
 from typing import Any, TypeAlias
 
 from studies.spec.condition import Condition, ConditionError
-from studies.spec.values import PLAIN_WORDS, is_plain, is_whole, same
+from studies.spec.values import PLAIN_WORDS, is_plain, is_whole, same, when_of
+from studies.spec.values import SpaceError as SpaceError
 from studies.spec.values import Value as Value
 from studies.spec.values import as_plain as as_plain
 from studies.spec.values import encoded as encoded
@@ -29,14 +30,6 @@ RANGE_KEYS, COMMON_KEYS = {"low", "high", "log", "step"}, {"default", "when"}
 FORMS = "{low: 1, high: 10}, {low: 1e-5, high: 0.1, log: true}, {low: 0.0, high: 1.0, step: 0.1}, or [64, 128]"
 MOST_SETTINGS = 10_000  # of a space that is tried to its end
 LARGEST_WHOLE = 2**53  # Optuna's tables hold a parameter as a double, which skips whole numbers beyond
-
-
-class SpaceError(ValueError):
-    """A space, or a value, that is not allowed. `path` leads to the place inside the study file's `space`."""
-
-    def __init__(self, reason: str, *path: str | int) -> None:
-        super().__init__(reason)
-        self.path = path
 
 
 @dataclass(frozen=True)
@@ -190,11 +183,10 @@ class Space:
             given = as_plain(found)
             common = {key: given[key] for key in COMMON_KEYS if key in given} if isinstance(given, dict) else {}
             domain = parse_domain({k: v for k, v in given.items() if k not in common} if common else given, name)
-            parameter = Parameter(name, domain, common.get("default"), common.get("when", {}))
+            when = when_of(common.get("when", {}), name, {name: other.domain for name, other in parameters.items()})
+            parameter = Parameter(name, domain, common.get("default"), when)
             if "default" in common and parameter.default not in domain:
                 raise SpaceError(f"the default of {name!r} is {shown(parameter.default)}, not in {domain}", name)
-            if unknown := set(parameter.when) - set(parameters):
-                raise SpaceError(f"parameter {name!r} depends on {sorted(unknown)}, not declared before it", name)
             parameters[name] = parameter
         return cls(parameters)
 

@@ -6,10 +6,20 @@ import json
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+from studies.words import shown
+
 Value: TypeAlias = "bool | int | float | str | list[Any] | None"
 
 PLAIN = {bool, int, float, str}
 PLAIN_WORDS = "numbers, text, true, false, null or lists of these, such as a name to look it up by"
+
+
+class SpaceError(ValueError):
+    """A space, or a value, that is not allowed. `path` leads to the place inside the study file's `space`."""
+
+    def __init__(self, reason: str, *path: str | int) -> None:
+        super().__init__(reason)
+        self.path = path
 
 
 def as_plain(value: Any) -> Any:
@@ -46,3 +56,22 @@ def same(left: object, right: object) -> bool:
 def is_whole(number: float) -> bool:
     """Whether a number of steps is whole, but for rounding, as Optuna has it."""
     return abs(number - round(number)) < 1e-8
+
+
+def when_of(given: Any, name: str, known: Mapping[str, Any]) -> dict[str, list[Value]]:
+    """Return the values of others with which a parameter exists; a single one needs no list.
+
+    known: the domains of those declared before it. Raises SpaceError.
+    """
+    if not isinstance(given, Mapping):
+        expected = "values of an earlier parameter, such as {optimizer: [sgd]}"
+        raise SpaceError(f"when of {name!r} is {shown(given)}; expected {expected}", name, "when")
+    if unknown := set(given) - set(known):
+        raise SpaceError(f"parameter {name!r} depends on {sorted(unknown)}, not declared before it", name)
+    when = {other: allowed if isinstance(allowed, list) else [allowed] for other, allowed in given.items()}
+    for other, allowed in when.items():
+        is_fixed = len(known[other].values(2) or (0, 1)) == 1  # by a study that does without this one
+        if not is_fixed and not any(value in known[other] for value in allowed):
+            what = f"{name!r} exists only when {other} is {' or '.join(map(shown, allowed)) or 'nothing'}"
+            raise SpaceError(f"{what}, which it never is ({known[other]})", name, "when", other)
+    return when

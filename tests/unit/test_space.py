@@ -258,6 +258,29 @@ def test_a_condition_must_look_back() -> None:
         Space.declared({"a": {"choices": [1], "when": {"b": [1]}}, "b": {"choices": [1]}})
 
 
+def test_a_single_value_of_a_condition_needs_no_list() -> None:
+    """It was taken for the list of its letters, and the parameter never existed."""
+    mode = {"choices": ["plain", "many"], "default": "plain"}
+    space = Space.declared({"mode": mode, "x": {"low": 0.0, "high": 1.0, "default": 0.5, "when": {"mode": "many"}}})
+    assert space.completed({"mode": "many"}) == {"mode": "many", "x": 0.5}
+    assert space.completed({}) == {"mode": "plain"}
+
+
+@pytest.mark.parametrize(
+    ("when", "sentence"),
+    [
+        ({"mode": ["manny"]}, """'x' exists only when mode is "manny", which it never is \\("plain" | "many"\\)"""),
+        ({"mode": []}, "'x' exists only when mode is nothing, which it never is"),
+        (["mode"], """when of 'x' is \\["mode"\\]; expected values of an earlier parameter, such as"""),
+    ],
+)
+def test_a_condition_that_never_holds_is_refused(when: Any, sentence: str) -> None:
+    declared = {"mode": ["plain", "many"], "x": {"low": 0.0, "high": 1.0, "when": when}}
+    with pytest.raises(SpaceError, match=sentence.replace("|", "\\|")):
+        Space.declared(declared)
+    assert Space.declared(declared | {"mode": "plain", "x": {"low": 0, "high": 1, "when": {"mode": ["many"]}}})
+
+
 def test_exactly_the_parameters_of_one_trial() -> None:
     space = Space.declared(
         {

@@ -65,8 +65,9 @@ def test_what_has_no_end_is_not_listed() -> None:
     assert Space.declared({"a": {"low": 0.0, "high": 1.0}}).settings() is None
     assert Space.declared({"a": {"low": 0, "high": 10**6}, "b": {"choices": [1, 2]}}).settings() is None
     assert Space.declared({}).settings() is None
-    wide = {"a": {"choices": ["x", "y"]}, "b": {"low": 0.0, "high": 1.0, "when": {"a": ["z"]}}}
-    assert Space.declared(wide).settings() == [{"a": "x"}, {"a": "y"}]  # b never exists
+    wide = Space.declared({"a": ["x", "y", "z"], "b": {"low": 0.0, "high": 1.0, "when": {"a": ["z"]}}})
+    assert wide.settings() is None
+    assert wide.narrowed({"a": ["x", "y"]}).settings() == [{"a": "x"}, {"a": "y"}]  # b never exists
 
 
 @pytest.mark.parametrize(
