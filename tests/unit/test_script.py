@@ -292,6 +292,8 @@ def test_the_name_of_a_script_may_have_a_space(tmp_path: Path, monkeypatch: pyte
 def test_a_program_that_is_not_there_is_no_name() -> None:
     assert is_script("nothing-like-it train.R --lr 1")
     assert not is_script("a b")
+    assert not is_script("x" * 300)
+    assert not is_script("a\0")
     with pytest.raises(WrongInput, match=r"`nothing-like-it train.R --help` could not be started \(No such file"):
         study_file("nothing-like-it train.R")
 

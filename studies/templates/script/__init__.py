@@ -57,7 +57,13 @@ def is_script(given: str) -> bool:
     """Whether `studies init` was given a script or a command, and no name."""
     first, _, more = given.strip().partition(" ")
     is_command = bool(more) and (shutil.which(first) is not None or FILE.search(more) is not None)
-    return first.endswith((".py", ".sh", ".ipynb")) or "/" in first or is_command or Path(given).is_file()
+    return first.endswith((".py", ".sh", ".ipynb")) or "/" in first or is_command or _is_file(given)
+
+
+def _is_file(given: str) -> bool:
+    with suppress(OSError, ValueError):  # too long for a name, such as a command may be
+        return Path(given).is_file()
+    return False
 
 
 def study_file(given: str) -> tuple[str, str]:
@@ -93,7 +99,7 @@ def _name_for(script: Path) -> str:
 
 def _command(given: str) -> list[str]:
     try:
-        words = [given] if Path(given).is_file() else shlex.split(given)  # its name may have a space
+        words = [given] if _is_file(given) else shlex.split(given)  # its name may have a space
     except ValueError as error:
         raise WrongInput(reason=f"{given!r} is no command ({error}); expected such as train.py.") from None
     if words[0].endswith(".ipynb"):
