@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from studies.spec.space import Range, Space
+from studies.spec.domain import Range
+from studies.spec.space import Space
 
 from .regret import Known
 from .simulation import Task

@@ -10,7 +10,8 @@ from optuna.trial import FixedTrial
 
 from studies.check.own_code import OwnCode
 from studies.search.distributions import domain_of
-from studies.spec.space import Choice, Domain, Parameter, Range, Space
+from studies.spec.domain import Choice, Domain, Range
+from studies.spec.space import Parameter, Space
 
 
 class Asked:

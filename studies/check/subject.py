@@ -27,7 +27,8 @@ from studies.metrics import SPEEDS
 from studies.run.objective import FunctionObjective, LoadedObjective
 from studies.settings import Settings
 from studies.spec import StudySpec
-from studies.spec.space import Fixed, Parameter, Space
+from studies.spec.domain import Fixed
+from studies.spec.space import Parameter, Space
 
 FIRST_SHARE = 0.3  # of all the time, for the first epoch, which is looked at in every way
 FEW_STEPS = 3  # momentum is first seen in the third loss, every other setting before

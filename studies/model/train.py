@@ -19,7 +19,8 @@ from studies.run import provenance
 from studies.run.objective import FunctionObjective, LoadedObjective, Training, facts_of, load_objective
 from studies.settings import Settings
 from studies.spec.program import Program
-from studies.spec.space import Space, SpaceError
+from studies.spec.space import Space
+from studies.spec.values import SpaceError
 
 
 def train(

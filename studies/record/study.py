@@ -40,7 +40,7 @@ from studies.words import number
 if TYPE_CHECKING:
     from studies.search.race import Confirmation, Standing
     from studies.spec import StudySpec
-    from studies.spec.space import Value
+    from studies.spec.values import Value
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from studies.spec.space import Choice, Range
+from studies.spec.domain import Choice, Range
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from studies.spec.space import Domain
+    from studies.spec.domain import Domain
 
 TARGET = 0.1  # the share of trials that are the best
 N_TARGET = 5  # at least so many

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from studies.record.study import StudyRecord, TrialRecord
-    from studies.spec.space import Value
+    from studies.spec.values import Value
 
 MIN_TRIALS = 40
 MIN_SPARE = 20  # residual degrees of freedom, or nothing can be told from noise

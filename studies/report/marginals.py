@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from studies.report import figures
 from studies.report.document import Figure
-from studies.spec.space import Range
+from studies.spec.domain import Range
 from studies.words import plural, short
 
 if TYPE_CHECKING:
     from studies.record.study import StudyRecord, TrialRecord
     from studies.report.findings import Compared
-    from studies.spec.space import Domain, Value
+    from studies.spec.domain import Domain
+    from studies.spec.values import Value
 
 MAX_POINTS = 600  # of a figure that is half as wide as others
 N_BINS = 8

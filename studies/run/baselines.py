@@ -10,7 +10,8 @@ from typing import Any
 
 from studies.files import write_whole
 from studies.settings import Settings
-from studies.spec.space import Fixed, Space
+from studies.spec.domain import Fixed
+from studies.spec.space import Space
 
 
 def baselines_of(objective: Any, data: Any, space: Space, settings: Settings, sha256: str | None) -> dict[str, float]:

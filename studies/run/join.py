@@ -34,7 +34,8 @@ from studies.search.knowledge import differing, fitted, observation, queued
 from studies.search.seeded import seed_of
 from studies.spec import StudySpec
 from studies.spec.description import Description
-from studies.spec.space import Space, SpaceError
+from studies.spec.space import Space
+from studies.spec.values import SpaceError
 from studies.storage import Storage
 from studies.study import (
     JoinedStudy,

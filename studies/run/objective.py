@@ -21,7 +21,8 @@ from studies.search.samplers import make_sampler
 from studies.settings import Settings
 from studies.spec import Program, StudySpec
 from studies.spec.description import Description
-from studies.spec.space import Space, SpaceError, as_plain
+from studies.spec.space import Space
+from studies.spec.values import SpaceError, as_plain
 from studies.words import near, one_line, plural
 
 DECLARED = {  # what an objective says of itself

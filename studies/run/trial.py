@@ -44,7 +44,9 @@ from studies.search import asked
 from studies.search.asha import Asha
 from studies.search.seeded import seed_of
 from studies.spec import StudySpec
-from studies.spec.space import Choice, Range, Space, encoded
+from studies.spec.domain import Choice, Range
+from studies.spec.space import Space
+from studies.spec.values import encoded
 from studies.storage.postgres import PostgresStorage
 
 

@@ -27,7 +27,9 @@ from studies.search.distributions import distribution_of
 from studies.search.knowledge import queued
 from studies.search.seeded import SeededSampler, seed_of
 from studies.spec import StudySpec
-from studies.spec.space import Choice, Fixed, Range, Space, SpaceError, encoded
+from studies.spec.domain import Choice, Fixed, Range
+from studies.spec.space import Space
+from studies.spec.values import SpaceError, encoded
 
 N_DRAWN = 20  # by the study's sampler, which may prefer what is not allowed or was tried; then at random
 N_RANDOM = 10_000

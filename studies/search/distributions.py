@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from studies.spec.space import Choice, Domain, Range, encoded
+from studies.spec.domain import Choice, Domain, Range
+from studies.spec.values import encoded
 
 
 def distribution_of(domain: Range | Choice) -> BaseDistribution:

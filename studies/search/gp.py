@@ -40,8 +40,9 @@ from studies.search.asha import directions_of
 from studies.search.cube import Cube
 from studies.search.distributions import distribution_of
 from studies.search.observed import Observation, Observed
+from studies.spec.domain import Fixed
 from studies.spec.model import Sampler
-from studies.spec.space import Fixed, Space
+from studies.spec.space import Space
 
 if TYPE_CHECKING:
     from studies.search.process import Process

@@ -10,7 +10,9 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from studies.search.distributions import distribution_of
-from studies.spec.space import Fixed, Space, Value, encoded
+from studies.spec.domain import Fixed
+from studies.spec.space import Space
+from studies.spec.values import Value, encoded
 
 if TYPE_CHECKING:
     from studies.record.study import TrialRecord

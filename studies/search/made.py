@@ -12,7 +12,7 @@ import optuna
 from studies.errors import WrongInput
 from studies.registry import Registry
 from studies.spec.model import Named
-from studies.spec.space import SpaceError
+from studies.spec.values import SpaceError
 from studies.words import near
 
 Kind = TypeVar("Kind")

@@ -14,7 +14,7 @@ from studies.search.asha import Asha
 from studies.search.made import maker
 from studies.search.rungs import Hyperband, SuccessiveHalving
 from studies.spec import Pruner, StudySpec
-from studies.spec.space import SpaceError
+from studies.spec.values import SpaceError
 
 
 def make_pruner(spec: StudySpec) -> BasePruner:

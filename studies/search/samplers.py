@@ -26,8 +26,10 @@ from studies.search.distributions import distribution_of
 from studies.search.made import maker
 from studies.search.ranking import telling_rungs
 from studies.spec import StudySpec
+from studies.spec.domain import Fixed
 from studies.spec.model import Sampler
-from studies.spec.space import MOST_SETTINGS, Fixed, Space, SpaceError
+from studies.spec.space import MOST_SETTINGS, Space
+from studies.spec.values import SpaceError
 
 GRID, GP = "grid", "gp"
 WIDTH = 0.5  # of a range: where CMA-ES begins. With Optuna's sixth it is behind random settings for 1,600 epochs

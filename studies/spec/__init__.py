@@ -1,5 +1,7 @@
-"""A study file, validated: `model` has its keys, `space` its search space and `values` what is in
-that, `file` reads it and points at mistakes.
+"""A study file, validated: `model` has its keys, `file` reads it and points at mistakes.
+
+`space` is its search space, of parameters that have a `domain` each: a range, a choice or a fixed value. `values` is
+what is in these.
 
 `part` is what its parts have in common: `program`, `slurm`, `kubernetes`. A `condition` is one of `require`, a `bound`
 one of `constraints`; a `description` is what an objective says of itself, to be compared with what was stored.

@@ -22,7 +22,8 @@ from studies.spec.kubernetes import Kubernetes
 from studies.spec.part import Part
 from studies.spec.program import Objective, Program
 from studies.spec.slurm import SlurmOptions
-from studies.spec.space import Space, SpaceError
+from studies.spec.space import Space
+from studies.spec.values import SpaceError
 from studies.words import shown
 
 MAX_NAME = 100  # characters, in a file

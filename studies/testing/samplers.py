@@ -12,7 +12,8 @@ from optuna.trial import TrialState
 from studies.search.distributions import distribution_of
 from studies.search.samplers import make_sampler
 from studies.spec import StudySpec
-from studies.spec.space import Fixed, Space
+from studies.spec.domain import Fixed
+from studies.spec.space import Space
 
 N_TRIALS = 16
 

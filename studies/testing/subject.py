@@ -12,7 +12,8 @@ import pytest
 
 from studies.run.checkpoint import decoded, encoded
 from studies.run.objective import import_objective
-from studies.spec.space import Choice, Parameter, Range, Space
+from studies.spec.domain import Choice, Range
+from studies.spec.space import Parameter, Space
 
 TIMED = ("_per_s", "_s", "_mib")  # how a metric's name ends when its value depends on the machine
 

@@ -21,7 +21,7 @@ from starlette.responses import RedirectResponse, Response
 from studies import names, steering, whole
 from studies.errors import StudiesError, WrongInput
 from studies.record.overview import StudyState
-from studies.spec.space import Fixed
+from studies.spec.domain import Fixed
 from studies.study import space_of, spec_of, typed
 from studies.web.site import Site, site_of
 

@@ -12,7 +12,9 @@ from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
 from studies.report.importance import importances
 from studies.search.distributions import distribution_of
-from studies.spec.space import Fixed, Space, encoded
+from studies.spec.domain import Fixed
+from studies.spec.space import Space
+from studies.spec.values import encoded
 
 SPACE = Space.declared(
     {

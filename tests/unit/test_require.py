@@ -16,7 +16,8 @@ from studies.run.trial import _suggest
 from studies.search.samplers import make_sampler
 from studies.spec import StudySpec
 from studies.spec.condition import Condition, ConditionError
-from studies.spec.space import Space, SpaceError
+from studies.spec.space import Space
+from studies.spec.values import SpaceError
 
 SPACE: dict[str, Any] = {
     "n_filters": {"low": 16, "high": 512, "log": True, "default": 64},

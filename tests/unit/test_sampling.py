@@ -16,7 +16,8 @@ from studies.search.pruners import make_pruner
 from studies.search.samplers import make_sampler
 from studies.spec import StudySpec
 from studies.spec.model import Sampler
-from studies.spec.space import Space, SpaceError
+from studies.spec.space import Space
+from studies.spec.values import SpaceError
 
 
 def test_a_grid_is_asked_to_its_end_and_beyond() -> None:

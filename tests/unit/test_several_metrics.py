@@ -28,7 +28,8 @@ from studies.search.ranking import Ranked
 from studies.search.samplers import make_sampler
 from studies.spec import SpecFile, StudySpec
 from studies.spec.file import Override
-from studies.spec.space import Space, SpaceError
+from studies.spec.space import Space
+from studies.spec.values import SpaceError
 from studies.storage.budget import Tally
 
 from ..reports import make_report, make_trial

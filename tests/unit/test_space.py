@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from studies.spec.space import Choice, Fixed, Range, Space, SpaceError, encoded
+from studies.spec.domain import Choice, Fixed, Range
+from studies.spec.space import Space
+from studies.spec.values import SpaceError, encoded
 
 DECLARED = {
     "learning_rate": {"low": 1e-5, "high": 1e-1, "log": True, "default": 1e-3},

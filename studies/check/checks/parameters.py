@@ -13,7 +13,8 @@ from studies.check.checks.training import fails
 from studies.check.findings import Finding, Item, NotChecked
 from studies.check.observation import Observation
 from studies.check.subject import Subject
-from studies.spec.space import Choice, Fixed, Parameter, Range
+from studies.spec.domain import Choice, Fixed, Range
+from studies.spec.space import Parameter
 
 MOST_CONTEXTS = 8
 
