@@ -49,8 +49,8 @@ def course_line(title: str, category: str, **more: Any) -> str:
     return json.dumps({"title": title, "category": category, "language": "spanish", **more}) + "\n"
 
 
-def load(path: Path | str, tmp_path: Path) -> Titles:
-    return load_titles(str(path), tmp_path / "data", tmp_path / "cache")
+def load(path: Path | str, tmp_path: Path, **given: Any) -> Titles:
+    return load_titles(str(path), tmp_path / "data", tmp_path / "cache", **given)
 
 
 def words(titles: Titles, rows: TitleRows) -> list[list[str]]:
