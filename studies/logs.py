@@ -154,14 +154,14 @@ def known_logs(home: Path, study: str) -> dict[str, Path]:
     Its other versions and confirmations may share the launches.
     """
     found = logs_of_workers(home, study)
-    if Path(study).name == study:
+    if _is_name(study):
         found |= {log.stem: log for log in home.joinpath("logs", study).glob(f"{TRIAL}*.log")}
     return found
 
 
 def logs_of_workers(home: Path, study: str) -> dict[str, Path]:
     """Return those of `known_logs` that are workers', the newest launch first; what trials printed is not looked at."""
-    if Path(study).name != study:  # not from a study file
+    if not _is_name(study):
         return {}
     own, shared = home / "logs" / study, home / "logs" / _base(study)
     launches = sorted((launch for each in {own, shared} for launch in _launches(each)), key=lambda launch: launch.name)
@@ -176,7 +176,7 @@ def remove_logs(home: Path, study: str, others: Collection[str]) -> None:
     others: the studies that stay. A version among them shares the launches, and then they stay, too. So does a launch
     that goes on: it is of a study of this name in another storage.
     """
-    if Path(study).name != study:  # not from a study file
+    if not _is_name(study):
         return
     base = _base(study)
     is_last = all(_base(other) != base for other in others)
@@ -192,6 +192,11 @@ def remove_logs(home: Path, study: str, others: Collection[str]) -> None:
     for directory in directories:
         with suppress(OSError):  # something is left, or nothing was there
             directory.rmdir()
+
+
+def _is_name(study: str) -> bool:
+    """Whether a study can have a directory of its own: one that no study file made may be named ../others."""
+    return all(part and Path(part).name == part != ".." for part in (study, _base(study)))
 
 
 def _base(study: str) -> str:

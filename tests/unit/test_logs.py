@@ -28,7 +28,7 @@ GROWS = f"20260101-000000-{os.getpid()}/worker-0.log"  # a launch that goes on
         ("small@2", ["small", "small-confirm"], {"small", "small-confirm", "smaller"}),
         ("small@2", ["smaller"], {"small-confirm", "smaller"}),
         ("small", ["smaller"], {"small@2", "small-confirm", "smaller"}),
-        ("../logs", [], set(KEPT)),
+        *((name, [], set(KEPT)) for name in ("../logs", "..", ".", "..@2", "..-confirm", "")),
         ("nothing", [], set(KEPT)),
     ],
 )
@@ -36,7 +36,9 @@ def test_a_studys_directory_goes_and_others_stay(
     tmp_path: Path, study: str, others: Collection[str], left: set[str]
 ) -> None:
     lay_out(tmp_path, KEPT)
+    (tmp_path / "settings.yaml").touch()
     remove_logs(tmp_path, study, others)
+    assert (tmp_path / "settings.yaml").exists()
     assert found(tmp_path) == {f"{name}/{log}" for name in left for log in KEPT[name]}
     assert {path.name for path in (tmp_path / "logs").iterdir()} == left
 
