@@ -108,7 +108,7 @@ def test_a_study_is_exact_though_a_node_is_lost(
 def test_workers_leave_a_node_that_is_drained_and_start_elsewhere(
     machine: Studies, cluster: Cluster, launched: Callable[..., subprocess.Popen[str]]
 ) -> None:
-    launch = launched("--workers", "4", "--trials", "60")
+    launch = launched("--workers", "4", "--trials", "60", "--set", "max_epochs=30")  # none is at its last epoch
     wait_for(lambda: n_at_work(machine) == CPUS)
     drained = cluster.add_node(num_cpus=CPUS)
     wait_for(lambda: n_at_work(machine) == 4)
