@@ -100,7 +100,7 @@ def state(word: str, why: str | None = None) -> str:
 
 def cut(text: str, length: int) -> str:
     """Return text from outside as one line that is no longer than this."""
-    line = " ".join(text.split())
+    line = one_line(text)
     return line if len(line) <= length else line[: length - 1] + "…"
 
 

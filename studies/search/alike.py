@@ -18,6 +18,7 @@ from studies.search.cube import Cube, squared_distances
 
 N_EPOCHS = 3  # that two settings have to share: two scores of few examples are often equal by chance
 SHARE_ALIKE = 1 / 4  # of the settings with so many epochs; fewer are no sign of a space that repeats itself
+N_NEWEST = 400  # of them are looked at: where thousands train alike, all distances would take a second
 QUANTILE = 0.9  # of the distances from each such setting to the nearest that trains like it
 
 
@@ -36,16 +37,14 @@ def apart(points: np.ndarray, cube: Cube, settings: Sequence[Setting], trials: S
 
 def reach(settings: Sequence[Setting], cube: Cube) -> float:
     """Return the distance, as the cube has it, within which settings train alike; 0 where most do not."""
+    trained = [each for each in settings if len(each.curve) >= N_EPOCHS and each.last.params][-N_NEWEST:]
     groups: dict[tuple[tuple[float, ...], ...], list[Setting]] = {}
-    n_trained = 0
-    for setting in settings:
+    for setting in trained:
         begin = tuple(setting.curve[epoch] for epoch in sorted(setting.curve)[:N_EPOCHS])
-        if len(begin) == N_EPOCHS and setting.last.params:
-            n_trained += 1
-            if _says_something(begin):
-                groups.setdefault(begin, []).append(setting)
+        if _says_something(begin):
+            groups.setdefault(begin, []).append(setting)
     alike = [group for group in groups.values() if len(group) > 1]
-    if sum(map(len, alike)) < SHARE_ALIKE * n_trained:
+    if sum(map(len, alike)) < SHARE_ALIKE * len(trained):
         return 0.0
     nearest = [_nearest(cube.features(np.array([cube.point(each.last.params) for each in group]))) for group in alike]
     return float(np.quantile(np.concatenate(nearest), QUANTILE)) if nearest else 0.0
