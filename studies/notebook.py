@@ -27,7 +27,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -219,7 +219,7 @@ class Study:
         trials: int | None = None,
         dataset: str | None = None,
         overrides: Mapping[str, Any] | None = None,
-        start_from: str | None = None,
+        start_from: str | Sequence[str] = (),
         start_with: str | Path | None = None,
         new_version: bool = False,
         detach: bool = False,
@@ -227,8 +227,8 @@ class Study:
         """Create or resume the study and run it to its end; `detach` returns at once.
 
         overrides: replaces keys of the study file, as `{"max_epochs": 3, "space.batch_size": [64]}`. start_from:
-        another study or version whose trials it begins with. start_with: an exported file whose parameters run
-        first. new_version: where the study has changed, begin NAME@2 and so on.
+        another study or version whose best settings it begins with, or several. start_with: an exported file whose
+        parameters run first. new_version: where the study has changed, begin NAME@2 and so on.
         Raises CommandFailed with what the command said.
         """
         words = ["launch", self._given, "--workers", str(workers)]
@@ -239,7 +239,8 @@ class Study:
         given += [] if dataset is None else [(("--dataset", dataset), f"dataset={dataset!r}")]
         given += [] if trials is None else [(("--trials", str(trials)), f"trials={trials!r}")]
         words += [word for option, _ in given for word in option]
-        words += [] if start_from is None else ["--from", start_from]
+        others = [start_from] if isinstance(start_from, str) else start_from
+        words += [word for other in others for word in ("--from", other)]
         words += [] if start_with is None else ["--start-with", str(start_with)]
         words += ["--new-version"] if new_version else []
         called = {" ".join(option): argument for option, argument in given}

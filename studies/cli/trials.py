@@ -51,8 +51,9 @@ def launch(
     trials: Annotated[int | None, typer.Option(help="How many trials the study has in the end.")] = None,
     dataset: Dataset = None,
     overrides: Overrides = None,
-    source: Annotated[
-        str | None, typer.Option("--from", metavar="OTHER", help="Start from the trials of another study or version.")
+    others: Annotated[
+        list[str] | None,
+        typer.Option("--from", metavar="OTHER", help="Start from the best of another study or version. Repeatable."),
     ] = None,
     start_with: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Run the parameters of an exported file first.")
@@ -94,7 +95,7 @@ def launch(
     from studies.storage import held
     from studies.view import make_view
 
-    start = Start(new_version, same_code, source, None if start_with is None else read_exported(start_with))
+    start = Start(new_version, same_code, others or (), None if start_with is None else read_exported(start_with))
     if dry_run:
         typer.echo(shown(on, spec, settings, workers, partial(typer.echo, err=True)), nl=False)
         return

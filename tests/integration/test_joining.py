@@ -74,10 +74,10 @@ def test_a_launch_killed_while_it_queues(storage: Storage, monkeypatch: pytest.M
         with monkeypatch.context() as patched:
             die_after(patched, n)
             with pytest.raises(Killed):
-                launched(storage, second, Start(source="other"))
+                launched(storage, second, Start(others=["other"]))
         assert study.started(storage) == ["other"]
-    launched(storage, second, Start(source="other"))
-    launched(storage, second, Start(source="other"))
+    launched(storage, second, Start(others=["other"]))
+    launched(storage, second, Start(others=["other"]))
     trials = read_stored(storage, "second").trials
     assert len(trials) == 10
     assert [trial.published for trial in trials[:3]] == [0, 1, None]
@@ -86,6 +86,41 @@ def test_a_launch_killed_while_it_queues(storage: Storage, monkeypatch: pytest.M
     assert sum(FROM in trial.attributes for trial in trials) == 5
     (note,) = study.get(storage, "second").user_attrs[WARM_START]
     assert sorted(note["trials"]) == list(range(8))
+
+
+def test_the_best_of_each_of_several_studies_runs_first(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {"one": [0.7, 0.8, 0.3, 0.1], "two": [0.8, 0.6, 0.2, 0.1], "three": [0.9, 0.5, 0.2, 0.1]}
+    for name, values in found.items():
+        launched(storage, spec(name, n_trials=4, start_with=[{"x": x} for x in values]), described=OTHER_DATA)
+    several = Start(others=["one", "two", "three", "two"])
+    for n in (2, 3):
+        with monkeypatch.context() as patched:
+            die_after(patched, n)
+            with pytest.raises(Killed):
+                launched(storage, spec("after"), several)
+    for _ in range(2):
+        launched(storage, spec("after"), several)
+    trials = read_stored(storage, "after").trials
+    # What is best in two of them runs once. Two of each are at least five.
+    assert [trial.attributes[FROM]["study"] for trial in trials] == ["one", "two", "three"] * 2
+    assert [trial.params["x"] for trial in trials] == [0.8, 0.6, 0.9, 0.7, 0.2, 0.5]
+
+
+def test_a_launch_says_which_studies_it_could_start_from(storage: Storage) -> None:
+    def said(given: StudySpec, *others: str) -> list[str]:
+        lines: list[str] = []
+        join(storage, given, DESCRIBED, Start(others=others), lines.append)
+        return lines
+
+    assert said(spec("empty")) == []
+    launched(storage, spec("one"), described=OTHER_DATA)
+    launched(storage, spec("one"), Start(new_version=True))
+    launched(storage, spec("another-objective", objective="a.c"))
+    launched(storage, spec("another-metric", metric="f1"))
+    hint = "`studies launch new --from one@2 --from one@1` starts from the best settings there."
+    assert said(spec("new")) == [f"The storage knows this objective: {hint}"]
+    assert said(spec("new")) == []  # once
+    assert [line.split(":")[0] for line in said(spec("newer"), "one@1")] == ["newer starts from one"]
 
 
 def test_a_launch_killed_before_workers_may_begin(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,6 +188,6 @@ def test_other_data_are_another_version(storage: Storage) -> None:
     assert launched(storage, spec("one@1"), Start(new_version=True), DESCRIBED) == "one"
     assert launched(storage, spec("new"), Start(new_version=True)) == "new"
     # Values on other data say nothing of these.
-    launched(storage, spec("after"), Start(source="one@2"))
+    launched(storage, spec("after"), Start(others=["one@2"]))
     (note,) = study.get(storage, "after").user_attrs[WARM_START]
     assert note == {"study": "one@2", "trials": []}
