@@ -13,6 +13,9 @@ most that is counted. What counts is the best value reported, whatever becomes o
 is from a long search, and regret by the best of 1,000 random settings is given beside it. Where seconds are known,
 regret is also given after the seconds of so many median epochs, waiting of idle workers included.
 
+"ours --from 5 others" begins with the best settings that the default found in 1,664 epochs of each of five other tasks
+of the set, drawn at random; for that all its tasks are searched first, under a seed of their own.
+
 Sets end in -tuning (tasks of even position: look at these while changing a search) and -others (look at these last).
 """
 
@@ -22,20 +25,23 @@ import argparse
 import json
 import multiprocessing
 import os
+import random
 import signal
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path
 
 import optuna
-from searching.contenders import CONTENDERS
+from searching.contenders import CONTENDERS, OURS
 from searching.known import FILE, find_all, known
-from searching.regret import Regrets, Row, regrets, rows, table
-from searching.simulation import Task, simulate
+from searching.regret import BUDGETS, Regrets, Row, regrets, rows, table
+from searching.simulation import Params, Task, simulate
 from searching.tasks import SETS, DataMissing, tasks_of
 
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -57,6 +63,7 @@ class Job:
     who: tuple[str, ...]
     workers: tuple[int, ...]
     curves: Path
+    best: Mapping[int, Params]  # that earlier searches found, by task; empty where nobody asks for it
 
     @property
     def seconds(self) -> float:
@@ -99,15 +106,31 @@ def run(job: Job) -> list[Result]:
     seed = job.seed * SEEDS_APART + job.position
     results = []
     for who in job.who:
+        contender = CONTENDERS[who]
+        others = [params for position, params in job.best.items() if position != job.position]
+        if contender.n_others > len(others):
+            continue
+        first = [random.Random(seed).sample(others, contender.n_others)] if contender.n_others else []
         for workers in job.workers:
-            found = regrets(simulate(task, CONTENDERS[who].make(task, seed), workers), scale, workers)
+            found = regrets(simulate(task, contender.make(task, seed, *first), workers), scale, workers)
             results.append(Result(who, job.set, job.position, workers, found))
     task.forget()
     return results
 
 
-def jobs(given: argparse.Namespace, who: Sequence[str], sets: Sequence[str]) -> Iterator[Job]:
-    """Yield what is to be run: all tasks with the first seed, then with the next."""
+def find_best(search: tuple[str, int, int, Path]) -> Params:
+    """Return the best setting that the default finds on a task: a set and the position in it, a seed, the curves."""
+    name, position, seed, curves = search
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    task = tasks(name, curves)[position]
+    ours = CONTENDERS[OURS].make(task, seed * SEEDS_APART + position)
+    deque(islice(simulate(task, ours, 4), BUDGETS[-1]), maxlen=0)
+    task.forget()
+    return ours.best
+
+
+def jobs(given: argparse.Namespace, who: Sequence[str], sets: Mapping[str, Mapping[int, Params]]) -> Iterator[Job]:
+    """Yield what is to be run: all tasks with the first seed, then with the next. sets: with what is known of each."""
     quick = tuple(each for each in who if CONTENDERS[each].run_s <= SLOW_S)
     for seed in range(given.seeds):
         for of in sets:
@@ -115,7 +138,7 @@ def jobs(given: argparse.Namespace, who: Sequence[str], sets: Sequence[str]) -> 
             for position in positions[:: QUICK_EVERY[of] if given.quick else 1]:
                 if given.tasks in ("all", ("tuning", "others")[position % 2]):
                     everybody = tuple(who) if seed == 0 and not given.quick else quick
-                    yield Job(of, position, seed, everybody, tuple(given.workers), given.curves)
+                    yield Job(of, position, seed, everybody, tuple(given.workers), given.curves, sets[of])
 
 
 def measured(results: Sequence[Result], who: Sequence[str]) -> list[Row]:
@@ -145,13 +168,20 @@ def missing(curves: Path, who: Sequence[str]) -> tuple[list[str], dict[str, str]
     return sets, lacking
 
 
+def earlier(given: argparse.Namespace, name: str) -> dict[int, Params]:
+    """Return the best setting of each task of a set, as a search under another seed than the measured ones finds it."""
+    say(f"Searches all tasks of {name} first, for those who start from others.")
+    todo = [(name, position, given.seeds, given.curves) for position in range(len(tasks(name, given.curves)))]
+    with PROCESSES.Pool(given.processes) as pool:
+        return dict(enumerate(pool.imap(find_best, todo)))
+
+
 def work(todo: Sequence[Job], n_processes: int) -> list[Result]:
     """Run the jobs and say to stderr how far they are. Ctrl-C or SIGTERM ends it with what there is."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     expected = sum(job.seconds for job in todo)
     say(f"{len(todo)} tasks and seeds: about {expected / n_processes / 60:.0f} min on {n_processes} quiet cores")
-    os.environ |= dict.fromkeys(ONE_THREAD, "1")  # before numpy and torch are imported in a process of its own
     results: list[Result] = []
     began = time.monotonic()
     with PROCESSES.Pool(n_processes) as pool:
@@ -203,7 +233,10 @@ def main() -> int:
         print(f"Not measured: {name}: {why}.")
     if not sets or not who:
         return 1
-    found = measured(work(list(jobs(given, who, sets)), given.processes), who)
+    os.environ |= dict.fromkeys(ONE_THREAD, "1")  # before numpy and torch are imported in a process of its own
+    from_others = any(CONTENDERS[each].n_others for each in who)
+    best = {of: earlier(given, of) if from_others else {} for of in sets}
+    found = measured(work(list(jobs(given, who, best)), given.processes), who)
     print(table(found))
     if given.json:
         given.json.write_text(json.dumps({"rows": [row.as_data() for row in found], "not_measured": lacking}, indent=1))

@@ -21,12 +21,14 @@ from .simulation import Search, Task
 class Contender:
     """make: returns the search for a task and a seed. run_s: about what a run of 1,664 epochs takes on a quiet core.
 
-    needs: the packages that it is of, which may not be installed.
+    needs: the packages that it is of, which may not be installed. n_others: how many other tasks were searched before,
+    by the default, whose best settings `make` takes as well.
     """
 
-    make: Callable[[Task, int], Search]
+    make: Callable[..., Search]
     run_s: float = 1.0
     needs: tuple[str, ...] = ()
+    n_others: int = 0
 
     @property
     def missing(self) -> str | None:
@@ -64,9 +66,11 @@ def _none(task: Task) -> BasePruner:
     return NopPruner()
 
 
+OURS = "ours"  # the default
 SYNE_TUNE, NEPS = ("syne_tune",), ("neps",)
 CONTENDERS = {
-    "ours": _ours(run_s=6),
+    OURS: _ours(run_s=6),
+    **{f"ours --from {n} others": _ours(run_s=6, n_others=n) for n in (1, 3, 5, 10)},
     "ours tpe + asha": _ours("tpe", "asha"),
     "ours tpe + hyperband": _ours("tpe", "hyperband"),
     "ours random + asha": _ours("random", "asha"),

@@ -7,7 +7,7 @@ decisions, from the same attributes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -32,8 +32,13 @@ MANY = 10**6  # trials: the budget is of epochs
 class Ours:
     """A search as a study file describes it."""
 
-    def __init__(self, task: Task, seed: int, part: Mapping[str, Mapping[str, Any]]) -> None:
-        """part: what the study file says of `sampler` and `pruner`; the product chooses the rest."""
+    def __init__(
+        self, task: Task, seed: int, part: Mapping[str, Mapping[str, Any]], first: Sequence[Params] = ()
+    ) -> None:
+        """part: what the study file says of `sampler` and `pruner`; the product chooses the rest.
+
+        first: settings that run first, as `--from` takes them from other studies.
+        """
         self._objective = _Virtual(task.space)
         spec = StudySpec.model_validate({
             "name": "benchmark", "objective": "benchmark", "metric": METRIC, "n_trials": MANY,
@@ -47,8 +52,15 @@ class Ours:
             sampler=make_sampler(spec, space),
             pruner=make_pruner(spec),
         )
+        for params in first:
+            self._study.enqueue_trial(dict(params))
         checkpoints: Any = _InMemory()
         self._course = Course(spec, space, self._objective, None, "cpu", lambda: None, checkpoints)
+
+    @property
+    def best(self) -> Params:
+        """The setting of the best complete trial."""
+        return self._study.best_params
 
     def start(self) -> Run | None:
         """Return the next trial's run."""
