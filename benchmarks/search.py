@@ -110,9 +110,9 @@ def run(job: Job) -> list[Result]:
         others = [params for position, params in job.best.items() if position != job.position]
         if contender.n_others > len(others):
             continue
-        first = [random.Random(seed).sample(others, contender.n_others)] if contender.n_others else []
+        given = {"first": random.Random(seed).sample(others, contender.n_others)} if contender.n_others else {}
         for workers in job.workers:
-            found = regrets(simulate(task, contender.make(task, seed, *first), workers), scale, workers)
+            found = regrets(simulate(task, contender.make(task, seed, **given), workers), scale, workers)
             results.append(Result(who, job.set, job.position, workers, found))
     task.forget()
     return results

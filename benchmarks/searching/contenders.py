@@ -22,7 +22,7 @@ class Contender:
     """make: returns the search for a task and a seed. run_s: about what a run of 1,664 epochs takes on a quiet core.
 
     needs: the packages that it is of, which may not be installed. n_others: how many other tasks were searched before,
-    by the default, whose best settings `make` takes as well.
+    by the default, whose best settings `make` takes as `first`.
     """
 
     make: Callable[..., Search]

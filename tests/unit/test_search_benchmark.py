@@ -20,7 +20,7 @@ from benchmarks.searching.simulation import Epoch, Params, Run, Search, simulate
 from benchmarks.searching.tasks import DataMissing, RecordedTask, tasks_of
 
 HALVING = {"sampler": {"name": "random"}, "pruner": {"name": "successive_halving"}}
-FAST = [name for name, each in CONTENDERS.items() if not each.needs]
+FAST = [name for name, each in CONTENDERS.items() if not each.needs and not each.n_others]
 
 
 @dataclass(frozen=True)
@@ -174,6 +174,13 @@ class TestOurs:
         default = type(search._course.spec).model_fields
         assert search._course.spec.pruner == default["pruner"].default
         assert search._course.spec.sampler.name == default["sampler"].default.name
+
+    def test_what_was_best_in_others_runs_first(self) -> None:
+        before = CONTENDERS["ours"].make(Toy(9), 0)
+        best = max(epoch.params["x"] for epoch in taken(Toy(9), before, 1, 100) if epoch.epoch == 9)
+        assert before.best == {"x": best}
+        search = CONTENDERS["ours --from 1 others"].make(Toy(9), 1, first=[before.best])
+        assert taken(Toy(9), search, 1, 1)[0].params == {"x": best}
 
 
 @pytest.mark.parametrize("who", FAST)
