@@ -8,8 +8,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+    from studies.record.study import TrialRecord
 
 UNLIMITED = 2**31 - 1  # trials, of a study that another limit ends
 
@@ -86,9 +92,11 @@ class Direction(StrEnum):
         return max(values, key=lambda value: self.sign * value)
 
 
-def may_be_best(values: Sequence[float] | None, constraints: Mapping[str, float]) -> bool:
-    """Return whether a completed trial can be the best: its values are finite, and it is feasible."""
-    return bool(values) and all(map(math.isfinite, values or ())) and is_feasible(constraints)
+def may_be_best(trial: FrozenTrial | TrialRecord) -> bool:
+    """Return whether a trial can be the best: it is complete, its values are finite, and it is feasible."""
+    if trial.state.name != State.COMPLETE.name:
+        return False
+    return bool(trial.values) and all(map(math.isfinite, trial.values or ())) and is_feasible(trial.constraints)
 
 
 def is_feasible(constraints: Mapping[str, float]) -> bool:

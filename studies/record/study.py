@@ -258,11 +258,7 @@ class StudyRecord:
         With several metrics the front comes first, then the one behind it, and so on (`studies.pareto`).
         Of repeated settings there is the first trial of each, in the order of `search.repeats.ranked`, then the others.
         """
-        complete = [
-            trial
-            for trial in self.trials
-            if trial.state == State.COMPLETE and may_be_best(trial.values, trial.constraints)
-        ]
+        complete = [trial for trial in self.trials if may_be_best(trial)]
         if self.spec.repeats > 1:
             known = {trial.number: trial for trial in complete}
             settings = in_order([trial.repeated for trial in complete if trial.repeated], self.spec.direction)
@@ -362,9 +358,6 @@ ENDS = {"complete": State.COMPLETE, "pruned": State.PRUNED, "failed": State.FAIL
 def with_repeats(trials: Sequence[TrialRecord], direction: Direction) -> list[TrialRecord]:
     """Return the trials of a study with `repeats`, given by number, with what each one's setting has reached."""
     first = firsts({trial.number: trial.attributes for trial in trials})
-    complete = [
-        trial for trial in trials if trial.state == State.COMPLETE and may_be_best(trial.values, trial.constraints)
-    ]
-    results = [Result(trial.number, first[trial.number], trial.values[0]) for trial in complete]
+    results = [Result(one.number, first[one.number], one.values[0]) for one in trials if may_be_best(one)]
     settings = {one.trial: one for one in ranked(results, direction)}
     return [replace(trial, repeated=settings.get(trial.number)) for trial in trials]

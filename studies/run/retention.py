@@ -32,7 +32,7 @@ def best(stored: Collection[int], trials: Sequence[FrozenTrial], directions: Seq
     """
     if len(directions) == 1:
         return [number for number in _standing(stored, trials, directions[0]) if number in stored][:KEPT]
-    found = [trial for trial in trials if trial.number in stored and _may_be_best(trial)]
+    found = [trial for trial in trials if trial.number in stored and may_be_best(trial)]
     return [found[place].number for place in order([losses_of(trial.values, directions) for trial in found])[:KEPT]]
 
 
@@ -43,25 +43,21 @@ def _standing(stored: Collection[int], trials: Sequence[FrozenTrial], direction:
     results = (
         Result(trial.number, firsts[trial.number], trial.values[0])
         for trial in trials
-        if firsts[trial.number] in settings and _may_be_best(trial)
+        if firsts[trial.number] in settings and may_be_best(trial)
     )
     return [setting.trial for setting in ranked(results, direction)]
 
 
 def is_among_best(values: Sequence[float], trials: Sequence[FrozenTrial], directions: Sequence[Direction]) -> bool:
     """Whether a trial that ends with these values is, so far, one of the best. For a study without repeats."""
-    rivals = [losses_of(trial.values, directions) for trial in trials if _may_be_best(trial)]
+    rivals = [losses_of(trial.values, directions) for trial in trials if may_be_best(trial)]
     return len(rivals) in order([*rivals, losses_of(values, directions)])[:KEPT]
 
 
 def stands_for_setting(number: int, trials: Sequence[FrozenTrial]) -> bool:
     """Whether a trial that is about to complete is, so far, the first of its setting. trials: all, by number."""
     firsts = firsts_of(trials)
-    return not any(firsts[trial.number] == firsts[number] and _may_be_best(trial) for trial in trials[:number])
-
-
-def _may_be_best(trial: FrozenTrial) -> bool:
-    return trial.state == TrialState.COMPLETE and may_be_best(trial.values, trial.constraints)
+    return not any(firsts[trial.number] == firsts[number] and may_be_best(trial) for trial in trials[:number])
 
 
 def needed(stored: Collection[int], trials: Sequence[FrozenTrial], directions: Sequence[Direction]) -> set[int]:
@@ -85,7 +81,7 @@ def _undecided(stored: Collection[int], trials: Sequence[FrozenTrial]) -> set[in
     unfinished = {firsts[trial.number] for trial in trials if trial.state in _UNFINISHED}
     standing: dict[int, int] = {}
     for trial in trials:
-        if firsts[trial.number] in unfinished and _may_be_best(trial):
+        if firsts[trial.number] in unfinished and may_be_best(trial):
             standing.setdefault(firsts[trial.number], trial.number)
     return {number for number in standing.values() if number in stored}
 

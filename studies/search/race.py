@@ -127,7 +127,7 @@ def contenders(trials: Iterable[FrozenTrial], published: int | None) -> list[Con
     field: dict[int, Contender] = {}
     for (number, seed), trial in last_trials(trials).items():
         one = field.setdefault(number, Contender(number, number == published))
-        if trial.state == TrialState.COMPLETE and may_be_best(trial.values, trial.constraints):
+        if may_be_best(trial):
             one.values[seed], *others = trial.values
             one.others[seed] = tuple(others)
         elif trial.state == TrialState.COMPLETE:

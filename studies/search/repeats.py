@@ -66,14 +66,8 @@ def in_order(settings: Iterable[Repeated], direction: Direction) -> list[Repeate
 def ranked_of(trials: Sequence[FrozenTrial], direction: Direction) -> list[Repeated]:
     """Return the settings of a study's trials, which are given by number, the best first."""
     firsts = firsts_of(trials)
-    return ranked(
-        (
-            Result(trial.number, firsts[trial.number], trial.values[0])
-            for trial in trials
-            if trial.state == TrialState.COMPLETE and may_be_best(trial.values, trial.constraints)
-        ),
-        direction,
-    )
+    results = (Result(one.number, firsts[one.number], one.values[0]) for one in trials if may_be_best(one))
+    return ranked(results, direction)
 
 
 def n_since_best(trials: Sequence[FrozenTrial], direction: Direction) -> int:
