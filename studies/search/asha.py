@@ -72,9 +72,13 @@ def directions_of(study: Study) -> list[Direction]:
 
 
 def settings_of(trials: Sequence[FrozenTrial], n_metrics: int = 1) -> list[Setting]:
-    """Return the settings of a study's trials, which are given by number."""
+    """Return the settings of a study's trials, which are given by number.
+
+    Those with numbers below 0 are of other studies: each is a setting by itself, without a curve, and they come first.
+    """
+    others = [Setting(-1, trial, {}) for trial in trials if trial.number < 0]
     found: dict[int, Setting] = {}
-    for trial in trials:
+    for trial in (one for one in trials if one.number >= 0):
         before = found.pop(trial.user_attrs.get(CONTINUES, -1), None)
         if before is None:
             found[trial.number] = Setting(trial.number, trial, _curve(trial, n_metrics))
@@ -83,7 +87,7 @@ def settings_of(trials: Sequence[FrozenTrial], n_metrics: int = 1) -> list[Setti
             resumed_after = max(before.curve, default=0) if paused else before.resumed_after
             curve = before.curve | _curve(trial, n_metrics)
             found[trial.number] = Setting(before.first, trial, curve, resumed_after)
-    return list(found.values())
+    return others + list(found.values())
 
 
 def _curve(trial: FrozenTrial, n_metrics: int) -> dict[int, tuple[float, ...]]:

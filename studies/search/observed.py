@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 from studies.names import REASON, Direction, Reason, is_feasible
 from studies.pareto import Losses, losses_of
 from studies.search.asha import Setting, settings_of
-from studies.search.out_of_memory import OUT_OF_MEMORY
+from studies.search.out_of_memory import ran_out_of_memory
 from studies.search.ranking import LAST, values_at
 
 N_EARLY = 400
@@ -51,9 +51,7 @@ class Observed:
         weights: Sequence[float],
     ) -> None:
         """weights: how much each of the metrics counts."""
-        settings = [Setting(-1, trial, {}) for trial in trials if trial.number < 0]
-        settings += settings_of([trial for trial in trials if trial.number >= 0], len(directions))
-        self.settings = [each for each in settings if not _failed_by_itself(each.last)]
+        self.settings = [each for each in settings_of(trials, len(directions)) if not _failed_by_itself(each.last)]
         self._failed = [trial for trial in trials if trial.params and _failed_by_itself(trial)]
         self._directions = directions
         self._max_epochs = max_epochs
@@ -120,5 +118,5 @@ def weighed(losses: Sequence[Losses], weights: Sequence[float]) -> list[int]:
 
 def _failed_by_itself(trial: FrozenTrial) -> bool:
     """Whether its parameters made it fail: it ran out of memory, or diverged."""
-    is_nan = trial.user_attrs.get(REASON) == Reason.NAN
-    return trial.state == TrialState.FAIL and (is_nan or trial.constraints.get(OUT_OF_MEMORY, 0.0) > 0)
+    diverged = trial.state == TrialState.FAIL and trial.user_attrs.get(REASON) == Reason.NAN
+    return diverged or ran_out_of_memory(trial)

@@ -27,6 +27,11 @@ def constraint_key(name: str) -> str:
     return f"{_CONSTRAINTS_KEY}:{name}"
 
 
+def ran_out_of_memory(trial: FrozenTrial) -> bool:
+    """Whether a trial failed for lack of memory, so that samplers are to learn from it."""
+    return trial.state == TrialState.FAIL and trial.constraints.get(OUT_OF_MEMORY, 0.0) > 0
+
+
 def shown_to_sampler(study: Study) -> Study:
     """Return the study as a sampler is to see it. Not for its search space: a failed trial may lack parameters."""
     return cast("Study", _WithOutOfMemory(study))
@@ -48,7 +53,7 @@ class _WithOutOfMemory:
         if states is None or TrialState.PRUNED not in states:
             return trials
         failed = self._shown._get_trials(deepcopy=False, states=(TrialState.FAIL,), use_cache=True)
-        return trials + [_as_pruned(trial) for trial in failed if trial.constraints.get(OUT_OF_MEMORY, 0.0) > 0]
+        return trials + [_as_pruned(trial) for trial in failed if ran_out_of_memory(trial)]
 
 
 def _as_pruned(trial: FrozenTrial) -> FrozenTrial:

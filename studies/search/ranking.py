@@ -27,7 +27,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from studies.pareto import losses_of, order
 from studies.search.asha import Setting, directions_of, rungs_of, settings_of
-from studies.search.out_of_memory import OUT_OF_MEMORY
+from studies.search.out_of_memory import ran_out_of_memory
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -77,14 +77,12 @@ class Ranked:
         if self._is_random:
             return []
         trials = self._study._get_trials(deepcopy=False)
-        own = settings_of([trial for trial in trials if trial.number >= 0], len(self._metrics))
-        settings = [Setting(-1, trial, {}) for trial in trials if trial.number < 0] + own  # of other studies, first
+        settings = settings_of(trials, len(self._metrics))
         sign = -1 if self.direction == StudyDirection.MAXIMIZE else 1
         places = [sign * float(place) for place in range(len(trials))]
         ranked = self._in_order(settings)
         ended = [_complete(setting.last, place) for setting, place in zip(ranked, places, strict=False)]
-        no_memory = [trial for trial in trials if trial.constraints.get(OUT_OF_MEMORY, 0.0) > 0]
-        ended += [_complete(trial, sign * math.inf) for trial in no_memory if trial.state == TrialState.FAIL]
+        ended += [_complete(trial, sign * math.inf) for trial in trials if ran_out_of_memory(trial)]
         return ended + [trial for trial in trials if trial.state == TrialState.RUNNING]
 
     def _in_order(self, settings: Sequence[Setting]) -> list[Setting]:
