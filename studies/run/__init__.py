@@ -2,7 +2,7 @@
 
 launch       a launch from beginning to end; `join` makes it part of its study; `launchers/` start its workers
 worker       one worker's life: claim a trial, run it, write how it ended
-trial        one trial's life: suggest, train, report; `end` and `failures` are how it ends
+trial        one trial's life: suggest, train, report; `function` has a plain function's; `end` and `failures` end it
 objective    what a trial runs, by the dotted path in a spec
 program      a command line as an objective: `process` runs it under its `supervisor`, `reports` reads it
 preload      a Python script that is forked from a process, the `preloader`, which has its imports

@@ -8,10 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
@@ -37,10 +36,10 @@ from studies.run import failures, retention
 from studies.run.checkpoint import Checkpoint, Checkpoints
 from studies.run.end import Outcome
 from studies.run.evidence import evidence_of, peak_memory_mib, reset_peak_memory
+from studies.run.function import run_function
 from studies.run.leaving import only_this_process
-from studies.run.objective import FunctionObjective, LoadedObjective, number_of, values_of
+from studies.run.objective import FunctionObjective, LoadedObjective, number_of
 from studies.run.program import ProgramEnded, ProgramFailed, ProgramObjective, ProgramTraining
-from studies.search import asked
 from studies.search.asha import Asha
 from studies.search.seeded import seed_of
 from studies.spec import StudySpec
@@ -66,10 +65,6 @@ class Course:
     checkpoints: Checkpoints
     after_epoch: Callable[[Mapping[str, float]], None] = lambda metrics: None
     alone: Callable[[], AbstractContextManager[object]] = nullcontext
-
-
-class _Stopped(BaseException):
-    """Raised inside a plain function's trial; a BaseException, so that no `except Exception` of theirs hides it."""
 
 
 def run_trial(trial: optuna.Trial, course: Course) -> Outcome | None:
@@ -110,7 +105,7 @@ def _outcome(trial: optuna.Trial, course: Course, seed: int) -> Outcome:
     if _should_prune(trial):  # in a confirmation that is known before the first epoch
         return Outcome(TrialState.PRUNED)
     if isinstance(course.objective, FunctionObjective):
-        return _run_function(trial, course, course.objective)
+        return run_function(trial, course, course.objective)
     return _Run(trial, course, seed).run()
 
 
@@ -315,66 +310,3 @@ def _suggest(trial: optuna.Trial, name: str, domain: Range | Choice) -> Any:
         step = int(domain.step or 1)
         return trial.suggest_int(name, int(domain.low), int(domain.high), log=domain.log, step=step)
     return trial.suggest_float(name, domain.low, domain.high, log=domain.log, step=domain.step)
-
-
-def _run_function(trial: optuna.Trial, course: Course, objective: FunctionObjective) -> Outcome:
-    def stop_if_asked() -> None:
-        if course.should_stop():
-            raise _Stopped
-
-    study = trial.study
-    study._thread_local.in_optimize_loop = True  # or Study.stop() would refuse to be called
-    study.ask = _refuse_to_ask  # type: ignore[method-assign]
-    try:
-        returned = objective.function(_alone(_watched(trial, stop_if_asked), course.alone))
-    except optuna.TrialPruned:
-        return Outcome(TrialState.PRUNED)
-    except _Stopped:
-        return Outcome.failed(Reason.STOPPED, course.should_stop())
-    finally:
-        study._thread_local.in_optimize_loop = False
-        del study.ask
-    values = values_of(returned, course.spec)
-    for name, value in zip(course.spec.metrics, values, strict=True):
-        if not math.isfinite(value):
-            what = f"{value}" if len(values) == 1 else f"{value} as {name}"
-            return Outcome.failed(Reason.NAN, f"the objective returned {what}")
-    return Outcome(TrialState.COMPLETE, values)
-
-
-def _refuse_to_ask(*args: Any, **kwargs: Any) -> NoReturn:
-    """Stand for `Study.ask` in a function: nobody would run, nor end, the trial that it begins."""
-    raise RuntimeError(
-        "an objective cannot ask for another trial; study.enqueue_trial() queues one for the next worker"
-    )
-
-
-def _watched(trial: optuna.Trial, check: Callable[[], None]) -> optuna.Trial:
-    """Return the trial with a check after each report: a plain function has no other place to be stopped at."""
-    report = trial.report
-
-    def report_then_check(value: float, step: int) -> None:
-        report(value, step)
-        check()
-
-    trial.report = report_then_check  # type: ignore[method-assign]
-    if REPEATS in trial.user_attrs:
-        trial.should_prune = lambda: False  # type: ignore[method-assign]
-    return trial
-
-
-def _alone(trial: optuna.Trial, alone: Callable[[], AbstractContextManager[object]]) -> optuna.Trial:
-    """Return the trial with a lock around what may be tried twice: two workers that ask at a time would not see it."""
-    suggest, storage = trial._suggest, trial.storage
-
-    def suggest_alone(name: str, distribution: BaseDistribution) -> Any:
-        if asked.values_of(distribution) is None or asked.is_endless(trial.study.get_trials(deepcopy=False)):
-            return suggest(name, distribution)
-        with alone():
-            value = suggest(name, distribution)
-            if isinstance(storage, PostgresStorage):
-                storage.flush()
-        return value
-
-    trial._suggest = suggest_alone  # type: ignore[method-assign]
-    return trial
