@@ -14,9 +14,9 @@ from studies.errors import IsConfirmation, WrongInput, WrongSpec
 from studies.names import CONTINUES, FIXED_PARAMS, INHERITED, QUEUED, UNLIMITED, State, StopReason
 from studies.search.knowledge import queued
 from studies.spec.domain import Choice, Range
-from studies.spec.file import read_value
 from studies.spec.space import Parameter
 from studies.spec.values import SpaceError
+from studies.spec.yaml import read_value
 from studies.storage.ledger import Worker
 from studies.study import get, is_done, lock_of, n_in_the_end, open_for_workers, space_of, spec_of, typed
 from studies.words import numbered, plural, shown

@@ -1,4 +1,4 @@
-"""A study file, validated: `model` has its keys, `file` reads it and points at mistakes.
+"""A study file, validated: `model` has its keys, `file` reads it, by `yaml`, and points at `mistakes`.
 
 `space` is its search space, of parameters that have a `domain` each: a range, a choice or a fixed value. `values` is
 what is in these.
