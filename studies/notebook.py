@@ -231,20 +231,15 @@ class Study:
         parameters run first. new_version: where the study has changed, begin NAME@2 and so on.
         Raises CommandFailed with what the command said.
         """
-        words = ["launch", self._given, "--workers", str(workers)]
-        given = [
-            (("--set", f"{key}={json.dumps(value)}"), f"overrides={ {key: value}!r}")
-            for key, value in (overrides or {}).items()
-        ]
-        given += [] if dataset is None else [(("--dataset", dataset), f"dataset={dataset!r}")]
-        given += [] if trials is None else [(("--trials", str(trials)), f"trials={trials!r}")]
-        words += [word for option, _ in given for word in option]
-        others = [start_from] if isinstance(start_from, str) else start_from
-        words += [word for other in others for word in ("--from", other)]
-        words += [] if start_with is None else ["--start-with", str(start_with)]
-        words += ["--new-version"] if new_version else []
-        called = {" ".join(option): argument for option, argument in given}
-        self._command(*words, *(["--detach"] if detach else []), called=called)
+        options = _flags(new_version=new_version, detach=detach)
+        options += _options(workers=workers, trials=trials, dataset=dataset, start_with=start_with)
+        for other in [start_from] if isinstance(start_from, str) else start_from:
+            options += ["--from", other]
+        called = {f"--dataset {dataset}": f"dataset={dataset!r}", f"--trials {trials}": f"trials={trials!r}"}
+        for key, value in (overrides or {}).items():
+            options += ["--set", f"{key}={json.dumps(value)}"]
+            called[" ".join(options[-2:])] = f"overrides={ {key: value}!r}"
+        self._command("launch", self._given, *options, called=called)
         return self
 
     def check(self) -> Result:
@@ -267,10 +262,7 @@ class Study:
         top, seeds: how many settings, and how often each; as many as before without them, or 5 the first time. trial,
         pick: with several metrics, which trial of the front, as `export` has it.
         """
-        words = ["confirm", self.name, "--workers", str(workers)]
-        words += [] if top is None else ["--top", str(top)]
-        words += [] if seeds is None else ["--seeds", str(seeds)]
-        self._command(*words, *_choice(trial, pick))
+        self._command("confirm", self.name, *_options(workers=workers, top=top, seeds=seeds, trial=trial, pick=pick))
         return self.confirmation
 
     def train(
@@ -289,12 +281,8 @@ class Study:
         seed: the trial's own without it. epochs: those of the best value without it. trial, pick: another trial than
         the winner, as `export` has it. If the objective cannot predict, only the model's `predict` raises.
         """
-        words = ["train", self.name, "--output", str(directory)]
-        words += [] if seed is None else ["--seed", str(seed)]
-        words += [] if epochs is None else ["--epochs", str(epochs)]
-        words += ["--with-validation"] if with_validation else []
-        words += _choice(trial, pick)
-        self._command(*words, *(["--overwrite"] if overwrite else []))
+        options = _options(output=directory, seed=seed, epochs=epochs, trial=trial, pick=pick)
+        self._command("train", self.name, *options, *_flags(with_validation=with_validation, overwrite=overwrite))
         return Model(Path(directory))
 
     def stop(self) -> None:
@@ -390,5 +378,12 @@ class Model:
         return pd.DataFrame(answers)
 
 
-def _choice(trial: int | None, pick: str | None) -> list[str]:
-    return ([] if trial is None else ["--trial", str(trial)]) + ([] if pick is None else ["--pick", pick])
+def _options(**given: Any) -> list[str]:
+    """Return arguments as options of a command, but for those that are None."""
+    options = ((f"--{name.replace('_', '-')}", str(value)) for name, value in given.items() if value is not None)
+    return [word for option in options for word in option]
+
+
+def _flags(**given: bool) -> list[str]:
+    """Return those that are true as flags of a command."""
+    return [f"--{name.replace('_', '-')}" for name, value in given.items() if value]
