@@ -175,12 +175,6 @@ class LocalLauncher:
         return self.logs / f"worker-{slot}.log"
 
 
-def for_others(spec: StudySpec, settings: Settings, n_workers: int) -> LocalLauncher:
-    """Return what prepares the data here for workers elsewhere: this machine's GPUs say nothing of theirs."""
-    resources = spec.resources.model_copy(update={"gpus_per_worker": 0})
-    return LocalLauncher(spec.model_copy(update={"resources": resources}), settings, n_workers)
-
-
 def _describe(spec: StudySpec, settings: Settings, sender: Connection, log: Path, prepare: bool) -> None:
     """Run in a child: answer with progress, and with a description or an error."""
     logs.print_to(log)

@@ -21,28 +21,26 @@ from studies.errors import DONE, INTERRUPTED, StorageUnreachable, StudyNotStarte
 from studies.run.launchers import Exit
 from studies.run.launchers.kubernetes import manifest
 from studies.run.launchers.kubernetes.cluster import Cluster, KubernetesFailed, Pod, Seen
-from studies.run.launchers.local import for_others
 from studies.run.launchers.reach import only_here, refusal
+from studies.run.launchers.scheduled import ScheduledLauncher
 from studies.settings import Settings
 from studies.storage import is_there
 from studies.words import plural
 
 if TYPE_CHECKING:
     from studies.spec import StudySpec
-    from studies.spec.description import Description
 
 LOOK_S = 2.0  # from one look at the pods to the next
-LAST_EPOCH_S = 10.0  # for workers to leave by themselves when the launcher fails
-KILL_S = 60.0  # for pods to end that were told to end
-CLOSING_S = 0.5  # between two looks while this closes
 PID = 1  # of a worker in its pod; its host is the pod's name
 GRACE_S = 120  # the least: saving a large checkpoint takes its time, too
 EPOCHS = 2  # grace, in the longest epochs seen
 NAME_CHARACTERS = 30  # of the study's name in the Job's: a pod's name is a host's, of 63 characters at most
 
 
-class KubernetesLauncher:
+class KubernetesLauncher(ScheduledLauncher):
     """See `Launcher`. `logs` has the log of each worker that has ended, under its pod's name."""
+
+    kill_s, closing_s = 60.0, 0.5
 
     def __init__(self, spec: StudySpec, settings: Settings, n_workers: int, say: Callable[[str], None]) -> None:
         _check(spec, settings)
@@ -51,16 +49,12 @@ class KubernetesLauncher:
                 reason="--on kubernetes needs the command kubectl, and it is not in PATH; install it, let `kubectl get "
                 "pods` answer, and type the same again. --dry-run needs none."
             )
-        self._here = for_others(spec, settings, n_workers)
-        self.logs, self.n_workers = self._here.logs, n_workers
-        self._spec, self._settings, self._say = spec, settings, say
+        super().__init__(spec, settings, n_workers, say)
         self._cluster = Cluster(spec.resources.kubernetes.namespace)
         self._job: str | None = None
         self._seen = Seen(0, [])
         self._reaped: set[str] = set()
         self._said: set[str] = set()
-        self._look_at = 0.0  # on the monotonic clock
-        self._stopped = self._killed = False
         self._answers = True
 
     @staticmethod
@@ -77,10 +71,6 @@ class KubernetesLauncher:
             say(f"{lacks} Without that, `studies launch` without --dry-run is refused.")
         job = manifest.job(_job_name(spec.name), spec.name, spec, settings, n_workers, grace_s)
         return manifest.written(job, spec.name, lacks)
-
-    def describe(self, progress: Callable[[str, float], None] | None) -> Description:
-        """See `Launcher`. Raises ObjectiveRefused."""
-        return self._here.describe(progress)
 
     def start(self, study: str, n_workers: int) -> None:
         """See `Launcher`. Raises WrongInput where Kubernetes refuses."""
@@ -132,10 +122,6 @@ class KubernetesLauncher:
         self._reaped |= {pod.name for pod in ended}
         return [self._exit(pod) for pod in ended]
 
-    def stop(self) -> None:
-        """See `Launcher`. The next `reap` asks them: this is called by a signal, perhaps in the middle of one."""
-        self._stopped, self._look_at = True, 0.0
-
     def kill(self) -> None:
         """See `Launcher`."""
         self._stopped = self._killed = True
@@ -147,24 +133,13 @@ class KubernetesLauncher:
 
     def close(self) -> None:
         """See `Launcher`. The Job goes with its pods, and with its Secret."""
-        self.stop()
-        self._wait(LAST_EPOCH_S)
-        self.kill()
-        self._wait(KILL_S)
+        super().close()
         if self._job is not None:
             try:
                 self._cluster.delete(self._job)
             except KubernetesFailed as error:
                 self._say(f"{error}; `kubectl delete job {self._job}` removes what is left.")
             self._job = None
-        self._here.close()
-
-    def _wait(self, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        while self.running() and time.monotonic() < deadline:
-            self._look_at = 0.0
-            self.reap()
-            time.sleep(CLOSING_S)
 
     def _say_who_waits(self) -> None:
         for pod in self._seen.pods:

@@ -18,23 +18,19 @@ from typing import TYPE_CHECKING
 from studies import logs
 from studies.errors import DONE, FAILED, WrongInput
 from studies.run.launchers import Exit
-from studies.run.launchers.local import for_others
 from studies.run.launchers.ray.cluster import CutOff, Facts, Gone, Order, Seen, Work
 from studies.run.launchers.ray.driver import Driver
 from studies.run.launchers.ray.slot import Do, Given, Look
 from studies.run.launchers.reach import only_here, refusal
+from studies.run.launchers.scheduled import ScheduledLauncher
 from studies.run.launchers.ssh.files import snapshot
 from studies.settings import Settings
 from studies.words import plural
 
 if TYPE_CHECKING:
     from studies.spec import StudySpec
-    from studies.spec.description import Description
 
 LOOK_S = 1.0  # from one look at the workers to the next
-LAST_EPOCH_S = 10.0  # for workers to leave by themselves when the launcher fails
-KILL_S = 10.0  # for workers to end that were killed
-CLOSING_S = 0.2  # between two looks while this closes
 PATIENCE_S = 15.0  # for Ray to start an actor where there is room
 LEAST_GRACE_S = 30.0  # for a worker whose launcher is silent: it takes `driver.SILENCE_S` to see that
 MARGIN_S = 5.0  # a worker gives up before its launcher does
@@ -57,8 +53,10 @@ class Worker:
     drained: bool = False
 
 
-class RayLauncher:
+class RayLauncher(ScheduledLauncher):
     """See `Launcher`. One log file for each worker, `worker-0.log` and so on, in `logs`."""
+
+    kill_s, closing_s = 10.0, 0.2
 
     def __init__(
         self, spec: StudySpec, settings: Settings, n_workers: int, where: str, say: Callable[[str], None]
@@ -69,9 +67,7 @@ class RayLauncher:
             )
         self._address = where
         self._driver, facts = _connected(where, settings)
-        self._here = for_others(spec, settings, n_workers)
-        self.logs, self.n_workers = self._here.logs, n_workers
-        self._spec, self._settings, self._say = spec, settings, say
+        super().__init__(spec, settings, n_workers, say)
         self._n_cpus = spec.resources.threads_per_worker or 1
         sharing = spec.resources.workers_per_gpu
         n_gpus = spec.resources.gpus_per_worker / (sharing if isinstance(sharing, int) else 1)
@@ -82,13 +78,8 @@ class RayLauncher:
         self._workers: list[Worker] = []
         self._leaving: dict[str, Order] = {}  # places to let go of, with the next look
         self._n_started = self._n_connections = 0
-        self._look_at = 0.0  # on the monotonic clock
         self._cut_at: float | None = None
-        self._stopped = self._killed = self._nothing_left = self._said_who_waits = False
-
-    def describe(self, progress: Callable[[str, float], None] | None) -> Description:
-        """See `Launcher`. Raises ObjectiveRefused."""
-        return self._here.describe(progress)
+        self._nothing_left = self._said_who_waits = False
 
     def start(self, study: str, n_workers: int) -> None:
         """See `Launcher`. Raises WrongInput for more code than can be sent."""
@@ -132,10 +123,6 @@ class RayLauncher:
             self._say("This launch is connected to its Ray cluster again.")
         return self._reaped(seen)
 
-    def stop(self) -> None:
-        """See `Launcher`. The next `reap` asks them: this is called by a signal, perhaps in the middle of one."""
-        self._stopped, self._look_at = True, 0.0
-
     def kill(self) -> None:
         """See `Launcher`. As `stop` does."""
         self._killed = self._stopped = True
@@ -143,20 +130,12 @@ class RayLauncher:
 
     def close(self) -> None:
         """See `Launcher`. Workers that cannot be reached leave by themselves."""
-        self.stop()
-        self._wait(LAST_EPOCH_S)
-        self.kill()
-        self._wait(KILL_S)
+        super().close()
         self._workers = []
         self._driver.close()
-        self._here.close()
 
-    def _wait(self, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        while self._workers and self._cut_at is None and time.monotonic() < deadline:
-            self._look_at = 0.0
-            self.reap()
-            time.sleep(CLOSING_S)
+    def _can_look(self) -> bool:
+        return self._cut_at is None
 
     # --- workers ----------------------------------------------------------------------------------------------------
 

@@ -19,8 +19,8 @@ from studies import logs
 from studies.errors import DONE, FAILED, UNFINISHED, WrongInput
 from studies.files import write_secret
 from studies.run.launchers import Exit
-from studies.run.launchers.local import for_others
 from studies.run.launchers.reach import only_here, refusal
+from studies.run.launchers.scheduled import ScheduledLauncher
 from studies.run.launchers.slurm import queue, script
 from studies.run.launchers.slurm.queue import Seen, SlurmFailed
 from studies.settings import Settings
@@ -28,12 +28,8 @@ from studies.words import plural
 
 if TYPE_CHECKING:
     from studies.spec import StudySpec
-    from studies.spec.description import Description
 
 LOOK_S = 5.0  # from one look at the queue to the next
-LAST_EPOCH_S = 10.0  # for workers to leave by themselves when the launcher fails
-KILL_S = 60.0  # for Slurm to end what it was told to end
-CLOSING_S = 1.0  # between two looks while this closes
 GONE = Seen(queue.FORGOTTEN)
 OPTIONS = "options of sbatch are given as --slurm KEY=VALUE, or in resources.slurm of the study file"
 ADVICE = {  # where sbatch says this
@@ -56,8 +52,10 @@ class Task:
         return f"{self.job}_{self.index}"
 
 
-class SlurmLauncher:
+class SlurmLauncher(ScheduledLauncher):
     """See `Launcher`. `logs` has a log file for each worker, and has to be where every node sees it."""
+
+    kill_s, closing_s = 60.0, 1.0
 
     def __init__(self, spec: StudySpec, settings: Settings, n_workers: int, say: Callable[[str], None]) -> None:
         if shutil.which("sbatch") is None:
@@ -66,19 +64,12 @@ class SlurmLauncher:
                 "cluster from which jobs are submitted."
             )
         _check_storage(settings, spec.resources.slurm)
-        self._here = for_others(spec, settings, n_workers)
-        self.logs, self.n_workers = self._here.logs, n_workers
-        self._spec, self._settings, self._say = spec, settings, say
+        super().__init__(spec, settings, n_workers, say)
         self._secret = self.logs / "settings.sh"
         self._tasks: list[Task] = []
         self._n_started = 0
-        self._look_at = 0.0  # on the monotonic clock
-        self._stopped = self._killed = self._nothing_left = False
+        self._nothing_left = False
         self._answers = True
-
-    def describe(self, progress: Callable[[str, float], None] | None) -> Description:
-        """See `Launcher`. Raises ObjectiveRefused."""
-        return self._here.describe(progress)
 
     def start(self, study: str, n_workers: int) -> None:
         """See `Launcher`. Raises WrongInput where Slurm refuses, unless other workers are there already."""
@@ -119,10 +110,6 @@ class SlurmLauncher:
         self._send_away(seen)
         return [self._exit(task, at) for task, at in ended.items()]
 
-    def stop(self) -> None:
-        """See `Launcher`. The next `reap` asks them: this is called by a signal, perhaps in the middle of one."""
-        self._stopped, self._look_at = True, 0.0
-
     def kill(self) -> None:
         """See `Launcher`."""
         self._killed, self._look_at = True, 0.0
@@ -131,19 +118,8 @@ class SlurmLauncher:
 
     def close(self) -> None:
         """See `Launcher`."""
-        self.stop()
-        self._wait(LAST_EPOCH_S)
-        self.kill()
-        self._wait(KILL_S)
+        super().close()
         self._secret.unlink(missing_ok=True)
-        self._here.close()
-
-    def _wait(self, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        while self._tasks and time.monotonic() < deadline:
-            self._look_at = 0.0
-            self.reap()
-            time.sleep(CLOSING_S)
 
     def _jobs(self) -> list[str]:
         return sorted({task.job for task in self._tasks})
