@@ -71,17 +71,13 @@ class OwnTrial:
                 self._trial.distributions[name] = distribution_from(text)
                 self._trial.params[name] = self._trial.distributions[name].to_external_repr(value)
 
-    def set_user_attrs(self, texts: Mapping[str, str]) -> None:
-        """Set user attributes, given as JSON."""
+    def set_attrs(self, attrs: Pending) -> None:
+        """Set the attributes among these writes."""
         with self.lock:
-            self.pending.user_attrs.update(texts)
-            self._trial.user_attrs.update({key: json.loads(text) for key, text in texts.items()})
-
-    def set_system_attrs(self, texts: Mapping[str, str]) -> None:
-        """Set system attributes, given as JSON."""
-        with self.lock:
-            self.pending.system_attrs.update(texts)
-            self._trial.system_attrs.update({key: json.loads(text) for key, text in texts.items()})
+            self.pending.user_attrs.update(attrs.user_attrs)
+            self.pending.system_attrs.update(attrs.system_attrs)
+            self._trial.user_attrs.update(_values(attrs.user_attrs))
+            self._trial.system_attrs.update(_values(attrs.system_attrs))
 
     def set_report(self, step: int, value: float) -> None:
         """Report a value."""
@@ -105,8 +101,7 @@ class OwnTrial:
     def wrote(self, writes: Pending) -> None:
         """Take in writes that reached the database, with all that lingered."""
         self.pending = Pending()
-        if writes.system_attrs:
-            self._trial.system_attrs.update({key: json.loads(text) for key, text in writes.system_attrs.items()})
+        self._trial.system_attrs.update(_values(writes.system_attrs))
         if writes.reports:
             self._trial.intermediate_values.update(writes.reports)
             self.reported_at = time.monotonic()
@@ -120,3 +115,7 @@ class OwnTrial:
         trial.values = values or trial.values
         trial.datetime_complete = complete
         return trial
+
+
+def _values(texts: Mapping[str, str]) -> dict[str, Any]:
+    return {key: json.loads(text) for key, text in texts.items()}

@@ -41,12 +41,7 @@ class TrialStarter:
         return int(trial_id)
 
     def claim(self, study_id: int, *, n_trials: int | None, worker_id: int | None) -> int | None:
-        """Return the next trial to run, now running: the oldest waiting one or a new one; None when all are taken.
-
-        `n_trials` is the study's budget. Trials that run or have ended count against it, but not one that
-        another continues (user attribute `continues` of the other). It is kept exactly, also when others claim.
-        `worker_id`: who claims, as the ledger knows it.
-        """
+        """See `PostgresStorage.claim_trial`."""
         study = self._remembered.study(study_id)
         start = self._connections.now()
         more = {"study_id": study_id, "n_trials": n_trials, "start": utc(start), "worker_id": worker_id}

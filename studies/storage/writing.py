@@ -56,22 +56,18 @@ class TrialWriter:
 
     def set_user_attr(self, trial_id: int, key: str, value: Any) -> None:
         """Set a user attribute of a trial."""
-        texts = texts_of({key: value})
-        own = self._remembered.own(trial_id)
-        if own is None:
-            self.write(trial_id, None, Pending(user_attrs=texts))
-        else:
-            own.set_user_attrs(texts)
-            self._lingering.soon()
+        self._set_attrs(trial_id, Pending(user_attrs=texts_of({key: value})))
 
     def set_system_attr(self, trial_id: int, key: str, value: Any) -> None:
         """Set an attribute that Optuna itself keeps on a trial."""
-        texts = texts_of({key: value})
+        self._set_attrs(trial_id, Pending(system_attrs=texts_of({key: value})))
+
+    def _set_attrs(self, trial_id: int, attrs: Pending) -> None:
         own = self._remembered.own(trial_id)
         if own is None:
-            self.write(trial_id, None, Pending(system_attrs=texts))
+            self.write(trial_id, None, attrs)
         else:
-            own.set_system_attrs(texts)
+            own.set_attrs(attrs)
             self._lingering.soon()
 
     def delete_system_attr(self, trial_id: int, key: str) -> None:
@@ -100,7 +96,7 @@ class TrialWriter:
 
     @contextmanager
     def together(self, trial_id: int) -> Iterator[None]:
-        """Let a report wait for what the pruner asks about it: at a rung they travel in one statement."""
+        """See `PostgresStorage.together`."""
         own = self._remembered.own(trial_id)
         if own is None:
             yield
@@ -114,10 +110,7 @@ class TrialWriter:
             self.write(trial_id, own, Pending())
 
     def complete_rung(self, trial_id: int, rung: str, value: float) -> list[tuple[int, float]]:
-        """Set a `completed_rung_*` attribute; return the numbers and values of all trials that have it, this one too.
-
-        One statement, which returns what is new since the last; the list only grows, or is replaced by another.
-        """
+        """See `PostgresStorage.complete_rung`."""
         own = self._remembered.own(trial_id)
         study = self._remembered.study(self.unfinished_study_id(trial_id)) if own is None else own.study
         self._remembered.forget_lost(study)
