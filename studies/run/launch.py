@@ -258,21 +258,26 @@ class Launch:
 
     def _count_death(self) -> None:
         """Forgive what died before a trial ended well: one setting that crashes its workers ends no study."""
-        ended_well = self.storage.optuna.get_n_trials(self.study_id, (TrialState.COMPLETE, TrialState.PRUNED))
+        ended_well = self._count_ended_well()
         self.n_died = 1 if ended_well > self._n_ended_well else self.n_died + 1
         self._n_ended_well = ended_well
+
+    def _count_ended_well(self) -> int:
+        """Return how many trials have ended, and not failed."""
+        return self.storage.optuna.get_n_trials(self.study_id, (TrialState.COMPLETE, TrialState.PRUNED))
 
     def _end_lost(self) -> None:
         """End the trials of workers that died, for there may be no other worker to do so."""
         for trial_id in self.storage.ledger.budget(self.study_id).lost:
-            outcome = Outcome.failed(Reason.LOST)
-            end(self.storage, self.joined.study, trial_id, outcome, self.spec.limits.max_retries)
+            self._end(trial_id, Outcome.failed(Reason.LOST))
 
     def _learn(self, trial_id: int) -> bool:
         """End the trial of a worker that the kernel killed; False when the sampler has nothing to learn from it."""
         if not self.storage.optuna.get_trial(trial_id).params:
             return False
-        outcome = Outcome.failed(Reason.OUT_OF_MEMORY, KILLED_FOR_MEMORY)
+        return self._end(trial_id, Outcome.failed(Reason.OUT_OF_MEMORY, KILLED_FOR_MEMORY))
+
+    def _end(self, trial_id: int, outcome: Outcome) -> bool:
         return end(self.storage, self.joined.study, trial_id, outcome, self.spec.limits.max_retries)
 
     def _show(self) -> None:
@@ -299,7 +304,7 @@ class Launch:
             reason = self._last_failure()
             raise TooManyFailures(command=command, n_failures=budget.failures_in_a_row, reason=reason)
         if is_done(self.joined.study, self.spec, budget):
-            if not self.storage.optuna.get_n_trials(self.study_id, (TrialState.COMPLETE, TrialState.PRUNED)):
+            if not self._count_ended_well():
                 reason = self._last_failure()
                 raise NothingTrained(command=command, n_trials=budget.done, reason=reason, more=2 * budget.done)
             return
