@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from objectives._contract import DataError, Progress
 from objectives._data.kit.decode import decoded
+from objectives._data.kit.disk import unreadable
 from objectives._data.kit.lines import RowError, TextLines, each, plain_name, shown
 from objectives._data.kit.npz import ONLY_0_AND_1, pairs_of, read_arrays
 from objectives._data.kit.packed import GZIP_MAGIC
@@ -306,7 +307,7 @@ def read_idx(path: Path, n_dimensions: int) -> NDArray[np.uint8]:
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path}: the gzip data is truncated or damaged; get the file again") from error
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}); check the path") from error
+        raise unreadable(path, error) from error
     n_header = 4 + 4 * n_dimensions
     if content[:4] != bytes([0, 0, IDX_UNSIGNED_BYTES, n_dimensions]) or len(content) < n_header:
         raise DataError(f"{path} is not an IDX file of bytes in {n_dimensions} dimensions; get the file again")

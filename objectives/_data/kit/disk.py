@@ -1,4 +1,4 @@
-"""Files as they are written: JSON, arrays in parts, and bytes that have reached the disk."""
+"""Files as they are written: JSON, arrays in parts, and bytes that have reached the disk; one that cannot be read."""
 
 from __future__ import annotations
 
@@ -10,6 +10,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+
+from objectives._contract import DataError
+
+
+def unreadable(path: Path, error: OSError) -> DataError:
+    """Return the error for a file of the user's that the system does not let us read."""
+    return DataError(f"{path} cannot be read ({error.strerror}); check the path")
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from objectives._contract import DataError, NotPrepared, Progress, opening_only
 from objectives._data.kit.arrow import parts_of
-from objectives._data.kit.disk import read_object, sync, write_json
+from objectives._data.kit.disk import read_object, sync, unreadable, write_json
 
 REMEMBERED = "sources.json"
 HASH_CHUNK_BYTES = 1 << 22
@@ -49,7 +49,7 @@ def file_sha256(path: Path, cache: Path, progress: Progress, mark: Mark | None =
         if _state(path) != before:
             raise changed(path)
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}); check the path") from error
+        raise unreadable(path, error) from error
     if started_ns - max(before[1:]) > SETTLED_NS:
         _remember(cache, key, [*before, digest])
     return digest
@@ -87,7 +87,7 @@ def files_sha256(files: Mapping[str, Path], cache: Path, progress: Progress, mar
             digests[name] = hashlib.sha256(path.read_bytes()).hexdigest() + (mark(path) if mark else "")
             progress("fingerprinting files", place / len(names))
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}); check the path") from error
+        raise unreadable(path, error) from error
     digest = fingerprint(digests)
     if started_ns - newest_ns > SETTLED_NS:
         _remember(cache, key, digest)

@@ -15,6 +15,7 @@ from zipfile import is_zipfile
 from objectives._contract import DataError
 from objectives._data.kit.arrow import as_csv, is_arrow, parts_of
 from objectives._data.kit.content import N_FIRST, foreign
+from objectives._data.kit.disk import unreadable
 from objectives._data.kit.packed import DAMAGED, unpacked
 from objectives._data.kit.recoded import from_mac, from_utf_16, has_mac_ends
 
@@ -76,7 +77,7 @@ class TextLines:
             magic = self._raw.peek(8)[:8]
             self._stream = unpacked(self._raw, self.path if isinstance(self._source, Path) else None)
         except OSError as error:
-            raise self._unreadable(error) from error
+            raise unreadable(self.path, error) from error
         if is_arrow(magic) and isinstance(self._source, Path):
             self._stream, self.form = as_csv(self.path), AS_CSV
         return self
@@ -122,10 +123,7 @@ class TextLines:
             self._bytes = max(1, sum(part.stat().st_size for part in parts))
             return cast(io.BufferedReader, (parts or [self._source])[0].open("rb", FIRST_BYTES))
         except OSError as error:
-            raise self._unreadable(error) from error
-
-    def _unreadable(self, error: OSError) -> DataError:
-        return DataError(f"{self.path} cannot be read ({error.strerror}); check the path")
+            raise unreadable(self.path, error) from error
 
     def _undamaged(self) -> Iterator[bytes]:
         try:

@@ -15,6 +15,7 @@ from objectives._contract import DataError
 from objectives._data.kit.arrow import PARQUET_MAGIC, parts_of
 from objectives._data.kit.content import first_of
 from objectives._data.kit.decode import SUFFIXES, Pixels, decoded, is_shown, looks_otherwise
+from objectives._data.kit.disk import unreadable
 from objectives._data.kit.lines import shown
 from objectives._data.kit.packed import ADDED
 from objectives._data.kit.sources import listed, role_in
@@ -64,7 +65,7 @@ def read_directory(files: Sequence[Path], notices: Counter[str], decode: Decode 
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise DataError(f"{path} cannot be read ({error.strerror}); check the path") from error
+            raise unreadable(path, error) from error
         yield decode(str(path), io.BytesIO(content), notices=notices), path.parent.name, role
 
 
