@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from studies.check.findings import Fact, Finding, NotChecked, Progress, Result, Stage
+from studies.check.findings import Fact, Finding, NotChecked, Progress, Result, Stage, never_starts
 from studies.check.isolate import SHARE_OF_MEMORY, death, free_bytes, innermost, where_now
 from studies.check.own_code import OwnCode
 from studies.errors import StudiesError
@@ -128,14 +128,8 @@ def _listen(
 
 
 def _broken(stage: str, how: str, where: str | None) -> Finding:
-    return Finding(
-        "does-not-train",
-        "error",
-        f"{stage} {how}",
-        "no trial of this study can start, and nothing else could be checked",
-        "fix the line; importing the module by hand shows the same, and the log has its output",
-        where,
-    )
+    fix = "fix the line; importing the module by hand shows the same, and the log has its output"
+    return never_starts(f"{stage} {how}", fix, where)
 
 
 def _resident(pid: int | None) -> int:

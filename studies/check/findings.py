@@ -27,6 +27,12 @@ class Finding:
     where: str | None = None
 
 
+def never_starts(what: str, fix: str, where: str | None) -> Finding:
+    """Return the finding of an objective that cannot be imported, or its data prepared."""
+    why = "no trial of this study can start, and nothing else could be checked"
+    return Finding("does-not-train", "error", what, why, fix, where)
+
+
 @dataclass(frozen=True)
 class NotChecked:
     """A check, or a part of one, that could not be made, and why."""

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studies.check.checks import Check, load
-from studies.check.findings import Finding, Item, NotChecked, Progress, Stage
-from studies.check.isolate import Failure, failure_of
+from studies.check.findings import Item, NotChecked, Progress, Stage, never_starts
+from studies.check.isolate import failure_of
 from studies.check.own_code import OwnCode
 from studies.check.subject import Subject
 from studies.errors import ObjectiveRefused, StudiesError
@@ -76,7 +76,9 @@ def _prepared(spec: StudySpec, settings: Settings, sender: Connection) -> tuple[
         traceback.print_exc()
         if isinstance(error, ValueError) and stage is Stage.PREPARING:  # the objectives' DataError among them
             raise ObjectiveRefused(reason=str(error)) from None
-        sender.send(("item", _failed(stage, failure_of(error, OwnCode(module)))))
+        failure = failure_of(error, OwnCode(module))
+        fix = "fix the line; the traceback is in the log"
+        sender.send(("item", never_starts(f"{stage} raised {failure.detail}", fix, failure.where)))
         return None
     return objective, data, source
 
@@ -90,17 +92,6 @@ def _warm_up() -> None:
     from torch._dynamo import config
 
     config.disable = True  # compiling takes minutes, and hides what is watched
-
-
-def _failed(stage: Stage, failure: Failure) -> Finding:
-    return Finding(
-        "does-not-train",
-        "error",
-        f"{stage} raised {failure.detail}",
-        "no trial of this study can start, and nothing else could be checked",
-        "fix the line; the traceback is in the log",
-        failure.where,
-    )
 
 
 def _go_through(subject: Subject, sender: Connection) -> None:
