@@ -117,15 +117,10 @@ def choose(record: StudyRecord, n_top: int) -> list[TrialRecord]:
         require_choice(record)
         return [record.best] if record.best is not None else []
     chosen = list(islice(differing(record.ranked), n_top))
-    published = published_contender(record)
+    published = record.best_published
     if published is not None and all(trial.params != published.params for trial in chosen):
         chosen.append(published)
     return chosen
-
-
-def published_contender(record: StudyRecord) -> TrialRecord | None:
-    """Return the best completed trial with published settings, or None."""
-    return next((trial for trial in record.ranked if trial.published is not None), None)
 
 
 def spec_for(spec: StudySpec) -> StudySpec:
@@ -206,7 +201,7 @@ def _plan_in_words(plan: Plan, n_contenders: int, n_seeds: int, n_left: int) -> 
 
 
 def _is_published(record: StudyRecord, trial: TrialRecord) -> bool:
-    published = published_contender(record)
+    published = record.best_published
     return published is not None and trial.params == published.params
 
 

@@ -230,6 +230,11 @@ class StudyRecord:
         return self.front if self.best is None else [self.best]
 
     @property
+    def best_published(self) -> TrialRecord | None:
+        """The first of `ranked` that has settings which the model's authors published; None without one."""
+        return next((trial for trial in self.ranked if trial.published is not None), None)
+
+    @property
     def leader(self) -> TrialRecord | None:
         """The trial that others are compared with: the winner, or the best in the first of several metrics."""
         return self.best or next(iter(self.ranked), None)

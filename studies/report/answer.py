@@ -120,7 +120,7 @@ def theirs_against_ours(record: StudyRecord) -> Section | None:
         return None
     found = [trial for trial in (record.best, *record.ranked) if trial is not None and trial.published is None]
     ours = next(iter(found), None)
-    theirs = next((trial for trial in record.ranked if trial.published is not None), None)
+    theirs = record.best_published
     columns = [*([ours] if ours else []), *published[:6]]
     names = ["ours" if trial is ours else f"published {trial.published}" for trial in columns]
     rows: list[list[str]] = [
