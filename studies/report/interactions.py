@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from studies.spec.values import is_number
 from studies.words import shown
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def levels_of(name: str, trials: Sequence[TrialRecord], n_levels: int = N_LEVELS
     """Return a parameter's levels among these trials, n_levels of a range."""
     exists = np.array([name in trial.params for trial in trials])
     given = [trial.params.get(name) for trial in trials]
-    numbers = [float(value) for value in given if isinstance(value, (int, float)) and not isinstance(value, bool)]
+    numbers = [float(value) for value in given if is_number(value)]
     if len(numbers) == exists.sum() and len(set(numbers)) > MAX_CHOICES:
         return _of_numbers(name, np.array([np.nan if value is None else value for value in given], float), n_levels)
     texts = [_label(value) if there else ABSENT for value, there in zip(given, exists, strict=True)]

@@ -11,6 +11,7 @@ import numpy as np
 from studies.report import figures, findings, marginals
 from studies.report.document import Section, Table
 from studies.report.interactions import MIN_TRIALS, N_LEVELS, N_SHUFFLES, NOTICEABLE, SIGNIFICANT, evenly, interactions
+from studies.spec.values import is_number
 from studies.words import percent, plural, short
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def _tried(record: StudyRecord, name: str) -> str:
 
 
 def _extent(values: Sequence[Any]) -> str:
-    numbers = [value for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
+    numbers = [value for value in values if is_number(value)]
     if numbers and len(numbers) == len(values) and len(set(numbers)) > 3:
         return f"{short(min(numbers))} to {short(max(numbers))}"
     return ", ".join(f"{text} ({n})" for text, n in Counter(short(value) for value in values).most_common(4)) or "-"

@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 from studies.names import FIXED_PARAMS, IN_VAIN, REASON
 from studies.search.seeded import SeededSampler
 from studies.spec.space import MOST_SETTINGS
+from studies.spec.values import is_number
 
 MANY = 300  # settings: more than workers begin at a time, so that counting further would say nothing new
 
@@ -164,11 +165,8 @@ def _path(params: Mapping[str, Any]) -> Path:
 
 def _told(value: Any) -> float | str:
     """Return what tells a value from others: a choice may be a list, which nothing can be looked up by."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number else repr(value)
+    return float(value) if is_number(value) else repr(value)
 
 
 def _apart(value: Any, other: Any) -> float:
-    both = (value, other)
-    are_numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in both)
-    return abs(value - other) if are_numbers else float(value != other)
+    return abs(value - other) if is_number(value) and is_number(other) else float(value != other)

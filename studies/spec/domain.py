@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, TypeAlias
 
-from studies.spec.values import PLAIN_WORDS, SpaceError, Value, encoded, is_plain, is_whole, same
+from studies.spec.values import PLAIN_WORDS, SpaceError, Value, encoded, is_number, is_plain, is_whole, same
 from studies.words import near, shown
 
 RANGE_KEYS = {"low", "high", "log", "step"}
@@ -167,14 +167,14 @@ def _choice(choices: Any, name: str) -> Choice:
 def _range(given: Mapping[str, Any], name: str) -> Range:
     for key in ("low", "high"):
         value = given.get(key)
-        if not _is_number(value):
+        if not _is_finite(value):
             raise SpaceError(f"{name!r} has {key} = {shown(value)}, not a number; expected {FORMS}", name)
         if isinstance(value, int) and abs(value) > LARGEST_WHOLE:
             raise SpaceError(f"{name!r} has {key} = {reprlib.repr(value)}; whole numbers are kept up to 2**53", name)
     if not isinstance(log := given.get("log", False), bool):
         raise SpaceError(f"{name!r} has log = {shown(log)}; expected true or false, without quotes", name, "log")
     step = given.get("step")
-    if step is not None and not (_is_number(step) and step > 0):
+    if step is not None and not (_is_finite(step) and step > 0):
         raise SpaceError(f"{name!r} has step = {shown(step)}; expected a number above 0", name, "step")
     found = Range(given["low"], given["high"], log, step)
     if found.low > found.high:
@@ -184,8 +184,8 @@ def _range(given: Mapping[str, Any], name: str) -> Range:
     return found
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+def _is_finite(value: Any) -> bool:
+    return is_number(value) and math.isfinite(value)
 
 
 def narrowed(declared: Domain, given: Any, name: str) -> Domain:

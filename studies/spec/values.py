@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 from studies.words import shown
 
@@ -41,6 +41,11 @@ def is_plain(value: Any) -> bool:
     if isinstance(value, Mapping):
         return all(isinstance(key, str) and is_plain(item) for key, item in value.items())
     return all(map(is_plain, value)) if isinstance(value, list) else value is None or type(value) in PLAIN
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether a value is a number, which True and False are not, although Python takes them for 1 and 0."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def encoded(value: Any) -> Any:
