@@ -51,13 +51,18 @@ class Settings:
         state = environment.get("XDG_DATA_HOME") or "~/.local/share"
         home = _path(environment.get("STUDIES_HOME") or f"{state}/studies", "STUDIES_HOME")
         data = _path(environment.get("STUDIES_DATA") or home / "data", "STUDIES_DATA")
-        lease_s = _seconds(environment, "STUDIES_LEASE_S", cls.lease_s)
-        storage_wait_s = _seconds(environment, "STUDIES_STORAGE_WAIT_S", cls.storage_wait_s)
-        storage, artifacts = environment.get("STUDIES_STORAGE") or None, environment.get("STUDIES_ARTIFACTS") or None
-        python = environment.get("STUDIES_PYTHON") or None
-        webhook, secret = environment.get("STUDIES_WEBHOOK") or None, environment.get("STUDIES_WEBHOOK_SECRET") or None
-        command = environment.get("STUDIES_NOTIFY_COMMAND") or None
-        return cls(storage, home, data, lease_s, storage_wait_s, artifacts, python, webhook, secret, command)
+        return cls(
+            storage=environment.get("STUDIES_STORAGE") or None,
+            home=home,
+            data=data,
+            lease_s=_seconds(environment, "STUDIES_LEASE_S", cls.lease_s),
+            storage_wait_s=_seconds(environment, "STUDIES_STORAGE_WAIT_S", cls.storage_wait_s),
+            artifacts=environment.get("STUDIES_ARTIFACTS") or None,
+            python=environment.get("STUDIES_PYTHON") or None,
+            webhook=environment.get("STUDIES_WEBHOOK") or None,
+            webhook_secret=environment.get("STUDIES_WEBHOOK_SECRET") or None,
+            notify_command=environment.get("STUDIES_NOTIFY_COMMAND") or None,
+        )
 
     def with_storage(self, url: str | None) -> Settings:
         """Return the same settings with --storage taking the place of STUDIES_STORAGE."""

@@ -39,7 +39,7 @@ class Range:
         return all(isinstance(part, int) for part in (self.low, self.high, self.step or 1))
 
     def __contains__(self, value: object) -> bool:
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
+        if not is_number(value):
             return False
         if not self.low <= value <= self.high or (self.whole and not float(value).is_integer()):
             return False
