@@ -24,6 +24,7 @@ from studies.model.result import (
     line_of,
     metrics_of,
     refuse_nan,
+    required_epochs,
 )
 from studies.run import provenance
 from studies.run.objective import facts_of
@@ -43,20 +44,18 @@ def train_program(request: Request, settings: Settings, output: Path, view: View
     """
     spec = _spec(request)
     winner, device = request.winner, take(spec.resources.gpus_per_worker)
-    seed = winner.provenance.seed if request.seed is None else request.seed
     with new_directory(output, overwrite=overwrite) as directory:
         objective = ProgramObjective(spec, directory, patient=True)
         number = winner.trial or 0
-        training = objective.start(winner.params, None, seed=seed, device=device, number=number)
         result = TrainingResult(
             request=request,
-            seed=seed,
             params=winner.params,
             data=facts_of(spec.dataset, None, settings),
-            provenance={k: v for k, v in provenance.of_this_process(device).items() if k != "host"},
+            provenance=provenance.of_model(device),
             metrics=[*(winner.metrics or [winner.metric])],
             description=spec.description,
         )
+        training = objective.start(winner.params, None, seed=result.seed, device=device, number=number)
         try:
             _run(training, result, spec.max_epochs, view)
             training.keep_checkpoints(directory / CHECKPOINTS)
@@ -78,9 +77,7 @@ def _spec(request: Request) -> StudySpec:
         raise WrongInput(reason=f"{option} is not for a program, which reads its data by itself; leave it out.")
     spec = request.spec or winner.spec(winner.dataset.name)
     n_epochs = request.epochs or (winner.epochs if request.spec is None else spec.max_epochs)
-    if n_epochs is None:
-        raise WrongInput(reason="The parameters do not say for how many epochs; expected `epochs:` there, or --epochs.")
-    return spec.model_copy(update={"max_epochs": n_epochs, "limits": Limits()})
+    return spec.model_copy(update={"max_epochs": required_epochs(n_epochs), "limits": Limits()})
 
 
 def _run(training: ProgramTraining, result: TrainingResult, n_epochs: int, view: View) -> None:

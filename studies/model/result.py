@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from studies.errors import TrainingFailed
+from studies.errors import TrainingFailed, WrongInput
 from studies.metrics import BASELINE, EXAMPLES_PER_S, SPEEDS, TRAIN, TRAIN_LOSS, VALIDATION
 from studies.model.winner import Winner
 from studies.spec import StudySpec
@@ -47,7 +47,6 @@ class TrainingResult:
     """
 
     request: Request
-    seed: int
     params: dict[str, Any]
     data: dict[str, Any]
     provenance: dict[str, Any]
@@ -62,6 +61,11 @@ class TrainingResult:
     def winner(self) -> Winner:
         """What was trained."""
         return self.request.winner
+
+    @property
+    def seed(self) -> int:
+        """The seed that was asked for, or else the trial's own."""
+        return self.winner.provenance.seed if self.request.seed is None else self.request.seed
 
     @property
     def value(self) -> float | None:
@@ -145,6 +149,13 @@ def line_of(epoch: int, n_epochs: int, metrics: Mapping[str, float], metric: str
     parts += [f"validation {metric} {number(metrics[metric])}{' (best)' if is_best else ''}"] if metric else []
     parts += [f"{metrics[EXAMPLES_PER_S]:,.0f} examples/s"] if EXAMPLES_PER_S in metrics else []
     return " · ".join(parts)
+
+
+def required_epochs(n_epochs: int | None) -> int:
+    """Return the number of epochs. Raises WrongInput where nobody says it."""
+    if n_epochs is None:
+        raise WrongInput(reason="The parameters do not say for how many epochs; expected `epochs:` there, or --epochs.")
+    return n_epochs
 
 
 def refuse_nan(metrics: Mapping[str, float], metric: str, epoch: int, n_epochs: int) -> None:

@@ -10,11 +10,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from studies.errors import ObjectiveRefused, SpaceRefused, TrainingInterrupted, WrongInput
+from studies.errors import ObjectiveRefused, SpaceRefused, TrainingInterrupted
 from studies.model import new_directory, write_model
 from studies.model.card import model_card
 from studies.model.program import train_program
-from studies.model.result import Request, TrainingResult, View, content_of, line_of, metrics_of, refuse_nan
+from studies.model.result import (
+    Request,
+    TrainingResult,
+    View,
+    content_of,
+    line_of,
+    metrics_of,
+    refuse_nan,
+    required_epochs,
+)
 from studies.run import provenance
 from studies.run.objective import FunctionObjective, LoadedObjective, Training, facts_of, load_objective
 from studies.settings import Settings
@@ -37,20 +46,16 @@ def train(
     if winner.provenance.threads and device == "cpu":  # sums depend on them; read when the objective loads torch
         os.environ.setdefault("OMP_NUM_THREADS", str(winner.provenance.threads))
     objective, params = _loaded(request)
-    n_epochs = request.epochs or winner.epochs
-    if n_epochs is None:
-        raise WrongInput(reason="The parameters do not say for how many epochs; expected `epochs:` there, or --epochs.")
+    n_epochs = required_epochs(request.epochs or winner.epochs)
     with new_directory(output, overwrite=overwrite) as directory:
         done: list[dict[str, float]] = []
         try:
             data = _prepared(request, objective, settings, view)
-            seed = winner.provenance.seed if request.seed is None else request.seed
             result = TrainingResult(
                 request=request,
-                seed=seed,
                 params=params,
                 data=facts_of(request.dataset or winner.dataset.name, data, settings),
-                provenance={k: v for k, v in provenance.of_this_process(device).items() if k != "host"},
+                provenance=provenance.of_model(device),
                 metrics=list(objective.metrics),
                 description=_first_sentence(objective),
                 history=done,
@@ -62,7 +67,7 @@ def train(
                 )
             data = data.with_validation() if request.with_validation else data
             fitted = _fitted(objective, params, data)  # what is wrong with it is told before hours of training
-            training = objective.start(params, data, seed=seed, device=device)
+            training = objective.start(params, data, seed=result.seed, device=device)
             _run_epochs(training, result, n_epochs, view)
             if hasattr(training, "test"):
                 result.test = _floats(training.test())

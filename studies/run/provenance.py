@@ -37,6 +37,11 @@ def of_this_process(device: str) -> dict[str, Any]:
     }
 
 
+def of_model(device: str) -> dict[str, Any]:
+    """Return the same for a model, which others get: without the host."""
+    return {name: fact for name, fact in of_this_process(device).items() if name != "host"}
+
+
 def of_checkout() -> dict[str, Any]:
     """Return commit and dirtiness of the working directory, or of the one that it is a snapshot of."""
     sent = Path(SNAPSHOT)
