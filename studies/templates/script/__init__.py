@@ -16,8 +16,9 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +182,31 @@ def _printed(words: list[str]) -> str:
                 os.killpg(process.pid, signal.SIGKILL)
 
 
+@dataclass
+class _Draft:
+    """What becomes of the options. command: its words. space: what is searched. left: what stays at its default."""
+
+    command: list[str]
+    space: dict[str, Any]
+    left: list[str] = field(default_factory=list)
+    epochs: int = 10
+
+    def place(self, option: Option) -> None:
+        """Type an option in the command, with its placeholder or for a value to be written there; or leave it out."""
+        if (placeholder := _of_trial(option)) is not None:
+            self.command.append(_placed(option, placeholder))
+            if placeholder == "max_epochs" and isinstance(option.default, (int, float)) and option.default >= 1:
+                self.epochs = int(option.default)
+        elif (domain := searched(option)) is not None:
+            self.space[option.name] = domain
+            self.command.append(_placed(option, option.name))
+        elif option.required:
+            self.command.append(_placed(option, None))
+        else:
+            has_value = option.default is not None and option.takes <= 1
+            self.left.append(f"{option.flag} {option.default}" if has_value else option.flag)
+
+
 def _written(
     name: str,
     words: list[str],
@@ -192,52 +218,42 @@ def _written(
 ) -> str:
     """Return the study file. options: that are typed in the command. read: that the script takes from the trial."""
     space: dict[str, Any] = {option.name: domain for option in read if (domain := searched(option)) is not None}
-    command, left, epochs = [word if word == OUR_PYTHON else _quoted(word) for word in words], [], 10
+    draft = _Draft([word if word == OUR_PYTHON else _quoted(word) for word in words], space)
     for option in options:
-        if (placeholder := _of_trial(option)) is not None:
-            command.append(_placed(option, placeholder))
-            if placeholder == "max_epochs" and isinstance(option.default, (int, float)) and option.default >= 1:
-                epochs = int(option.default)
-        elif (domain := searched(option)) is not None:
-            space[option.name] = domain
-            command.append(_placed(option, option.name))
-        elif option.required:
-            command.append(_placed(option, None))
-        else:
-            left.append(
-                option.flag if option.default is None or option.takes > 1 else f"{option.flag} {option.default}"
-            )
+        draft.place(option)
     if any(not option.flag.startswith("-") for option in options):  # hydra's directories are named by the second
-        command.append("hydra.run.dir={scratch}/hydra")
+        draft.command.append("hydra.run.dir={scratch}/hydra")
     arguments = [word.upper() for word in usage.arguments if word not in words]  # a subcommand is typed already
-    command += arguments
     needed = [option.flag for option in options if option.required and _of_trial(option) is None]
-    found = report or EXAMPLE
-    asked = shlex.join(
-        [word.strip("{}") if word == OUR_PYTHON else word for word in [*words, *["--help"][: bool(options)]]]
-    )
-    lines = [f"# From `{asked}`. Correct it, then type: studies check ./{name}.yaml"]
-    lines += [f"name: {name}", "objective:", "  command: >-", *_folded(command)]
+    asked = [word.strip("{}") if word == OUR_PYTHON else word for word in words] + ["--help"] * bool(options)
+    lines = [f"# From `{shlex.join(asked)}`. Correct it, then type: studies check ./{name}.yaml"]
+    lines += [f"name: {name}", "objective:", "  command: >-", *_folded([*draft.command, *arguments])]
     if needed or arguments:
         lines.append(f"  # Give these in the command: {', '.join([*needed, *arguments])}")
     if preload:
         lines.append(f"  preload: {_flow(preload)}  # imported once a worker, and not in every trial")
-    if found.missing:
-        lines += [ADD_THE_CALLBACK, f"  #   {found.missing}"]
-    if found.pattern is not None:
-        why = "a line that it prints" if report else "CORRECT THIS: a line that it prints, one an epoch"
-        lines += [f"  # {why}", f"  reports: {_flow({'pattern': found.pattern})}"]
-    remark = "  # a name that the pattern gives" if not report else OF_TEST_ROWS if report.is_of_test_rows else ""
     lines += [
-        f"metric: {found.metric}{remark}",
-        f"direction: {found.direction}",
+        *_of_report(report),
         "n_trials: 30",
-        f"max_epochs: {epochs}",
+        f"max_epochs: {draft.epochs}",
         *(["space:"] if space else [NOTHING_TO_SEARCH, "space: {}"]),
         *(f"  {name}: {_flow(domain)}" for name, domain in space.items()),
-        *(["# Left at what the program has:", *(f"#   {one}" for one in left)] if left else []),
+        *(["# Left at what the program has:", *(f"#   {one}" for one in draft.left)] if draft.left else []),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _of_report(report: Report | None) -> Iterator[str]:
+    """Yield how it reports, and by what metric; where nothing was found, an example."""
+    found = report or EXAMPLE
+    if found.missing:
+        yield from (ADD_THE_CALLBACK, f"  #   {found.missing}")
+    if found.pattern is not None:
+        why = "a line that it prints" if report else "CORRECT THIS: a line that it prints, one an epoch"
+        yield from (f"  # {why}", f"  reports: {_flow({'pattern': found.pattern})}")
+    remark = "  # a name that the pattern gives" if not report else OF_TEST_ROWS if report.is_of_test_rows else ""
+    yield f"metric: {found.metric}{remark}"
+    yield f"direction: {found.direction}"
 
 
 def _of_trial(option: Option) -> str | None:
