@@ -15,8 +15,8 @@ from types import ModuleType
 import pytest
 import typer
 
-from studies import check, errors, names
-from studies.check import checks, program
+from studies import errors, names
+from studies.check import checks, findings, program
 from studies.cli import app
 from studies.record.verdicts import VerdictKind
 from studies.settings import Settings
@@ -128,7 +128,7 @@ def test_every_verdict_is_explained() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    [*(sys.modules[type(each).__module__] for each in checks.load().values()), check, program],
+    [*(sys.modules[type(each).__module__] for each in checks.load().values()), findings, program],
     ids=lambda module: module.__name__,
 )
 def test_every_mistake_that_a_check_finds_is_explained(module: ModuleType) -> None:
