@@ -86,6 +86,7 @@ Pick = Annotated[
         "other metric.",
     ),
 ]
+Trials = Annotated[int | None, typer.Option(help="How many trials the study has in the end.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Return at once and run in the background.")]
 Dataset = Annotated[str | None, typer.Option(help="Another of the objective's data sets, or the path of a file.")]
 

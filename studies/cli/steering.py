@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from studies.cli.options import StorageUrl, StudyName, settings_of
+from studies.cli.options import StorageUrl, StudyName, Trials, settings_of
 from studies.errors import WrongInput
 
 PLACE = 3.5  # in the help
@@ -17,7 +17,7 @@ app = typer.Typer()
 @app.command()
 def resume(
     name: StudyName,
-    trials: Annotated[int | None, typer.Option(help="How many trials the study has in the end.")] = None,
+    trials: Trials = None,
     storage: StorageUrl = None,
 ) -> None:
     """Open a stopped study again, or for more trials. It starts no worker: `studies worker` does."""

@@ -24,6 +24,7 @@ from studies.cli.options import (
     StorageUrl,
     StudyName,
     Timeout,
+    Trials,
     Where,
     Workers,
     changes,
@@ -48,7 +49,7 @@ app = typer.Typer()
 def launch(
     name: Name,
     workers: Workers = 1,
-    trials: Annotated[int | None, typer.Option(help="How many trials the study has in the end.")] = None,
+    trials: Trials = None,
     dataset: Dataset = None,
     overrides: Overrides = None,
     others: Annotated[
