@@ -12,13 +12,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from studies.artifacts import Store
+import optuna
+
+from studies.artifacts import Store, checkpoints_of, open_store
 from studies.errors import StorageUnreachable
 from studies.run.checkpoint import SUFFIX
+from studies.settings import Settings
+from studies.storage import Storage
 from studies.storage.ledger import Ledger
 from studies.words import data_size
 
 MAX_BYTES, MAX_STUDY_BYTES = 32 * 2**20, 2**30
+
+
+def checkpoint_store(storage: Storage, study: optuna.Study, settings: Settings, say: Callable[[str], None]) -> Store:
+    """Return the store of a study's checkpoints: STUDIES_ARTIFACTS, or this machine and the storage."""
+    store = open_store(settings, "checkpoints", checkpoints_of(study))  # two storages may have one study's name
+    if settings.artifacts is not None:
+        return store
+    # With a server that others reach, they may have to go on from what is written here.
+    return StoredCheckpoints(store, storage.ledger, study._study_id, settings.storage is not None, say)
 
 
 @dataclass

@@ -16,7 +16,7 @@ from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 
 from studies import words
-from studies.artifacts import artifact_store, attach, checkpoints_of, open_store
+from studies.artifacts import artifact_store, attach
 from studies.errors import GpuFailed, ObjectiveRefused, OtherCode, StorageUnreachable, StudiesError, StudyDeleted
 from studies.names import (
     ALONE,
@@ -43,7 +43,7 @@ from studies.run.program import ProgramObjective
 from studies.run.sharing import SharedGpu
 from studies.run.signals import Stop
 from studies.run.source import fingerprint
-from studies.run.stored import StoredCheckpoints
+from studies.run.stored import checkpoint_store
 from studies.run.trial import Course, run_trial
 from studies.run.usage import Meter
 from studies.search import repeats
@@ -112,26 +112,25 @@ class _Worker:
         if isinstance(objective, ProgramObjective):
             objective = objective.logging_to(settings.logs_of(self.study.study_name))
         data = objective.prepare(self.spec.dataset, settings.data, settings.directory("prepared"), _quiet)
-        # Studies of one name in two storages may share a store.
-        store = open_store(settings, "checkpoints", checkpoints_of(self.study))
-        if settings.artifacts is None:  # with a server that others reach, they may have to go on from it
-            store = StoredCheckpoints(store, storage.ledger, self.study_id, settings.storage is not None, say)
-        self.checkpoints = Checkpoints(store, say)
+        self.checkpoints = Checkpoints(checkpoint_store(storage, self.study, settings, say), say)
         self.artifacts = artifact_store(settings)
-        space = space_of(self.study)
-        alone = partial(storage.ledger.alone, f"asked {self.study_id}")
-        self.course = Course(self.spec, space, objective, data, device, stop, self.checkpoints, gpu.after_epoch, alone)
+        self.course = Course(
+            self.spec, space_of(self.study), objective, data, device, stop, self.checkpoints, gpu.after_epoch,
+            alone=partial(storage.ledger.alone, f"asked {self.study_id}"),
+        )  # fmt: skip
         # How many trials there are in a space that is tried to its end: what is pruned takes its repeats away, and what
         # a plain function asks for is known once it has asked.
         self.is_found_out = self.spec.repeats > 1 or isinstance(objective, FunctionObjective)
         self.data_facts = facts_of(self.spec.dataset, data, settings)
+        own = {"data": self.data_facts["sha256"], "code": self._code()}
+        self.provenance = provenance.of_this_process(device) | own
+
+    def _code(self) -> str | None:
+        """Return the fingerprint of the objective's code. Raises OtherCode where the last launch had another."""
         code = code_of(self.spec.objective)
         if difference := code_changes(self.study.user_attrs.get(CODE, {}), code):
             raise OtherCode(name=typed(self.storage, self.study.study_name), difference=difference)
-        self.provenance = provenance.of_this_process(device) | {
-            "data": self.data_facts["sha256"],
-            "code": fingerprint(code),
-        }
+        return fingerprint(code)
 
     @contextmanager
     def registered(self) -> Iterator[None]:
