@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +15,6 @@ from studies.errors import DataChanged, SpecChanged
 from studies.names import CONTENDER, FROM, SEED, WARM_START
 from studies.record.reading import read_stored
 from studies.run.join import Start, join
-from studies.settings import Settings
 from studies.spec import StudySpec
 from studies.spec.description import Description
 from studies.spec.space import Space
@@ -30,13 +28,6 @@ OTHER_DATA = replace(DESCRIBED, data=DESCRIBED.data | {"sha256": "2" * 64})
 
 class Killed(Exception):
     pass
-
-
-@pytest.fixture
-def storage(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
-    home = tmp_path_factory.mktemp("home")
-    with Storage(database_url, Settings(None, home, home)) as storage:
-        yield storage
 
 
 def spec(name: str, **given: Any) -> StudySpec:

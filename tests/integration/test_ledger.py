@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime, timedelta, tzinfo
@@ -27,13 +26,6 @@ from studies.storage.budget import Budget
 from studies.study import get
 
 from ..conftest import UNTIMED, let_a_lease_pass
-
-
-@pytest.fixture
-def storage(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
-    home = tmp_path_factory.mktemp("home")
-    with Storage(database_url, Settings(None, home, home)) as storage:
-        yield storage
 
 
 @pytest.fixture

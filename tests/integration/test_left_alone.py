@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import psycopg2
-import pytest
 
 from studies.notices import Channel, Message
-from studies.settings import Settings
 from studies.storage import Storage
 from studies.storage.pages import Pages
 from studies.web.watching import tell_left_alone
@@ -27,12 +23,6 @@ class Kept(Channel):
 
     def deliver(self, message: Message) -> None:
         self.messages.append(message)
-
-
-@pytest.fixture
-def storage(database_url: str, tmp_path: Path) -> Iterator[Storage]:
-    with Storage(database_url, Settings(None, tmp_path, tmp_path)) as storage:
-        yield storage
 
 
 def looked(storage: Storage) -> list[Message]:

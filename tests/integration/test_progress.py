@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -39,12 +39,6 @@ from ..reports import make_spec
 
 DATA = {"name": "none", "sha256": "0" * 64, "summary": {}}
 DECLARED = {"x": {"low": 0.0, "high": 1.0, "default": 0.5}}
-
-
-@pytest.fixture
-def storage(database_url: str, tmp_path: Path) -> Iterator[Storage]:
-    with Storage(database_url, Settings(None, tmp_path, tmp_path)) as storage:
-        yield storage
 
 
 def create(storage: Storage, name: str, **given: object) -> optuna.Study:

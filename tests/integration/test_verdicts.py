@@ -42,12 +42,6 @@ from ..waiting import wait_for
 DATA = {"name": "none", "sha256": "0" * 64, "summary": {"classes": 10}}
 
 
-@pytest.fixture
-def storage(database_url: str, tmp_path: Path) -> Iterator[Storage]:
-    with Storage(database_url, Settings(None, tmp_path, tmp_path)) as storage:
-        yield storage
-
-
 def fill(storage: Storage, n: int) -> int:
     """Put a made-up study into the storage; return its id."""
     made = make_study(n)
