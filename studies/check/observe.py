@@ -17,7 +17,7 @@ from studies.check.isolate import Failure, FailureKind, TimeUp, failure_of
 from studies.check.observation import Observation, Trajectory, Treatment
 from studies.check.own_code import OwnCode
 from studies.check.watch import Enough, Watch, in_torch
-from studies.run.checkpoint import decoded, encoded
+from studies.run.encoding import decoded, encoded
 from studies.run.evidence import peak_bytes
 from studies.run.objective import FunctionObjective, LoadedObjective, Training, values_of
 from studies.spec import StudySpec

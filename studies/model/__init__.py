@@ -30,7 +30,7 @@ from studies.errors import DirectoryTaken, ModelRefused, WrongSpec
 from studies.exporters.yaml import dumped
 from studies.files import unique
 from studies.model.winner import Winner
-from studies.run.checkpoint import encoded, serialised
+from studies.run.encoding import encoded, serialised
 from studies.spec import SpecFile
 
 WEIGHTS, FITTED, PARAMS, METRICS, CARD = "model.safetensors", "fitted.json", "params.yaml", "metrics.json", "README.md"
@@ -132,7 +132,7 @@ def _weights(path: Path) -> dict[str, Any] | None:
     from safetensors import safe_open
 
     with safe_open(path, framework="pt" if "torch" in sys.modules else "np") as file:
-        if "tree" in (file.metadata() or {}):  # of `checkpoint.encoded`: a whole state
+        if "tree" in (file.metadata() or {}):  # of `encoding.encoded`: a whole state
             return None
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
 

@@ -18,7 +18,7 @@ from studies.model.predict import Asked
 from studies.model.result import Request, TrainingResult
 from studies.model.train import train
 from studies.model.winner import Winner
-from studies.run.checkpoint import serialised
+from studies.run.encoding import serialised
 from studies.settings import Settings
 from studies.testing.subject import Subject, disturb, untimed
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from studies.run.checkpoint import decoded, encoded
+from studies.run.encoding import decoded, encoded
 from studies.run.objective import import_objective
 from studies.spec.domain import Choice, Range
 from studies.spec.space import Parameter, Space

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from studies.artifacts import DirectoryStore
-from studies.run.checkpoint import Checkpoint, Checkpoints, decoded, encoded
+from studies.run.checkpoint import Checkpoint, Checkpoints
+from studies.run.encoding import decoded, encoded
 
 scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text())
 trees = st.recursive(

@@ -17,7 +17,7 @@ import torch
 
 from studies.exporters import export
 from studies.record.study import StudyRecord
-from studies.run.checkpoint import decoded, encoded
+from studies.run.encoding import decoded, encoded
 from studies.search.seeded import seed_of
 from studies.spec import Override, load
 from studies.storage import functions

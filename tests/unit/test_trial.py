@@ -17,7 +17,8 @@ from optuna.trial import TrialState
 
 from studies.artifacts import DirectoryStore
 from studies.names import CONTINUES, PAUSED, SEED
-from studies.run.checkpoint import Checkpoints, encoded
+from studies.run.checkpoint import Checkpoints
+from studies.run.encoding import encoded
 from studies.run.end import continuation
 from studies.run.objective import FunctionObjective
 from studies.run.trial import Course, Outcome, run_trial
