@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studies import names
@@ -18,10 +17,8 @@ MAX_POINTS = 20  # of a front
 
 if TYPE_CHECKING:
     from studies.data.sets import DataSet
-    from studies.model.result import TrainingResult
     from studies.record.front import Front
     from studies.record.progress import Progress
-    from studies.record.study import StudyRecord
     from studies.settings import Settings
     from studies.spec import StudySpec
     from studies.spec.space import Space
@@ -158,7 +155,7 @@ def _lines(progress: Progress, *, with_front: bool) -> Iterator[str]:
 
     yield line_of(progress)
     if progress.front is not None and with_front:
-        yield _front(progress.front)
+        yield front(progress.front)
     if progress.n_infeasible:
         yield f"  {infeasible(progress.n_infeasible)}"
     if n_lost := progress.states.get("LOST"):
@@ -168,9 +165,9 @@ def _lines(progress: Progress, *, with_front: bool) -> Iterator[str]:
     yield from (f"  shared GPU: {line}" for line in progress.packing)
 
 
-def _front(front: Front) -> str:
+def front(found: Front) -> str:
     """Return the points of a front, indented; of many the first ones."""
-    rows = front.rows
+    rows = found.rows
     more = len(rows) - 1 - MAX_POINTS
     text = aligned([("", *row) for row in rows[: MAX_POINTS + 1]])
     return text + (f"\n  and {more} more; `studies report` has all of them" if more > 0 else "")
@@ -204,70 +201,6 @@ def prepared_data(name: str, prepared: Any, before: int, peak: int) -> str:
     rows += [(key.replace("_", " "), f"{value:,}") for key, value in getattr(prepared, "summary", {}).items()]
     rows += [("peak memory", f"{data_size(peak)}, {data_size(before)} of it before")]
     return aligned(rows)
-
-
-def best(record: StudyRecord) -> str:
-    """Return the best trial's value and parameters; after a confirmation, the winner's."""
-    counts = record.states
-    found = record.best
-    if found is None and record.front:
-        from studies.record.choice import front_of
-
-        front = front_of(record)
-        return f"{record.spec.name}: {front} ({counts})\n{_front(front)}"
-    if found is None:
-        return f"{record.spec.name}: {record.lacks} ({counts}); `studies report {record.typed}` says more."
-    rows = [(f"  {name}", shown(value)) for name, value in found.params.items()]
-    epoch = f", epoch {found.epoch}" if found.epoch else ""
-    fresh = record.confirmed
-    repeated = "" if found.repeated is None else f"; {found.repeated}"
-    mean = f"; mean {number(fresh.mean)} under {len(fresh.values)} fresh seeds" if fresh else ""
-    facts = f"(trial {found.number}{epoch}{repeated}{mean}; {counts})"
-    end = f"\nEvery setting of the space was tried: {record.n_settings}." if record.is_used_up else ""
-    values = ", ".join(f"{name} {number(value)}" for name, value in record.named(found).items())
-    values = values if record.spec.has_several else f"{record.spec.metric} {number(found.ranking)}"
-    return f"{record.spec.name}: best {values} {facts}\n{aligned(rows)}{end}"
-
-
-def confirmation(record: StudyRecord) -> str:
-    """Return how the contenders stand under fresh seeds, and what follows."""
-    from studies.report import confirmed
-
-    found = confirmed.table(record)
-    return aligned([found.header, *found.rows]) + "\n\n" + "\n".join(confirmed.sentences(record))
-
-
-def trained(result: TrainingResult, directory: Path) -> str:
-    """Return how a training came out: its numbers, the trial's, and what to do with it."""
-    from studies.model import CHECKPOINTS
-    from studies.model.result import compared, sections
-
-    metric = result.winner.metric
-    if isinstance(result.winner.objective, Program):
-        best = f"Best: epoch {result.best} of {len(result.history)}, {metric} {number(result.value)}."
-        written = f"Written: {directory}, with what the program kept, printed and reported, and a card README.md."
-        if not (directory / CHECKPOINTS).is_dir():
-            written = (
-                f"Written: {directory}, with what the program printed and reported, and a card README.md. It kept no "
-                "model: have it write one into {checkpoints}, a directory that the command can name."
-            )
-        return "\n".join([best, *filter(None, [compared(result)]), written])
-    lines = []
-    if result.value is not None:
-        lines.append(f"Kept: epoch {result.best} of {len(result.history)}, validation {metric} {number(result.value)}.")
-    if result.test is None:
-        lines.append("The objective's training has no test(), so no test rows were scored.")
-    else:
-        test = sections(result.test)
-        constant = test["baseline"].get(metric)
-        against = "" if constant is None else f"; a model that looks at nothing has {number(constant)}"
-        found = test["scored"].get(metric)
-        lines.append(f"Test {metric} {'unknown' if found is None else number(found)}, scored once{against}.")
-    lines += [said] if (said := compared(result)) else []
-    asked = result.answers is not None
-    ask = f"Next: `studies predict {directory} INPUT` asks it" if asked else "Its objective does not say how to ask it"
-    lines.append(f"Written: {directory}, with its card README.md. {ask}.")
-    return "\n".join(lines)
 
 
 def aligned(rows: Iterable[Sequence[str]]) -> str:

@@ -53,7 +53,7 @@ def confirm(
 
     Says how sure that is, and writes it to NAME.best.yaml.
     """
-    from studies import tables
+    from studies import outcomes
     from studies.confirm.confirm import confirm as run
     from studies.confirm.confirm import planned
     from studies.storage import held
@@ -73,7 +73,7 @@ def confirm(
             return
         with make_view(settings) as view:
             record = run(plan, settings, workers, on, view, timeout_s)
-    typer.echo(tables.confirmation(record))
+    typer.echo(outcomes.confirmation(record))
     file = write_best(record)
     choice = "" if record.chosen is None else f" --trial {record.chosen}"
     typer.echo(

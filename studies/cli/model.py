@@ -75,9 +75,9 @@ def train(
         if isinstance(source, StudySpec):
             raise
         raise source.error(error.given["reason"], *error.given["path"]) from None
-    from studies import tables
+    from studies import outcomes
 
-    typer.echo(tables.trained(result, directory), err=True)
+    typer.echo(outcomes.trained(result, directory), err=True)
 
 
 class ModelCommand(TyperCommand):

@@ -110,7 +110,7 @@ def launch(
 
 
 def _show_best(stored: str, ran: bool, settings: Settings) -> None:
-    from studies import tables
+    from studies import outcomes
 
     record = read(names.exact(stored), settings)
     name = record.typed
@@ -121,7 +121,7 @@ def _show_best(stored: str, ran: bool, settings: Settings) -> None:
     if not ran:
         hint = "" if record.is_used_up else f" `{more}` runs more."
         typer.echo(f"{record.spec.name} has all its {plural(n_trials, 'trial')}; nothing was run.{hint}", err=True)
-    typer.echo(tables.best(record), err=True)
+    typer.echo(outcomes.best(record), err=True)
     if record.best is not None:
         file = write_best(record)
         on = "" if record.is_used_up else f", `{more}` searches on"

@@ -13,7 +13,7 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 
-from studies import names, steering, tables
+from studies import names, outcomes, steering, tables
 from studies.cli import progress
 from studies.errors import NotOurs, StudyDeleted, UnknownStudy
 from studies.exporters.yaml import content_of
@@ -118,7 +118,7 @@ def test_whatever_names_a_best_has_the_mean_of_its_repeats(storage: Storage, dat
     assert record.best is not None
     assert record.best.repeated == found.repeated
     assert [one.params["x"] for one in differing(record.ranked)] == [0.2, 0.1, 0.3]  # what `confirm` repeats
-    assert "best balanced_accuracy 0.7500 (trial 1; mean of 2 seeds, sd 0.071; " in tables.best(record)
+    assert "best balanced_accuracy 0.7500 (trial 1; mean of 2 seeds, sd 0.071; " in outcomes.best(record)
     assert "best 0.7500 (trial 1; mean of 2 seeds, sd 0.071)" in tables.status(settings, "repeated")
     exported = content_of(record)
     assert exported["value"] == 0.75

@@ -8,7 +8,7 @@ import sys
 import pytest
 from pydantic import ValidationError
 
-from studies import tables
+from studies import outcomes
 from studies.errors import NothingToExport
 from studies.exporters import export
 from studies.report.page import render
@@ -62,7 +62,7 @@ def test_where_no_trial_is_feasible_all_say_so_and_what_comes_nearest() -> None:
     assert record.best is None
     with pytest.raises(NothingToExport, match="has nothing to export or to train yet, for no completed trial is feas"):
         export(record, "yaml")
-    assert f"made-up: {why}" in tables.best(record)
+    assert f"made-up: {why}" in outcomes.best(record)
     assert f"There is no answer yet, for {why}" in render(record, "md")
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from studies import tables
+from studies import outcomes
 from studies.exporters import export
 from studies.model.winner import Winner
 from studies.record.study import StudyRecord
@@ -52,7 +52,7 @@ def test_every_reader_names_the_same_trial(record: StudyRecord, winner: int) -> 
     rate = {1: 0.2, 2: 0.3}[winner]
     assert record.best is not None
     assert record.best.number == winner
-    assert f"(trial {winner}" in tables.best(record)
+    assert f"(trial {winner}" in outcomes.best(record)
     assert yaml.safe_load(export(record, "yaml"))["trial"] == winner
     assert json.loads(export(record, "json"))["best"] == winner  # type: ignore[arg-type]
     assert Winner.of(record).trial == winner
