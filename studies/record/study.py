@@ -316,13 +316,17 @@ class StudyRecord:
         if self.has_asked_all:
             return True
         every = None if self.is_function else self.space.settings()
-        tried = {json.dumps(trial.params, sort_keys=True) for trial in self.trials if trial.reason not in IN_VAIN}
-        return every is not None and all(json.dumps(setting, sort_keys=True) in tried for setting in every)
+        return every is not None and self._tried.issuperset(json.dumps(one, sort_keys=True) for one in every)
 
     @property
     def n_settings(self) -> int:
         """How many settings were tried."""
-        return len({json.dumps(trial.params, sort_keys=True) for trial in self.trials if trial.reason not in IN_VAIN})
+        return len(self._tried)
+
+    @cached_property
+    def _tried(self) -> set[str]:
+        """The settings that were tried, as JSON."""
+        return {json.dumps(trial.params, sort_keys=True) for trial in self.trials if trial.reason not in IN_VAIN}
 
     @property
     def counts(self) -> dict[str, int]:
@@ -333,17 +337,20 @@ class StudyRecord:
     @property
     def n_infeasible(self) -> int:
         """How many completed trials violate a constraint."""
-        return sum(trial.state == State.COMPLETE and not trial.is_feasible for trial in self.trials)
+        return len(self._infeasible)
+
+    @property
+    def _infeasible(self) -> list[TrialRecord]:
+        return [trial for trial in self.trials if trial.state == State.COMPLETE and not trial.is_feasible]
 
     @property
     def lacks(self) -> str:
         """Why there is no best trial, as a sentence's part; where constraints are the reason, what comes nearest."""
         if not self.counts["complete"]:
             return "no trial is complete"
-        infeasible = [trial for trial in self.trials if trial.state == State.COMPLETE and not trial.is_feasible]
-        if not infeasible:
+        if not self._infeasible:
             return "no completed trial has a finite value"
-        nearest = min(infeasible, key=lambda trial: (len(trial.violated), max(trial.violated.values())))
+        nearest = min(self._infeasible, key=lambda trial: (len(trial.violated), max(trial.violated.values())))
         by = " and ".join(
             f"{name} by {'more than any number' if excess >= sys.float_info.max else number(excess)}"
             for name, excess in nearest.violated.items()

@@ -133,8 +133,7 @@ class Asha(BasePruner):
 
     def next(self, study: Study, n_trials: int) -> FrozenTrial | None:
         """Return the paused trial that a free worker resumes; None where it starts a new one, if any is left."""
-        directions = directions_of(study)
-        settings = settings_of(study.get_trials(deepcopy=False), len(directions))
+        directions, settings = _settings(study)
         all_begun = sum(setting.has_begun for setting in settings) >= n_trials
         for rung in reversed(self.rungs):
             ranked = _ranked(settings, rung, directions)
@@ -176,13 +175,17 @@ class Asha(BasePruner):
         rung = max((each for each in self.rungs if before < each <= step), default=None)
         if rung is None:
             return None
-        directions = directions_of(study)
-        settings = settings_of(study.get_trials(deepcopy=False), len(directions))
+        directions, settings = _settings(study)
         if any(each.last.number == trial.number and each.resumed_after >= rung for each in settings):
             return None
         ranked = _ranked(settings, rung, directions)
         numbers = [setting.last.number for setting in ranked]
         return (numbers.index(trial.number) if trial.number in numbers else len(ranked)), len(ranked)
+
+
+def _settings(study: Study) -> tuple[list[Direction], list[Setting]]:
+    directions = directions_of(study)
+    return directions, settings_of(study.get_trials(deepcopy=False), len(directions))
 
 
 def _ranked(settings: Sequence[Setting], rung: int, directions: Sequence[Direction]) -> list[Setting]:
