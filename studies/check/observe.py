@@ -42,33 +42,18 @@ def observe(
     initialisers = Initialisers(source) if treatment.look else None
     for _ in range(treatment.n_trainings):
         seed_generators(treatment.noise)
-        asked = Asked(source)
-        watch = Watch(source, time.monotonic() + treatment.seconds, treatment.limits, treatment.look)
-        one = _One(objective, data, spec, source, treatment, watch, asked, found)
-        found.trajectories.append(one.trajectory)
-        try:
-            with counted_draws(watch.draws, source):
-                one.train(params)
-        except Enough:
-            pass
-        except TimeUp as error:
-            if time.monotonic() - watch.alive_at > SILENT_S and not in_torch(error):  # else it is slow
-                detail = f"it did nothing that could be seen for {SILENT_S:.0f} s, and did not end"
-                found.failure = Failure(FailureKind.HUNG, detail, source.of_error(error))
-        except BaseException as error:
-            found.failure = failure_of(error, source)
-        found.read |= asked.read
-        found.missing |= asked.missing
+        one = _One(objective, data, spec, source, treatment, found)
+        one.run(params)
         if found.failure:
             break
     if treatment.n_trainings > 1:
         found.holders = list(_holders(objective, source))
     found.cpu_s = time.process_time() - cpu_began
     found.peak_bytes = max(0, peak_bytes() - began)
-    _read_watch(found, watch)
+    _read_watch(found, one.watch)
     if treatment.look:
         found.again = found.again or evaluate_again([], {})
-        models = list(watch.models.values())
+        models = list(one.watch.models.values())
         found.unused = initialisers.unused(models) if initialisers else []
     return found
 
@@ -83,14 +68,31 @@ class _One:
         spec: StudySpec,
         source: OwnCode,
         treatment: Treatment,
-        watch: Watch,
-        asked: Asked,
         found: Observation,
     ) -> None:
         self.objective, self.data, self.spec, self.source = objective, data, spec, source
-        self.treatment, self.watch, self.asked, self.found = treatment, watch, asked, found
-        self.trajectory = Trajectory(watch.losses)
+        self.treatment, self.found = treatment, found
+        self.asked = Asked(source)
+        self.watch = Watch(source, time.monotonic() + treatment.seconds, treatment.limits, treatment.look)
+        self.trajectory = Trajectory(self.watch.losses)
+        found.trajectories.append(self.trajectory)
         self.began = time.monotonic()
+
+    def run(self, params: Mapping[str, Any]) -> None:
+        """Train, and note how that ended."""
+        try:
+            with counted_draws(self.watch.draws, self.source):
+                self.train(params)
+        except Enough:
+            pass
+        except TimeUp as error:
+            if time.monotonic() - self.watch.alive_at > SILENT_S and not in_torch(error):  # else it is slow
+                detail = f"it did nothing that could be seen for {SILENT_S:.0f} s, and did not end"
+                self.found.failure = Failure(FailureKind.HUNG, detail, self.source.of_error(error))
+        except BaseException as error:
+            self.found.failure = failure_of(error, self.source)
+        self.found.read |= self.asked.read
+        self.found.missing |= self.asked.missing
 
     def train(self, params: Mapping[str, Any]) -> None:
         if isinstance(self.objective, FunctionObjective):
