@@ -54,8 +54,8 @@ def confirm(
     Says how sure that is, and writes it to NAME.best.yaml.
     """
     from studies import outcomes
-    from studies.confirm.confirm import confirm as run
-    from studies.confirm.confirm import planned
+    from studies.confirm import confirm as run
+    from studies.confirm import planned
     from studies.storage import held
     from studies.view import make_view
 

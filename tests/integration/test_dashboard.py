@@ -17,9 +17,8 @@ from pathlib import Path
 import optuna
 import pytest
 
-from studies import steering
+from studies import confirm, steering
 from studies.artifacts import DirectoryStore, attach
-from studies.confirm import confirm
 from studies.errors import WrongInput
 from studies.names import CONTINUED_BY, CONTINUES, HISTORY, PAUSED, PROVENANCE, RUNGS, SPEC, UNLIMITED
 from studies.record.overview import StudyState, read_overviews

@@ -9,8 +9,7 @@ from typing import Any
 import optuna
 import pytest
 
-from studies import study
-from studies.confirm import confirm
+from studies import confirm, study
 from studies.errors import DataChanged, SpecChanged
 from studies.names import CONTENDER, FROM, SEED, WARM_START
 from studies.record.reading import read_stored
