@@ -29,13 +29,6 @@ class Lingering:
                 self._timer = threading.Timer(LINGER_S, self._due)
                 self._timer.start()
 
-    def cancel(self) -> None:
-        """Send nothing until the next `soon`."""
-        with self._lock:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
-
     def _due(self) -> None:
         with self._lock:
             self._timer = None

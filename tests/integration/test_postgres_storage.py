@@ -35,6 +35,14 @@ from ..waiting import wait_for
 MINIMIZE = [StudyDirection.MINIMIZE]
 
 
+def let_nothing_linger(storage: PostgresStorage) -> None:
+    """End the timer that would send what lingers, in the middle of a test or after it."""
+    lingering = storage._writer._lingering
+    if lingering._timer is not None:
+        lingering._timer.cancel()
+        lingering._timer = None
+
+
 @pytest.fixture
 def storage(database_url: str) -> Iterator[PostgresStorage]:
     storage = PostgresStorage(database_url, wait_s=5)
@@ -238,7 +246,7 @@ def test_own_trial_ended_by_somebody_else(
     assert [trial.state for trial in storage.get_all_trials(study_id)] == [TrialState.FAIL] * 4
     with pytest.raises(UpdateFinishedTrialError):
         storage.set_trial_state_values(third, TrialState.COMPLETE, [1.0])
-    storage._writer._lingering.cancel()
+    let_nothing_linger(storage)
 
 
 # --- heartbeats -------------------------------------------------------------------------------------------------------
@@ -346,7 +354,7 @@ def _count(storage: PostgresStorage, monkeypatch: pytest.MonkeyPatch) -> list[st
     storage._connections.close()
     monkeypatch.setattr(Connections, "connect", connect)
     monkeypatch.setattr("studies.storage.lingering.LINGER_S", 60)
-    storage._writer._lingering.cancel()  # what started before must not send in between
+    let_nothing_linger(storage)  # what started before must not send in between
     Counting.sent.clear()
     return Counting.sent
 
@@ -368,7 +376,7 @@ def test_statements_of_a_trial(storage: PostgresStorage, monkeypatch: pytest.Mon
     assert len(sent) == 2 + 3
     study.tell(trial, 0.5)
     assert len(sent) == 2 + 3 + 1
-    storage._writer._lingering.cancel()
+    let_nothing_linger(storage)
 
 
 def test_reports_faster_than_a_statement_travel_together(
@@ -387,7 +395,7 @@ def test_reports_faster_than_a_statement_travel_together(
     assert len(sent) == 3  # create, the first report, everything else
     assert rdb.get_trial(trial_id) == storage.get_trial(trial_id)
     assert rdb.get_trial(trial_id).user_attrs == {"last": 99}
-    storage._writer._lingering.cancel()
+    let_nothing_linger(storage)
 
 
 def test_a_report_and_what_the_pruner_asks_about_it_are_one_statement(
@@ -403,7 +411,7 @@ def test_a_report_and_what_the_pruner_asks_about_it_are_one_statement(
         assert len(sent) == step
         assert rdb.get_trial(trial._trial_id).intermediate_values == dict.fromkeys(range(1, step + 1), 0.5)
         storage._remembered.own(trial._trial_id).reported_at = -math.inf  # type: ignore[union-attr]  # as if epochs took their time
-    storage._writer._lingering.cancel()
+    let_nothing_linger(storage)
 
 
 def test_statements_of_a_claimed_trial(storage: PostgresStorage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -423,7 +431,7 @@ def test_statements_of_a_claimed_trial(storage: PostgresStorage, monkeypatch: py
     storage.get_all_trials(study._study_id)
     storage.get_best_trial(study._study_id)
     assert len(sent) == 5
-    storage._writer._lingering.cancel()
+    let_nothing_linger(storage)
 
 
 def _run_by_ask(study: optuna.Study, n_reports: int) -> None:
