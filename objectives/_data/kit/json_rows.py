@@ -13,6 +13,7 @@ from objectives._data.kit.lines import RowError, TextLines, plain_name, shown
 
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
 WRITES = 'as pandas\' to_json(..., orient="records", lines=True) writes them'
+DECODER = json.JSONDecoder()
 SPACE = re.compile(r"\s*")
 
 Row = dict[str, Any]
@@ -117,7 +118,7 @@ def _elements(lines: TextLines, first: str, rest: Iterable[str]) -> Iterator[Any
     begins = lines.number
     text = first + "".join(rest)
     at = counted = text.index("[") + 1
-    decoder, lines.number = json.JSONDecoder(), begins
+    lines.number = begins
     while True:
         at = _after_space(text, at)
         lines.number, counted = lines.number + text.count("\n", counted, at), at
@@ -126,10 +127,7 @@ def _elements(lines: TextLines, first: str, rest: Iterable[str]) -> Iterator[Any
                 lines.number += text.count("\n", at, text.index(after, at + 1))
                 raise lines.error(f"{shown(after[:100])} after the array", "expected one array, or objects in lines")
             return
-        try:
-            value, at = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError) as error:
-            raise _not_json(lines, text[at : at + 100]) from error
+        value, at = _value_at(lines, text, at)
         yield value
         at = _after_space(text, at)
         if text[at : at + 1] not in (",", "]"):
@@ -140,15 +138,20 @@ def _elements(lines: TextLines, first: str, rest: Iterable[str]) -> Iterator[Any
 def _objects(lines: TextLines, first: str, rest: Iterable[str]) -> Iterator[Row]:
     """The objects that begin in the line `first`, one after another; the rest is read at once."""
     begins, at, counted = lines.number, 0, 0
-    text, decoder = first + "".join(rest), json.JSONDecoder()
+    text = first + "".join(rest)
     lines.number = begins
     while (at := _after_space(text, at)) < len(text):
         lines.number, counted = lines.number + text.count("\n", counted, at), at
-        try:
-            value, at = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError) as error:
-            raise _not_json(lines, text[at : at + 100]) from error
+        value, at = _value_at(lines, text, at)
         yield _object(lines, value)
+
+
+def _value_at(lines: TextLines, text: str, at: int) -> tuple[Any, int]:
+    """The value that begins at a place of a text, and the place after it."""
+    try:
+        return DECODER.raw_decode(text, at)
+    except (ValueError, RecursionError) as error:
+        raise _not_json(lines, text[at : at + 100]) from error
 
 
 def _after_space(text: str, at: int) -> int:
