@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from studies.run.launchers import Exit
+from studies.run.launchers import Launcher
 from studies.run.launchers.local import LocalLauncher
 from studies.settings import Settings
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 LAST_EPOCH_S = 10.0  # for workers to leave by themselves when the launcher fails
 
 
-class ScheduledLauncher(ABC):
+class ScheduledLauncher(Launcher):
     """See `Launcher`. Its `reap` asks the scheduler about the workers, once `_look_at` has come.
 
     kill_s: how long the scheduler may take to end what it was told to end. closing_s: between two looks while this
@@ -41,21 +40,9 @@ class ScheduledLauncher(ABC):
         """See `Launcher`. Raises ObjectiveRefused."""
         return self._here.describe(progress)
 
-    @abstractmethod
-    def running(self) -> int:
-        """See `Launcher`. Those that wait for their turn count."""
-
-    @abstractmethod
-    def reap(self) -> list[Exit]:
-        """See `Launcher`."""
-
     def stop(self) -> None:
         """See `Launcher`. The next `reap` asks them: this is called by a signal, perhaps in the middle of one."""
         self._stopped, self._look_at = True, 0.0
-
-    @abstractmethod
-    def kill(self) -> None:
-        """See `Launcher`."""
 
     def close(self) -> None:
         """See `Launcher`."""
