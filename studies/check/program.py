@@ -20,7 +20,7 @@ from studies.check.findings import Fact, Finding, Item, NotChecked, Result
 from studies.run.objective import code_of, load_with_space
 from studies.run.process import Ended, described
 from studies.run.program import ProgramObjective, ProgramTraining, last_words
-from studies.run.reports import Epoch
+from studies.run.reports import Epoch, PatternTooSlow
 from studies.spec.program import PARAMS
 from studies.words import near, number
 
@@ -144,6 +144,8 @@ class _Checks:
             elif said is None:
                 waited = f"no report within {self.took_s:.0f} s; --timeout MINUTES gives it longer"
                 yield NotChecked("what it reports", waited)
+            elif isinstance(said, PatternTooSlow):
+                yield _too_slow(said)
             else:
                 self.first = said
                 yield from self._of_first(said)
@@ -239,8 +241,14 @@ class _Checks:
             yield Finding(
                 "program-fails-later", "error", what, "trials would fail like this", "run the command by hand"
             )
+        elif isinstance(said, PatternTooSlow):
+            yield _too_slow(said)
         elif said is None:
             yield NotChecked("whether it reports again", "no second report in time; --timeout MINUTES gives it longer")
+
+
+def _too_slow(slow: PatternTooSlow) -> Finding:
+    return Finding("pattern-too-slow", "error", slow.what, "a trial with such a line fails", slow.fix)
 
 
 def _source(todo: list[Path], directory: Path) -> str:

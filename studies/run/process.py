@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import queue
-import re
 import selectors
 import signal
 import subprocess
@@ -20,7 +19,8 @@ from typing import Any, Protocol
 from studies.logs import Log
 from studies.program import WAIT
 from studies.run import supervisor
-from studies.run.reports import POLL_S, Epoch, Journal, Lines, WrittenFile, object_in
+from studies.run.reports import POLL_S, Epoch, Journal, Lines, PatternTooSlow, WrittenFile, object_in, reports_in
+from studies.spec.program import compiled
 
 CHUNK_BYTES = 64 * 1024
 MARGIN_S = 10.0  # that a supervisor may take longer than the program's grace
@@ -140,7 +140,7 @@ class Process:
     """One run of a program.
 
     start: `executed`, or a `Preloader`. pattern: finds reports in its output. written: the file that it reports to.
-    `events` has each `Epoch`, and `Ended` as the last.
+    `events` has each `Epoch`, and `Ended` as the last; PatternTooSlow is the last that its output says.
     """
 
     def __init__(
@@ -153,9 +153,9 @@ class Process:
         pattern: str | None = None,
         written: WrittenFile | None = None,
     ) -> None:
-        self.events: queue.Queue[Epoch | Ended] = queue.Queue()
+        self.events: queue.Queue[Epoch | Ended | PatternTooSlow] = queue.Queue()
         self._grace_s, self._log, self._pipes, self._journal = run.grace_s, log, pipes, journal
-        self._pattern = None if pattern is None else re.compile(pattern)
+        self._pattern = None if pattern is None else compiled(pattern)
         self._written = written
         self._pid: int | None = None
         self._ended: dict[str, Any] | None = None
@@ -250,10 +250,15 @@ class Process:
 
     def _heard_output(self, content: bytes, lines: Iterable[str]) -> None:
         self._log.write(content)
-        if self._pattern is not None:
+        if self._pattern is None:
+            return
+        try:
             for line in lines:
-                if (found := self._pattern.search(line)) is not None:
-                    self._tell({name: value for name, value in found.groupdict().items() if value is not None})
+                for report in reports_in(self._pattern, line):
+                    self._tell(report)
+        except PatternTooSlow as error:
+            self._pattern = None
+            self.events.put(error)
 
     def _heard_report(self, content: bytes, lines: Iterable[str]) -> None:
         for line in lines:

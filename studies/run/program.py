@@ -26,7 +26,7 @@ from studies.names import Reason
 from studies.run.kernel import kernel_oom_kills
 from studies.run.preload import FORM, Preloader, script_of
 from studies.run.process import Ended, Pipes, Process, Run, Start, described, executed, signal_behind
-from studies.run.reports import Epoch, Journal, Lines, WrittenFile
+from studies.run.reports import Epoch, Journal, Lines, PatternTooSlow, WrittenFile
 from studies.spec import Program, StudySpec
 from studies.spec.program import PARAMS, TRIAL, filled, filled_text
 from studies.words import near, shown
@@ -190,8 +190,8 @@ class ProgramTraining:
         self._pipes.close()
         shutil.rmtree(self._scratch, ignore_errors=True)  # where no supervisor has
 
-    def said(self, timeout_s: float) -> Epoch | Ended | None:
-        """Return the program's next report, or how it ended; None where it says nothing in time."""
+    def said(self, timeout_s: float) -> Epoch | Ended | PatternTooSlow | None:
+        """Return the program's next report, how it ended, or why it is not read on; None where that takes longer."""
         try:
             said = self._next(timeout_s)
         except queue.Empty:
@@ -230,7 +230,10 @@ class ProgramTraining:
         """Return the next report, or how it ended; at the trial's time limit it is made to end."""
         limit = self._spec.limits.trial_minutes
         try:
-            return self._next(None if limit is None else limit * 60 - (time.monotonic() - self._began))
+            said = self._next(None if limit is None else limit * 60 - (time.monotonic() - self._began))
+            if isinstance(said, PatternTooSlow):
+                raise ProgramFailed(Ended(None), Reason.EXCEPTION, str(said))
+            return said
         except queue.Empty:
             limit_words = f"at its limit of {limit:g} minutes"
         if self._numbers:
@@ -240,7 +243,7 @@ class ProgramTraining:
             ended, Reason.EXCEPTION, f"the program reported nothing before it was stopped {limit_words}"
         )
 
-    def _next(self, timeout_s: float | None = None) -> Epoch | Ended:
+    def _next(self, timeout_s: float | None = None) -> Epoch | Ended | PatternTooSlow:
         if self._held is not None:
             held, self._held = self._held, None
             return held
@@ -259,6 +262,8 @@ class ProgramTraining:
         try:
             grace_s = None if self._objective.patient else self._spec.resources.grace_s
             said = self._process.events.get(timeout=grace_s)
+            if isinstance(said, PatternTooSlow):  # no epoch is missing
+                said = self._process.events.get(timeout=grace_s)
         except queue.Empty:
             said = None
         if not isinstance(said, Ended):

@@ -12,15 +12,21 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studies.program import EPOCH, WAIT
+from studies.words import cut
+
+if TYPE_CHECKING:
+    import regex
 
 LONGEST_LINE = 64 * 1024  # of a program's output; of a longer one, the end
 DRAWN = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")  # colours, and where a terminal's cursor goes
 THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+\.\d*|[-+]?\d{1,3}(,\d{3}){2,}")  # 1,234 may be 1.234 as well
 POLL_S = 0.2  # between looks at a file that a program writes
 MAX_SHARE = 0.1  # of the time goes into these looks
+MATCH_S = 1.0  # of processor time that a pattern may take in one line
+SHOWN = 60  # letters of a line, in a message
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,8 @@ class Journal:
         numbers = {str(name): found for name, value in report.items() if (found := number_in(value)) is not None}
         self.no_numbers |= {name: report[name] for name in self.metrics if name in report and name not in numbers}
         waits = report.get(WAIT) is True
-        number = numbers.pop(EPOCH, None)
+        named = epoch_in(numbers.keys() - set(self.metrics))
+        number = None if named is None else numbers.pop(named)
         if number is None:
             before = self.begin if self._last is None else self._last
             number = before + 1 if self._number is None else self._number
@@ -70,6 +77,12 @@ class Journal:
         epoch = Epoch(number, self._told, waits)
         self._last, self._number, self._told = number, None, {}
         return epoch
+
+
+def epoch_in(names: Collection[str]) -> str | None:
+    """Return which of a report's names is that of its epoch: `epoch`, or one that only its capitals tell from it."""
+    found = [EPOCH] if EPOCH in names else [name for name in names if name.lower() == EPOCH]
+    return found[0] if len(found) == 1 else None
 
 
 def number_in(value: Any) -> float | None:
@@ -102,6 +115,40 @@ class Lines:
     def end(self) -> Iterator[str]:
         """Yield the last line, where nothing ends it."""
         yield from self.add(b"\n")
+
+
+class PatternTooSlow(Exception):
+    """A pattern takes longer than MATCH_S in one line: it tries ever more ways to match."""
+
+    fix = "write it without a repeat inside a repeat, as in (a+)+, and with one .* at most"
+
+    def __init__(self, pattern: str, line: str) -> None:
+        pattern, line = cut(pattern, 2 * SHOWN), cut(line, SHOWN)
+        self.what = f"objective.reports.pattern '{pattern}' takes more than {MATCH_S:g} s in the line '{line}'"
+        super().__init__(f"{self.what}; {self.fix}")
+
+
+def reports_in(pattern: regex.Pattern[str], line: str) -> Iterator[dict[str, str]]:
+    """Yield the reports in a line: the first, and those after it that begin as it does, as `epoch 1` and `epoch 2` do.
+
+    Of `epoch 1 loss 0.5 val_loss 0.4` a pattern may find a loss again: it is told already. One that was not is of the
+    same epoch. Raises PatternTooSlow.
+    """
+    told: set[str] = set()
+    start = ""
+    try:
+        for found in pattern.finditer(line, timeout=MATCH_S):
+            report = {name: value for name, value in found.groupdict().items() if value is not None}
+            epoch = epoch_in(report)
+            words = "" if epoch is None else line[found.start() : found.start(epoch)]
+            if words == start and re.search(r"[^\W\d]", words):
+                told.clear()
+            if report and told.isdisjoint(report):
+                told |= report.keys()
+                start = start or words
+                yield report
+    except (TimeoutError, MemoryError):
+        raise PatternTooSlow(pattern.pattern, line) from None
 
 
 def object_in(line: str) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import (
     Discriminator,
@@ -20,6 +20,9 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from studies.spec.part import Part
+
+if TYPE_CHECKING:
+    import regex
 
 OBJECTIVE = r"^[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?$"
 
@@ -38,6 +41,19 @@ _STYLES = (None, "hydra")
 _FLAG = re.compile(r"(?P<on>-[^/{}]+)(?:/(?P<off>-[^/{}]+))?\{(?P<name>[A-Za-z_]\w*):flag\}")
 
 
+def compiled(pattern: str) -> regex.Pattern[str]:
+    """Return a pattern that can be stopped: one of `re` that tries ever more ways to match holds the interpreter.
+
+    Raises ValueError with what is wrong with it.
+    """
+    import regex
+
+    try:
+        return regex.compile(pattern)
+    except (regex.error, OverflowError, RecursionError) as error:
+        raise ValueError(str(error)) from None
+
+
 class Reports(Part):
     """Where the reports of a program are found that does not write them itself: one of these, or none.
 
@@ -54,12 +70,12 @@ class Reports(Part):
     @classmethod
     def _compiles(cls, pattern: str | None) -> str | None:
         try:
-            groups = re.compile(pattern or "").groupindex
-        except re.error as error:
+            groups = compiled(pattern or "").groupindex
+        except ValueError as error:
             raise PydanticCustomError(
                 "pattern", "it is no regular expression ({error})", {"error": str(error)}
             ) from None
-        if pattern is not None and not set(groups) - {"epoch"}:
+        if pattern is not None and not {name.lower() for name in groups} - {"epoch"}:
             raise PydanticCustomError(
                 "pattern", "it names no metric; expected a group such as (?P<val_accuracy>[\\d.]+)"
             )

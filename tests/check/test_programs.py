@@ -34,6 +34,7 @@ MISTAKES: dict[str, tuple[str, dict[str, Any]]] = {
     "metric-not-a-number": (SOUND.replace("score=", "score=float('nan') + "), {}),
     "reports-only-once": (SOUND.replace("range(1, 4)", "range(3, 4)"), {}),
     "program-fails-later": (SOUND.replace("range(1, 4)", "[1, 'two']"), {}),
+    "pattern-too-slow": (HEAD + "print('a' * 99 + 'b')", {"reports": {"pattern": "(?P<score>(a|aa)+)$"}}),
     "not-repeatable": (SOUND.replace("random.random()", "time.time()"), {}),
 }
 
@@ -41,6 +42,7 @@ MISTAKES: dict[str, tuple[str, dict[str, Any]]] = {
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("studies.run.reports.MATCH_S", 0.05)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     return tmp_path
 

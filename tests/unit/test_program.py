@@ -17,9 +17,9 @@ from pydantic import ValidationError
 from studies import program
 from studies.logs import HALF_BYTES, Log, Reader, older_of
 from studies.run.program import ProgramFailed, ProgramObjective
-from studies.run.reports import Journal, Lines, WrittenFile, number_in
+from studies.run.reports import Journal, Lines, PatternTooSlow, WrittenFile, number_in, reports_in
 from studies.spec import Program, StudySpec
-from studies.spec.program import filled
+from studies.spec.program import compiled, filled
 
 TRIAL = {
     "seed": 7,
@@ -61,7 +61,7 @@ def test_a_command_is_filled_without_a_shell(command: str, params: dict[str, Any
         ({"command": ""}, "it is empty; expected such as python train.py --lr {learning_rate}"),
         ({"command": "train 'x"}, "it cannot be split"),
         ({"command": "train", "reports": {"pattern": "("}}, "it is no regular expression"),
-        ({"command": "train", "reports": {"pattern": r"(?P<epoch>\d)"}}, "it names no metric"),
+        ({"command": "train", "reports": {"pattern": r"(?P<Epoch>\d)"}}, "it names no metric"),
         ({"command": "train", "reports": {"csv": "a", "jsonl": "b"}}, "it has csv and jsonl"),
     ],
 )
@@ -114,6 +114,53 @@ def test_an_epoch_is_whole_with_the_metric_and_counts_once() -> None:
 def test_reports_without_an_epoch_go_on_after_the_last_one() -> None:
     assert [number for number, _ in told(Journal(["score"]), {"score": 1}, {"score": 1})] == [1.0, 2.0]
     assert [number for number, _ in told(Journal(["score"], begin=4), {"loss": 1}, {"score": 1})] == [5.0]
+
+
+@pytest.mark.parametrize("name", ["Epoch", "EPOCH", "epoch"])
+def test_an_epoch_is_one_however_it_is_capitalised(name: str) -> None:
+    assert told(Journal(["score"]), {name: 3, "loss": 1}, {name: 3, "score": 2}) == [(3.0, {"loss": 1.0, "score": 2.0})]
+
+
+def test_an_epoch_is_not_guessed_where_two_names_are_it() -> None:
+    assert told(Journal(["score"]), {"Epoch": 7, "EPOCH": 8, "score": 2})[0][0] == 1.0
+    assert told(Journal(["score"]), {"Epoch": 7, "epoch": 8, "score": 2})[0][0] == 8.0
+    assert told(Journal(["Epoch"]), {"Epoch": 7}) == [(1.0, {"Epoch": 7.0})]
+
+
+OF_EPOCH = r"epoch (?P<epoch>\d+).*?loss (?P<loss>\S+)"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "line", "expected"),
+    [
+        (OF_EPOCH, "epoch 1 loss .5 epoch 2 loss .4", [("1", ".5"), ("2", ".4")]),
+        (OF_EPOCH, "epoch 10: loss .5, val_loss .6 | epoch 20: loss .4", [("10", ".5,"), ("20", ".4")]),
+        (r"loss (?P<loss>\S+)", "loss .5 val_loss .6", [(None, ".5")]),
+        (r"(?P<epoch>\d+).*?loss (?P<loss>\S+)", "0/9 loss .5 8/8 val_loss .6", [("0", ".5")]),
+        (r"\[(?P<epoch>\d+).*?loss (?P<loss>\S+)", "[1/9] loss .5 [45/45] val_loss .6", [("1", ".5")]),
+        (r"epoch (?P<epoch>\d+)|loss (?P<loss>\S+)", "epoch 1 loss .5 val_loss .6", [("1", None), (None, ".5")]),
+        (r"(?P<loss>\d*)", "12 34", [(None, "12")]),
+    ],
+)
+def test_a_line_has_several_reports_where_each_begins_alike(pattern: str, line: str, expected: Any) -> None:
+    found = [(report.get("epoch"), report.get("loss")) for report in reports_in(compiled(pattern), line)]
+    assert found == expected
+
+
+# Of these only the last is none that tries ever more ways: its time grows with the square of the line.
+@pytest.mark.parametrize(
+    ("pattern", "line"), [(r"(?P<x>(a|aa)+)$", "a" * 99 + "b"), (r"(?P<x>\s+)$", " " * 64_000 + "b")]
+)
+def test_a_pattern_that_takes_too_long_is_given_up(pattern: str, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("studies.run.reports.MATCH_S", 0.01)
+    with pytest.raises(PatternTooSlow) as caught:
+        [*reports_in(compiled(pattern), line)]
+    words = f"objective.reports.pattern '{pattern}' takes more than 0.01 s in the line '"
+    assert str(caught.value).startswith(words)
+    assert str(caught.value).endswith(
+        "; write it without a repeat inside a repeat, as in (a+)+, and with one .* at most"
+    )
+    assert len(str(caught.value)) < 300
 
 
 def test_lines_end_at_carriage_returns_and_in_the_middle_of_reads() -> None:
@@ -274,4 +321,16 @@ def test_how_a_program_ended_is_said_with_its_signal(tmp_path: Path, command: st
     started = training.start({}, None, seed=0, device="cpu")
     with pytest.raises(ProgramFailed, match=re.escape(f"the program {words}")):
         started.epoch()
+    started.close()
+
+
+def test_a_pattern_that_never_ends_fails_the_trial_and_its_program_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("studies.run.reports.MATCH_S", 0.01)
+    spec = spec_of(command=["bash", "-c", f"echo {'a' * 99}b; sleep 600"], reports={"pattern": "(?P<score>(a|aa)+)$"})
+    started = ProgramObjective(spec).logging_to(tmp_path).start({}, None, seed=0, device="cpu")
+    with pytest.raises(ProgramFailed, match=r"takes more than .* s in the line 'aaa") as caught:
+        started.epoch()
+    assert not caught.value.was_asked_to_end  # the worker goes on
     started.close()
