@@ -227,8 +227,8 @@ def read_titles(source: Source) -> Iterator[str | RowError]:
         titles: Iterator[str] = map(title_in, lines) if form is None else iter(())
         if form == "table":
             rows = Records(lines, NAMES)
-            header = renamed(next(rows, (1, []))[1], OTHER_NAMES)
-            [column] = places_of(["title"], header, lines, "a header that has it once")
+            _, header = next(rows, (1, []))
+            [column] = places_of(["title"], header, lines, "a header that has it once", OTHER_NAMES)
             titles = map(title_in_record, rows)
         elif form == "json":
             titles = map(title_in_row, json_rows(lines))

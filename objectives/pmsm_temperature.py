@@ -247,9 +247,9 @@ def read_rows(file: TextLines, columns: Sequence[str]) -> Iterator[Asked[Measure
     """
     lines = iter(file)
     header, separator = header_of(lines, file, columns)
-    header = renamed(header, OTHER_NAMES)
-    wanted = places_of(columns, header, file, ",".join(columns))
-    session = header.index(SESSION) if SESSION in header else None
+    wanted = places_of(columns, header, file, ",".join(columns), OTHER_NAMES)
+    names = renamed(header, OTHER_NAMES)
+    session = names.index(SESSION) if SESSION in names else None
 
     sure = separator == ","  # of what a comma or a point in a number means
 

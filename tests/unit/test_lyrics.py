@@ -194,7 +194,7 @@ def test_json_and_a_directory_are_the_documents_of_a_table(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
-        ("twice.csv", "text,Text\na,b\n", "several columns 'text' in 'text,text'"),
+        ("twice.csv", "text,Text\na,b\n", "several columns 'text' in 'text,Text'"),
         ("empty.txt", "", "is empty"),
         ("book.md", "a", "is not a known form of texts; expected a .txt"),
         ("list.json", '["la"]', "line 1: not a JSON object: 'la'"),

@@ -65,7 +65,7 @@ def _written(records: Records) -> Iterator[bytes]:
 
 
 def header_of(lines: Iterator[str], file: TextLines, names: Iterable[str]) -> tuple[list[str], str]:
-    """The columns in the first of `lines` that is not blank, as `plain_name` has them, and what separates them.
+    """The columns in the first of `lines` that is not blank, as it has them, and what separates them.
 
     names: some that are expected. Raises DataError when there is none.
     """
@@ -77,7 +77,7 @@ def header_of(lines: Iterator[str], file: TextLines, names: Iterable[str]) -> tu
         raise not_csv(error, file) from error
     if not any(fields):
         raise DataError(f"{file.path} is empty; expected a line with the columns' names")
-    return list(map(plain_name, fields)), separator
+    return fields, separator
 
 
 def renamed(header: Sequence[str], others: Mapping[str, Sequence[str]]) -> list[str]:
@@ -93,13 +93,21 @@ def renamed(header: Sequence[str], others: Mapping[str, Sequence[str]]) -> list[
     return names
 
 
-def places_of(names: Sequence[str], header: Sequence[str], file: TextLines, expected: str) -> list[int]:
-    """Where the columns `names` are in the header. Raises DataError for one that is not there exactly once."""
+def places_of(
+    names: Sequence[str], header: Sequence[str], file: TextLines, expected: str, others: Mapping[str, Sequence[str]]
+) -> list[int]:
+    """Where the columns `names` are in a header, which is as the file has it. others: as `renamed` takes them.
+
+    Raises DataError for one that is not there exactly once; where numbers are in its place, the header is missing.
+    """
+    plain = renamed(header, others)
     for name in names:
-        if header.count(name) != 1:
-            found = f"no column {name!r}" if name not in header else f"several columns {name!r}"
-            raise file.error(f"{found} in {shown(','.join(header), 200)}", f"expected {expected}")
-    return [header.index(name) for name in names]
+        if plain.count(name) != 1:
+            found = f"no column {name!r}" if name not in plain else f"several columns {name!r}"
+            numbers_only = any(not math.isnan(number_in(field, ";")) for field in header)
+            todo = f"expected {expected}" + ("; the line with the columns' names seems to be missing" * numbers_only)
+            raise file.error(f"{found} in {shown(','.join(header), 200)}", todo)
+    return [plain.index(name) for name in names]
 
 
 def not_csv(error: csv.Error, file: TextLines, line: int | None = None) -> RowError:

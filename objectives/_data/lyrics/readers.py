@@ -60,9 +60,10 @@ def _in_table(path: Path, notices: Counter[str] | None = None) -> Texts:
         if found is None:
             raise lines.error(
                 f"no column {' or '.join(TEXTS)} in {shown(','.join(header))}",
-                "expected a header with one of them, such as artist,song,link,text: rename the column of the texts",
+                "expected a header with one of them, such as artist,song,link,text: rename the column of the texts, or "
+                "write that line if it is missing",
             )
-        [column] = places_of([found], names, lines, "it once")
+        [column] = places_of([found], header, lines, "it once", {})
         for number, fields in rows:
             if len(fields) != len(names):
                 raise wrong_width(lines, len(fields), len(names), number)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from objectives._contract import DataError, Progress
-from objectives._data.kit.tables import header_of, numbers, open_table, places_of, renamed
+from objectives._data.kit.tables import header_of, numbers, open_table, places_of
 
 # The order of the first release; the second has the same names in another.
 COLUMNS = (
@@ -31,9 +31,9 @@ def read_csv(path: Path, progress: Progress, notices: Counter[str]) -> tuple[NDA
     with open_table(path, expected=EXPECTED, notices=notices) as file:
         lines = iter(file)
         header, separator = header_of(lines, file, COLUMNS)
-        header = renamed(header, OTHER_NAMES)
-        used = places_of((*COLUMNS, SESSION), header, file, f"each of {','.join((*COLUMNS, SESSION))} once")
-        most = {SESSION: MOST_SESSION}
+        wanted = (*COLUMNS, SESSION)
+        used = places_of(wanted, header, file, f"each of {','.join(wanted)} once", OTHER_NAMES)
+        most = {header[used[-1]]: MOST_SESSION}
         for part in numbers(lines, file, header, most, separator=separator, used=used):
             values.append(part[:, :-1].astype(np.float32))
             sessions.append(part[:, -1].astype(np.int64))

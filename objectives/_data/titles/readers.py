@@ -58,10 +58,10 @@ def read_challenge(lines: TextLines, language: str) -> LabelledTitles:
     Rows of either label quality are kept, as in the challenge's own test.
     """
     rows = Records(lines, NAMES)
-    _, first = next(rows, (1, []))
-    header = renamed(first, OTHER_NAMES)
+    _, header = next(rows, (1, []))
     needed = [*CLASS_OF_TITLE, *(["language"] if language else [])]
-    title, category, *spoken = places_of(needed, header, lines, f"{', '.join(needed)}, once each")
+    expected = f"{', '.join(needed)}, once each"
+    title, category, *spoken = places_of(needed, header, lines, expected, OTHER_NAMES)
     for _, fields in rows:
         if len(fields) != len(header):
             raise wrong_width(lines, len(fields), len(header))
