@@ -11,6 +11,7 @@ from pathlib import Path
 from studies.errors import HomeNotWritable, WrongInput
 from studies.names import stored
 
+MOST_S = 1e9  # 30 years: no wait of Python's or PostgreSQL's may be much longer
 NOTEBOOK = "notebook"  # below home: objectives that were taken from notebooks
 
 
@@ -112,7 +113,7 @@ def _seconds(environment: Mapping[str, str], name: str, default: float) -> float
         seconds = float(given) if given else default
     except ValueError:
         seconds = 0.0
-    if not 0 < seconds < float("inf"):
+    if not 0 < seconds <= MOST_S:
         raise WrongInput(reason=f"{name} is {given!r}; expected a number of seconds above 0, such as {name}=60.")
     return seconds
 

@@ -21,6 +21,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from studies import __version__
+from studies.cli.mistyped import sentence
 from studies.errors import EXIT_CODES, FAILED, INTERRUPTED, WRONG_INPUT, CommandInterrupted, StudiesError, shortage_in
 from studies.settings import masked
 from studies.words import one_line
@@ -97,7 +98,7 @@ def main() -> NoReturn:
             typer.echo(err=True)
             _end_interrupted()
         if hasattr(error, "format_message"):  # what Typer says of a wrong option or command
-            _fail(error, " ".join(error.format_message().split()), WRONG_INPUT)
+            _fail(error, sentence(error), WRONG_INPUT)
         if isinstance(error, FileNotFoundError) and not _is_somewhere():
             _fail(error, "The working directory was deleted; change to another one, then type the same.", WRONG_INPUT)
         said = f"{type(error).__name__}: {error}"

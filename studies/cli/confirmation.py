@@ -26,6 +26,7 @@ from studies.cli.options import (
 from studies.errors import WrongInput
 
 PLACE = 6  # in the help
+MOST = 10_000
 
 app = typer.Typer()
 
@@ -35,10 +36,13 @@ def confirm(
     name: StudyName,
     top: Annotated[
         int | None,
-        typer.Option(help="How many of the best settings, besides the published one (default: as before, or 5)."),
+        typer.Option(
+            max=MOST, help="How many of the best settings, besides the published one (default: as before, or 5)."
+        ),
     ] = None,
     seeds: Annotated[
-        int | None, typer.Option(help="How many fresh seeds, the same for each setting (default: as before, or 5).")
+        int | None,
+        typer.Option(max=MOST, help="How many fresh seeds, the same for each setting (default: as before, or 5)."),
     ] = None,
     trial: Trial = None,
     pick: Pick = None,

@@ -34,7 +34,7 @@ UserName = Annotated[str, typer.Argument(metavar="NAME", help="The user's name."
 @dashboard.callback()
 def serve_dashboard(
     context: typer.Context,
-    port: Annotated[int, typer.Option(help="The port; 0 takes a free one.")] = 8080,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8080,
     host: Annotated[str, typer.Option(help="The address to listen on; another than this machine's needs users.")] = (
         "127.0.0.1"
     ),

@@ -44,12 +44,14 @@ def train(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="DIR", help="The directory (default: NAME.model).")
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="The seed (default: the trial's own).")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="The seed (default: the trial's own).")] = None,
     with_validation: Annotated[
         bool, typer.Option("--with-validation", help="Train on the validation rows as well.")
     ] = False,
     dataset: Dataset = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="How many (default: those of the best value).")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, max=10**9, help="How many (default: those of the best value).")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that is there.")] = False,
     storage: StorageUrl = None,
 ) -> None:

@@ -15,7 +15,7 @@ import typer
 from studies import names
 from studies.errors import BestNotWritten, IsConfirmation, SpecRefused, UnknownStudy, WrongInput
 from studies.registry import LAUNCHERS
-from studies.settings import Settings
+from studies.settings import MOST_S, Settings
 
 if TYPE_CHECKING:
     from studies.record.study import StudyRecord
@@ -138,7 +138,7 @@ def seconds_of(timeout: float | None, example: int = 30) -> float:
         return math.inf
     if not timeout > 0:
         raise WrongInput(reason=f"--timeout is {timeout:g}; expected minutes above 0, such as --timeout {example}.")
-    return timeout * 60
+    return min(timeout * 60, MOST_S)
 
 
 @contextmanager

@@ -148,7 +148,7 @@ def worker(
         str | None,
         typer.Option(metavar="0,1", help="Which GPUs to use (default: the least busy, as many as it needs)."),
     ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads (default: all cores).")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, max=4096, help="CPU threads (default: all cores).")] = None,
     storage: StorageUrl = None,
 ) -> None:
     """Run one worker here, on a study that was launched anywhere. Both use the same storage."""

@@ -96,8 +96,8 @@ class Resources(Part):
 
     gpus_per_worker: int = Field(default=1, ge=0)
     workers_per_gpu: int | Literal["auto"] = 1
-    threads_per_worker: int | None = Field(default=None, ge=1)
-    grace_s: float = Field(default=GRACE_S, ge=0)
+    threads_per_worker: int | None = Field(default=None, ge=1, le=4096)
+    grace_s: float = Field(default=GRACE_S, ge=0, le=10**6)
     slurm: SlurmOptions = Field(default={})
     kubernetes: Kubernetes = Kubernetes()
 
@@ -121,7 +121,7 @@ class Limits(Part):
     later = ("hours",)
 
     hours: float | None = Field(default=None, gt=0)
-    trial_minutes: float | None = Field(default=None, gt=0)
+    trial_minutes: float | None = Field(default=None, gt=0, le=10**6)
     gpu_hours: float | None = Field(default=None, gt=0)
     patience: int | None = Field(default=None, ge=1)
     max_failures: int = Field(default=10, ge=1)

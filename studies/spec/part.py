@@ -15,6 +15,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+LARGEST = 2**31 - 1
+
 
 class Part(BaseModel):
     """A part of a study file: no unknown keys, no changes afterwards.
@@ -40,10 +42,12 @@ class Part(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _is_no_truth(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse true and false for a number: Python takes them for 1 and 0."""
+    def _is_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse true and false for a number, which Python takes for 1 and 0, and more than PostgreSQL counts."""
         annotation = cls.model_fields[str(info.field_name)].annotation
         kinds = {annotation, *get_args(annotation)}
         if isinstance(value, bool) and kinds & {int, float} and bool not in kinds:
             raise PydanticCustomError("number", "expected a number")
+        if isinstance(value, (int, float)) and kinds & {int, float} and value > LARGEST:
+            raise PydanticCustomError("number", "expected {largest} or less", {"largest": LARGEST})
         return value

@@ -10,12 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from studies import errors
-from studies.errors import HomeNotWritable, StudiesError, UnknownStudy
+from studies.errors import HomeNotWritable, StudiesError, UnknownStudy, WrongInput
 from studies.settings import Settings, masked
 
 
 def test_an_empty_variable_counts_as_absent() -> None:
     assert Settings.from_environment({"STUDIES_STORAGE": "", "STUDIES_HOME": "/h"}).storage is None
+
+
+@pytest.mark.parametrize("seconds", ["soon", "0", "-1", "nan", "inf", "1e300"])
+def test_a_time_is_a_number_that_a_wait_can_take(seconds: str) -> None:
+    with pytest.raises(WrongInput, match="expected a number of seconds above 0, such as STUDIES_LEASE_S=60"):
+        Settings.from_environment({"STUDIES_HOME": "/h", "STUDIES_LEASE_S": seconds})
 
 
 def test_home_that_cannot_be_written(tmp_path: Path) -> None:

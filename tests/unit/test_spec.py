@@ -114,7 +114,10 @@ def test_options_are_stored_only_where_there_are_some(tmp_path: Path) -> None:
         (GOOD.replace("n_trials: 3", "n_trials: true"), "study.yaml:4: n_trials is true: expected a number"),
         (GOOD + "limits: {hours: yes}\n", "study.yaml:5: hours is true: expected a number"),
         (GOOD + "resources: {workers_per_gpu: true}\n", "workers_per_gpu is true: expected a"),
-        (GOOD.replace("n_trials: 3", f"n_trials: {10**30}"), "it should be less than or equal to 1000000000"),
+        (GOOD.replace("n_trials: 3", f"n_trials: {10**30}"), "expected 2147483647 or less"),
+        (GOOD + f"sampler: {{seed: {10**20}}}\n", "seed is 100000000000000000000: expected 2147483647 or less"),
+        (GOOD + "limits: {hours: .inf}\n", "hours is inf: expected 2147483647 or less"),
+        (GOOD + "limits: {trial_minutes: 1e9}\n", "it should be less than or equal to 1000000"),
         (GOOD + f"sampler: {'x' * 5000}\n", "xxx...: expected keys and values"),
     ],
 )
