@@ -8,8 +8,8 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-EXPECTED = 'expected such as "<= 2e6" or ">= 0.9"'
 _BOUND = re.compile(r"\s*(<=|>=)\s*(\S+)\s*")
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,9 @@ class Bound:
         except ValueError:
             value = math.nan
         if found is None or not math.isfinite(value):
-            raise ValueError(EXPECTED)
+            number = _NUMBER.search(str(text))
+            least, most = (number[0],) * 2 if number and math.isfinite(float(number[0])) else ("0.9", "2e6")
+            raise ValueError(f'expected such as "<= {most}" or ">= {least}"')
         return cls(found[1] == "<=", value)
 
     def excess(self, measured: float) -> float:

@@ -9,13 +9,14 @@ from typing import Any
 from studies.spec.model import StudySpec
 from studies.spec.part import Part
 from studies.spec.program import DOTTED, PROGRAM, Program
-from studies.words import near
+from studies.words import near, shown
 
 WHOLE = "a whole number"
 NUMBERS = {  # pydantic's word for a wrong one -> what is expected
     "int_type": WHOLE, "int_parsing": WHOLE, "int_from_float": WHOLE,
     "float_type": "a number", "float_parsing": "a number",
 }  # fmt: skip
+TEXTS = ("require", "preload")  # lists of these
 MOST_SHOWN = 200  # characters of what was found
 
 
@@ -46,6 +47,8 @@ def _written(found: Any) -> str:
 def _allowed(error: Any, part: type[Part]) -> str:
     """Return what a value should have been. part: whose place it took, if it should have keys of its own."""
     kind, found, location = error["type"], error["input"], error["loc"]
+    if kind == "dict_type" and location == ("constraints",):
+        return 'expected keys and values, such as {n_parameters: "<= 2e6"}'
     if kind in ("model_type", "dict_type"):
         key = next(iter(part.model_fields)) if kind == "model_type" else "key"
         value = found if isinstance(found, str) else "none" if location == ("pruner",) else "..."
@@ -53,7 +56,9 @@ def _allowed(error: Any, part: type[Part]) -> str:
     if kind in NUMBERS:
         return f"expected {NUMBERS[kind]}"
     if kind == "list_type":
-        return "expected a list, such as [...]"
+        return f"expected a list, such as [{shown(found) if location[-1] in TEXTS and found else '...'}]"
+    if kind == "string_type" and location[-1] == DOTTED:
+        return "expected such as module:train, or {command: python train.py}"
     if kind == "string_type":
         return "expected text" + (f", such as {str(found)!r} in quotes" if type(found) in (int, float) else "")
     if kind == "string_pattern_mismatch" and "objective" in location:

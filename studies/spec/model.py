@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, LiteralString
+from typing import Annotated, Any, ClassVar, Literal, LiteralString
 
 from pydantic import (
+    BeforeValidator,
     Field,
     SerializerFunctionWrapHandler,
     field_validator,
@@ -18,13 +19,13 @@ from pydantic_core import PydanticCustomError, ValidationError
 from studies.names import Direction
 from studies.registry import PRUNERS, SAMPLERS, Registry
 from studies.spec.bound import Bound
+from studies.spec.condition import EXAMPLE
 from studies.spec.kubernetes import Kubernetes
 from studies.spec.part import Part
 from studies.spec.program import Objective, Program
 from studies.spec.slurm import SlurmOptions
 from studies.spec.space import Space
 from studies.spec.values import SpaceError
-from studies.words import shown
 
 MAX_NAME = 100  # characters, in a file
 GRACE_S = 10.0
@@ -45,10 +46,10 @@ class Named(Part):
     name: str
     options: dict[str, Any] = Field(default={})
 
-    @field_validator("name")
+    @field_validator("name", mode="before")
     @classmethod
-    def _known(cls, name: str) -> str:
-        if (expected := cls.registry.expected(name)) is not None:
+    def _known(cls, name: Any) -> Any:
+        if (expected := cls.registry.expected(str(name))) is not None:
             raise PydanticCustomError("unknown_name", "{expected}", {"expected": expected})
         return name
 
@@ -128,6 +129,20 @@ class Limits(Part):
     max_retries: int = Field(default=2, ge=0)
 
 
+def _bound(text: Any) -> Any:
+    try:
+        Bound.read(text)
+    except ValueError as error:
+        raise PydanticCustomError("bound", "{expected}", {"expected": str(error)}) from None
+    return text
+
+
+def _condition(text: Any) -> Any:
+    if not isinstance(text, str):
+        raise PydanticCustomError("condition", "{expected}", {"expected": EXAMPLE})
+    return text
+
+
 class StudySpec(Part):
     """A written study. `space` and `start_with` are checked against the objective when it is at hand (`resolve`).
 
@@ -161,8 +176,8 @@ class StudySpec(Part):
     max_epochs: int = Field(default=1, ge=1, le=MOST)
     repeats: int = Field(default=1, ge=1)
     space: dict[str, Any] = Field(default={})
-    require: list[str] = Field(default=[])
-    constraints: dict[str, str] = Field(default={})
+    require: list[Annotated[str, BeforeValidator(_condition)]] = Field(default=[])
+    constraints: dict[str, Annotated[str, BeforeValidator(_bound)]] = Field(default={})
     sampler: Sampler = Sampler()
     pruner: Pruner = Pruner()
     start_with: list[dict[str, Any]] = Field(default=[])
@@ -231,18 +246,6 @@ class StudySpec(Part):
     def bounds(self) -> dict[str, Bound]:
         """The constraints, by the name of what is measured."""
         return {name: Bound.read(text) for name, text in self.constraints.items()}
-
-    @field_validator("constraints")
-    @classmethod
-    def _are_bounds(cls, constraints: dict[str, str]) -> dict[str, str]:
-        for name, text in constraints.items():
-            try:
-                Bound.read(text)
-            except ValueError as error:
-                raise PydanticCustomError(
-                    "bound", "{name} is {text}; {expected}", {"name": name, "text": shown(text), "expected": str(error)}
-                ) from None
-        return constraints
 
     @model_serializer(mode="wrap")
     def _stored(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:

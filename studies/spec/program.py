@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from studies.spec.part import Part
+from studies.words import shown
 
 if TYPE_CHECKING:
     import regex
@@ -115,9 +116,15 @@ class Program(Part):
     reports: Reports = Reports()
     preload: list[str] = Field(default=[])
 
-    @field_validator("command")
+    @field_validator("command", mode="before")
     @classmethod
-    def _has_words(cls, command: str | list[str]) -> str | list[str]:
+    def _has_words(cls, command: Any) -> Any:
+        if not isinstance(command, (str, list)):
+            raise PydanticCustomError("command", "expected such as python train.py --lr {learning_rate}")
+        for index, word in enumerate(command, 1):
+            if not isinstance(word, str):
+                given = {"index": index, "word": shown(word)}
+                raise PydanticCustomError("command", "entry {index} is {word}; expected text, in quotes", given)
         try:
             words = shlex.split(command) if isinstance(command, str) else command
         except ValueError as error:
