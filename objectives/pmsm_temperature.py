@@ -50,7 +50,7 @@ from torch import Tensor
 
 from objectives._baselines import ridge
 from objectives._contract import DataError, Example, PredictingObjective, Progress, Source, silent
-from objectives._data.kit.lines import RowError, TextLines, each, shown
+from objectives._data.kit.lines import RowError, TextLines, each, plural, shown
 from objectives._data.kit.split import ROLES
 from objectives._data.kit.tables import A_NUMBER, Marks, header_of, not_csv, number_in, places_of, renamed, trimmed
 from objectives._data.motor import (
@@ -261,7 +261,7 @@ def read_rows(file: TextLines, columns: Sequence[str]) -> Iterator[Asked[Measure
         except csv.Error as error:
             raise not_csv(error, file) from error
         if line and len(fields) != len(header):
-            raise file.error(f"{len(fields)} columns", f"expected {len(header)}")
+            raise file.error(plural(len(fields), "column"), f"expected {len(header)}")
         if not sure:
             marks = Marks(file, separator, wanted)
             marks.look(file.number, [line])

@@ -315,12 +315,12 @@ class WorkersDied(StudiesError):
 
 
 class TooManyFailures(StudiesError):
-    """{n_failures} trials failed in a row, so the study stopped; the last one said: {reason}. Fix it, then
+    """{trials} failed in a row, so the study stopped; the last one said: {reason}. Fix it, then
     `studies {command}` continues."""
 
 
 class NothingTrained(StudiesError):
-    """All {n_trials} trials failed; the last one said: {reason}. Fix it, then `studies {command} --trials {more}`
+    """{failed}: {reason}. Fix it, then `studies {command} --trials {more}`
     runs as many again."""
 
 
@@ -338,7 +338,7 @@ class ProgramNotTrained(StudiesError):
 
 
 class TrainingInterrupted(StudiesError):
-    """Stopped after {done} of {n_epochs} epochs; nothing was written, and the same command starts over."""
+    """Stopped after {done} of {epochs}; nothing was written, and the same command starts over."""
 
     exit_code = INTERRUPTED
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from studies import tables
 from studies.spec.program import Program
-from studies.words import number, shown
+from studies.words import number, plural, shown
 
 if TYPE_CHECKING:
     from studies.model.result import TrainingResult
@@ -29,7 +29,7 @@ def best(record: StudyRecord) -> str:
     epoch = f", epoch {found.epoch}" if found.epoch else ""
     fresh = record.confirmed
     repeated = "" if found.repeated is None else f"; {found.repeated}"
-    mean = f"; mean {number(fresh.mean)} under {len(fresh.values)} fresh seeds" if fresh else ""
+    mean = f"; mean {number(fresh.mean)} under {plural(len(fresh.values), 'fresh seed')}" if fresh else ""
     facts = f"(trial {found.number}{epoch}{repeated}{mean}; {counts})"
     end = f"\nEvery setting of the space was tried: {record.n_settings}." if record.is_used_up else ""
     values = ", ".join(f"{name} {number(value)}" for name, value in record.named(found).items())

@@ -19,7 +19,7 @@ from studies.spec.values import SpaceError
 from studies.spec.yaml import read_value
 from studies.storage.ledger import Worker
 from studies.study import get, is_done, lock_of, n_in_the_end, open_for_workers, space_of, spec_of, typed
-from studies.words import numbered, plural, shown
+from studies.words import all_its, numbered, plural, shown
 
 if TYPE_CHECKING:
     import optuna
@@ -35,7 +35,7 @@ def stop(storage: Storage, name: str) -> str:
     study_id = study._study_id
     budget = storage.ledger.budget(study_id)
     if not budget.running and 0 < budget.n_trials <= budget.done:
-        return f"{study.study_name} has all its {plural(budget.n_trials, 'trial')}: there is nothing to stop."
+        return f"{study.study_name} has {all_its(budget.n_trials, 'trial')}: there is nothing to stop."
     storage.ledger.request_stop(study_id, StopReason.PERSON)
     n_alive = len(_alive(storage, study_id))
     leaving = f"{plural(n_alive, 'worker')} will stop after the current epoch" if n_alive else "no worker is running it"
@@ -62,7 +62,7 @@ def resume(storage: Storage, name: str, n_trials: int | None = None) -> str:
     budget_now = storage.ledger.budget(study._study_id)
     if is_done(study, spec, budget_now):
         more = f"`studies resume {here} --trials {2 * max(n, budget_now.done)}` makes room for more"
-        return f"{study.study_name} has all its {plural(n, 'trial')}: {more}."
+        return f"{study.study_name} has {all_its(n, 'trial')}: {more}."
     working = (
         f"{plural(n_alive, 'worker')} {'goes' if n_alive == 1 else 'go'} on"
         if n_alive
@@ -153,7 +153,7 @@ def _check_room(storage: Storage, study: optuna.Study, name: str) -> None:
     budget = storage.ledger.budget(study._study_id)
     if budget.hours is not None and budget.hours_used >= budget.hours:
         raise WrongInput(
-            reason=f"Study {name!r} has used its {budget.hours:g} hours; "
+            reason=f"Study {name!r} has used its {budget.hours:g} h; "
             f"`studies launch {name} --set limits.hours={budget.hours + 1:g}` gives it one more."
         )
     n_taken = budget.counted + budget.waiting
@@ -161,7 +161,7 @@ def _check_room(storage: Storage, study: optuna.Study, name: str) -> None:
         n_unfinished = n_taken - budget.done
         which = f", {n_unfinished} of which {'runs or waits' if n_unfinished == 1 else 'run or wait'}"
         raise WrongInput(
-            reason=f"Study {name!r} has all its {plural(n_taken, 'trial')}{which if n_unfinished else ''}; "
+            reason=f"Study {name!r} has {all_its(n_taken, 'trial')}{which if n_unfinished else ''}; "
             f"`studies resume {name} --trials {n_taken + 1}` makes room for one more."
         )
 

@@ -86,7 +86,7 @@ def study(spec: StudySpec, settings: Settings) -> str:
         ("objective", str(spec.objective)),
         ("data set", _dataset(spec, settings)),
         ("metrics" if spec.has_several else "metric", spec.aim),
-        ("budget", f"{_n_trials(spec, space)} of at most {spec.max_epochs} epochs"),
+        ("budget", f"{_n_trials(spec, space)} of at most {plural(spec.max_epochs, 'epoch')}"),
         ("sampler", f"{spec.sampler.name}, seed {spec.sampler.seed}"),
         ("pruner", spec.pruner.name),
         ("workers a GPU", _workers_per_gpu(spec)),

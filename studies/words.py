@@ -87,6 +87,16 @@ def plural(n: int, word: str) -> str:
     return f"{n:,} {word}" + ("" if n == 1 else "s")
 
 
+def be(n: int) -> str:
+    """Return `is` or `are`, of so many."""
+    return "is" if n == 1 else "are"
+
+
+def all_its(n: int, word: str) -> str:
+    """Return `its only trial`, `all its 2 trials`."""
+    return f"its only {word}" if n == 1 else f"all its {plural(n, word)}"
+
+
 def numbered(n_trials: int) -> str:
     """Return how many trials a study has, for a person who named one that is not there."""
     return f"{plural(n_trials, 'trial')}, numbered from 0"

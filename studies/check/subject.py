@@ -29,6 +29,7 @@ from studies.settings import Settings
 from studies.spec import StudySpec
 from studies.spec.domain import Fixed
 from studies.spec.space import Parameter, Space
+from studies.words import plural
 
 FIRST_SHARE = 0.3  # of all the time, for the first epoch, which is looked at in every way
 FEW_STEPS = 3  # momentum is first seen in the third loss, every other setting before
@@ -194,6 +195,6 @@ class Subject:
 def _log(params: Mapping[str, Any], treatment: Treatment, seen: Observation, seconds: float) -> None:
     """Print what was trained and how it ended; stdout is the check's log."""
     end = f"{seen.failure.kind}: {seen.failure.detail}" if seen.failure else "whole" if seen.whole else "in part"
-    print(f"{seconds:6.2f} s, {seen.n_steps} steps, {end}: {dict(params)}; {treatment}", flush=True)
+    print(f"{seconds:6.2f} s, {plural(seen.n_steps, 'step')}, {end}: {dict(params)}; {treatment}", flush=True)
     if seen.failure is not None and seen.failure.trace:
         print(seen.failure.trace, flush=True)

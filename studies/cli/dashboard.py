@@ -13,6 +13,7 @@ import typer
 
 from studies.cli.options import StorageUrl, settings_of
 from studies.errors import NoSuchUser, WrongInput
+from studies.words import plural
 
 if TYPE_CHECKING:
     from studies.storage.accounts import Accounts
@@ -152,8 +153,8 @@ def _password() -> str:
         password = sys.stdin.readline().rstrip("\r\n")
     if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
         raise WrongInput(
-            reason=f"The password has {len(password)} characters; expected {MIN_LENGTH} to {MAX_LENGTH}, typed or on "
-            "stdin."
+            reason=f"The password has {plural(len(password), 'character')}; expected {MIN_LENGTH} to {MAX_LENGTH}, "
+            "typed or on stdin."
         )
     return password
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from studies.errors import MlflowFailed, WrongInput
 from studies.names import State
 from studies.settings import masked
+from studies.words import plural
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -169,7 +170,7 @@ def _note(record: StudyRecord) -> str:
     n_trials = spec.n_trials or sum(record.counts.values())
     return (
         f"{spec.description}\n\n{spec.objective} on {data['name']} ({data['sha256']}); {spec.aim}; "
-        f"{n_trials} trials of at most {spec.max_epochs} epochs."
+        f"{plural(n_trials, 'trial')} of at most {plural(spec.max_epochs, 'epoch')}."
     )
 
 

@@ -34,6 +34,7 @@ from studies.settings import Settings
 from studies.spec import StudySpec
 from studies.spec.model import Limits
 from studies.spec.program import Program, filled
+from studies.words import plural
 
 
 def train_program(request: Request, settings: Settings, output: Path, view: View, *, overwrite: bool) -> TrainingResult:
@@ -60,7 +61,7 @@ def train_program(request: Request, settings: Settings, output: Path, view: View
             _run(training, result, spec.max_epochs, view)
             training.keep_checkpoints(directory / CHECKPOINTS)
         except KeyboardInterrupt:
-            raise TrainingInterrupted(done=len(result.history), n_epochs=spec.max_epochs) from None
+            raise TrainingInterrupted(done=len(result.history), epochs=plural(spec.max_epochs, "epoch")) from None
         except ProgramFailed as error:
             raise ProgramNotTrained(reason=error) from None
         finally:

@@ -30,6 +30,7 @@ from studies.settings import Settings
 from studies.spec.program import Program
 from studies.spec.space import Space
 from studies.spec.values import SpaceError
+from studies.words import plural
 
 
 def train(
@@ -73,7 +74,7 @@ def train(
                 result.test = _floats(training.test())
             _save(directory, result, training, objective, fitted, view)
         except KeyboardInterrupt:
-            raise TrainingInterrupted(done=len(done), n_epochs=n_epochs) from None
+            raise TrainingInterrupted(done=len(done), epochs=plural(n_epochs, "epoch")) from None
     return result
 
 

@@ -275,8 +275,8 @@ def _too_few_steps(trial: TrialRecord, study: Comparison, losses: dict[int, floa
         return None
     return Verdict(
         VerdictKind.TOO_FEW_STEPS,
-        f"{per_epoch * last:,} optimizer steps in all, {per_epoch:,} an epoch, and train_loss was still falling: from "
-        f"{number(before)} to {number(losses[last])} in the last quarter",
+        f"{plural(per_epoch * last, 'optimizer step')} in all, {per_epoch:,} an epoch, and train_loss was still "
+        f"falling: from {number(before)} to {number(losses[last])} in the last quarter",
         "a smaller batch_size, or more epochs",
     )
 

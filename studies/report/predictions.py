@@ -64,7 +64,7 @@ def _sentence(best: TrialRecord, classes: Classes, known: Sequence[Recall]) -> s
         text += f" The lowest recall is {number(known[0].recall)}, of {known[0].name}."
     if classes.confused:
         true, answer, n = classes.confused[0]
-        text += f" The most frequent mistake takes {true} for {answer} ({n:,} times)."
+        text += f" The most frequent mistake takes {true} for {answer} ({plural(n, 'time')})."
     return text
 
 

@@ -33,6 +33,7 @@ from studies.run.launchers import Exit, Launcher, make_launcher
 from studies.settings import Settings
 from studies.storage import Storage, Waiting, is_there, open_storage
 from studies.study import JoinedStudy, budget_of, find, get, is_done, spec_of, started, typed
+from studies.words import plural
 
 if TYPE_CHECKING:
     from studies.spec import StudySpec
@@ -302,11 +303,12 @@ class Launch:
             raise Interrupted(**count)
         if limits.too_many_failures(self.spec.limits, budget):
             reason = self._last_failure()
-            raise TooManyFailures(command=command, n_failures=budget.failures_in_a_row, reason=reason)
+            raise TooManyFailures(command=command, trials=plural(budget.failures_in_a_row, "trial"), reason=reason)
         if is_done(self.joined.study, self.spec, budget):
             if not self._count_ended_well():
-                reason = self._last_failure()
-                raise NothingTrained(command=command, n_trials=budget.done, reason=reason, more=2 * budget.done)
+                reason, n = self._last_failure(), budget.done
+                failed = "The only trial failed, and said" if n == 1 else f"All {n} trials failed; the last one said"
+                raise NothingTrained(command=command, failed=failed, reason=reason, more=2 * n)
             return
         if self.timed_out or reached:
             self.view.say(f"Stopped after {budget.trials}: {'the --timeout is over' if self.timed_out else reached}.")

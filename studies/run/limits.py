@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from studies.names import UNLIMITED
+from studies.words import plural
 
 if TYPE_CHECKING:
     from studies.spec import Limits, StudySpec
@@ -33,9 +34,9 @@ def reached(spec: StudySpec, budget: Budget) -> str | None:
     if budget.stop:
         return budget.stop
     if too_many_failures(limits, budget):
-        return f"{budget.failures_in_a_row} trials failed in a row"
+        return f"{plural(budget.failures_in_a_row, 'trial')} failed in a row"
     if budget.hours is not None and budget.hours_used >= budget.hours:
-        return f"{budget.hours_used:.2f} of {budget.hours:g} hours are used"
+        return f"{budget.hours_used:.2f} of {budget.hours:g} h are used"
     if limits.gpu_hours is not None and budget.device_hours >= limits.gpu_hours:
         return f"{budget.device_hours:.2f} of {limits.gpu_hours:g} gpu_hours are used"
     if limits.patience is not None and budget.since_best >= limits.patience:

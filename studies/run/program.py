@@ -25,13 +25,12 @@ from studies.logs import Log, trial_log
 from studies.names import Reason
 from studies.run.kernel import kernel_oom_kills
 from studies.run.preload import FORM, Preloader, script_of
-from studies.run.process import Ended, Pipes, Process, Run, Start, described, executed, signal_behind
-from studies.run.reports import Epoch, Journal, Lines, PatternTooSlow, WrittenFile
+from studies.run.process import Ended, Pipes, Process, Run, Start, described, executed, last_words, signal_behind
+from studies.run.reports import Epoch, Journal, PatternTooSlow, WrittenFile
 from studies.spec import Program, StudySpec
 from studies.spec.program import PARAMS, TRIAL, filled, filled_text
-from studies.words import near, shown
+from studies.words import near, plural, shown
 
-LAST_LINES = 5  # of its output, in a failure's detail
 TRACE_CHARACTERS = 4000  # in which it may say that memory ran out
 NO_MEMORY = ("out of memory", "memoryerror", "cannot allocate memory", "can't allocate memory", "bad_alloc")
 NEVER_STARTS = ("no such file or directory", "permission denied", "exec format error")  # no other trial could start it
@@ -154,8 +153,9 @@ class ProgramTraining:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Start the program with these files, and see by its first report where it goes on."""
         before: list[float] = state["numbers"]
+        over = f"started over after {plural(len(before), 'epoch')}"
         if "files" not in state:
-            self.note = f"started over after {len(before)} epochs: the program keeps nothing in STUDIES_CHECKPOINTS"
+            self.note = f"{over}: the program keeps nothing in STUDIES_CHECKPOINTS"
             return
         with tarfile.open(fileobj=io.BytesIO(state["files"])) as archive:
             archive.extractall(self._checkpoints, filter="data")
@@ -165,7 +165,7 @@ class ProgramTraining:
         self._numbers = [number for number in before if number < first]
         self.n_kept = len(self._numbers)
         if not self.n_kept:
-            self.note = f"started over after {len(before)} epochs, although it had its checkpoints"
+            self.note = f"{over}, although it had its checkpoints"
         elif self.n_kept < len(before):
             self.note = f"went back from epoch {len(before)} to {self.n_kept}, where its checkpoint was"
 
@@ -394,9 +394,3 @@ def _packed(directory: Path) -> bytes | None:
                     archive.addfile(member, io.BytesIO(content))
                     n_files += 1
     return packed.getvalue() if n_files else None
-
-
-def last_words(ended: Ended) -> str:
-    """Return the last lines of what a program printed."""
-    lines = [line.strip() for line in [*Lines().add(f"{ended.tail}\n".encode())] if line.strip()]
-    return "\n".join(lines[-LAST_LINES:])

@@ -212,7 +212,9 @@ class _Worker:
     def _nothing_left(self, budget: Budget) -> str | None:
         if why := limits.reached(self.spec, budget):
             return why
-        return None if budget.running or budget.done < budget.n_trials else f"all {budget.n_trials} trials are done"
+        if budget.running or budget.done < budget.n_trials:
+            return None
+        return "the only trial is done" if budget.n_trials == 1 else f"all {budget.n_trials} trials are done"
 
     def _budget_after_launches(self) -> Budget:
         """Return the budget once no launch is about to change it. Raises StudyDeleted where there is none any more."""

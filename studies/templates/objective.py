@@ -113,7 +113,7 @@ class Predictor:  # the trained model
             source = (Path(source).read_bytes() if Path(source).is_file() else source.encode()).splitlines()
         for row in csv.reader(line.decode() for line in source):
             if len(row) < len(self.columns):
-                raise ValueError(f"{','.join(row)!r} has {len(row)} numbers; expected {', '.join(self.columns)}")
+                raise ValueError(f"{','.join(row)!r} is not {', '.join(self.columns)}")
             if (row := row[: len(self.columns)]) != self.columns:  # a file's header, and its last column, the class
                 x = (torch.tensor([float(number) for number in row]) - self.mean) / self.scale
                 shares = self.net(x[None].to(self.device)).softmax(1)[0]

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from studies import words
-from studies.words import number
+from studies.words import number, plural
 
 if TYPE_CHECKING:
     from studies.record.progress import Progress
@@ -60,8 +60,8 @@ def n_of_trials(progress: Progress) -> str:
 def line_of(progress: Progress, rate: Rate | None = None) -> str:
     """Return the study's state as one line."""
     budget = progress.budget
-    parts = [f"{progress.name}: {n_of_trials(progress)} trials"]
-    parts += [] if budget.hours is None else [f"{budget.hours_used:.2f} of {budget.hours:g} hours"]
+    parts = [f"{progress.name}: {n_of_trials(progress)} {'trial' if (budget.total or budget.done) == 1 else 'trials'}"]
+    parts += [] if budget.hours is None else [f"{budget.hours_used:.2f} of {budget.hours:g} h"]
     parts.append(states_of(progress.states))
     parts.append(best_of(progress))
     if rate is not None:
@@ -82,5 +82,5 @@ def best_of(progress: Progress) -> str:
     if best is None:
         return ""
     repeated = "" if best.repeated is None else f"; {best.repeated}"
-    fresh = "" if best.mean is None else f"; mean {number(best.mean)} under {best.n_seeds} fresh seeds"
+    fresh = "" if best.mean is None else f"; mean {number(best.mean)} under {plural(best.n_seeds or 0, 'fresh seed')}"
     return f"best {number(best.value)} (trial {best.trial}{repeated}{fresh})"

@@ -16,6 +16,7 @@ from studies.notices import Channel, channels, message
 from studies.record.overview import StudyState, read_overviews
 from studies.storage.pages import Pages
 from studies.web.background import beside
+from studies.words import be, plural
 
 if TYPE_CHECKING:
     from studies.settings import Settings
@@ -56,8 +57,9 @@ def tell_left_alone(storage: Storage, pages: Pages, told: Sequence[Channel]) -> 
         for one in read_overviews(storage, pages, study_id):
             if one.state is not StudyState.IDLE:
                 continue
-            trials = "trials" if one.total is None else f"{one.total - one.done} of {one.total} trials"
-            text = f"{one.name}: no worker is alive, and {trials} are left."
+            left = 0 if one.total is None else one.total - one.done
+            trials = "trials" if one.total is None else f"{left:,} of {plural(one.total, 'trial')}"
+            text = f"{one.name}: no worker is alive, and {trials} {be(left)} left."
             notice = message(
                 "no_worker", text, one.name, trials=one.done, n_trials=one.total, best=one.best,
                 states=one.counts, front=one.front,

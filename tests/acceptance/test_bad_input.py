@@ -196,7 +196,7 @@ def test_a_file_has_the_format_that_its_name_says(studies: Studies) -> None:
 def test_fewer_trials_than_there_are_leave_nothing_to_resume(studies: Studies) -> None:
     studies("launch", "parabola.yaml", "--trials", "2")
     said = studies.told("resume", "parabola", "--trials", "1").stderr
-    assert "parabola has all its 1 trial: `studies resume parabola --trials 4` makes room for more" in said
+    assert "parabola has its only trial: `studies resume parabola --trials 4` makes room for more" in said
 
 
 def test_a_traceback_only_when_asked(studies: Studies) -> None:

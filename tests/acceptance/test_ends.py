@@ -76,7 +76,7 @@ def test_hours_in_place_of_a_number_of_trials(make_studies: Callable[[str], Stud
         assert rows_of(storage.url, "SELECT is_watched FROM studies.control") == [(False,)]
     studies("launch", *given, "--set", f"limits.hours={hours_used(studies) + 0.0015:.5f}")
     assert sum(ends(studies).values()) > sum(before.values())
-    assert " hours" in studies.told("status", "parabola").stdout
+    assert " h · " in studies.told("status", "parabola").stdout
 
 
 def test_each_setting_of_a_grid_under_three_seeds(make_studies: Callable[[str], Studies]) -> None:

@@ -117,7 +117,7 @@ def test_code_that_nobody_has_used_for_long_goes_unless_a_program_has_written_th
     with working_in(paths[1]):
         kept.remove_old_files(paths[0].parent)
     assert left(paths[0].parent) == {paths[n].name for n in (0, 1, 3)}
-    assert "removed 1 copies of code that no launch has used for 30 days" in capsys.readouterr().out
+    assert "removed 1 copy of code that no launch has used for 30 days" in capsys.readouterr().out
 
 
 def test_the_directory_of_a_supervisor_that_was_killed_goes_with_the_next_launch(

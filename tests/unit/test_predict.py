@@ -219,7 +219,7 @@ def test_the_other_rows_of_a_table_of_titles_are_answered(titles: Any, tmp_path:
     (tmp_path / "t.csv").write_text("price,TITLE\n1,phone, red\n2\n3,\n4,fridge\n")
     (tmp_path / "t.jsonl").write_text('{"title": "phone"\n["phone"]\n{"title": null}\n{"title": "fridge"}\n')
     expected = {
-        "t.csv": ["line 2: 3 columns", "line 3: 1 columns", "line 4: an empty title"],
+        "t.csv": ["line 2: 3 columns", "line 3: 1 column;", "line 4: an empty title"],
         "t.jsonl": ["line 1: not JSON", "line 2: not a JSON object", "line 3: an empty title"],
     }
     for name, errors in expected.items():
@@ -289,7 +289,7 @@ def test_digits_that_are_wrong(digits: Any, tmp_path: Path) -> None:
     assert "line 3: pixel 0 is '999'" in refused(digits, stream(row + b"\n\n999" + row[1:]))
     assert "stdin is empty" in refused(digits, stream(b"\n\n"))
     (tmp_path / "images-ubyte").write_bytes(b"\0\0\x08\x03" + b"\0\0\0\x01" * 3 + b"x")
-    assert "has images of 1 pixels" in refused(digits, str(tmp_path / "images-ubyte"))
+    assert "has images of 1 pixel;" in refused(digits, str(tmp_path / "images-ubyte"))
     assert "there is no file" in refused(digits, "nowhere.csv")
 
 

@@ -88,7 +88,10 @@ def test_options_are_stored_only_where_there_are_some(tmp_path: Path) -> None:
         (GOOD + "3: on\n", "study.yaml:5: the key 3 is a number in YAML"),
         (GOOD + "~: on\n", "study.yaml:5: the key ~ is nothing in YAML"),
         (GOOD + "? [a]\n: 1\n", "study.yaml:5: {{ ... }} is a template"),
-        (GOOD + "require: [n < 3, 4]\n", "study.yaml:5: entry 2 of require is 4: expected such as n_filters * 4 <= 1024"),
+        (
+            GOOD + "require: [n < 3, 4]\n",
+            "study.yaml:5: entry 2 of require is 4: expected such as n_filters * 4 <= 1024",
+        ),
         (GOOD + 'description: "a\x00b"\n', "study.yaml:5: character 0x0 is not text"),
         (
             "a: &x 1\nb: !!python/object/apply:os.system ['true']\n",

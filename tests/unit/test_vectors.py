@@ -59,7 +59,7 @@ BAD = {
     "narrow": ("rojo 1 2 3\nazul 1 2\n", "line 2: 2 values for 'azul'; expected 3"),
     "wide": ("rojo 1 2 3\nazul 1 2 3 4\n", "line 2: 4 values for 'azul'; expected 3"),
     "header-width": ("2 4\nrojo 1 2 3\n", "line 2: 3 values for 'rojo'; expected 4"),
-    "cut-short": ("9 3\nrojo 1 2 3\n", "line 2: the file ends after 1 words, its header says 9"),
+    "cut-short": ("9 3\nrojo 1 2 3\n", "line 2: the file ends after 1 word, its header says 9"),
     "no-number": ("rojo 1 zwei 3\n", "line 1: a value of 'rojo' is not a number"),
     "nan": ("rojo 1 nan 3\n", "line 1: a value of 'rojo' is not finite"),
     "empty": ("", "is empty"),
@@ -152,6 +152,6 @@ def test_the_course_s_vectors_are_for_spanish_alone(tmp_path: Path) -> None:
 
 def test_a_bad_file_of_vectors_leaves_nothing_half_made(tmp_path: Path) -> None:
     write(tmp_path / "vectors.txt", "rojo 1 2\nazul 1\n")
-    with pytest.raises(DataError, match=r"vectors.txt, line 2: 1 values"):
+    with pytest.raises(DataError, match=r"vectors.txt, line 2: 1 value for"):
         load(tmp_path)
     assert not list((tmp_path / "cache").glob("*vectors*/"))

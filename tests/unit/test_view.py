@@ -10,9 +10,13 @@ import pytest
 
 from studies.names import UNLIMITED
 from studies.record.progress import Progress, Winner
+from studies.run.limits import reached
 from studies.storage.budget import Budget
 from studies.view.line import Rate, line_of, states_of
 from studies.view.live import picture
+from studies.words import all_its
+
+from ..reports import make_spec
 
 
 def progress(done: int, n_trials: int) -> Progress:
@@ -28,12 +32,20 @@ def test_a_study_that_has_more_trials_than_it_was_asked_for_later() -> None:
     assert line.endswith("about 0:00 left")
 
 
+def test_one_is_no_plural() -> None:
+    assert line_of(progress(0, 1)).startswith("mine: 0/1 trial · ")
+    assert line_of(progress(0, 2)).startswith("mine: 0/2 trials · ")
+    assert [all_its(n, "trial") for n in (1, 2, 1000)] == ["its only trial", "all its 2 trials", "all its 1,000 trials"]
+    spec = make_spec(limits={"max_failures": 1})
+    assert reached(spec, Budget(n_trials=9, failures_in_a_row=1)) == "1 trial failed in a row"
+
+
 def test_a_study_that_hours_end_has_no_number_of_trials() -> None:
     budget = Budget(n_trials=UNLIMITED, counted=4, hours=2.0, hours_used=0.5)
     rate, shown = Rate(), Progress("mine", budget, {"COMPLETE": 4}, 20, None, [])
     rate.add(shown)
     line = line_of(shown, rate)
-    assert line.startswith("mine: 4 trials · 0.50 of 2 hours")
+    assert line.startswith("mine: 4 trials · 0.50 of 2 h")
     assert line.endswith("about 90:00 left")
     assert budget.share == 0.25
 

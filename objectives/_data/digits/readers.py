@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from objectives._contract import DataError, Progress
 from objectives._data.kit.decode import decoded
 from objectives._data.kit.disk import unreadable
-from objectives._data.kit.lines import RowError, TextLines, each, plain_name, shown
+from objectives._data.kit.lines import RowError, TextLines, each, plain_name, plural, shown
 from objectives._data.kit.npz import ONLY_0_AND_1, pairs_of, read_arrays
 from objectives._data.kit.packed import GZIP_MAGIC
 from objectives._data.kit.picture_files import read_directory, read_parquet
@@ -197,9 +197,10 @@ def require_each_digit(path: Path, digits: NDArray[np.uint8]) -> None:
     """Raise DataError if a digit has too few images to be split."""
     n_of_digit = np.bincount(digits, minlength=N_DIGITS)
     if n_of_digit.min() < len(ROLES):
+        few = plural(int(n_of_digit.min()), "image")
         raise DataError(
-            f"{path} has {n_of_digit.min()} images of a {n_of_digit.argmin()}; expected {len(ROLES)} of each digit or "
-            "more, to train, validate and test on"
+            f"{path} has {few} of a {n_of_digit.argmin()}; expected {len(ROLES)} of each digit or more, to train, "
+            "validate and test on"
         )
 
 
@@ -280,7 +281,7 @@ def read_idx_images(path: Path) -> NDArray[np.uint8]:
     """The pixels (n, 784) in an IDX file of images. Raises DataError."""
     pixels = read_idx(path, 3)
     if pixels[0].size != N_PIXELS:
-        raise DataError(f"{path} has images of {pixels[0].size} pixels; expected {N_PIXELS}")
+        raise DataError(f"{path} has images of {plural(pixels[0].size, 'pixel')}; expected {N_PIXELS}")
     return pixels.reshape(len(pixels), N_PIXELS)
 
 
@@ -288,7 +289,9 @@ def read_pair(images: Path, labels: Path, progress: Progress) -> tuple[NDArray[n
     """Pixels (n, 784) and digits (n,) of two of MNIST's own files. Raises DataError."""
     pixels, digits = read_idx_images(images), read_idx(labels, 1)
     if len(pixels) != len(digits):
-        raise DataError(f"{labels} has {len(digits)} labels for {len(pixels)} images; get both files again")
+        raise DataError(
+            f"{labels} has {plural(len(digits), 'label')} for {plural(len(pixels), 'image')}; get both files again"
+        )
     if digits.max() >= N_DIGITS:
         raise DataError(f"{labels}, label {digits.argmax() + 1}: {digits.max()} is not a digit; get the file again")
     progress(f"reading {images.name}", 1.0)

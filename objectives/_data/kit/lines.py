@@ -234,6 +234,11 @@ def is_missing(text: str) -> bool:
     return text.strip().lower() in MISSING
 
 
+def plural(n: int, word: str) -> str:
+    """`1 row`, `2 rows`."""
+    return f"{n:,} {word}" if n == 1 else f"{n:,} {word}s"
+
+
 def shown(text: object, limit: int = 40) -> str:
     """`text` quoted for a message, cut to `limit` characters."""
     whole = repr(text)

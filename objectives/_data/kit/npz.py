@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from objectives._contract import DataError
+from objectives._data.kit.lines import plural
 
 PICTURES = ("x", "images", "image", "data", "pixels")
 LABELS = ("y", "labels", "label", "targets", "target")
@@ -73,7 +74,7 @@ def _labels(path: Path, name: str, labels: NDArray[Any], n: int) -> NDArray[Any]
     if labels.ndim == 2 and labels.shape[1] > 1 and _is_one_hot(labels):
         flat = labels.argmax(axis=1)
     if flat.shape != (n,):
-        raise DataError(f"{path} holds {name} {labels.shape} beside {n} pictures; expected one label each")
+        raise DataError(f"{path} holds {name} {labels.shape} beside {plural(n, 'picture')}; expected one label each")
     if flat.dtype.kind == "S":  # bytes are shown as b'a'
         flat = np.char.decode(flat, "utf-8", "replace")
     if flat.dtype.kind == "f" and np.isnan(flat).any():

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from objectives._contract import DataError
 from objectives._data.kit.json_rows import Row, as_text, is_json, json_rows
-from objectives._data.kit.lines import AS_CSV, RowError, TextLines, plain_name, shown
+from objectives._data.kit.lines import AS_CSV, RowError, TextLines, plain_name, plural, shown
 from objectives._data.kit.recoded import Chunks
 
 SEPARATORS = ",;\t|"
@@ -124,7 +124,7 @@ def wrong_width(file: TextLines, n: int, expected: int, line: int | None = None)
     """The error for a record of n columns in place of `expected` in a line (default: the line last read)."""
     todo = f"expected {expected} as in the first line"
     return file.error(
-        f"{n} columns", todo + (": quote a text that has a separator in it" if n > expected else ""), line=line
+        plural(n, "column"), todo + (": quote a text that has a separator in it" if n > expected else ""), line=line
     )
 
 
@@ -333,7 +333,7 @@ def _first_mistake(
         if line.count('"') % 2:
             return file.error("quotes that are not closed", "expected each row in one line: remove the line ends in it")
         if len(fields) != len(names):
-            return file.error(f"{len(fields)} columns", f"expected {len(names)}")
+            return file.error(plural(len(fields), "column"), f"expected {len(names)}")
         for name, field in ((names[column], fields[column]) for column in columns):
             expected = f"a whole number from 0 to {most[name]}" if name in most else A_NUMBER
             if not _allowed(number_in(field, separator), most.get(name)):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from objectives._contract import DataError, Progress
 from objectives._data.kit.disk import write_json
+from objectives._data.kit.lines import plural
 from objectives._data.kit.split import ROLES, carve, content_key
 from objectives._data.lyrics.readers import reader
 from objectives._data.lyrics.tokens import END, KINDS, SPECIAL, UNKNOWN, split_tokens, split_words
@@ -89,9 +90,9 @@ def _roles(path: Path, documents: list[str]) -> NDArray[np.str_]:
     if not documents:
         raise DataError(f"{path} is empty; expected songs, poems or plain text")
     if not all(np.any(roles == role) for role in ROLES):
-        n = len(np.unique(keys))
+        found = plural(len(np.unique(keys)), "different document")
         raise DataError(
-            f"{path} holds {n} different document{'s'[: n != 1]}, too few to train, validate and test on; give it at "
+            f"{path} holds {found}, too few to train, validate and test on; give it at "
             "least 3 (songs, poems, or 4,000 characters of plain text each)"
         )
     return roles

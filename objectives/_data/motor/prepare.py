@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from objectives._contract import DataError, Progress, silent
+from objectives._data.kit.lines import plural
 from objectives._data.kit.preparation import ArrayDirectory, Hashes, prepare_arrays
 from objectives._data.kit.split import ROLES
 from objectives._data.motor.data import Motor
@@ -75,7 +76,7 @@ def _write(directory: Path, values: NDArray[np.float32], session_of: NDArray[np.
     sessions, lengths = np.unique(session_of, return_counts=True)
     if len(sessions) < len(ROLES):
         raise DataError(
-            f"{file} has {len(sessions)} session{'s'[: len(sessions) != 1]} in its column {SESSION}; expected "
+            f"{file} has {plural(len(sessions), 'session')} in its column {SESSION}; expected "
             f"{len(ROLES)} or more, to train, validate and test on different ones"
         )
     # Stable: a session's rows stay in the order of time, wherever the file has them.

@@ -21,6 +21,7 @@ from objectives._contract import DataError, Progress, silent
 from objectives._data.kit.decode import SIDE
 from objectives._data.kit.disk import write_array, write_json
 from objectives._data.kit.hashes import fingerprint
+from objectives._data.kit.lines import plural
 from objectives._data.kit.npz import only_0_and_1
 from objectives._data.kit.picture_files import decoded_as_seen
 from objectives._data.kit.preparation import Hashes, prepare_arrays
@@ -176,12 +177,12 @@ def _check_classes(
     small = [index for index in range(len(classes)) if not set(needed) <= set(roles[labels == index].tolist())]
     if not small:
         return
-    sizes = []
+    sizes, have = [], "has" if len(small) == 1 else "have"
     for index in small:
         own = keys[labels == index]
-        sizes.append(f"{classes[index]!r} has {len(own)} pictures, {len(np.unique(own))} of them different")
+        sizes.append(f"{classes[index]!r} has {plural(len(own), 'picture')}, {len(np.unique(own))} of them different")
     raise DataError(
-        f"{source.place}: {len(small)} of {len(classes)} classes have too few to train, validate and test on "
+        f"{source.place}: {len(small)} of {len(classes)} classes {have} too few to train, validate and test on "
         f"({listed(sizes)}); give each at least 3 different ones that no other class has, or leave such classes out "
         f"with {source.dataset}:drop_classes_below=3"
     )

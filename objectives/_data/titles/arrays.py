@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from objectives._contract import DataError, Progress
 from objectives._data.kit.disk import write_array, write_json
+from objectives._data.kit.lines import plural
 from objectives._data.kit.sources import N_LISTED, listed
 from objectives._data.kit.split import ROLES
 from objectives._data.titles.sources import TitleSource
@@ -100,7 +101,7 @@ def _nothing_to_tell_apart(source: TitleSource, spooled: Spool, kept: NDArray[np
     path, names = next(iter(source.files.values())), list(spooled.classes)
     found = f"only one class, {names[int(np.argmax(kept))]!r}," if kept.any() else "no class"
     least = max(source.min_rows, source.options.get("drop_classes_below", 0))
-    size = f" of {least} rows or more" if least > 1 else f" in {_counted(len(spooled.labels), 'row')}"
+    size = f" of {least} rows or more" if least > 1 else f" in {plural(len(spooled.labels), 'row')}"
     return DataError(f"{path} has {found}{size}; expected 2 or more to tell apart: add rows of another category")
 
 
@@ -128,12 +129,8 @@ def _too_small(source: TitleSource, spooled: Spool, labels: list[int]) -> DataEr
 def _size(spooled: Spool, label: int) -> str:
     own = spooled.labels == label
     n_titles = len(np.unique(spooled.titles[own]))
-    rows, titles = _counted(int(np.count_nonzero(own)), "row"), _counted(n_titles, "different title")
+    rows, titles = plural(int(np.count_nonzero(own)), "row"), plural(n_titles, "different title")
     return f"{rows} with {titles}"
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _renumber_classes(spooled: Spool, roles: NDArray[np.uint8]) -> tuple[NDArray[np.int32], list[str]]:

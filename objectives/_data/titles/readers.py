@@ -14,7 +14,7 @@ from typing import Any
 
 from objectives._contract import DataError
 from objectives._data.kit.json_rows import json_rows, text_in
-from objectives._data.kit.lines import RowError, TextLines, is_missing, plain_name, shown
+from objectives._data.kit.lines import RowError, TextLines, is_missing, plain_name, plural, shown
 from objectives._data.kit.tables import Records, places_of, renamed, separator_of, wrong_width
 
 LabelledTitles = Iterator[tuple[str, str]]
@@ -46,7 +46,7 @@ def read_pricerunner(lines: TextLines, column: str) -> LabelledTitles:
     for _, fields in Records(lines):
         if len(fields) != len(PRICERUNNER_COLUMNS):
             raise lines.error(
-                f"{len(fields)} columns",
+                plural(len(fields), "column"),
                 f"expected the {len(PRICERUNNER_COLUMNS)} of {','.join(PRICERUNNER_COLUMNS)}",
             )
         yield fields[1], fields[wanted].strip()

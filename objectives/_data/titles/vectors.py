@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from objectives._contract import DataError, Progress, silent
-from objectives._data.kit.lines import TextLines, shown
+from objectives._data.kit.lines import TextLines, plural, shown
 from objectives._data.titles.vocabulary import PAD, SPECIAL_WORDS
 
 LOW = 0.2  # of the words: with fewer, the vectors may be of another language
@@ -79,15 +79,17 @@ def _entries(lines: TextLines) -> Iterator[tuple[str, str, int]]:
             # GloVe has a few words with spaces in them, such as ". . ."
             surplus, values = values.split()[:-width], " ".join(values.split()[-width:])
             if all(map(_is_number, surplus)):
-                raise lines.error(f"{n_values} values for {shown(word)}", f"expected {width}")
+                raise lines.error(f"{plural(n_values, 'value')} for {shown(word)}", f"expected {width}")
             word = " ".join([word, *surplus])
         elif n_values < width or not n_values:
             expected = width or "a word and its vector"
-            raise lines.error(f"{n_values} values for {shown(word)}", f"expected {expected}")
+            raise lines.error(f"{plural(n_values, 'value')} for {shown(word)}", f"expected {expected}")
         n_words += 1
         yield word, values, width
     if promised is not None and n_words != promised:
-        raise lines.error(f"the file ends after {n_words} words, its header says {promised}", "get the file again")
+        raise lines.error(
+            f"the file ends after {plural(n_words, 'word')}, its header says {promised}", "get the file again"
+        )
     if not n_words:
         raise DataError(f"{lines.path} is empty; expected a word and its vector in each line")
 

@@ -98,7 +98,7 @@ def _cost(subject: Subject) -> Iterator[Item]:
         yield _trials_in(spec, trial_s * factor)
         return
     hours = trial_s * factor * n_trials / 3600
-    length = "" if subject.is_function else f" x {spec.max_epochs} epochs"
+    length = "" if subject.is_function else f" x {plural(spec.max_epochs, 'epoch')}"
     cost = f"{plural(n_trials, 'trial')}{length}: {_time(hours * 3600)} with pruning off"
     share = 1.0 if subject.is_function else typical_share(spec.pruner, spec.max_epochs, n_trials)
     if share < 1:
@@ -113,7 +113,8 @@ def _trials_in(spec: StudySpec, trial_s: float) -> Fact:
     n_trials = hours * 3600 / trial_s
     share = typical_share(spec.pruner, spec.max_epochs, max(1, round(n_trials)))
     pruned = f"; about {n_trials / share:.0f} with {spec.pruner.name}" if share < 1 else ""
-    return Fact("the study", f"{hours:g} hours: some {n_trials:.0f} whole trials{pruned}; one worker, one CPU thread")
+    whole = plural(round(n_trials), "whole trial")
+    return Fact("the study", f"{hours:g} h: some {whole}{pruned}; one worker, one CPU thread")
 
 
 def _n_trials(subject: Subject) -> int:

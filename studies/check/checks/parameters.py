@@ -15,6 +15,7 @@ from studies.check.observation import Observation
 from studies.check.subject import Subject
 from studies.spec.domain import Choice, Fixed, Range
 from studies.spec.space import Parameter
+from studies.words import plural
 
 MOST_CONTEXTS = 8
 
@@ -193,7 +194,9 @@ def _look_longer(subject: Subject, parameter: Parameter, params: dict[str, Any])
 
 def _length(seen: Observation) -> str:
     n_steps, n_epochs = seen.n_steps, len(seen.trajectory.epochs)
-    return f"{n_steps} steps, {n_epochs} evaluations" if n_steps else f"{n_epochs} values"
+    if not n_steps:
+        return plural(n_epochs, "value")
+    return f"{plural(n_steps, 'step')}, {plural(n_epochs, 'evaluation')}"
 
 
 def _acts_elsewhere(

@@ -10,6 +10,7 @@ from studies.check.checks import Check
 from studies.check.findings import Finding, Item, NotChecked
 from studies.check.rows import GROUPS, MOST_ROWS, Side, sides
 from studies.check.subject import Subject
+from studies.words import be, plural
 
 SHOWN = (
     "to show it, let `prepare` return an object or a dict with `train` and `validation`, each an array, a tensor, a "
@@ -75,7 +76,7 @@ def _rows(n_both: int, n_scored: int, repeats: bool, subject: Subject) -> Iterat
     yield Finding(
         "rows-on-both-sides",
         "error" if share >= MUCH else "warning",
-        f"{n_both} of {n_scored} rows that are scored ({share:.0%}) are also trained on",
+        f"{n_both} of {plural(n_scored, 'row')} that are scored ({share:.0%}) {be(n_both)} also trained on",
         f"up to {share:.0%} of the score is memory: it says nothing about new rows, and favours large models",
         "drop duplicates before splitting, and split once, in `prepare`",
         subject.source.of(type(subject.objective).prepare) if not subject.is_function else None,
@@ -89,7 +90,8 @@ def _groups(name: str, train: Side, scored: Side, subject: Subject) -> Iterator[
         yield Finding(
             "groups-on-both-sides",
             "error",
-            f"{len(both)} of the {len(present)} values of {name!r} in validation rows are in training rows too",
+            f"{len(both)} of {plural(len(present), 'value')} of {name!r} in validation rows {be(len(both))} in "
+            "training rows too",
             "rows of one group are alike: the score shows how well known groups are remembered, not new ones predicted",
             f"split by {name}: each of its values is whole in train, validation or test",
             subject.source.of(type(subject.objective).prepare) if not subject.is_function else None,

@@ -112,7 +112,8 @@ def remove_old_files(place: Path) -> None:
     """Remove what no launch has used for long and no program has written to, and say so."""
     old = [path for path in _kept_in(place) if _age_days(path) > UNUSED_DAYS and not _was_written_to(path)]
     if sizes := _remove_unused(old):
-        what = f"removed {len(sizes)} copies of code that no launch has used for {UNUSED_DAYS} days"
+        copies = "1 copy" if len(sizes) == 1 else f"{len(sizes)} copies"
+        what = f"removed {copies} of code that no launch has used for {UNUSED_DAYS} days"
         say(f"{what}: {_written(sum(sizes.values()))}")
 
 
@@ -336,7 +337,7 @@ def _so_far(lines: list[str], path: Path) -> str:
     if listed is None:
         return lines[-1] if len(lines[-1]) <= LINE else f"{lines[-1][:LINE]}..."
     n_packages, n_done = listed.count(",") + 1, len([*path.glob("lib/python*/site-packages/*.dist-info")])
-    return f"unpacking: {min(n_done, n_packages)} of {n_packages} packages"
+    return f"unpacking: {min(n_done, n_packages)} of {n_packages} package{'s'[: n_packages != 1]}"
 
 
 def check_launcher(ready: list[Any]) -> None:

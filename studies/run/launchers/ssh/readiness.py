@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from studies.words import data_size
+from studies.words import be, data_size, plural
 
 FREE_BYTES, FREE_TO_INSTALL_BYTES = 500 * 10**6, 10 * 10**9  # torch with CUDA is large
 MAX_CLOCK_OFFSET_S = 60.0
@@ -22,7 +22,7 @@ def missing(found: Mapping[str, Any], python: str | None) -> list[str]:
         free = data_size(found["free_bytes"])
         line = f"{free} of disk are free for ~/.cache/studies; it needs {data_size(needed)}"
         if n := found["n_environments"]:
-            line += f"; {n} environments are there, and it may be deleted while no study runs there"
+            line += f"; {plural(n, 'environment')} {be(n)} there, and it may be deleted while no study runs there"
         lacks.append(line)
     if python and found["missing"]:
         lacks.append(f"{python} has no {', '.join(found['missing'])}; install them there, or leave out --python")
