@@ -125,8 +125,8 @@ def _given(exported: Exported, space: Space) -> dict[str, Any]:
         return exported.params
     try:
         values = space.completed(exported.params, "params")
-        if condition := space.broken(values):
-            raise SpaceError(f"its parameters break the condition {condition.text}")
+        if why := space.broken(values):
+            raise SpaceError(why)
         return values
     except SpaceError as error:
         raise WrongInput(reason=f"--start-with {exported.path}: {error}.") from None

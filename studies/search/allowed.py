@@ -163,7 +163,7 @@ def _apart(domain: Range | Choice | Fixed, left: Any, right: Any) -> float:
 
 
 def check(space: Space) -> None:
-    """Raise SpaceError for conditions that cannot be computed, or that hardly anything in the space keeps."""
+    """Raise SpaceError for conditions that hardly anything in the space keeps."""
     sampler: Any = RandomSampler(seed=0)  # which looks at neither the study nor the trial
     if not any(drawn(space, {}, partial(sampler.sample_independent, None, None))[1] for _ in range(N_RANDOM)):
         raise none_found(space)

@@ -266,8 +266,8 @@ class StudySpec(Part):
         space = space.requiring(self.require)
         for index, given in enumerate(self.start_with):
             values = space.together(given, "start_with", index)
-            if condition := space.broken(values):
-                raise SpaceError(f"it breaks the condition {condition.text}", "start_with", index)
+            if why := space.broken(values):
+                raise SpaceError(why, "start_with", index)
         return space
 
 

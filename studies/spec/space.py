@@ -93,14 +93,19 @@ class Space:
         }
         for name in sorted({name for condition in self.require for name in condition.names}):
             for value in [usual[name], *_some_of(self.parameters[name].domain)]:
-                self.broken({**usual, name: value})
+                self._broken({**usual, name: value})
         return self
 
-    def broken(self, values: Mapping[str, Value]) -> Condition | None:
-        """Return the first condition that these values of a trial break; None where they keep all.
+    def broken(self, values: Mapping[str, Value]) -> str | None:
+        """Return why these values of a trial are not allowed: a condition they break, or that they cannot be put in."""
+        try:
+            condition = self._broken(values)
+        except SpaceError as error:
+            return str(error)
+        return f"it breaks the condition {condition.text}" if condition else None
 
-        Raises SpaceError where one cannot be computed.
-        """
+    def _broken(self, values: Mapping[str, Value]) -> Condition | None:
+        """Return the first condition that these values break. Raises SpaceError where one cannot be computed."""
         for index, condition in enumerate(self.require):
             try:
                 if not condition.holds(values):

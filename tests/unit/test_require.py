@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -148,6 +149,16 @@ def test_a_setting_that_breaks_one_is_never_suggested(sampler: str, require: lis
     assert settings != tried(spec(require, sampler={"name": sampler, "seed": 1}))
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+@pytest.mark.parametrize("high", [140, 100_000])  # tried to its end, or not
+def test_a_setting_for_which_one_cannot_be_computed_is_never_suggested(sampler: str, high: int) -> None:
+    study_spec = spec(["1 / (n % 7 - 3) > -9"], sampler={"name": sampler})
+    settings = tried(
+        study_spec, declared={"n": {"low": 1, "high": high, "default": 1}}, score=lambda params: params["n"]
+    )
+    assert all(params["n"] % 7 != 3 for params in settings)
+
+
 def test_without_conditions_nothing_changes() -> None:
     """The settings of a study follow from its seed as before there were conditions."""
     free = tried(spec([]))
@@ -155,15 +166,20 @@ def test_without_conditions_nothing_changes() -> None:
     assert "require" not in spec([]).model_dump()
 
 
-def tried(study_spec: StudySpec, n_trials: int = 20) -> list[dict[str, Any]]:
+def tried(
+    study_spec: StudySpec,
+    n_trials: int = 20,
+    declared: dict[str, Any] = SPACE,
+    score: Callable[[dict[str, Any]], float] = lambda params: params["n_filters"] * params["learning_rate"],
+) -> list[dict[str, Any]]:
     """Return the settings of a study's first trials, larger nets and rates being better."""
-    space = study_spec.resolve(SPACE)
+    space = study_spec.resolve(declared)
     study = optuna.create_study(sampler=make_sampler(study_spec, space))
     settings = []
     for _ in range(n_trials):
         trial = study.ask()
         params = space.suggest(partial(_suggest, trial))
-        study.tell(trial, -params["n_filters"] * params["learning_rate"])
+        study.tell(trial, -score(params))
         settings.append(params)
     return settings
 
@@ -199,6 +215,13 @@ def test_a_condition_that_cannot_be_computed_is_refused_before_a_trial() -> None
 def test_a_start_that_breaks_one_is_refused_where_it_stands() -> None:
     study_spec = spec(["n_filters < 100"], start_with=[{"n_filters": 16}, {"n_filters": 128}])
     with pytest.raises(SpaceError, match="it breaks the condition n_filters < 100") as caught:
+        study_spec.resolve(SPACE)
+    assert caught.value.path == ("start_with", 1)
+
+
+def test_a_start_for_which_one_cannot_be_computed_is_refused_where_it_stands() -> None:
+    study_spec = spec(["1 / (n_filters - 128) < 3"], start_with=[{"n_filters": 16}, {"n_filters": 128}])
+    with pytest.raises(SpaceError, match="cannot be computed for n_filters = 128") as caught:
         study_spec.resolve(SPACE)
     assert caught.value.path == ("start_with", 1)
 
