@@ -30,7 +30,7 @@ def apart(points: np.ndarray, cube: Cube, settings: Sequence[Setting], trials: S
     within = reach(settings, cube)
     if not within:
         return points
-    tried = cube.features(np.array([cube.point(each.params) for each in trials if each.params]))
+    tried = cube.features(cube.points([each.params for each in trials if each.params]))
     distances = np.sqrt(squared_distances(cube.features(points), tried).min(axis=1))
     return points[np.argsort(-np.minimum(distances, within), kind="stable")]
 
@@ -46,7 +46,7 @@ def reach(settings: Sequence[Setting], cube: Cube) -> float:
     alike = [group for group in groups.values() if len(group) > 1]
     if sum(map(len, alike)) < SHARE_ALIKE * len(trained):
         return 0.0
-    nearest = [_nearest(cube.features(np.array([cube.point(each.last.params) for each in group]))) for group in alike]
+    nearest = [_nearest(cube.features(cube.points([each.last.params for each in group]))) for group in alike]
     return float(np.quantile(np.concatenate(nearest), QUANTILE)) if nearest else 0.0
 
 

@@ -7,7 +7,7 @@ a setting does not have, as a parameter with `when`, is in the middle.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,9 +31,13 @@ class Cube:
     def __init__(self, space: Mapping[str, BaseDistribution]) -> None:
         self._axes = {name: _axis(distribution) for name, distribution in space.items()}
 
-    def point(self, params: Mapping[str, Any]) -> np.ndarray:
-        """Return the point of a setting as the storage has it, [parameters]."""
-        return np.array([axis.unit_of(params[name]) if name in params else MIDDLE for name, axis in self._axes.items()])
+    def points(self, settings: Sequence[Mapping[str, Any]]) -> np.ndarray:
+        """Return the points of settings as the storage has them, [n, parameters]."""
+        points = np.full((len(settings), len(self._axes)), MIDDLE)
+        for index, (name, axis) in enumerate(self._axes.items()):
+            having = [place for place, params in enumerate(settings) if name in params]
+            points[having, index] = axis.units_of([settings[place][name] for place in having])
+        return points
 
     def params(self, point: np.ndarray) -> dict[str, Any]:
         """Return the setting at a point, as the storage has it."""
@@ -76,8 +80,9 @@ class _Numbers:
             self._low, self._high = float(np.log(self._low)), float(np.log(self._high))
         self._width = (self._high - self._low) or 1.0
 
-    def unit_of(self, value: float) -> float:
-        return float(np.clip(self._units(np.array([float(value)])), 0, 1)[0])
+    def units_of(self, values: Sequence[float]) -> np.ndarray:
+        units: np.ndarray = np.clip(self._units(np.array(values, dtype=float)), 0, 1)
+        return units
 
     def value_at(self, unit: float) -> float | int:
         value = float(self._values(np.array([unit]))[0])
@@ -108,7 +113,10 @@ class _Choices:
     def __init__(self, given: CategoricalDistribution) -> None:
         self._given = given
 
-    def unit_of(self, value: Any) -> float:
+    def units_of(self, values: Sequence[Any]) -> np.ndarray:
+        return np.array([self._unit_of(value) for value in values])
+
+    def _unit_of(self, value: Any) -> float:
         try:
             return (self._given.to_internal_repr(value) + 0.5) / len(self._given.choices)
         except ValueError:  # of another study, which had other choices

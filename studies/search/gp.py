@@ -87,7 +87,7 @@ class GaussianProcessSampler(BaseSampler):
         weights = self._rng.dirichlet(np.ones(len(directions)))
         observed = Observed(trials, directions, self._telling[-1], weights.tolist())
         cube = Cube(search_space)
-        begun = [cube.point(each.params) for each in trials if each.state == TrialState.RUNNING and each.params]
+        begun = cube.points([each.params for each in trials if each.state == TrialState.RUNNING and each.params])
         from studies.search.process import ALGEBRA  # scipy's optimizers take a tenth of a second, for workers alone
 
         with ALGEBRA.limit(limits=1):
@@ -113,7 +113,7 @@ class GaussianProcessSampler(BaseSampler):
         for rung in self._rungs:
             reached = self._some(observed.reported_at(rung, self._rng))
             if len(reached) >= N_SCREENED:
-                known = np.array([cube.point(each.params) for each in reached])
+                known = cube.points([each.params for each in reached])
                 process = Process(cube.features(known), np.array([each.score for each in reached]))
                 inputs = cube.features(points)
                 drawn = process.expected(inputs) + process.uncertainty(inputs) * self._rng.normal(size=len(points))
@@ -130,7 +130,7 @@ class GaussianProcessSampler(BaseSampler):
         return first[:n_best] + [first[index] for index in others]
 
     def _compared(
-        self, cube: Cube, reached: Sequence[Observation], promising: np.ndarray, begun: Sequence[np.ndarray]
+        self, cube: Cube, reached: Sequence[Observation], promising: np.ndarray, begun: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return points, [n, parameters], and the improvement that each promises, [n]: the promising and some more."""
         from studies.search.process import Process
@@ -138,7 +138,7 @@ class GaussianProcessSampler(BaseSampler):
         if len(reached) < N_STARTUP:
             return promising, np.zeros(len(promising))
         reached = self._some(reached)
-        points = np.array([cube.point(each.params) for each in reached])
+        points = cube.points([each.params for each in reached])
         shares = np.array([each.share for each in reached])
         scores = np.array([each.score for each in reached])
         process = Process(_inputs(cube, shares, points), scores, last_length=1.0)
@@ -147,7 +147,7 @@ class GaussianProcessSampler(BaseSampler):
         expected = process.expected(at_end(different))
         best = different[np.argsort(-expected, kind="stable")[:N_BEST]]
         candidates = np.concatenate([promising, *(cube.near(self._rng, point, N_NEAR) for point in best)])
-        return candidates, _improvement(process, at_end, candidates, float(expected.max()), np.array(begun))
+        return candidates, _improvement(process, at_end, candidates, float(expected.max()), begun)
 
     def _best_new(self, cube: Cube, points: np.ndarray, trials: Sequence[FrozenTrial]) -> dict[str, Any]:
         """Return the setting of the first point that is new and keeps the conditions; nothing where there is none."""

@@ -66,18 +66,20 @@ def test_points_are_in_the_cube_and_their_settings_in_the_space() -> None:
         assert all(SPACE[name]._contains(SPACE[name].to_internal_repr(value)) for name, value in params.items())
         assert isinstance(params["width"], int)
         assert isinstance(params["rate"], float)
-        assert cube.params(cube.point(params)) == params
+        assert cube.params(cube.points([params])[0]) == params
     assert {cube.params(point)["layers"] for point in points} == {1, 3, 5, 7, 9}
     assert {round(cube.params(point)["dropout"], 6) for point in points} == {0.0, 0.2, 0.4, 0.6, 0.8}
 
 
 def test_choices_are_equally_far_apart_and_what_is_missing_is_in_the_middle() -> None:
     cube = Cube({"optimizer": SPACE["optimizer"], "momentum": FloatDistribution(0.0, 0.9)})
-    points = np.array([cube.point({"optimizer": name}) for name in ("adam", "sgd", "rmsprop")])
+    points = cube.points([{"optimizer": name} for name in ("adam", "sgd", "rmsprop")])
     features = cube.features(points)
     distances = [float(np.linalg.norm(features[i] - features[j])) for i, j in ((0, 1), (0, 2), (1, 2))]
     assert distances == pytest.approx([1.0, 1.0, 1.0])
     assert set(points[:, 1]) == {0.5}
+    assert cube.points([{"momentum": 0.9}, {}, {"optimizer": "of another study"}])[:, 1].tolist() == [1.0, 0.5, 0.5]
+    assert cube.points([]).shape == (0, 2)
 
 
 def test_a_process_climbs_along_its_gradient_and_finds_out_what_matters() -> None:
