@@ -21,12 +21,15 @@ LIGHTNING_CHECKPOINT = "last.ckpt"
 
 
 def lightning() -> Any:
-    """Return a callback for `lightning.Trainer`.
+    """Return a callback for `lightning.Trainer`, or that of `pytorch_lightning`.
 
     After each epoch with a validation it saves a checkpoint, which `lightning_checkpoint` finds, and reports what the
     module has logged, by its names.
     """
-    from lightning.pytorch import Callback
+    try:
+        from lightning.pytorch import Callback
+    except ModuleNotFoundError:  # each takes the other's callbacks
+        from pytorch_lightning import Callback
 
     class Reports(Callback):  # type: ignore[misc]
         def __init__(self) -> None:

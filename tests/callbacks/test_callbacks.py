@@ -45,6 +45,11 @@ trainer = lightning.Trainer(
 trainer.fit(Line(), rows, rows, ckpt_path=program_callbacks.lightning_checkpoint())
 """
 
+PYTORCH_LIGHTNING = LIGHTNING.replace(
+    "import lightning, torch",
+    "import sys, torch\nimport pytorch_lightning as lightning\nsys.modules['lightning'] = None  # is not installed",
+)
+
 TRANSFORMERS = """
 import torch
 from transformers import BertConfig, BertForSequenceClassification, Trainer, TrainingArguments
@@ -111,8 +116,8 @@ def values(training: ProgramTraining, metric: str, n: int) -> list[float]:
 
 @pytest.mark.parametrize(
     ("script", "metric"),
-    [(LIGHTNING, "val_loss"), (TRANSFORMERS, "eval_loss"), (KERAS, "val_loss")],
-    ids=["lightning", "transformers", "keras"],
+    [(LIGHTNING, "val_loss"), (PYTORCH_LIGHTNING, "val_loss"), (TRANSFORMERS, "eval_loss"), (KERAS, "val_loss")],
+    ids=["lightning", "pytorch_lightning", "transformers", "keras"],
 )
 def test_each_epoch_is_reported_and_a_trial_goes_on_from_its_checkpoint(
     tmp_path: Path, script: str, metric: str
