@@ -16,6 +16,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import psycopg2
@@ -175,10 +176,9 @@ class Ledger:
 
     def enter(self, study_id: int, device: str) -> int:
         """Register this process as a worker of the study; return its id."""
-        rows = self._run(
-            sql_ledger.ENTER, {"study": study_id, "host": socket.gethostname(), "pid": os.getpid(), "device": device}
-        )
-        return int(rows[0][0])
+        given = {"study": study_id, "host": socket.gethostname(), "pid": os.getpid(), "device": device}
+        entered = partial(self._run, sql_ledger.READ_ENTERED, given)
+        return int(self._connections.run(sql_ledger.ENTER, given, recover=entered)[0][0])
 
     def heartbeat(self, worker_id: int, usage: Usage | None = None) -> str | None:
         """Say that the worker lives, and what it uses; return why it should stop, or None."""
@@ -245,7 +245,7 @@ class Ledger:
 
         limit: bytes, of all checkpoints of the study. Waits CHECKPOINT_WAIT_S for a server at most, as the others do.
         """
-        given = {"study": study_id, "number": number, "content": content, "limit": limit}
+        given = {"study": study_id, "number": number, "content": content, "others": limit - len(content)}
         return bool(self._checkpoint(sql_ledger.KEEP_CHECKPOINT, **given))
 
     def checkpoint(self, study_id: int, number: int) -> bytes | None:

@@ -144,6 +144,13 @@ WITH watched AS (UPDATE studies.control SET is_watched = true WHERE study_id = %
 INSERT INTO studies.workers (study_id, host, pid, device) VALUES (%(study)s, %(host)s, %(pid)s, %(device)s)
 RETURNING worker_id"""
 
+# The row of this process where its answer was lost: it has not done anything yet.
+READ_ENTERED = """
+SELECT worker_id FROM studies.workers
+WHERE study_id = %(study)s AND host = %(host)s AND pid = %(pid)s AND ended_at IS NULL AND trial_id IS NULL
+    AND heartbeat_at = started_at
+ORDER BY worker_id DESC LIMIT 1"""
+
 # A worker lives; what comes back is why it should stop. It does not wait for the disk: of what a thousand workers send,
 # a third are heartbeats.
 BEAT = """
@@ -326,11 +333,11 @@ WHERE t.study_id = %(study)s AND t.state = 'FAIL' AND a.key = %(detail_key)s ORD
 # --- checkpoints ------------------------------------------------------------------------------------------------------
 
 # A trial has one; the worker that continues it may be on a machine that sees nothing of the other's disk. A study's
-# together have a limit, for paused trials may be many.
+# together have a limit, for paused trials may be many. The content is sent once.
 KEEP_CHECKPOINT = """
 INSERT INTO studies.checkpoints (trial_id, study_id, number, content)
 SELECT trial_id, study_id, number, %(content)s FROM trials
-WHERE study_id = %(study)s AND number = %(number)s AND %(limit)s >= octet_length(%(content)s) + (
+WHERE study_id = %(study)s AND number = %(number)s AND %(others)s >= (
     SELECT coalesce(sum(octet_length(content)), 0) FROM studies.checkpoints
     WHERE study_id = %(study)s AND number <> %(number)s)
 ON CONFLICT (trial_id) DO UPDATE SET content = excluded.content

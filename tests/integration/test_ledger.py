@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime, timedelta, tzinfo
@@ -21,8 +22,9 @@ from studies.run.join import Start, join
 from studies.settings import Settings
 from studies.spec import StudySpec
 from studies.spec.description import Description
-from studies.storage import Storage, connections
+from studies.storage import Storage, connections, sql_ledger
 from studies.storage.budget import Budget
+from studies.storage.connections import Connections
 from studies.study import get
 
 from ..conftest import UNTIMED, let_a_lease_pass
@@ -62,6 +64,25 @@ def test_a_dead_worker_is_shown_until_its_trial_is_taken_over(storage: Storage, 
     assert [(one.worker_id, one.alive) for one in storage.ledger.workers(study_id)] == [(worker, False)]
     assert end(storage, study, trial_id, Outcome.failed(Reason.LOST), max_retries=2)
     assert storage.ledger.workers(study_id) == []
+
+
+def test_a_worker_whose_answer_was_lost_is_there_once(
+    storage: Storage, study: optuna.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, carry_out = storage.ledger.enter(study._study_id, "cpu"), Connections._run_once
+    claim(storage, study, first)
+    answers = ["lost"]
+
+    def cut(connections: Connections, statement: str, given: Mapping[str, object]) -> list[tuple[object, ...]]:
+        rows = carry_out(connections, statement, given)
+        if statement == sql_ledger.ENTER and answers:
+            answers.clear()
+            raise psycopg2.OperationalError("server closed the connection unexpectedly")
+        return rows
+
+    monkeypatch.setattr(Connections, "_run_once", cut)
+    worker = storage.ledger.enter(study._study_id, "cpu")
+    assert [one.worker_id for one in storage.ledger.workers(study._study_id)] == [first, worker]
 
 
 @pytest.mark.parametrize("hours", [-1, 1])

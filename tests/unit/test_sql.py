@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from studies.storage import sql_ledger
+
 ROOT = Path(__file__).parents[2]
 STORAGE = ROOT / "studies" / "storage"
 SQL = ("sql", "sql_accounts", "sql_backup", "sql_copy", "sql_feasible", "sql_ledger", "sql_pages", "sql_team")
@@ -80,6 +82,11 @@ def test_no_module_outside_the_storage_contains_sql() -> None:
 def test_within_the_storage_it_is_in_the_modules_for_it() -> None:
     modules = {path.stem for path in STORAGE.rglob("*.py") if statements(path.read_text(encoding="utf-8"))}
     assert modules == set(MODULES)
+
+
+def test_what_may_be_large_is_sent_once() -> None:
+    """The driver puts it into the text of the statement, each time that it is named."""
+    assert sql_ledger.KEEP_CHECKPOINT.count("%(content)s") == 1
 
 
 @pytest.mark.parametrize("module", MODULES)
