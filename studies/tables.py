@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from studies import names
@@ -73,13 +76,10 @@ def _dataset(spec: StudySpec, settings: Settings) -> str:
 
 def study(spec: StudySpec, settings: Settings) -> str:
     """Return one study: its spec and the space it searches."""
-    from studies.run.launchers import make_launcher
+    from studies.run.launchers.local import LocalLauncher
 
-    launcher = make_launcher("local", spec, settings, 1)
-    try:
+    with TemporaryDirectory() as logs, closing(LocalLauncher(spec, settings, 1, directory=Path(logs))) as launcher:
         space = launcher.describe(None).space
-    finally:
-        launcher.close()
     facts = [
         ("study", spec.name),
         ("", spec.description),

@@ -36,7 +36,7 @@ from studies.errors import StorageRefused, StorageUnreachable, WrongStorageUrl
 from studies.settings import Settings, masked
 from studies.storage import trust
 from studies.storage.connections import Connections, is_refusal
-from studies.storage.embedded import EmbeddedServer
+from studies.storage.embedded import HOME, EmbeddedServer
 from studies.storage.ledger import Ledger
 
 SCHEMES = ("postgresql", "postgres", "postgresql+psycopg2")
@@ -140,7 +140,7 @@ def open_storage(settings: Settings, waiting: Waiting | None = None) -> Storage:
 
 def is_there(settings: Settings) -> bool:
     """Whether there is a storage that could hold a study: a server's URL, or an embedded server that has run before."""
-    return settings.storage is not None or EmbeddedServer(settings).exists
+    return settings.storage is not None or ((settings.home / HOME).is_dir() and EmbeddedServer(settings).exists)
 
 
 @contextmanager

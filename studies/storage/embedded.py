@@ -57,6 +57,8 @@ SERVER_SETTINGS = {
     "jit": "off",
 }
 
+HOME = "postgres"  # below the home of all
+
 
 class EmbeddedServer:
     """This home's server, as one of its users.
@@ -69,7 +71,7 @@ class EmbeddedServer:
     rules: str | None = None  # of pg_hba.conf; None: everyone who reaches the socket may connect
 
     def __init__(self, settings: Settings, home: Path | None = None) -> None:
-        self.home = home or settings.directory("postgres")
+        self.home = home or settings.directory(HOME)
         self._account = Account()
         self.place = self._account.place_for(self.home)
         self.data = self.place / "data"

@@ -141,6 +141,17 @@ def test_an_objective_that_does_not_import(studies: Studies) -> None:
     assert "half a module" in said
 
 
+def test_what_only_looks_or_is_refused_leaves_no_file(studies: Studies) -> None:
+    home = studies.directory / "home"
+    before = set(home.rglob("*"))
+    for looks in (["list"], ["show", "parabola.yaml"], ["status"]):
+        studies.told(*looks)
+    for refused in (["logs", "parabola"], ["launch", "parabola.yaml", "--set", "objective=nothing.like_it"]):
+        sentence(studies, *refused)
+    left = [path for path in home.rglob("*") if path not in before and path.name not in ("logs", "parabola")]
+    assert left == []
+
+
 def test_a_home_that_cannot_be_written(studies: Studies) -> None:
     (studies.directory / "file").touch()
     studies.environment["STUDIES_HOME"] = str(studies.directory / "file")

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
@@ -49,6 +50,7 @@ class LocalLauncher:
         started = time.strftime("%Y%m%d-%H%M%S") + f"-{os.getpid()}"
         self.logs = directory or settings.logs_of(spec.name, started)
         self.n_workers = n_workers
+        self._prepare_log = self.logs / "prepare.log"
         self._spec = spec
         self._settings = settings
         self._gpus = Gpus(spec.resources, self.logs, n_workers, say)
@@ -72,7 +74,7 @@ class LocalLauncher:
     def describe(self, progress: Callable[[str, float], None] | None) -> Description:
         """See `Launcher`. Raises ObjectiveRefused."""
         receiver, sender = self._context.Pipe(duplex=False)
-        log = self.logs / "prepare.log"
+        log = self._prepare_log
         process = self._context.Process(
             target=_describe, args=(self._spec, self._settings, sender, log, progress is not None)
         )
@@ -170,6 +172,10 @@ class LocalLauncher:
         self.kill()
         for process in self._workers.values():
             process.join()
+        with suppress(OSError):  # of a launch that was refused nothing is left
+            if not self._prepare_log.stat().st_size:
+                self._prepare_log.unlink()
+            self.logs.rmdir()
 
     def _log(self, slot: int) -> Path:
         return self.logs / f"worker-{slot}.log"
