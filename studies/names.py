@@ -1,7 +1,7 @@
 """Every name in the storage: of studies, attributes, states, directions, and reasons to fail.
 
 A study's versions are `NAME`, `NAME@2`, `NAME@3`; the confirmation of one is `NAME-confirm`, `NAME@2-confirm`. What a
-person types means the newest version, and `NAME@1` the first.
+person types means the newest version, and `NAME@1` the first; what a person reads is the same (`typed`).
 """
 
 from __future__ import annotations
@@ -193,6 +193,11 @@ def newest(typed: str, known: Iterable[str]) -> str | None:
         versions = [parts(name)[1] or 1 for name in known if parts(name)[0] == base]
         found = version(base, max(versions, default=1) if number is None else number)
     return found if found in known else None
+
+
+def typed(name: str, known: Iterable[str]) -> str:
+    """Return what a person types, and reads, for one of the known studies: with @1 for a first version of several."""
+    return name if newest(name, known) == name else exact(name)
 
 
 def command(name: str) -> str:

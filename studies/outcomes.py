@@ -22,9 +22,9 @@ def best(record: StudyRecord) -> str:
         from studies.record.choice import front_of
 
         front = front_of(record)
-        return f"{record.spec.name}: {front} ({counts})\n{tables.front(front)}"
+        return f"{record.typed}: {front} ({counts})\n{tables.front(front)}"
     if found is None:
-        return f"{record.spec.name}: {record.lacks} ({counts}); `studies report {record.typed}` says more."
+        return f"{record.typed}: {record.lacks} ({counts}); `studies report {record.typed}` says more."
     rows = [(f"  {name}", shown(value)) for name, value in found.params.items()]
     epoch = f", epoch {found.epoch}" if found.epoch else ""
     fresh = record.confirmed
@@ -34,7 +34,7 @@ def best(record: StudyRecord) -> str:
     end = f"\nEvery setting of the space was tried: {record.n_settings}." if record.is_used_up else ""
     values = ", ".join(f"{name} {number(value)}" for name, value in record.named(found).items())
     values = values if record.spec.has_several else f"{record.spec.metric} {number(found.ranking)}"
-    return f"{record.spec.name}: best {values} {facts}\n{tables.aligned(rows)}{end}"
+    return f"{record.typed}: best {values} {facts}\n{tables.aligned(rows)}{end}"
 
 
 def confirmation(record: StudyRecord) -> str:

@@ -191,18 +191,14 @@ def get(storage: Storage, name: str) -> optuna.Study:
 
 def typed(storage: Storage, name: str) -> str:
     """Return what a person types to mean this stored study: its name, with @1 for a first version that has a second."""
-    return _typed(name, started(storage))
-
-
-def _typed(name: str, known: Collection[str]) -> str:
-    return name if names.newest(name, known) == name else names.exact(name)
+    return names.typed(name, started(storage))
 
 
 def not_started(name: str, known: Collection[str]) -> StudyNotStarted:
     """Return the error of a name that none of the known studies has."""
     if (confirmed := names.confirmed(name)) is not None:
         study = names.newest(confirmed, known)
-        return not_started(confirmed, known) if study is None else NotConfirmed(name=_typed(study, known))
+        return not_started(confirmed, known) if study is None else NotConfirmed(name=names.typed(study, known))
     base, number = names.parts(name)
     if number is not None and (newest := names.newest(base, known)) is not None:
         return NoSuchVersion(name=base, number=number, newest=newest)

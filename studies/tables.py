@@ -38,7 +38,7 @@ def catalog(settings: Settings) -> str:
     known: dict[str, Progress] = {}
     if is_there(settings):  # an embedded server that never ran is not started for it
         with open_storage(settings) as storage:
-            known = {progress.name: progress for progress in _progress_of(storage, started(storage))}
+            known = _progress_of(storage, started(storage))
     # From what lies there: asking the objectives, as `studies data list` does, would import torch.
     manifests = settings.home.glob("prepared/*/manifest.json")
     prepared = {json.loads(file.read_text(encoding="utf-8")).get("name") for file in manifests}
@@ -50,12 +50,13 @@ def catalog(settings: Settings) -> str:
         best = f"front of {len(progress.front.points)}" if progress and progress.front is not None else best
         study = names.confirmed(name)
         spec = shipped.get(names.parts(study or name)[0])
+        typed = progress.name if progress else name
         dataset, state, description = "-", "-", "(not in the catalog)"
         if spec is not None:
             dataset, description = spec.dataset, spec.description
             state = "prepared" if dataset in prepared else "not prepared yet"
-        description = f"the best of {study} under fresh seeds" if study else description
-        rows.append((name, dataset, state, trials, best, description))
+        description = f"the best of {names.confirmed(typed)} under fresh seeds" if study else description
+        rows.append((typed, dataset, state, trials, best, description))
     return aligned(rows)
 
 
@@ -130,7 +131,7 @@ def status(settings: Settings, name: str | None) -> str:
             known = started(storage)
             meant = None if name is None else names.newest(name, known)
             wanted = known if name is None else [] if meant is None else [meant, names.confirmation(meant)]
-            found = _progress_of(storage, wanted)
+            found = list(_progress_of(storage, wanted).values())
             foreign = {} if found and name is not None else _foreign(storage)
     if name is not None and not found:
         if name not in foreign:
@@ -226,19 +227,23 @@ def _foreign(storage: Storage) -> dict[str, str]:
     return lines
 
 
-def _progress_of(storage: Storage, wanted: Collection[str]) -> list[Progress]:
-    """Return how the studies of these names stand, the oldest first."""
+def _progress_of(storage: Storage, wanted: Collection[str]) -> dict[str, Progress]:
+    """Return how the studies of these names stand, the oldest first, by name."""
     from studies.record.progress import read_packing, read_progress
     from studies.record.verdicts import counts
 
     ledger = storage.ledger
-    return [
-        replace(
-            read_progress(storage, study.study_id, study.name, study.metrics, study.n_repeats),
+    studies = ledger.started_studies()
+    known = {study.name for study in studies}
+    return {
+        study.name: replace(
+            read_progress(
+                storage, study.study_id, study.name, study.metrics, study.n_repeats, names.typed(study.name, known)
+            ),
             verdicts=counts(ledger, study.study_id),
             n_infeasible=ledger.n_infeasible(study.study_id),
             packing=read_packing(storage, study.study_id),
         )
-        for study in ledger.started_studies()
+        for study in studies
         if study.name in wanted
-    ]
+    }

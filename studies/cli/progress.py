@@ -37,18 +37,19 @@ def watch(name: StudyName, storage: StorageUrl = None) -> None:
     from studies.record.progress import read_progress
     from studies.run.limits import reached
     from studies.storage import open_storage
-    from studies.study import get, spec_of
+    from studies.study import get, spec_of, typed
     from studies.view import make_view
 
     with open_storage(settings_of(storage)) as opened, make_view() as view:
         study = get(opened, name)
+        shown = typed(opened, study.study_name)
         was_alive, how = False, "is done"
         while True:
             try:
                 spec = spec_of(study)  # another launch may have raised a limit
             except KeyError:
-                raise StudyDeleted(name=study.study_name) from None
-            progress = read_progress(opened, study._study_id, study.study_name, spec.metrics, spec.repeats)
+                raise StudyDeleted(name=shown) from None
+            progress = read_progress(opened, study._study_id, study.study_name, spec.metrics, spec.repeats, shown)
             view.update(progress)
             if progress.budget.done >= progress.budget.n_trials:
                 break
@@ -63,4 +64,4 @@ def watch(name: StudyName, storage: StorageUrl = None) -> None:
     next_step = (
         f"export {name}` writes its best parameters" if confirmed is None else f"confirm {confirmed}` tells who won"
     )
-    typer.echo(f"{study.study_name} {how}; `studies {next_step}.", err=True)
+    typer.echo(f"{shown} {how}; `studies {next_step}.", err=True)

@@ -120,7 +120,7 @@ def _show_best(stored: str, ran: bool, settings: Settings) -> None:
         more = f"studies launch {name} --set limits.hours={2 * hours:g}"
     if not ran:
         hint = "" if record.is_used_up else f" `{more}` runs more."
-        typer.echo(f"{record.spec.name} has {all_its(n_trials, 'trial')}; nothing was run.{hint}", err=True)
+        typer.echo(f"{name} has {all_its(n_trials, 'trial')}; nothing was run.{hint}", err=True)
     typer.echo(outcomes.best(record), err=True)
     if record.best is not None:
         file = write_best(record)

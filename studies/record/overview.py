@@ -10,6 +10,7 @@ from studies.record.front import Front, read_front
 from studies.record.progress import Winner, read_winner
 from studies.storage import Storage
 from studies.storage.pages import OverviewRow, Pages
+from studies.study import started
 
 
 class StudyState(StrEnum):
@@ -24,12 +25,14 @@ class StudyState(StrEnum):
 
 @dataclass(frozen=True)
 class Overview:
-    """A study in a line. best: the study's winner, as everywhere; None for a confirmation, and before there is one.
+    """A study in a line. typed: its name as a person types it.
 
+    best: the study's winner, as everywhere; None for a confirmation, and before there is one.
     front: in its place with several metrics.
     """
 
     row: OverviewRow
+    typed: str
     best: Winner | None
     front: Front | None = None
 
@@ -94,7 +97,10 @@ def read_overviews(storage: Storage, pages: Pages, study_id: int | None = None) 
     """Return how every study of ours stands, the newest first; with an id, that one."""
     rows = pages.overviews(study_id)
     known = None if study_id is not None else {row.name for row in rows}
-    return [Overview(row, _winner(storage, row, known), _front(storage, row)) for row in rows]
+    every = started(storage) if known is None else known
+    return [
+        Overview(row, names.typed(row.name, every), _winner(storage, row, known), _front(storage, row)) for row in rows
+    ]
 
 
 def _winner(storage: Storage, row: OverviewRow, known: set[str] | None) -> Winner | None:

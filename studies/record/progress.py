@@ -37,8 +37,10 @@ class Winner:
 
 @dataclass(frozen=True)
 class Progress:
-    """A study at one moment. states: trials by Optuna's state, FAIL split by reason, PAUSED apart from
-    PRUNED while they may be resumed, LOST apart from RUNNING. epochs: reported so far.
+    """A study at one moment. name: as a person types it. epochs: reported so far.
+
+    states: trials by Optuna's state, FAIL split by reason, PAUSED apart from PRUNED while they may be resumed, LOST
+    apart from RUNNING.
 
     best: None for a confirmation, too, where the value of one seed says nothing, and with several metrics, which have
     a `front`. verdicts: trials by kind of verdict, n_infeasible: completed trials that violate a constraint, and
@@ -58,9 +60,9 @@ class Progress:
 
 
 def read_progress(
-    storage: Storage, study_id: int, name: str, metrics: Mapping[str, Direction], n_repeats: int
+    storage: Storage, study_id: int, name: str, metrics: Mapping[str, Direction], n_repeats: int, typed: str
 ) -> Progress:
-    """Return how the study stands. n_repeats: what its spec has as `repeats`."""
+    """Return how the study stands. n_repeats: what its spec has as `repeats`. typed: see `names.typed`."""
     ledger = storage.ledger
     budget, states = ledger.budget(study_id), ledger.states(study_id)
     if budget.done >= budget.n_trials:
@@ -68,7 +70,7 @@ def read_progress(
         if "PAUSED" in states:  # nobody resumes them any more
             states["PRUNED"] = states.pop("PAUSED") + states.get("PRUNED", 0)
     return Progress(
-        name,
+        typed,
         budget,
         states,
         ledger.n_epochs(study_id),

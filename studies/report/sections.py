@@ -39,4 +39,4 @@ def document(record: StudyRecord) -> Document:
     spec = record.spec
     dataset = record.data.get("name") or spec.dataset
     subtitle = f"{spec.objective} on {dataset or 'its own data'}; {spec.aim}"
-    return Document(spec.name, subtitle, [section for section in sections if section is not None])
+    return Document(record.typed, subtitle, [section for section in sections if section is not None])

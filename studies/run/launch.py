@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -185,6 +186,10 @@ class Launch:
         """The study's spec, under its name in the storage."""
         return self.joined.spec
 
+    @cached_property
+    def _typed(self) -> str:
+        return typed(self.storage, self.spec.name)
+
     def _start(self, n_workers: int) -> None:
         self.launcher.start(names.exact(self.spec.name), n_workers)
         if self.interrupts:  # meanwhile: those that were not there yet have not heard of it
@@ -285,7 +290,8 @@ class Launch:
         if time.monotonic() - self._shown_at >= REFRESH_S:
             self._shown_at = time.monotonic()
             spec = self.spec
-            self.view.update(read_progress(self.storage, self.study_id, spec.name, spec.metrics, spec.repeats))
+            progress = read_progress(self.storage, self.study_id, spec.name, spec.metrics, spec.repeats, self._typed)
+            self.view.update(progress)
 
     def _conclude(self) -> None:
         """Raise when the study is unfinished, with why."""
@@ -295,7 +301,7 @@ class Launch:
         reached = limits.reached(self.spec, budget)
         if self.interrupts or self.timed_out or reached:  # it says so itself: nobody has to look who works on it
             self.storage.ledger.stop_watching(self.study_id)
-        command = names.command(typed(self.storage, self.spec.name))
+        command = names.command(self._typed)
         count = {"command": command, "trials": budget.trials}
         if self.refused is not None:
             raise ObjectiveRefused(reason=self.refused)

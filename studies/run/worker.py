@@ -29,7 +29,6 @@ from studies.names import (
     Reason,
     State,
     StopReason,
-    exact,
 )
 from studies.record.diagnose import first_verdict
 from studies.record.reading import trial_of
@@ -242,7 +241,7 @@ class _Worker:
             self.study.set_user_attr(f"{PACKING}{host} {news.partition(':')[0]}", f"{host}, {news}")
         if outcome.gpu_failed and not isinstance(self.course.objective, ProgramObjective):
             detail = one_line(outcome.detail or "")
-            raise GpuFailed(number=trial.number, detail=detail, name=exact(self.study.study_name))
+            raise GpuFailed(number=trial.number, detail=detail, name=typed(self.storage, self.study.study_name))
 
     def _outcome(self, trial: optuna.Trial) -> Outcome | None:
         """Run a trial beside those of other workers, or alone where it must."""

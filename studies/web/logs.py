@@ -27,16 +27,16 @@ COLOURS = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 def logs(request: Request) -> Response:
     """Show which logs of a study there are on this machine."""
     site, name = site_of(request), request.path_params["name"]
-    study, _ = site.study(name)
+    study, overview = site.study(name)
     known = sorted(known_logs(site.settings.home, study.study_name), key=_in_order)
-    return site.page(request, "logs.html", name=study.study_name, logs=known)
+    return site.page(request, "logs.html", overview=overview, logs=known)
 
 
 def log(request: Request) -> Response:
     """Show the end of a log, which goes on as it grows."""
     site, path = site_of(request), _path(request)
     return site.page(
-        request, "log.html", name=request.path_params["name"], log=request.path_params["log"],
+        request, "log.html", overview=site.study(request.path_params["name"])[1], log=request.path_params["log"],
         live=live_log(site, path), is_workers="/" in request.path_params["log"],
     )  # fmt: skip
 

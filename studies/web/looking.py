@@ -18,7 +18,7 @@ from studies.record.verdicts import counts
 from studies.report.answer import answer
 from studies.report.page import render
 from studies.spec.space import Space
-from studies.study import budget_of, space_of, spec_of, started, typed
+from studies.study import budget_of, space_of, spec_of, started
 from studies.web.acting import ACTIONS, offered
 from studies.web.curves import Drawing, drawing
 from studies.web.following import stream
@@ -85,7 +85,6 @@ def _draw_study(site: Site, name: str) -> str:
     return site.text(
         "study_live.html",
         overview=overview,
-        typed=typed(site.storage, found.study_name),
         spec=spec,
         actions=offered(overview),
         has_answer=overview.row.complete > 0 and names.confirmed(name) is None,

@@ -59,9 +59,9 @@ def tell_left_alone(storage: Storage, pages: Pages, told: Sequence[Channel]) -> 
                 continue
             left = 0 if one.total is None else one.total - one.done
             trials = "trials" if one.total is None else f"{left:,} of {plural(one.total, 'trial')}"
-            text = f"{one.name}: no worker is alive, and {trials} {be(left)} left."
+            text = f"{one.typed}: no worker is alive, and {trials} {be(left)} left."
             notice = message(
-                "no_worker", text, one.name, trials=one.done, n_trials=one.total, best=one.best,
+                "no_worker", text, one.typed, trials=one.done, n_trials=one.total, best=one.best,
                 states=one.counts, front=one.front,
             )  # fmt: skip
             for channel in told:

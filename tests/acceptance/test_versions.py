@@ -64,7 +64,7 @@ def test_a_changed_study_goes_on_as_a_new_version(noisy_studies: Studies) -> Non
     studies("launch", "./noisy.yaml", "--trials", "13")
     (studies.directory / "noisy@2.best.yaml").unlink()
     said = studies("launch", "noisy@1", "--trials", "9").stderr
-    assert "\nnoisy: best loss " in said
+    assert "\nnoisy@1: best loss " in said
     assert "Written: noisy.best.yaml. Next: `studies report noisy@1` writes" in said
     assert not (studies.directory / "noisy@2.best.yaml").exists()
     printed = studies.told("logs", "noisy@1").stdout
@@ -76,16 +76,18 @@ def test_a_changed_study_goes_on_as_a_new_version(noisy_studies: Studies) -> Non
     assert yaml.safe_load(studies.told("export", "noisy").stdout)["study"] == "noisy@2"
     assert yaml.safe_load(studies.told("export", "noisy@1").stdout)["study"] == "noisy"
     assert studies.told("status", "noisy").stdout.startswith("noisy@2: 13/13")
-    assert studies.told("status", "noisy@1").stdout.startswith("noisy: 9/9")
+    assert studies.told("status", "noisy@1").stdout.startswith("noisy@1: 9/9")
     assert "left: all 9 trials are done" in studies.told("worker", "noisy@1").stderr
     assert "left: all 13 trials are done" in studies.told("worker", "noisy").stderr
     assert "noisy@2 is done" in studies.told("watch", "noisy@2").stderr
     assert "noisy@2 has all its 13 trials: there is nothing to stop" in studies.told("stop", "noisy").stderr
-    assert "# noisy\n" in studies.told("report", "noisy@1", "--format", "md").stdout
+    assert "# noisy@1\n" in studies.told("report", "noisy@1", "--format", "md").stdout
     studies.told("train", "noisy@2", "-o", "model")
     assert (studies.directory / "model" / "README.md").exists()
     studies("confirm", "noisy@1", "--top", "1", "--seeds", "2")
-    assert "noisy-confirm: 2/2" in studies.told("status", "noisy@1").stdout
+    assert "noisy@1-confirm: 2/2" in studies.told("status", "noisy@1").stdout
+    listed = [line.split("  ")[0] for line in studies.told("list").stdout.splitlines()]
+    assert [name for name in listed if name.startswith("noisy")] == ["noisy@1", "noisy@1-confirm", "noisy@2"]
     assert "no version 3 in this storage; the newest is 'noisy@2'" in studies.told("status", "noisy@3", expect=2).stderr
 
 

@@ -442,7 +442,10 @@ def test_every_version_has_a_page_of_its_own_and_an_action_is_for_that_one(
     browser = open_house.browser()
     listed = browser.get("/").text
     assert 'href="/studies/small"' in listed
-    assert 'href="/studies/small%402"' in listed
+    assert 'href="/studies/small%402">small@2</a>' in listed
+    assert 'href="/studies/small">small@1</a>' in listed
+    assert all("<h1>small@1</h1>" in browser.get(f"/studies/small{part}").text for part in ("", "/report"))
+    assert ">small@1</a>" in browser.get("/studies/small/logs").text
     assert "0/5 trials" in browser.get("/studies/small").text
     assert "studies worker small@1<" in browser.get("/studies/small").text
     assert "0/7 trials" in browser.get("/studies/small%402").text

@@ -39,6 +39,11 @@ def test_every_stored_study_can_be_named_exactly(name: str) -> None:
     assert names.stored(names.exact(name)) == names.stored(name) == name
 
 
+def test_a_name_is_read_as_it_is_typed() -> None:
+    shown = [names.typed(name, KNOWN) for name in KNOWN]
+    assert shown == ["one", "one-confirm", "two@1", "two@2", "two@10", "two@2-confirm", "two@1-confirm"]
+
+
 @pytest.mark.parametrize(("direction", "best"), [(Direction.MAXIMIZE, 3.0), (Direction.MINIMIZE, -1.0)])
 def test_a_direction_says_what_is_better(direction: Direction, best: float) -> None:
     values = [2.0, 3.0, -1.0, 3.0, -1.0]
