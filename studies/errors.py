@@ -72,7 +72,7 @@ class OtherCode(WrongInput):
 
 
 class StudyNotStarted(WrongInput):
-    """Study {name!r} has no trial in this storage yet; `studies launch {name}` starts it."""
+    """Study {name!r} has no trial in this storage yet; `studies launch {launch}` starts it."""  # its name or its file
 
 
 class UnknownStudy(StudyNotStarted):

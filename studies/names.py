@@ -146,6 +146,18 @@ class StopReason(StrEnum):
     OBJECTIVE = "the objective called study.stop()"
 
 
+class NameInFile(str):
+    """A study's name that was given as the path of its file. file: as it was given."""
+
+    file: str
+
+    def __new__(cls, name: str, file: str = "") -> NameInFile:
+        """Make a name of it."""
+        made = super().__new__(cls, name)
+        made.file = file
+        return made
+
+
 def version(base: str, number: int) -> str:
     """Return the name in the storage of a study's version; the first has none."""
     return base if number == 1 else f"{base}@{number}"

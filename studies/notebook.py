@@ -32,7 +32,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studies.errors import DONE, FAILED, CommandFailed, ObjectiveRefused, StudyNotStarted, UnknownStudy, WrongInput
+from studies.errors import DONE, FAILED, CommandFailed, ObjectiveRefused, UnknownStudy, WrongInput
+from studies.names import NameInFile
 from studies.report.document import Page
 from studies.settings import Settings
 
@@ -69,7 +70,8 @@ def load(study: Any, *, storage: str | None = None, **keys: Any) -> Study:
         raise WrongInput(reason=f"{next(iter(keys))} is for an objective; .launch(overrides=...) changes a study file.")
     name = str(study)
     try:
-        known = SpecFile.find(name).spec().name
+        spec = SpecFile.find(name).spec()
+        known = NameInFile(spec.name, name) if name.endswith((".yaml", ".yml")) else spec.name
     except UnknownStudy:
         from studies.storage import open_storage
         from studies.study import get
@@ -119,6 +121,11 @@ class Study:
     def __repr__(self) -> str:
         return f"studies.load({self._given!r})"
 
+    @property
+    def _typed(self) -> str:
+        """What the commands take that read a launched study: its file, if any, so that they can name it."""
+        return getattr(self.name, "file", self.name)
+
     # --- reading ------------------------------------------------------------------------------------------------
 
     def read(self) -> StudyRecord:
@@ -130,10 +137,7 @@ class Study:
         from studies.storage import open_storage
 
         with open_storage(self._settings) as storage:
-            try:
-                return read(storage, self.name)
-            except UnknownStudy:  # a study file says what it is
-                raise StudyNotStarted(name=self._given) from None
+            return read(storage, self.name)
 
     @property
     def status(self) -> str:
@@ -262,7 +266,7 @@ class Study:
         top, seeds: how many settings, and how often each; as many as before without them, or 5 the first time. trial,
         pick: with several metrics, which trial of the front, as `export` has it.
         """
-        self._command("confirm", self.name, *_options(workers=workers, top=top, seeds=seeds, trial=trial, pick=pick))
+        self._command("confirm", self._typed, *_options(workers=workers, top=top, seeds=seeds, trial=trial, pick=pick))
         return self.confirmation
 
     def train(
@@ -282,12 +286,12 @@ class Study:
         the winner, as `export` has it. If the objective cannot predict, only the model's `predict` raises.
         """
         options = _options(output=directory, seed=seed, epochs=epochs, trial=trial, pick=pick)
-        self._command("train", self.name, *options, *_flags(with_validation=with_validation, overwrite=overwrite))
+        self._command("train", self._typed, *options, *_flags(with_validation=with_validation, overwrite=overwrite))
         return Model(Path(directory))
 
     def stop(self) -> None:
         """Ask every worker of the study, on every machine, to leave after its current epoch."""
-        self._command("stop", self.name)
+        self._command("stop", self._typed)
 
     def _command(self, *words: str, fine: Collection[int] = (DONE,), called: Mapping[str, str] | None = None) -> str:
         """Type a command: show its messages as they come, and return what it printed.

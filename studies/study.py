@@ -202,8 +202,8 @@ def not_started(name: str, known: Collection[str]) -> StudyNotStarted:
     base, number = names.parts(name)
     if number is not None and (newest := names.newest(base, known)) is not None:
         return NoSuchVersion(name=base, number=number, newest=newest)
-    if base in catalog():
-        return StudyNotStarted(name=base)
+    if base in catalog() or isinstance(name, names.NameInFile):
+        return StudyNotStarted(name=base, launch=getattr(name, "file", base))
     known = {*catalog(), *known}
     return UnknownStudy(name=name, near=near(name, known), meant=meant(name, known))
 

@@ -28,7 +28,7 @@ def launched(given: str | None) -> str | None:
         return given
     from studies.spec import load
 
-    return load(given).name
+    return names.NameInFile(load(given).name, given)
 
 
 # How the files end that commands write into the working directory.

@@ -82,7 +82,7 @@ class Site:
         study = get(self.storage, names.exact(name) if name in started(self.storage) else name)
         found = read_overviews(self.storage, self.pages, study._study_id)
         if not found:  # it was deleted just now
-            raise StudyNotStarted(name=name)
+            raise StudyNotStarted(name=name, launch=name)
         return study, found[0]
 
     def close(self) -> None:

@@ -91,7 +91,10 @@ def sentence(studies: Studies, *arguments: str, expect: int = 2) -> str:
         (["copy", "parabola", "--to", "nofile"], "'nofile', which --to names, is not usable: it has no scheme;"),
         (["worker", "parabola", "--threads", "0"], "--threads is '0'; expected 1 or more, such as --threads 1."),
         (["export", "parabola"], "`studies launch FILE.yaml` starts one of your own"),
-        (["confirm", "./parabola.yaml"], "No study is named 'parabola'"),
+        (
+            ["confirm", "./parabola.yaml"],
+            "Study 'parabola' has no trial in this storage yet; `studies launch ./parabola.y",
+        ),
         (["launch", "mine.py"], "mine.py is a script, not a study; `studies init mine.py` writes a study file for it."),
         (["launch", "./mine.py"], "./mine.py is a script, not a study; `studies init ./mine.py` writes"),
         (["report", "./parable.yaml"], "there is no such study file"),

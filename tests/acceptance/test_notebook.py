@@ -39,8 +39,14 @@ def here(studies: Studies, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_study_from_launch_to_export(here: Path) -> None:
     study = studies.load("./parabola.yaml")
-    with pytest.raises(StudyNotStarted, match=r"studies launch \./parabola\.yaml"):
-        _ = study.best
+    said = r"Study 'parabola' has no trial in this storage yet; `studies launch \./parabola\.yaml` starts it"
+    for kind, read in (
+        (StudyNotStarted, study.read),
+        (StudyNotStarted, lambda: study.status),
+        (CommandFailed, study.stop),
+    ):
+        with pytest.raises(kind, match=said):
+            read()
     study.launch(workers=2, trials=5, overrides={"max_epochs": 3, "space.x": [0.0, 0.5, 1.0, 2.0, 2.5]})
     assert study.best is not None
     trials = study.trials

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from studies import names
@@ -42,6 +44,11 @@ def test_every_stored_study_can_be_named_exactly(name: str) -> None:
 def test_a_name_is_read_as_it_is_typed() -> None:
     shown = [names.typed(name, KNOWN) for name in KNOWN]
     assert shown == ["one", "one-confirm", "two@1", "two@2", "two@10", "two@2-confirm", "two@1-confirm"]
+
+
+def test_a_name_from_a_file_is_a_name_and_travels() -> None:
+    name = pickle.loads(pickle.dumps(names.NameInFile("one", "./one.yaml")))
+    assert (name, name.file, names.newest(name, KNOWN)) == ("one", "./one.yaml", "one")
 
 
 @pytest.mark.parametrize(("direction", "best"), [(Direction.MAXIMIZE, 3.0), (Direction.MINIMIZE, -1.0)])
