@@ -58,7 +58,7 @@ def read_stored(storage: Storage, name: str) -> StudyRecord:
         trials = [trial.following(spec.metric) for trial in trials]
     if spec.repeats > 1:
         trials = with_repeats(trials, spec.direction)
-    searched = space if space.parameters else _suggested(stored)
+    searched = space if space.parameters else suggested(stored)
     confirmed = read_confirmation(storage, study.study_name)
     has_newer = typed(storage, study.study_name) != study.study_name
     asked_all = not space.parameters and has_asked_all(stored)
@@ -92,7 +92,7 @@ def trial_of(frozen: FrozenTrial, space: Space) -> TrialRecord:
     )
 
 
-def _suggested(trials: list[FrozenTrial]) -> Space:
+def suggested(trials: list[FrozenTrial]) -> Space:
     """Return the space of a plain function, which declares none: what it asked Optuna for."""
     found = {name: distribution for trial in trials for name, distribution in trial.distributions.items()}
     return Space({name: Parameter(name, domain_of(distribution)) for name, distribution in found.items()})

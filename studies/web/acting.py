@@ -21,6 +21,7 @@ from starlette.responses import RedirectResponse, Response
 from studies import names, steering, whole
 from studies.errors import StudiesError, WrongInput
 from studies.record.overview import StudyState
+from studies.record.reading import suggested
 from studies.spec.domain import Fixed
 from studies.study import space_of, spec_of, typed
 from studies.web.site import Site, site_of
@@ -139,13 +140,24 @@ def _trials_fields(study: optuna.Study, overview: Overview) -> list[Field]:
 
 
 def _queue_fields(study: optuna.Study, overview: Overview) -> list[Field]:
-    free = [one for one in space_of(study).parameters.values() if not isinstance(one.domain, Fixed)]
+    space = space_of(study)
+    if not space.parameters:  # without defaults
+        asked = suggested(study.get_trials(deepcopy=False)).parameters.values()
+        return [Field(f"param:{one.name}", one.name, hint=steering.written(one)) for one in asked]
+    free = [one for one in space.parameters.values() if not isinstance(one.domain, Fixed)]
     # One that exists only under some value of another has its default then, and is none to send otherwise.
     defaults = [steering.text_of(one.default) if one.default in one.domain and not one.when else "" for one in free]
     return [
         Field(f"param:{one.name}", one.name, default, steering.written(one))
         for one, default in zip(free, defaults, strict=True)
     ]
+
+
+def _asks_for_nothing_yet(site: Site, study: optuna.Study) -> str | None:
+    """Return what the page says in place of fields, before a plain function has asked for its first parameter."""
+    if space_of(study).parameters or suggested(study.get_trials(deepcopy=False)).parameters:
+        return None
+    return "What its function asks for is known once a trial has begun; until then type `studies queue NAME KEY=VALUE`."
 
 
 def _delete_fields(study: optuna.Study, overview: Overview) -> list[Field]:
@@ -168,6 +180,7 @@ ACTIONS = {
     "queue": Action(
         "Queue a trial", "It runs next, and counts as one of the study's trials. What is left empty is at its default, "
         "or for the sampler to choose.", "Queue", "The trial is queued.", _queue, _queue_fields, SentParams,
+        note=_asks_for_nothing_yet,
     ),
     "retry": Action(
         "Try a failed trial again", "A trial with the same parameters and seed is queued. Both count.", "Try again",

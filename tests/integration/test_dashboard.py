@@ -379,6 +379,24 @@ def test_an_editor_queues_a_trial_and_tries_a_failed_one_again(storage: Storage,
     assert waiting[1].user_attrs["seed"] == 77
 
 
+def test_a_plain_functions_trial_is_queued_by_what_it_has_asked_for(storage: Storage, open_house: Dashboard) -> None:
+    spec, browser = make_spec(name="small", n_trials=5), open_house.browser()
+    with create_or_join(storage, spec, Description({}, DATA, Space({}))) as (study, _):
+        open_for_workers(storage, study, spec)
+    assert "<code>studies queue NAME KEY=VALUE</code>" in browser.get("/studies/small/queue").text
+    trial = study.ask()
+    trial.suggest_float("rate", 0.001, 0.1, log=True)
+    trial.suggest_categorical("mood", ["fine", None])
+    form = browser.get("/studies/small/queue").text
+    assert "KEY=VALUE" not in form
+    assert 'name="param:rate" type="text" value="" aria-describedby="hint-1"' in form
+    assert 'name="param:mood" type="text" value=""' in form
+    assert ">0.001 to 0.1<" in form
+    assert ">fine, null<" in form
+    assert after(browser, "queue", **{"param:rate": "1e-2", "param:mood": ""}).status == 200
+    assert study.trials[1].system_attrs["fixed_params"] == {"rate": 0.01}
+
+
 def test_a_value_that_the_trial_would_not_have_is_refused(storage: Storage, open_house: Dashboard) -> None:
     declared = {
         "optimizer": {"choices": ["adam", "sgd"], "default": "adam"},
