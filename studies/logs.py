@@ -3,6 +3,9 @@
 `logs/STUDY/LAUNCH/worker-0.log` is a worker's, on the machine of its launch, with a file `worker-0.process` beside it
 that says which process writes it. `logs/STUDY/trial-7.log` is the program's of a trial, where it ran: it grows to a
 limit, and its last words are at hand.
+
+Versions of a study, and studies of one name in two storages, share a directory. A file `study` in a launch says
+whose it is, by its `uid`; one beside the trials' logs says whose they are, and others have `logs/STUDY/UID`.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import itertools
 import os
 import shutil
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -23,6 +26,7 @@ TAIL_BYTES = 64 * 1024
 OLDER = ".1"
 TRIAL = "trial-"
 N_LAUNCHES = 10  # of a study, whose workers' logs are looked at
+STUDY = "study"
 ENDED = b"[studies] "  # begins the last line
 LONGEST_END = 500  # bytes, of that line
 
@@ -77,6 +81,43 @@ def trial_log(directory: Path, number: int) -> Path:
     return directory / f"{TRIAL}{number}.log"
 
 
+def note_study(directory: Path, uid: str) -> None:
+    """Write down which study a launch, or trials, are of, unless that is there. Logs are kept without it, too."""
+    with suppress(OSError), (directory / STUDY).open("x") as file:
+        file.write(uid)
+
+
+def noted_study(directory: Path) -> str | None:
+    """Return the `uid` of the study that a launch, or trials, are of, or None where nobody has written it down."""
+    try:
+        return (directory / STUDY).read_text()
+    except OSError:
+        return None
+
+
+def of_trials(directory: Path, uid: str | None) -> Path:
+    """Return where the trials' logs of a study are in the directory of its name. uid: None for whichever is first."""
+    if uid is None or (noted_study(directory) in (None, uid) and not (directory / uid).is_dir()):
+        return directory
+    return directory / uid
+
+
+def for_trials(directory: Path, uid: str) -> Path:
+    """Return the same, created, to be written to."""
+    note_study(directory, uid)
+    own = of_trials(directory, uid)
+    own.mkdir(exist_ok=True)
+    note_study(own, uid)
+    return own
+
+
+def studies_with_logs(home: Path, study: str) -> set[str]:
+    """Return the `uid` of each study of this name, or a version of it, that has logs on this machine."""
+    directories = {home / "logs" / name for name in (study, _base(study))} if _is_name(study) else set()
+    noted = {noted_study(each) for directory in directories for each in (directory, *_launches(directory))}
+    return {uid for uid in noted if uid is not None}
+
+
 def trials_with_logs(directory: Path) -> list[int]:
     """Return the numbers of the trials that have a log in the directory of the study's logs, in order."""
     found = (log.stem.removeprefix(TRIAL) for log in directory.glob(f"{TRIAL}*.log"))
@@ -121,10 +162,13 @@ class Reader:
             yield piece
 
 
-def worker_logs(home: Path, study: str) -> list[Path]:
-    """Return the logs of the workers of the last launch on this machine, in order; none where there was no launch."""
-    launches = sorted(_launches(home / "logs" / study), key=lambda launch: launch.name)
-    newest = next((logs for launch in reversed(launches) if (logs := list(launch.glob("worker-*.log")))), [])
+def worker_logs(home: Path, study: str, uid: str | None = None) -> list[Path]:
+    """Return the logs of the workers of the last launch on this machine, in order; none where there was no launch.
+
+    uid: of the study that it was of; None for whichever.
+    """
+    launches = _newest_first([home / "logs" / study], uid)
+    newest = next((logs for launch in launches if (logs := list(launch.glob("worker-*.log")))), [])
     return sorted(newest, key=lambda log: (len(log.name), log.name))
 
 
@@ -148,50 +192,54 @@ def noted_process(log: Path) -> tuple[str, int] | None:
         return None
 
 
-def known_logs(home: Path, study: str) -> dict[str, Path]:
-    """Return the study's logs on this machine by name: `LAUNCH/worker-0` of its last launches, and `trial-7`.
-
-    Its other versions and confirmations may share the launches.
-    """
-    found = logs_of_workers(home, study)
+def known_logs(home: Path, study: str, uid: str | None = None) -> dict[str, Path]:
+    """Return the study's logs on this machine by name: `LAUNCH/worker-0` of its last launches, and `trial-7`."""
+    found = logs_of_workers(home, study, uid)
     if _is_name(study):
-        found |= {log.stem: log for log in home.joinpath("logs", study).glob(f"{TRIAL}*.log")}
+        found |= {log.stem: log for log in of_trials(home / "logs" / study, uid).glob(f"{TRIAL}*.log")}
     return found
 
 
-def logs_of_workers(home: Path, study: str) -> dict[str, Path]:
+def logs_of_workers(home: Path, study: str, uid: str | None = None) -> dict[str, Path]:
     """Return those of `known_logs` that are workers', the newest launch first; what trials printed is not looked at."""
     if not _is_name(study):
         return {}
-    own, shared = home / "logs" / study, home / "logs" / _base(study)
-    launches = sorted((launch for each in {own, shared} for launch in _launches(each)), key=lambda launch: launch.name)
-    logs = ((launch, sorted(launch.glob("worker-*.log"))) for launch in reversed(launches))
+    launches = _newest_first({home / "logs" / study, home / "logs" / _base(study)}, uid)
+    logs = ((launch, sorted(launch.glob("worker-*.log"))) for launch in launches)
     newest = itertools.islice(((launch, found) for launch, found in logs if found), N_LAUNCHES)
     return {f"{launch.name}/{log.stem}": log for launch, found in newest for log in found}
 
 
-def remove_logs(home: Path, study: str, others: Collection[str]) -> None:
+def remove_logs(home: Path, study: str, uid: str, others: Collection[str]) -> None:
     """Remove what a study's workers, launches, checks and programs printed on this machine, as far as it may.
 
-    others: the studies that stay. A version among them shares the launches, and then they stay, too. So does a launch
-    that goes on: it is of a study of this name in another storage.
+    others: the studies that stay. What is noted as another study's stays. What is not noted stays while a version among
+    them, or another study of this name, may have it. So does a launch that goes on.
     """
     if not _is_name(study):
         return
-    base = _base(study)
-    is_last = all(_base(other) != base for other in others)
-    directories = {home / "logs" / name for name in (study, base if is_last else study)}
-    which = "*" if is_last or study != base else f"{TRIAL}*"
-    gone = [path for directory in directories for path in directory.glob(which) if not _goes_on(path)]
-    for path in gone:
+    own, base = home / "logs" / study, home / "logs" / _base(study)
+    whose = {path: _whose(path) for directory in {own, base} if directory.is_dir() for path in directory.iterdir()}
+    is_last = all(_base(other) != base.name for other in others) and set(whose.values()) <= {None, uid}
+    for path, noted in whose.items():
+        is_own = path.parent == own and (own != base or path.name.startswith(TRIAL))
+        if not (noted == uid or (noted is None and (is_last or is_own))) or _goes_on(path):
+            continue
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:
             with suppress(OSError):
                 path.unlink()
-    for directory in directories:
+    for directory in {own, base}:
         with suppress(OSError):  # something is left, or nothing was there
             directory.rmdir()
+
+
+def _whose(path: Path) -> str | None:
+    """Return the study that something in the directory of a study's name is of, or None where that is not noted."""
+    if path.is_dir():
+        return noted_study(path)
+    return noted_study(path.parent) if path.name.startswith((TRIAL, STUDY)) else None
 
 
 def _is_name(study: str) -> bool:
@@ -207,8 +255,8 @@ def _goes_on(launch: Path) -> bool:
     """Whether the launch, or the check, that has this directory has not ended: its name ends with the process."""
     import psutil
 
-    pid = launch.name.rpartition("-")[2]
-    return launch.is_dir() and pid.isdecimal() and psutil.pid_exists(int(pid))
+    _, dash, pid = launch.name.rpartition("-")
+    return launch.is_dir() and bool(dash) and pid.isdecimal() and psutil.pid_exists(int(pid))
 
 
 def _launches(directory: Path) -> list[Path]:
@@ -218,6 +266,14 @@ def _launches(directory: Path) -> list[Path]:
             return [Path(entry.path) for entry in entries if entry.is_dir()]
     except OSError:  # no launch was here
         return []
+
+
+def _newest_first(directories: Iterable[Path], uid: str | None) -> Iterator[Path]:
+    """Yield the launches in these directories of studies, but none that is noted as another study's."""
+    launches = [launch for directory in directories for launch in _launches(directory)]
+    for launch in sorted(launches, key=lambda launch: launch.name, reverse=True):
+        if uid is None or noted_study(launch) in (None, uid):
+            yield launch
 
 
 def tail(path: Path, n_bytes: int = TAIL_BYTES) -> bytes:

@@ -15,7 +15,7 @@ from studies import names
 from studies.artifacts import DirectoryStore, Store, artifact_store, checkpoints_of, open_store
 from studies.errors import StudyInUse
 from studies.logs import remove_logs
-from studies.names import ARTIFACT, PROVENANCE, SPEC
+from studies.names import ARTIFACT, PROVENANCE, SPEC, UID
 from studies.settings import Settings
 from studies.storage import Storage
 from studies.storage.copy import Copy, copy_rows
@@ -88,7 +88,8 @@ def _delete(storage: Storage, settings: Settings, study: optuna.Study) -> None:
             checkpoints.remove(checkpoint)
         if isinstance(checkpoints, DirectoryStore) and checkpoints.directory.is_dir():
             checkpoints.directory.rmdir()
-        remove_logs(settings.home, study.study_name, set(started(storage)) - {study.study_name})
+        others = set(started(storage)) - {study.study_name}
+        remove_logs(settings.home, study.study_name, study.user_attrs[UID], others)
         storage.optuna.delete_study(study._study_id)
 
 

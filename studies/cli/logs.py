@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,9 @@ from studies import names
 from studies.cli.options import StudyName, settings_of
 from studies.errors import StorageUnreachable, StudiesError, WrongInput
 from studies.settings import Settings
+
+if TYPE_CHECKING:
+    import optuna
 
 PLACE = 4.5  # in the help
 
@@ -35,22 +38,27 @@ def logs(
 
     The workers are those of the last launch on this machine.
     """
-    from studies.logs import trial_log, worker_logs
+    from studies.logs import of_trials, studies_with_logs, trial_log, worker_logs
 
     settings = settings_of(None)
     home = settings.home
     known = [path.name for path in (home / "logs").glob("*") if path.is_dir()]
     study = names.newest(name, known) or name
+    uid = None
+    if len(studies_with_logs(home, study)) > 1:
+        with suppress(StorageUnreachable), _stored(name, settings) as found:
+            uid = found.user_attrs[names.UID]
+    directory = of_trials(home / "logs" / study, uid)
     if trial is not None:
-        paths = [trial_log(home / "logs" / study, trial)]
+        paths = [trial_log(directory, trial)]
     else:
-        paths = worker_logs(home, study) or worker_logs(home, names.parts(study)[0])
+        paths = worker_logs(home, study, uid) or worker_logs(home, names.parts(study)[0], uid)
     if not paths or not paths[0].exists():
-        raise _no_log(name, study, trial, settings)
+        raise _no_log(name, directory, trial, settings)
     _show(paths, follow)
 
 
-def _no_log(name: str, study: str, trial: int | None, settings: Settings) -> StudiesError:
+def _no_log(name: str, directory: Path, trial: int | None, settings: Settings) -> StudiesError:
     """Return why there is no log of a study's workers, or of a trial, and what to type."""
     from studies.logs import trials_with_logs
     from studies.words import numbered
@@ -58,12 +66,13 @@ def _no_log(name: str, study: str, trial: int | None, settings: Settings) -> Stu
     place = settings.home / "logs"
     n_trials = None
     try:
-        n_trials = _n_trials(name, settings)
+        with _stored(name, settings) as study:
+            n_trials = study._storage.get_n_trials(study._study_id)
     except StorageUnreachable:  # what is here can be said without it
         pass
     except StudiesError as unknown:
         return unknown
-    here = trials_with_logs(place / study)
+    here = trials_with_logs(directory)
     shows = f"`studies logs {name} --trial {here[-1]}` shows one that is here" if here else ""
     shows = shows or f"`studies status {name}` shows its trials and workers"
     if trial is None:
@@ -77,15 +86,16 @@ def _no_log(name: str, study: str, trial: int | None, settings: Settings) -> Stu
     return WrongInput(reason=f"{what}; {shows}.")
 
 
-def _n_trials(name: str, settings: Settings) -> int:
-    """Return how many trials a study has. Raises StudyNotStarted, NotOurs, StorageUnreachable."""
+@contextmanager
+def _stored(name: str, settings: Settings) -> Iterator[optuna.Study]:
+    """Yield the study in the storage. Raises StudyNotStarted, NotOurs, StorageUnreachable."""
     from studies.storage import is_there, open_storage
     from studies.study import get, not_started
 
     if not is_there(settings):
         raise not_started(name, ())
     with open_storage(settings) as storage:
-        return storage.optuna.get_n_trials(get(storage, name)._study_id)
+        yield get(storage, name)
 
 
 def _show(paths: Sequence[Path], follow: bool) -> None:

@@ -25,6 +25,7 @@ from studies.errors import (
     TooManyFailures,
     WorkersDied,
 )
+from studies.logs import note_study
 from studies.names import Reason, StopReason
 from studies.record.progress import Progress, read_progress
 from studies.run import limits
@@ -169,6 +170,7 @@ class Launch:
         budget = self.storage.ledger.budget(self.study_id)
         if is_done(self.joined.study, self.spec, budget):
             return False
+        note_study(self.launcher.logs, self.joined.study.user_attrs[names.UID])
         self.n_workers = min(n_workers, max(budget.n_trials - budget.done, 1))
         with self._listening():
             self._start(self.n_workers)

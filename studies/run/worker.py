@@ -18,6 +18,7 @@ from optuna.trial import TrialState
 from studies import words
 from studies.artifacts import artifact_store, attach
 from studies.errors import GpuFailed, ObjectiveRefused, OtherCode, StorageUnreachable, StudiesError, StudyDeleted
+from studies.logs import for_trials
 from studies.names import (
     ALONE,
     CODE,
@@ -26,6 +27,7 @@ from studies.names import (
     PAUSED,
     PROVENANCE,
     SECONDS,
+    UID,
     Reason,
     State,
     StopReason,
@@ -109,7 +111,9 @@ class _Worker:
         self.device = device = device or take(self.spec.resources.gpus_per_worker)
         objective = load_objective(self.spec)
         if isinstance(objective, ProgramObjective):
-            objective = objective.logging_to(settings.logs_of(self.study.study_name))
+            objective = objective.logging_to(
+                for_trials(settings.logs_of(self.study.study_name), self.study.user_attrs[UID])
+            )
         data = objective.prepare(self.spec.dataset, settings.data, settings.directory("prepared"), _quiet)
         self.checkpoints = Checkpoints(checkpoint_store(storage, self.study, settings, say), say)
         self.artifacts = artifact_store(settings)

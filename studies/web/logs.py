@@ -12,12 +12,14 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 
 from studies.logs import Reader, known_logs, tail
+from studies.names import UID
 from studies.study import typed
 from studies.web.following import stream
 from studies.web.site import Site, site_of
 from studies.words import clean
 
 if TYPE_CHECKING:
+    import optuna
     from starlette.requests import Request
 
 NUMBER = re.compile(r"(\d+)")
@@ -28,7 +30,7 @@ def logs(request: Request) -> Response:
     """Show which logs of a study there are on this machine."""
     site, name = site_of(request), request.path_params["name"]
     study, overview = site.study(name)
-    known = sorted(known_logs(site.settings.home, study.study_name), key=_in_order)
+    known = sorted(_known(site, study), key=_in_order)
     return site.page(request, "logs.html", overview=overview, logs=known)
 
 
@@ -69,11 +71,15 @@ def printed(content: bytes) -> str:
     return clean("\n".join(COLOURS.sub("", line.rstrip("\r").rpartition("\r")[2]) for line in lines))
 
 
+def _known(site: Site, study: optuna.Study) -> dict[str, Path]:
+    return known_logs(site.settings.home, study.study_name, study.user_attrs[UID])
+
+
 def _path(request: Request) -> Path:
     """Return the log that is asked for, one of those that are known: an address is never taken for a path."""
     site = site_of(request)
     study, _ = site.study(request.path_params["name"])
-    found = known_logs(site.settings.home, study.study_name).get(request.path_params["log"])
+    found = _known(site, study).get(request.path_params["log"])
     if found is None:
         raise HTTPException(
             404,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import HTMLResponse, Response
 
 from studies import names
-from studies.logs import logs_of_processes, logs_of_workers, trial_log
+from studies.logs import logs_of_processes, logs_of_workers, of_trials, trial_log
 from studies.names import CONTINUED_BY, State
 from studies.record.overview import Overview, read_overviews
 from studies.record.progress import read_settings
@@ -81,7 +81,8 @@ def _draw_study(site: Site, name: str) -> str:
     top = _best(site, overview, space)
     newest = [trial_of(one, space) for one in site.pages.newest(study_id, N_NEWEST)]
     failed = _older_failed(site, overview, space, newest)
-    directory = site.settings.home / "logs" / name
+    home, uid = site.settings.home, found.user_attrs[names.UID]
+    directory = of_trials(home / "logs" / found.study_name, uid)
     return site.text(
         "study_live.html",
         overview=overview,
@@ -90,7 +91,7 @@ def _draw_study(site: Site, name: str) -> str:
         has_answer=overview.row.complete > 0 and names.confirmed(name) is None,
         budget=budget_of(site.storage, found, spec),
         logged={trial.number for trial in (*newest, *failed) if trial_log(directory, trial.number).exists()},
-        logs_of_workers=logs_of_processes(logs_of_workers(site.settings.home, name), running),
+        logs_of_workers=logs_of_processes(logs_of_workers(home, found.study_name, uid), running),
         on_gpus=any(worker.usage.gpu_percent is not None for worker in workers),
         machines=[(host, list(own)) for host, own in groupby(workers, key=lambda worker: worker.host)],
         drawing=_drawing(site, overview),

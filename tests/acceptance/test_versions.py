@@ -69,6 +69,7 @@ def test_a_changed_study_goes_on_as_a_new_version(noisy_studies: Studies) -> Non
     assert not (studies.directory / "noisy@2.best.yaml").exists()
     printed = studies.told("logs", "noisy@1").stdout
     assert "trial 8 complete" in printed
+    assert "trial 12 complete" in studies.told("logs", "noisy").stdout  # in the same directory, and older
     assert studies.told("show", "noisy@1").stdout.startswith("study          noisy@1\n")
     assert (len(report(studies, "noisy").trials), len(report(studies, "noisy@1").trials)) == (13, 9)
     with open_storage(studies.settings) as storage:
