@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 import time
@@ -27,15 +28,25 @@ def leave(code: int, say: Callable[[str], None]) -> None:
     children = multiprocessing.active_children()
     others: list[threading.Thread | BaseProcess] = [*threading.enumerate(), *children]
     behind = [other for other in others if not other.daemon and other is not threading.main_thread()]
-    for other in behind:
+    pools = threading.Thread(target=_end_idle_pools, daemon=True)
+    pools.start()
+    for other in (pools, *behind):
         other.join(max(0.0, deadline - time.monotonic()))
     names = [other.name for other in behind if other.is_alive()]
-    if names:
-        say(f"the objective left behind what has not ended, and is not waited for: {', '.join(names)}")
+    if names or pools.is_alive():
+        say(f"the objective left behind what has not ended, and is not waited for: {', '.join(names) or 'a pool'}")
         for child in children:
-            child.kill()
+            if child.pid is not None and child.is_alive():
+                os.kill(child.pid, signal.SIGKILL)  # joblib's processes have no kill() that works
         _end_at_once(code)
     sys.exit(code)
+
+
+def _end_idle_pools() -> None:
+    """Do what Python does before it waits for threads: joblib and executors keep idle workers until they are asked."""
+    for end in reversed(getattr(threading, "_threading_atexits", ())):
+        with suppress(Exception):
+            end()
 
 
 @contextmanager

@@ -20,6 +20,26 @@ if __name__ == "__main__":
     leaving.leave(3, lambda line: print(line, file=sys.stderr))
 """
 
+IDLE = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from studies.run import leaving
+
+pool = ThreadPoolExecutor(1)
+pool.submit(abs, 1).result()
+leaving.leave(3, lambda line: print(line, file=sys.stderr))
+"""
+
+BUSY = """
+import sys, time
+from joblib.externals.loky import get_reusable_executor
+from studies.run import leaving
+
+leaving.GRACE_S = 0.2
+sleeping = get_reusable_executor(1).submit(time.sleep, 1000)
+leaving.leave(3, lambda line: print(line, file=sys.stderr))
+"""
+
 FORKED = """
 import os, sys
 from studies.run.leaving import only_this_process
@@ -44,6 +64,13 @@ def test_threads_and_processes_of_an_objective_do_not_keep_its_worker() -> None:
     assert ended.returncode == 3
     assert ended.stdout == "printed"
     assert "uploader, loader" in ended.stderr
+
+
+def test_a_pool_that_is_idle_ends_by_itself_and_a_busy_one_is_killed() -> None:
+    idle, busy = run(IDLE), run(BUSY)
+    assert (idle.returncode, busy.returncode) == (3, 3)
+    assert idle.stderr == ""
+    assert "LokyProcess" in busy.stderr and "Traceback" not in busy.stderr
 
 
 def test_a_child_that_an_objective_forked_never_comes_back_as_a_worker() -> None:
