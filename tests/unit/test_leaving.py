@@ -70,7 +70,8 @@ def test_a_pool_that_is_idle_ends_by_itself_and_a_busy_one_is_killed() -> None:
     idle, busy = run(IDLE), run(BUSY)
     assert (idle.returncode, busy.returncode) == (3, 3)
     assert idle.stderr == ""
-    assert "LokyProcess" in busy.stderr and "Traceback" not in busy.stderr
+    assert "LokyProcess" in busy.stderr
+    assert "Traceback" not in busy.stderr
 
 
 def test_a_child_that_an_objective_forked_never_comes_back_as_a_worker() -> None:
