@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from studies.check.asked import default_of
 from studies.check.findings import Fact, Finding, Item, NotChecked, Result
+from studies.check.written import changed, files_below
 from studies.run.objective import code_of, load_with_space
 from studies.run.process import Ended, described, last_words
 from studies.run.program import ProgramObjective, ProgramTraining
@@ -50,7 +51,7 @@ def check_program(
     assert isinstance(objective, ProgramObjective)
     logs = settings.logs_of(spec.name, f"check-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}")
     result.log = str(logs / "trial-0.log")
-    checks = _Checks(objective.logging_to(logs), space, started + seconds)
+    checks = _Checks(objective.logging_to(logs), space, settings.home, started + seconds)
     parts: list[tuple[str, Callable[[], Iterator[Item]]]] = [
         ("the command", checks.command),
         ("the parameters", checks.parameters),
@@ -68,10 +69,10 @@ def check_program(
 
 
 class _Checks:
-    """The checks of one program. end: when all should be over, by time.monotonic."""
+    """The checks of one program. home: STUDIES_HOME. end: when all should be over, by time.monotonic."""
 
-    def __init__(self, objective: ProgramObjective, space: Space, end: float) -> None:
-        self.objective, self.spec, self.space, self.end = objective, objective.spec, space, end
+    def __init__(self, objective: ProgramObjective, space: Space, home: Path, end: float) -> None:
+        self.objective, self.spec, self.space, self.home, self.end = objective, objective.spec, space, home, end
         self.program = objective.program
         self.params: dict[str, Any] = {}
         for name, parameter in space.parameters.items():
@@ -79,8 +80,9 @@ class _Checks:
                 self.params[name] = default_of(parameter)
         self.first: Epoch | None = None
         self.took_s = 0.0
-        directory = Path(self.program.directory or ".").absolute()
-        self.source = _source([directory / name for name in code_of(self.program)], directory)
+        self.directory = Path(self.program.directory or ".").absolute()
+        self.source = _source([self.directory / name for name in code_of(self.program)], self.directory)
+        self.written: list[str] = []
 
     def command(self) -> Iterator[Item]:
         """Look for the program, and for what trials that run at the same time would share."""
@@ -134,6 +136,7 @@ class _Checks:
 
     def reports(self) -> Iterator[Item]:
         """Run it until it has reported once, and see whether it reports again."""
+        before = files_below(self.directory, self.home)
         started = time.monotonic()
         training = self._training()
         try:
@@ -152,18 +155,35 @@ class _Checks:
                 yield from self._of_second(training)
         finally:
             training.close()
+        self.written = changed(before, files_below(self.directory, self.home))
 
     def repeats(self) -> Iterator[Item]:
-        """Run it again with the same parameters and seed."""
+        """Run it again with the same parameters and seed, up to its second report if it has written something."""
         if self.first is None:
             yield NotChecked("the same seed again", "its first run gave no report")
             return
+        files = files_below(self.directory, self.home)
         training = self._training(number=1)
         try:
             again = training.said(max(1.0, self.end - time.monotonic()))
+            if self.written and isinstance(again, Epoch) and self.spec.max_epochs > 1:
+                training.answer()
+                training.said(max(1.0, (self.end - time.monotonic()) / 2))
         finally:
             training.close()
-        if not isinstance(again, Epoch):
+        shared = {*self.written} & {*changed(files, files_below(self.directory, self.home))}
+        if shared:
+            yield _written_by_all(sorted(shared))
+        if isinstance(again, Ended):
+            left = f", such as {self.written[0]}" if self.written else ""
+            yield Finding(
+                "second-run-fails",
+                "error",
+                f"started again, it {described(again)} without a report",
+                "only the first trial would have a value",
+                f"have it read nothing that another run left{left}; what is a trial's own belongs below {{checkpoints}}",
+            )
+        elif not isinstance(again, Epoch):
             yield NotChecked("the same seed again", "its second run gave no report in time")
         elif metric := next((m for m in self.spec.metrics if again.metrics[m] != self.first.metrics[m]), None):
             before, now = self.first.metrics[metric], again.metrics[metric]
@@ -172,7 +192,7 @@ class _Checks:
                 "warning",
                 f"the same parameters and seed gave {metric} {before:.6g}, and then {now:.6g}",
                 "a trial that is continued or confirmed does not give the value that it had",
-                "seed every generator of the program with {seed}",
+                "have it read nothing that another run wrote" if shared else "seed every generator with {seed}",
             )
 
     def _training(self, number: int = 0) -> ProgramTraining:
@@ -249,6 +269,17 @@ class _Checks:
 
 def _too_slow(slow: PatternTooSlow) -> Finding:
     return Finding("pattern-too-slow", "error", slow.what, "a trial with such a line fails", slow.fix)
+
+
+def _written_by_all(paths: list[str]) -> Finding:
+    others = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    return Finding(
+        "shared-file",
+        "warning",
+        f"every run writes {paths[0]}{others} in the directory that all trials share",
+        "two workers at a time spoil it, and a trial that reads it goes on from what another one learned",
+        "have it write below {checkpoints}, which a trial keeps, or {scratch}: both may stand in the command",
+    )
 
 
 def _source(todo: list[Path], directory: Path) -> str:

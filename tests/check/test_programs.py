@@ -20,7 +20,7 @@ from studies import program
 random.seed(int(sys.argv[2]))
 lr = float(sys.argv[1])
 """
-SOUND = HEAD + "for epoch in range(1, 4): program.report(epoch, score=lr * epoch + random.random())\n"
+SOUND = HEAD + "for epoch in range(1, 4):\n    program.report(epoch, score=lr * epoch + random.random())\n"
 COMMAND = "python train.py {lr} {seed}"
 
 MISTAKES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -36,6 +36,8 @@ MISTAKES: dict[str, tuple[str, dict[str, Any]]] = {
     "program-fails-later": (SOUND.replace("range(1, 4)", "[1, 'two']"), {}),
     "pattern-too-slow": (HEAD + "print('a' * 99 + 'b')", {"reports": {"pattern": "(?P<score>(a|aa)+)$"}}),
     "not-repeatable": (SOUND.replace("random.random()", "time.time()"), {}),
+    "second-run-fails": (HEAD + "open('last.pt', 'x')\n" + SOUND, {}),
+    "shared-file": (SOUND + "    open('last.pt', 'w').write(str(epoch))\n", {}),
 }
 
 
@@ -78,6 +80,11 @@ def test_what_is_found_says_what_to_do(here: Path) -> None:
     (finding,) = checked(here, MISTAKES["program-fails"][0]).findings
     assert finding.what == "with its defaults it exited with 1: error: unrecognized arguments: --lr"
     assert finding.fix == "correct the options in objective.command"
+
+
+def test_a_file_of_each_run_or_trial_and_a_log_are_not_shared(here: Path) -> None:
+    path = "f'run-{os.getpid()}.pt'", "program.checkpoints / 'last.pt'", "'train.log'", "'.cache'"
+    assert checked(here, SOUND + "".join(f"    open({each}, 'a').write(str(epoch))\n" for each in path)).findings == []
 
 
 def test_parameters_that_a_program_reads_itself_are_no_ghosts(here: Path) -> None:
