@@ -181,7 +181,7 @@ class _Checks:
                 "error",
                 f"started again, it {described(again)} without a report",
                 "only the first trial would have a value",
-                f"have it read nothing that another run left{left}; what is a trial's own belongs below {{checkpoints}}",
+                f"have it read nothing that another run left{left}: what is a trial's own goes below {{checkpoints}}",
             )
         elif not isinstance(again, Epoch):
             yield NotChecked("the same seed again", "its second run gave no report in time")

@@ -80,8 +80,5 @@ def confirm(
     typer.echo(outcomes.confirmation(record))
     file = write_best(record)
     choice = "" if record.chosen is None else f" --trial {record.chosen}"
-    typer.echo(
-        f"Written: {file}. `studies report {record.typed}` has the whole picture, "
-        f"`studies train {record.typed}{choice}` trains and saves the model.",
-        err=True,
-    )
+    saves = "" if record.is_function else f", `studies train {record.typed}{choice}` trains and saves the model"
+    typer.echo(f"Written: {file}. `studies report {record.typed}` has the whole picture{saves}.", err=True)

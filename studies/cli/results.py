@@ -16,6 +16,7 @@ from studies.registry import EXPORTERS
 from studies.words import plural
 
 PLACE = 5  # in the help
+STDOUT = Path("-")
 ENDINGS = {"yml": "yaml", "htm": "html", "markdown": "md"}  # other ways to write one
 
 app = typer.Typer()
@@ -47,7 +48,6 @@ def export(
     """
     from studies.exporters import export as rendered
     from studies.exporters import exporter_of
-    from studies.files import write_file
 
     kind = format or _kind_of(output, EXPORTERS, "yaml")
     exporter_of(kind, curves=curves)
@@ -59,11 +59,8 @@ def export(
         typer.echo(f"{name}: {plural(n_new, 'trial')} logged; what was there already stays as it is.", err=True)
         return
     content = rendered(record, kind, curves=curves)
-    if output is not None:
-        write_file(output, content)
-        typer.echo(f"Written: {output}", err=True)
-    elif isinstance(content, str):
-        typer.echo(content, nl=False)
+    if output is not None or isinstance(content, str):
+        _give(output or STDOUT, content)
     else:
         raise WrongInput(reason=f"{kind} is not text; expected a file, such as -o {name}.{kind}.")
 
@@ -88,7 +85,7 @@ def report_page(
     """Write the study as one page to read. It has the answer, how sure it is, and what it rests on."""
     # numpy's threads, which it has not started yet, would wait for each other longer than they compute.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from studies.files import write_all, write_file
+    from studies.files import write_all
     from studies.report.page import FORMATS, files, render
 
     is_directory = output is not None and (output.endswith("/") or Path(output).is_dir())
@@ -102,13 +99,18 @@ def report_page(
         n_files = write_all(Path(output), files(found))
         typer.echo(f"Written: {n_files} files in {output}", err=True)
         return
-    page = render(found, kind)
-    if output is None and kind == "md":
-        typer.echo(page, nl=False)
-        return
-    file = Path(output or name + PAGE)
-    write_file(file, page)
-    typer.echo(f"Written: {file}", err=True)
+    usual = STDOUT if kind == "md" else Path(name + PAGE)
+    _give(usual if output is None else Path(output), render(found, kind))
+
+
+def _give(file: Path, content: str | bytes) -> None:
+    from studies.files import write_file
+
+    if file == STDOUT:
+        typer.echo(content, nl=False)
+    else:
+        write_file(file, content)
+        typer.echo(f"Written: {file}", err=True)
 
 
 def _kind_of(file: str | Path | None, kinds: Collection[str], usual: str) -> str:

@@ -37,6 +37,11 @@ class Rate:
         (since, before), (now, epochs) = self._seen[0], self._seen[-1]
         return (epochs - before) / (now - since) if now > since else 0.0
 
+    @property
+    def pace(self) -> str:
+        """The same as text; nothing for a function that reports none, and for epochs of minutes."""
+        return f"{self.epochs_per_s:.1f} epochs/s" if self.epochs_per_s >= 0.05 else ""
+
     def left(self, progress: Progress) -> str:
         """Return the estimated time to the end, or nothing before the first trial has ended."""
         budget, left = progress.budget, []
@@ -65,7 +70,7 @@ def line_of(progress: Progress, rate: Rate | None = None) -> str:
     parts.append(states_of(progress.states))
     parts.append(best_of(progress))
     if rate is not None:
-        parts += [f"{rate.epochs_per_s:.1f} epochs/s", rate.left(progress)]
+        parts += [rate.pace, rate.left(progress)]
     return " · ".join(part for part in parts if part)
 
 

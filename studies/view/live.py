@@ -78,7 +78,7 @@ def picture(progress: Progress, rate: Rate | None = None) -> Group:
     budget = progress.budget
     left = rate.left(progress) if rate else ""
     bar = _bar(progress.name, budget.share, f"{n_of_trials(progress)}  {left}")
-    facts = [states_of(progress.states), best_of(progress)] + ([f"{rate.epochs_per_s:.1f} epochs/s"] if rate else [])
+    facts = [states_of(progress.states), best_of(progress)] + ([rate.pace] if rate else [])
     stop = [Text(f"stopping: {budget.stop}", style="yellow")] if budget.stop else []
     return Group(bar, Text(" · ".join(fact for fact in facts if fact)), *stop, workers_table(progress))
 

@@ -205,6 +205,9 @@ def test_a_file_has_the_format_that_its_name_says(studies: Studies) -> None:
     studies.told("export", "parabola", "-o", "found.txt", "--format", "json")
     studies.told("report", "parabola", "-o", "found.MD")
     assert (studies.directory / "found.MD").read_text().startswith("# ")
+    assert studies.told("export", "parabola", "-o", "-").stdout.startswith("study: parabola\n")
+    assert studies.told("report", "parabola", "--format", "md", "-o", "-").stdout.startswith("# ")
+    assert not (studies.directory / "-").exists()
 
 
 def test_fewer_trials_than_there_are_leave_nothing_to_resume(studies: Studies) -> None:

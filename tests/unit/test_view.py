@@ -50,6 +50,15 @@ def test_a_study_that_hours_end_has_no_number_of_trials() -> None:
     assert budget.share == 0.25
 
 
+def test_a_function_that_reports_nothing_has_no_epochs_a_second() -> None:
+    rate = Rate()
+    for done in (1, 2):
+        rate.add(shown := replace(progress(done, 9), epochs=0))
+    assert "epochs/s" not in line_of(shown, rate)
+    rate.add(shown := progress(3, 9))
+    assert "epochs/s" in line_of(shown, rate)
+
+
 @pytest.mark.parametrize(("value", "shown"), [(0.8567, "0.8567"), (2.5e-5, "2.5e-05"), (31234567.0, "3.12e+07")])
 def test_a_tiny_or_a_huge_value_is_no_row_of_noughts(value: float, shown: str) -> None:
     best = Winner(3, value, mean=value, n_seeds=5)
