@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -136,7 +136,15 @@ class Reason(StrEnum):
     LOST = "lost", "its worker died", True, True
 
 
-IN_VAIN = frozenset(reason for reason in Reason if reason.is_continued)  # a trial that failed so has tried nothing
+IN_VAIN = frozenset(reason for reason in Reason if reason.is_continued)
+
+
+def has_tried(attributes: Mapping[str, Any]) -> bool:
+    """Return whether a trial with these user attributes tried its setting, and did not leave it to a continuation.
+
+    One that was lost as often as it may be did: its setting kills workers, and would again.
+    """
+    return attributes.get(REASON) not in IN_VAIN or CONTINUED_BY not in attributes
 
 
 class StopReason(StrEnum):

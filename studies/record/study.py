@@ -325,8 +325,12 @@ class StudyRecord:
 
     @cached_property
     def _tried(self) -> set[str]:
-        """The settings that were tried, as JSON."""
-        return {json.dumps(trial.params, sort_keys=True) for trial in self.trials if trial.reason not in IN_VAIN}
+        """The settings that were tried, as JSON; see `names.has_tried`."""
+        return {
+            json.dumps(trial.params, sort_keys=True)
+            for trial in self.trials
+            if trial.continued_by is None or trial.reason not in IN_VAIN
+        }
 
     @property
     def counts(self) -> dict[str, int]:

@@ -22,7 +22,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from studies.names import FIXED_PARAMS, IN_VAIN, REASON
+from studies.names import FIXED_PARAMS, has_tried
 from studies.search.distributions import distribution_of
 from studies.search.knowledge import queued
 from studies.search.seeded import SeededSampler, seed_of
@@ -137,7 +137,7 @@ def has_chosen(space: Space, trial: FrozenTrial) -> bool:
 
 def settings_tried(trials: Sequence[FrozenTrial]) -> set[Key]:
     """Return the settings of trials that count as tried, for `untried`."""
-    return {_key(_params(trial)) for trial in trials if trial.user_attrs.get(REASON) not in IN_VAIN}
+    return {_key(_params(trial)) for trial in trials if has_tried(trial.user_attrs)}
 
 
 def untried(settings: Sequence[dict[str, Any]], tried: Collection[Key]) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from studies.names import FIXED_PARAMS, IN_VAIN, REASON
+from studies.names import FIXED_PARAMS, has_tried
 from studies.search.seeded import SeededSampler
 from studies.spec.space import MOST_SETTINGS
 from studies.spec.values import is_number
@@ -59,10 +59,10 @@ class AskedSampler(SeededSampler):
 
 
 class Asked:
-    """What trials asked for. Those that run or wait are as good as tried; those that were lost tried nothing."""
+    """What trials asked for. Those that run or wait are as good as tried; what another trial continues is not."""
 
     def __init__(self, trials: Sequence[FrozenTrial]) -> None:
-        tried = [trial for trial in trials if trial.user_attrs.get(REASON) not in IN_VAIN]
+        tried = [trial for trial in trials if has_tried(trial.user_attrs)]
         unfinished = [trial for trial in tried if not trial.state.is_finished()]
         self._running = [_path(trial.params) for trial in unfinished if trial.state == TrialState.RUNNING]
         self._given = [dict(_path(given)) for trial in unfinished if (given := trial.system_attrs.get(FIXED_PARAMS))]

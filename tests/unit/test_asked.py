@@ -10,7 +10,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from studies.names import REASON, Reason
+from studies.names import CONTINUED_BY, REASON, Reason
 from studies.search.asked import has_asked_all, n_in_the_end, values_of
 from studies.search.samplers import make_sampler
 from studies.search.seeded import SeededSampler
@@ -118,6 +118,7 @@ def test_what_was_lost_is_tried_and_what_failed_by_itself_is_not_tried_again() -
     for _ in tree(trial):
         pass
     trial.set_user_attr(REASON, Reason.LOST)
+    trial.set_user_attr(CONTINUED_BY, 5)
     study.tell(trial, state=TrialState.FAIL)
     assert not has_asked_all(study.trials)
     run(study)

@@ -9,7 +9,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from studies.names import REASON, Reason
+from studies.names import CONTINUED_BY, REASON, Reason
 from studies.run.trial import _suggest
 from studies.search.allowed import all_settings, settings_tried, untried
 from studies.search.samplers import make_sampler
@@ -71,13 +71,20 @@ def test_what_has_no_end_is_not_listed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "counts"),
-    [(Reason.EXCEPTION, True), (Reason.NAN, True), (Reason.OUT_OF_MEMORY, True), (Reason.LOST, False)],
+    ("attributes", "counts"),
+    [
+        ({REASON: Reason.EXCEPTION}, True),
+        ({REASON: Reason.NAN}, True),
+        ({REASON: Reason.OUT_OF_MEMORY}, True),
+        ({REASON: Reason.LOST, CONTINUED_BY: 1}, False),
+        ({REASON: Reason.LOST}, True),  # as often as limits.max_retries allows
+    ],
 )
-def test_a_failed_trial_counts_unless_it_was_lost_with_its_worker(reason: Reason, counts: bool) -> None:
+def test_a_failed_trial_counts_unless_another_continues_it(attributes: dict[str, Any], counts: bool) -> None:
     study, space = opened()
     trial, _ = asked(study, space)
-    trial.set_user_attr(REASON, reason)
+    for name, value in attributes.items():
+        trial.set_user_attr(name, value)
     study.tell(trial, state=TrialState.FAIL)
     left = untried(all_settings(space) or [], settings_tried(study.get_trials()))
     assert len(left) == N_SETTINGS - counts
