@@ -178,7 +178,7 @@ class _Worker:
             return budget, None
         for lost in budget.lost:
             if end(self.storage, self.study, lost, Outcome.failed(Reason.LOST), self.spec.limits.max_retries):
-                self.say(f"the trial with id {lost} was lost with its worker")
+                self.say(f"trial {self.storage.optuna.get_trial(lost).number} was lost with its worker")
         if budget.lost:
             budget = budget_of(self.storage, self.study, self.spec)
         budget = self._up_to_date(budget)
