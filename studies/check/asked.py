@@ -77,8 +77,10 @@ class AskedParams(dict[str, Any]):
 class AskedTrial(FixedTrial):
     """A trial for a plain function: it answers with what it is given, otherwise with the middle of the range.
 
-    reported: called with each value that the function reports.
+    reported: called with each value that the function reports. last_step: the greatest of them.
     """
+
+    last_step = 0
 
     def __init__(self, params: Mapping[str, Any], seed: int, asked: Asked, reported: Callable[[float], None]) -> None:
         super().__init__(dict(params))
@@ -88,6 +90,7 @@ class AskedTrial(FixedTrial):
 
     def report(self, value: float, step: int) -> None:
         """See BaseTrial."""
+        self.last_step = max(self.last_step, step)
         self._reported(float(value))
 
     def _suggest(self, name: str, distribution: BaseDistribution) -> Any:

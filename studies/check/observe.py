@@ -154,6 +154,7 @@ class _One:
         finally:
             self.found.suggested = trial.space()
             self.found.params = dict(trial.params)
+            self.found.last_step = trial.last_step
 
     def _epoch(self, metrics: dict[str, float]) -> None:
         """Note the end of an epoch, and make the first one's evaluation again."""

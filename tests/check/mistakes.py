@@ -701,6 +701,13 @@ def ghost_function(trial: Trial) -> float:
     return _train(width, rate, trial)
 
 
+def function_of_many_steps(trial: Trial) -> float:
+    rate = trial.suggest_float("rate", 0.1, 1.0)
+    for step in (1000, 2000, 3000):
+        trial.report(rate, step)
+    return rate
+
+
 def unseeded_function(trial: Trial) -> float:
     rate = trial.suggest_float("learning_rate", 1e-3, 0.5, log=True)
     return rate + random.random()  # <- unseeded

@@ -16,7 +16,7 @@ from .places import Check, place_of
 R2 = {"metric": "r2"}
 # What has nothing to do with parameters is checked with one of them: half the time.
 FIXED = {"space": {"momentum": 0.5, "width": 16, "dropout": 0.1}}
-FUNCTION = {"metric": "value", "direction": "minimize", "max_epochs": 1}
+FUNCTION = {"metric": "value", "direction": "minimize", "max_epochs": 3}
 
 SOUND: list[tuple[str, dict[str, Any]]] = [
     ("Sound", {}),
@@ -123,6 +123,12 @@ def test_a_warning_leaves_a_study_sound(checked: Check, name: str, mistake: str,
     assert [(finding.name, finding.severity) for finding in result.findings] == [(mistake, "warning")]
     assert result.findings[0].where == place_of(mistake, name)
     assert result.sound
+
+
+def test_a_function_that_reports_beyond_max_epochs_is_told_its_last_step(checked: Check) -> None:
+    [finding] = checked("function_of_many_steps", **FUNCTION).findings
+    assert (finding.name, finding.severity) == ("steps-beyond-max-epochs", "warning")
+    assert "`max_epochs: 3000`" in finding.fix
 
 
 def test_an_evaluation_in_training_mode_is_told_once_for_each_kind_of_layer(checked: Check) -> None:

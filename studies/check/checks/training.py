@@ -9,7 +9,9 @@ from studies.check.checks import Check
 from studies.check.findings import Finding, Item, NotChecked
 from studies.check.isolate import Failure, FailureKind
 from studies.check.subject import Subject
+from studies.spec import StudySpec
 
+NEEDS_MAX_EPOCHS = ("asha", "hyperband")
 ENDS = {
     FailureKind.RAISED: "raised",
     FailureKind.CRASHED: "crashed:",
@@ -31,6 +33,7 @@ class Training(Check):
             if not first.misses_a_parameter:  # which asked_for reports better
                 yield fails(first.failure, "with its defaults")
             return
+        yield from _beyond(first.last_step, subject.spec)
         if not first.whole:
             reason = f"one at the defaults takes more than {subject.first_s:.0f} s here"
             yield NotChecked("what needs a whole epoch", reason)
@@ -44,6 +47,17 @@ class Training(Check):
                         "a trial whose metric is not a number fails; when the defaults do, most of the study will",
                         "lower the default learning rate, or look for a division by zero or a logarithm of it",
                     )
+
+
+def _beyond(step: int, spec: StudySpec) -> Iterator[Finding]:
+    if step > spec.max_epochs and spec.pruner.name in NEEDS_MAX_EPOCHS:
+        yield Finding(
+            "steps-beyond-max-epochs",
+            "warning",
+            f"it reports up to step {step}, and max_epochs is {spec.max_epochs}",
+            "early stopping compares trials within max_epochs, so by their first steps alone",
+            f"set `max_epochs: {step}` in the study file, the last step that a trial reports",
+        )
 
 
 def fails(failure: Failure, how: str) -> Finding:
