@@ -14,6 +14,7 @@ import pytest
 from studies.errors import WrongInput
 from studies.spec.space import Space
 from studies.templates.script import hydra, is_script, study_file
+from studies.templates.script.objective import Objective, objective_in
 from studies.templates.script.ranges import searched
 from studies.templates.script.source import Report, Source
 from studies.templates.script.usage import Option, usage_of
@@ -306,3 +307,45 @@ def test_a_script_elsewhere_is_read_before_it_is_started(tmp_path: Path, monkeyp
     with pytest.raises(WrongInput, match="reads no options"):
         study_file("../train.py")
     assert not Path("trained").exists()
+
+
+HELPED = """
+from optuna import create_study
+
+def define_model(trial):
+    return trial.suggest_int("n", 1, 3)
+
+def objective(trial, scale=2):
+    return define_model(trial) * scale
+
+class Tuned:
+    def __call__(self, trial):
+        return objective(trial)
+
+tuned = Tuned()
+
+def main():
+    study = create_study(direction="maximize")
+    study.optimize(GIVEN, n_trials=9)
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+@pytest.mark.parametrize("given", ["objective", "func=objective", "tuned"])
+def test_what_a_script_gives_to_optuna_is_tuned_and_no_helper_of_it(tmp_path: Path, given: str) -> None:
+    script = tmp_path / "tune.py"
+    script.write_text(HELPED.replace("GIVEN", given))
+    found = objective_in(script)
+    assert found == Objective(given.removeprefix("func="), reports=False, directions=["maximize"], n_trials=9)
+
+
+def test_what_workers_cannot_import_is_named_with_what_to_write(tmp_path: Path) -> None:
+    script = tmp_path / "tune.py"
+    script.write_text(HELPED.replace("GIVEN", "lambda trial: objective(trial, 3)"))
+    with pytest.raises(WrongInput, match=r"write `tuned = lambda trial: objective\(trial, 3\)` there"):
+        objective_in(script)
+    script.write_text(HELPED.replace("GIVEN", "elsewhere"))
+    with pytest.raises(WrongInput, match="gives `elsewhere` to Optuna, .*; move it there"):
+        objective_in(script)

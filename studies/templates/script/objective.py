@@ -18,7 +18,7 @@ UNGUARDED = (
 
 @dataclass
 class Objective:
-    """What a script says of its search. is_unguarded: it would search whenever it is imported."""
+    """What a script says of its search. function: its name. is_unguarded: it would search whenever it is imported."""
 
     function: str
     reports: bool
@@ -28,25 +28,61 @@ class Objective:
 
 
 def objective_in(script: Path) -> Objective | None:
-    """Return the first function of a script that suggests parameters, and what the script says of the search."""
+    """Return what a script gives to Optuna, or its first function that suggests parameters, and what it says of both.
+
+    Raises WrongInput for what it gives to Optuna and a worker cannot import.
+    """
     try:
         tree = ast.parse(script.read_text(encoding="utf-8", errors="replace"))
     except (OSError, SyntaxError, ValueError):
         return None
-    functions = (node for node in tree.body if isinstance(node, ast.FunctionDef) and len(node.args.args) == 1)
-    for function in functions:
-        called = {name for name, _ in _methods([function])}
-        if any(name.startswith("suggest_") for name in called):
-            found = Objective(function.name, "report" in called)
-            _complete(found, tree)
-            return found
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef) and _takes_a_trial(node)}
+    assigned = [node for node in tree.body if isinstance(node, ast.Assign)]
+    others = {each.id for node in assigned for each in node.targets if isinstance(each, ast.Name)}
+    given = _given_to_optuna(tree)
+    suggesting = (name for name, node in functions.items() if _suggests(node))
+    name = given.id if isinstance(given, ast.Name) else next(suggesting, None) if given is None else None
+    if name is not None and (name in functions or name in others):
+        called = {method for method, _ in _calls([functions.get(name, tree)])}
+        found = Objective(name, "report" in called)
+        _complete(found, tree)
+        return found
+    if given is not None:
+        raise _not_importable(script, given)
     return None
+
+
+def _given_to_optuna(tree: ast.Module) -> ast.expr | None:
+    imports = (node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom))
+    if any("optuna" in (getattr(node, "module", None), *(each.name for each in node.names)) for node in imports):
+        for name, call in _calls([tree]):
+            given = [*call.args[:1], *(word.value for word in call.keywords if word.arg == "func")]
+            if name == "optimize" and given:
+                return given[0]
+    return None
+
+
+def _takes_a_trial(function: ast.FunctionDef) -> bool:
+    return len(function.args.args) - len(function.args.defaults) == 1
+
+
+def _suggests(function: ast.FunctionDef) -> bool:
+    return any(name.startswith("suggest_") for name, _ in _calls([function]))
+
+
+def _not_importable(script: Path, given: ast.expr) -> WrongInput:
+    code = ast.unparse(given)
+    fix = "move it there" if isinstance(given, ast.Name) else f"write `tuned = {code}` there, and optimize(tuned, ...)"
+    return WrongInput(
+        reason=f"{script} gives `{code}` to Optuna, which is no name at the top level of the file, where workers look "
+        f"for it; {fix}, with all that it refers to above it, and the search below `if __name__ == '__main__':`."
+    )
 
 
 def _complete(found: Objective, tree: ast.Module) -> None:
     statements = [node for node in tree.body if not isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.If))]
-    found.is_unguarded = any(name == "optimize" for name, _ in _methods(statements))
-    for name, call in _methods([tree]):
+    found.is_unguarded = any(name == "optimize" for name, _ in _calls(statements))
+    for name, call in _calls([tree]):
         given = {word.arg: word.value for word in call.keywords}
         match name, given:
             case "create_study", {"direction": ast.Constant(str(direction))}:
@@ -57,12 +93,12 @@ def _complete(found: Objective, tree: ast.Module) -> None:
                 found.n_trials = n_trials
 
 
-def _methods(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, ast.Call]]:
-    """Yield the calls of something's method or a module's function, each with its name."""
+def _calls(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, ast.Call]]:
+    """Yield the calls of functions and methods, each with its name."""
     for node in nodes:
         for call in ast.walk(node):
-            if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
-                yield call.func.attr, call
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute | ast.Name):
+                yield call.func.attr if isinstance(call.func, ast.Attribute) else call.func.id, call
 
 
 def written(name: str, script: Path, found: Objective) -> str:
