@@ -311,6 +311,7 @@ def test_a_script_elsewhere_is_read_before_it_is_started(tmp_path: Path, monkeyp
 
 HELPED = """
 from optuna import create_study
+from there import imported
 
 def define_model(trial):
     return trial.suggest_int("n", 1, 3)
@@ -333,7 +334,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("given", ["objective", "func=objective", "tuned"])
+@pytest.mark.parametrize("given", ["objective", "func=objective", "tuned", "imported"])
 def test_what_a_script_gives_to_optuna_is_tuned_and_no_helper_of_it(tmp_path: Path, given: str) -> None:
     script = tmp_path / "tune.py"
     script.write_text(HELPED.replace("GIVEN", given))
@@ -347,5 +348,5 @@ def test_what_workers_cannot_import_is_named_with_what_to_write(tmp_path: Path) 
     with pytest.raises(WrongInput, match=r"write `tuned = lambda trial: objective\(trial, 3\)` there"):
         objective_in(script)
     script.write_text(HELPED.replace("GIVEN", "elsewhere"))
-    with pytest.raises(WrongInput, match="gives `elsewhere` to Optuna, .*; move it there"):
+    with pytest.raises(WrongInput, match=r"gives `elsewhere` to Optuna, .*; move it there"):
         objective_in(script)

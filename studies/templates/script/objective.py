@@ -37,8 +37,7 @@ def objective_in(script: Path) -> Objective | None:
     except (OSError, SyntaxError, ValueError):
         return None
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef) and _takes_a_trial(node)}
-    assigned = [node for node in tree.body if isinstance(node, ast.Assign)]
-    others = {each.id for node in assigned for each in node.targets if isinstance(each, ast.Name)}
+    others = {*_names_in(tree.body)}
     given = _given_to_optuna(tree)
     suggesting = (name for name, node in functions.items() if _suggests(node))
     name = given.id if isinstance(given, ast.Name) else next(suggesting, None) if given is None else None
@@ -60,6 +59,14 @@ def _given_to_optuna(tree: ast.Module) -> ast.expr | None:
             if name == "optimize" and given:
                 return given[0]
     return None
+
+
+def _names_in(statements: list[ast.stmt]) -> Iterator[str]:
+    for node in statements:
+        if isinstance(node, ast.Assign):
+            yield from (each.id for each in node.targets if isinstance(each, ast.Name))
+        elif isinstance(node, ast.ImportFrom):
+            yield from (each.asname or each.name for each in node.names)
 
 
 def _takes_a_trial(function: ast.FunctionDef) -> bool:
