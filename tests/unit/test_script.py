@@ -134,6 +134,11 @@ parser.add_argument("--optimizer", default="adam", choices=["adam", "sgd"])
 parser.add_argument("--data", default=os.environ["DATA"])
 @click.option("--shuffle/--no-shuffle", default=True)
 def main(): pass
+
+@dataclass
+class Arguments:
+    learning_rate: float = 1e-3
+    n_layers: int = field(default=2, metadata={"help": "how deep"})
 """
 
 
@@ -146,6 +151,8 @@ def test_the_source_tells_defaults_that_the_help_leaves_out(tmp_path: Path) -> N
     assert source.completed(Option("--optimizer")).choices == ("adam", "sgd")
     assert source.completed(Option("--data")) == Option("--data")
     assert source.completed(Option("--shuffle", "--no-shuffle", 0)).default is True
+    assert source.completed(Option("--learning-rate")) == Option("--learning-rate", default=1e-3, kind=float)
+    assert source.completed(Option("--n_layers")).default == 2
 
 
 @pytest.mark.parametrize(

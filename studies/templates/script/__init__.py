@@ -43,7 +43,7 @@ NOTHING_TO_SEARCH = (
 )
 LINE = 100  # characters of the command
 EPOCHS = {"epochs", "nepochs", "maxepochs", "numepochs", "nepoch", "epoch"}
-SEEDS = {"seed", "seedeverything", "randomseed", "manualseed"}
+SEEDS = {"seed", "seedeverything", "randomstate"}
 KEPT = {"checkpoint", "checkpoints", "ckpt", "save", "output", "out", "model"}  # with `dir`: where models are written
 FILE = re.compile(r"\.[A-Za-z]\w*\b")  # such as the `train.R` of a command
 OUR_PYTHON = "{python}"

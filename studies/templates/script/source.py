@@ -96,6 +96,7 @@ class Source:
 
     def __init__(self, files: Iterable[Path]) -> None:
         self._calls: list[ast.Call] = []
+        self._fields: dict[str, dict[str, ast.expr]] = {}
         self._imported: set[str] = set()
         self.may_have_options = True  # where nothing is known of it
         texts = [file.read_text(encoding="utf-8", errors="replace") for file in files if file.suffix == ".py"]
@@ -111,17 +112,18 @@ class Source:
             for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
                 call.args = [named.get(arg.id, arg) if isinstance(arg, ast.Name) else arg for arg in call.args]
                 self._calls.append(call)
+            self._fields.update(_fields(tree))
             self._imported.update(_imported(tree))
 
     def completed(self, option: Option) -> Option:
-        """Return an option with the default and the kind that the call has which declares it."""
+        """Return an option with the default and the kind that the call or the field has which declares it."""
         for call in self._calls:
             names = {arg.value for arg in call.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)}
             # click writes `--shuffle/--no-shuffle`, absl a name without dashes.
             names = {part.strip() for name in names for part in name.split("/")}
             if option.flag in names and option.flag.startswith("-"):
                 return _with(option, {word.arg: word.value for word in call.keywords if word.arg})
-        return option
+        return _with(option, self._fields.get(option.name, {}))
 
     def read(self) -> list[Option]:
         """Return what it takes out of `program.params` with a default, `params.get("lr", 1e-3)`."""
@@ -177,6 +179,17 @@ def _named_texts(tree: ast.Module) -> dict[str, ast.expr]:
             case ast.Assign([ast.Name(name)], value) if HOLE.search(_template(value) or ""):
                 found[name] = value
     return found
+
+
+def _fields(tree: ast.Module) -> Iterator[tuple[str, dict[str, ast.expr]]]:
+    """Yield the fields of classes, as `lr: float = 1e-3` or `field(default=...)`, with what `add_argument` would get."""
+    for each in (node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)):
+        for node in each.body:
+            match node:
+                case ast.AnnAssign(ast.Name(name), kind, ast.Call(keywords=given)):
+                    yield name, {"type": kind} | {word.arg: word.value for word in given if word.arg == "default"}
+                case ast.AnnAssign(ast.Name(name), kind, ast.expr() as default):
+                    yield name, {"type": kind, "default": default}
 
 
 def _imported(tree: ast.Module) -> Iterator[str]:
