@@ -182,7 +182,7 @@ def _named_texts(tree: ast.Module) -> dict[str, ast.expr]:
 
 
 def _fields(tree: ast.Module) -> Iterator[tuple[str, dict[str, ast.expr]]]:
-    """Yield the fields of classes, as `lr: float = 1e-3` or `field(default=...)`, with what `add_argument` would get."""
+    """Yield the fields of classes, as `lr: float = 1e-3` and `field(default=2)`, with what `add_argument` would get."""
     for each in (node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)):
         for node in each.body:
             match node:
