@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 from studies.check.asked import default_of
 from studies.check.findings import Fact, Finding, Item, NotChecked, Result
 from studies.check.written import changed, files_below
+from studies.run.last_words import last_words
 from studies.run.objective import code_of, load_with_space
-from studies.run.process import Ended, described, last_words
+from studies.run.process import Ended, described
 from studies.run.program import ProgramObjective, ProgramTraining
 from studies.run.reports import Epoch, PatternTooSlow
 from studies.spec.program import PARAMS

@@ -4,7 +4,7 @@ launch       a launch from beginning to end; `join` makes it part of its study; 
 worker       one worker's life: claim a trial, run it, write how it ended
 trial        one trial's life: suggest, train, report; `function` has a plain function's; `end` and `failures` end it
 objective    what a trial runs, by the dotted path in a spec
-program      a command line as an objective: `process` runs it under its `supervisor`, `reports` reads it
+program      a command line as an objective: `process` runs it under its `supervisor`, `reports` reads it, `last_words`
 preload      a Python script that is forked from a process, the `preloader`, which has its imports
 checkpoint   what a trial goes on from, in its `encoding`; `stored` keeps it in the storage, `retention` says which
 limits       why a study stops early; `evidence` and `provenance` are kept beside a trial's value, `source` is its code

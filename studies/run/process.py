@@ -23,7 +23,6 @@ from studies.run.reports import POLL_S, Epoch, Journal, Lines, PatternTooSlow, W
 from studies.spec.program import compiled
 
 CHUNK_BYTES = 64 * 1024
-LAST_LINES = 5  # of its output, in a failure's detail
 MARGIN_S = 10.0  # that a supervisor may take longer than the program's grace
 
 
@@ -304,12 +303,6 @@ def described(ended: Ended) -> str:
         return f"was killed by {signal_name(-ended.code)}"
     behind = f" (128 + {name})" if (name := signal_behind(ended.code)) else ""
     return f"exited with {ended.code}{behind}"
-
-
-def last_words(ended: Ended) -> str:
-    """Return the last lines of what a program printed."""
-    lines = [line.strip() for line in [*Lines().add(f"{ended.tail}\n".encode())] if line.strip()]
-    return "\n".join(lines[-LAST_LINES:])
 
 
 def signal_behind(code: int) -> str | None:

@@ -24,8 +24,9 @@ from studies.errors import ObjectiveRefused, SpaceRefused, SpecRefused
 from studies.logs import Log, trial_log
 from studies.names import Reason
 from studies.run.kernel import kernel_oom_kills
+from studies.run.last_words import last_words
 from studies.run.preload import FORM, Preloader, script_of
-from studies.run.process import Ended, Pipes, Process, Run, Start, described, executed, last_words, signal_behind
+from studies.run.process import Ended, Pipes, Process, Run, Start, described, executed, signal_behind
 from studies.run.reports import Epoch, Journal, PatternTooSlow, WrittenFile
 from studies.spec import Program, StudySpec
 from studies.spec.program import PARAMS, TRIAL, filled, filled_text
