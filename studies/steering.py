@@ -14,11 +14,11 @@ from studies.errors import IsConfirmation, WrongInput, WrongSpec
 from studies.names import CONTINUES, FIXED_PARAMS, INHERITED, QUEUED, UNLIMITED, State, StopReason
 from studies.search.knowledge import queued
 from studies.spec.domain import Choice, Range
-from studies.spec.space import Parameter
+from studies.spec.space import Parameter, Space
 from studies.spec.values import SpaceError
 from studies.spec.yaml import read_value
 from studies.storage.ledger import Worker
-from studies.study import get, is_done, lock_of, n_in_the_end, open_for_workers, space_of, spec_of, typed
+from studies.study import get, is_done, lock_of, n_in_the_end, open_for_workers, space_asked, space_of, spec_of, typed
 from studies.words import all_its, numbered, plural, shown
 
 if TYPE_CHECKING:
@@ -75,22 +75,32 @@ def resume(storage: Storage, name: str, n_trials: int | None = None) -> str:
 def queue(storage: Storage, name: str, given: Mapping[str, Any]) -> int:
     """Queue a trial with these parameters, the others at their defaults, and return its number.
 
-    It runs next, and counts as one of n_trials. Raises StudyNotStarted, IsConfirmation, and WrongInput for a value
-    that is not in the space or where nothing is left to run.
+    It runs next, and counts as one of n_trials. Raises StudyNotStarted, IsConfirmation, and WrongInput for what is not
+    `settable` or where nothing is left to run.
     """
     study = _searched(storage, name, "queue")
-    space = space_of(study)
+    declared, space = space_of(study), settable(study)
     try:
-        values = space.together(given) if space.parameters else dict(given)
+        completed = space.together(given) if space.parameters else given
     except SpaceError as error:
-        raise WrongInput(reason=f"No trial was queued: {error}; `studies show {name}` shows the space.") from None
-    settings = queued(space, values)
+        where = f"; `studies show {name}` shows the space" if declared.parameters else ""
+        raise WrongInput(reason=f"No trial was queued: {error}{where}.") from None
+    settings = queued(declared, completed if declared.parameters else given)
     if not settings:
         raise WrongInput(
             reason=f"No trial was queued: no parameter is given; expected some, as in `studies queue {name} KEY=VALUE`."
         )
     _check_room(storage, study, name)
     return _queued(storage, study, settings, {})
+
+
+def settable(study: optuna.Study) -> Space:
+    """Return what a person may set: the study's space; of a plain function, which declares none, what trials asked for.
+
+    It is empty before a function's first trial has begun.
+    """
+    declared = space_of(study)
+    return declared if declared.parameters else space_asked(study.get_trials(deepcopy=False))
 
 
 def retry(storage: Storage, name: str, number: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -30,13 +30,15 @@ from studies.names import (
 from studies.search import asked, repeats
 from studies.search.allowed import all_settings, has_chosen, settings_tried, untried
 from studies.search.asha import Asha
+from studies.search.distributions import domain_of
 from studies.search.knowledge import observations
 from studies.search.pruners import make_pruner
 from studies.search.race import Race
 from studies.search.samplers import make_sampler
 from studies.spec import StudySpec, catalog
 from studies.spec.description import Description, code_changes, space_changes
-from studies.spec.space import Space
+from studies.spec.domain import Domain, Range
+from studies.spec.space import Parameter, Space
 from studies.storage import Storage
 from studies.storage.budget import Budget
 from studies.words import meant, near
@@ -216,6 +218,24 @@ def spec_of(study: optuna.Study) -> StudySpec:
 def space_of(study: optuna.Study) -> Space:
     """Return the space that a study searches."""
     return spec_of(study).resolve(study.user_attrs[DECLARED])
+
+
+def space_asked(trials: Sequence[FrozenTrial]) -> Space:
+    """Return the space of a plain function, which declares none: what it asked Optuna for.
+
+    A range that differs between trials is as wide as all of them.
+    """
+    found: dict[str, Domain] = {}
+    for trial in trials:
+        for name, distribution in trial.distributions.items():
+            found[name] = _widened(found.get(name), domain_of(distribution))
+    return Space({name: Parameter(name, domain) for name, domain in found.items()})
+
+
+def _widened(known: Domain | None, domain: Domain) -> Domain:
+    if known == domain or not (isinstance(known, Range) and isinstance(domain, Range)):
+        return domain
+    return Range(min(known.low, domain.low), max(known.high, domain.high), domain.log)
 
 
 def open_for_trials(storage: Storage, name: str) -> optuna.Study:

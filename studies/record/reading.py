@@ -12,10 +12,9 @@ from studies.record.confirmation import read_confirmation
 from studies.record.diagnose import judged
 from studies.record.study import StudyRecord, TrialRecord, with_repeats
 from studies.search.asked import has_asked_all
-from studies.search.distributions import domain_of
 from studies.search.out_of_memory import OUT_OF_MEMORY
-from studies.spec.space import Parameter, Space
-from studies.study import get, space_of, spec_of, typed
+from studies.spec.space import Space
+from studies.study import get, space_asked, space_of, spec_of, typed
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -58,7 +57,7 @@ def read_stored(storage: Storage, name: str) -> StudyRecord:
         trials = [trial.following(spec.metric) for trial in trials]
     if spec.repeats > 1:
         trials = with_repeats(trials, spec.direction)
-    searched = space if space.parameters else suggested(stored)
+    searched = space if space.parameters else space_asked(stored)
     confirmed = read_confirmation(storage, study.study_name)
     has_newer = typed(storage, study.study_name) != study.study_name
     asked_all = not space.parameters and has_asked_all(stored)
@@ -90,9 +89,3 @@ def trial_of(frozen: FrozenTrial, space: Space) -> TrialRecord:
         constraints={name: excess for name, excess in frozen.constraints.items() if name != OUT_OF_MEMORY},
         others=tuple(others),
     )
-
-
-def suggested(trials: list[FrozenTrial]) -> Space:
-    """Return the space of a plain function, which declares none: what it asked Optuna for."""
-    found = {name: distribution for trial in trials for name, distribution in trial.distributions.items()}
-    return Space({name: Parameter(name, domain_of(distribution)) for name, distribution in found.items()})

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from studies.errors import WrongSpec
+from studies.words import cut
 
 NOT_KEPT = tuple(f"tag:yaml.org,2002:{kind}" for kind in ("set", "omap", "pairs", "binary"))  # JSON has none of them
 DROPPED = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:timestamp")  # the resolvers of YAML 1.1
@@ -55,16 +56,14 @@ def parsed(text: str, path: Path) -> tuple[dict[str, Any], dict[tuple[Any, ...],
 
 def read_value(text: str, where: str) -> Any:
     """Return a value that is written in YAML. where: what an error names. Raises WrongSpec, also for no value."""
-    loader = _Loader(text)
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
         if node is None:
             raise WrongSpec(where=where, reason="there is no value after the =; expected one, or null for none")
         return loader.construct_document(node)
-    except yaml.YAMLError:
-        raise WrongSpec(where=where, reason=f"{text!r} is not a YAML value") from None
-    finally:
-        loader.dispose()
+    except (yaml.YAMLError, RecursionError):  # a character that no YAML has, brackets in brackets without end
+        raise WrongSpec(where=where, reason=f"{cut(repr(text), 80)} is not a YAML value") from None
 
 
 class _Loader(yaml.SafeLoader):

@@ -21,7 +21,6 @@ from starlette.responses import RedirectResponse, Response
 from studies import names, steering, whole
 from studies.errors import StudiesError, WrongInput
 from studies.record.overview import StudyState
-from studies.record.reading import suggested
 from studies.spec.domain import Fixed
 from studies.study import space_of, spec_of, typed
 from studies.web.site import Site, site_of
@@ -75,7 +74,8 @@ class SentName(Sent):
 class Action:
     """One thing to do. what: the page's title. then: what will happen. button: on it. done: said afterwards.
 
-    do: carries it out for a study's name as it is typed, with what a form or a script sent. fields: what the form asks
+    do: carries it out for a study's name as it is typed, with what a form or a script sent, and returns what happens
+    now. fields: what the form asks
     for; takes: what a script sends. note: what the page says of this very study. ends: the study is gone then.
     takes_trial: it is about one trial, whose number is in the address.
     """
@@ -84,50 +84,54 @@ class Action:
     then: str
     button: str
     done: str
-    do: Callable[[Site, str, Mapping[str, Any]], object]
+    do: Callable[[Site, str, Mapping[str, Any]], str]
     fields: Callable[[optuna.Study, Overview], list[Field]] = lambda study, overview: []
     takes: type[Sent] = Sent
     note: Callable[[Site, optuna.Study], str | None] = lambda site, study: None
     ends: bool = False
     takes_trial: bool = False
 
-    def carry_out(self, site: Site, study: optuna.Study, given: Mapping[str, Any]) -> None:
-        """Do it, and show no page that was drawn before. Raises StudiesError."""
-        self.do(site, typed(site.storage, study.study_name), given)
+    def carry_out(self, site: Site, study: optuna.Study, given: Mapping[str, Any]) -> str:
+        """Do it, and show no page that was drawn before. Return what happens now. Raises StudiesError."""
+        said = self.do(site, typed(site.storage, study.study_name), given)
         site.lately.forget()
+        return said
 
 
-def _stop(site: Site, name: str, given: Mapping[str, Any]) -> object:
+def _stop(site: Site, name: str, given: Mapping[str, Any]) -> str:
     return steering.stop(site.storage, name)
 
 
-def _resume(site: Site, name: str, given: Mapping[str, Any]) -> object:
+def _resume(site: Site, name: str, given: Mapping[str, Any]) -> str:
     return steering.resume(site.storage, name)
 
 
-def _trials(site: Site, name: str, given: Mapping[str, Any]) -> object:
+def _trials(site: Site, name: str, given: Mapping[str, Any]) -> str:
     text = str(given.get("n_trials", ""))
     if not text.isdecimal():
         raise WrongInput(reason=f"The number of trials is {text!r}; expected a whole number, such as 60.")
     return steering.resume(site.storage, name, int(text))
 
 
-def _queue(site: Site, name: str, given: Mapping[str, Any]) -> object:
+def _queue(site: Site, name: str, given: Mapping[str, Any]) -> str:
     if "params" in given:  # a script's, which have types
-        return steering.queue(site.storage, name, given["params"])
-    filled = {key.removeprefix("param:"): text for key, text in given.items() if key.startswith("param:") and text}
-    return steering.queue(site.storage, name, {key: steering.value_of(text, key) for key, text in filled.items()})
+        params = given["params"]
+    else:
+        filled = {key.removeprefix("param:"): text for key, text in given.items() if key.startswith("param:") and text}
+        params = {key: steering.value_of(text, key) for key, text in filled.items()}
+    return f"Trial {steering.queue(site.storage, name, params)} of {name} is queued; it runs next."
 
 
-def _retry(site: Site, name: str, given: Mapping[str, Any]) -> object:
-    return steering.retry(site.storage, name, int(given["number"]))
+def _retry(site: Site, name: str, given: Mapping[str, Any]) -> str:
+    number = int(given["number"])
+    return f"Trial {steering.retry(site.storage, name, number)} of {name} repeats trial {number}; it runs next."
 
 
-def _delete(site: Site, name: str, given: Mapping[str, Any]) -> object:
+def _delete(site: Site, name: str, given: Mapping[str, Any]) -> str:
     if names.exact(given.get("name", "")) != names.exact(name):
         raise WrongInput(reason=f"The name is {given.get('name', '')!r}; expected {name!r}, to be sure.")
     whole.delete(site.storage, site.settings, whole.whole(site.storage, name))
-    return name
+    return f"{name} is deleted."
 
 
 def _left_elsewhere(site: Site, study: optuna.Study) -> str | None:
@@ -140,24 +144,20 @@ def _trials_fields(study: optuna.Study, overview: Overview) -> list[Field]:
 
 
 def _queue_fields(study: optuna.Study, overview: Overview) -> list[Field]:
-    space = space_of(study)
-    if not space.parameters:  # without defaults
-        asked = suggested(study.get_trials(deepcopy=False)).parameters.values()
-        return [Field(f"param:{one.name}", one.name, hint=steering.written(one)) for one in asked]
-    free = [one for one in space.parameters.values() if not isinstance(one.domain, Fixed)]
+    free = [one for one in steering.settable(study).parameters.values() if not isinstance(one.domain, Fixed)]
+    declared = space_of(study).parameters  # a plain function's parameters have no default
     # One that exists only under some value of another has its default then, and is none to send otherwise.
-    defaults = [steering.text_of(one.default) if one.default in one.domain and not one.when else "" for one in free]
+    given = [one.name in declared and one.default in one.domain and not one.when for one in free]
+    defaults = [steering.text_of(one.default) if is_given else "" for one, is_given in zip(free, given, strict=True)]
     return [
         Field(f"param:{one.name}", one.name, default, steering.written(one))
         for one, default in zip(free, defaults, strict=True)
     ]
 
 
-def _asks_for_nothing_yet(site: Site, study: optuna.Study) -> str | None:
-    """Return what the page says in place of fields, before a plain function has asked for its first parameter."""
-    if space_of(study).parameters or suggested(study.get_trials(deepcopy=False)).parameters:
-        return None
-    return "What its function asks for is known once a trial has begun; until then type `studies queue NAME KEY=VALUE`."
+def _unknown(site: Site, study: optuna.Study) -> str | None:
+    is_known = bool(steering.settable(study).parameters)
+    return None if is_known else "Which parameters there are is known once a trial has begun."
 
 
 def _delete_fields(study: optuna.Study, overview: Overview) -> list[Field]:
@@ -179,8 +179,7 @@ ACTIONS = {
     ),
     "queue": Action(
         "Queue a trial", "It runs next, and counts as one of the study's trials. What is left empty is at its default, "
-        "or for the sampler to choose.", "Queue", "The trial is queued.", _queue, _queue_fields, SentParams,
-        note=_asks_for_nothing_yet,
+        "or for the sampler to choose.", "Queue", "The trial is queued.", _queue, _queue_fields, SentParams, _unknown,
     ),
     "retry": Action(
         "Try a failed trial again", "A trial with the same parameters and seed is queued. Both count.", "Try again",

@@ -110,8 +110,7 @@ def _acting(action: Action) -> Callable[[Request, Mapping[str, Any]], Done]:
     def act(request: Request, sent: Mapping[str, Any]) -> Done:
         site: Site = site_of(request)
         study, _ = site.study(request.path_params["name"])
-        action.carry_out(site, study, {**request.path_params, **sent})
-        return Done(done=action.done)
+        return Done(done=action.carry_out(site, study, {**request.path_params, **sent}))
 
     return act
 

@@ -135,10 +135,12 @@ def test_a_script_reads_and_steers(storage: Storage, scripts: dict[str, Script])
         {"failed": 1},
         5,
     )
-    assert json.loads(editor.post("small/stop").text) == {"done": "Workers leave after their current epoch."}
+    stopped = "small: no worker is running it; `studies launch small` goes on from there."
+    assert json.loads(editor.post("small/stop").text) == {"done": stopped}
     assert editor.get(f"{API}/studies/small")["state"] == "stopped"
     assert editor.post("small/trials", n_trials=9).status == 200
-    assert editor.post("small/queue", params={"x": 0.25, "mood": "bad"}).status == 200
+    queued = editor.post("small/queue", params={"x": 0.25, "mood": "bad"})
+    assert json.loads(queued.text) == {"done": "Trial 1 of small is queued; it runs next."}
     assert editor.post(f"small/retry/{lost}").status == 200
     waiting = [trial for trial in get(storage, "small").get_trials() if trial.state.name == "WAITING"]
     assert [trial.system_attrs["fixed_params"] for trial in waiting] == [

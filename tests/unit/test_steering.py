@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -21,9 +22,12 @@ def test_what_is_shown_for_a_value_is_read_as_that_value(value: Any) -> None:
     assert (read, type(read)) == (value, type(value))
 
 
-def test_what_is_no_value_is_named_as_it_was_typed() -> None:
-    with pytest.raises(WrongSpec, match=r"^layers=\[64: '\[64' is not a YAML value$"):
-        value_of("[64", "layers")
+@pytest.mark.parametrize("typed", ["[64", "\x1b[31m", "a\udcff", "[" * 9000])
+def test_what_is_no_value_is_named_as_it_was_typed(typed: str) -> None:
+    with pytest.raises(
+        WrongSpec, match=rf"^layers={re.escape(typed)}: {re.escape(repr(typed)[:70])}.* is not a YAML value$"
+    ):
+        value_of(typed, "layers")
 
 
 def test_the_choices_are_written_as_a_person_types_them() -> None:
