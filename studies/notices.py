@@ -19,13 +19,14 @@ import time
 import urllib.error
 import urllib.request
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from studies.errors import WrongInput
-from studies.words import number, one_line, plural
+from studies.words import number, one_line, plural, state
 
 if TYPE_CHECKING:
     from studies.record.front import Front
@@ -99,10 +100,16 @@ class Webhook(Channel):
     """Posts messages to an address. secret: what they are signed with, in the header `X-Studies-Signature`."""
 
     def __init__(self, url: str, secret: str | None, pauses_s: Sequence[float] = PAUSES_S) -> None:
-        found = urlsplit(url)
-        if found.scheme not in ("http", "https") or not found.hostname:
+        try:
+            found = urlsplit(url)
+            is_address = found.scheme in ("http", "https") and bool(found.hostname) and found.port != 0
+        except ValueError:  # brackets without end, a port that is none
+            is_address = False
+        if not is_address:
             raise WrongInput(reason="STUDIES_WEBHOOK is no address; expected https://HOST/PATH.")
-        self._url, self._secret = url, secret
+        login, at, place = found.netloc.rpartition("@")
+        self._url, self._secret = found._replace(netloc=place, fragment="").geturl(), secret
+        self._login = b64encode(unquote_to_bytes(login)).decode() if at else None
         # Slack takes a text and nothing else; others take its form at a path of this name.
         self._is_slack = found.hostname == "hooks.slack.com" or found.path.rstrip("/").endswith("/slack")
         super().__init__(f"The webhook at {found.hostname}", pauses_s)  # the rest of the address may be a secret
@@ -113,15 +120,28 @@ class Webhook(Channel):
         headers = {"Content-Type": "application/json", "User-Agent": "studies"}
         if self._secret:
             headers[SIGNATURE] = "sha256=" + hmac.new(self._secret.encode(), body, hashlib.sha256).hexdigest()
+        if self._login is not None:
+            headers["Authorization"] = f"Basic {self._login}"
         request = urllib.request.Request(self._url, body, headers)  # noqa: S310 - http or https
         try:
-            urllib.request.urlopen(request, timeout=ANSWER_WITHIN_S).close()  # noqa: S310
+            _straight.open(request, timeout=ANSWER_WITHIN_S).close()
         except urllib.error.HTTPError as error:
             error.close()
             again = error.code >= 500 or error.code == 429
-            raise NotTaken(f"it answered {error.code} {error.reason}", again) from None
+            leads = "; STUDIES_WEBHOOK has to be the address that this leads to" if 300 <= error.code < 400 else ""
+            raise NotTaken(f"it answered {error.code} {error.reason}{leads}", again) from None
         except (OSError, ValueError) as error:
             raise NotTaken(one_line(str(getattr(error, "reason", error)))) from None
+
+
+class _Straight(urllib.request.HTTPRedirectHandler):
+    """Follows nothing: to where an answer leads, a page would be asked for, and no message sent."""
+
+    def redirect_request(self, *given: Any) -> None:
+        """See HTTPRedirectHandler."""
+
+
+_straight = urllib.request.build_opener(_Straight)
 
 
 class Command(Channel):
@@ -178,6 +198,15 @@ def _spread(best: Winner) -> dict[str, Any]:
     return {} if best.repeated is None else {"n_repeats": best.repeated.n, "sd": best.repeated.sd}
 
 
+def _by_state(states: Mapping[str, int]) -> dict[str, int]:
+    """Return trials by state as the dashboard's API has them: `FAIL (exception)` is `failed`."""
+    found: dict[str, int] = {}
+    for name, n in states.items():
+        word = state(name.partition(" ")[0])
+        found[word] = found.get(word, 0) + n
+    return found
+
+
 def message(
     event: str,
     text: str,
@@ -201,7 +230,7 @@ def message(
         "trials": trials,
         "n_trials": n_trials,
         "best": best and {"value": best.value, "trial": best.trial, **_spread(best)},
-        "states": states,
+        "states": _by_state(states),
     }
     return told if front is None else told | {"front": front.named}
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from studies.cli.options import StorageUrl, settings_of
+from studies.cli.options import Port, StorageUrl, settings_of
 from studies.errors import NoSuchUser, WrongInput
 from studies.words import plural
 
@@ -35,7 +35,7 @@ UserName = Annotated[str, typer.Argument(metavar="NAME", help="The user's name."
 @dashboard.callback()
 def serve_dashboard(
     context: typer.Context,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8080,
+    port: Port = 8080,
     host: Annotated[str, typer.Option(help="The address to listen on; another than this machine's needs users.")] = (
         "127.0.0.1"
     ),
@@ -150,7 +150,12 @@ def _password() -> str:
     if sys.stdin.isatty():
         password: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     else:
-        password = sys.stdin.readline().rstrip("\r\n")
+        try:
+            password = sys.stdin.buffer.readline().decode().rstrip("\r\n")
+        except UnicodeDecodeError:
+            raise WrongInput(
+                reason="The password on stdin is not text in UTF-8; save it as UTF-8, or type it."
+            ) from None
     if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
         raise WrongInput(
             reason=f"The password has {plural(len(password), 'character')}; expected {MIN_LENGTH} to {MAX_LENGTH}, "

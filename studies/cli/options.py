@@ -31,6 +31,8 @@ def launched(given: str | None) -> str | None:
     return names.NameInFile(load(given).name, given)
 
 
+Port = Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")]
+
 # How the files end that commands write into the working directory.
 BEST, PAGE, TRAINED = OWN_FILES = (".best.yaml", ".report.html", ".model")
 

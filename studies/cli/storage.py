@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from studies.cli import background
-from studies.cli.options import Detach, StorageUrl, settings_of
+from studies.cli.options import Detach, Port, StorageUrl, settings_of
 from studies.errors import WrongInput
 from studies.settings import Settings, masked
 
@@ -60,7 +60,7 @@ def storage_serve(
     host: Annotated[
         str, typer.Option(help="The address of this machine to listen at; 0.0.0.0 is all of them.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="The port.")] = 5432,
+    port: Port = 5432,
     names: Annotated[
         list[str] | None,
         typer.Option("--name", metavar="NAME", help="A name by which others reach this machine. Repeatable."),

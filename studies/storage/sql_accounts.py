@@ -37,12 +37,11 @@ CREATE TABLE IF NOT EXISTS studies_accounts.audit (
 );
 """
 
-# Whether the tables are there and this role may read them: one that may not was never meant to know a password.
+# Whether this role may read the tables, no row where they are not there: one that may not is to know no password.
 MAY_READ = """
-SELECT EXISTS (
-    SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE n.nspname = 'studies_accounts' AND c.relname = 'audit'
-        AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'))"""
+SELECT has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = 'studies_accounts' AND c.relname = 'audit'"""
 
 # Users: whether there are any, all of them with what their tokens are called, and one with what a login needs.
 HAS_USERS = "SELECT EXISTS (SELECT FROM studies_accounts.users)"

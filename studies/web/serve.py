@@ -65,12 +65,13 @@ def application(storage: Storage, settings: Settings, access: Access) -> Starlet
 def serve(storage: Storage, settings: Settings, where: Where, say: Callable[[str], None]) -> None:
     """Serve until interrupted; `say` is told the address, and what people do.
 
-    Raises WrongInput for an address that cannot be served, and where others could reach it although there is no user.
+    Raises WrongInput for an address that cannot be served, and where others could reach it although there is no user,
+    or none that this database role may read.
     """
     import uvicorn
 
     accounts = Accounts(storage)
-    if not where.is_local and not accounts.exist():
+    if not where.is_local and not (accounts.are_there() and accounts.exist()):
         raise WrongInput(
             reason=f"At {where.host} others can reach the dashboard, and it has no users yet; "
             "`studies dashboard user add NAME --role editor` adds one. Without --host it serves this machine alone."

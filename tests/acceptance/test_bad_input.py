@@ -56,6 +56,8 @@ def sentence(studies: Studies, *arguments: str, expect: int = 2) -> str:
             "pruner.min_epochs is given already, by --set pruner.min_epochs=2; leave",
         ),
         (["launch", "parabola.yaml", "--on", "slurm", "--slurm", ""], "--slurm '' has no key; expected such as"),
+        (["dashboard", "--port", "99999"], "'--port': Input should be less than or equal to 65535"),
+        (["storage", "serve", "--port", "99999"], "'--port': Input should be less than or equal to 65535"),
         (["queue", "parabola", "x="], "x=: there is no value after the =; expected one, or null for none"),
         (["queue", "parabola", "x=1", "x=2"], "'x=2' gives x a second time; leave one of the two out"),
         (["launch", "parabola.yaml", "--on", "mars"], "--on is 'mars'; expected one of local"),

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
+import pytest
+
 from studies.artifacts import DirectoryStore, attach
+from studies.cli import dashboard as dashboard_cli
+from studies.errors import WrongInput
 from studies.storage import Storage
 from studies.storage.accounts import Role
 from studies.study import find, get
@@ -239,3 +244,9 @@ def test_no_path_leads_out_of_the_files(open_house: Dashboard) -> None:
 
 def test_a_large_body_is_refused(dashboard: Dashboard) -> None:
     assert dashboard.browser().send("/login", name="x" * 2**17).status == 413
+
+
+def test_a_password_that_is_no_text_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("Jürgen ist gross\n".encode("latin-1"))))
+    with pytest.raises(WrongInput, match="The password on stdin is not text in UTF-8"):
+        dashboard_cli._password()

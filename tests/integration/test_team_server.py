@@ -17,6 +17,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -38,6 +39,7 @@ from studies.errors import (
 )
 from studies.settings import Settings
 from studies.storage import checked_url, functions, open_storage
+from studies.storage.accounts import Accounts, Role
 from studies.storage.connections import Connections
 from studies.storage.team import front
 from studies.storage.team.certificates import Certificates
@@ -45,6 +47,8 @@ from studies.storage.team.passwords import ROLES, passwords
 from studies.storage.team.place import Address, Place, names_of
 from studies.storage.team.serve import Where, serve
 from studies.storage.team.server import TeamServer
+from studies.web.serve import Where as Elsewhere
+from studies.web.serve import serve as serve_dashboard
 
 from ..conftest import rows_of
 from ..served import Served
@@ -343,6 +347,26 @@ def test_a_worker_does_what_a_storage_can_and_a_viewer_reads_it(served: Served, 
             seen.set_user_attr("mine", 1)
     with open_storage(settings(served.url("owner"), tmp_path)) as storage:
         optuna.delete_study(storage=storage.optuna, study_name="ours")
+
+
+def test_who_the_dashboards_users_are_is_for_the_owner(served: Served, tmp_path: Path) -> None:
+    """Whoever may not read them is told that, and not that there is none."""
+    says = "users are for the owner to see"
+    for is_there in (False, True):
+        for role in ("viewer", "worker"):
+            with open_storage(settings(served.url(role), tmp_path)) as storage, closing(Accounts(storage)) as accounts:
+                assert not accounts.exist()  # a dashboard for this machine alone asks nobody
+                with pytest.raises(RoleMayNot, match=says):
+                    accounts.set_user("mallory", Role.EDITOR, "a hash")
+                if is_there:
+                    for ask in (accounts.users, partial(accounts.audit, 1), partial(accounts.remove_user, "vera")):
+                        with pytest.raises(RoleMayNot, match=says):
+                            ask()
+                    with pytest.raises(RoleMayNot, match=says):
+                        serve_dashboard(storage, settings(served.url(role), tmp_path), Elsewhere("0.0.0.0", 0), print)
+        with open_storage(settings(served.url("owner"), tmp_path)) as storage, closing(Accounts(storage)) as accounts:
+            accounts.set_user("vera", Role.VIEWER, "a hash")
+            assert [user.name for user in accounts.users()] == ["vera"]
 
 
 def test_plain_optuna_takes_the_url(served: Served) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import json
@@ -34,6 +35,7 @@ class Receiver(ThreadingHTTPServer):
         self.answers: list[int] = []
         self.bodies: list[bytes] = []
         self.signatures: list[str | None] = []
+        self.logins: list[str | None] = []
 
     @property
     def url(self) -> str:
@@ -50,7 +52,14 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.server.bodies.append(self.rfile.read(int(self.headers["content-length"])))
         self.server.signatures.append(self.headers[SIGNATURE])
-        self.send_response(self.server.answers.pop(0) if self.server.answers else 200)
+        self.server.logins.append(self.headers["authorization"])
+        self.send_response(answer := self.server.answers.pop(0) if self.server.answers else 200)
+        if answer == 302:
+            self.send_header("location", "/elsewhere")
+        self.end_headers()
+
+    def do_GET(self) -> None:  # a page, as most addresses have for a browser
+        self.send_response(200)
         self.end_headers()
 
     def log_message(self, *given: Any) -> None:
@@ -160,6 +169,7 @@ def test_slack_gets_a_text_and_nothing_else(receiver: Receiver) -> None:
         ([500, 429], 3, None),
         ([500, 502, 503], 3, "503"),
         ([404], 1, "404"),
+        ([302], 1, "302 Found; STUDIES_WEBHOOK has to be the address that this leads to"),
     ],
 )
 def test_it_is_tried_again_where_that_may_help(
@@ -181,7 +191,20 @@ def test_a_server_that_is_not_there_harms_nothing(receiver: Receiver) -> None:
     assert "secret" not in lines[0]
 
 
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "hooks.example", "http://", "ftp://x/y"])
+def test_who_is_in_the_address_logs_in(receiver: Receiver) -> None:
+    assert told(receiver.url.replace("//", "//me:p%40ss@"), progress(5)) == []
+    assert receiver.logins == ["Basic " + base64.b64encode(b"me:p@ss").decode()]
+
+
+def test_states_are_those_of_the_dashboards_api(receiver: Receiver) -> None:
+    states = {"COMPLETE": 1, "FAIL (exception)": 2, "FAIL (nan)": 1, "PRUNED": 1}
+    told(receiver.url, replace(progress(5), states=states))
+    assert receiver.messages[0]["states"] == {"complete": 1, "failed": 3, "pruned": 1}
+
+
+@pytest.mark.parametrize(
+    "url", ["file:///etc/passwd", "hooks.example", "http://", "ftp://x/y", "http://[::1", "http://h:x"]
+)
 def test_what_is_no_address_is_refused(url: str) -> None:
     with pytest.raises(WrongInput, match="STUDIES_WEBHOOK is no address; expected https://HOST/PATH"):
         Webhook(url, None)
@@ -208,7 +231,7 @@ def test_a_command_gets_the_text_on_stdin_and_the_facts_in_its_environment(
     assert "best: 0.5000 (trial 5)" in mail
     assert not any(line.startswith("Bcc") for line in mail[:3])
     assert not (tmp_path / "hacked").exists()
-    assert "secret" not in (tmp_path / "seen").read_text()
+    assert "me:secret@host" not in (tmp_path / "seen").read_text()
 
 
 def test_a_command_that_fails_is_tried_again(tmp_path: Path) -> None:
