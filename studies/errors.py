@@ -178,8 +178,8 @@ class NotFetched(StudiesError):
 
 
 class WrongStorageUrl(WrongInput):
-    """The storage {url!r} is not usable: {reason}; expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE in
-    STUDIES_STORAGE or --storage, or neither for the embedded server."""
+    """The storage {url!r} is not usable: {reason}; expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE, or a
+    file that holds it, in STUDIES_STORAGE or --storage, or neither for the embedded server."""
 
 
 class StorageRefused(WrongInput):

@@ -19,7 +19,8 @@ NOTEBOOK = "notebook"  # below home: objectives that were taken from notebooks
 class Settings:
     """Where things are. Nothing here is created before it is needed.
 
-    storage: URL of a PostgreSQL server (STUDIES_STORAGE), or None for the embedded one.
+    storage: URL of a PostgreSQL server (STUDIES_STORAGE, which may name a file that holds it), or None for the embedded
+        one.
     home: where the embedded server, logs and prepared data live (STUDIES_HOME).
     data: where the user puts full data sets (STUDIES_DATA).
     artifacts: where checkpoints and what the dashboard shows beside a trial are kept (STUDIES_ARTIFACTS): a directory,
@@ -53,7 +54,7 @@ class Settings:
         home = _path(environment.get("STUDIES_HOME") or f"{state}/studies", "STUDIES_HOME")
         data = _path(environment.get("STUDIES_DATA") or home / "data", "STUDIES_DATA")
         return cls(
-            storage=environment.get("STUDIES_STORAGE") or None,
+            storage=_url(environment.get("STUDIES_STORAGE")),
             home=home,
             data=data,
             lease_s=_seconds(environment, "STUDIES_LEASE_S", cls.lease_s),
@@ -66,8 +67,8 @@ class Settings:
         )
 
     def with_storage(self, url: str | None) -> Settings:
-        """Return the same settings with --storage taking the place of STUDIES_STORAGE."""
-        return replace(self, storage=url) if url else self
+        """Return the same settings with --storage taking the place of STUDIES_STORAGE. url: or a file that holds it."""
+        return replace(self, storage=_url(url)) if url else self
 
     def environment(self) -> dict[str, str]:
         """Return the variables that give these settings to a process elsewhere. They may hold a password."""
@@ -95,6 +96,25 @@ class Settings:
         except OSError as error:
             raise HomeNotWritable(path=path, reason=(error.strerror or str(error)).lower()) from None
         return path
+
+
+def _url(given: str | None) -> str | None:
+    """Return a storage's URL, which a file may hold: so no command line has its password. None for no text."""
+    text = (given or "").strip()
+    if not text or "://" in text:
+        return text or None
+    try:
+        file = Path(text).expanduser()
+        held = file.read_text(encoding="utf-8").strip() if file.is_file() else text
+    except (OSError, ValueError, RuntimeError) as error:
+        raise WrongInput(
+            reason=f"The storage {masked(text)!r} is no URL and cannot be read as a file ({error})."
+        ) from None
+    if "://" not in held and held != text:
+        raise WrongInput(
+            reason=f"The file {text} holds no URL; expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE."
+        )
+    return held
 
 
 def _path(given: str | Path, name: str) -> Path:

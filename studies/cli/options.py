@@ -46,7 +46,11 @@ StudyName = Annotated[
 ]
 StorageUrl = Annotated[
     str | None,
-    typer.Option("--storage", metavar="URL", help="A PostgreSQL server, in place of STUDIES_STORAGE."),
+    typer.Option(
+        "--storage",
+        metavar="URL",
+        help="A PostgreSQL server, or a file that holds its URL, in place of STUDIES_STORAGE.",
+    ),
 ]
 Overrides = Annotated[
     list[str] | None,

@@ -42,9 +42,7 @@ def copy(
     from studies.words import plural
 
     settings = settings_of(storage)
-    file = Path(to).expanduser()
-    url = to if "://" in to or not file.is_file() else file.read_text(encoding="utf-8").strip()
-    with open_storage(settings) as source, _opened(settings.with_storage(url)) as target:
+    with open_storage(settings) as source, _opened(settings.with_storage(to)) as target:
         found = whole.whole(source, name)
         whole.copy(source, target, settings, found)
     what = " and ".join(each.study_name for each in found.studies)

@@ -22,6 +22,7 @@ knows belong into the URL.
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -40,6 +41,8 @@ from studies.storage.embedded import HOME, EmbeddedServer
 from studies.storage.ledger import Ledger
 
 SCHEMES = ("postgresql", "postgres", "postgresql+psycopg2")
+ESCAPES = "in a user or a password write @ as %40, : as %3A, / as %2F, # as %23, % as %25"
+AMBIGUOUS = re.compile(r"://[^@?]*[/#@][^@?]*@")  # parameters may hold what they like
 CONNECT_TIMEOUT_S = 10
 LEAVING_WAIT_S = 3.0  # enough for a connection that broke, and well within the 10 s that `docker stop` gives
 SAY_EVERY_S = 60.0
@@ -164,8 +167,12 @@ def checked_url(url: str) -> str:
         _ = urlsplit(url).port
         psycopg2.connect(url, connect_timeout=CONNECT_TIMEOUT_S).close()
     except (psycopg2.ProgrammingError, ValueError, UnicodeError):
-        raise WrongStorageUrl(url=shown, reason="it is not a URL that PostgreSQL understands") from None
+        raise WrongStorageUrl(url=shown, reason=f"it is not a URL that PostgreSQL understands; {ESCAPES}") from None
     except psycopg2.OperationalError as error:
+        if AMBIGUOUS.search(url):
+            raise WrongStorageUrl(
+                url=shown, reason=f"its user or password has an @, / or # as it stands; {ESCAPES}"
+            ) from None
         told = (line for line in str(error).splitlines() if not line.startswith("\t"))  # a question to an administrator
         reason = masked(" ".join(" ".join(told).split()))
         if (untrusted := trust.refused(url, reason)) is not None:

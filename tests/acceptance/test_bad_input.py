@@ -170,6 +170,7 @@ def test_a_home_that_cannot_be_written(studies: Studies) -> None:
         ("somewhere", "it has no scheme", 2),
         ("postgresql://me:hunter2@127.0.0.1:notaport/db", "not a URL that PostgreSQL understands", 2),
         ("postgresql://me:hunter2@127.0.0.1:{free}/db", "No PostgreSQL server answers", 3),
+        ("postgresql://me:hunter2@127.0.0.1:{free}/of@mine/db", "in a user or a password write @ as %40", 2),
     ],
 )
 def test_a_storage_that_is_not_there(studies: Studies, url: str, expected: str, code: int) -> None:

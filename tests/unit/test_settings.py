@@ -24,6 +24,18 @@ def test_a_time_is_a_number_that_a_wait_can_take(seconds: str) -> None:
         Settings.from_environment({"STUDIES_HOME": "/h", "STUDIES_LEASE_S": seconds})
 
 
+def test_a_file_may_hold_the_storages_address(tmp_path: Path) -> None:
+    file, empty, url = tmp_path / "worker.url", tmp_path / "empty", "postgresql://me:x@host/db"
+    file.write_text(f"{url}\n")
+    empty.touch()
+    for typed in (str(file), f" {url}\n"):
+        assert Settings.from_environment({"STUDIES_STORAGE": typed, "STUDIES_HOME": "/h"}).storage == url
+        assert Settings(None, tmp_path, tmp_path).with_storage(typed).storage == url
+    for wrong in (empty, "~nobody-of-this-name/x", "x" * 5000):  # and never the embedded server in its place
+        with pytest.raises(WrongInput):
+            Settings(None, tmp_path, tmp_path).with_storage(str(wrong))
+
+
 def test_home_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     settings = Settings.from_environment({"STUDIES_HOME": str(tmp_path / "file")})
