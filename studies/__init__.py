@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from studies.notebook import Model, Study, load, load_model
-    from studies.report.document import Page
+    from studies.report.page import Page
 
 __version__ = "0.1.0"
 __all__ = ["Model", "Page", "Study", "__version__", "load", "load_model"]
@@ -35,6 +35,10 @@ __all__ = ["Model", "Page", "Study", "__version__", "load", "load_model"]
 
 def __getattr__(name: str) -> Any:
     """Import what Python programs use when they use it: the command line needs none of it."""
+    if name == "Page":
+        from studies.report.page import Page
+
+        return Page
     if name in __all__:
         from studies import notebook
 

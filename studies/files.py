@@ -6,12 +6,13 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from studies.errors import WrongInput
 
+ENDINGS = {"yml": "yaml", "htm": "html", "markdown": "md"}  # other ways to write one
 REMEMBERED_BYTES = 1 << 24  # of a smaller file the hash is not worth remembering
 
 
@@ -65,6 +66,20 @@ def is_special(path: Path) -> bool:
 def unique(path: Path) -> Path:
     """Return a hidden path beside this one that nobody else uses."""
     return path.absolute().with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
+
+
+def kind_of(file: str | Path | None, kinds: Collection[str], usual: str, what: str, instead: str = "") -> str:
+    """Return the format that a file's name ends in; `usual` where it ends in none.
+
+    what: that the file was given as. instead: what else to do, as the end of a sentence. Raises WrongInput for another
+    format's ending, such as .pdf.
+    """
+    ending = "" if file is None else Path(file).suffix.lstrip(".").lower()
+    ending = ENDINGS.get(ending, ending)
+    if not ending or ending in kinds:
+        return ending or usual
+    known = ", ".join(kinds)
+    raise WrongInput(reason=f"{what} is {str(file)!r}, and .{ending} is none of {known}; choose another file{instead}.")
 
 
 def write_all(directory: Path, files: Iterable[tuple[str, str | bytes]]) -> int:

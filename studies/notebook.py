@@ -34,7 +34,6 @@ from typing import TYPE_CHECKING, Any
 
 from studies.errors import DONE, FAILED, CommandFailed, ObjectiveRefused, UnknownStudy, WrongInput
 from studies.names import NameInFile
-from studies.report.document import Page
 from studies.settings import Settings
 
 if TYPE_CHECKING:
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from studies.check.findings import Result
     from studies.model.predict import Asked
     from studies.record.study import StudyRecord, TrialRecord
+    from studies.report.page import Page
 
 
 def load(study: Any, *, storage: str | None = None, **keys: Any) -> Study:
@@ -198,9 +198,10 @@ class Study:
 
     def report(self) -> Page:
         """Return the page that `studies report` writes."""
-        from studies.report.page import render
+        from studies.report.page import Page
+        from studies.report.sections import document
 
-        return Page(render(self.read(), "html"))
+        return Page(document(self.read()))
 
     def export(self, format: str = "yaml", *, trial: int | None = None, pick: str | None = None) -> str | bytes:
         """Return what `studies export --format` writes: text, or the bytes of a parquet file.

@@ -12,12 +12,12 @@ import typer
 from studies import names
 from studies.cli.options import PAGE, Pick, StorageUrl, StudyName, Trial, read, settings_of
 from studies.errors import IsConfirmation, WrongInput
+from studies.files import kind_of
 from studies.registry import EXPORTERS
 from studies.words import plural
 
 PLACE = 5  # in the help
 STDOUT = Path("-")
-ENDINGS = {"yml": "yaml", "htm": "html", "markdown": "md"}  # other ways to write one
 
 app = typer.Typer()
 
@@ -114,12 +114,4 @@ def _give(file: Path, content: str | bytes) -> None:
 
 
 def _kind_of(file: str | Path | None, kinds: Collection[str], usual: str) -> str:
-    """Return the format that a file's name ends in; WrongInput where it is another one's, such as .pdf."""
-    ending = "" if file is None else Path(file).suffix.lstrip(".").lower()
-    ending = ENDINGS.get(ending, ending)
-    if not ending or ending in kinds:
-        return ending or usual
-    raise WrongInput(
-        reason=f"-o is {str(file)!r}, and .{ending} is none of {', '.join(kinds)}; choose another file, or say what it "
-        f"holds, such as --format {usual}."
-    )
+    return kind_of(file, kinds, usual, "-o", f", or say what it holds, such as --format {usual}")

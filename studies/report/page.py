@@ -6,10 +6,13 @@ import html
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
 
+from studies.files import kind_of, write_file
 from studies.report.document import Document, Figure, Section, Table
 from studies.report.sections import document
 from studies.report.shades import drawable
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 TEMPLATE = Path(__file__).with_name("page.html")
 # plotly.js's basic bundle, a quarter of the whole one: lines, points and bars. `drawable` makes heat maps of bars.
 PLOTLY = Path(__file__).with_name("plotly") / "plotly-basic.min.js"
+HEIGHT = 800  # pixels of a page in a notebook
 WIDE = 6  # columns; a table with more scrolls sideways rather than wrap its cells
 CODE = re.compile(r"`([^`]+)`")
 MARKDOWN = re.compile(r"([\\`*|]|(?<=\])\()")
@@ -67,6 +71,34 @@ def as_markdown(page: Document) -> str:
 
 
 FORMATS: dict[str, Callable[[Document], str]] = {"html": as_html, "md": as_markdown}
+
+
+@dataclass(frozen=True)
+class Page:
+    """A report. A notebook shows it below the cell."""
+
+    document: Document = field(repr=False)
+
+    @cached_property
+    def content(self) -> str:
+        """The page as HTML."""
+        return as_html(self.document)
+
+    def __repr__(self) -> str:
+        return f"<a page of {len(self.content) / 1e6:.1f} MB; .save(FILE) writes it>"
+
+    def save(self, file: str | Path) -> Path:
+        """Write the page to a file, whole or not at all, and return where it is.
+
+        As Markdown where its name ends in .md, else as HTML. Raises WrongInput for the ending of another format.
+        """
+        kind = kind_of(file, FORMATS, "html", "The file")
+        write_file(Path(file), self.content if kind == "html" else FORMATS[kind](self.document))
+        return Path(file)
+
+    def _repr_html_(self) -> str:
+        # A frame of its own: neither the page's styles nor its scripts touch the notebook.
+        return f'<iframe srcdoc="{html.escape(self.content)}" width="100%" height="{HEIGHT}"></iframe>'
 
 
 def _section(section: Section, numbers: Iterator[int]) -> str:

@@ -7,16 +7,18 @@ import json
 import math
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects
 import pytest
 
+from studies.errors import WrongInput
 from studies.record.study import StudyRecord, TrialRecord
 from studies.report import findings
 from studies.report.every_trial import MAX_ROWS
 from studies.report.figures import curves
-from studies.report.page import render
+from studies.report.page import Page, render
 from studies.report.sections import document
 from studies.report.shades import drawable
 from studies.search.race import Contender, stand
@@ -73,6 +75,15 @@ def words_of_markdown(page: str) -> list[str]:
 
 def test_html_and_markdown_say_the_same(report: StudyRecord) -> None:
     assert words_of(render(report, "html")) == words_of_markdown(render(report, "md"))
+
+
+def test_a_page_is_saved_as_its_file_ends(tmp_path: Path) -> None:
+    page = Page(document(STUDIES["single"]))
+    for name, kind in (("a.html", "html"), ("a.HTM", "html"), ("a", "html"), ("a.md", "md"), ("a.markdown", "md")):
+        assert page.save(tmp_path / name).read_text(encoding="utf-8") == render(STUDIES["single"], kind)
+    with pytest.raises(WrongInput, match=r"a\.pdf', and \.pdf is none of html, md; choose another file\.$"):
+        page.save(tmp_path / "a.pdf")
+    assert not (tmp_path / "a.pdf").exists()
 
 
 def test_the_page_has_everything_inside(report: StudyRecord) -> None:
