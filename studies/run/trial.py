@@ -38,7 +38,7 @@ from studies.run.end import Outcome
 from studies.run.evidence import evidence_of, peak_memory_mib, reset_peak_memory
 from studies.run.function import run_function
 from studies.run.leaving import only_this_process
-from studies.run.objective import FunctionObjective, LoadedObjective, number_of
+from studies.run.objective import FunctionObjective, LoadedObjective, Training, number_of
 from studies.run.program import ProgramEnded, ProgramFailed, ProgramObjective, ProgramTraining
 from studies.search.asha import Asha
 from studies.search.seeded import seed_of
@@ -106,37 +106,27 @@ def _outcome(trial: optuna.Trial, course: Course, seed: int) -> Outcome:
         return Outcome(TrialState.PRUNED)
     if isinstance(course.objective, FunctionObjective):
         return run_function(trial, course, course.objective)
-    return _Run(trial, course, seed).run()
+    params = course.space.suggest(partial(_suggest, trial))
+    if isinstance(course.objective, ProgramObjective):
+        program = course.objective.start(params, course.data, seed=seed, device=course.device, number=trial.number)
+        return _ProgramRun(trial, course, program).run()
+    return _Run(trial, course, course.objective.start(params, course.data, seed=seed, device=course.device)).run()
 
 
 class _Run:
     """The epochs of one trial."""
 
-    def __init__(self, trial: optuna.Trial, course: Course, seed: int) -> None:
+    def __init__(self, trial: optuna.Trial, course: Course, training: Training) -> None:
         self.trial = trial
         self.course = course
-        self.params = course.space.suggest(partial(_suggest, trial))
+        self.training = training
         self.bounds = course.spec.bounds
-        start = course.objective.start
-        if isinstance(course.objective, ProgramObjective):
-            start = partial(course.objective.start, number=trial.number)
-        self.training = start(self.params, course.data, seed=seed, device=course.device)
         self.history: list[dict[str, float]] = []
         self.evidence: dict[str, Any] = {}  # of the best epoch so far
         self.note: str | None = None  # what a completed trial's detail says
         self.unkept: str | None = None  # what it says of a checkpoint that could not be written
 
     def run(self) -> Outcome:
-        if not isinstance(self.training, ProgramTraining):
-            return self._trained()
-        try:
-            outcome = self._trained()
-        finally:
-            self.training.close()
-        outcome.attributes[PEAK_MEMORY_MIB] = self.training.memory_mib
-        return outcome
-
-    def _trained(self) -> Outcome:
         if CONTINUES in self.trial.user_attrs:
             self._go_on()
         try:
@@ -214,20 +204,24 @@ class _Run:
         state = self.training.state_dict()
         why = self.course.checkpoints.save(self.trial.number, Checkpoint(state, self.history, self.evidence))
         self.unkept = f"its checkpoint could not be written: {why}" if why else None
-        return why is None and (not isinstance(self.training, ProgramTraining) or "files" in state)
+        return why is None and self._goes_on_from(state)
+
+    def _goes_on_from(self, state: Mapping[str, Any]) -> bool:
+        return True
 
     def _go_on(self) -> None:
         """Start where the trial that this one continues had its last checkpoint, or the one before that, if any had."""
         for number in retention.sources(self.trial.number, self.trial.study.get_trials(deepcopy=False)):
             checkpoint = self.course.checkpoints.load(number)
             if checkpoint is not None:
-                self.training.load_state_dict(checkpoint.state)
-                self.history, self.evidence = checkpoint.history, checkpoint.evidence
-                if isinstance(self.training, ProgramTraining):
-                    self._go_back(self.training)
+                self._load(checkpoint)
                 for epoch in range(1, len(self.history) + 1):
                     self._report(epoch)
                 return
+
+    def _load(self, checkpoint: Checkpoint) -> None:
+        self.training.load_state_dict(checkpoint.state)
+        self.history, self.evidence = checkpoint.history, checkpoint.evidence
 
     def _report(self, epoch: int) -> None:
         """Report an epoch as Optuna has it. It takes one number: of several metrics none, and they are noted at rungs.
@@ -246,11 +240,6 @@ class _Run:
     def _values(self, epoch: int) -> list[float]:
         """Return the study's metrics of an epoch."""
         return [self.history[epoch - 1][name] for name in self.course.spec.metrics]
-
-    def _go_back(self, training: ProgramTraining) -> None:
-        """Forget the epochs that the program does again."""
-        del self.history[training.n_kept :]
-        self.note = training.note or None
 
     def _not_a_number(self, metrics: Mapping[str, float]) -> str | None:
         for name in (*self.course.spec.metrics, *self.bounds):
@@ -291,6 +280,29 @@ class _Run:
         epochs = range(1, len(self.history) + 1)
         kept = [epoch for epoch in epochs if is_feasible(self._constraints(self.history[epoch - 1]))]
         return min(kept or epochs, key=lambda epoch: losses_of(self._values(epoch), self.course.spec.directions))
+
+
+class _ProgramRun(_Run):
+    """The epochs of one trial that a program of its own trains."""
+
+    training: ProgramTraining
+
+    def run(self) -> Outcome:
+        try:
+            outcome = super().run()
+        finally:
+            self.training.close()
+        outcome.attributes[PEAK_MEMORY_MIB] = self.training.memory_mib
+        return outcome
+
+    def _goes_on_from(self, state: Mapping[str, Any]) -> bool:
+        return "files" in state
+
+    def _load(self, checkpoint: Checkpoint) -> None:
+        """Start from it, without the epochs that the program does again."""
+        super()._load(checkpoint)
+        del self.history[self.training.n_kept :]
+        self.note = self.training.note or None
 
 
 def _should_prune(trial: optuna.Trial) -> bool:
