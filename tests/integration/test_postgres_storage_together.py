@@ -273,9 +273,7 @@ def own_server(reachable_directory: Path) -> Iterator[EmbeddedServer]:
 def _crash(server: EmbeddedServer) -> None:
     """Kill the server like a power cut would, as far as PostgreSQL can tell, and start it again."""
     os.kill(int((server.data / "postmaster.pid").read_text().split()[0]), signal.SIGQUIT)
-    server._use.close()  # type: ignore[union-attr]
-    server._use = None
-    server.join()
+    server.revive()
 
 
 def test_a_worker_goes_on_after_the_server_crashed(own_server: EmbeddedServer) -> None:
