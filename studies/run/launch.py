@@ -300,8 +300,8 @@ class Launch:
         budget = budget_of(self.storage, self.joined.study, self.spec)
         if find(self.storage, self.spec.name) is None:
             raise StudyDeleted(name=self.spec.name)
-        reached = limits.reached(self.spec, budget)
-        if self.interrupts or self.timed_out or reached:  # it says so itself: nobody has to look who works on it
+        reached, done = limits.reached(self.spec, budget), is_done(self.joined.study, self.spec, budget)
+        if self.interrupts or self.timed_out or reached or done:  # it says so itself: nobody has to look
             self.storage.ledger.stop_watching(self.study_id)
         command = names.command(self._typed)
         count = {"command": command, "trials": budget.trials}
@@ -312,7 +312,7 @@ class Launch:
         if limits.too_many_failures(self.spec.limits, budget):
             reason = self._last_failure()
             raise TooManyFailures(command=command, trials=plural(budget.failures_in_a_row, "trial"), reason=reason)
-        if is_done(self.joined.study, self.spec, budget):
+        if done:
             if not self._count_ended_well():
                 reason, n = self._last_failure(), budget.done
                 failed = "The only trial failed, and said" if n == 1 else f"All {n} trials failed; the last one said"

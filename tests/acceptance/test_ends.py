@@ -7,7 +7,7 @@ from collections.abc import Callable
 import yaml
 
 from studies.record.reading import read_stored
-from studies.storage import open_storage
+from studies.storage import Storage, open_storage
 from studies.study import get
 
 from ..conftest import rows_of
@@ -19,6 +19,12 @@ CHOICES = [float(x) for x in range(6)]
 def xs(studies: Studies) -> list[float]:
     with open_storage(studies.settings) as storage:
         return sorted(float(trial.params["x"]) for trial in read_stored(storage, "parabola").trials)
+
+
+def is_watched(storage: Storage) -> bool:
+    """Whether a dashboard would tell of lost workers. It has no need to once the launch has told its end."""
+    ((watched,),) = rows_of(storage.url, "SELECT is_watched FROM studies.control")
+    return bool(watched)
 
 
 def test_a_space_that_is_used_up_ends_the_study(make_studies: Callable[[str], Studies]) -> None:
@@ -45,6 +51,7 @@ def test_so_does_that_of_a_plain_function(make_studies: Callable[[str], Studies]
     launched = studies("launch", "asking.yaml", "--workers", "3", "--trials", "40")
     with open_storage(studies.settings) as storage:
         trials = read_stored(storage, "asking").trials
+        assert not is_watched(storage)
     assert len(trials) == len({str(trial.params) for trial in trials}) == 4
     assert "Every setting of the space was tried: 4." in launched.stderr
     assert "has all its 4 trials; nothing was run." in studies("launch", "asking.yaml", "--trials", "50").stderr
@@ -72,8 +79,8 @@ def test_hours_in_place_of_a_number_of_trials(make_studies: Callable[[str], Stud
     before = ends(studies)
     assert before["complete"] >= 1
     assert hours_used(studies) >= 0.9 * 0.002
-    with open_storage(studies.settings) as storage:  # the launch has told its end: no dashboard tells of lost workers
-        assert rows_of(storage.url, "SELECT is_watched FROM studies.control") == [(False,)]
+    with open_storage(studies.settings) as storage:
+        assert not is_watched(storage)
     studies("launch", *given, "--set", f"limits.hours={hours_used(studies) + 0.0015:.5f}")
     assert sum(ends(studies).values()) > sum(before.values())
     assert " h · " in studies.told("status", "parabola").stdout
