@@ -135,7 +135,7 @@ def theirs_against_ours(record: StudyRecord) -> Section | None:
     for name in record.parameters:
         cells = [short(trial.params[name]) if name in trial.params else "-" for trial in columns]
         rows.append([name, *cells])
-    text = "No published setting was completed here yet."
+    text = f"No {'published setting' if theirs is None else 'trial of the search'} was completed here yet."
     if ours is not None and theirs is not None:
         text = (_domination if record.spec.has_several else _comparison)(record, ours, theirs)
     return Section("Theirs against ours", [text], [Table(("", *names), rows)])

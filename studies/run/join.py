@@ -95,7 +95,8 @@ def join(
             queue.add(defaults, {DEFAULT: True}, DEFAULT)
         if new:
             for index, entry in enumerate(spec.start_with):
-                queue.add(space.completed(entry, "start_with", index), {START_WITH: index}, START_WITH)
+                values = space.completed(entry, "start_with", index) if space.parameters else entry
+                queue.add(values, {START_WITH: index}, START_WITH)
         if start.exported is not None and given is not None:
             seeded = {} if start.exported.seed is None else {SEED: start.exported.seed}
             queue.add(given, {FROM: start.exported.origin} | seeded, FROM)

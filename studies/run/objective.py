@@ -177,10 +177,10 @@ def _as_objective(found: Any, spec: StudySpec) -> LoadedObjective:
         return found  # type: ignore[no-any-return]
     if not callable(found):
         raise ObjectiveRefused(reason=f"{spec.objective!r} is a {type(found).__name__}, not an objective or a function")
-    if spec.space or spec.start_with:
+    if spec.space:
         raise ObjectiveRefused(
-            reason=f"{spec.objective!r} is a plain function, which suggests its own parameters: remove `space` and "
-            "`start_with`, or make it an Objective"
+            reason=f"{spec.objective!r} is a plain function, which suggests its own parameters: change their ranges in "
+            "it and remove `space`, or make it a class (docs/guides/own-objective.md has an example)"
         )
     datasets = {spec.dataset: "read by the function itself"}
     return FunctionObjective(found, spec.metrics, {}, datasets)

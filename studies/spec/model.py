@@ -264,6 +264,8 @@ class StudySpec(Part):
             error.path = ("space", *error.path)
             raise
         space = space.requiring(self.require)
+        if not space.parameters and not isinstance(self.objective, Program):
+            return space  # a plain function's is known to itself alone
         for index, given in enumerate(self.start_with):
             values = space.together(given, "start_with", index)
             if why := space.broken(values):

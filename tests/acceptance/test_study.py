@@ -158,12 +158,13 @@ def test_every_trial_says_where_its_value_comes_from(studies: Studies) -> None:
 
 def test_a_plain_function_is_an_objective_too(studies: Studies) -> None:
     (studies.directory / "plain.yaml").write_text(
-        "{name: plain, objective: 'mine:plain', direction: minimize, n_trials: 3}"
+        "{name: plain, objective: 'mine:plain', direction: minimize, n_trials: 3, start_with: [{x: 0.5}]}"
     )
     assert "studies train" not in studies("launch", "./plain.yaml").stderr  # a plain function has no model to save
     found = report(studies, "plain").best
     assert found is not None
     assert found.value == found.params["x"] ** 2
+    assert report(studies, "plain").trials[0].params == {"x": 0.5}
     assert "| x | - | -1 to 1 |" in studies.told("report", "plain", "--format", "md").stdout
 
 

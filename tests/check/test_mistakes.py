@@ -125,10 +125,12 @@ def test_a_warning_leaves_a_study_sound(checked: Check, name: str, mistake: str,
     assert result.sound
 
 
-def test_a_function_that_reports_beyond_max_epochs_is_told_its_last_step(checked: Check) -> None:
-    [finding] = checked("function_of_many_steps", **FUNCTION).findings
-    assert (finding.name, finding.severity) == ("steps-beyond-max-epochs", "warning")
-    assert "`max_epochs: 3000`" in finding.fix
+def test_a_function_that_goes_beyond_max_epochs_or_is_given_what_it_does_not_ask_for(checked: Check) -> None:
+    steps, unknown = checked("function_of_many_steps", **FUNCTION, start_with=[{"rate": 0.5, "rat": 0.5}]).findings
+    assert (steps.name, unknown.name) == ("steps-beyond-max-epochs", "start-with-unknown")
+    assert steps.severity == unknown.severity == "warning"
+    assert "`max_epochs: 3000`" in steps.fix
+    assert "rat, which the function did not ask for; did you mean rate?" in unknown.what
 
 
 def test_an_evaluation_in_training_mode_is_told_once_for_each_kind_of_layer(checked: Check) -> None:

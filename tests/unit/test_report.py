@@ -167,6 +167,7 @@ def test_theirs_against_ours() -> None:
     lower = render(make_report([theirs, ours], direction="minimize"), "md")
     assert "is 0.1000 worse than the best of the authors'" in lower
     assert "Theirs against ours" not in render(make_report([ours]), "md")
+    assert "No trial of the search was completed here yet" in render(make_report([theirs]), "md")
 
 
 def test_importances_find_the_parameter_that_matters() -> None:

@@ -14,7 +14,7 @@ import pytest
 from studies.errors import WrongInput
 from studies.spec.space import Space
 from studies.templates.script import hydra, is_script, study_file
-from studies.templates.script.objective import Objective, objective_in
+from studies.templates.script.objective import Objective, objective_in, written
 from studies.templates.script.ranges import searched
 from studies.templates.script.source import Report, Source
 from studies.templates.script.usage import Option, usage_of
@@ -334,6 +334,7 @@ tuned = Tuned()
 
 def main():
     study = create_study(direction="maximize")
+    study.enqueue_trial({"n": 2})
     study.optimize(GIVEN, n_trials=9)
 
 if __name__ == "__main__":
@@ -345,8 +346,11 @@ if __name__ == "__main__":
 def test_what_a_script_gives_to_optuna_is_tuned_and_no_helper_of_it(tmp_path: Path, given: str) -> None:
     script = tmp_path / "tune.py"
     script.write_text(HELPED.replace("GIVEN", given))
-    found = objective_in(script)
-    assert found == Objective(given.removeprefix("func="), reports=False, directions=["maximize"], n_trials=9)
+    name = given.removeprefix("func=")
+    assert objective_in(script) == Objective(name, False, directions=["maximize"], n_trials=9, start_with=[{"n": 2}])
+    assert 'start_with:\n  - {"n": 2}\n' in written(
+        "tune", Path("tune.py"), Objective(name, False, start_with=[{"n": 2}])
+    )
 
 
 def test_what_workers_cannot_import_is_named_with_what_to_write(tmp_path: Path) -> None:

@@ -67,7 +67,21 @@ def _not_then(name: str, when: Mapping[str, list[Any]], where: str | None) -> Fi
 
 
 def _suggested_otherwise(subject: Subject) -> Iterator[Item]:
-    """A name that is suggested from another set of values in another trial: Optuna refuses, or mixes the two up."""
+    """A name that is suggested from another set of values in another trial: Optuna refuses, or mixes the two up.
+
+    And one of `start_with` that no trial so far has asked for.
+    """
+    asked = {
+        name for seen in [subject.first, *(seen for _, _, seen in subject.tried)] for name in seen.suggested.parameters
+    }
+    for name in sorted({name for given in subject.spec.start_with for name in given} - asked):
+        yield Finding(
+            "start-with-unknown",
+            "warning",
+            f"start_with gives {name}, which the function did not ask for{meant(name, asked)}",
+            "Optuna leaves out what is not asked for, and draws what is",
+            f"correct the name; where {name} exists only with some values of others, all is well",
+        )
     for name, parameter in subject.space.parameters.items():
         for _, _, seen in subject.tried:
             later = seen.suggested.parameters.get(name)

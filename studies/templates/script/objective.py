@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import json
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from studies.errors import WrongInput
 
@@ -24,6 +27,7 @@ class Objective:
     reports: bool
     directions: list[str] = field(default_factory=lambda: ["minimize"])
     n_trials: int = N_TRIALS
+    start_with: list[dict[str, Any]] = field(default_factory=list)
     is_unguarded: bool = False
 
 
@@ -96,6 +100,9 @@ def _complete(found: Objective, tree: ast.Module) -> None:
                 found.directions = [direction]
             case "create_study", {"directions": ast.List(elts=listed)}:
                 found.directions = [str(one.value) for one in listed if isinstance(one, ast.Constant)]
+            case "enqueue_trial", _ if call.args:
+                with suppress(ValueError):
+                    found.start_with.append(ast.literal_eval(call.args[0]))
             case "optimize", {"n_trials": ast.Constant(int(n_trials))} if n_trials > 0:
                 found.n_trials = n_trials
 
@@ -130,4 +137,5 @@ def written(name: str, script: Path, found: Objective) -> str:
     lines += [f"n_trials: {found.n_trials}"]
     if found.reports:
         lines += ["max_epochs: 10  # CORRECT THIS: how often a trial reports at most"]
+    lines += ["start_with:", *(f"  - {json.dumps(one)}" for one in found.start_with)] if found.start_with else []
     return "\n".join(lines) + "\n"
