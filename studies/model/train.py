@@ -41,7 +41,7 @@ def train(
     A program is run once more instead, see `train_program`. Raises DirectoryTaken, ObjectiveRefused, SpaceRefused,
     TrainingFailed, TrainingInterrupted, and whatever the objective does; then nothing is written.
     """
-    winner = request.winner
+    winner, output = request.winner, output.absolute()  # an objective may change the working directory
     if isinstance(winner.objective, Program):
         return train_program(request, settings, output, view, overwrite=overwrite)
     if winner.provenance.threads and device == "cpu":  # sums depend on them; read when the objective loads torch

@@ -115,6 +115,7 @@ class _Worker:
                 for_trials(settings.logs_of(self.study.study_name), self.study.user_attrs[UID])
             )
         data = objective.prepare(self.spec.dataset, settings.data, settings.directory("prepared"), _quiet)
+        self.here = os.open(".", os.O_RDONLY)  # where each trial begins; it leads there whatever becomes of the path
         self.checkpoints = Checkpoints(checkpoint_store(storage, self.study, settings, say), say)
         self.artifacts = artifact_store(settings)
         self.course = Course(
@@ -254,6 +255,7 @@ class _Worker:
             if not held:
                 return Outcome.failed(Reason.STOPPED, self.stop.why)
             outcome = run_trial(trial, self.course)
+            os.chdir(self.here)
             shared = not alone and self.gpu.is_shared()
         if outcome is not None and shared and (outcome.gpu_failed or outcome.reason is Reason.OUT_OF_MEMORY):
             outcome.reason = Reason.CROWDED  # alone it may succeed, so the sampler learns nothing yet

@@ -28,7 +28,9 @@ def misbehaves(trial):
         inherits(trial)
         trial.suggest_categorical("text", ["caf\udce9.png \x00"])
         trial.set_user_attr("note", {"caf\udce9": ["\x00"]})
+    trial.set_user_attr("here", os.getcwd())
     if trial.number == 1:
+        os.chdir("/")
         sys.exit("this was a command line program once")
     if trial.number == 2:
         raise KeyboardInterrupt
@@ -118,6 +120,7 @@ def test_what_would_end_a_program_ends_one_trial(studies: Studies) -> None:
     assert inherited["executed"] == "default_int_handler 0\n"
     assert (inherited["method"], inherited["preload"]) == ("fork", False)
     assert inherited["exitcode"] == -15  # terminated, and not deaf to it
+    assert {trial.attributes["here"] for trial in record.trials if trial.number != 7} == {str(studies.directory)}
     failed = {trial.number: trial for trial in record.trials if trial.state == "fail"}
     assert {number: trial.attributes.get("detail") for number, trial in failed.items()} == EXPECTED | {7: None}
     assert [trial.reason for trial in failed.values()] == ["exception"] * 6 + ["lost"]
