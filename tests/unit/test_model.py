@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,14 @@ class Unfit(Counts):
 
     def fitted(self, params: Any, data: Any) -> dict[str, Any]:
         return {"scale": torch.ones(2)}
+
+
+class Wanders(Counts):
+    """An objective that changes the working directory."""
+
+    def start(self, params: Any, data: Any, *, seed: int, device: str) -> Training:
+        os.chdir("/")
+        return Training()
 
 
 class Silent:
@@ -273,6 +282,14 @@ def test_what_cannot_be_saved_is_told_before_training(tmp_path: Path) -> None:
     with pytest.raises(ObjectiveRefused, match="fitted\\(\\) is not plain JSON"):
         trained(tmp_path / "model", of=winner(objective=f"{__name__}:Unfit"))
     assert not (tmp_path / "model").exists()
+
+
+def test_an_objective_that_changes_the_directory_moves_no_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    trained(Path("model"), of=winner(objective=f"{__name__}:Wanders"))
+    assert {path.name for path in (tmp_path / "model").iterdir()} == FILES
 
 
 def test_an_old_model_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
