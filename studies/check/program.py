@@ -23,6 +23,7 @@ from studies.run.objective import code_of, load_with_space
 from studies.run.process import Ended, described
 from studies.run.program import ProgramObjective, ProgramTraining
 from studies.run.reports import Epoch, PatternTooSlow
+from studies.run.source import SCRIPTS
 from studies.spec.program import PARAMS
 from studies.words import near, number
 
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 SEED = 0
 READS_PARAMS = re.compile(r"STUDIES_PARAMS|\bprogram(\.params| import| as)\b")
 READS_SEED = re.compile(r"STUDIES_SEED|\bprogram(\.seed| import| as)\b")
-SCRIPTS = (".py", ".sh", ".R", ".jl")
 USAGE = re.compile(r"unrecognized arguments|no such option|unknown option|usage:", re.IGNORECASE)
 UNSEEN = "evaluation, labels, split, weights and dropout"
 

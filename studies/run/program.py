@@ -28,6 +28,7 @@ from studies.run.last_words import last_words
 from studies.run.preload import FORM, Preloader, script_of
 from studies.run.process import Ended, Pipes, Process, Run, Start, described, executed, signal_behind
 from studies.run.reports import Epoch, Journal, PatternTooSlow, WrittenFile
+from studies.run.source import missing_script
 from studies.spec import Program, StudySpec
 from studies.spec.program import PARAMS, TRIAL, filled, filled_text
 from studies.words import near, plural, shown
@@ -99,7 +100,13 @@ class ProgramObjective:
         return replace(self, logs=logs)
 
     def prepare(self, dataset: str, data: Path, cache: Path, progress: Callable[[str, float], None]) -> None:
-        """Prepare nothing: the program reads what it needs."""
+        """See that the script is there, which all trials start; the program reads what it needs itself."""
+        directory = Path(self.program.directory or ".").absolute()
+        if "{" not in self.program.directory and (script := missing_script(self.program.words, directory)):
+            raise ObjectiveRefused(
+                reason=f"{directory} has no {script}, which objective.command names; type this where it is, or set "
+                "objective.directory"
+            )
 
     def start(
         self, params: Mapping[str, Any], data: Any, *, seed: int, device: str, number: int = 0

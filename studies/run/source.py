@@ -10,13 +10,16 @@ import ast
 import hashlib
 import importlib.util
 import io
+import re
 import sys
 import tokenize
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 OWN_PACKAGE = "studies"
+INTERPRETER = re.compile(r"python[\d.]*|\{python\}|bash|sh|zsh|Rscript|julia|torchrun|accelerate|deepspeed")
+SCRIPTS = (".py", ".sh", ".R", ".jl")
 MAX_BYTES = 2**20  # of a file that a command names and that is no Python
 
 
@@ -48,6 +51,14 @@ def source_of_command(words: tuple[str, ...], directory: Path) -> Mapping[str, s
         elif _is_below(path, directory) and path.stat().st_size <= MAX_BYTES:
             files[path.relative_to(directory).as_posix()] = hashlib.sha256(path.read_bytes()).hexdigest()
     return files
+
+
+def missing_script(words: Sequence[str], directory: Path) -> str | None:
+    """Return the script that a command has its interpreter run, where there is no such file in the directory."""
+    if not INTERPRETER.fullmatch(Path(words[0]).name):
+        return None
+    script = next((word for word in words[1:] if word.endswith(SCRIPTS)), None)
+    return script if script and "{" not in script and not (directory / script).is_file() else None
 
 
 def _is_below(path: Path, directory: Path) -> bool:

@@ -484,6 +484,9 @@ def test_a_wrong_study_file_is_told_with_its_line(programs: Programs) -> None:
     programs.study({"command": "no-such-program {x}"})
     said = programs.studies("launch", "script.yaml", expect=2).stderr
     assert "the program could not be started: no-such-program: no such file or directory" in said
+    programs.study({"command": "python -u train.py"})
+    said = programs.studies("launch", "script.yaml", expect=2).stderr
+    assert f"{programs.directory} has no train.py, which objective.command names; type this where it is" in said
 
 
 def test_what_knows_a_study_knows_one_of_a_program(programs: Programs) -> None:

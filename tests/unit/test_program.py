@@ -18,6 +18,7 @@ from studies import program
 from studies.logs import HALF_BYTES, Log, Reader, older_of
 from studies.run.program import ProgramFailed, ProgramObjective
 from studies.run.reports import Journal, Lines, PatternTooSlow, WrittenFile, number_in, reports_in
+from studies.run.source import missing_script
 from studies.spec import Program, StudySpec
 from studies.spec.program import compiled, filled
 
@@ -334,3 +335,19 @@ def test_a_pattern_that_never_ends_fails_the_trial_and_its_program_ends(
         started.epoch()
     assert not caught.value.was_asked_to_end  # the worker goes on
     started.close()
+
+
+@pytest.mark.parametrize(
+    ("command", "missing"),
+    [
+        ("python -u train.py --lr 1", "train.py"),
+        ("bash there.sh gone.sh", None),
+        ("torchrun --nproc-per-node 2 train.py", "train.py"),
+        ("python -m my.train", None),
+        ("python {scratch}/train.py", None),
+        ("my-program --template train.py", None),
+    ],
+)
+def test_a_script_that_is_not_there_is_known_before_a_trial(tmp_path: Path, command: str, missing: str | None) -> None:
+    (tmp_path / "there.sh").touch()
+    assert missing_script(command.split(), tmp_path) == missing
