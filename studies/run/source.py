@@ -54,8 +54,8 @@ def source_of_command(words: tuple[str, ...], directory: Path) -> Mapping[str, s
 
 
 def missing_script(words: Sequence[str], directory: Path) -> str | None:
-    """Return the script that a command has its interpreter run, where there is no such file in the directory."""
-    if not INTERPRETER.fullmatch(Path(words[0]).name):
+    """Return the script that a command has its interpreter run, where the directory is here and has no such file."""
+    if not INTERPRETER.fullmatch(Path(words[0]).name) or not directory.is_dir():
         return None
     script = next((word for word in words[1:] if word.endswith(SCRIPTS)), None)
     return script if script and "{" not in script and not (directory / script).is_file() else None

@@ -351,3 +351,4 @@ def test_a_pattern_that_never_ends_fails_the_trial_and_its_program_ends(
 def test_a_script_that_is_not_there_is_known_before_a_trial(tmp_path: Path, command: str, missing: str | None) -> None:
     (tmp_path / "there.sh").touch()
     assert missing_script(command.split(), tmp_path) == missing
+    assert missing_script(command.split(), tmp_path / "in-an-image") is None
