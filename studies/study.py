@@ -38,6 +38,7 @@ from studies.search.samplers import make_sampler
 from studies.spec import StudySpec, catalog
 from studies.spec.description import Description, code_changes, space_changes
 from studies.spec.domain import Domain, Range
+from studies.spec.file import file_called
 from studies.spec.space import Parameter, Space
 from studies.storage import Storage
 from studies.storage.budget import Budget
@@ -207,7 +208,7 @@ def not_started(name: str, known: Collection[str]) -> StudyNotStarted:
     if base in catalog() or isinstance(name, names.NameInFile):
         return StudyNotStarted(name=base, launch=getattr(name, "file", base))
     known = {*catalog(), *known}
-    return UnknownStudy(name=name, near=near(name, known), meant=meant(name, known))
+    return UnknownStudy(name=name, near=file_called(name) or near(name, known), meant=meant(name, known))
 
 
 def spec_of(study: optuna.Study) -> StudySpec:

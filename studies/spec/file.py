@@ -16,7 +16,7 @@ from studies.spec.mistakes import reason_of
 from studies.spec.model import MAX_NAME, StudySpec
 from studies.spec.program import DOTTED, PROGRAM
 from studies.spec.yaml import parsed, read_value
-from studies.words import near
+from studies.words import meant, near
 
 CATALOG = Path(__file__).parent / "catalog"
 
@@ -66,6 +66,12 @@ def catalog() -> dict[str, Path]:
     return {path.stem: path for path in sorted(CATALOG.glob("*.yaml"))}
 
 
+def file_called(name: str) -> str:
+    """Return a hint at the study file of this name in the working directory; nothing where there is none."""
+    here = (path.name for path in Path().glob("*.yaml"))
+    return f"; did you mean ./{name}.yaml?" if f"{name}.yaml" in here else ""
+
+
 class SpecFile:
     """A study file with the line of every key, so that an error can point at it."""
 
@@ -94,12 +100,14 @@ class SpecFile:
             return cls(known[name])
         if name.endswith((".yaml", ".yml")) or ("/" in name and not name.endswith(".py")):
             if not Path(name).is_file():
-                raise WrongSpec(where=name, reason="there is no such study file; check the path")
+                there = (file.name for file in Path(name).parent.glob("*.y*ml") if ".best." not in file.name)
+                hint = meant(Path(name).name, there) or "; check the path"
+                raise WrongSpec(where=name, reason=f"there is no such study file{hint}")
             return cls(Path(name))
         if name.endswith(".py") and Path(name).is_file():
             todo = f"`studies init {shlex.quote(name)}` writes a study file for it"
             raise WrongInput(reason=f"{name} is a script, not a study; {todo}.")
-        raise UnknownStudy(name=name, near=near(name, known))
+        raise UnknownStudy(name=name, near=file_called(name) or near(name, known))
 
     def spec(self, overrides: Sequence[Override] = ()) -> StudySpec:
         """Return the validated study; WrongSpec with line, what was found and what is allowed.
