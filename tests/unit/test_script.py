@@ -361,3 +361,21 @@ def test_what_workers_cannot_import_is_named_with_what_to_write(tmp_path: Path) 
     script.write_text(HELPED.replace("GIVEN", "elsewhere"))
     with pytest.raises(WrongInput, match=r"gives `elsewhere` to Optuna, .*; move it there"):
         objective_in(script)
+
+
+@pytest.mark.parametrize(
+    ("code", "reads"),
+    [
+        ("place = config", False),
+        ("from scipy.sparse import csr_array", False),
+        ("fire.Fire(main)", True),
+        ("HfArgumentParser(Arguments)", True),
+        ("simple_parsing.parse(Arguments)", True),
+        ("LightningCLI(Model)", True),
+    ],
+)
+def test_only_a_script_that_may_read_options_is_asked_for_them(tmp_path: Path, code: str, reads: bool) -> None:
+    """Any other would train."""
+    file = tmp_path / "train.py"
+    file.write_text(code)
+    assert Source([file]).may_have_options is reads

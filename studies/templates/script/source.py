@@ -21,9 +21,7 @@ SCORE = re.compile(
 )
 ROWS = re.compile(r"(?P<train>train)|(?P<test>(?<![a-z])test)|(?P<held_out>val|dev|eval)", re.IGNORECASE)  # of these
 RANK = {"train": 0, None: 1, "test": 2, "held_out": 3}  # what a study should judge by, the last one best
-READS_OPTIONS = re.compile(
-    r"argv|argparse|ArgumentParser|getopt|click|typer|hydra|fire|absl|docopt|tyro|plac|\bcli\b|CLI|pars"
-)
+READS_OPTIONS = re.compile(r"argv|getopt|(?<![sS])[Pp]ars|\b(click|typer|hydra|fire|absl|docopt|tyro|plac|cli)\b|CLI")
 SLOW = (
     "torch",
     "torchvision",
