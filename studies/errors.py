@@ -95,8 +95,8 @@ class StudyIsThere(WrongInput):
 
 
 class NotOurs(StudyNotStarted):
-    """Study {name!r} in this storage was created by another Optuna program, not by `studies`: `studies status {name}`
-    and `studies dashboard` show it, and a study of your own needs another name."""
+    """Study {name!r} in this storage was created by another Optuna program, not by `studies`: `studies status` and
+    `studies dashboard` show it, and a study of your own needs another name."""
 
 
 class NoSuchVersion(StudyNotStarted):

@@ -14,7 +14,7 @@ from studies import names
 from studies import spec as specs
 from studies.data import sets as datasets
 from studies.spec.program import Program
-from studies.words import data_size, infeasible, lost, number, plural, shown
+from studies.words import data_size, infeasible, lost, number, one_line, plural, shown
 
 MAX_POINTS = 20  # of a front
 
@@ -146,7 +146,11 @@ def status(settings: Settings, name: str | None) -> str:
                 console.print(line, soft_wrap=True, markup=False)
             if progress.workers:
                 console.print(workers_table(progress))
-    others = f"\nOf other Optuna programs, and shown by `studies status NAME`: {', '.join(foreign)}." if foreign else ""
+    others = (
+        f"\nOf other Optuna programs, and shown by `studies status NAME`: {', '.join(map(one_line, foreign))}."
+        if foreign
+        else ""
+    )
     return capture.get().rstrip() + others + _space_used(settings)
 
 
@@ -223,7 +227,7 @@ def _foreign(storage: Storage) -> dict[str, str]:
         best = None if study.direction is None else ledger.best(study.study_id, maximize=maximize)
         value = "" if best is None else f" · best {number(best[0])} (trial {best[1]})"
         value = " · several objectives, so no single best" if study.direction is None else value
-        lines[name] = f"{name}: {states_of(ledger.states(study.study_id))}{value}"
+        lines[name] = f"{one_line(name)}: {states_of(ledger.states(study.study_id))}{value}"
     return lines
 
 

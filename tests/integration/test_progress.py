@@ -165,15 +165,18 @@ def test_another_optuna_programs_study_is_shown_and_left_alone(
     several = optuna.create_study(storage=storage.optuna, study_name="several", directions=["minimize", "maximize"])
     several.add_trial(create_trial(values=[1.0, 2.0], params={}, distributions={}))
     create(storage, "ours")
+    hostile = "a\x1b[2Jb"  # a terminal would obey it
+    optuna.create_study(storage=storage.optuna, study_name=hostile)
 
     settings = Settings(database_url, tmp_path, tmp_path)
+    assert tables.status(settings, hostile).startswith("a\\x1b[2Jb: none yet")
     said = tables.status(settings, "theirs")
     assert f"theirs: 3 complete, 1 running · best {theirs.best_value:.4f} (trial {theirs.best_trial.number})" in said
     assert "Created by another Optuna program, not by `studies`" in said
     assert "several: 1 complete · several objectives, so no single best" in tables.status(settings, "several")
     everything = tables.status(settings, None)
     assert "ours: 0/20 trials" in everything
-    assert "Of other Optuna programs, and shown by `studies status NAME`: theirs, several." in everything
+    assert "Of other Optuna programs, and shown by `studies status NAME`: theirs, several, a\\x1b[2Jb." in everything
     with pytest.raises(NotOurs, match="another Optuna program"):
         get(storage, "theirs")
     with pytest.raises(NotOurs):

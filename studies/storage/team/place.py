@@ -102,7 +102,7 @@ class Place:
         if address.name in ALWAYS:
             return "\n".join(
                 [
-                    "# It listens on this machine alone; `--host 0.0.0.0 --name NAME` serves the others.",
+                    "# For this machine alone; `--host 0.0.0.0 --name NAME`, as others reach it, serves them too.",
                     *self._exports(address, quote(str(self.root))),
                 ]
             )
