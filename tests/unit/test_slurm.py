@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -142,3 +143,14 @@ def test_without_slurm_nothing_is_queued_again_and_nothing_started(
     assert said == ["task 7_2 could not be queued again: [Errno 2] No such file or directory: 'squeue'"]
     with pytest.raises(WrongInput, match="--on slurm needs the command sbatch, and it is not in PATH"):
         make_launcher("slurm", parabola("nowhere", 1, 0.0), Settings(None, tmp_path, tmp_path), 1)
+
+
+LONG_ENOUGH = ("3", "2:01", "1:30:00", "0-1", "0", "UNLIMITED", "1 signal=TERM@40")
+TOO_SHORT = ("2", "1:30", "0:02:00", "0-0:1", "10 signal=B:TERM@600", "1 signal=TERM")
+
+
+@pytest.mark.parametrize("time", LONG_ENOUGH + TOO_SHORT)
+def test_a_limit_that_is_over_before_it_is_warned_of_is_refused(time: str) -> None:
+    refused = pytest.raises(WrongSpec, match=r"s before its end; expected a longer time")
+    with refused if time in TOO_SHORT else nullcontext():
+        SpecFile.find("meli-cnn").spec(changes([], slurm=f"time={time}".split()))

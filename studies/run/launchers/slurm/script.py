@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from studies.settings import Settings
+from studies.spec.slurm import SIGNAL
 
 if TYPE_CHECKING:
     from studies.spec.model import Resources
 
-DEFAULTS: dict[str, str | bool] = {"requeue": True, "open-mode": "append", "signal": "TERM@120"}
+DEFAULTS: dict[str, str | bool] = {"requeue": True, "open-mode": "append", "signal": SIGNAL}
 
 SCRIPT = """\
 #!/bin/bash
