@@ -38,8 +38,8 @@ def checked(given: Any) -> Any:
     limit_s, warned_s = _seconds(str(options.get("time", ""))), _warned_s(str(options.get("signal", SIGNAL)))
     if 0 < limit_s <= warned_s:
         raise _wrong(
-            f"time is {options['time']!r} ({limit_s} s), and workers are warned {warned_s} s before its end; expected a "
-            "longer time, or a later warning, such as signal: TERM@30"
+            f"time is {options['time']!r} ({limit_s} s), and workers are warned {warned_s} s before its end; expected "
+            "a longer time, or a later warning, such as signal: TERM@30"
         )
     return options
 
