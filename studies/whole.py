@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import optuna
 from optuna.artifacts.exceptions import ArtifactNotFound
@@ -36,6 +38,13 @@ class Whole:
     hosts: list[str]
     checkpoints: list[str]
     logs: list[str]
+
+    def left_here(self, settings: Settings) -> str | None:
+        """Return the sentence about logs on this machine that another user has written, or None."""
+        own = [settings.home / "logs" / each.study_name for each in self.studies]
+        found = [path for place in own if place.is_dir() for path in (place, *filter(Path.is_dir, place.iterdir()))]
+        kept = [str(path) for path in found if not os.access(path, os.W_OK)]
+        return f"Still here, for another user has written them: the logs in {', '.join(kept)}." if kept else None
 
     def left_elsewhere(self, settings: Settings) -> str | None:
         """Return what other machines keep when it is deleted here, as a sentence; None where that is nothing."""

@@ -15,6 +15,7 @@ import os
 import pkgutil
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -101,6 +102,8 @@ def main() -> NoReturn:
             _fail(error, sentence(error), WRONG_INPUT)
         if isinstance(error, FileNotFoundError) and not _is_somewhere():
             _fail(error, "The working directory was deleted; change to another one, then type the same.", WRONG_INPUT)
+        if isinstance(error, PermissionError) and isinstance(error.filename, str):
+            _fail(error, _kept_from(error.filename), FAILED)
         said = f"{type(error).__name__}: {error}"
         _fail(error, str(shortage_in(said) or f"{said}; --debug shows where"), FAILED)
     sys.exit(code if isinstance(code, int) else 0)
@@ -125,6 +128,14 @@ def _is_somewhere() -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def _kept_from(file: str) -> str:
+    """Return the sentence about a file that this user may not use, such as another's log in a shared home."""
+    owner = "another user"
+    with suppress(OSError, KeyError):
+        owner = Path(file).owner()
+    return f"This user may not read or change {file}; it belongs to {owner}, who may type this or give you the file."
 
 
 def _end_interrupted() -> NoReturn:

@@ -92,8 +92,9 @@ def delete(
                 return
         whole.delete(opened, settings, found)
     typer.echo(f"Deleted: {trials}.", err=True)
-    if left := found.left_elsewhere(settings):
-        typer.echo(left, err=True)
+    for left in (found.left_here(settings), found.left_elsewhere(settings)):
+        if left:
+            typer.echo(left, err=True)
     written = {f"{study}{end}" for study in (name, *(each.study_name for each in found.studies)) for end in OWN_FILES}
     if own := sorted(file for file in written if Path(file).exists()):
         typer.echo(f"Still in this directory: {', '.join(own)}.", err=True)

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
 import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +20,12 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 
 from studies.artifacts import artifact_store, attach, checkpoints_of, open_store
+from studies.cli import main
 from studies.errors import StudyInUse, StudyIsThere
 from studies.names import PROVENANCE, UID
 from studies.settings import Settings
 from studies.storage import Storage, sql_copy
-from studies.whole import copy, delete, whole
+from studies.whole import Whole, copy, delete, whole
 
 from ..conftest import execute, rows_of
 from ..reports import make_spec
@@ -179,3 +185,41 @@ def test_what_a_deleted_study_left_on_other_machines_is_said(database_url: str, 
         assert (
             whole(storage, "spread").left_elsewhere(settings) == said[:-1] + " and ~/.local/share/studies/logs/spread."
         )
+
+
+@contextmanager
+def somebody_else() -> Iterator[None]:
+    """Be another user, where this is root."""
+    if os.geteuid():
+        yield
+        return
+    os.setresuid(65534, 65534, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(0, 0, 0)
+
+
+def test_another_users_logs_are_named(
+    reachable_directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = Path(tempfile.mkdtemp(dir=reachable_directory))
+    launch = home / "logs" / "theirs" / "20260101-000000-1"
+    launch.mkdir(parents=True)
+    (log := launch / "worker-0.log").touch(0)
+    launch.chmod(0o555)
+    home.chmod(0o755)
+    study = optuna.create_study(study_name="theirs")
+    monkeypatch.setattr("sys.argv", ["studies", "logs", "theirs"])
+    monkeypatch.setenv("STUDIES_HOME", str(home))
+    before = signal.getsignal(signal.SIGTERM)
+    with somebody_else(), pytest.raises(SystemExit) as ended:
+        main()
+    signal.signal(signal.SIGTERM, before)
+    assert ended.value.code == 1
+    assert f"This user may not read or change {log}; it belongs to " in capsys.readouterr().err
+    with somebody_else():
+        left = Whole([study], 0, [], [], []).left_here(Settings(None, home, home))
+    assert left is not None
+    assert left.endswith(f"logs in {launch}." if os.geteuid() else f"logs in {launch.parent}, {launch}.")
+    assert Whole([study], 0, [], [], []).left_here(Settings(None, home / "none", home)) is None
