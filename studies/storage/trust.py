@@ -25,6 +25,8 @@ ADVICE = {
     "not yet valid": "set this machine's clock, which is behind the server's",
     "does not exist": "copy the server's root.crt to that path: `studies storage serve --show` says on the server "
     "where it is",
+    "could not read": "the file is broken, or not yours to read: copy the server's root.crt to that path again, "
+    "`studies storage serve --show` says on the server where it is",
     "": "sslrootcert in the address is another server's: copy root.crt again, `studies storage serve --show` says on "
     "the server where it is",
 }
