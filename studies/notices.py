@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from studies.errors import WrongInput
+from studies.settings import SECRETS
 from studies.words import number, one_line, plural, state
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ COMMAND_WITHIN_S = 30.0
 PAUSES_S = (1.0, 4.0, 15.0)  # before it is tried again
 DRAIN_S = 20.0  # for what is still to be sent at the end
 SIGNATURE = "X-Studies-Signature"
-WITHHELD = ("STUDIES_STORAGE", "STUDIES_WEBHOOK", "STUDIES_WEBHOOK_SECRET")  # they may hold secrets
 NO_COMMAND = (126, 127)  # a shell's codes for what it cannot run
 
 Message = dict[str, Any]
@@ -156,7 +156,7 @@ class Command(Channel):
 
     def deliver(self, message: Message) -> None:
         """See Channel."""
-        kept = {name: value for name, value in os.environ.items() if name not in WITHHELD}
+        kept = {name: value for name, value in os.environ.items() if name not in SECRETS}
         try:
             process = subprocess.Popen(
                 ["/bin/sh", "-c", self._line],

@@ -12,6 +12,7 @@ from studies.errors import HomeNotWritable, WrongInput
 from studies.names import stored
 
 MOST_S = 1e9  # 30 years: no wait of Python's or PostgreSQL's may be much longer
+SECRETS = ("STUDIES_STORAGE", "STUDIES_WEBHOOK", "STUDIES_WEBHOOK_SECRET")  # not for what else is started
 NOTEBOOK = "notebook"  # below home: objectives that were taken from notebooks
 
 

@@ -14,7 +14,8 @@ from studies.files import sha256_of
 from studies.names import Direction
 from studies.own import imported
 from studies.run.baselines import baselines_of, model_of
-from studies.run.program import ProgramObjective, check_placeholders
+from studies.run.placeholders import check_program
+from studies.run.program import ProgramObjective
 from studies.run.source import source_of, source_of_command
 from studies.search.pruners import make_pruner
 from studies.search.samplers import make_sampler
@@ -120,7 +121,7 @@ def load_with_space(spec: StudySpec) -> tuple[LoadedObjective, Space]:
     """Return the objective as `load_objective` does, and the space that the study searches."""
     if isinstance(spec.objective, Program):
         objective: LoadedObjective = ProgramObjective(spec)
-        check_placeholders(spec.objective, spec)
+        check_program(spec.objective, spec)
     else:
         objective = _as_objective(import_objective(spec.objective), spec)
         _check(objective, spec)

@@ -78,7 +78,7 @@ class Preloader:
     def __call__(self, run: Run, output: int, lifeline: int, status: int) -> Forked:
         """Start a program under its supervisor, as `process.executed` does. Raises ObjectiveRefused."""
         found = script_of(run.words)
-        assert found is not None  # `check_placeholders` has seen to that
+        assert found is not None  # `check_program` has seen to that
         module, arguments = found
         script = Path(run.directory, arguments[0])
         first_path = str(run.directory if module else script.resolve().parent)

@@ -20,24 +20,24 @@ from pathlib import Path
 from typing import Any
 
 from studies import program as protocol
-from studies.errors import ObjectiveRefused, SpaceRefused, SpecRefused
+from studies.errors import ObjectiveRefused
 from studies.logs import Log, trial_log
 from studies.names import Reason
 from studies.run.kernel import kernel_oom_kills
 from studies.run.last_words import last_words
-from studies.run.preload import FORM, Preloader, script_of
+from studies.run.preload import Preloader
 from studies.run.process import Ended, Pipes, Process, Run, Start, described, executed, signal_behind
 from studies.run.reports import Epoch, Journal, PatternTooSlow, WrittenFile
 from studies.run.source import missing_script
+from studies.settings import SECRETS
 from studies.spec import Program, StudySpec
-from studies.spec.program import PARAMS, TRIAL, filled, filled_text
-from studies.words import near, plural, shown
+from studies.spec.program import filled, filled_text
+from studies.words import plural, shown
 
 TRACE_CHARACTERS = 4000  # in which it may say that memory ran out
 NO_MEMORY = ("out of memory", "memoryerror", "cannot allocate memory", "can't allocate memory", "bad_alloc")
 NEVER_STARTS = ("no such file or directory", "permission denied", "exec format error")  # no other trial could start it
 ASKED_TO_END = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
-WITHHELD = ("STUDIES_STORAGE",)  # it may hold a password
 
 
 class ProgramFailed(Exception):
@@ -353,38 +353,7 @@ class ProgramTraining:
         }
         if not self._spec.resources.gpus_per_worker:
             given["CUDA_VISIBLE_DEVICES"] = ""
-        return {key: value for key, value in os.environ.items() if key not in WITHHELD} | given
-
-
-def check_placeholders(program: Program, spec: StudySpec) -> None:
-    """Check what a study file says of its program.
-
-    Raises SpecRefused for a placeholder that no trial can fill and a directory that is not there, and SpaceRefused for
-    a parameter with the name of a placeholder.
-    """
-    for name in spec.space:
-        if name in (PARAMS, *TRIAL):
-            raise SpaceRefused(
-                reason=f"a parameter is named {name!r}, as a placeholder is that every trial has; choose another name",
-                path=("space", name),
-            )
-    for key, names in program.placeholders().items():
-        if unknown := sorted(names - {PARAMS, *TRIAL, *spec.space}):
-            known = near(unknown[0], [*spec.space, PARAMS, *TRIAL])
-            reason = f"unknown placeholder {{{unknown[0]}}}{known} ({{{{{unknown[0]}}}}} stays as it is)"
-            raise SpecRefused(reason=reason, path=("objective", key))
-    if (style := program.unknown_style()) is not None:
-        reason = (
-            f"unknown placeholder {{{style}}}; expected {{params}}, {{params:hydra}} for name=value, or a word such as "
-            "--nesterov{nesterov:flag}"
-        )
-        raise SpecRefused(reason=reason, path=("objective", "command"))
-    if program.preload and script_of(program.words) is None:
-        reason = f"preload is for a command such as {FORM}; the command is {str(program)!r}"
-        raise SpecRefused(reason=reason, path=("objective", "preload"))
-    if "{" not in program.directory and not Path(program.directory or ".").is_dir():
-        reason = f"directory is {program.directory!r}; expected a directory that is there"
-        raise SpecRefused(reason=reason, path=("objective", "directory"))
+        return {key: value for key, value in os.environ.items() if key not in SECRETS} | given
 
 
 def _packed(directory: Path) -> bytes | None:

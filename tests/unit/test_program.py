@@ -296,8 +296,9 @@ def test_a_log_is_read_on_when_its_file_changes(tmp_path: Path) -> None:
     again.close()
 
 
-def test_a_program_gets_no_password_of_the_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STUDIES_STORAGE", "postgresql://me:s3cret@host/studies")
+def test_a_program_gets_no_secret_of_the_studies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("STUDIES_STORAGE", "STUDIES_WEBHOOK", "STUDIES_WEBHOOK_SECRET"):
+        monkeypatch.setenv(name, "postgresql://me:s3cret@host/studies")
     code = "import os; print(sorted(os.environ.items())); from studies import program; program.report(1, score=2)"
     spec = spec_of(command=[sys.executable, "-c", code])
     training = ProgramObjective(spec).logging_to(tmp_path).start({"lr": 0.5}, None, seed=3, device="cpu", number=4)
