@@ -241,20 +241,17 @@ class EmbeddedServer:
         )  # fmt: skip
         if made.returncode != 0:
             raise self._failure(made.stderr, "not written")
-        single = self._account.run(
-            str(binaries / "postgres"),
-            "--single",
-            "-D",
-            "data.partial",
-            "postgres",
-            input=self._first_statements(),
-            cwd=self.place,
-        )
-        if single.returncode != 0:
-            raise self._failure(single.stderr, "not written")
+        self._run_alone("data.partial", self._first_statements())
         if self.rules is not None:
             (partial / "pg_hba.conf").write_text(self.rules)
         partial.rename(self.data)
+
+    def _run_alone(self, data: str, statements: str) -> None:
+        """Run statements, one a line, as the superuser of a cluster whose server does not run: in single-user mode."""
+        postgres = str(self._binaries() / "postgres")
+        done = self._account.run(postgres, "--single", "-D", data, "postgres", input=statements, cwd=self.place)
+        if done.returncode != 0:
+            raise self._failure(done.stderr, "not written")
 
     def _first_statements(self) -> str:
         """Return what a new cluster gets, one statement a line."""

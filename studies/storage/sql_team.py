@@ -15,6 +15,9 @@ CREATE DATABASE studies OWNER owner
 REVOKE ALL ON DATABASE studies FROM PUBLIC
 """
 
+# The owner's password again, in single-user mode, too.
+SET_OWNER = "ALTER ROLE owner PASSWORD '{owner}'\n"
+
 # A role with its password, once and again: what is kept in the directory is what is valid after a start.
 CREATE_ROLES = """
 DO $$ BEGIN
@@ -25,9 +28,11 @@ ALTER ROLE worker PASSWORD %(worker)s;
 ALTER ROLE viewer PASSWORD %(viewer)s"""
 
 # What each role may do, with what a later release adds. Deleting a study, and creating or dropping anything, is left to
-# the owner; of rows, a worker removes no more than checkpoints and the links to artifacts.
+# the owner; of rows, a worker removes no more than checkpoints and the links to artifacts. A copy of a study arrives in
+# tables of its session's own.
 GRANT = """
 GRANT CONNECT ON DATABASE studies TO worker, viewer;
+GRANT TEMPORARY ON DATABASE studies TO worker;
 GRANT USAGE ON SCHEMA public, studies TO worker, viewer;
 GRANT SELECT ON ALL TABLES IN SCHEMA public, studies TO worker, viewer;
 GRANT INSERT, UPDATE ON ALL TABLES IN SCHEMA public, studies TO worker;

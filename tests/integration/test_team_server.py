@@ -36,11 +36,13 @@ from studies.errors import (
     NotSetUp,
     RoleMayNot,
     StorageRefused,
+    WrongInput,
 )
 from studies.settings import Settings
 from studies.storage import checked_url, functions, open_storage
 from studies.storage.accounts import Accounts, Role
 from studies.storage.connections import Connections
+from studies.storage.copy import Copy, copy_rows
 from studies.storage.team import front
 from studies.storage.team.certificates import Certificates
 from studies.storage.team.passwords import ROLES, passwords
@@ -352,6 +354,17 @@ def test_a_worker_does_what_a_storage_can_and_a_viewer_reads_it(served: Served, 
         optuna.delete_study(storage=storage.optuna, study_name="ours")
 
 
+def test_a_worker_copies_a_study_in(served: Served, database_url: str, tmp_path: Path) -> None:
+    with (
+        open_storage(settings(database_url, tmp_path)) as source,
+        open_storage(settings(served.url("worker"), tmp_path)) as target,
+    ):
+        study = optuna.create_study(storage=source.optuna, study_name="brought")
+        study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+        copy_rows(source.connections(), target.connections(), [Copy("brought", "uid", {})])
+        assert optuna.load_study(storage=target.optuna, study_name="brought").best_value == study.best_value
+
+
 def test_who_the_dashboards_users_are_is_for_the_owner(served: Served, tmp_path: Path) -> None:
     """Whoever may not read them is told that, and not that there is none."""
     says = "users are for the owner to see"
@@ -557,13 +570,20 @@ def test_in_the_background_it_is_there_when_the_command_returns(own: Served) -> 
 def test_what_the_file_of_passwords_says_holds_after_a_start(own: Served) -> None:
     """PostgreSQL lets every role change its own password: the next start puts back the one that was given out."""
     run(own.url("worker"), "ALTER ROLE worker PASSWORD 'mine'")
+    owners = own.url("owner")
     own.end()
     before, file = own.url("viewer"), own.place.directory / "passwords.json"
     kept = json.loads(file.read_text())
-    del kept["viewer"]
+    del kept["viewer"], kept["owner"]
+    for wrong in ("no JSON", "[]", '{"worker": 5}'):
+        file.write_text(wrong)
+        with pytest.raises(WrongInput, match="is not as it was written: expected JSON, a line for each role"):
+            passwords(file)
     file.write_text(json.dumps(kept))
     own.start()
     assert own.url("viewer") != before
+    assert own.url("owner") != owners
+    checked_url(own.url("owner"))
     checked_url(own.url("viewer"))
     checked_url(own.url("worker"))
     old = before.replace(f":{psycopg2.extensions.parse_dsn(before)['port']}/", f":{own.place.address().port}/")

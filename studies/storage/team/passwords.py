@@ -9,6 +9,7 @@ import json
 import secrets
 from pathlib import Path
 
+from studies.errors import WrongInput
 from studies.files import write_secret
 
 OWNER, WORKER, VIEWER = "owner", "worker", "viewer"
@@ -22,8 +23,16 @@ ITERATIONS = 4096  # PostgreSQL's own; a password of chance needs no more
 
 
 def passwords(file: Path) -> dict[str, str]:
-    """Return the password of each role; one that the file does not have is made and kept there."""
-    kept: dict[str, str] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    """Return the password of each role; one that the file does not have is made and kept there. Raises WrongInput."""
+    try:
+        kept = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        if not isinstance(kept, dict) or not all(isinstance(password, str) for password in kept.values()):
+            raise ValueError
+    except ValueError:
+        raise WrongInput(
+            reason=f"{file} is not as it was written: expected JSON, a line for each role, such as "
+            '"worker": "PASSWORD"; without the file, the next start makes new passwords.'
+        ) from None
     whole = {role: kept.get(role) or secrets.token_urlsafe(N_BYTES) for role in ROLES}
     if whole != kept:
         write_secret(file, json.dumps(whole, indent=1).encode())

@@ -53,7 +53,7 @@ class Place:
         """Return where the server is, or was last. Raises ServesNothing."""
         try:
             return Address(**json.loads(self._address.read_text(encoding="utf-8")))
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError, TypeError):  # or it holds something else
             raise ServesNothing(what="has run", directory=self.directory) from None
 
     @contextmanager

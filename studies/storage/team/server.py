@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import psycopg2
 
+from studies.errors import EmbeddedServerFailed
 from studies.settings import Settings
 from studies.storage import sql_team
 from studies.storage.connections import without_libpq_variables
@@ -44,6 +45,17 @@ class TeamServer(EmbeddedServer):
 
     def _first_statements(self) -> str:
         return sql_team.CREATE_TEAM.format(owner=scram(self.passwords[OWNER]))
+
+    def _start(self) -> None:
+        """Start it. Where the owner's password is another by now, in its file or in PostgreSQL, the file's holds."""
+        try:
+            super()._start()
+        except EmbeddedServerFailed as error:
+            if "password authentication failed" not in str(error):
+                raise
+            self._stop()
+            self._run_alone("data", sql_team.SET_OWNER.format(owner=scram(self.passwords[OWNER])))
+            super()._start()
 
     def listens(self) -> bool:
         """Whether anything takes connections on its socket, which is quickly asked."""
