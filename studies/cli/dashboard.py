@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
+import os
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,7 +16,7 @@ import typer
 
 from studies.cli.options import Port, StorageUrl, settings_of
 from studies.errors import NoSuchUser, WrongInput
-from studies.words import plural
+from studies.words import one_line, plural
 
 if TYPE_CHECKING:
     from studies.storage.accounts import Accounts
@@ -83,7 +86,8 @@ def user_add(
     password = _password()
     with _accounts(storage) as accounts:
         accounts.set_user(name, Role(role), Passwords().hash(password))
-    _say(f"{name} is {'an' if role == Role.EDITOR else 'a'} {role} now; `studies dashboard --host ADDRESS` serves.")
+        _note(accounts, f"made {name} {_a(role)}")
+    _say(f"{name} is {_a(role)} now; `studies dashboard --host ADDRESS` serves.")
 
 
 @user.command("list")
@@ -102,6 +106,7 @@ def user_remove(name: UserName, storage: StorageUrl = None) -> None:
     with _accounts(storage) as accounts:
         if not accounts.remove_user(name):
             raise NoSuchUser(name=name)
+        _note(accounts, f"removed {name}")
     _say(f"{name} is no user any more.")
 
 
@@ -114,8 +119,9 @@ def user_token(
     """Print a token for scripts, with its user's role. Send it as `Authorization: Bearer TOKEN`. It is shown once."""
     with _accounts(storage) as accounts:
         token = accounts.add_token(name, label)
-    if token is None:
-        raise NoSuchUser(name=name)
+        if token is None:
+            raise NoSuchUser(name=name)
+        _note(accounts, f"made a token of {name}'s: {label}")
     typer.echo(token)
 
 
@@ -141,6 +147,19 @@ def _accounts(storage: str | None) -> Iterator[Accounts]:
             yield accounts
         finally:
             accounts.close()
+
+
+def _a(role: str) -> str:
+    return f"{'an' if role == 'editor' else 'a'} {role}"
+
+
+def _note(accounts: Accounts, action: str) -> None:
+    """Keep what was done here beside what users did, with the name that the system has for this user."""
+    try:
+        person = getpass.getuser()
+    except (OSError, KeyError):  # a container's user may have no name
+        person = f"user {os.geteuid()}"
+    accounts.add_audit(f"{person}@{socket.gethostname()}", "command line", one_line(action))
 
 
 def _password() -> str:

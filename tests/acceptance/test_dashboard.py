@@ -61,6 +61,9 @@ def test_a_dashboard_that_others_reach_has_users_and_tls(studies: Studies) -> No
     assert ask("/metrics", Authorization=f"Bearer {token}").status == 200
     studies("dashboard", "user", "remove", "vera")
     assert ask("/metrics", Authorization=f"Bearer {token}").status == 401
+    kept = studies.told("dashboard", "user", "audit").stdout.splitlines()
+    done = [line.partition("command line  ")[2] for line in kept if "command line" in line]
+    assert done == ["made vera a viewer", "made a token of vera's: grafana", "removed vera"]
 
     dashboard.send_signal(signal.SIGINT)
     _, said = dashboard.communicate(timeout=PATIENCE_S)
