@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import socket
 import ssl
@@ -76,6 +77,7 @@ def serve(storage: Storage, settings: Settings, where: Where, say: Callable[[str
             reason=f"At {where.host} others can reach the dashboard, and it has no users yet; "
             "`studies dashboard user add NAME --role editor` adds one. Without --host it serves this machine alone."
         )
+    _check_proxies(where)
     _check_tls(where)
     access = Access(accounts, Passwords(), local=where.is_local, say=say)
     logging.getLogger("optuna_dashboard").setLevel(logging.ERROR)
@@ -133,6 +135,16 @@ def _listening(where: Where) -> socket.socket:
             reason=f"Cannot serve on {where.host}:{where.port} ({reason}); choose another with --port."
         ) from None
     return found
+
+
+def _check_proxies(where: Where) -> None:
+    for proxy in where.proxies:
+        try:
+            ipaddress.ip_network(proxy)
+        except ValueError:  # no name is ever looked up, and everybody is no proxy
+            raise WrongInput(
+                reason=f"--proxy is {proxy!r}; expected the address of a proxy, or a network such as 172.17.0.0/16."
+            ) from None
 
 
 def _check_tls(where: Where) -> None:

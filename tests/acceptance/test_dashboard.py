@@ -34,6 +34,9 @@ def test_a_dashboard_that_others_reach_has_users_and_tls(studies: Studies) -> No
     assert done.returncode == 0, done.stderr
     token = studies("dashboard", "user", "token", "vera", "--label", "grafana").stdout.strip()
     assert studies("dashboard", "user", "list").stdout.splitlines()[1].split() == ["vera", "viewer", "grafana"]
+    for proxy in ("nginx", "*", "10.0.0.1:80"):
+        said = studies.told(*others, "--proxy", proxy, expect=2).stderr
+        assert f"--proxy is '{proxy}'; expected the address of a proxy" in said
     assert "--tls-cert FILE --tls-key FILE" in studies(*others, "--tls-cert", "no.crt", expect=2).stderr
 
     certificates = Certificates(studies.directory)
