@@ -215,6 +215,14 @@ def test_a_script_of_a_library_reports_by_its_callback(
     assert Source([tmp_path / "train.py"]).report() == Report(metric, missing=missing)
 
 
+def test_a_script_that_repeats_nothing_prints_its_metric_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    once = "C = params.get('C', 1.0)\nscore = cross_val_score(SVC(C), x, y).mean()\nprint(f'accuracy {score}')\n"
+    for code, line in ((once, "max_epochs: 1 "), (f"{once}for _ in x:\n    pass\n", "max_epochs: 10\n")):
+        Path("fit.py").write_text(code)
+        assert line in study_file("fit.py")[1]
+
+
 def test_a_command_line_of_lightning_leaves_what_is_its_own() -> None:
     options = options_in("lightning_cli_fit")
     assert {flag for flag, option in options.items() if searched(option) is not None} == {
@@ -253,6 +261,7 @@ def test_what_a_script_takes_out_of_the_trials_parameters_is_searched(tmp_path: 
         (Option("--lr", default=0.3), {"low": 0.03, "high": 3.0, "log": True, "default": 0.3}),
         (Option("--learning-rate", kind=float), {"low": 1e-5, "high": 1e-1, "log": True}),
         (Option("--weight-decay", default=0.0), {"low": 1e-6, "high": 1e-2, "log": True}),
+        (Option("-C", default=1.0), {"low": 0.1, "high": 10.0, "log": True, "default": 1.0}),
         (Option("--momentum", default=0.9), {"low": 0.8, "high": 0.98, "default": 0.9}),
         (Option("--dropRate", default=0.2), {"low": 0.0, "high": 0.5, "default": 0.2}),
         (Option("--n-layers", default=2), {"low": 1, "high": 4, "default": 2}),

@@ -235,7 +235,7 @@ def _written(
     lines += [
         *_of_report(report),
         "n_trials: 30",
-        f"max_epochs: {draft.epochs}",
+        "max_epochs: 1  # it prints that line once" if report and report.is_once else f"max_epochs: {draft.epochs}",
         *(["space:"] if space else [NOTHING_TO_SEARCH, "space: {}"]),
         *(f"  {name}: {_flow(domain)}" for name, domain in space.items()),
         *(["# Left at what the program has:", *(f"#   {one}" for one in draft.left)] if draft.left else []),

@@ -22,6 +22,7 @@ _SHARES = "dropout drop droprate p prob ratio fraction smoothing momentum beta1 
 _SIZES = "batch hidden width dim units filters channels embed embedding neurons features d_model ffn size"
 NOT_TUNED, SHARES, SIZES = ({*words.split()} for words in (_NOT_TUNED, _SHARES, _SIZES))
 LEARNING, DECAYS = {"lr", "learning"}, {"decay", "wd", "l1", "l2", "reg", "penalty", "lambda", "alpha"}
+COSTS = {"c", "cost"}  # of a support vector machine or a regression
 DEPTHS = {"layers", "depth", "blocks", "nlayers"}
 POWERS = [32, 64, 128]
 MAX_CHOICES = 10  # more are a catalog, such as the 41 optimizers of transformers, and no question to ask
@@ -84,6 +85,8 @@ def _numbers(words: set[str], default: Any, kind: type | None) -> dict[str, Any]
         return _log(default, 1e-5, 1e-1)
     if words & DECAYS:
         return _log(default, 1e-6, 1e-2)
+    if words & COSTS:
+        return _log(default, 1e-2, 1e2)
     if words & DEPTHS:
         return _depth(default)
     if words & SIZES and not isinstance(default, float):

@@ -70,12 +70,14 @@ LIBRARIES = {  # by what is imported
 class Report:
     """How a script reports: by `studies.program` where there is no pattern. metric: what of it may be tuned.
 
-    missing: the call of a library with the callback that is to report, where the script does not have it yet.
+    missing: the call of a library with the callback that is to report, where the script does not have it yet. is_once:
+    nothing is repeated in the script, so that it prints this once.
     """
 
     metric: str
     pattern: str | None = None
     missing: str | None = None
+    is_once: bool = False
 
     @property
     def direction(self) -> str:
@@ -96,6 +98,7 @@ class Source:
         self._calls: list[ast.Call] = []
         self._fields: dict[str, dict[str, ast.expr]] = {}
         self._imported: set[str] = set()
+        self._repeats = False
         self.may_have_options = True  # where nothing is known of it
         texts = [file.read_text(encoding="utf-8", errors="replace") for file in files if file.suffix == ".py"]
         if texts:
@@ -111,6 +114,7 @@ class Source:
                 call.args = [named.get(arg.id, arg) if isinstance(arg, ast.Name) else arg for arg in call.args]
                 self._calls.append(call)
             self._fields.update(_fields(tree))
+            self._repeats |= any(isinstance(node, ast.For | ast.AsyncFor | ast.While) for node in ast.walk(tree))
             self._imported.update(_imported(tree))
 
     def completed(self, option: Option) -> Option:
@@ -154,7 +158,7 @@ class Source:
             if name := next(started, None):
                 metric = max(logged, key=_worth, default=library.metric)
                 return Report(metric, missing=None if self._has_callback else library.given_to(name))
-        return printed
+        return replace(printed, is_once=not self._repeats) if printed else None
 
 
 def _name_of(node: ast.expr) -> str:
