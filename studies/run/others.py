@@ -1,8 +1,8 @@
 """What a study begins with from others: `--from OTHER`, as often as there are others.
 
 Their best settings that lie in this study's space and are not queued yet run first, under fresh seeds: N_FROM of all
-together, and the best one of each at least. What was good for an objective on other data is often good again: the best
-settings of ten other tasks need a fifth of the epochs that a search from nothing needs (benchmarks/results/search.md).
+together, and the best one of each at least. What was good for an objective on other data is often good again: with the
+best settings of ten other tasks a search needs a quarter of the epochs (benchmarks/results/search.md).
 
 The sampler also knows OTHER's completed trials, when a value means the same in both studies: the same objective,
 metric, direction, max_epochs and data, and of those the trials that lie in this study's space. They are not copied: no
