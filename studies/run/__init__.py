@@ -6,7 +6,7 @@ worker       one worker's life: claim a trial, run it, write how it ended
 trial        one trial's life: suggest, train, report; `function` has a plain function's; `end` and `failures` end it
 objective    what a trial runs, by the dotted path in a spec
 program      a command line as an objective: `process` runs it under its `supervisor`, `reports` reads it
-placeholders what a study file says of a program, checked; `last_words` is what one that failed printed
+             (`placeholders`: what a study file says of it, checked; `last_words`: of one that failed)
 preload      a Python script that is forked from a process, the `preloader`, which has its imports
 checkpoint   what a trial goes on from, in its `encoding`; `stored` keeps it in the storage, `retention` says which
 limits       why a study stops early; `evidence` and `provenance` are kept beside a trial's value, `source` is its code

@@ -35,7 +35,7 @@ def test_a_class_is_checked_launched_confirmed_trained_asked_and_exported(studie
     answers = studies.told("predict", "my-fruit.model", "my-fruit.csv", "--json").stdout.splitlines()
     right = [json.loads(one)["class"] == row.rpartition(",")[2] for one, row in zip(answers, rows, strict=True)]
     assert sum(right) > 0.8 * len(rows)
-    assert "'7,9' has 2 numbers; expected diameter_cm," in sentence(studies, "predict", "my-fruit.model", "7,9")
+    assert "'7,9' is not diameter_cm, length_cm, weight_g" in sentence(studies, "predict", "my-fruit.model", "7,9")
     assert yaml.safe_load(studies.told("export", "my-fruit").stdout)["objective"] == "my_fruit:Classifier"
 
 

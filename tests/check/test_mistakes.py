@@ -74,7 +74,7 @@ COSTS = {
     "SigmoidOverStandardised": "R2 below 0.46",
     "Imbalanced": "0.9300",
     "TrainsOnValidation": "100 of 100 rows that are scored",
-    "SessionsSplitByRow": "10 of the 10 values of 'profile_id'",
+    "SessionsSplitByRow": "10 of 10 values of 'profile_id'",
     "GlobalModel": "tests.check.mistakes.MODEL is a global Sequential",
     "FromTheSystem": "the system's randomness",
     "Unseeded": "numpy.random",

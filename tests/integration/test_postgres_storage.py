@@ -491,6 +491,7 @@ def test_plain_statements_use_an_index(storage: PostgresStorage, many_trials: in
     given |= {"study": many_trials, "trial": given["after"], "worker": 1, "lease": 60, "numbers": [7], "keys": ["k"]}
     given |= {
         "values": ["1"],
+        "others": 0,
         "unfinished": [given["after"]],
         "n": 5,
         "why": "",
