@@ -14,7 +14,8 @@ import psutil
 import pytest
 
 from studies.errors import ObjectiveRefused
-from studies.names import exact
+from studies.logs import note_study
+from studies.names import UID, exact
 from studies.run.join import Start, join
 from studies.run.launchers import Exit, Launcher, make_launcher
 from studies.settings import Settings
@@ -96,6 +97,7 @@ class LauncherSuite:
         try:
             described = launcher.describe(lambda what, fraction: None)
             joined = join(storage, spec, described, Start(), lambda line: None)
+            note_study(launcher.logs, joined.study.user_attrs[UID])  # so it stays, as that of a launch
             yield Running(launcher, storage, joined.study_id, joined.spec)
         finally:
             launcher.close()
