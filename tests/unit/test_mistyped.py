@@ -56,7 +56,7 @@ def test_the_numbers_of_all_commands_are_tried() -> None:
         ("launch x --workers two", "--workers is 'two'; expected a whole number, such as --workers 4."),
         ("launch x --timeout soon", "--timeout is 'soon'; expected a number, such as --timeout 30."),
         ("dashboard --port 99999999", "--port is '99999999'; expected 65535 or less, such as --port 65535."),
-        ("storage serve --port 0", "--port is '0'; expected 1 or more, such as --port 1."),
+        ("storage serve --port -1", "--port is '-1'; expected 0 or more, such as --port 0."),
         (f"train x --seed {2**32}", f"--seed is '{2**32}'; expected {2**32 - 1} or less, such as --seed {2**32 - 1}."),
         (f"confirm x --top {10**30}", f"--top is '{10**30}'; expected 10000 or less, such as --top 10000."),
         ("launch x --wrokers 2", "There is no option --wrokers; did you mean --workers?"),
