@@ -24,7 +24,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from studies import names
 from studies.errors import IsConfirmation, NothingToStartFrom, WrongInput
-from studies.names import FROM, SEED, WARM_START
+from studies.names import FROM, SEED, SPEC, WARM_START
 from studies.record.reading import read_stored
 from studies.record.study import StudyRecord, TrialRecord
 from studies.run.waiting import Queue
@@ -32,11 +32,11 @@ from studies.search.knowledge import differing, fitted, observation
 from studies.search.seeded import seed_of
 from studies.spec import StudySpec
 from studies.storage import Storage
-from studies.study import JoinedStudy, find, get, not_started, spec_of, started, typed
+from studies.study import JoinedStudy, find, not_started, started, typed
 from studies.words import plural
 
 N_FROM = 5
-N_NAMED = 5  # studies to start from, for a launch that names none
+N_NAMED, N_LOOKED_AT = 5, 50  # studies to start from, for a launch that names none, of so many
 
 
 @dataclass(frozen=True)
@@ -81,14 +81,21 @@ def learn(
 def similar(storage: Storage, joined: JoinedStudy) -> list[str]:
     """Return what a person types for the newest N_NAMED studies with results of the same objective and metrics."""
     spec, n_ended = joined.spec, storage.ledger.n_ended()
-    others = (
-        each.name
+    known = [
+        each
         for each in reversed(storage.ledger.started_studies())
         if each.name != spec.name
         and names.confirmed(each.name) is None
         and each.metrics == spec.metrics
         and n_ended.get(each.study_id)
-        and spec_of(get(storage, names.exact(each.name))).objective == spec.objective
+    ]
+    # As they are stored: a hint must not fail for what another release wrote, or for what is deleted meanwhile.
+    objective = spec.model_dump()["objective"]
+    others = (
+        each.name
+        for each in known[:N_LOOKED_AT]
+        if (study := find(storage, each.name)) is not None
+        and study.user_attrs.get(SPEC, {}).get("objective") == objective
         and TrialState.COMPLETE.name in storage.ledger.states(each.study_id)
     )
     return [typed(storage, name) for name in islice(others, N_NAMED)]
