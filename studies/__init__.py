@@ -28,9 +28,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from studies.notebook import Model, Study, load, load_model
     from studies.report.page import Page
+    from studies.run.kept_files import checkpoints
 
 __version__ = "0.1.0"
-__all__ = ["Model", "Page", "Study", "__version__", "load", "load_model"]
+__all__ = ["Model", "Page", "Study", "__version__", "checkpoints", "load", "load_model"]
 
 
 def __getattr__(name: str) -> Any:
@@ -39,6 +40,10 @@ def __getattr__(name: str) -> Any:
         from studies.report.page import Page
 
         return Page
+    if name == "checkpoints":
+        from studies.run.kept_files import checkpoints
+
+        return checkpoints
     if name in __all__:
         from studies import notebook
 

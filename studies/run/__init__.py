@@ -8,7 +8,8 @@ objective    what a trial runs, by the dotted path in a spec
 program      a command line as an objective: `process` runs it under its `supervisor`, `reports` reads it
              (`placeholders`: what a study file says of it, checked; `last_words`: of one that failed)
 preload      a Python script that is forked from a process, the `preloader`, which has its imports
-checkpoint   what a trial goes on from, in its `encoding`; `stored` keeps it in the storage, `retention` says which
+checkpoint   what a trial goes on from, in its `encoding`, or its `kept_files`; `stored` keeps it in the storage,
+             `retention` says which
 limits       why a study stops early; `evidence` and `provenance` are kept beside a trial's value, `source` is its code
 baselines    what a simple model scores on the study's data
 placement    which GPUs and cores a worker gets; `sharing` one GPU among several, `packing` among how many

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,6 +64,10 @@ class Checkpoints:
         except Exception as error:  # whatever is wrong with it, the trial can start over
             self.say(f"the checkpoint of trial {number} cannot be used: {error}")
             return None
+
+    def latest(self, numbers: Iterable[int]) -> Checkpoint | None:
+        """Return the checkpoint of the first of these trials that has one which is whole."""
+        return next(filter(None, map(self.load, numbers)), None)
 
     def numbers(self) -> set[int]:
         """Return the numbers of the trials that have a checkpoint, a half-written one included."""

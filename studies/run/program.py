@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import queue
 import shutil
 import signal
 import sys
-import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +20,7 @@ from studies import program as protocol
 from studies.errors import ObjectiveRefused
 from studies.logs import Log, trial_log
 from studies.names import Reason
+from studies.run.kept_files import packed, unpack
 from studies.run.kernel import kernel_oom_kills
 from studies.run.last_words import last_words
 from studies.run.preload import Preloader
@@ -155,7 +153,7 @@ class ProgramTraining:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the files that it has in its directory of checkpoints, and which epochs they are after."""
-        files = _packed(self._checkpoints)
+        files = packed(self._checkpoints)
         return {"numbers": list(self._numbers)} | ({} if files is None else {"files": files})
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -165,8 +163,7 @@ class ProgramTraining:
         if "files" not in state:
             self.note = f"{over}: the program keeps nothing in STUDIES_CHECKPOINTS"
             return
-        with tarfile.open(fileobj=io.BytesIO(state["files"])) as archive:
-            archive.extractall(self._checkpoints, filter="data")
+        unpack(state["files"], self._checkpoints)
         self._journal.begin = before[-1]
         self._held = self._in_time()
         first = self._held.number if isinstance(self._held, Epoch) else float("inf")
@@ -354,20 +351,3 @@ class ProgramTraining:
         if not self._spec.resources.gpus_per_worker:
             given["CUDA_VISIBLE_DEVICES"] = ""
         return {key: value for key, value in os.environ.items() if key not in SECRETS} | given
-
-
-def _packed(directory: Path) -> bytes | None:
-    """Return the files of a directory as an archive, without those that vanish meanwhile; None where it has none."""
-    packed = io.BytesIO()
-    n_files = 0
-    with tarfile.open(fileobj=packed, mode="w") as archive:
-        for path in sorted(directory.rglob("*")):
-            with suppress(OSError):
-                if path.is_file():
-                    content = path.read_bytes()
-                    member = tarfile.TarInfo(path.relative_to(directory).as_posix())
-                    member.size, member.mode = len(content), path.stat().st_mode & 0o777
-                    member.mtime = int(path.stat().st_mtime)
-                    archive.addfile(member, io.BytesIO(content))
-                    n_files += 1
-    return packed.getvalue() if n_files else None

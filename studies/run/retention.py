@@ -13,12 +13,16 @@ From then on a setting's place in `search.repeats.in_order` only falls, for one 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from studies.names import CONTINUES, Direction, may_be_best
 from studies.pareto import losses_of, order
 from studies.search.repeats import Result, firsts_of, ranked
+
+if TYPE_CHECKING:
+    from studies.spec import StudySpec
 
 KEPT = 3
 
@@ -46,6 +50,14 @@ def _standing(stored: Collection[int], trials: Sequence[FrozenTrial], direction:
         if firsts[trial.number] in settings and may_be_best(trial)
     )
     return [setting.trial for setting in ranked(results, direction)]
+
+
+def may_be_kept(trial: Trial, values: Sequence[float], spec: StudySpec) -> bool:
+    """Whether a trial that is about to complete with these values keeps its checkpoint for now."""
+    trials = trial.study.get_trials(deepcopy=False)
+    if spec.repeats > 1:
+        return stands_for_setting(trial.number, trials)
+    return is_among_best(values, trials, spec.directions)
 
 
 def is_among_best(values: Sequence[float], trials: Sequence[FrozenTrial], directions: Sequence[Direction]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -211,13 +211,12 @@ class _Run:
 
     def _go_on(self) -> None:
         """Start where the trial that this one continues had its last checkpoint, or the one before that, if any had."""
-        for number in retention.sources(self.trial.number, self.trial.study.get_trials(deepcopy=False)):
-            checkpoint = self.course.checkpoints.load(number)
-            if checkpoint is not None:
-                self._load(checkpoint)
-                for epoch in range(1, len(self.history) + 1):
-                    self._report(epoch)
-                return
+        sources = retention.sources(self.trial.number, self.trial.study.get_trials(deepcopy=False))
+        checkpoint = self.course.checkpoints.latest(sources)
+        if checkpoint is not None:
+            self._load(checkpoint)
+            for epoch in range(1, len(self.history) + 1):
+                self._report(epoch)
 
     def _load(self, checkpoint: Checkpoint) -> None:
         self.training.load_state_dict(checkpoint.state)
@@ -257,17 +256,13 @@ class _Run:
             outcome.constraints = self._constraints(self.history[best - 1])
             if state == TrialState.COMPLETE:
                 outcome.values = self._values(best)
-                if is_feasible(outcome.constraints) and self._may_be_kept(outcome.values):
+                if is_feasible(outcome.constraints) and retention.may_be_kept(
+                    self.trial, outcome.values, self.course.spec
+                ):
                     self._checkpoint(must=True)
         if reason is None or reason.is_continued:
             outcome.detail = "; ".join(filter(None, (detail, self.unkept))) or None
         return outcome
-
-    def _may_be_kept(self, values: Sequence[float]) -> bool:
-        trials = self.trial.study.get_trials(deepcopy=False)
-        if self.course.spec.repeats > 1:
-            return retention.stands_for_setting(self.trial.number, trials)
-        return retention.is_among_best(values, trials, self.course.spec.directions)
 
     def _constraints(self, metrics: Mapping[str, float]) -> dict[str, float]:
         return {name: bound.excess(metrics[name]) for name, bound in self.bounds.items()}

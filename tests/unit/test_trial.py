@@ -15,6 +15,7 @@ import pytest
 import torch
 from optuna.trial import TrialState
 
+from studies import checkpoints
 from studies.artifacts import DirectoryStore
 from studies.names import CONTINUES, PAUSED, SEED
 from studies.run.checkpoint import Checkpoints
@@ -315,3 +316,99 @@ def test_a_function_cannot_begin_a_trial_that_nobody_runs(tmp_path: Path) -> Non
     study = optuna.create_study()
     run_trial(study.ask(), course(tmp_path, FunctionObjective(lambda trial: 1.0, {}, {}, {})))
     assert study.ask().number == 1
+
+
+class Counting:
+    """A function that counts its steps in a file, and goes on from there."""
+
+    def __init__(self) -> None:
+        self.began: list[int] = []
+        self.directories: list[Path] = []
+
+    def __call__(self, trial: optuna.Trial) -> float:
+        kept = checkpoints(trial) / "below" / "step.txt"
+        self.directories.append(kept.parent.parent)
+        done = int(kept.read_text()) if kept.exists() else 0
+        self.began.append(done)
+        for step in range(done + 1, len(VALUES) + 1):
+            kept.parent.mkdir(exist_ok=True)
+            kept.write_text(str(step))
+            trial.report(VALUES[step - 1], step)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+        return max(VALUES)
+
+
+@pytest.mark.parametrize("after", [1, 4, 5])
+def test_a_function_goes_on_from_its_files(tmp_path: Path, after: int) -> None:
+    counting, n_asked = Counting(), iter(range(1, 9))
+    objective = FunctionObjective(counting, {}, {}, {})
+    stopped = run(course(tmp_path, objective, lambda: "asked" if next(n_asked) >= after else None))
+    assert (stopped.reason, stopped.detail) == ("stopped", "asked")
+    study = optuna.create_study(direction="maximize")
+    study.tell(study.ask(), state=TrialState.FAIL)
+    study.enqueue_trial({}, user_attrs={CONTINUES: 0})
+    outcome = run_trial(study.ask(), course(tmp_path, objective))
+    assert outcome is not None
+    assert (outcome.values, counting.began) == ([max(VALUES)], [0, after])
+    assert study.trials[1].intermediate_values == dict(enumerate(VALUES, start=1))
+    assert not any(directory.exists() for directory in counting.directories)
+
+
+def test_a_function_that_starts_over_reports_everything_anew(tmp_path: Path) -> None:
+    def forgetful(trial: optuna.Trial) -> float:
+        (checkpoints(trial) / "unread").touch()
+        for step in range(3):
+            trial.report(float(len(began)), step)
+        return 1.0
+
+    began = [1]
+    objective = FunctionObjective(forgetful, {}, {}, {})
+    run(course(tmp_path, objective, lambda: "asked"))
+    began.append(2)
+    study = optuna.create_study(direction="maximize")
+    study.tell(study.ask(), state=TrialState.FAIL)
+    study.enqueue_trial({}, user_attrs={CONTINUES: 0})
+    run_trial(study.ask(), course(tmp_path, objective))
+    assert study.trials[1].intermediate_values == {0: 2.0, 1: 2.0, 2: 2.0}
+
+
+def test_a_function_with_files_is_paused_and_one_without_is_pruned(tmp_path: Path) -> None:
+    study, its = pausing(tmp_path, Objective(Training))
+    counting = Counting()
+    outcome = run_trial(study.ask(), replace(its, objective=FunctionObjective(counting, {}, {}, {})))
+    assert outcome is not None
+    assert (outcome.state, outcome.attributes[PAUSED]) == (TrialState.PRUNED, True)
+    study.tell(0, state=TrialState.PRUNED)
+    study.enqueue_trial({}, user_attrs=continuation(study.trials[0], 0)["attributes"])
+    run_trial(study.ask(), replace(its, objective=FunctionObjective(counting, {}, {}, {})))
+    assert counting.began == [0, 1]
+    assert study.trials[1].intermediate_values == dict(enumerate(VALUES[:3], start=1))  # at its next rung
+
+    def bare(trial: optuna.Trial) -> float:
+        trial.report(0.1, 1)
+        raise optuna.TrialPruned if trial.should_prune() else AssertionError
+
+    outcome = run_trial(study.ask(), replace(its, objective=FunctionObjective(bare, {}, {}, {})))
+    assert outcome is not None
+    assert (outcome.state, PAUSED in outcome.attributes) == (TrialState.PRUNED, False)
+
+
+def test_a_function_whose_files_cannot_be_kept_goes_on_while_it_is_the_best(tmp_path: Path) -> None:
+    study, its = pausing(tmp_path, Objective(Training))
+    counting = FunctionObjective(Counting(), {}, {}, {})
+    outcome = run_trial(study.ask(), unkept(replace(its, objective=counting), tmp_path))
+    assert outcome is not None
+    assert (outcome.state, outcome.values) == (TrialState.COMPLETE, [max(VALUES)])
+    assert outcome.detail == "its checkpoint could not be written: Not a directory"
+
+
+def test_outside_a_study_a_trial_has_an_empty_directory_that_goes_with_it() -> None:
+    study = optuna.create_study()
+    one, other = study.ask(), study.ask()
+    first, second = checkpoints(one), checkpoints(other)
+    assert first != second
+    assert checkpoints(one) == first
+    (first / "file").touch()
+    del one
+    assert (first.exists(), second.is_dir()) == (False, True)
