@@ -338,7 +338,7 @@ class ProgramNotTrained(StudiesError):
 
 
 class TrainingInterrupted(StudiesError):
-    """Stopped after {done} of {epochs}; nothing was written, and the same command starts over."""
+    """Stopped after {done}; nothing was written, and the same command starts over."""
 
     exit_code = INTERRUPTED
 

@@ -47,9 +47,10 @@ def confirmation(record: StudyRecord) -> str:
 
 def trained(result: TrainingResult, directory: Path) -> str:
     """Return how a training came out: its numbers, the trial's, and what to do with it."""
+    from studies.model import WEIGHTS
     from studies.model.result import compared, sections
 
-    if isinstance(result.winner.objective, Program):
+    if not (directory / WEIGHTS).is_file():
         return _run_once_more(result, directory)
     metric, lines = result.winner.metric, []
     if result.value is not None:
@@ -70,17 +71,23 @@ def trained(result: TrainingResult, directory: Path) -> str:
 
 
 def _run_once_more(result: TrainingResult, directory: Path) -> str:
-    """Return the same of a program."""
+    """Return the same of a program or a plain function."""
     from studies.model import CHECKPOINTS
     from studies.model.result import compared
 
-    metric, n_epochs = result.winner.metric, len(result.history)
-    lines = [f"Best: epoch {result.best} of {n_epochs}, {metric} {number(result.value)}."]
+    metric, n_epochs, is_program = (
+        result.winner.metric,
+        len(result.history),
+        isinstance(result.winner.objective, Program),
+    )
+    who, told = ("program", "printed") if is_program else ("function", "returned")
+    best = f"Best: epoch {result.best} of {n_epochs}, " if is_program else "Returned: "
+    lines = [f"{best}{metric} {number(result.value)}."]
     lines += [said] if (said := compared(result)) else []
-    written = f"Written: {directory}, with what the program kept, printed and reported, and a card README.md."
-    if not (directory / CHECKPOINTS).is_dir():
-        written = (
-            f"Written: {directory}, with what the program printed and reported, and a card README.md. It kept no "
-            "model: have it write one into {checkpoints}, a directory that the command can name."
-        )
+    has_files = (directory / CHECKPOINTS).is_dir()
+    kept = "kept, " if has_files else ""
+    written = f"Written: {directory}, with what the {who} {kept}{told} and reported, and a card README.md."
+    if not has_files:
+        where = "{checkpoints}, a directory that the command can name" if is_program else "studies.checkpoints(trial)"
+        written += f" It kept no model: have it write one into {where}."
     return "\n".join([*lines, written])

@@ -80,5 +80,5 @@ def confirm(
     typer.echo(outcomes.confirmation(record))
     file = write_best(record)
     choice = "" if record.chosen is None else f" --trial {record.chosen}"
-    saves = "" if record.is_function else f", `studies train {record.typed}{choice}` trains and saves the model"
+    saves = f", `studies train {record.typed}{choice}` trains and saves the model"
     typer.echo(f"Written: {file}. `studies report {record.typed}` has the whole picture{saves}.", err=True)

@@ -57,7 +57,7 @@ def train(
 ) -> None:
     """Train a study's winner again, and save the model. Scores the test rows once, and writes a card.
 
-    A program is run once more, and what it keeps, prints and reports is saved.
+    A program or a plain function is run once more, and what it keeps and reports is saved.
     """
     from studies.model.result import Request
     from studies.model.train import train as run

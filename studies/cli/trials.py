@@ -41,7 +41,7 @@ from studies.settings import Settings
 from studies.words import all_its
 
 if TYPE_CHECKING:
-    from studies.record.study import StudyRecord
+    pass
 
 PLACE = 3  # in the help
 
@@ -112,10 +112,6 @@ def launch(
         _show_best(stored, ran, settings)
 
 
-def _saves(record: StudyRecord) -> str:
-    return "" if record.is_function else f"`studies train {record.typed}` trains and saves the model, "
-
-
 def _show_best(stored: str, ran: bool, settings: Settings) -> None:
     from studies import outcomes
 
@@ -134,7 +130,8 @@ def _show_best(stored: str, ran: bool, settings: Settings) -> None:
         on = "" if record.is_used_up else f", `{more}` searches on"
         typer.echo(
             f"Written: {file}. Next: `studies report {name}` writes a page about it, `studies confirm {name}` repeats "
-            f"the best few under fresh seeds, {_saves(record)}`studies dashboard` shows every trial{on}.",
+            f"the best few under fresh seeds, `studies train {name}` trains and saves the model, `studies dashboard` "
+            f"shows every trial{on}.",
             err=True,
         )
     elif record.front:

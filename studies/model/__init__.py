@@ -1,6 +1,7 @@
 """A trained model's directory: written whole or not at all, and checked when it is opened.
 
-`winner` is what to train, `train` or `program` trains it into a `result`, `card` describes it, `predict` asks it.
+`winner` is what to train; `train`, `program` or `function` trains it into a `result`, `card` describes it, `predict`
+asks it.
 
 model.safetensors   the weights, or the whole state of a training that does not tell its weights apart
 fitted.json         what else was fitted on train rows: a vocabulary, class names, a scale
@@ -8,7 +9,8 @@ params.yaml         what was trained, as `studies export` writes it, and the has
 metrics.json        the metrics of every epoch, and of the test rows
 README.md           the model card
 
-Where a program was trained, `checkpoints`, a directory, and `output.log` are in place of the first two.
+Of a program, `checkpoints`, a directory, and `output.log` are in place of the first two; of a plain function,
+`checkpoints`.
 """
 
 from __future__ import annotations
@@ -93,7 +95,12 @@ def write_model(
         (directory / WEIGHTS).write_bytes(serialised(weights, {"objective": content["objective"]}))
     (directory / FITTED).write_text(json.dumps(fitted, allow_nan=False) + "\n", encoding="ascii")
     files = {name: _sha256(directory / name) for name in (WEIGHTS, FITTED)}
-    (directory / PARAMS).write_text(dumped({**content, "files": files}), encoding="utf-8")
+    write_run(directory, {**content, "files": files}, metrics, card)
+
+
+def write_run(directory: Path, content: Mapping[str, Any], metrics: Mapping[str, Any], card: str) -> None:
+    """Write the files that are beside what a program or a plain function has left. content, metrics: see above."""
+    (directory / PARAMS).write_text(dumped(content), encoding="utf-8")
     (directory / METRICS).write_text(json.dumps(metrics, indent=1, allow_nan=False) + "\n", encoding="ascii")
     (directory / CARD).write_text(card, encoding="utf-8")
 

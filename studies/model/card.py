@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from studies.model.result import TrainingResult, compared, sections
 from studies.words import number, plural
@@ -13,6 +13,21 @@ def model_card(result: TrainingResult) -> str:
     """Return the README.md of a model's directory."""
     parts = [_title(result), _numbers(result), _use(result), _limits(result), _origin(result)]
     return "\n\n".join(parts) + "\n"
+
+
+def run_card(result: TrainingResult, how: Sequence[str]) -> str:
+    """Return the same of a program or a plain function. how: what ran and what it left, in sentences."""
+    winner = result.winner
+    after = f" after epoch {result.best} of {len(result.history)}, its best" if len(result.history) > 1 else ""
+    lines = [
+        how[0],
+        f"{winner.metric} {result.value:.6g}{after}. {compared(result) or ''}".rstrip(),
+        *how[1:],
+        "These numbers chose the parameters, so they flatter: score rows that it has never used.",
+    ]
+    description = result.description or "Run once more with the parameters that a study found."
+    title = f"# {winner.study}\n\n{description}\n\n"
+    return title + "".join(f"- {line}\n" for line in lines) + f"\n{_origin(result)}\n"
 
 
 def _title(result: TrainingResult) -> str:

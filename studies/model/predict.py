@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, get_args, get_type_hints
 
 from studies.errors import ModelRefused, ObjectiveRefused, RowsUnanswered, WrongInput
-from studies.model import LOG, open_model, read_params
+from studies.model import WEIGHTS, open_model, read_params
 from studies.run.objective import import_objective
+from studies.spec.program import Program
 
 Answer: TypeAlias = "Mapping[str, Any] | str"  # one row, or a text to show as it is: the objectives' contract
 
@@ -45,10 +46,12 @@ class Asked:
 
     def __init__(self, directory: Path, device: str) -> None:
         self.n_errors = 0
-        path = str(read_params(directory).objective)
-        if (directory / LOG).is_file():
+        trained = read_params(directory)
+        path = str(trained.objective)
+        if not trained.files and not (directory / WEIGHTS).exists():
+            who = "program" if isinstance(trained.objective, Program) else "function"
             raise ObjectiveRefused(
-                reason=f"{directory} is what the program `{path}` left; a program of yours may use its checkpoints"
+                reason=f"{directory} is what the {who} `{path}` left; a program of yours may use its checkpoints"
             )
         objective = import_objective(path)
         if not hasattr(objective, "predictor"):

@@ -6,24 +6,23 @@ output.log     what it printed
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
 
-from studies.errors import ProgramNotTrained, TrainingInterrupted, WrongInput
-from studies.exporters.yaml import dumped
+from studies.errors import ProgramNotTrained, TrainingInterrupted
 from studies.files import write_whole
 from studies.logs import older_of, trial_log
-from studies.model import CARD, CHECKPOINTS, LOG, METRICS, PARAMS, new_directory
+from studies.model import CHECKPOINTS, LOG, new_directory, write_run
+from studies.model.card import run_card
 from studies.model.result import (
     Request,
     TrainingResult,
     View,
-    compared,
     content_of,
     line_of,
     metrics_of,
     refuse_nan,
+    refuse_other_data,
     required_epochs,
 )
 from studies.run import provenance
@@ -61,21 +60,22 @@ def train_program(request: Request, settings: Settings, output: Path, view: View
             _run(training, result, spec.max_epochs, view)
             training.keep_checkpoints(directory / CHECKPOINTS)
         except KeyboardInterrupt:
-            raise TrainingInterrupted(done=len(result.history), epochs=plural(spec.max_epochs, "epoch")) from None
+            done = f"{len(result.history)} of {plural(spec.max_epochs, 'epoch')}"
+            raise TrainingInterrupted(done=done) from None
         except ProgramFailed as error:
             raise ProgramNotTrained(reason=error) from None
         finally:
             training.close()
-        _write(directory, result, trial_log(directory, number))
+        _gather_log(directory, trial_log(directory, number))
+        how = _how(result, (directory / CHECKPOINTS).is_dir())
+        write_run(directory, content_of(result), metrics_of(result), run_card(result, how))
     return result
 
 
 def _spec(request: Request) -> StudySpec:
     """Return the study of this one run, without a limit to its time. Raises WrongInput."""
     winner = request.winner
-    if request.with_validation or request.dataset is not None:
-        option = "--with-validation" if request.with_validation else "--dataset"
-        raise WrongInput(reason=f"{option} is not for a program, which reads its data by itself; leave it out.")
+    refuse_other_data(request, "a program")
     spec = request.spec or winner.spec(winner.dataset.name)
     n_epochs = request.epochs or (winner.epochs if request.spec is None else spec.max_epochs)
     return spec.model_copy(update={"max_epochs": required_epochs(n_epochs), "limits": Limits()})
@@ -96,35 +96,22 @@ def _run(training: ProgramTraining, result: TrainingResult, n_epochs: int, view:
         view.say(line_of(epoch, n_epochs, metrics, winner.metric, is_best))
 
 
-def _write(directory: Path, result: TrainingResult, log: Path) -> None:
-    parts = [path.read_bytes() for path in (older_of(log), log) if path.exists()]
-    write_whole(directory / LOG, b"".join(parts))
-    for path in (older_of(log), log):
-        path.unlink(missing_ok=True)
-    write_whole(directory / PARAMS, dumped(content_of(result)).encode())
-    write_whole(directory / METRICS, f"{json.dumps(metrics_of(result), indent=1, allow_nan=False)}\n".encode())
-    write_whole(directory / CARD, _card(result, (directory / CHECKPOINTS).is_dir()).encode())
-
-
-def _card(result: TrainingResult, has_checkpoints: bool) -> str:
-    winner, program = result.winner, result.winner.objective
+def _how(result: TrainingResult, has_checkpoints: bool) -> list[str]:
+    """Return what the card says of the program."""
+    program = result.winner.objective
     assert isinstance(program, Program)
     given = {"seed": result.seed, "max_epochs": len(result.history)}
     command = shlex.join(filled(program.words, result.params, given))
     kept = "`checkpoints` has what the program wrote" if has_checkpoints else "The program wrote no checkpoints"
-    best = f"{winner.metric} {result.value:.6g} after epoch {result.best} of {len(result.history)}, its best."
-    return f"""# {winner.study}
+    return [
+        f"Command: `{command}`, seed {result.seed}; `params.yaml` has all parameters.",
+        f"{kept}; `output.log` has what it printed, `metrics.json` what it reported.",
+    ]
 
-{result.description or "A program, run with the parameters that a study found."}
 
-- Command: `{command}`, seed {result.seed}; `params.yaml` has all parameters.
-- {best} {compared(result) or ""}
-- {kept}; `output.log` has what it printed, `metrics.json` what it reported.
-- These numbers chose the parameters, so they flatter: score rows that neither the study nor the program has used.
-
-## Provenance
-
-```json
-{json.dumps(result.provenance, indent=1)}
-```
-"""
+def _gather_log(directory: Path, log: Path) -> None:
+    """Make one file of what it printed, which may be in two."""
+    parts = [path.read_bytes() for path in (older_of(log), log) if path.exists()]
+    write_whole(directory / LOG, b"".join(parts))
+    for path in (older_of(log), log):
+        path.unlink(missing_ok=True)

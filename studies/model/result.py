@@ -110,8 +110,9 @@ def compared(result: TrainingResult) -> str | None:
     if result.repeats is None or winner.epochs is None or winner.value is None:
         return None
     which = "the trial's" if winner.trial is None else f"that of trial {winner.trial}"
+    after = f" after epoch {winner.epochs}" if len(result.history) > 1 else ""
     if result.repeats:
-        return f"The {winner.metric} {winner.value:.6g} after epoch {winner.epochs} is {which}, bit for bit."
+        return f"The {winner.metric} {winner.value:.6g}{after} is {which}, bit for bit."
     found = result.history[winner.epochs - 1][winner.metric]
     was, now = winner.provenance, result.provenance
     differences = [
@@ -124,7 +125,7 @@ def compared(result: TrainingResult) -> str | None:
         if before is not None and before != after
     ]
     why = f" (then {'; '.join(differences)})" if differences else " (the machine or the code is another)"
-    return f"The {winner.metric} after epoch {winner.epochs} is {found:.6g}, and {which} was {winner.value:.6g}{why}."
+    return f"The {winner.metric}{after} is {found:.6g}, and {which} was {winner.value:.6g}{why}."
 
 
 def sections(metrics: Mapping[str, float]) -> dict[str, dict[str, float | None]]:
@@ -156,6 +157,13 @@ def required_epochs(n_epochs: int | None) -> int:
     if n_epochs is None:
         raise WrongInput(reason="The parameters do not say for how many epochs; expected `epochs:` there, or --epochs.")
     return n_epochs
+
+
+def refuse_other_data(request: Request, who: str) -> None:
+    """Raise WrongInput for other rows than those of the study. who: what reads them by itself."""
+    if request.with_validation or request.dataset is not None:
+        option = "--with-validation" if request.with_validation else "--dataset"
+        raise WrongInput(reason=f"{option} is not for {who}, which reads its data by itself; leave it out.")
 
 
 def refuse_nan(metrics: Mapping[str, float], metric: str, epoch: int, n_epochs: int) -> None:

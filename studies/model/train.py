@@ -13,6 +13,7 @@ from typing import Any
 from studies.errors import ObjectiveRefused, SpaceRefused, TrainingInterrupted
 from studies.model import new_directory, write_model
 from studies.model.card import model_card
+from studies.model.function import train_function
 from studies.model.program import train_program
 from studies.model.result import (
     Request,
@@ -24,6 +25,7 @@ from studies.model.result import (
     refuse_nan,
     required_epochs,
 )
+from studies.model.winner import Winner
 from studies.run import provenance
 from studies.run.objective import FunctionObjective, LoadedObjective, Training, facts_of, load_objective
 from studies.settings import Settings
@@ -38,15 +40,19 @@ def train(
 ) -> TrainingResult:
     """Train, score the test rows once, and write the model to the directory `output`.
 
-    A program is run once more instead, see `train_program`. Raises DirectoryTaken, ObjectiveRefused, SpaceRefused,
-    TrainingFailed, TrainingInterrupted, and whatever the objective does; then nothing is written.
+    A program or a plain function is run once more instead, see `train_program` and `train_function`. Raises
+    DirectoryTaken, ObjectiveRefused, SpaceRefused, TrainingFailed, TrainingInterrupted, and whatever the objective
+    does; then nothing is written.
     """
     winner, output = request.winner, output.absolute()  # an objective may change the working directory
     if isinstance(winner.objective, Program):
         return train_program(request, settings, output, view, overwrite=overwrite)
     if winner.provenance.threads and device == "cpu":  # sums depend on them; read when the objective loads torch
         os.environ.setdefault("OMP_NUM_THREADS", str(winner.provenance.threads))
-    objective, params = _loaded(request)
+    objective = load_objective(winner.spec(request.dataset or winner.dataset.name))
+    if isinstance(objective, FunctionObjective):
+        return train_function(request, objective, settings, output, device, view, overwrite=overwrite)
+    params = _exactly(winner, objective)
     n_epochs = required_epochs(request.epochs or winner.epochs)
     with new_directory(output, overwrite=overwrite) as directory:
         done: list[dict[str, float]] = []
@@ -74,20 +80,13 @@ def train(
                 result.test = _floats(training.test())
             _save(directory, result, training, objective, fitted, view)
         except KeyboardInterrupt:
-            raise TrainingInterrupted(done=len(done), epochs=plural(n_epochs, "epoch")) from None
+            raise TrainingInterrupted(done=f"{len(done)} of {plural(n_epochs, 'epoch')}") from None
     return result
 
 
-def _loaded(request: Request) -> tuple[LoadedObjective, dict[str, Any]]:
-    winner = request.winner
-    objective = load_objective(winner.spec(request.dataset or winner.dataset.name))
-    if isinstance(objective, FunctionObjective):
-        raise ObjectiveRefused(
-            reason=f"{winner.objective!r} is a plain function, which keeps its model to itself: make it a class "
-            "with epochs to train and save one (docs/guides/own-objective.md has an example)"
-        )
+def _exactly(winner: Winner, objective: LoadedObjective) -> dict[str, Any]:
     try:
-        return objective, dict(Space.declared(objective.space).exactly(winner.params))
+        return dict(Space.declared(objective.space).exactly(winner.params))
     except SpaceError as error:
         raise SpaceRefused(reason=str(error), path=("params", *error.path)) from None
 

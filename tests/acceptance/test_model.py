@@ -15,6 +15,9 @@ import pytest
 import yaml
 
 from objectives.meli_mlp import objective as meli_mlp
+from studies.names import CONTINUES
+from studies.record.reading import read_stored
+from studies.storage import open_storage
 
 from ..waiting import PATIENCE_S
 from . import warm
@@ -172,7 +175,7 @@ def test_an_interrupted_training_leaves_nothing(studies: Studies, sent: int) -> 
         ({"epochs": 0}, "epochs is 0"),
         ({"epochs": None}, "do not say for how many epochs"),
         ({"objective": "mine:Nothing"}, "has no 'Nothing'"),
-        ({"objective": "mine:plain", "params": {}, "metric": "value"}, "is a plain function"),
+        ({"objective": "mine:plain", "params": {"y": 1}, "metric": "value"}, "asks for 'x', and the trial had y"),
         ({"objective": "os.system('x')"}, "objective is \"os.system('x')\""),
         ({"metric": "accuracy"}, "reports no metric 'accuracy'"),
     ],
@@ -221,3 +224,75 @@ def test_data_that_changed_are_told(studies: Studies) -> None:
     card = (studies.directory / "parabola.model" / "README.md").read_text()
     assert f"the study's was `{'0' * 64}`" in card
     assert "Trained on the train and validation rows" in card
+
+
+KEEPING = """
+import json
+import optuna
+from studies import checkpoints
+
+def train(trial):
+    '''A weight that grows.'''
+    x = trial.suggest_float("x", 0.0, 1.0)
+    file = checkpoints(trial) / "weight.json"
+    done, weight = json.loads(file.read_text()) if file.exists() else (0, 0.0)
+    for epoch in range(done + 1, 10):
+        weight += x
+        file.write_text(json.dumps([epoch, weight]))
+        with open("epochs", "a") as log:
+            print(epoch, file=log)
+        trial.report(weight, epoch)
+        if trial.should_prune():
+            raise optuna.TrialPruned
+    return weight
+
+def odd(trial):
+    trial.suggest_float("x", 0.0, 1.0)
+    if "known" in trial.user_attrs:
+        return 1.0
+    raise optuna.TrialPruned
+"""
+
+
+def test_a_plain_function_is_paused_goes_on_and_is_trained_from_what_it_keeps(studies: Studies) -> None:
+    (studies.directory / "keeping.py").write_text(KEEPING)
+    study = {"name": "keeping", "objective": "keeping:train", "metric": "weight", "direction": "maximize"}
+    (studies.directory / "keeping.yaml").write_text(yaml.safe_dump(study | {"n_trials": 9, "max_epochs": 9}))
+    launched = studies("launch", "./keeping.yaml")
+    with open_storage(studies.settings) as storage:
+        record = read_stored(storage, "keeping")
+    n_epochs = len((studies.directory / "epochs").read_text().split())
+    resumed = {trial.attributes.get(CONTINUES) for trial in record.trials}
+    assert n_epochs == sum(len(trial.curve) for trial in record.trials if trial.number not in resumed)
+    assert len(resumed) > 1
+    assert record.counts["complete"] >= 3
+    assert "`studies train keeping` trains and saves the model" in launched.stderr
+
+    trained = studies("train", "keeping").stderr
+    assert record.best is not None
+    assert f"is that of trial {record.best.number}, bit for bit" in trained
+    model = studies.directory / "keeping.model"
+    epoch, weight = json.loads((model / "checkpoints" / "weight.json").read_text())
+    assert (epoch, weight) == (9, record.best.value)
+    metrics = json.loads((model / "metrics.json").read_text())
+    assert (metrics["trial"]["repeated"], metrics["reports"]["9"]) == (True, weight)
+    assert "A weight that grows." in (model / "README.md").read_text()
+    studies("train", "--params", "keeping.model/params.yaml", "-o", "again")
+    assert (studies.directory / "again" / "checkpoints" / "weight.json").is_file()
+    assert "what the function `keeping:train` left" in sentence(studies, "predict", "keeping.model", "1")
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        (["--epochs", "3"], "--epochs is not for a plain function"),
+        (["--with-validation"], "--with-validation is not for a plain function"),
+        ([], "raised TrialPruned where trial.should_prune() was False"),
+    ],
+)
+def test_what_a_plain_function_cannot_be_asked_for(studies: Studies, option: list[str], expected: str) -> None:
+    (studies.directory / "keeping.py").write_text(KEEPING)
+    best = write_best(studies, objective="keeping:odd", params={"x": 0.5}, epochs=None)
+    assert expected in sentence(studies, "train", "--params", best, "-o", "model", *option)
+    assert not (studies.directory / "model").exists()
+    assert not hidden(studies)
