@@ -7,7 +7,7 @@ decisions, from the same attributes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -138,9 +138,9 @@ class _InMemory:
         """See Checkpoints."""
         self._kept[number] = replace(checkpoint, history=list(checkpoint.history))
 
-    def load(self, number: int) -> Checkpoint | None:
+    def latest(self, numbers: Iterable[int]) -> Checkpoint | None:
         """See Checkpoints."""
-        return self._kept.get(number)
+        return next((self._kept[number] for number in numbers if number in self._kept), None)
 
 
 def direction(task: Task) -> str:
