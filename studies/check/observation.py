@@ -87,7 +87,7 @@ class Observation:
     losses between them. cpu_s: of the CPU in all. peak_bytes: what it took beyond the process it was forked from.
     unused: initialisers of the model's that nobody called, with their places. holders: globals that hold a model or an
     optimizer after several trainings. state_at: where a training that was resumed from defines its state.
-    last_step: the greatest that a plain function reported.
+    last_step: the greatest that a plain function reported. files: that it kept, as an archive; None where it kept none.
     """
 
     params: dict[str, Any] = field(default_factory=dict)
@@ -117,6 +117,7 @@ class Observation:
     holders: list[tuple[str, str | None]] = field(default_factory=list)
     state_at: str | None = None
     last_step: int = 0
+    files: bytes | None = None
     tested_twice: tuple[dict[str, float], dict[str, float]] | None = None
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from studies.check.own_code import OwnCode
 from studies.check.watch import Enough, Watch, in_torch
 from studies.run.encoding import decoded, encoded
 from studies.run.evidence import peak_bytes
+from studies.run.kept_files import checkpoints, directory_of, packed, unpack
 from studies.run.objective import FunctionObjective, LoadedObjective, Training, values_of
 from studies.spec import StudySpec
 
@@ -132,15 +134,29 @@ class _One:
         return resumed
 
     def _call(self, objective: FunctionObjective, params: Mapping[str, Any]) -> None:
+        """Call a plain function; where it is to resume, call it up to there, and again with the files that it kept."""
+        files = None
+        if n_epochs := self.treatment.resume_after:
+            self.found.state_at = self.source.of(objective.function)
+            with suppress(Enough):
+                self._call_once(objective, params, n_epochs)
+            files = self.found.files
+        self._call_once(objective, params, self.treatment.n_epochs, files)
+
+    def _call_once(
+        self, objective: FunctionObjective, params: Mapping[str, Any], n_epochs: int, files: bytes | None = None
+    ) -> None:
         from optuna import TrialPruned
 
         def reported(value: float) -> None:
             self._epoch({"value": value})
-            if len(self.trajectory.epochs) >= self.treatment.n_epochs:
+            if len(self.trajectory.epochs) >= n_epochs:
                 self.found.whole = True
                 raise Enough
 
         trial = AskedTrial(params, self.treatment.seed, self.asked, reported)
+        if files is not None:
+            unpack(files, checkpoints(trial))
         try:
             with self.watch:
                 returned = objective.function(trial)
@@ -155,6 +171,8 @@ class _One:
             self.found.suggested = trial.space()
             self.found.params = dict(trial.params)
             self.found.last_step = trial.last_step
+            directory = directory_of(trial)
+            self.found.files = None if directory is None else packed(directory)
 
     def _epoch(self, metrics: dict[str, float]) -> None:
         """Note the end of an epoch, and make the first one's evaluation again."""

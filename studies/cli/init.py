@@ -52,11 +52,7 @@ def _next(name: str, with_class: bool) -> list[tuple[str, str]]:
         (f"studies check ./{name}.yaml", "is it sound?"),
         (f"studies launch ./{name}.yaml --workers 2", "run it, or resume it"),
         (f"studies report {name}", "read what it found"),
+        (f"studies confirm {name} --workers 2", "repeat the best few under fresh seeds"),
+        (f"studies train {name}", f"train the best one, save it in {name}.model"),
     ]
-    if with_class:
-        steps += [
-            (f"studies confirm {name} --workers 2", "repeat the best few under fresh seeds"),
-            (f"studies train {name}", f"train the best one, save it in {name}.model"),
-            (f'studies predict {name}.model "7,9.5,180"', "ask it"),
-        ]
-    return steps
+    return [*steps, (f'studies predict {name}.model "7,9.5,180"', "ask it")] if with_class else steps

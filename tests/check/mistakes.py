@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,6 +18,8 @@ from optuna import Trial
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
+
+from studies import checkpoints
 
 N_CLASSES = 5
 N_FEATURES = 6
@@ -721,6 +724,44 @@ def function_with_changing_choices(trial: Trial) -> float:
 
 def function_with_a_sigmoid(trial: Trial) -> float:
     return _train(trial.suggest_categorical("width", [8, 16]), 0.1, trial, lambda answers: answers.sigmoid())
+
+
+def keeping_function(trial: Trial) -> float:
+    return _keeping(trial, torch.load)
+
+
+def forgetful_function(trial: Trial) -> float:  # <- does-not-resume
+    return _keeping(trial, lambda file: None)
+
+
+def function_that_cannot_read(trial: Trial) -> float:
+    def read(file: Path) -> None:
+        raise ValueError("no checkpoint of mine")  # <- does-not-resume
+
+    return _keeping(trial, read)
+
+
+def _keeping(trial: Trial, read: Any) -> float:
+    rate, seed = trial.suggest_float("learning_rate", 1e-3, 0.5, log=True), trial.user_attrs["seed"]
+    torch.manual_seed(seed)
+    model = nn.Linear(N_FEATURES, N_CLASSES)
+    optimizer = torch.optim.SGD(model.parameters(), lr=rate)
+    inputs, labels = blobs(N_TRAIN, 1)
+    held_out, truth = blobs(N_VALIDATION, 2)
+    file = checkpoints(trial) / "last.pt"
+    done, state = (read(file) if file.exists() else None) or (0, model.state_dict())
+    model.load_state_dict(state)
+    for epoch in range(done, 3):
+        torch.manual_seed(seed + epoch)
+        for rows in torch.randperm(len(labels)).split(20):
+            optimizer.zero_grad()
+            F.cross_entropy(model(inputs[rows]), labels[rows]).backward()
+            optimizer.step()
+        torch.save((epoch + 1, model.state_dict()), file)
+        with torch.no_grad():
+            value = F.cross_entropy(model(held_out), truth).item()
+        trial.report(value, epoch)
+    return value
 
 
 def _train(width: int, rate: float, trial: Trial, last: Any = lambda answers: answers) -> float:

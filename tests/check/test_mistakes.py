@@ -26,6 +26,7 @@ SOUND: list[tuple[str, dict[str, Any]]] = [
     ("InitialisationApplied", FIXED),
     ("ActsLate", FIXED),
     ("sound_function", FUNCTION),
+    ("keeping_function", FUNCTION),
 ]
 
 MISTAKES: list[tuple[str, str, dict[str, Any]]] = [
@@ -65,6 +66,7 @@ MISTAKES: list[tuple[str, str, dict[str, Any]]] = [
     ("ghost_function", "ghost-parameter", FUNCTION),
     ("function_with_a_sigmoid", "bounded-logits", FUNCTION),
     ("function_with_changing_choices", "undeclared-parameter", FUNCTION),
+    ("function_that_cannot_read", "does-not-resume", FUNCTION),
 ]
 
 # The number that a mistake costs.
@@ -89,6 +91,7 @@ WARNINGS: list[tuple[str, str, dict[str, Any]]] = [
     ("Conditional", "conditional-parameter", {}),
     ("InitialisationForgotten", "initialisation-unused", FIXED),
     ("unseeded_function", "unseeded", FUNCTION),
+    ("forgetful_function", "does-not-resume", FUNCTION),
 ]
 
 

@@ -27,7 +27,7 @@ class Resuming(Check):
 
     def check(self, subject: Subject) -> Iterator[Item]:
         """See Check."""
-        if subject.is_function:  # it is called again from its start
+        if subject.is_function and subject.first.files is None:  # it is called again from its start
             return
         if _depends_on_more(subject):  # which `randomness` reports
             yield NotChecked(self.title, "the same training made twice does not give the same values as it is")
@@ -40,6 +40,9 @@ class Resuming(Check):
             if resumed.failure is not None or (_went_on(straight, 1) and _went_on(resumed, 1)):
                 yield from _compared(subject, straight, resumed, 1)
                 return
+        if subject.is_function:
+            yield NotChecked(self.title, "what it does up to its second report takes too long; give a longer --timeout")
+            return
         # A state that cannot be saved or read at all shows before the first step, too.
         straight, resumed = subject.few_steps(params), subject.few_steps(params, resume_after=0)
         yield from _compared(subject, straight, resumed, 0)
@@ -53,7 +56,7 @@ class Resuming(Check):
 def _compared(subject: Subject, straight: Observation, resumed: Observation, n_epochs: int) -> Iterator[Item]:
     """Compare two trainings, one of them with a checkpoint after so many epochs."""
     if resumed.failure is not None:
-        yield _refused(resumed, resumed.failure)
+        yield _refused(subject, resumed, resumed.failure)
     elif _went_on(straight, n_epochs) and _went_on(resumed, n_epochs) and subject.differ(straight, resumed):
         yield _differs(subject, straight, resumed, n_epochs)
 
@@ -74,13 +77,18 @@ def _went_on(seen: Observation, n_epochs: int) -> bool:
     return len(trajectory.losses) - trajectory.ends[n_epochs - 1] >= FEW_STEPS
 
 
-def _refused(resumed: Observation, failure: Failure) -> Finding:
+def _refused(subject: Subject, resumed: Observation, failure: Failure) -> Finding:
+    fix = (
+        "what the function reads in studies.checkpoints(trial) has to be what it wrote there before a report"
+        if subject.is_function
+        else "state_dict() returns tensors, numbers, texts, lists and dicts of them; load_state_dict() takes them again"
+    )
     return Finding(
         "does-not-resume",
         "error",
         f"resuming from a checkpoint {ENDS[failure.kind]}: {failure.detail}",
         "a trial fails at its first checkpoint, or whenever its worker is lost or stopped",
-        "state_dict() returns tensors, numbers, texts, lists and dicts of them; load_state_dict() takes the same again",
+        fix,
         failure.where or resumed.state_at,
     )
 
@@ -88,12 +96,18 @@ def _refused(resumed: Observation, failure: Failure) -> Finding:
 def _differs(subject: Subject, straight: Observation, resumed: Observation, n_epochs: int) -> Finding:
     expected, found = straight.trajectory.parting(resumed.trajectory, subject.unstable)
     when = f"after epoch {n_epochs}" if n_epochs else "before the first epoch"
+    needs = "the model, the optimizer, a schedule, and the state of every generator"
+    fix = (
+        f"begin with the files in studies.checkpoints(trial), and keep there {needs}; or seed each epoch anew, with "
+        "`torch.manual_seed(seed + epoch)`"
+        if subject.is_function
+        else f"state_dict() needs everything the next epoch depends on: {needs}"
+    )
     return Finding(
         "does-not-resume",
-        "error",
+        "warning" if subject.is_function else "error",
         f"with a checkpoint {when}, the training gives {found}, and without one {expected}",
         "a trial whose worker is lost or stopped ends with another value than its parameters have",
-        "state_dict() needs everything the next epoch depends on: the model, the optimizer, a schedule, and the state "
-        "of every generator",
+        fix,
         resumed.state_at,
     )
