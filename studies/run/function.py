@@ -7,7 +7,6 @@ one that is continued finds them again.
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -21,7 +20,7 @@ from studies.names import CONTINUES, PAUSED, REPEATS, Reason
 from studies.run import retention
 from studies.run.checkpoint import Checkpoint
 from studies.run.end import Outcome
-from studies.run.kept_files import checkpoints, directory_of, packed, unpack
+from studies.run.kept_files import checkpoints, directory_of, packed, remove, unpack
 from studies.run.objective import FunctionObjective, values_of
 from studies.search import asked
 from studies.search.asha import Asha
@@ -51,8 +50,7 @@ def run_function(trial: optuna.Trial, course: Course, objective: FunctionObjecti
     finally:
         study._thread_local.in_optimize_loop = False
         del study.ask
-        if (directory := directory_of(trial)) is not None:
-            shutil.rmtree(directory, ignore_errors=True)
+        remove(trial)
     if outcome.reason is None or outcome.reason.is_continued:
         outcome.detail = "; ".join(filter(None, (outcome.detail, call.unkept))) or None
     return outcome

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
 import shutil
 import tarfile
 import tempfile
+import time
 import weakref
 from contextlib import suppress
 from pathlib import Path
 
 from optuna.trial import BaseTrial
 
-_DIRECTORY = "_studies_checkpoints"  # the attribute of a trial that has one
+LOCKED_WITHIN_S = 60.0  # of being made
+_PREFIX = "studies-checkpoints-"
+_DIRECTORY, _REMOVE = "_studies_checkpoints", "_remove_studies_checkpoints"  # attributes of a trial that has one
 
 
 def checkpoints(trial: BaseTrial) -> Path:
@@ -24,15 +28,24 @@ def checkpoints(trial: BaseTrial) -> Path:
     """
     directory = directory_of(trial)
     if directory is None:
-        directory = Path(tempfile.mkdtemp(prefix="studies-checkpoints-"))
-        weakref.finalize(trial, _remove, directory, os.getpid())
+        _remove_abandoned()
+        directory = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        lock = os.open(directory, os.O_RDONLY)
+        fcntl.flock(lock, fcntl.LOCK_EX)
         setattr(trial, _DIRECTORY, directory)
+        setattr(trial, _REMOVE, weakref.finalize(trial, _remove, directory, lock, os.getpid()))
     return directory
 
 
 def directory_of(trial: BaseTrial) -> Path | None:
     """Return the same where it has been asked for."""
     return getattr(trial, _DIRECTORY, None)
+
+
+def remove(trial: BaseTrial) -> None:
+    """Remove the same before the trial is gone."""
+    if directory_of(trial) is not None:
+        getattr(trial, _REMOVE)()
 
 
 def packed(directory: Path) -> bytes | None:
@@ -58,6 +71,21 @@ def unpack(archived: bytes, directory: Path) -> None:
         archive.extractall(directory, filter="data")
 
 
-def _remove(directory: Path, process: int) -> None:
+def _remove(directory: Path, lock: int, process: int) -> None:
     if os.getpid() == process:  # not in a child that an objective has forked
         shutil.rmtree(directory, ignore_errors=True)
+        os.close(lock)
+
+
+def _remove_abandoned() -> None:
+    """Remove the directories of processes that were killed: nobody holds their lock."""
+    for directory in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with suppress(OSError):  # another process removes it, or it is another user's
+            if time.time() - directory.stat().st_mtime < LOCKED_WITHIN_S:
+                continue
+            lock = os.open(directory, os.O_RDONLY)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(directory)
+            finally:
+                os.close(lock)

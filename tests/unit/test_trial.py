@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
@@ -412,3 +413,19 @@ def test_outside_a_study_a_trial_has_an_empty_directory_that_goes_with_it() -> N
     (first / "file").touch()
     del one
     assert (first.exists(), second.is_dir()) == (False, True)
+
+
+def test_what_a_killed_process_left_is_removed_and_what_is_in_use_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    study = optuna.create_study()
+    one, other, third = study.ask(), study.ask(), study.ask()
+    used, left = checkpoints(one), tmp_path / "studies-checkpoints-left"
+    left.mkdir()
+    assert checkpoints(other).is_dir()
+    assert left.is_dir()  # it may be about to be locked
+    for directory in (used, left):
+        os.utime(directory, (0, 0))
+    assert checkpoints(third).is_dir()
+    assert (used.is_dir(), left.exists()) == (True, False)
