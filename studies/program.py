@@ -43,15 +43,17 @@ params = _given()
 seed: int = int(os.environ.get(SEED) or 0)
 
 
-def report(epoch: float, **metrics: float) -> None:
+def report(epoch: float | None, **metrics: float) -> None:
     """Tell the study the metrics of an epoch; files in `checkpoints` should be written before.
 
-    epoch: its number. metrics: numbers, or what has an `item()`, such as a tensor of one element. A trial that is
-    worse than the others does not return from here: its process is ended.
+    epoch: its number; None is the one after the last that had the study's metric. metrics: numbers, or what has an
+    `item()`, such as a tensor of one element. A trial that is worse than the others does not return from here: its
+    process is ended.
     """
     if not os.environ.get(REPORTS) or os.environ.get(RANK, "0") != "0":
         return
-    numbers = {name: float(value) for name, value in {EPOCH: epoch, **metrics}.items()}
+    given = metrics if epoch is None else {EPOCH: epoch, **metrics}
+    numbers = {name: float(value) for name, value in given.items()}
     line = json.dumps({**numbers, WAIT: True}) + "\n"
     answers = None
     try:

@@ -1,10 +1,11 @@
-"""Ready-made callbacks that report a program's epochs, for Lightning, transformers' Trainer and Keras.
+"""Ready-made callbacks that report a program's epochs, for Lightning, transformers' Trainer, Keras and W&B.
 
     from studies import program_callbacks
 
     lightning.Trainer(callbacks=[program_callbacks.lightning()])
     transformers.Trainer(..., callbacks=[program_callbacks.transformers()])
     model.fit(..., callbacks=[program_callbacks.keras()])
+    program_callbacks.wandb()  # before wandb.init()
 
 A library is imported when its callback is made. As all of `studies.program`, they do nothing outside a study.
 """
@@ -95,6 +96,44 @@ def keras() -> Any:
             program.report(epoch + 1, **_numbers(logs or {}))
 
     return Reports()
+
+
+def wandb() -> None:
+    """Report what a script logs to W&B, and put the trial's parameters into the config of its run.
+
+    What is logged with an `epoch` is of that epoch, anything else of the next: a metric that is logged once an epoch
+    counts, whatever is logged for each batch besides. To be called before `wandb.init()`.
+    """
+    import wandb as library
+
+    begin = library.init
+
+    def init(*given: Any, **named: Any) -> Any:
+        run = begin(*given, **named)
+        run.config.update(_placed(program.params, run.config), allow_val_change=True)
+        log = run.log
+
+        def log_and_report(data: Mapping[str, Any], *more: Any, **others: Any) -> None:
+            log(data, *more, **others)
+            numbers = _numbers(data)
+            program.report(numbers.pop("epoch", None), **numbers)
+
+        run.log = library.log = log_and_report
+        return run
+
+    library.init = init
+
+
+def _placed(params: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters as a config has them: `optimizer.lr` in the group `optimizer`, where nothing has that name."""
+    placed: dict[str, Any] = {}
+    for name, value in params.items():
+        *groups, last = [name] if name in config else name.split(".")
+        place = placed
+        for group in groups:
+            place = place.setdefault(group, {**config.get(group, {})} if place is placed else {})
+        place[last] = value
+    return placed
 
 
 def _numbers(metrics: Mapping[str, Any]) -> dict[str, float]:

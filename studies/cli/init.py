@@ -24,7 +24,8 @@ def init(
     """Write a small working study: a function and its study file.
 
     Given a script, such as train.py or "python -m my.train", write a study file for it: it is asked for its --help,
-    and what looks like a rate, a share, a size or a choice gets a range around its default. Correct it then.
+    and what looks like a rate, a share, a size or a choice gets a range around its default. Correct it then. A sweep
+    of W&B, sweep.yaml, becomes a study file, too.
     """
     from studies import templates
     from studies.templates.script import is_script

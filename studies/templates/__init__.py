@@ -2,7 +2,7 @@
 
 Each template beside this file is written under the study's name in place of its own; in its text, STUDY stands for that
 name and MODULE for the Python module's. The Python templates work as they are, and are tested as they are written.
-`script` is for a training script that is there already.
+`script` is for a training script that is there already, `sweep` for a sweep of W&B.
 """
 
 from __future__ import annotations
@@ -59,13 +59,13 @@ def write(name: str, directory: Path, *, with_class: bool) -> list[Path]:
 
 
 def write_for_script(given: str, directory: Path) -> Path:
-    """Write the study file of a training script, or of a command, into a directory, and return it.
+    """Write the study file of a training script, a command or a W&B sweep into a directory, and return it.
 
     Raises WrongInput where the script tells nothing of its options, and where the file is there already.
     """
-    from studies.templates import script
+    from studies.templates import script, sweep
 
-    name, text = script.study_file(given)
+    name, text = sweep.study_file(given) if sweep.is_sweep(given) else script.study_file(given)
     path = directory / f"{name}.yaml"
     if path.exists() or path.is_symlink():
         raise WrongInput(reason=f"{path} is there already, so nothing was written; rename it, then type the same.")

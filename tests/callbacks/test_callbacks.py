@@ -11,9 +11,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from studies.run.program import ProgramEnded, ProgramObjective, ProgramTraining
 from studies.spec import StudySpec
+from studies.templates import sweep
 
 LIGHTNING = """
 import lightning, torch
@@ -91,6 +93,26 @@ model.fit(
 )
 """
 
+WANDB = """
+import argparse
+import wandb
+from studies import program_callbacks
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--lr", type=float, default=1.0)
+parser.add_argument("--epochs", type=int, default=3)
+given, _ = parser.parse_known_args()
+program_callbacks.wandb()
+run = wandb.init(mode="MODE", project="tests", config=vars(given) | {"optimizer": {"name": "sgd", "momentum": 0.9}})
+weight = run.config.lr
+for epoch in range(wandb.config.epochs):
+    for batch in range(3):
+        wandb.log({"train/loss": weight})
+    weight *= run.config.optimizer["momentum"]
+    run.log({"val/loss": weight, "picture": "no number"})
+run.finish()
+"""
+
 
 def started(directory: Path, metric: str, number: int) -> ProgramTraining:
     spec = StudySpec.model_validate(
@@ -156,3 +178,23 @@ def test_outside_a_study_a_callback_does_nothing(tmp_path: Path, script: str) ->
         timeout=300,
     )
     assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("mode", ["disabled", "offline"])
+def test_what_a_sweep_logs_is_reported_and_its_config_is_the_trial(tmp_path: Path, mode: str) -> None:
+    (tmp_path / "train.py").write_text(WANDB.replace("MODE", mode))
+    (tmp_path / "sweep.yaml").write_text(
+        "{program: train.py, method: random, metric: {name: val/loss}, parameters: {epochs: {value: 4}, "
+        "lr: {min: 1.0, max: 4.0}, optimizer: {parameters: {momentum: {values: [0.5, 0.25]}}}}}"
+    )
+    content = yaml.safe_load(sweep.study_file(str(tmp_path / "sweep.yaml"))[1])
+    content["objective"] |= {"command": f"{sys.executable} train.py {{params}}", "directory": str(tmp_path)}
+    spec = StudySpec.model_validate(content)
+    params = {"epochs": 4, "lr": 2.0, "optimizer.momentum": 0.5}
+    training = ProgramObjective(spec, tmp_path).start(params, None, seed=3, device="cpu")
+    try:
+        assert values(training, "val/loss", 4) == [1.0, 0.5, 0.25, 0.125], (tmp_path / "trial-0.log").read_text()
+    finally:
+        training.close()
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("STUDIES_")}
+    subprocess.run([sys.executable, "train.py"], cwd=tmp_path, env=environment, check=True, timeout=300)
