@@ -16,7 +16,7 @@ from optuna.artifacts.exceptions import ArtifactNotFound
 from studies import names
 from studies.artifacts import DirectoryStore, Store, artifact_store, checkpoints_of, open_store
 from studies.errors import StudyInUse
-from studies.logs import remove_logs
+from studies.logs.removal import remove_logs
 from studies.names import ARTIFACT, PROVENANCE, SPEC, UID
 from studies.settings import Settings
 from studies.storage import Storage

@@ -17,7 +17,7 @@ from studies.check.isolate import failure_of
 from studies.check.own_code import OwnCode
 from studies.check.subject import Subject
 from studies.errors import ObjectiveRefused, StudiesError
-from studies.logs import print_to
+from studies.logs.log import print_to
 from studies.run.objective import FunctionObjective, LoadedObjective, load_objective
 
 if TYPE_CHECKING:

@@ -38,7 +38,7 @@ def logs(
 
     The workers are those of the last launch on this machine.
     """
-    from studies.logs import of_trials, studies_with_logs, trial_log, worker_logs
+    from studies.logs.places import of_trials, studies_with_logs, trial_log, worker_logs
 
     settings = settings_of(None)
     home = settings.home
@@ -60,7 +60,7 @@ def logs(
 
 def _no_log(name: str, directory: Path, trial: int | None, settings: Settings) -> StudiesError:
     """Return why there is no log of a study's workers, or of a trial, and what to type."""
-    from studies.logs import trials_with_logs
+    from studies.logs.places import trials_with_logs
     from studies.words import numbered
 
     place = settings.home / "logs"
@@ -100,7 +100,7 @@ def _stored(name: str, settings: Settings) -> Iterator[optuna.Study]:
 
 def _show(paths: Sequence[Path], follow: bool) -> None:
     """Write the files to stdout as they are, each under its name where there are several."""
-    from studies.logs import Reader
+    from studies.logs.log import Reader
 
     shown = None if len(paths) > 1 else paths[0]
     with ExitStack() as stack:

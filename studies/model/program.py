@@ -11,7 +11,8 @@ from pathlib import Path
 
 from studies.errors import ProgramNotTrained, TrainingInterrupted
 from studies.files import write_whole
-from studies.logs import older_of, trial_log
+from studies.logs.log import older_of
+from studies.logs.places import trial_log
 from studies.model import CHECKPOINTS, LOG, new_directory, write_run
 from studies.model.card import run_card
 from studies.model.result import (

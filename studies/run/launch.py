@@ -25,7 +25,7 @@ from studies.errors import (
     TooManyFailures,
     WorkersDied,
 )
-from studies.logs import note_study
+from studies.logs.noted import note_study
 from studies.names import Reason, StopReason
 from studies.record.progress import Progress, read_progress
 from studies.run import limits

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from studies.logs import Log
+from studies.logs.log import Log
 from studies.program import WAIT
 from studies.run import supervisor
 from studies.run.reports import POLL_S, Epoch, Journal, Lines, PatternTooSlow, WrittenFile, object_in, reports_in

@@ -18,7 +18,8 @@ from typing import Any
 
 from studies import program as protocol
 from studies.errors import ObjectiveRefused
-from studies.logs import Log, trial_log
+from studies.logs.log import Log
+from studies.logs.places import trial_log
 from studies.names import Reason
 from studies.run.kept_files import packed, unpack
 from studies.run.kernel import kernel_oom_kills

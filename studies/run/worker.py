@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 from studies import words
 from studies.artifacts import artifact_store, attach
 from studies.errors import GpuFailed, ObjectiveRefused, OtherCode, StorageUnreachable, StudiesError, StudyDeleted
-from studies.logs import for_trials
+from studies.logs.places import for_trials
 from studies.names import (
     ALONE,
     CODE,

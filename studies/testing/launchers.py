@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from studies.errors import ObjectiveRefused
-from studies.logs import note_study
+from studies.logs.noted import note_study
 from studies.names import UID, exact
 from studies.run.join import Start, join
 from studies.run.launchers import Exit, Launcher, make_launcher

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 
-from studies.logs import Reader, known_logs, tail
+from studies.logs.log import Reader, tail
+from studies.logs.places import known_logs
 from studies.names import UID
 from studies.study import typed
 from studies.web.following import stream

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import HTMLResponse, Response
 
 from studies import names
-from studies.logs import logs_of_processes, logs_of_workers, of_trials, trial_log
+from studies.logs.places import logs_of_processes, logs_of_workers, of_trials, trial_log
 from studies.names import CONTINUED_BY, State
 from studies.record.overview import Overview, read_overviews
 from studies.record.progress import read_settings

@@ -16,7 +16,7 @@ import psutil
 import pytest
 import yaml
 
-from studies.logs import trial_log
+from studies.logs.places import trial_log
 from studies.names import Reason
 from studies.record.reading import read_stored
 from studies.record.study import StudyRecord

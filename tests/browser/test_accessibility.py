@@ -9,7 +9,7 @@ from pathlib import Path
 import optuna
 from optuna.trial import TrialState
 
-from studies.logs import Log
+from studies.logs.log import Log
 from studies.storage import Storage
 from studies.study import get
 

@@ -8,16 +8,9 @@ import socket
 from contextlib import closing
 from pathlib import Path
 
-from studies.logs import (
-    N_LAUNCHES,
-    Log,
-    known_logs,
-    logs_of_processes,
-    logs_of_workers,
-    note_process,
-    tail,
-    worker_logs,
-)
+from studies.logs.log import Log, tail
+from studies.logs.noted import note_process
+from studies.logs.places import N_LAUNCHES, known_logs, logs_of_processes, logs_of_workers, worker_logs
 from studies.storage import Storage
 from studies.storage.accounts import Role
 from studies.web.logs import printed

@@ -9,16 +9,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from studies.logs import (
-    for_trials,
-    known_logs,
-    logs_of_workers,
-    note_study,
-    remove_logs,
-    studies_with_logs,
-    trial_log,
-    worker_logs,
-)
+from studies.logs.noted import note_study
+from studies.logs.places import for_trials, known_logs, logs_of_workers, studies_with_logs, trial_log, worker_logs
+from studies.logs.removal import remove_logs
 
 ENDED = next(pid for pid in range(10**6, 2 * 10**6) if not psutil.pid_exists(pid))
 KEPT = {

@@ -15,7 +15,7 @@ import pytest
 from pydantic import ValidationError
 
 from studies import program
-from studies.logs import HALF_BYTES, Log, Reader, older_of
+from studies.logs.log import HALF_BYTES, Log, Reader, older_of
 from studies.run.program import ProgramFailed, ProgramObjective
 from studies.run.reports import Journal, Lines, PatternTooSlow, WrittenFile, number_in, reports_in
 from studies.run.source import missing_script

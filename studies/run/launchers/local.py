@@ -17,8 +17,9 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studies import logs
 from studies.errors import EXIT_CODES, FAILED, ObjectiveRefused, StudiesError
+from studies.logs.log import print_to
+from studies.logs.noted import note_process
 from studies.run.kernel import kernel_oom_kills
 from studies.run.launchers import PRELOADED, Exit, forkserver
 from studies.run.launchers.gpus import Gpus
@@ -115,7 +116,7 @@ class LocalLauncher:
         )
         process.start()
         self._workers[slot] = process
-        logs.note_process(self._log(slot), socket.gethostname(), process.pid or 0)
+        note_process(self._log(slot), socket.gethostname(), process.pid or 0)
 
     def running(self) -> int:
         """See `Launcher`."""
@@ -183,7 +184,7 @@ class LocalLauncher:
 
 def _describe(spec: StudySpec, settings: Settings, sender: Connection, log: Path, prepare: bool) -> None:
     """Run in a child: answer with progress, and with a description or an error."""
-    logs.print_to(log)
+    print_to(log)
     from studies.run.objective import described, load_with_space
 
     try:
@@ -216,7 +217,7 @@ def _check_fork(spec: StudySpec) -> None:
 
 def _work(name: str, settings: Settings, gpu: str | None, shared: Path | None, log: Path) -> None:
     """Run in a child: be a worker, and leave with its exit code. shared: where those meet that share its GPU."""
-    logs.print_to(log)
+    print_to(log)
     from studies.run.inheritance import like_a_program
     from studies.run.leaving import leave
     from studies.run.sharing import SharedGpu

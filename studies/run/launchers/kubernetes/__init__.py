@@ -16,8 +16,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from studies import logs
 from studies.errors import DONE, INTERRUPTED, StorageUnreachable, StudyNotStarted, WrongInput
+from studies.logs.noted import note_process
 from studies.run.launchers import Exit
 from studies.run.launchers.kubernetes import manifest
 from studies.run.launchers.kubernetes.cluster import Cluster, KubernetesFailed, Pod, Seen
@@ -167,7 +167,7 @@ class KubernetesLauncher(ScheduledLauncher):
         with suppress(KubernetesFailed, OSError):  # the pod may be gone, and its log with it
             log = self.logs / f"worker-{pod}.log"
             log.write_text(self._cluster.log(pod), encoding="utf-8")
-            logs.note_process(log, pod, PID)
+            note_process(log, pod, PID)
 
 
 def _check(spec: StudySpec, settings: Settings) -> None:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from studies import logs
 from studies.errors import DONE, FAILED, WrongInput
+from studies.logs.noted import note_process
 from studies.run.launchers import Exit
 from studies.run.launchers.ray.cluster import CutOff, Facts, Gone, Order, Seen, Work
 from studies.run.launchers.ray.driver import Driver
@@ -169,7 +169,7 @@ class RayLauncher(ScheduledLauncher):
     def _answered(self, worker: Worker, answer: Look) -> list[Exit]:
         """Take what a worker has printed; let go of its place when it has ended, for another worker cannot have it."""
         if worker.seen is None:
-            logs.note_process(worker.log, answer.host, answer.pid)
+            note_process(worker.log, answer.host, answer.pid)
         worker.seen, worker.connection = answer, self._n_connections
         with worker.log.open("ab") as log:
             log.write(answer.log)

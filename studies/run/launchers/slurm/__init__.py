@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from studies import logs
 from studies.errors import DONE, FAILED, UNFINISHED, WrongInput
 from studies.files import write_secret
+from studies.logs.noted import noted_process
 from studies.run.launchers import Exit
 from studies.run.launchers.reach import only_here, refusal
 from studies.run.launchers.scheduled import ScheduledLauncher
@@ -139,7 +139,7 @@ class SlurmLauncher(ScheduledLauncher):
     def _exit(self, task: Task, seen: Seen) -> Exit:
         log = self.logs / f"worker-{task.index}.log"
         # Where it ran last, as it is known in the storage; no place where it never did.
-        host, pid = logs.noted_process(log) or ("", 0)
+        host, pid = noted_process(log) or ("", 0)
         if self._killed and seen.state != queue.COMPLETED:
             return Exit(host, pid, -signal.SIGKILL, "it was killed")
         if seen.state in (queue.COMPLETED, queue.CANCELLED, queue.FORGOTTEN):

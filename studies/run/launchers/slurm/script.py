@@ -26,7 +26,7 @@ source {secret} || exit 2
 set +o allexport
 [ -z "${{SLURM_CPUS_PER_TASK-}}" ] || export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK  # srun does not take it over
 
-# Which process writes the log is written down before it begins, as `studies.logs` reads it.
+# Which process writes the log is written down before it begins, as `studies.logs.noted` reads it.
 srun --export=ALL bash -c 'echo "$(hostname) $$" > "$0" && exec "$@"' \\
     {process} \\
     {python} -P -m studies worker {study} --threads "$SLURM_CPUS_ON_NODE"

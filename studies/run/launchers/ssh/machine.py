@@ -13,7 +13,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from studies import logs
+from studies.logs.noted import note_process
 from studies.run.launchers import Exit
 from studies.run.launchers.ssh.connection import Connection, Cut, Refused
 from studies.run.launchers.ssh.files import Files
@@ -245,7 +245,7 @@ class Machine:
             elif "pids" in message:
                 self._workers = {(message["host"], pid) for pid in message["pids"].values()}
                 for name, pid in message["pids"].items():
-                    logs.note_process(self._log_file(name), message["host"], pid)
+                    note_process(self._log_file(name), message["host"], pid)
             elif "log" in message:
                 self._log(message["log"], message["at"], message["text"].encode("latin-1"))
             else:
