@@ -24,6 +24,16 @@ def one_line(text: str) -> str:
     return " ".join(clean(text).split())
 
 
+def last_line(text: str | None, but: tuple[str, ...] = ()) -> str:
+    """Return the last line that has anything in it, nothing where none has. but: what begins lines that do not count.
+
+    >>> last_line("srun: one\\n two \\n\\nsrun: three\\n", but=("srun: ",))
+    'two'
+    """
+    lines = (line.strip() for line in reversed((text or "").splitlines()) if not line.startswith(but))
+    return next(filter(None, lines), "")
+
+
 def _escape(code: int) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 

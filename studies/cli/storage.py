@@ -14,6 +14,7 @@ from studies.cli import background
 from studies.cli.options import Detach, Port, StorageUrl, settings_of
 from studies.errors import WrongInput
 from studies.settings import Settings, masked
+from studies.words import last_line
 
 if TYPE_CHECKING:
     from studies.storage.team.place import Place
@@ -113,7 +114,7 @@ def _serve_in_background(place: Place) -> None:
         time.sleep(0.1)
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
-            _say(place.log.read_text(errors="replace").rstrip().rpartition("\n")[2])
+            _say(last_line(place.log.read_text(errors="replace")))
             raise typer.Exit(os.waitstatus_to_exitcode(status))
     _say(f"Serving at {place.address()} in the background (process {pid}, log {place.log}).")
     _say("`studies storage down --team` stops it.")

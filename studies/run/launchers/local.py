@@ -26,6 +26,7 @@ from studies.run.launchers.gpus import Gpus
 from studies.run.placement import allowed_cores
 from studies.settings import Settings
 from studies.spec.program import Program
+from studies.words import last_line
 
 if TYPE_CHECKING:
     from studies.spec import StudySpec
@@ -260,7 +261,6 @@ def _leave_with_parent(stop: Any) -> None:
 
 def _last_words(log: Path, otherwise: str) -> str:
     try:
-        lines = log.read_bytes()[-LAST_WORDS_BYTES:].decode(errors="replace").split("\n")
+        return last_line(log.read_bytes()[-LAST_WORDS_BYTES:].decode(errors="replace")) or otherwise
     except OSError:
         return "it wrote no log"
-    return next((line.strip() for line in reversed(lines) if line.strip()), otherwise)

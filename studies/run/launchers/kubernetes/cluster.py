@@ -13,6 +13,7 @@ from typing import Any
 
 from studies.errors import FAILED
 from studies.run.launchers.kubernetes.manifest import CONTAINER, LABEL
+from studies.words import last_line
 
 ANSWER_S = 60.0  # for the cluster to answer
 OUT_OF_MEMORY = "OOMKilled"
@@ -55,14 +56,14 @@ class Pod:
         disruption = conditions.get("DisruptionTarget", {})
         disrupted = None
         if disruption.get("status") == "True":
-            disrupted = _line(disruption.get("message")) or disruption.get("reason", "a disruption")
+            disrupted = last_line(disruption.get("message")) or disruption.get("reason", "a disruption")
         if status.get("phase") not in ("Succeeded", "Failed"):
             return cls(name, disrupted=disrupted, waits_for=_waits_for(conditions, state))
         ended = state.get("terminated", {})
         code = ended.get("exitCode", 0 if status["phase"] == "Succeeded" else FAILED)
         why = ended.get("message") or status.get("message") or ended.get("reason") or status.get("reason")
         out_of_memory = ended.get("reason") == OUT_OF_MEMORY
-        error = _line(why).removeprefix("studies: ") or "its pod failed"
+        error = last_line(why).removeprefix("studies: ") or "its pod failed"
         return cls(name, code, error if code else None, out_of_memory, disrupted)
 
 
@@ -145,13 +146,7 @@ def _of(job: str) -> list[str]:
 def _waits_for(conditions: dict[str, Any], state: dict[str, Any]) -> str | None:
     scheduled, waiting = conditions.get("PodScheduled", {}), state.get("waiting", {})
     if scheduled.get("status") == "False":
-        return _line(scheduled.get("message")) or scheduled.get("reason")
+        return last_line(scheduled.get("message")) or scheduled.get("reason")
     if waiting.get("reason") in WAITS_LONG:
-        return f"{waiting['reason']}: {_line(waiting.get('message'))}"
+        return f"{waiting['reason']}: {last_line(waiting.get('message'))}"
     return None
-
-
-def _line(text: str | None) -> str:
-    """Return the last line with anything in it."""
-    lines = (line.strip() for line in reversed((text or "").splitlines()))
-    return next(filter(None, lines), "")

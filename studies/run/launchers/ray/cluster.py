@@ -15,7 +15,7 @@ from typing import Any
 
 from studies.errors import WrongInput
 from studies.run.launchers.ray.slot import Do, Given, Look, Slot
-from studies.words import one_line
+from studies.words import last_line, one_line
 
 ANSWER_S = 5.0  # for actors to answer
 NAMESPACE = "studies"  # of the actors' names
@@ -173,7 +173,7 @@ class Cluster:
         except self._ray.exceptions.ActorUnavailableError:
             return None
         except self._ray.exceptions.RayError as error:
-            return Gone(_why(error))
+            return Gone(last_line(str(error)) or type(error).__name__)  # first comes a traceback, or that an actor died
         return found
 
     def leave(self) -> None:
@@ -195,9 +195,3 @@ class Cluster:
 
             return frozenset(state.get_draining_nodes())
         return frozenset()
-
-
-def _why(error: Exception) -> str:
-    """Return the last line of what Ray says: the first ones are a traceback, or say that an actor died."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__

@@ -24,7 +24,7 @@ from studies.run.launchers.scheduled import ScheduledLauncher
 from studies.run.launchers.slurm import queue, script
 from studies.run.launchers.slurm.queue import Seen, SlurmFailed
 from studies.settings import Settings
-from studies.words import plural
+from studies.words import last_line, plural
 
 if TYPE_CHECKING:
     from studies.spec import StudySpec
@@ -159,11 +159,9 @@ class SlurmLauncher(ScheduledLauncher):
 def last_words(log: Path) -> str:
     """Return the last line of a worker's log that is not Slurm's own."""
     try:
-        lines = log.read_text(errors="replace").splitlines()
+        return last_line(log.read_text(errors="replace"), but=("srun: ", "slurmstepd")) or "its log is empty"
     except OSError:
         return f"it wrote no log; is {log.parent} there on the node?"
-    own = (line.strip() for line in reversed(lines) if not line.startswith(("srun: ", "slurmstepd")))
-    return next(filter(None, own), "its log is empty")
 
 
 def _check_storage(settings: Settings, options: dict[str, str | bool]) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from studies.files import directory_for_sockets
 from studies.run.launchers.ssh import kept, remote
+from studies.words import last_line
 
 CONNECT_TIMEOUT_S = 10
 SILENCE_S = 5  # between two questions whether the other side is there; after N_SILENT without an answer it is not
@@ -160,7 +161,7 @@ class Connection:
         asked = ["ssh", f"-oControlPath={self._control}", "-O", "forward", "-R", f"{there}:{here}", "--", self.host]
         done = subprocess.run(asked, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise Refused(_last_line(done.stderr) or f"ssh exited with {done.returncode}")
+            raise Refused(last_line(done.stderr) or f"ssh exited with {done.returncode}")
         return done.stdout.strip()
 
     def close(self) -> None:
@@ -189,7 +190,7 @@ class Connection:
             return "it was closed"
         self._said.seek(0)
         said = self._said.read().decode(errors="replace")
-        return _last_line(said) or f"ssh exited with {self._ssh.poll()}"
+        return last_line(said) or f"ssh exited with {self._ssh.poll()}"
 
 
 def _program() -> bytes:
@@ -218,8 +219,3 @@ def explained(host: str, why: str) -> str:
     """Return what ssh said of a machine that could not be reached, and what to do about it."""
     todo = next((todo for part, todo in ADVICE.items() if part in why), "try `ssh {host}` by hand")
     return f"{why.rstrip('.')}; {todo.format(host=host)}"
-
-
-def _last_line(said: str) -> str:
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    return lines[-1] if lines else ""
