@@ -9,16 +9,17 @@ import sys
 import traceback
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from studies.check.checks import Check, load
 from studies.check.findings import Item, NotChecked, Progress, Stage, never_starts
 from studies.check.isolate import failure_of
+from studies.check.observe import Prepared
 from studies.check.own_code import OwnCode
 from studies.check.subject import Subject
 from studies.errors import ObjectiveRefused, StudiesError
 from studies.logs.log import print_to
-from studies.run.objective import FunctionObjective, LoadedObjective, load_objective
+from studies.run.objective import FunctionObjective, load_objective
 
 if TYPE_CHECKING:
     from studies.settings import Settings
@@ -44,7 +45,7 @@ def examine(
     try:
         prepared = _prepared(spec, settings, sender)
         if prepared is not None:
-            _go_through(Subject(spec, *prepared, settings, seconds, memory_bytes), sender)
+            _go_through(Subject(prepared, settings, seconds, memory_bytes), sender)
         print(f"{sum(os.times()[:4]):.1f} s of CPU time in all", flush=True)
         sender.send(("done", None))
     except StudiesError as error:
@@ -53,7 +54,7 @@ def examine(
         pass  # nobody reads any more
 
 
-def _prepared(spec: StudySpec, settings: Settings, sender: Connection) -> tuple[LoadedObjective, Any, OwnCode] | None:
+def _prepared(spec: StudySpec, settings: Settings, sender: Connection) -> Prepared | None:
     """Import and prepare; None when that failed by the objective's own fault, which is then reported."""
     module = str(spec.objective).partition(":")[0]
     stage = Stage.IMPORTING
@@ -80,7 +81,7 @@ def _prepared(spec: StudySpec, settings: Settings, sender: Connection) -> tuple[
         fix = "fix the line; the traceback is in the log"
         sender.send(("item", never_starts(f"{stage} raised {failure.detail}", fix, failure.where)))
         return None
-    return objective, data, source
+    return Prepared(spec, objective, data, source)
 
 
 def _warm_up() -> None:

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,29 +28,32 @@ from studies.spec import StudySpec
 SILENT_S = 3.0
 
 
-def observe(
-    objective: LoadedObjective,
-    data: Any,
-    spec: StudySpec,
-    source: OwnCode,
-    params: Mapping[str, Any],
-    treatment: Treatment,
-) -> Observation:
+@dataclass(frozen=True)
+class Prepared:
+    """What every training of a study starts from: its objective, imported, with its own code, and prepared data."""
+
+    spec: StudySpec
+    objective: LoadedObjective
+    data: Any
+    source: OwnCode
+
+
+def observe(prepared: Prepared, params: Mapping[str, Any], treatment: Treatment) -> Observation:
     """Give a training of these parameters this treatment, and return what was seen. Never raises for the objective.
 
     To be called in a process of its own: it reseeds the process's generators and may leave trainings half done.
     """
     found = Observation(dict(params))
     began, cpu_began = peak_bytes(), time.process_time()
-    initialisers = Initialisers(source) if treatment.look else None
+    initialisers = Initialisers(prepared.source) if treatment.look else None
     for _ in range(treatment.n_trainings):
         seed_generators(treatment.noise)
-        one = _One(objective, data, spec, source, treatment, found)
+        one = _One(prepared, treatment, found)
         one.run(params)
         if found.failure:
             break
     if treatment.n_trainings > 1:
-        found.holders = list(_holders(objective, source))
+        found.holders = list(_holders(prepared))
     found.cpu_s = time.process_time() - cpu_began
     found.peak_bytes = max(0, peak_bytes() - began)
     _read_watch(found, one.watch)
@@ -63,19 +67,11 @@ def observe(
 class _One:
     """One training. What it gives goes into `trajectory` as it happens, so that it is kept however it ends."""
 
-    def __init__(
-        self,
-        objective: LoadedObjective,
-        data: Any,
-        spec: StudySpec,
-        source: OwnCode,
-        treatment: Treatment,
-        found: Observation,
-    ) -> None:
-        self.objective, self.data, self.spec, self.source = objective, data, spec, source
-        self.treatment, self.found = treatment, found
-        self.asked = Asked(source)
-        self.watch = Watch(source, time.monotonic() + treatment.seconds, treatment.limits, treatment.look)
+    def __init__(self, prepared: Prepared, treatment: Treatment, found: Observation) -> None:
+        self.prepared, self.treatment, self.found = prepared, treatment, found
+        self.spec, self.source = prepared.spec, prepared.source
+        self.asked = Asked(self.source)
+        self.watch = Watch(self.source, time.monotonic() + treatment.seconds, treatment.limits, treatment.look)
         self.trajectory = Trajectory(self.watch.losses)
         found.trajectories.append(self.trajectory)
         self.began = time.monotonic()
@@ -97,8 +93,8 @@ class _One:
         self.found.missing |= self.asked.missing
 
     def train(self, params: Mapping[str, Any]) -> None:
-        if isinstance(self.objective, FunctionObjective):
-            self._call(self.objective, params)
+        if isinstance(self.prepared.objective, FunctionObjective):
+            self._call(self.prepared.objective, params)
             return
         training = self._start(params, self.treatment.seed)
         for n_done in range(self.treatment.n_epochs):
@@ -119,8 +115,9 @@ class _One:
             self.found.tested_twice = self._tested(training), self._tested(training)
 
     def _start(self, params: Mapping[str, Any], seed: int) -> Training:
+        objective, data = self.prepared.objective, self.prepared.data
         with self.watch:
-            training = self.objective.start(AskedParams(params, self.asked), self.data, seed=seed, device="cpu")
+            training = objective.start(AskedParams(params, self.asked), data, seed=seed, device="cpu")
             self.found.start_s = time.monotonic() - self.began
         return training
 
@@ -218,10 +215,11 @@ def _read_watch(found: Observation, watch: Watch) -> None:
     found.both_sides = len(trained & scored), len(scored), len(trained), watch.n_row_calls[True]
 
 
-def _holders(objective: Any, source: OwnCode) -> Iterator[tuple[str, str | None]]:
+def _holders(prepared: Prepared) -> Iterator[tuple[str, str | None]]:
     """Yield what outlives a training and holds a model or an optimizer, with its place."""
     from torch import nn, optim
 
+    objective, source = prepared.objective, prepared.source
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
         if not file or not source.is_own(file):

@@ -20,13 +20,11 @@ from typing import Any
 from studies.check.asked import default_of, middle
 from studies.check.isolate import Failure, FailureKind, isolated
 from studies.check.observation import Observation, Treatment
-from studies.check.observe import observe
-from studies.check.own_code import OwnCode
+from studies.check.observe import Prepared, observe
 from studies.check.watch import StopAfter
 from studies.metrics import SPEEDS
-from studies.run.objective import FunctionObjective, LoadedObjective
+from studies.run.objective import FunctionObjective
 from studies.settings import Settings
-from studies.spec import StudySpec
 from studies.spec.domain import Fixed
 from studies.spec.space import Parameter, Space
 from studies.words import plural
@@ -44,22 +42,17 @@ class Subject:
     """See the module. end, deadline: when all checks, and when the present one, should be over, by time.monotonic."""
 
     def __init__(
-        self,
-        spec: StudySpec,
-        objective: LoadedObjective,
-        data: Any,
-        source: OwnCode,
-        settings: Settings,
-        seconds: float,
-        memory_bytes: float | None = None,
+        self, prepared: Prepared, settings: Settings, seconds: float, memory_bytes: float | None = None
     ) -> None:
-        self.spec, self.objective, self.data, self.source, self.settings = spec, objective, data, source, settings
+        self.prepared, self.settings = prepared, settings
+        self.spec, self.objective = prepared.spec, prepared.objective
+        self.data, self.source = prepared.data, prepared.source
         self.seconds = seconds
         self.memory_bytes = memory_bytes
         self.end = time.monotonic() + seconds
         self.deadline = self.end
         self.given_s = seconds
-        self.is_function = isinstance(objective, FunctionObjective)
+        self.is_function = isinstance(self.objective, FunctionObjective)
         self.tried: list[tuple[Parameter, Any, Observation]] = []
         self._known: dict[str, Observation] = {}
         self._took_s: list[float] = []
@@ -132,7 +125,7 @@ class Subject:
             hurried, treatment = treatment.seconds > left_s, replace(treatment, seconds=min(treatment.seconds, left_s))
             # Half of the time again for looking at the test rows, when no epoch ended.
             timeout_s = treatment.seconds * (1.5 if treatment.look else treatment.n_trainings) + SLACK_S
-            call = partial(observe, self.objective, self.data, self.spec, self.source, params, treatment)
+            call = partial(observe, self.prepared, params, treatment)
             seen = isolated(call, self.source, timeout_s, self.memory_bytes)
             seen = Observation(dict(params), failure=seen) if isinstance(seen, Failure) else seen
             if hurried and seen.failure is not None and seen.failure.kind is FailureKind.HUNG:
