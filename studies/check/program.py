@@ -93,18 +93,18 @@ class _Checks:
             yield Finding(
                 "program-not-found",
                 "error",
-                f"there is no program {name!r} to run",
-                "every trial would fail",
-                "correct objective.command, install it, or start `studies` where it is on the PATH",
+                what=f"there is no program {name!r} to run",
+                why="every trial would fail",
+                fix="correct objective.command, install it, or start `studies` where it is on the PATH",
             )
         file = self.program.reports.file
         if file is not None and not re.search(r"\{(scratch|checkpoints|trial)\}", self.program.directory + file):
             yield Finding(
                 "shared-report-file",
                 "warning",
-                f"every trial writes its reports to {file}",
-                "two workers at a time would read each other's reports",
-                "have {scratch} or {trial} in the path of the file, and in the command",
+                what=f"every trial writes its reports to {file}",
+                why="two workers at a time would read each other's reports",
+                fix="have {scratch} or {trial} in the path of the file, and in the command",
             )
 
     def parameters(self) -> Iterator[Item]:
@@ -120,9 +120,10 @@ class _Checks:
                 yield Finding(
                     "ghost-parameter",
                     "error",
-                    f"{name} is in no placeholder of the command, and the program does not read STUDIES_PARAMS",
-                    "the study would tune a parameter that changes nothing",
-                    f"put {{{name}}} or {{params}} into objective.command, read it from program.params, or remove it",
+                    what=f"{name} is in no placeholder of the command, and the program does not read STUDIES_PARAMS",
+                    why="the study would tune a parameter that changes nothing",
+                    fix=f"put {{{name}}} or {{params}} into objective.command, read it from program.params, or remove "
+                    "it",
                 )
             elif name not in self.source:
                 yield NotChecked(f"whether {name} is used", "the program may read it from STUDIES_PARAMS")
@@ -130,9 +131,9 @@ class _Checks:
             yield Finding(
                 "seed-not-used",
                 "warning",
-                "{seed} is not in the command, and the program does not read STUDIES_SEED",
-                "`studies confirm` repeats the best under fresh seeds, which would mean nothing",
-                "put {seed} into objective.command, and draw everything random from it",
+                what="{seed} is not in the command, and the program does not read STUDIES_SEED",
+                why="`studies confirm` repeats the best under fresh seeds, which would mean nothing",
+                fix="put {seed} into objective.command, and draw everything random from it",
             )
 
     def reports(self) -> Iterator[Item]:
@@ -180,9 +181,10 @@ class _Checks:
             yield Finding(
                 "second-run-fails",
                 "error",
-                f"started again, it {described(again)} without a report",
-                "only the first trial would have a value",
-                f"have it read nothing that another run left{left}: what is a trial's own goes below {{checkpoints}}",
+                what=f"started again, it {described(again)} without a report",
+                why="only the first trial would have a value",
+                fix=f"have it read nothing that another run left{left}: what is a trial's own goes below "
+                "{checkpoints}",
             )
         elif not isinstance(again, Epoch):
             yield NotChecked("the same seed again", "its second run gave no report in time")
@@ -191,9 +193,9 @@ class _Checks:
             yield Finding(
                 "not-repeatable",
                 "warning",
-                f"the same parameters and seed gave {metric} {before:.6g}, and then {now:.6g}",
-                "a trial that is continued or confirmed does not give the value that it had",
-                "have it read nothing that another run wrote" if shared else "seed every generator with {seed}",
+                what=f"the same parameters and seed gave {metric} {before:.6g}, and then {now:.6g}",
+                why="a trial that is continued or confirmed does not give the value that it had",
+                fix="have it read nothing that another run wrote" if shared else "seed every generator with {seed}",
             )
 
     def _training(self, number: int = 0) -> ProgramTraining:
@@ -206,9 +208,9 @@ class _Checks:
             return Finding(
                 "program-fails",
                 "error",
-                f"with its defaults it {described(ended)}: {last_words(ended)}",
-                "trials would fail like this",
-                fix,
+                what=f"with its defaults it {described(ended)}: {last_words(ended)}",
+                why="trials would fail like this",
+                fix=fix,
             )
         names = training.names
         metric = next((name for name in self.spec.metrics if name not in names), self.spec.metric)
@@ -217,18 +219,18 @@ class _Checks:
             return Finding(
                 "metric-not-reported",
                 "error",
-                f"it reports {', '.join(sorted(names))}, and never {metric!r}{near(metric, names)}",
-                "every trial would fail: a trial's value is the study's metric",
-                f"correct `{key}` in the study file, or what the program reports",
+                what=f"it reports {', '.join(sorted(names))}, and never {metric!r}{near(metric, names)}",
+                why="every trial would fail: a trial's value is the study's metric",
+                fix=f"correct `{key}` in the study file, or what the program reports",
             )
         words = last_words(ended)
         correct = "correct objective.reports.pattern, or " if self.program.reports.pattern else ""
         return Finding(
             "nothing-reported",
             "error",
-            f"it exited with 0 and {training.silence}" + (f"; it printed last: {words}" if words else ""),
-            "every trial would fail: there is no value",
-            f"{correct}report with studies.program, STUDIES_REPORTS or objective.reports (docs/guides/programs.md)",
+            what=f"it exited with 0 and {training.silence}" + (f"; it printed last: {words}" if words else ""),
+            why="every trial would fail: there is no value",
+            fix=f"{correct}report with studies.program, STUDIES_REPORTS or objective.reports (docs/guides/programs.md)",
         )
 
     def _of_first(self, first: Epoch) -> Iterator[Item]:
@@ -238,9 +240,10 @@ class _Checks:
             yield Finding(
                 "metric-not-a-number",
                 "error",
-                f"{endless} is {first.metrics[endless]} in the first epoch, with the defaults",
-                "a trial with such a value fails",
-                "look for it with the defaults: a division by zero, an empty validation set, or a rate that diverges",
+                what=f"{endless} is {first.metrics[endless]} in the first epoch, with the defaults",
+                why="a trial with such a value fails",
+                fix="look for it with the defaults: a division by zero, an empty validation set, or a rate that "
+                "diverges",
             )
 
     def _of_second(self, training: ProgramTraining) -> Iterator[Item]:
@@ -253,14 +256,17 @@ class _Checks:
             yield Finding(
                 "reports-only-once",
                 "warning",
-                f"it ended after one report, and max_epochs is {self.spec.max_epochs}",
-                "a bad trial cannot be stopped early",
-                "report every epoch, pass {max_epochs} to the program, or set max_epochs: 1",
+                what=f"it ended after one report, and max_epochs is {self.spec.max_epochs}",
+                why="a bad trial cannot be stopped early",
+                fix="report every epoch, pass {max_epochs} to the program, or set max_epochs: 1",
             )
         elif isinstance(said, Ended):
-            what = f"after its first report it {described(said)}: {last_words(said)}"
             yield Finding(
-                "program-fails-later", "error", what, "trials would fail like this", "run the command by hand"
+                "program-fails-later",
+                "error",
+                what=f"after its first report it {described(said)}: {last_words(said)}",
+                why="trials would fail like this",
+                fix="run the command by hand",
             )
         elif isinstance(said, PatternTooSlow):
             yield _too_slow(said)
@@ -269,7 +275,7 @@ class _Checks:
 
 
 def _too_slow(slow: PatternTooSlow) -> Finding:
-    return Finding("pattern-too-slow", "error", slow.what, "a trial with such a line fails", slow.fix)
+    return Finding("pattern-too-slow", "error", what=slow.what, why="a trial with such a line fails", fix=slow.fix)
 
 
 def _written_by_all(paths: list[str]) -> Finding:
@@ -277,9 +283,9 @@ def _written_by_all(paths: list[str]) -> Finding:
     return Finding(
         "shared-file",
         "warning",
-        f"every run writes {paths[0]}{others} in the directory that all trials share",
-        "two workers at a time spoil it, and a trial that reads it goes on from what another one learned",
-        "have it write below {checkpoints}, which a trial keeps, or {scratch}: both may stand in the command",
+        what=f"every run writes {paths[0]}{others} in the directory that all trials share",
+        why="two workers at a time spoil it, and a trial that reads it goes on from what another one learned",
+        fix="have it write below {checkpoints}, which a trial keeps, or {scratch}: both may stand in the command",
     )
 
 

@@ -100,7 +100,7 @@ def spread_of(trials: list[TrialRecord]) -> Spread | None:
     values = [trial.value for trial in trials if trial.value is not None]
     if len(values) < 2:
         return None
-    return Spread(len(values), mean(values), stdev(values), min(values), max(values))
+    return Spread(len(values), mean=mean(values), sd=stdev(values), low=min(values), high=max(values))
 
 
 def near_best(record: StudyRecord, share: float) -> list[TrialRecord]:
@@ -244,11 +244,15 @@ def _speed(size: int | None, trials: list[TrialRecord]) -> Speed:
     return Speed(
         size,
         len(trials),
-        median(seconds) if seconds else None,
-        median(examples) if examples else None,
-        median(memory) if memory else None,
-        median(values) if values else None,
+        epoch_s=_median(seconds),
+        examples_per_s=_median(examples),
+        peak_memory_mib=_median(memory),
+        value=_median(values),
     )
+
+
+def _median(values: list[float]) -> float | None:
+    return median(values) if values else None
 
 
 def sweep(record: StudyRecord) -> list[SweepPoint]:

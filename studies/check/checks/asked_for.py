@@ -47,10 +47,10 @@ def _not_declared(name: str, why: str, where: str | None, subject: Subject, *, f
     return Finding(
         "undeclared-parameter",
         "error" if fails or hint else "warning",
-        f"{name} is read, and the space does not declare it{hint}",
-        why,
-        f"declare {name} in the space (a study file can fix it), or make it a constant",
-        where,
+        what=f"{name} is read, and the space does not declare it{hint}",
+        why=why,
+        fix=f"declare {name} in the space (a study file can fix it), or make it a constant",
+        where=where,
     )
 
 
@@ -59,10 +59,10 @@ def _not_then(name: str, when: Mapping[str, list[Any]], where: str | None) -> Fi
     return Finding(
         "undeclared-parameter",
         "error",
-        f"{name} is read in a trial that does not have it: it is declared only when {under}",
-        "such a trial ends with KeyError",
-        f"read it only then, or params.get({name!r}, ...)",
-        where,
+        what=f"{name} is read in a trial that does not have it: it is declared only when {under}",
+        why="such a trial ends with KeyError",
+        fix=f"read it only then, or params.get({name!r}, ...)",
+        where=where,
     )
 
 
@@ -78,9 +78,9 @@ def _suggested_otherwise(subject: Subject) -> Iterator[Item]:
         yield Finding(
             "start-with-unknown",
             "warning",
-            f"start_with gives {name}, which the function did not ask for{meant(name, asked)}",
-            "Optuna leaves out what is not asked for, and draws what is",
-            f"correct the name; where {name} exists only with some values of others, all is well",
+            what=f"start_with gives {name}, which the function did not ask for{meant(name, asked)}",
+            why="Optuna leaves out what is not asked for, and draws what is",
+            fix=f"correct the name; where {name} exists only with some values of others, all is well",
         )
     for name, parameter in subject.space.parameters.items():
         for _, _, seen in subject.tried:
@@ -89,9 +89,9 @@ def _suggested_otherwise(subject: Subject) -> Iterator[Item]:
                 yield Finding(
                     "undeclared-parameter",
                     "error",
-                    f"{name} is suggested from {parameter.domain} in one trial and from {later.domain} in another",
-                    "a sampler has one space for a name: changing choices are refused, changing ranges mislead it",
-                    "give each of the two its own name",
-                    seen.read.get(name),
+                    what=f"{name} is suggested from {parameter.domain} in one trial and from {later.domain} in another",
+                    why="a sampler has one space for a name: changing choices are refused, changing ranges mislead it",
+                    fix="give each of the two its own name",
+                    where=seen.read.get(name),
                 )
                 break

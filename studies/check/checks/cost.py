@@ -51,10 +51,10 @@ def _memory(subject: Subject) -> Iterator[Item]:
             yield Finding(
                 "memory",
                 "error",
-                f"the {name} trial ({given}) does not fit: {seen.failure.detail}",
-                f"{free_bytes() / GIB:.1f} GiB are free here; such trials fail, and samplers suggest them again",
-                "narrow what makes it large in the study file's `space`, or use a machine with more memory",
-                seen.failure.where,
+                what=f"the {name} trial ({given}) does not fit: {seen.failure.detail}",
+                why=f"{free_bytes() / GIB:.1f} GiB are free here; such trials fail, and samplers suggest them again",
+                fix="narrow what makes it large in the study file's `space`, or use a machine with more memory",
+                where=seen.failure.where,
             )
         elif seen.failure is not None and seen.failure.kind is FailureKind.HUNG:
             yield NotChecked(f"the {name} trial", f"{given or 'the defaults'}: {seen.failure.detail}")
@@ -209,17 +209,17 @@ def _limits(spec: StudySpec, n_trials: int, hours: float, trial_s: float) -> Ite
         yield Finding(
             "over-its-limit",
             "warning",
-            f"the study needs about {_time(hours * 3600)} here and stops at {limits.gpu_hours:g} gpu_hours",
-            f"here it ends after some {n_trials * limits.gpu_hours / hours:.0f} of {plural(n_trials, 'trial')}",
-            "raise limits.gpu_hours, or lower n_trials or max_epochs",
+            what=f"the study needs about {_time(hours * 3600)} here and stops at {limits.gpu_hours:g} gpu_hours",
+            why=f"here it ends after some {n_trials * limits.gpu_hours / hours:.0f} of {plural(n_trials, 'trial')}",
+            fix="raise limits.gpu_hours, or lower n_trials or max_epochs",
         )
     if limits.trial_minutes is not None and trial_s > limits.trial_minutes * 60:
         yield Finding(
             "over-its-limit",
             "warning",
-            f"a trial needs about {_time(trial_s)} here and ends at {limits.trial_minutes:g} minutes",
-            "its value is that of the epochs it had, which are fewer for slow settings",
-            "raise limits.trial_minutes, or lower max_epochs",
+            what=f"a trial needs about {_time(trial_s)} here and ends at {limits.trial_minutes:g} minutes",
+            why="its value is that of the epochs it had, which are fewer for slow settings",
+            fix="raise limits.trial_minutes, or lower max_epochs",
         )
 
 

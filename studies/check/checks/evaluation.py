@@ -34,10 +34,10 @@ class Evaluation(Check):
             yield Finding(
                 "evaluation-random",
                 "error",
-                "two evaluations of one model on the same rows differ",
-                "a trial's value is partly chance: pruning and the choice of the best follow it",
-                "call model.eval() before evaluating, and draw nothing at random there",
-                where,
+                what="two evaluations of one model on the same rows differ",
+                why="a trial's value is partly chance: pruning and the choice of the best follow it",
+                fix="call model.eval() before evaluating, and draw nothing at random there",
+                where=where,
             )
         if not causes & {"dropout-in-evaluation", "batch-norm-in-evaluation"} and not _is_random(first):
             if again.mates is not None and again.mates > CLOSE:
@@ -75,10 +75,11 @@ def _dropout(first: Observation) -> Iterator[Finding]:
             yield Finding(
                 "dropout-in-evaluation",
                 "error",
-                f"dropout is on after the last training step of an epoch, with {seen.facts['share']:g} of the inputs",
-                "the score is that of a damaged network, and another one each time",
-                "call model.eval() before evaluating; F.dropout needs training=self.training, it is on by default",
-                seen.where,
+                what=f"dropout is on after the last training step of an epoch, with {seen.facts['share']:g} of the "
+                "inputs",
+                why="the score is that of a damaged network, and another one each time",
+                fix="call model.eval() before evaluating; F.dropout needs training=self.training, it is on by default",
+                where=seen.where,
             )
 
 
@@ -88,10 +89,10 @@ def _batch_norm(first: Observation) -> Iterator[Finding]:
             yield Finding(
                 "batch-norm-in-evaluation",
                 "error",
-                "batch normalisation uses the batch's own mean after the last training step of an epoch",
-                "a row's score depends on the rows beside it, and evaluation changes the model",
-                "call model.eval() before evaluating and model.train() after it",
-                seen.where,
+                what="batch normalisation uses the batch's own mean after the last training step of an epoch",
+                why="a row's score depends on the rows beside it, and evaluation changes the model",
+                fix="call model.eval() before evaluating and model.train() after it",
+                where=seen.where,
             )
 
 
@@ -99,8 +100,8 @@ def _mates(what: str, where: str | None) -> Finding:
     return Finding(
         "evaluation-depends-on-batch",
         "error",
-        what,
-        "a row's score depends on the rows beside it: another batch size or order gives another value",
-        "leave padding out of means and maxima, normalise along the features, and call model.eval()",
-        where,
+        what=what,
+        why="a row's score depends on the rows beside it: another batch size or order gives another value",
+        fix="leave padding out of means and maxima, normalise along the features, and call model.eval()",
+        where=where,
     )

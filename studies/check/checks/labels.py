@@ -67,11 +67,11 @@ def _order(trained: Any, scored: Any, where: str | None) -> Iterator[Item]:
     yield Finding(
         "class-order",
         "error",
-        f"training rows come in the order of their classes: {alike:.0%} of neighbours are of one class, and "
+        what=f"training rows come in the order of their classes: {alike:.0%} of neighbours are of one class, and "
         f"{by_chance:.0%} would be by chance",
-        "each step forgets the other classes; the last class trained wins the evaluation",
-        "shuffle the training rows in each epoch, such as with DataLoader(..., shuffle=True)",
-        where,
+        why="each step forgets the other classes; the last class trained wins the evaluation",
+        fix="shuffle the training rows in each epoch, such as with DataLoader(..., shuffle=True)",
+        where=where,
     )
 
 
@@ -96,9 +96,9 @@ def _balance(metric: str, share: float | None) -> Iterator[Item]:
         yield Finding(
             "metric-unfit",
             "error",
-            f"the metric is {metric}, and {share:.1%} of the rows are of one class",
-            f"predicting that class for every row scores {share:.4f}; the search may end there",
-            "optimise balanced_accuracy, PR-AUC or F1, and keep accuracy as a second number",
+            what=f"the metric is {metric}, and {share:.1%} of the rows are of one class",
+            why=f"predicting that class for every row scores {share:.4f}; the search may end there",
+            fix="optimise balanced_accuracy, PR-AUC or F1, and keep accuracy as a second number",
         )
 
 

@@ -79,10 +79,10 @@ def _broadcasts(seen: Seen) -> Finding:
     return Finding(
         "loss-broadcasts",
         "error",
-        f"the loss compares outputs of shape {list(answer)} with targets of shape {list(target)}",
-        f"they broadcast to {n} x {n}: every output is drawn to the mean of all targets, and R2 stays near 0",
-        "give both one shape, such as outputs.squeeze(1)",
-        seen.where,
+        what=f"the loss compares outputs of shape {list(answer)} with targets of shape {list(target)}",
+        why=f"they broadcast to {n} x {n}: every output is drawn to the mean of all targets, and R2 stays near 0",
+        fix="give both one shape, such as outputs.squeeze(1)",
+        where=seen.where,
     )
 
 
@@ -97,10 +97,10 @@ def _bounded_output(seen: Seen, first: Observation) -> Finding:
     return Finding(
         "bounded-output",
         "error",
-        f"the output of a {activation} ({_between(low, high)}) is compared with targets {_range(targets)}",
-        cost,
-        f"end the model with its linear layer, or scale the targets into {_between(low, high)}",
-        seen.where,
+        what=f"the output of a {activation} ({_between(low, high)}) is compared with targets {_range(targets)}",
+        why=cost,
+        fix=f"end the model with its linear layer, or scale the targets into {_between(low, high)}",
+        where=seen.where,
     )
 
 

@@ -184,11 +184,11 @@ def _look_longer(subject: Subject, parameter: Parameter, params: dict[str, Any])
     yield Finding(
         "ghost-parameter",
         "warning" if may_act_later else "error",
-        f"{parameter.name} changes nothing: {read}, and what trains with {params.get(parameter.name)!r} and with "
+        what=f"{parameter.name} changes nothing: {read}, and what trains with {params.get(parameter.name)!r} and with "
         f"{candidates[0]!r} is the same to the last digit ({_length(before)})",
-        "the search spends trials on it, and its importance and best value mean nothing",
-        "pass it to what it is meant for, or remove it from the space",
-        _declared_at(subject, parameter),
+        why="the search spends trials on it, and its importance and best value mean nothing",
+        fix="pass it to what it is meant for, or remove it from the space",
+        where=_declared_at(subject, parameter),
     )
 
 
@@ -223,12 +223,12 @@ def _conditional(subject: Subject, parameter: Parameter, other: str, choice: Any
     return Finding(
         "conditional-parameter",
         "warning",
-        f"{parameter.name} changes nothing at the defaults, and does with {other} {choice!r}",
-        "where it does nothing the sampler still varies it and learns from noise",
-        f"declare it with when: {{{other!r}: [{choice!r}]}}"
+        what=f"{parameter.name} changes nothing at the defaults, and does with {other} {choice!r}",
+        why="where it does nothing the sampler still varies it and learns from noise",
+        fix=f"declare it with when: {{{other!r}: [{choice!r}]}}"
         if not subject.is_function
         else f"suggest it only where {other} is {choice!r}",
-        _declared_at(subject, parameter),
+        where=_declared_at(subject, parameter),
     )
 
 

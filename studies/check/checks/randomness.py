@@ -45,12 +45,12 @@ def _unseeded(subject: Subject, before: Observation) -> Iterator[Item]:
     yield Finding(
         "unseeded",
         "warning" if subject.is_function else "error",
-        f"the same parameters and seed gave {values}; the difference comes from {from_where}",
-        "a trial cannot be repeated or resumed, and part of any gain is luck",
-        "seed every generator from the seed that `start` is given, and draw from those alone"
+        what=f"the same parameters and seed gave {values}; the difference comes from {from_where}",
+        why="a trial cannot be repeated or resumed, and part of any gain is luck",
+        fix="seed every generator from the seed that `start` is given, and draw from those alone"
         if not subject.is_function
         else "seed the generators from trial.user_attrs['seed']; a class with `start` is given its seed",
-        where,
+        where=where,
     )
 
 
@@ -69,10 +69,10 @@ def _kept(subject: Subject, before: Observation) -> Iterator[Item]:
     yield Finding(
         "state-kept-between-trials",
         "error",
-        f"a second training with the same seed in one process gives {second}, not {first}{kept_by}",
-        "each trial continues what earlier ones trained: the order of the trials decides, not their parameters",
-        "build the model, the optimizer and the data's order inside `start`, and keep nothing in globals",
-        where,
+        what=f"a second training with the same seed in one process gives {second}, not {first}{kept_by}",
+        why="each trial continues what earlier ones trained: the order of the trials decides, not their parameters",
+        fix="build the model, the optimizer and the data's order inside `start`, and keep nothing in globals",
+        where=where,
     )
 
 

@@ -86,10 +86,10 @@ def _refused(subject: Subject, resumed: Observation, failure: Failure) -> Findin
     return Finding(
         "does-not-resume",
         "error",
-        f"resuming from a checkpoint {ENDS[failure.kind]}: {failure.detail}",
-        "a trial fails at its first checkpoint, or whenever its worker is lost or stopped",
-        fix,
-        failure.where or resumed.state_at,
+        what=f"resuming from a checkpoint {ENDS[failure.kind]}: {failure.detail}",
+        why="a trial fails at its first checkpoint, or whenever its worker is lost or stopped",
+        fix=fix,
+        where=failure.where or resumed.state_at,
     )
 
 
@@ -106,8 +106,8 @@ def _differs(subject: Subject, straight: Observation, resumed: Observation, n_ep
     return Finding(
         "does-not-resume",
         "warning" if subject.is_function else "error",
-        f"with a checkpoint {when}, the training gives {found}, and without one {expected}",
-        "a trial whose worker is lost or stopped ends with another value than its parameters have",
-        fix,
-        resumed.state_at,
+        what=f"with a checkpoint {when}, the training gives {found}, and without one {expected}",
+        why="a trial whose worker is lost or stopped ends with another value than its parameters have",
+        fix=fix,
+        where=resumed.state_at,
     )

@@ -76,10 +76,10 @@ def _rows(n_both: int, n_scored: int, repeats: bool, subject: Subject) -> Iterat
     yield Finding(
         "rows-on-both-sides",
         "error" if share >= MUCH else "warning",
-        f"{n_both} of {plural(n_scored, 'row')} that are scored ({share:.0%}) {be(n_both)} also trained on",
-        f"up to {share:.0%} of the score is memory: it says nothing about new rows, and favours large models",
-        "drop duplicates before splitting, and split once, in `prepare`",
-        subject.source.of(type(subject.objective).prepare) if not subject.is_function else None,
+        what=f"{n_both} of {plural(n_scored, 'row')} that are scored ({share:.0%}) {be(n_both)} also trained on",
+        why=f"up to {share:.0%} of the score is memory: it says nothing about new rows, and favours large models",
+        fix="drop duplicates before splitting, and split once, in `prepare`",
+        where=subject.source.of(type(subject.objective).prepare) if not subject.is_function else None,
     )
 
 
@@ -90,9 +90,10 @@ def _groups(name: str, train: Side, scored: Side, subject: Subject) -> Iterator[
         yield Finding(
             "groups-on-both-sides",
             "error",
-            f"{len(both)} of {plural(len(present), 'value')} of {name!r} in validation rows {be(len(both))} in "
+            what=f"{len(both)} of {plural(len(present), 'value')} of {name!r} in validation rows {be(len(both))} in "
             "training rows too",
-            "rows of one group are alike: the score shows how well known groups are remembered, not new ones predicted",
-            f"split by {name}: each of its values is whole in train, validation or test",
-            subject.source.of(type(subject.objective).prepare) if not subject.is_function else None,
+            why="rows of one group are alike: the score shows how well known groups are remembered, not new ones "
+            "predicted",
+            fix=f"split by {name}: each of its values is whole in train, validation or test",
+            where=subject.source.of(type(subject.objective).prepare) if not subject.is_function else None,
         )

@@ -43,9 +43,9 @@ class Training(Check):
                     yield Finding(
                         "not-a-number",
                         "error",
-                        f"{name} is {metrics[name]} in epoch {number}, with the defaults",
-                        "a trial whose metric is not a number fails; when the defaults do, most of the study will",
-                        "lower the default learning rate, or look for a division by zero or a logarithm of it",
+                        what=f"{name} is {metrics[name]} in epoch {number}, with the defaults",
+                        why="a trial whose metric is not a number fails; when the defaults do, most of the study will",
+                        fix="lower the default learning rate, or look for a division by zero or a logarithm of it",
                     )
 
 
@@ -54,9 +54,9 @@ def _beyond(step: int, spec: StudySpec) -> Iterator[Finding]:
         yield Finding(
             "steps-beyond-max-epochs",
             "warning",
-            f"it reports up to step {step}, and max_epochs is {spec.max_epochs}",
-            "early stopping compares trials within max_epochs, so by their first steps alone",
-            f"set `max_epochs: {step}` in the study file, the last step that a trial reports",
+            what=f"it reports up to step {step}, and max_epochs is {spec.max_epochs}",
+            why="early stopping compares trials within max_epochs, so by their first steps alone",
+            fix=f"set `max_epochs: {step}` in the study file, the last step that a trial reports",
         )
 
 
@@ -65,10 +65,10 @@ def fails(failure: Failure, how: str) -> Finding:
     return Finding(
         "does-not-train",
         "error",
-        f"{how}, the training {ENDS[failure.kind]} {failure.detail}",
-        "every trial with these parameters fails, and ten in a row end the study",
-        "fix the line, or take these values out of the space"
+        what=f"{how}, the training {ENDS[failure.kind]} {failure.detail}",
+        why="every trial with these parameters fails, and ten in a row end the study",
+        fix="fix the line, or take these values out of the space"
         if failure.kind is not FailureKind.HUNG
         else "fix the line; where it is only slow, --timeout MINUTES gives it more time",
-        failure.where,
+        where=failure.where,
     )

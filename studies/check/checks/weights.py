@@ -20,8 +20,9 @@ class Weights(Check):
             yield Finding(
                 "initialisation-unused",
                 "warning",
-                f"{name} is not called, neither when the model is built nor in its first epoch",
-                "the weights are torch's defaults, not those that the code defines",
-                f"call it where the model is built (model.apply({name.rpartition('.')[2]}) if a function), or drop it",
-                where,
+                what=f"{name} is not called, neither when the model is built nor in its first epoch",
+                why="the weights are torch's defaults, not those that the code defines",
+                fix=f"call it where the model is built (model.apply({name.rpartition('.')[2]}) if a function), or "
+                "drop it",
+                where=where,
             )
