@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -40,6 +40,7 @@ from studies.words import plural
 if TYPE_CHECKING:
     from studies.spec import StudySpec
     from studies.spec.description import Description
+    from studies.storage.budget import Budget
 
 POLL_S = 0.25
 REFRESH_S = 1.0
@@ -140,7 +141,6 @@ def _has_all_trials(spec: StudySpec, settings: Settings) -> str | None:
         return name if same and is_done(study, spec, storage.ledger.budget(study._study_id)) else None
 
 
-@dataclass
 class Launch:
     """Keeps the workers of a study going until it is done.
 
@@ -148,65 +148,61 @@ class Launch:
     that, workers stop after their epoch.
     """
 
-    storage: Storage
-    joined: JoinedStudy
-    launcher: Launcher
-    view: View
-    interrupts: list[int] = field(default_factory=list)
-    timeout_s: float = math.inf
-    timed_out: bool = False
-    n_died: int = 0  # since a trial last ended well
-    n_workers: int = 0
-    last_error: str | None = None
-    refused: str | None = None
-    _shown_at: float = field(default=0.0, repr=False)
-    _n_ended_well: int = field(default=0, repr=False)
+    def __init__(
+        self,
+        storage: Storage,
+        joined: JoinedStudy,
+        launcher: Launcher,
+        view: View,
+        interrupts: list[int],
+        timeout_s: float,
+    ) -> None:
+        self._storage, self._launcher, self._view = storage, launcher, view
+        self._study, self._study_id, self._spec = joined.study, joined.study_id, joined.spec
+        self._interrupts, self._timeout_s = interrupts, timeout_s
+        self._timed_out = False
+        self._n_workers = 0
+        self._n_died = 0  # since a trial last ended well
+        self._n_ended_well = 0
+        self._last_error: str | None = None
+        self._refused: str | None = None
+        self._shown_at = 0.0
 
     def run(self, n_workers: int) -> bool:
         """Run the study to its end; return False when it has all its trials already.
 
         Raises how an unfinished study ended: Interrupted, TooManyFailures, NothingTrained, WorkersDied.
         """
-        budget = self.storage.ledger.budget(self.study_id)
-        if is_done(self.joined.study, self.spec, budget):
+        budget = self._storage.ledger.budget(self._study_id)
+        if is_done(self._study, self._spec, budget):
             return False
-        note_study(self.launcher.logs, self.joined.study.user_attrs[names.UID])
-        self.n_workers = min(n_workers, max(budget.n_trials - budget.done, 1))
+        note_study(self._launcher.logs, self._study.user_attrs[names.UID])
+        self._n_workers = min(n_workers, max(budget.n_trials - budget.done, 1))
         with self._listening():
-            self._start(self.n_workers)
+            self._start(self._n_workers)
             self._watch()
         self._conclude()
         return True
 
-    @property
-    def study_id(self) -> int:
-        """The study's id in the storage."""
-        return self.joined.study_id
-
-    @property
-    def spec(self) -> StudySpec:
-        """The study's spec, under its name in the storage."""
-        return self.joined.spec
-
     @cached_property
     def _typed(self) -> str:
-        return typed(self.storage, self.spec.name)
+        return typed(self._storage, self._spec.name)
 
     def _start(self, n_workers: int) -> None:
-        self.launcher.start(names.exact(self.spec.name), n_workers)
-        if self.interrupts:  # meanwhile: those that were not there yet have not heard of it
+        self._launcher.start(names.exact(self._spec.name), n_workers)
+        if self._interrupts:  # meanwhile: those that were not there yet have not heard of it
             self._end_workers()
 
     def _watch(self) -> None:
         """Start a worker for each that dies, and show how the study stands, until no worker is left."""
-        deadline = time.monotonic() + self.timeout_s
-        while self.launcher.running():
-            for ended in self.launcher.reap():
+        deadline = time.monotonic() + self._timeout_s
+        while self._launcher.running():
+            for ended in self._launcher.reap():
                 self._ended(ended)
             self._show()
-            if time.monotonic() > deadline and not self.timed_out:
-                self.timed_out = True
-                self.launcher.stop()
+            if time.monotonic() > deadline and not self._timed_out:
+                self._timed_out = True
+                self._launcher.stop()
             time.sleep(POLL_S)
         self._end_lost()
         self._shown_at = 0.0
@@ -222,114 +218,125 @@ class Launch:
                 signal.signal(number, handler)
 
     def _interrupted(self, number: int, frame: Any) -> None:
-        self.interrupts.append(number)
-        if len(self.interrupts) == 1:
-            self.view.say("Stopping after the current epoch of each worker; press Ctrl-C again to end them now.")
+        self._interrupts.append(number)
+        if len(self._interrupts) == 1:
+            self._view.say("Stopping after the current epoch of each worker; press Ctrl-C again to end them now.")
         self._end_workers()
 
     def _end_workers(self) -> None:
         """Pass on what a person asked for: the first time workers leave after their epoch, then they are killed."""
-        if len(self.interrupts) == 1:
-            self.launcher.stop()
+        if len(self._interrupts) == 1:
+            self._launcher.stop()
         else:
-            self.launcher.kill()
+            self._launcher.kill()
 
     def _ended(self, ended: Exit) -> None:
-        trial_id = self.storage.ledger.trial_of(self.study_id, ended.host, ended.pid)
+        trial_id = self._storage.ledger.trial_of(self._study_id, ended.host, ended.pid)
         if ended.code == 0 and trial_id is None:
             return
         learnt = ended.out_of_memory and trial_id is not None and self._learn(trial_id)
-        self.storage.ledger.declare_dead(self.study_id, ended.host, ended.pid)
-        if self.interrupts or self.timed_out:
+        self._storage.ledger.declare_dead(self._study_id, ended.host, ended.pid)
+        if self._interrupts or self._timed_out:
             return
         if learnt:  # a trial's end, not the worker's fault
-            self.view.say(f"Worker {ended.worker} was killed for lack of memory, as the sampler knows; another starts.")
+            self._view.say(
+                f"Worker {ended.worker} was killed for lack of memory, as the sampler knows; another starts."
+            )
             self._start(1)
             return
         if ended.code == WRONG_INPUT:  # another worker would say the same
-            self.refused = ended.error
-            self.launcher.stop()
+            self._refused = ended.error
+            self._launcher.stop()
             return
         if ended.code == UNFINISHED:  # its trial has ended
-            self.view.say(f"Worker {ended.pid} left, and another takes its place: {ended.error}")
+            self._view.say(f"Worker {ended.pid} left, and another takes its place: {ended.error}")
             self._start(1)
             return
         self._count_death()
-        self.last_error = ended.error or "it exited with 0 in the middle of a trial"
+        self._last_error = ended.error or "it exited with 0 in the middle of a trial"
         if ended.lost:
             return
-        restarts = self.n_died <= RESTARTS_PER_WORKER * self.n_workers
+        restarts = self._n_died <= RESTARTS_PER_WORKER * self._n_workers
         next_step = "another takes its place" if restarts else "no more are started"
-        self.view.say(f"Worker {ended.worker} died ({self.last_error}); {next_step}.")
+        self._view.say(f"Worker {ended.worker} died ({self._last_error}); {next_step}.")
         if restarts:
             self._start(1)
 
     def _count_death(self) -> None:
         """Forgive what died before a trial ended well: one setting that crashes its workers ends no study."""
         ended_well = self._count_ended_well()
-        self.n_died = 1 if ended_well > self._n_ended_well else self.n_died + 1
+        self._n_died = 1 if ended_well > self._n_ended_well else self._n_died + 1
         self._n_ended_well = ended_well
 
     def _count_ended_well(self) -> int:
         """Return how many trials have ended, and not failed."""
-        return self.storage.optuna.get_n_trials(self.study_id, (TrialState.COMPLETE, TrialState.PRUNED))
+        return self._storage.optuna.get_n_trials(self._study_id, (TrialState.COMPLETE, TrialState.PRUNED))
 
     def _end_lost(self) -> None:
         """End the trials of workers that died, for there may be no other worker to do so."""
-        for trial_id in self.storage.ledger.budget(self.study_id).lost:
+        for trial_id in self._storage.ledger.budget(self._study_id).lost:
             self._end(trial_id, Outcome.failed(Reason.LOST))
 
     def _learn(self, trial_id: int) -> bool:
         """End the trial of a worker that the kernel killed; False when the sampler has nothing to learn from it."""
-        if not self.storage.optuna.get_trial(trial_id).params:
+        if not self._storage.optuna.get_trial(trial_id).params:
             return False
         return self._end(trial_id, Outcome.failed(Reason.OUT_OF_MEMORY, KILLED_FOR_MEMORY))
 
     def _end(self, trial_id: int, outcome: Outcome) -> bool:
-        return end(self.storage, self.joined.study, trial_id, outcome, self.spec.limits.max_retries)
+        return end(self._storage, self._study, trial_id, outcome, self._spec.limits.max_retries)
 
     def _show(self) -> None:
         if time.monotonic() - self._shown_at >= REFRESH_S:
             self._shown_at = time.monotonic()
-            spec = self.spec
-            progress = read_progress(self.storage, self.study_id, spec.name, spec.metrics, spec.repeats, self._typed)
-            self.view.update(progress)
+            spec = self._spec
+            progress = read_progress(self._storage, self._study_id, spec.name, spec.metrics, spec.repeats, self._typed)
+            self._view.update(progress)
 
     def _conclude(self) -> None:
         """Raise when the study is unfinished, with why."""
-        budget = budget_of(self.storage, self.joined.study, self.spec)
-        if find(self.storage, self.spec.name) is None:
-            raise StudyDeleted(name=self.spec.name)
-        reached, done = limits.reached(self.spec, budget), is_done(self.joined.study, self.spec, budget)
-        if self.interrupts or self.timed_out or reached or done:  # it says so itself: nobody has to look
-            self.storage.ledger.stop_watching(self.study_id)
-        command = names.command(self._typed)
-        count = {"command": command, "trials": budget.trials}
-        if self.refused is not None:
-            raise ObjectiveRefused(reason=self.refused)
-        if self.interrupts or (budget.stop == StopReason.PERSON and budget.done < budget.n_trials):
-            raise Interrupted(**count)
-        if limits.too_many_failures(self.spec.limits, budget):
-            reason = self._last_failure()
-            raise TooManyFailures(command=command, trials=plural(budget.failures_in_a_row, "trial"), reason=reason)
+        budget = budget_of(self._storage, self._study, self._spec)
+        if find(self._storage, self._spec.name) is None:
+            raise StudyDeleted(name=self._spec.name)
+        reached, done = limits.reached(self._spec, budget), is_done(self._study, self._spec, budget)
+        if self._interrupts or self._timed_out or reached or done:  # it says so itself: nobody has to look
+            self._storage.ledger.stop_watching(self._study_id)
+        if self._refused is not None:
+            raise ObjectiveRefused(reason=self._refused)
+        if self._interrupts or (budget.stop == StopReason.PERSON and budget.done < budget.n_trials):
+            raise Interrupted(command=self._command, trials=budget.trials)
+        if limits.too_many_failures(self._spec.limits, budget):
+            n_failed = plural(budget.failures_in_a_row, "trial")
+            raise TooManyFailures(command=self._command, trials=n_failed, reason=self._last_failure())
+        if done and not self._count_ended_well():
+            raise self._nothing_trained(budget.done)
         if done:
-            if not self._count_ended_well():
-                reason, n = self._last_failure(), budget.done
-                failed = "The only trial failed, and said" if n == 1 else f"All {n} trials failed; the last one said"
-                raise NothingTrained(command=command, failed=failed, reason=reason, more=2 * n)
             return
-        if self.timed_out or reached:
-            self.view.say(f"Stopped after {budget.trials}: {'the --timeout is over' if self.timed_out else reached}.")
-        elif self.n_died:
-            raise WorkersDied(
-                died="A worker died" if self.n_died == 1 else f"Workers died {self.n_died} times",
-                reason=self.last_error,
-                logs=self.launcher.logs,
-                **count,
-            )
+        if self._timed_out or reached:
+            self._view.say(f"Stopped after {budget.trials}: {'the --timeout is over' if self._timed_out else reached}.")
+        elif self._n_died:
+            raise self._workers_died(budget)
         else:  # each worker was asked to leave, one by one
-            raise Interrupted(**count)
+            raise Interrupted(command=self._command, trials=budget.trials)
+
+    def _nothing_trained(self, n: int) -> NothingTrained:
+        failed = "The only trial failed, and said" if n == 1 else f"All {n} trials failed; the last one said"
+        return NothingTrained(command=self._command, failed=failed, reason=self._last_failure(), more=2 * n)
+
+    def _workers_died(self, budget: Budget) -> WorkersDied:
+        return WorkersDied(
+            died="A worker died" if self._n_died == 1 else f"Workers died {self._n_died} times",
+            reason=self._last_error,
+            logs=self._launcher.logs,
+            command=self._command,
+            trials=budget.trials,
+        )
+
+    @property
+    def _command(self) -> str:
+        """What goes on with the study, as a person types it."""
+        return names.command(self._typed)
 
     def _last_failure(self) -> str:
-        said = self.storage.ledger.last_failure(self.study_id) or "nothing"
+        said = self._storage.ledger.last_failure(self._study_id) or "nothing"
         return said.rstrip(".")  # a sentence goes on with it
