@@ -10,7 +10,8 @@ pages        what the dashboard reads, in `sql_pages`; `accounts` its users, in 
 connections  to the server, renewed when they break; `trust` says why a certificate was not accepted
 tables       Optuna's tables and what is beside them, created; `sql_feasible` is a part of several statements
 backup copy  a whole storage as a file, in `sql_backup`; a study in another storage, in `sql_copy`
-embedded     the server from a wheel; `account` is the user it runs as, `users` the processes that use it
+embedded     the server from a wheel, for the processes that are its `users`
+cluster      how it is made, started and stopped, and why it does not start; `account` is the user it runs as
 team         a team's own server; `sql_team` says who may do what there
 
 A worker keeps up to three connections: the storage's, one more while a timer sends what lingers, and the ledger's. For

@@ -12,8 +12,9 @@ import psycopg2
 from studies.errors import EmbeddedServerFailed
 from studies.settings import Settings
 from studies.storage import sql_team
+from studies.storage.cluster import SERVER_SETTINGS
 from studies.storage.connections import without_libpq_variables
-from studies.storage.embedded import SERVER_SETTINGS, EmbeddedServer
+from studies.storage.embedded import EmbeddedServer
 from studies.storage.ledger import Ledger
 from studies.storage.postgres import PostgresStorage
 from studies.storage.team.passwords import OWNER, ROLES, VIEWER, WORKER, passwords, scram
