@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from studies.run.launchers import Launcher
 from studies.run.launchers.local import LocalLauncher
@@ -14,7 +14,13 @@ if TYPE_CHECKING:
     from studies.spec import StudySpec
     from studies.spec.description import Description
 
+Found = TypeVar("Found")
+
 LAST_EPOCH_S = 10.0  # for workers to leave by themselves when the launcher fails
+
+
+class SchedulerFailed(Exception):
+    """A command of the scheduler's did not do it, and said why."""
 
 
 class ScheduledLauncher(Launcher):
@@ -35,6 +41,7 @@ class ScheduledLauncher(Launcher):
         self._spec, self._settings, self._say = spec, settings, say
         self._look_at = 0.0  # on the monotonic clock
         self._stopped = self._killed = False
+        self._answers = True
 
     def describe(self, progress: Callable[[str, float], None] | None) -> Description:
         """See `Launcher`. Raises ObjectiveRefused."""
@@ -58,6 +65,18 @@ class ScheduledLauncher(Launcher):
             self._look_at = 0.0
             self.reap()
             time.sleep(self.closing_s)
+
+    def _asked(self, who: str, look: Callable[[], Found]) -> Found | None:
+        """Return what the scheduler says of the workers; None while it does not answer, which is said once."""
+        try:
+            seen = look()
+        except SchedulerFailed as error:
+            if self._answers:
+                self._say(f"{error}; workers that run go on, and {who} is asked again.")
+            self._answers = False
+            return None
+        self._answers = True
+        return seen
 
     def _can_look(self) -> bool:
         """Whether the scheduler can be asked at all."""

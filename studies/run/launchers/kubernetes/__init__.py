@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from studies.errors import DONE, INTERRUPTED, StorageUnreachable, StudyNotStarted, WrongInput
@@ -55,7 +56,6 @@ class KubernetesLauncher(ScheduledLauncher):
         self._seen = Seen(0, [])
         self._reaped: set[str] = set()
         self._said: set[str] = set()
-        self._answers = True
 
     @staticmethod
     def dry_run(spec: StudySpec, settings: Settings, n_workers: int, say: Callable[[str], None]) -> str:
@@ -104,23 +104,22 @@ class KubernetesLauncher(ScheduledLauncher):
         if self._job is None or time.monotonic() < self._look_at or not self.running():
             return []
         self._look_at = time.monotonic() + LOOK_S
-        before = {pod.name for pod in self._seen.pods}
-        try:
-            seen = self._cluster.look(self._job)
-            if self._stopped and seen.parallelism:
-                self._cluster.suspend(self._job)
-        except KubernetesFailed as error:
-            if self._answers:
-                self._say(f"{error}; workers that run go on, and Kubernetes is asked again.")
-            self._answers = False
+        seen = self._asked("Kubernetes", partial(self._look, self._job))
+        if seen is None:
             return []
-        self._answers, self._seen = True, seen
+        gone = {pod.name for pod in self._seen.pods} - {pod.name for pod in seen.pods}
+        self._seen = seen
         self._say_who_waits()
-        gone = before - {pod.name for pod in seen.pods}
         ended = [pod for pod in seen.pods if pod.exit_code is not None] + [Pod(name) for name in sorted(gone)]
         ended = [pod for pod in ended if pod.name not in self._reaped]
         self._reaped |= {pod.name for pod in ended}
         return [self._exit(pod) for pod in ended]
+
+    def _look(self, job: str) -> Seen:
+        seen = self._cluster.look(job)
+        if self._stopped and seen.parallelism:
+            self._cluster.suspend(job)
+        return seen
 
     def kill(self) -> None:
         """See `Launcher`."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from studies.errors import FAILED
 from studies.run.launchers.kubernetes.manifest import CONTAINER, LABEL
+from studies.run.launchers.scheduled import SchedulerFailed
 from studies.words import last_line
 
 ANSWER_S = 60.0  # for the cluster to answer
@@ -27,7 +28,7 @@ WAITS_LONG = (
 )
 
 
-class KubernetesFailed(Exception):
+class KubernetesFailed(SchedulerFailed):
     """A command of kubectl's did not do it, and said why."""
 
 

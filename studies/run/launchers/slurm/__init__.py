@@ -69,7 +69,6 @@ class SlurmLauncher(ScheduledLauncher):
         self._tasks: list[Task] = []
         self._n_started = 0
         self._nothing_left = False
-        self._answers = True
 
     def start(self, study: str, n_workers: int) -> None:
         """See `Launcher`. Raises WrongInput where Slurm refuses, unless other workers are there already."""
@@ -97,14 +96,9 @@ class SlurmLauncher(ScheduledLauncher):
         if not self._tasks or time.monotonic() < self._look_at:
             return []
         self._look_at = time.monotonic() + LOOK_S
-        try:
-            seen = queue.look(self._jobs())
-        except SlurmFailed as error:
-            if self._answers:
-                self._say(f"{error}; workers that run go on, and Slurm is asked again.")
-            self._answers = False
+        seen = self._asked("Slurm", lambda: queue.look(self._jobs()))
+        if seen is None:
             return []
-        self._answers = True
         ended = {task: at for task in self._tasks if (at := seen.get(str(task), GONE)).has_ended}
         self._tasks = [task for task in self._tasks if task not in ended]
         self._send_away(seen)

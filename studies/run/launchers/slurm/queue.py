@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from studies.errors import FAILED as FAILED_CODE
+from studies.run.launchers.scheduled import SchedulerFailed
 from studies.run.signals import LEAVE
 
 ANSWER_S = 60.0  # for Slurm to answer
@@ -27,7 +28,7 @@ WORKER = 0  # the step of a job that the worker is: the first that its script st
 COLUMNS = ("ArrayJobID", "ArrayTaskID", "State", "exit_code")
 
 
-class SlurmFailed(Exception):
+class SlurmFailed(SchedulerFailed):
     """A command of Slurm's did not do it, and said why."""
 
 
