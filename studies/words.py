@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+import signal
 from collections.abc import Iterable
 from typing import Any
 
@@ -147,6 +148,15 @@ def duration(seconds: float | None) -> str:
 def memory(mib: float | None) -> str:
     """Return a size of memory for a person."""
     return "-" if mib is None else data_size(round(mib * 2**20))
+
+
+def signal_name(number: int) -> str:
+    """Return a signal's name, with what it means where that is not widely known."""
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+    return f"{name} (segmentation fault)" if name == "SIGSEGV" else name
 
 
 def busy(percent: float | None) -> str:

@@ -26,6 +26,7 @@ from typing import IO, Any
 import psutil
 
 from studies.check.own_code import OwnCode, place
+from studies.words import signal_name
 
 POLL_S = 0.02
 FRAME = re.compile(r'File "(.+)", line (\d+) in ')  # as faulthandler writes it, innermost first
@@ -181,7 +182,7 @@ def innermost(stack: Path, source: OwnCode) -> str | None:
 def death(code: int | None) -> str:
     """Return how a process ended, as part of a sentence."""
     if code is not None and code < 0:
-        return f"killed by {signal.Signals(-code).name}"
+        return f"killed by {signal_name(-code)}"
     return f"it exited with code {code}"
 
 

@@ -21,6 +21,7 @@ from studies.program import WAIT
 from studies.run import supervisor
 from studies.run.reports import POLL_S, Epoch, Journal, Lines, PatternTooSlow, WrittenFile, object_in, reports_in
 from studies.spec.program import compiled
+from studies.words import signal_name
 
 CHUNK_BYTES = 64 * 1024
 MARGIN_S = 10.0  # that a supervisor may take longer than the program's grace
@@ -308,12 +309,3 @@ def described(ended: Ended) -> str:
 def signal_behind(code: int) -> str | None:
     """Return the signal that an exit code of a shell stands for, if it does."""
     return signal_name(code - 128) if code > 128 and code - 128 in set(signal.Signals) else None
-
-
-def signal_name(number: int) -> str:
-    """Return a signal's name, with what it means where that is not widely known."""
-    try:
-        name = signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-    return f"{name} (segmentation fault)" if name == "SIGSEGV" else name

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,6 +175,14 @@ def test_a_call_is_ended_though_it_does_not_listen() -> None:
     assert failure.kind is FailureKind.HUNG
     assert failure.where is not None
     assert failure.where.startswith("tests/check/test_parts.py:")
+
+
+def test_a_signal_that_has_no_name_ends_a_call_like_any_other() -> None:
+    def shot() -> None:
+        os.kill(os.getpid(), signal.SIGRTMIN + 1)
+
+    failure = isolated(shot, OwnCode("tests.check.mistakes"), timeout_s=60)
+    assert failure.detail == f"its process died: killed by signal {signal.SIGRTMIN + 1}"
 
 
 def test_what_a_call_starts_ends_with_it(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from studies.run.launchers.gpus import Gpus
 from studies.run.placement import allowed_cores
 from studies.settings import Settings
 from studies.spec.program import Program
-from studies.words import last_line
+from studies.words import last_line, signal_name
 
 if TYPE_CHECKING:
     from studies.spec import StudySpec
@@ -139,7 +139,7 @@ class LocalLauncher:
                 if process.exitcode in EXIT_CODES and error:  # no other is a worker's own, which says why
                     error = _last_words(self._log(slot), error)
                 if process.exitcode < 0:
-                    error = f"killed by {signal.Signals(-process.exitcode).name}"
+                    error = f"killed by {signal_name(-process.exitcode)}"
                 out_of_memory = process.exitcode == -signal.SIGKILL and self._memory_is_short()
                 exits.append(Exit(socket.gethostname(), process.pid or 0, process.exitcode, error, out_of_memory))
         self._watch()
