@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from studies.check.own_code import OwnCode
@@ -20,6 +21,18 @@ DISTANCES = {"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"}
 MOST_LABELS = 1_000_000
 
 
+class Rows(Enum):
+    """What rows are for."""
+
+    TRAINED_ON = "trained on"
+    SCORED = "only scored"
+
+    @classmethod
+    def of(cls, answer: Tensor) -> Rows:
+        """Return what the rows are for that a model has answered: with a gradient it learns of them."""
+        return cls.TRAINED_ON if answer.requires_grad else cls.SCORED
+
+
 @dataclass
 class Seen:
     """One kind of mistake at one place. n: how often."""
@@ -33,20 +46,19 @@ class Seen:
 class LossesSeen:
     """Notes what losses are given.
 
-    note: called with the name, the place and the facts of a mistake. labels, targets: of rows that were trained on
-    (True), and of rows that were only scored (False). loss_at: the first place that computed a loss with a gradient.
-    last_rows: rows of the largest such loss since this was last set to 0.
+    note: called with the name, the place and the facts of a mistake. loss_at: the first place that computed a loss with
+    a gradient. last_rows: rows of the largest such loss since this was last set to 0.
     """
 
     def __init__(self, source: OwnCode, note: Callable[..., Seen]) -> None:
         self.n_classes = 0
-        self.labels: dict[bool, list[Any]] = {True: [], False: []}
-        self.targets: dict[bool, list[Any]] = {True: [], False: []}
+        self.labels: dict[Rows, list[Any]] = {rows: [] for rows in Rows}
+        self.targets: dict[Rows, list[Any]] = {rows: [] for rows in Rows}
         self.loss_at: str | None = None
         self.last_rows = 0
         self._source = source
         self._note = note
-        self._n_labels = {True: 0, False: 0}
+        self._n_labels = dict.fromkeys(Rows, 0)
         self._activations: dict[str, str | None] = {}
         self._differences: deque[tuple[Tensor, Tensor, Tensor]] = deque(maxlen=4)
 
@@ -89,7 +101,7 @@ class LossesSeen:
                 )
                 return
         elif target.dim() and target.numel() == len(target):
-            self._keep_labels(target.flatten(), answer.requires_grad, 2)
+            self._keep_labels(target.flatten(), Rows.of(answer), 2)
         activation = bounded_by(answer)
         if activation in ("sigmoid", "softmax", "tanh") and not (name == "nll_loss" and activation == "tanh"):
             self._note(
@@ -110,27 +122,27 @@ class LossesSeen:
         if features.requires_grad:
             self.loss_at = self.loss_at or self._source.here()
             self.last_rows = max(self.last_rows, target.numel())
-        self._keep_labels(target.flatten(), features.requires_grad, len(weight))
+        self._keep_labels(target.flatten(), Rows.of(features), len(weight))
 
     def _class_labels(self, answer: Tensor, target: Tensor) -> None:
         if target.dtype.is_floating_point or target.dim() != 1 or answer.dim() != 2:
             return
-        self._keep_labels(target, answer.requires_grad, answer.shape[1])
+        self._keep_labels(target, Rows.of(answer), answer.shape[1])
 
-    def _keep_labels(self, target: Tensor, trained_on: bool, n_classes: int) -> None:
+    def _keep_labels(self, target: Tensor, rows: Rows, n_classes: int) -> None:
         self.n_classes = max(self.n_classes, n_classes)
-        if self._n_labels[trained_on] < MOST_LABELS:
-            self._n_labels[trained_on] += target.numel()
-            self.labels[trained_on].append(target.detach().cpu().numpy().copy())
+        if self._n_labels[rows] < MOST_LABELS:
+            self._n_labels[rows] += target.numel()
+            self.labels[rows].append(target.detach().cpu().numpy().copy())
 
     def _regression(self, answer: Tensor, target: Tensor) -> None:
         where = self._source.here()
         if broadcasts(answer, target):
             self._note("loss-broadcasts", where, answer=tuple(answer.shape), target=tuple(target.shape))
             return
-        trained_on = answer.requires_grad
-        if len(self.targets[trained_on]) * max(1, target.numel()) < MOST_LABELS:
-            self.targets[trained_on].append(target.detach().cpu().float().flatten().numpy().copy())
+        targets = self.targets[Rows.of(answer)]
+        if len(targets) * max(1, target.numel()) < MOST_LABELS:
+            targets.append(target.detach().cpu().float().flatten().numpy().copy())
         activation = bounded_by(answer)
         if activation is None:
             return

@@ -8,7 +8,7 @@ from typing import Any
 
 from studies.check.again import EvaluationAgain
 from studies.check.isolate import Failure
-from studies.check.losses_seen import Seen
+from studies.check.losses_seen import Rows, Seen
 from studies.check.watch import StopAfter
 from studies.spec.space import Space
 
@@ -77,6 +77,16 @@ class Trajectory:
         return "nothing", "nothing"
 
 
+@dataclass(frozen=True)
+class RowsSeen:
+    """How many different rows a model was given. n_given: those to train on, each as often as it was given."""
+
+    n_trained_on: int = 0
+    n_scored: int = 0
+    n_both: int = 0
+    n_given: int = 0
+
+
 @dataclass
 class Observation:
     """What was seen of a training, or of several in one process.
@@ -109,9 +119,9 @@ class Observation:
     loss_at: str | None = None
     n_rows: int = 0
     n_classes: int = 0
-    labels: dict[bool, Any] = field(default_factory=dict)
-    targets: dict[bool, Any] = field(default_factory=dict)
-    both_sides: tuple[int, int, int, int] = (0, 0, 0, 0)
+    labels: dict[Rows, Any] = field(default_factory=dict)
+    targets: dict[Rows, Any] = field(default_factory=dict)
+    rows: RowsSeen = RowsSeen()
     again: EvaluationAgain | None = None
     unused: list[tuple[str, str | None]] = field(default_factory=list)
     holders: list[tuple[str, str | None]] = field(default_factory=list)

@@ -16,7 +16,8 @@ from studies.check.asked import Asked, AskedParams, AskedTrial
 from studies.check.generators import counted_draws, seed_generators
 from studies.check.initialisers import Initialisers
 from studies.check.isolate import Failure, FailureKind, TimeUp, failure_of
-from studies.check.observation import Observation, Trajectory, Treatment
+from studies.check.losses_seen import Rows
+from studies.check.observation import Observation, RowsSeen, Trajectory, Treatment
 from studies.check.own_code import OwnCode
 from studies.check.watch import Enough, Watch, in_torch
 from studies.run.encoding import decoded, encoded
@@ -211,8 +212,9 @@ def _read_watch(found: Observation, watch: Watch) -> None:
     found.n_rows, found.n_classes = watch.n_rows, watch.given.n_classes
     found.labels = {key: np.concatenate(parts) for key, parts in watch.given.labels.items() if parts}
     found.targets = {key: np.concatenate(parts) for key, parts in watch.given.targets.items() if parts}
-    trained, scored = watch.rows[True], watch.rows[False]
-    found.both_sides = len(trained & scored), len(scored), len(trained), watch.n_row_calls[True]
+    trained_on, scored = watch.rows[Rows.TRAINED_ON], watch.rows[Rows.SCORED]
+    n_given = watch.n_row_calls[Rows.TRAINED_ON]
+    found.rows = RowsSeen(len(trained_on), len(scored), n_both=len(trained_on & scored), n_given=n_given)
 
 
 def _holders(prepared: Prepared) -> Iterator[tuple[str, str | None]]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studies.check import isolate
-from studies.check.losses_seen import LossesSeen, Seen
+from studies.check.losses_seen import LossesSeen, Rows, Seen
 from studies.check.own_code import OwnCode
 from studies.check.tensors import is_tensor, rows_of
 
@@ -74,8 +74,8 @@ class Watch:
         self.evaluation: list[ModelCall] = []
         self.models: dict[int, nn.Module] = {}
         self.widths: dict[int, set[int]] = {}
-        self.rows: dict[bool, set[bytes]] = {True: set(), False: set()}
-        self.n_row_calls = {True: 0, False: 0}
+        self.rows: dict[Rows, set[bytes]] = {rows: set() for rows in Rows}
+        self.n_row_calls = dict.fromkeys(Rows, 0)
         self.cut_s = 0.0
         self.alive_at = 0.0
         self.stepped_s = self.stepped_cpu_s = 0.0
@@ -124,7 +124,7 @@ class Watch:
         if self.losses:
             for seen in self._random_layers:
                 self._note(seen.name, seen.where, **seen.facts)
-        self._rows_were(trained_on=False)
+        self._rows_were(Rows.SCORED)
 
     # what torch is asked to do
 
@@ -161,7 +161,7 @@ class Watch:
         self.given.last_rows = 0
         self.evaluation.clear()
         self._random_layers.clear()
-        self._rows_were(trained_on=True)
+        self._rows_were(Rows.TRAINED_ON)
         if len(self.losses) == self._limits.steps:
             raise Enough
 
@@ -206,10 +206,10 @@ class Watch:
         del self.evaluation[1:]
         self.evaluation.append(ModelCall(module, args, kwargs, output, torch.is_grad_enabled(), training))
 
-    def _rows_were(self, trained_on: bool) -> None:
-        self.n_row_calls[trained_on] += len(self._pending_rows)
-        if len(self.rows[trained_on]) < MOST_ROWS:
-            self.rows[trained_on].update(self._pending_rows)
+    def _rows_were(self, what: Rows) -> None:
+        self.n_row_calls[what] += len(self._pending_rows)
+        if len(self.rows[what]) < MOST_ROWS:
+            self.rows[what].update(self._pending_rows)
         self._pending_rows.clear()
 
     # data loaders

@@ -10,6 +10,7 @@ import numpy as np
 
 from studies.check.checks import Check
 from studies.check.findings import Fact, Finding, Item, NotChecked
+from studies.check.losses_seen import Rows
 from studies.check.observation import Observation
 from studies.check.subject import Subject
 from studies.run.baselines import baselines_of, model_of
@@ -29,7 +30,7 @@ class Labels(Check):
     def check(self, subject: Subject) -> Iterator[Item]:
         """See Check."""
         first = subject.first
-        trained, scored = first.labels.get(True), first.labels.get(False)
+        trained, scored = first.labels.get(Rows.TRAINED_ON), first.labels.get(Rows.SCORED)
         yield from _order(trained, scored, first.loss_at)
         counted = scored if scored is not None else trained
         share = _majority(first, counted)
@@ -120,7 +121,7 @@ def _baseline(subject: Subject, share: float | None, labels: Any) -> float | Non
     if "loss" in kind and labels is not None and len(labels):
         shares = np.unique(labels, return_counts=True)[1] / len(labels)
         return -float((shares * np.log(shares)).sum())
-    targets = first.targets.get(False, first.targets.get(True))
+    targets = first.targets.get(Rows.SCORED, first.targets.get(Rows.TRAINED_ON))
     if targets is not None and targets.size and ("mse" in kind or "loss" in kind or "rmse" in kind):
         return math.sqrt(float(targets.var())) if "rmse" in kind else float(targets.var())
     return None

@@ -10,7 +10,7 @@ import numpy as np
 
 from studies.check.checks import Check
 from studies.check.findings import Finding, Item, NotChecked
-from studies.check.losses_seen import Seen
+from studies.check.losses_seen import Rows, Seen
 from studies.check.observation import Observation
 from studies.check.subject import Subject
 from studies.check.tensors import BOUNDS
@@ -91,7 +91,7 @@ def _bounded_output(seen: Seen, first: Observation) -> Finding:
     low, high = BOUNDS[activation]
     share = seen.facts["outside"] / max(1, seen.facts["of"])
     cost = f"{share:.0%} of the targets cannot be reached"
-    if (targets := first.targets.get(True)) is not None and targets.var() > 0:
+    if (targets := first.targets.get(Rows.TRAINED_ON)) is not None and targets.var() > 0:
         missed = float(((targets - np.clip(targets, low, high)) ** 2).mean())
         cost += f": the squared error stays above {missed:.3g}, and R2 below {1 - missed / float(targets.var()):.2f}"
     return Finding(

@@ -59,11 +59,11 @@ def _in_both(train: Side, scored: Side) -> tuple[int, int, bool] | None:
 
 
 def _as_given(subject: Subject) -> Iterator[Item]:
-    n_both, n_scored, n_different, n_trained = subject.first.both_sides
-    if not n_scored or not n_different:
+    seen = subject.first.rows
+    if not seen.n_scored or not seen.n_trained_on:
         yield NotChecked("rows on both sides", "neither the data nor the model's inputs show which rows are trained on")
         return
-    yield from _rows(n_both, n_scored, n_different < 0.9 * n_trained, subject)
+    yield from _rows(seen.n_both, seen.n_scored, seen.n_trained_on < 0.9 * seen.n_given, subject)
 
 
 def _rows(n_both: int, n_scored: int, repeats: bool, subject: Subject) -> Iterator[Item]:
