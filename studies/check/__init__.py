@@ -96,21 +96,20 @@ def _listen(
     limit, silence_s = free_bytes() * SHARE_OF_MEMORY, max(SILENCE_S, seconds)
     while True:
         if not receiver.poll(POLL_S):
+            how = None
             if time.monotonic() - heard_at > silence_s:
-                where = where_now(process.pid, log, OwnCode())
-                return result.add(_broken(now.what, f"did not end within {silence_s:.0f} s", where))
-            if _resident(process.pid) > limit:
-                where = where_now(process.pid, log, OwnCode())
+                how = f"did not end within {silence_s:.0f} s"
+            elif _resident(process.pid) > limit:
                 how = f"took more than {limit / 2**30:.1f} GiB of memory and was killed"
-                return result.add(_broken(now.what, how, where))
+            if how is not None:
+                return result.add(_broken(now.what, how, where_now(process.pid, log, OwnCode())))
             continue
         try:
             kind, content = receiver.recv()
         except EOFError:
             process.join()
-            return result.add(
-                _broken(now.what, f"ended its process: {death(process.exitcode)}", innermost(log, OwnCode()))
-            )
+            how = f"ended its process: {death(process.exitcode)}"
+            return result.add(_broken(now.what, how, innermost(log, OwnCode())))
         heard_at = time.monotonic()
         if kind == "error":
             error: StudiesError = content
