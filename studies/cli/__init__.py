@@ -92,21 +92,26 @@ def main() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(0)
     except Exception as error:
-        if type(error).__name__ == "NoArgsIsHelpError":  # `studies data` alone asks what there is
-            typer.echo(str(error), err=True)
-            sys.exit(WRONG_INPUT)
-        if type(error).__name__ == "Abort":  # Ctrl-C or Ctrl-D where a command asks
-            typer.echo(err=True)
-            _end_interrupted()
-        if hasattr(error, "format_message"):  # what Typer says of a wrong option or command
-            _fail(error, sentence(error), WRONG_INPUT)
-        if isinstance(error, FileNotFoundError) and not _is_somewhere():
-            _fail(error, "The working directory was deleted; change to another one, then type the same.", WRONG_INPUT)
-        if isinstance(error, PermissionError) and isinstance(error.filename, str):
-            _fail(error, _kept_from(error.filename), FAILED)
-        said = f"{type(error).__name__}: {error}"
-        _fail(error, str(shortage_in(said) or f"{said}; --debug shows where"), FAILED)
+        _end_by(error)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _end_by(error: Exception) -> NoReturn:
+    """Exit as is right for an error that is none of ours."""
+    if type(error).__name__ == "NoArgsIsHelpError":  # `studies data` alone asks what there is
+        typer.echo(str(error), err=True)
+        sys.exit(WRONG_INPUT)
+    if type(error).__name__ == "Abort":  # Ctrl-C or Ctrl-D where a command asks
+        typer.echo(err=True)
+        _end_interrupted()
+    if hasattr(error, "format_message"):  # what Typer says of a wrong option or command
+        _fail(error, sentence(error), WRONG_INPUT)
+    if isinstance(error, FileNotFoundError) and not _is_somewhere():
+        _fail(error, "The working directory was deleted; change to another one, then type the same.", WRONG_INPUT)
+    if isinstance(error, PermissionError) and isinstance(error.filename, str):
+        _fail(error, _kept_from(error.filename), FAILED)
+    said = f"{type(error).__name__}: {error}"
+    _fail(error, str(shortage_in(said) or f"{said}; --debug shows where"), FAILED)
 
 
 def _open_what_is_closed() -> None:

@@ -92,17 +92,9 @@ class Access:
 
     def decide(self, request: Request) -> Visitor | Response:
         """Return who asks, or the answer for somebody who may not."""
+        if (refusal := self._refusal(request)) is not None:
+            return refusal
         path, writes = request.url.path, request.method not in LOOKING
-        if not path.isprintable():  # no page has such an address, and PostgreSQL no such text
-            return refused(request, 400, "This address has a control character in it.")
-        if len(path) > MAX_PATH:
-            return refused(request, 414, f"This address is too long; expected at most {MAX_PATH:,} characters.")
-        if self.local and (hostname := request.url.hostname) not in LOCAL_HOSTS:  # a name that was pointed here
-            return refused(
-                request, 400, f"This dashboard answers to {' and '.join(LOCAL_HOSTS[:2])}, not to {hostname!r}."
-            )
-        if writes and not is_same_origin(request):
-            return refused(request, 403, "This request comes from another site's page.")
         if path.startswith(ASSETS):  # nothing is asked of the storage for them, so they come while it does not answer
             return Visitor(*NOBODY, secrets.token_urlsafe(32))
         visitor = self.visitor(request)
@@ -116,6 +108,21 @@ class Access:
         if writes and not visitor.may_edit and path not in EVERYONES:
             return refused(request, 403, "A viewer may look and change nothing; an editor may.")
         return visitor
+
+    def _refusal(self, request: Request) -> Response | None:
+        """Return the answer to a request that nobody may send, whoever asks."""
+        path = request.url.path
+        if not path.isprintable():  # no page has such an address, and PostgreSQL no such text
+            return refused(request, 400, "This address has a control character in it.")
+        if len(path) > MAX_PATH:
+            return refused(request, 414, f"This address is too long; expected at most {MAX_PATH:,} characters.")
+        if self.local and (hostname := request.url.hostname) not in LOCAL_HOSTS:  # a name that was pointed here
+            return refused(
+                request, 400, f"This dashboard answers to {' and '.join(LOCAL_HOSTS[:2])}, not to {hostname!r}."
+            )
+        if request.method not in LOOKING and not is_same_origin(request):
+            return refused(request, 403, "This request comes from another site's page.")
+        return None
 
     def visitor(self, request: Request) -> Visitor:
         """Return who asks; the role of nobody that is known is None."""
