@@ -110,7 +110,7 @@ class Access:
         return visitor
 
     def _refusal(self, request: Request) -> Response | None:
-        """Return the answer to a request that nobody may send, whoever asks."""
+        """Return the answer to a request that is wrong by itself, or None."""
         path = request.url.path
         if not path.isprintable():  # no page has such an address, and PostgreSQL no such text
             return refused(request, 400, "This address has a control character in it.")

@@ -8,7 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
 from studies.web.access import address_of, cookie_name, is_own_path, set_cookie
-from studies.web.acting import checked_form
+from studies.web.forms import checked_form
 from studies.web.site import site_of
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from studies.storage import Storage
 from studies.storage.accounts import Role
 from studies.study import get
 from studies.web import patience, site
-from studies.web.app import MAX_FORM
+from studies.web.gate import MAX_FORM
 from studies.web.passwords import MAX_TRIES
 from studies.web.serve import Where
 
