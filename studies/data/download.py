@@ -18,6 +18,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -45,33 +46,80 @@ class _Cut(DownloadFailed):
     """The connection ended early."""
 
 
+@dataclass(frozen=True)
+class _Part:
+    """What has arrived of a file, open and locked. has_sum: what it should be in the end is published.
+
+    Beside it is written down where it comes from, and what tells whether the file there is still the same one.
+    """
+
+    path: Path
+    file: IO[bytes]
+    has_sum: bool
+
+    @property
+    def n_bytes(self) -> int:
+        return os.fstat(self.file.fileno()).st_size
+
+    @property
+    def _memory(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.json")
+
+    def remember(self, url: str, response: Any) -> None:
+        tag = response.headers.get("ETag", "")
+        validator = response.headers.get("Last-Modified", "") if not tag or tag.startswith("W/") else tag
+        self._memory.write_text(json.dumps({"url": url, "validator": validator}), encoding="utf-8")
+
+    def conditions(self, url: str) -> dict[str, str]:
+        """Return the headers that ask for the rest of it, if there is some of it and it can be known to fit."""
+        memory: dict[str, str] = {}
+        with suppress(OSError, ValueError):
+            memory = json.loads(self._memory.read_text(encoding="utf-8"))
+        if not self.n_bytes:
+            return {}
+        wanted = {"Range": f"bytes={self.n_bytes}-"}
+        if memory.get("url") == url and memory.get("validator"):
+            return wanted | {"If-Range": memory["validator"]}
+        return wanted if self.has_sum else {}
+
+    def forget(self) -> None:
+        for path in (self.path, self._memory):
+            path.unlink(missing_ok=True)
+
+
+def _beside(target: Path) -> Path:
+    """Return where what has arrived of a file lies."""
+    return target.with_name(f".{target.name}.part")
+
+
 def download(urls: Sequence[str], target: Path, md5: str, told: Told) -> None:
     """Put what is at `urls`, tried in turn, at `target`, unless it is there already.
 
     md5: as published, "" where none is. Either way the content is checked. Raises DownloadFailed.
     """
-    part = target.with_name(f".{target.name}.part")
+    path = _beside(target)
     try:
         if target.is_file():
             _check(target, md5, target)
             return
         target.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("ab") as file:
-            _lock(file, part)
+        with path.open("ab") as file:
+            _lock(file, path)
             if target.is_file():  # another process has just been here
                 return
-            _fetch(urls, part, file, bool(md5), told)
+            part = _Part(path, file, has_sum=bool(md5))
+            _fetch(urls, part, told)
             file.flush()
             os.fsync(file.fileno())
             try:
-                _check(part, md5, target)
+                _check(path, md5, target)
             except DownloadFailed:
-                _forget(part)
+                part.forget()
                 raise
-            part.rename(target)
-            _forget(part)
+            path.rename(target)
+            part.forget()
     except OSError as error:
-        raise DownloadFailed(f"{error.filename or part} cannot be written ({error.strerror or error})") from error
+        raise DownloadFailed(f"{error.filename or path} cannot be written ({error.strerror or error})") from error
 
 
 def unpack(archive: Path, members: Sequence[str], told: Told) -> None:
@@ -101,7 +149,7 @@ def unpack(archive: Path, members: Sequence[str], told: Told) -> None:
 
 
 def _copy(content: IO[bytes], target: Path, tell: Callable[[], None]) -> None:
-    part = target.with_name(f".{target.name}.part")
+    part = _beside(target)
     try:
         with part.open("wb") as file:
             while chunk := content.read(CHUNK_BYTES):
@@ -123,35 +171,33 @@ def _lock(file: IO[bytes], part: Path) -> None:
         raise DownloadFailed("another process has just fetched it")
 
 
-def _fetch(urls: Sequence[str], part: Path, file: IO[bytes], checked: bool, told: Told) -> None:
+def _fetch(urls: Sequence[str], part: _Part, told: Told) -> None:
     refusals = []
     for url in urls:
         try:
-            return _fetch_from(url, part, file, checked, told)
-        except _Refused as refused:
-            refusals.append(f"{url} {refused}")
-        except _Cut as cut:
-            refusals.append(f"{url} {cut}")
-    if not part.stat().st_size:
-        _forget(part)
+            return _fetch_from(url, part, told)
+        except (_Refused, _Cut) as why:
+            refusals.append(f"{url} {why}")
+    if not part.n_bytes:
+        part.forget()
     raise DownloadFailed("; ".join(refusals))
 
 
-def _fetch_from(url: str, part: Path, file: IO[bytes], checked: bool, told: Told) -> None:
+def _fetch_from(url: str, part: _Part, told: Told) -> None:
     for attempt in range(1, ATTEMPTS + 1):
-        before = os.fstat(file.fileno()).st_size
+        before = part.n_bytes
         try:
-            return _transfer(url, part, file, checked, told)
+            return _transfer(url, part, told)
         except _Cut:
-            if attempt == ATTEMPTS or os.fstat(file.fileno()).st_size <= before:
+            if attempt == ATTEMPTS or part.n_bytes <= before:
                 raise
             time.sleep(WAIT_S)
 
 
-def _transfer(url: str, part: Path, file: IO[bytes], checked: bool, told: Told) -> None:
+def _transfer(url: str, part: _Part, told: Told) -> None:
     """Add to the part what is missing of it, or all of it from a server that gives nothing less."""
-    n_bytes = os.fstat(file.fileno()).st_size
-    response = _open(url, n_bytes, _conditions(part, url, n_bytes, checked))
+    file, n_bytes = part.file, part.n_bytes
+    response = _open(url, n_bytes, part.conditions(url))
     if response is None:
         return
     with response:
@@ -163,7 +209,7 @@ def _transfer(url: str, part: Path, file: IO[bytes], checked: bool, told: Told) 
             n_bytes = 0
             if first:
                 raise _Refused(f"answered with another part of the file (from byte {first})")
-        _remember(part, url, response)
+        part.remember(url, response)
         try:
             while chunk := _read(response):
                 file.write(chunk)
@@ -198,34 +244,6 @@ def _read(response: Any) -> bytes:
     except (OSError, http.client.HTTPException) as error:
         raise _Cut(f"broke off ({getattr(error, 'strerror', None) or error})") from error
     return chunk
-
-
-def _conditions(part: Path, url: str, n_bytes: int, checked: bool) -> dict[str, str]:
-    """Return the headers that ask for the rest of a part, if there is one and it can be known to fit."""
-    memory: dict[str, str] = {}
-    with suppress(OSError, ValueError):
-        memory = json.loads(_memory(part).read_text(encoding="utf-8"))
-    wanted = {"Range": f"bytes={n_bytes}-"}
-    if not n_bytes:
-        return {}
-    if memory.get("url") == url and memory.get("validator"):
-        return wanted | {"If-Range": memory["validator"]}
-    return wanted if checked else {}
-
-
-def _remember(part: Path, url: str, response: Any) -> None:
-    tag = response.headers.get("ETag", "")
-    validator = response.headers.get("Last-Modified", "") if not tag or tag.startswith("W/") else tag
-    _memory(part).write_text(json.dumps({"url": url, "validator": validator}), encoding="utf-8")
-
-
-def _forget(part: Path) -> None:
-    for path in (part, _memory(part)):
-        path.unlink(missing_ok=True)
-
-
-def _memory(part: Path) -> Path:
-    return part.with_name(f"{part.name}.json")
 
 
 def _range_of(response: Any) -> tuple[int, int | None]:
