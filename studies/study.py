@@ -82,23 +82,10 @@ def create_or_join(
     Optuna program's study of that name.
     """
     with storage.ledger.alone(lock_of(spec.name)):
-        study = optuna.create_study(
-            storage=storage.optuna,
-            study_name=spec.name,
-            directions=[StudyDirection[to.name] for to in spec.directions],
-            load_if_exists=True,
-        )
-        if UID not in study.user_attrs:
-            if study.get_trials(deepcopy=False):
-                raise NotOurs(name=spec.name)
-            study.set_user_attr(UID, new_uid())
+        study = _created(storage, spec)
         new = SPEC not in study.user_attrs
         if new:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                study.set_metric_names(list(spec.metrics))
-            study.set_user_attr(DECLARED, described.declared)
-            study.set_user_attr(DATA, described.data)
+            _describe(study, spec, described)
         elif changes := changed(study, spec, described, same_code):
             kind = CodeChanged if list(changes) == [CODE] else SpecChanged
             raise kind(
@@ -110,6 +97,30 @@ def create_or_join(
         if described.code and study.user_attrs.get(CODE) != described.code:
             study.set_user_attr(CODE, dict(described.code))
         yield study, new
+
+
+def _created(storage: Storage, spec: StudySpec) -> optuna.Study:
+    """Return the study of this name, with a `uid` of its own. Raises NotOurs for another Optuna program's."""
+    study = optuna.create_study(
+        storage=storage.optuna,
+        study_name=spec.name,
+        directions=[StudyDirection[to.name] for to in spec.directions],
+        load_if_exists=True,
+    )
+    if UID not in study.user_attrs:
+        if study.get_trials(deepcopy=False):
+            raise NotOurs(name=spec.name)
+        study.set_user_attr(UID, new_uid())
+    return study
+
+
+def _describe(study: optuna.Study, spec: StudySpec, described: Description) -> None:
+    """Write down what its metrics, its space and its data are."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.set_metric_names(list(spec.metrics))
+    study.set_user_attr(DECLARED, described.declared)
+    study.set_user_attr(DATA, described.data)
 
 
 def open_for_workers(storage: Storage, study: optuna.Study, spec: StudySpec) -> int:

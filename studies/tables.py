@@ -44,11 +44,7 @@ def catalog(settings: Settings) -> str:
     prepared = {json.loads(file.read_text(encoding="utf-8")).get("name") for file in manifests}
     rows = [("study", "data set", "state", "trials", "best", "what it tunes")]
     for name in [*shipped, *sorted(set(known) - set(shipped))]:
-        progress = known.get(name)
-        trials = n_of_trials(progress) if progress else "-"
-        best = number(progress.best.value) if progress and progress.best is not None else "-"
-        best = f"front of {len(progress.front.points)}" if progress and progress.front is not None else best
-        study = names.confirmed(name)
+        progress, study = known.get(name), names.confirmed(name)
         spec = shipped.get(names.parts(study or name)[0])
         typed = progress.name if progress else name
         dataset, state, description = "-", "-", "(not in the catalog)"
@@ -56,8 +52,16 @@ def catalog(settings: Settings) -> str:
             dataset, description = spec.dataset, spec.description
             state = "prepared" if dataset in prepared else "not prepared yet"
         description = f"the best of {names.confirmed(typed)} under fresh seeds" if study else description
-        rows.append((typed, dataset, state, trials, best, description))
+        trials = n_of_trials(progress) if progress else "-"
+        rows.append((typed, dataset, state, trials, _best(progress), description))
     return aligned(rows)
+
+
+def _best(progress: Progress | None) -> str:
+    """Return the best value so far, or how many are best where there are several metrics."""
+    if progress is not None and progress.front is not None:
+        return f"front of {len(progress.front.points)}"
+    return "-" if progress is None or progress.best is None else number(progress.best.value)
 
 
 def _n_trials(spec: StudySpec, space: Space) -> str:
@@ -117,11 +121,8 @@ def status(settings: Settings, name: str | None) -> str:
 
     Raises StudyNotStarted for one that the storage does not have.
     """
-    from rich.console import Console
-
     from studies.storage import is_there, open_storage
     from studies.study import not_started, started
-    from studies.view.live import workers_table
 
     found: list[Progress] = []
     known: list[str] = []
@@ -139,19 +140,26 @@ def status(settings: Settings, name: str | None) -> str:
         return f"{foreign[name]}\n  Created by another Optuna program, not by `studies`; `studies dashboard` shows it."
     if not found and not foreign:
         return "No study has been launched in this storage; `studies list` shows what there is to launch."
+    text = _drawn(found, with_front=name is not None)
+    if foreign:
+        text += f"\nOf other Optuna programs, and shown by `studies status NAME`: {', '.join(map(one_line, foreign))}."
+    return text + _space_used(settings)
+
+
+def _drawn(found: Iterable[Progress], *, with_front: bool) -> str:
+    """Return how studies stand, each with its workers."""
+    from rich.console import Console
+
+    from studies.view.live import workers_table
+
     console = Console(width=120, highlight=False, color_system=None, force_jupyter=False)
     with console.capture() as capture:
         for progress in found:
-            for line in _lines(progress, with_front=name is not None):
+            for line in _lines(progress, with_front=with_front):
                 console.print(line, soft_wrap=True, markup=False)
             if progress.workers:
                 console.print(workers_table(progress))
-    others = (
-        f"\nOf other Optuna programs, and shown by `studies status NAME`: {', '.join(map(one_line, foreign))}."
-        if foreign
-        else ""
-    )
-    return capture.get().rstrip() + others + _space_used(settings)
+    return capture.get().rstrip()
 
 
 def _lines(progress: Progress, *, with_front: bool) -> Iterator[str]:
