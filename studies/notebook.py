@@ -21,18 +21,14 @@ from __future__ import annotations
 import importlib
 import io
 import json
-import os
-import signal
-import subprocess
-import sys
-import tempfile
 import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studies.errors import DONE, FAILED, CommandFailed, ObjectiveRefused, UnknownStudy, WrongInput
+from studies.commands import flags, options, run
+from studies.errors import DONE, FAILED, ObjectiveRefused, UnknownStudy, WrongInput
 from studies.names import NameInFile
 from studies.settings import Settings
 
@@ -236,15 +232,15 @@ class Study:
         parameters run first. new_version: where the study has changed, begin NAME@2 and so on.
         Raises CommandFailed with what the command said.
         """
-        options = _flags(new_version=new_version, detach=detach)
-        options += _options(workers=workers, trials=trials, dataset=dataset, start_with=start_with)
+        given = flags(new_version=new_version, detach=detach)
+        given += options(workers=workers, trials=trials, dataset=dataset, start_with=start_with)
         for other in [start_from] if isinstance(start_from, str) else start_from:
-            options += ["--from", other]
+            given += ["--from", other]
         called = {f"--dataset {dataset}": f"dataset={dataset!r}", f"--trials {trials}": f"trials={trials!r}"}
         for key, value in (overrides or {}).items():
-            options += ["--set", f"{key}={json.dumps(value)}"]
-            called[" ".join(options[-2:])] = f"overrides={ {key: value}!r}"
-        self._command("launch", self._given, *options, called=called)
+            given += ["--set", f"{key}={json.dumps(value)}"]
+            called[" ".join(given[-2:])] = f"overrides={ {key: value}!r}"
+        self._command("launch", self._given, *given, called=called)
         return self
 
     def check(self) -> Result:
@@ -267,7 +263,7 @@ class Study:
         top, seeds: how many settings, and how often each; as many as before without them, or 5 the first time. trial,
         pick: with several metrics, which trial of the front, as `export` has it.
         """
-        self._command("confirm", self._typed, *_options(workers=workers, top=top, seeds=seeds, trial=trial, pick=pick))
+        self._command("confirm", self._typed, *options(workers=workers, top=top, seeds=seeds, trial=trial, pick=pick))
         return self.confirmation
 
     def train(
@@ -286,8 +282,8 @@ class Study:
         seed: the trial's own without it. epochs: those of the best value without it. trial, pick: another trial than
         the winner, as `export` has it. If the objective cannot predict, only the model's `predict` raises.
         """
-        options = _options(output=directory, seed=seed, epochs=epochs, trial=trial, pick=pick)
-        self._command("train", self._typed, *options, *_flags(with_validation=with_validation, overwrite=overwrite))
+        given = options(output=directory, seed=seed, epochs=epochs, trial=trial, pick=pick)
+        self._command("train", self._typed, *given, *flags(with_validation=with_validation, overwrite=overwrite))
         return Model(Path(directory))
 
     def stop(self) -> None:
@@ -295,44 +291,7 @@ class Study:
         self._command("stop", self._typed)
 
     def _command(self, *words: str, fine: Collection[int] = (DONE,), called: Mapping[str, str] | None = None) -> str:
-        """Type a command: show its messages as they come, and return what it printed.
-
-        fine: exit codes that are no failure where something was printed. called: what the arguments of this module
-        are, of which the command speaks as its options. Raises CommandFailed.
-        """
-        given = {"STUDIES_HOME": self._settings.home, "STUDIES_STORAGE": self._settings.storage}
-        environment = os.environ | {key: str(value) for key, value in given.items() if value}
-        last = ""
-        with tempfile.TemporaryFile("w+", encoding="utf-8") as printed:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "studies", *words],
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=printed,
-                stderr=subprocess.PIPE,
-                text=True,
-                errors="replace",  # what a library prints there may be in any encoding
-                start_new_session=True,  # one Ctrl-C is one, not one from the terminal and one from here
-            )
-            try:
-                for line in process.stderr or ():
-                    for option, argument in (called or {}).items():
-                        line = line.replace(f"{option}: ", f"{argument}: ")
-                    last = line.strip() or last
-                    print(line, end="", file=sys.stderr)
-            except KeyboardInterrupt:
-                process.send_signal(signal.SIGINT)
-                print(*(process.stderr or ()), sep="", end="", file=sys.stderr)
-                raise
-            finally:
-                code = process.wait()
-                if process.stderr is not None:
-                    process.stderr.close()
-            printed.seek(0)
-            answer = printed.read()
-            if code and not (code in fine and answer):
-                raise CommandFailed(command=words[0], code=code, said=last.removeprefix("studies: "))
-            return answer
+        return run(self._settings, words, fine, called or {})
 
 
 class Model:
@@ -381,14 +340,3 @@ class Model:
         if answers and isinstance(answers[0], str):
             return "".join(map(str, answers))
         return pd.DataFrame(answers)
-
-
-def _options(**given: Any) -> list[str]:
-    """Return arguments as options of a command, but for those that are None."""
-    options = ((f"--{name.replace('_', '-')}", str(value)) for name, value in given.items() if value is not None)
-    return [word for option in options for word in option]
-
-
-def _flags(**given: bool) -> list[str]:
-    """Return those that are true as flags of a command."""
-    return [f"--{name.replace('_', '-')}" for name, value in given.items() if value]
