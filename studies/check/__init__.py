@@ -14,7 +14,6 @@ The checks are in `checks/`: <- ADD A CHECK: one file there, and one line in `CH
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -28,6 +27,7 @@ from studies.check.findings import Fact, Finding, NotChecked, Progress, Result, 
 from studies.check.isolate import SHARE_OF_MEMORY, death, free_bytes, innermost, where_now
 from studies.check.own_code import OwnCode
 from studies.errors import StudiesError
+from studies.logs.places import launch_name
 from studies.run.launchers import forkserver
 from studies.spec.program import Program
 
@@ -64,7 +64,7 @@ def check(
 
     started = time.monotonic()
     result = Result(spec.name)
-    log = settings.logs_of(spec.name) / f"check-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+    log = settings.logs_of(spec.name) / f"check-{launch_name()}.log"
     result.log = str(log)
     context = forkserver.started("studies.check.preload")
     receiver, sender = context.Pipe(duplex=False)

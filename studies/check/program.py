@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from studies.check.asked import default_of
 from studies.check.findings import Fact, Finding, Item, NotChecked, Result
 from studies.check.written import changed, files_below
+from studies.logs.places import launch_name
 from studies.run.last_words import last_words
 from studies.run.objective import code_of, load_with_space
 from studies.run.process import Ended, described
@@ -50,7 +51,7 @@ def check_program(
     result = Result(spec.name)
     objective, space = load_with_space(spec)
     assert isinstance(objective, ProgramObjective)
-    logs = settings.logs_of(spec.name, f"check-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}")
+    logs = settings.logs_of(spec.name, f"check-{launch_name()}")
     result.log = str(logs / "trial-0.log")
     checks = _Checks(objective.logging_to(logs), space, settings.home, started + seconds)
     parts: list[tuple[str, Callable[[], Iterator[Item]]]] = [

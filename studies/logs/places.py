@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -12,6 +13,17 @@ from studies.logs.noted import note_study, noted_process, noted_study
 
 TRIAL = "trial-"
 N_LAUNCHES = 10  # of a study, whose workers' logs are looked at
+
+
+def launch_name() -> str:
+    """Return what a launch, or a check, of this process is called from now on: by when it began, and by the process."""
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+
+
+def process_of(launch: Path) -> int | None:
+    """Return the process that a launch, or a check, is called by; None for what is no such directory."""
+    _, dash, pid = launch.name.rpartition("-")
+    return int(pid) if dash and pid.isdecimal() and launch.is_dir() else None
 
 
 def trial_log(directory: Path, number: int) -> Path:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from studies.logs.noted import STUDY, noted_study
-from studies.logs.places import TRIAL, base_of, is_name
+from studies.logs.places import TRIAL, base_of, is_name, process_of
 
 
 def remove_logs(home: Path, study: str, uid: str, others: Collection[str]) -> None:
@@ -44,8 +44,8 @@ def _whose(path: Path) -> str | None:
 
 
 def _goes_on(launch: Path) -> bool:
-    """Whether the launch, or the check, that has this directory has not ended: its name ends with the process."""
+    """Whether the launch, or the check, that has this directory has not ended."""
     import psutil
 
-    _, dash, pid = launch.name.rpartition("-")
-    return launch.is_dir() and bool(dash) and pid.isdecimal() and psutil.pid_exists(int(pid))
+    pid = process_of(launch)
+    return pid is not None and psutil.pid_exists(pid)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from studies.errors import EXIT_CODES, FAILED, ObjectiveRefused, StudiesError
 from studies.logs.log import print_to
 from studies.logs.noted import note_process
+from studies.logs.places import launch_name
 from studies.run.kernel import kernel_oom_kills
 from studies.run.launchers import PRELOADED, Exit, forkserver
 from studies.run.launchers.gpus import Gpus
@@ -49,8 +50,7 @@ class LocalLauncher:
         say: Callable[[str], None] = lambda line: None,
         directory: Path | None = None,
     ) -> None:
-        started = time.strftime("%Y%m%d-%H%M%S") + f"-{os.getpid()}"
-        self.logs = directory or settings.logs_of(spec.name, started)
+        self.logs = directory or settings.logs_of(spec.name, launch_name())
         self.n_workers = n_workers
         self._prepare_log = self.logs / "prepare.log"
         self._spec = spec

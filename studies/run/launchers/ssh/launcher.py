@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from studies import errors
 from studies.errors import MachinesNotReady, ObjectiveRefused, WrongInput
+from studies.logs.places import launch_name
 from studies.run.launchers import Exit
 from studies.run.launchers.ssh import files, readiness
 from studies.run.launchers.ssh.connection import Cut, Refused, explained
@@ -49,7 +48,7 @@ class SshLauncher:
             )
         self.n_workers = sum(place.n_workers for place in self._places)
         self._spec, self._settings, self._say = spec, settings, say
-        self.logs = settings.logs_of(spec.name, time.strftime("%Y%m%d-%H%M%S") + f"-{os.getpid()}")
+        self.logs = settings.logs_of(spec.name, launch_name())
         self._machines: list[Machine] = []
         self._closing = False
         self._changes: SimpleQueue[None] = SimpleQueue()  # its `put` may be interrupted by itself, as by Ctrl-C
