@@ -22,7 +22,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from studies import names
-from studies.errors import DataChanged, IsConfirmation, NobodyCameThrough, NothingToConfirm, WrongInput
+from studies.errors import DataChanged, NobodyCameThrough, NothingToConfirm, WrongInput
 from studies.names import CONFIRMS, CONTENDER, CONTINUED_BY, REASON, SEED
 from studies.record.choice import chosen as chosen_of
 from studies.record.choice import require_choice
@@ -71,8 +71,7 @@ def planned(
     """
     with open_storage(settings) as storage:
         record = read_stored(storage, name)
-        if (study := names.confirmed(name)) is not None:
-            raise IsConfirmation(name=record.spec.name, study=study, command=f"confirm {study}")
+        names.refuse_confirmation(name, record.spec.name, "confirm")
         begun = find(storage, names.confirmation(record.spec.name))
         race = {} if begun is None else begun.user_attrs.get(CONFIRMS, {})
     if not record.spec.has_several and (trial is not None or pick is not None):

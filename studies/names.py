@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from studies.errors import IsConfirmation
+
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
@@ -185,6 +187,12 @@ def confirmation(name: str) -> str:
 def confirmed(name: str) -> str | None:
     """Return the study that a confirmation belongs to, or None for any other study."""
     return name.removesuffix(CONFIRMATION) if name.endswith(CONFIRMATION) else None
+
+
+def refuse_confirmation(typed: str, stored: str, command: str) -> None:
+    """Raise IsConfirmation where a person typed a confirmation's name, for a command that is for its study."""
+    if (study := confirmed(typed)) is not None:
+        raise IsConfirmation(name=stored, study=study, command=f"{command} {study}")
 
 
 def exact(name: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from studies import names
-from studies.errors import IsConfirmation, WrongInput, WrongSpec
+from studies.errors import WrongInput, WrongSpec
 from studies.names import CONTINUES, FIXED_PARAMS, INHERITED, QUEUED, UNLIMITED, State, StopReason
 from studies.search.knowledge import queued
 from studies.spec.domain import Choice, Range
@@ -150,8 +150,7 @@ def written(parameter: Parameter) -> str:
 
 def _searched(storage: Storage, name: str, command: str) -> optuna.Study:
     study = get(storage, name)
-    if (of := names.confirmed(name)) is not None:
-        raise IsConfirmation(name=study.study_name, study=of, command=f"{command} {of}")
+    names.refuse_confirmation(name, study.study_name, command)
     return study
 
 

@@ -14,7 +14,7 @@ from typer.core import TyperCommand
 
 from studies import names
 from studies.cli.options import TRAINED, Dataset, Pick, StorageUrl, Trial, launched, read, settings_of
-from studies.errors import IsConfirmation, SpaceRefused, WrongInput
+from studies.errors import SpaceRefused, WrongInput
 from studies.settings import Settings
 
 if TYPE_CHECKING:
@@ -193,6 +193,5 @@ def _winner(
     if name is None:
         raise WrongInput(reason="Neither NAME nor --params is given; expected a study, such as studies train meli-cnn.")
     record = read(name, settings, trial, pick)
-    if (study := names.confirmed(name)) is not None:
-        raise IsConfirmation(name=record.spec.name, study=study, command=f"train {study}")
+    names.refuse_confirmation(name, record.spec.name, "train")
     return Winner.of(record), record.spec

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from studies import names
-from studies.errors import BestNotWritten, IsConfirmation, SpecRefused, UnknownStudy, WrongInput
+from studies.errors import BestNotWritten, SpecRefused, UnknownStudy, WrongInput
 from studies.registry import LAUNCHERS
 from studies.settings import MOST_S, Settings
 
@@ -181,9 +181,7 @@ def _stored_spec(name: str, settings: Settings, command: str) -> SpecFile:
     with open_storage(settings) as opened:
         spec = spec_of(get(opened, name))
         name = typed(opened, spec.name)
-    if (study := names.confirmed(name)) is not None:
-        command = "confirm" if command == "launch" else command
-        raise IsConfirmation(name=spec.name, study=study, command=f"{command} {study}")
+    names.refuse_confirmation(name, spec.name, "confirm" if command == "launch" else command)
     return SpecFile(name, spec.model_dump() | {"name": name})
 
 

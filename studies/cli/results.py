@@ -11,7 +11,7 @@ import typer
 
 from studies import names
 from studies.cli.options import PAGE, Pick, StorageUrl, StudyName, Trial, read, settings_of
-from studies.errors import IsConfirmation, WrongInput
+from studies.errors import WrongInput
 from studies.files import kind_of
 from studies.registry import EXPORTERS
 from studies.words import plural
@@ -93,8 +93,7 @@ def report_page(
     if kind not in FORMATS:
         raise WrongInput(reason=f"--format is {kind!r}; expected one of {', '.join(FORMATS)}.")
     found = read(name, settings_of(storage))
-    if (study := names.confirmed(name)) is not None:
-        raise IsConfirmation(name=found.spec.name, study=study, command=f"report {study}")
+    names.refuse_confirmation(name, found.spec.name, "report")
     if output is not None and is_directory:
         n_files = write_all(Path(output), files(found))
         typer.echo(f"Written: {n_files} files in {output}", err=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from studies import names
-from studies.errors import IsConfirmation, NothingToExport
+from studies.errors import NothingToExport
 from studies.record.choice import require_choice
 
 if TYPE_CHECKING:
@@ -32,8 +32,7 @@ def content_of(record: StudyRecord) -> dict[str, Any]:
 
     Raises NothingToExport, IsConfirmation, and ChooseFromFront where several trials are the best.
     """
-    if (study := names.confirmed(record.spec.name)) is not None:
-        raise IsConfirmation(name=record.spec.name, study=study, command=f"export {study}")
+    names.refuse_confirmation(record.spec.name, record.spec.name, "export")
     require_choice(record)
     best = record.best
     if best is None:
