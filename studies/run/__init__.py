@@ -2,7 +2,7 @@
 
 launch       a launch from beginning to end; `launchers/` start its workers
 join         a launch becomes part of its study: what is `waiting` first, and what `others` found
-worker       one worker's life: claim a trial, run it, write how it ended
+worker       one worker's life: claim a trial, run it, write how it ended; its `heartbeat`
 trial        one trial's life: suggest, train, report; `function` has a plain function's; `end` and `failures` end it
 objective    what a trial runs, by the dotted path in a spec
 program      a command line as an objective: `process` runs it under its `supervisor`, `reports` reads it

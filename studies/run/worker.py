@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,7 +16,7 @@ from optuna.trial import TrialState
 
 from studies import words
 from studies.artifacts import artifact_store, attach
-from studies.errors import GpuFailed, ObjectiveRefused, OtherCode, StorageUnreachable, StudiesError, StudyDeleted
+from studies.errors import GpuFailed, ObjectiveRefused, OtherCode, StudyDeleted
 from studies.logs.places import for_trials
 from studies.names import (
     ALONE,
@@ -38,6 +37,7 @@ from studies.run import limits, provenance, retention
 from studies.run.allocation import keep_freed_memory
 from studies.run.checkpoint import Checkpoints
 from studies.run.end import Outcome, end, resume
+from studies.run.heartbeat import registered
 from studies.run.objective import FunctionObjective, code_of, facts_of, load_objective
 from studies.run.placement import take
 from studies.run.program import ProgramObjective
@@ -46,7 +46,6 @@ from studies.run.signals import Stop
 from studies.run.source import fingerprint
 from studies.run.stored import checkpoint_store
 from studies.run.trial import Course, run_trial
-from studies.run.usage import Meter
 from studies.search import repeats
 from studies.search.asha import Asha
 from studies.settings import Settings
@@ -57,7 +56,6 @@ from studies.study import budget_of, find, lock_of, n_in_the_end, open_for_trial
 from studies.words import one_line
 
 WAIT_FOR_OTHERS_S = 1.0
-HEARTBEATS_PER_LEASE = 12
 
 
 def work(
@@ -77,8 +75,11 @@ def work(
     keep_freed_memory()
     with open_storage(settings, Waiting(stop, say)) as storage:
         worker = _Worker(storage, name, settings, device, stop, say, gpu or SharedGpu())
-        with worker.registered(), _study_is_there(storage, worker.study.study_name):
-            return worker.run()
+        with (
+            registered(storage.ledger, worker.study_id, worker.device, stop, say) as worker_id,
+            _study_is_there(storage, worker.study.study_name),
+        ):
+            return worker.run(worker_id)
 
 
 @contextmanager
@@ -136,30 +137,11 @@ class _Worker:
             raise OtherCode(name=typed(self.storage, self.study.study_name), difference=difference)
         return fingerprint(code)
 
-    @contextmanager
-    def registered(self) -> Iterator[None]:
-        """Be a worker that others can see, with a heartbeat."""
-        self.worker_id = self.storage.ledger.enter(self.study_id, provenance.device_name(self.device))
-        ended = threading.Event()
-        heart = threading.Thread(target=self._beat, args=(ended,), name="heartbeat", daemon=True)
-        heart.start()
-        told = True
-        try:
-            yield
-        except StorageUnreachable:
-            told = False  # there is nobody to be told, and the heart, a daemon, waits for them as well
-            raise
-        finally:
-            ended.set()
-            if told:
-                heart.join()
-                self.storage.ledger.leave(self.worker_id)
-
-    def run(self) -> str:
+    def run(self, worker_id: int) -> str:
         while True:
             if self.stop.why:
                 return self.stop.why
-            budget, trial = self._claim()
+            budget, trial = self._claim(worker_id)
             if trial is not None:
                 self._run(trial)
                 self._tidy_up(budget.n_trials)
@@ -169,7 +151,7 @@ class _Worker:
                 # Others still run the last trials. Should one of them die, its trial is ours to continue.
                 time.sleep(WAIT_FOR_OTHERS_S)
 
-    def _claim(self) -> tuple[Budget, optuna.Trial | None]:
+    def _claim(self, worker_id: int) -> tuple[Budget, optuna.Trial | None]:
         """Take over what dead workers left, then take the next trial, if there is one and no limit forbids it.
 
         The storage hands out exactly n_trials, also when others claim at the same time.
@@ -189,7 +171,7 @@ class _Worker:
         n_trials = budget.n_trials
         if self.is_found_out:
             n_trials = min(n_trials, n_in_the_end(self.study, by_now=True))
-        trial_id = self.storage.optuna.claim_trial(self.study_id, n_trials=n_trials, worker_id=self.worker_id)
+        trial_id = self.storage.optuna.claim_trial(self.study_id, n_trials=n_trials, worker_id=worker_id)
         if trial_id is None:
             return budget, None
         # What `Study.ask` does, too: without it the sampler would go on with the trials it saw last time.
@@ -299,18 +281,6 @@ class _Worker:
         ends = replace(ends, state=State(outcome.state.name.lower()), reason=outcome.reason, attributes=told)
         ends = ends.following(self.spec.metric) if self.spec.has_several else ends
         return first_verdict(ends, self.spec, self.data_facts).attributes
-
-    def _beat(self, ended: threading.Event) -> None:
-        meter = Meter(on_gpu=self.device.startswith("cuda"))
-        # Whatever the server says is no reason to die: the next beat may be heard.
-        while not ended.wait(self.storage.ledger.lease_s / HEARTBEATS_PER_LEASE):
-            try:
-                why = self.storage.ledger.heartbeat(self.worker_id, meter.read())
-            except (StudiesError, StorageInternalError) as error:
-                self.say(f"no heartbeat: {error}")
-                continue
-            if why == StopReason.PERSON:  # what the objective stops lets the running trials end
-                self.stop.request(why)
 
 
 def _line(number: int, outcome: Outcome) -> str:
