@@ -73,7 +73,9 @@ def whole_of(storage: Storage, study: optuna.Study) -> Whole:
     checkpoints = [f"checkpoints/{checkpoints_of(each)}" for each in studies]
     is_program = isinstance(study.user_attrs[SPEC]["objective"], dict)
     logs = [f"logs/{each.study_name}" for each in studies] if is_program else []
-    return Whole(studies, len(trials), sorted(hosts - {socket.gethostname()}), checkpoints, logs)
+    return Whole(
+        studies, n_trials=len(trials), hosts=sorted(hosts - {socket.gethostname()}), checkpoints=checkpoints, logs=logs
+    )
 
 
 def delete(storage: Storage, settings: Settings, gone: Whole) -> None:

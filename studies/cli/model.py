@@ -68,7 +68,7 @@ def train(
     settings = settings_of(storage)
     winner, source = _winner(name, params, settings, trial, pick)
     spec = source if isinstance(source, StudySpec) else None
-    request = Request(winner, seed, epochs, dataset, with_validation, spec)
+    request = Request(winner, seed=seed, epochs=epochs, dataset=dataset, with_validation=with_validation, spec=spec)
     directory = output or Path(winner.study + TRAINED)
     device = "cuda" if visible_gpus() else "cpu"
     try:

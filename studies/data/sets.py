@@ -89,7 +89,7 @@ def look(path: str, name: str, settings: Settings) -> DataSet:
     origins = getattr(objective, "origins", {})
     own = Path(plain).expanduser()
     if not origins or (plain not in origins and not own.exists()):
-        return DataSet(name, (path,), about, "", UNKNOWN)
+        return DataSet(name, objectives=(path,), about=about, rights="", state=UNKNOWN)
     rights, downloads = "a file of your own", ()
     if plain in origins:
         rights, downloads = origins[plain].rights, tuple(origins[plain].downloads)
@@ -97,9 +97,18 @@ def look(path: str, name: str, settings: Settings) -> DataSet:
         files = tuple(objective.files(name, settings.data))
         prepared = objective.opened(name, settings.data, settings.home / "prepared") is not None
     except ValueError:  # the objectives' DataError
-        return DataSet(name, (path,), about, rights, MISSING, downloads=downloads)
+        return DataSet(name, objectives=(path,), about=about, rights=rights, state=MISSING, downloads=downloads)
     state = BUNDLED if plain in origins and not downloads else READY
-    return DataSet(name, (path,), about, rights, state if files else GENERATED, files, downloads, prepared)
+    return DataSet(
+        name,
+        objectives=(path,),
+        about=about,
+        rights=rights,
+        state=state if files else GENERATED,
+        files=files,
+        downloads=downloads,
+        prepared=prepared,
+    )
 
 
 def state_of(path: str, name: str, settings: Settings) -> str:

@@ -50,14 +50,20 @@ def floors(n_classes: int, positives: float | None) -> tuple[Floor, ...]:
         value = loss_floor(n_classes, width)
         formula = f"ln(1 + ({n_classes} - 1) / e^{width:.0f})"
         cause = f"a {output} before the cross entropy"
-        found.append(Floor(value, math.log(n_classes), cause, formula, output, value * 1e-4))
+        found.append(
+            Floor(
+                value=value, guess=math.log(n_classes), cause=cause, formula=formula, output=output, slack=value * 1e-4
+            )
+        )
     if n_classes == 2 and positives is not None:
         value, guess = binary_floor(positives), binary_guess(positives)
         formula = f"{positives:.3g} ln(1 + 1 / e) + {1 - positives:.3g} ln 2"
         # The share among train rows may be another one by a little.
         slack = BINARY_SLACK * (guess - value)
         cause, of = "a sigmoid before the binary cross entropy with logits", ", by the validation rows' classes"
-        found.append(Floor(value, guess, cause, formula, "sigmoid", slack, of))
+        found.append(
+            Floor(value=value, guess=guess, cause=cause, formula=formula, output="sigmoid", slack=slack, of=of)
+        )
     return tuple(found)
 
 

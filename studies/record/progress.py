@@ -70,13 +70,13 @@ def read_progress(
         if "PAUSED" in states:  # nobody resumes them any more
             states["PRUNED"] = states.pop("PAUSED") + states.get("PRUNED", 0)
     return Progress(
-        typed,
-        budget,
-        states,
-        ledger.n_epochs(study_id),
-        read_winner(storage, study_id, name, metrics, n_repeats),
-        ledger.workers(study_id),
-        read_front(storage, study_id, metrics) if names.confirmed(name) is None else None,
+        name=typed,
+        budget=budget,
+        states=states,
+        epochs=ledger.n_epochs(study_id),
+        best=read_winner(storage, study_id, name, metrics, n_repeats),
+        workers=ledger.workers(study_id),
+        front=read_front(storage, study_id, metrics) if names.confirmed(name) is None else None,
     )
 
 

@@ -61,7 +61,15 @@ def read_stored(storage: Storage, name: str) -> StudyRecord:
     confirmed = read_confirmation(storage, study.study_name)
     has_newer = typed(storage, study.study_name) != study.study_name
     asked_all = not space.parameters and has_asked_all(stored)
-    return StudyRecord(spec, study.user_attrs[DATA], trials, searched, confirmed, has_newer, asked_all)
+    return StudyRecord(
+        spec=spec,
+        data=study.user_attrs[DATA],
+        trials=trials,
+        space=searched,
+        confirmation=confirmed,
+        has_newer=has_newer,
+        has_asked_all=asked_all,
+    )
 
 
 def trial_of(frozen: FrozenTrial, space: Space) -> TrialRecord:

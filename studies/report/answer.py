@@ -43,9 +43,9 @@ def answer(record: StudyRecord, verdicts: dict[int, Verdict]) -> Section:
     return Section(
         "Answer",
         texts,
-        [Table(("best trial", ""), exactly), Table(("parameter", "best value"), facts)],
-        [figures.values(record)],
-        [f"`studies export {record.typed} -o best.yaml` writes these parameters."],
+        tables=[Table(("best trial", ""), exactly), Table(("parameter", "best value"), facts)],
+        figures=[figures.values(record)],
+        notes=[f"`studies export {record.typed} -o best.yaml` writes these parameters."],
     )
 
 
@@ -138,7 +138,7 @@ def theirs_against_ours(record: StudyRecord) -> Section | None:
     text = f"No {'published setting' if theirs is None else 'trial of the search'} was completed here yet."
     if ours is not None and theirs is not None:
         text = (_domination if record.spec.has_several else _comparison)(record, ours, theirs)
-    return Section("Theirs against ours", [text], [Table(("", *names), rows)])
+    return Section("Theirs against ours", [text], tables=[Table(("", *names), rows)])
 
 
 def _comparison(record: StudyRecord, ours: TrialRecord, theirs: TrialRecord) -> str:

@@ -23,12 +23,14 @@ def section(record: StudyRecord) -> Section | None:
         return None
     if record.spec.has_several:
         note = "Every trial here trained under the same seeds, none of which it was chosen by."
-        return Section("Under fresh seeds", sentences(record), [_means(record)], [], [note])
+        return Section("Under fresh seeds", sentences(record), tables=[_means(record)], notes=[note])
     note = (
         "Every contender trained under the same seeds, none of which it was chosen by; differences are between values "
         f"of one seed, and their intervals hold together with {SURE} where the differences are about normal."
     )
-    return Section("Under fresh seeds", sentences(record), [table(record)], [_values(record)], [note])
+    return Section(
+        "Under fresh seeds", sentences(record), tables=[table(record)], figures=[_values(record)], notes=[note]
+    )
 
 
 def table(record: StudyRecord) -> Table:

@@ -33,7 +33,7 @@ def diagnoses(record: StudyRecord, verdicts: dict[int, Verdict]) -> Section | No
         evidence = f"trial {numbers[0]}: {example.evidence}" if example.evidence else ""
         rows.append((word, f"{len(numbers):,}", evidence, example.advice))
     text = "What each trial's curve and predictions say of it; the verdict of every trial is in the last table."
-    return Section("Diagnoses", [text], [Table(("verdict", "trials", "for example", "worth trying"), rows)])
+    return Section("Diagnoses", [text], tables=[Table(("verdict", "trials", "for example", "worth trying"), rows)])
 
 
 def trials(record: StudyRecord, verdicts: dict[int, Verdict]) -> Section | None:
@@ -60,7 +60,7 @@ def trials(record: StudyRecord, verdicts: dict[int, Verdict]) -> Section | None:
             f"`studies export {record.typed} --format csv` has all of them."
         )
     marks = frozenset(row for row, trial in enumerate(shown) if trial in record.best_trials)
-    return Section("All trials", [text], [Table(header, rows, marks)])
+    return Section("All trials", [text], tables=[Table(header, rows, marks)])
 
 
 def _after(trial: TrialRecord) -> tuple[int, int]:
@@ -109,7 +109,7 @@ def provenance(record: StudyRecord) -> Section:
     times = [time for trial in record.trials for time in (trial.started, trial.ended) if time is not None]
     if times:
         rows.append(("from, to", f"{min(times):%Y-%m-%d %H:%M}, {max(times):%Y-%m-%d %H:%M}"))
-    return Section("Provenance", [], [Table(("", ""), rows)])
+    return Section("Provenance", [], tables=[Table(("", ""), rows)])
 
 
 def _all_of(seen: Counter[str]) -> str:

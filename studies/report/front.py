@@ -40,7 +40,7 @@ def answer(record: StudyRecord) -> Section:
         f"Curves, verdicts and parameters below are about {metrics[0]}, the first metric.",
     ]
     drawings = [picture(record, place) for place in range(1, len(metrics))]
-    return Section("Answer", texts, [Table(("trial", *metrics, *names), rows)], drawings, notes)
+    return Section("Answer", texts, tables=[Table(("trial", *metrics, *names), rows)], figures=drawings, notes=notes)
 
 
 def picture(record: StudyRecord, place: int) -> Figure:

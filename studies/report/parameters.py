@@ -55,7 +55,9 @@ def parameters(record: StudyRecord, compared: Compared, found: dict[str, float])
         text = (
             f"Importances need {findings.MIN_TRIALS_FOR_IMPORTANCE} completed trials; there are {len(record.ranked)}."
         )
-    return Section("Parameters", [text], [Table(header, rows)], drawn, [marginals.caption(record, compared)])
+    return Section(
+        "Parameters", [text], tables=[Table(header, rows)], figures=drawn, notes=[marginals.caption(record, compared)]
+    )
 
 
 def interplay(record: StudyRecord, compared: Compared) -> Section | None:
@@ -88,9 +90,9 @@ def interplay(record: StudyRecord, compared: Compared) -> Section | None:
     return Section(
         INTERPLAY,
         [text],
-        [Table(("parameters", "variance beyond both alone", "established", "by chance"), rows)],
-        [figures.interaction(record, one, values) for one in established[:MAX_DRAWN]],
-        [
+        tables=[Table(("parameters", "variance beyond both alone", "established", "by chance"), rows)],
+        figures=[figures.interaction(record, one, values) for one in established[:MAX_DRAWN]],
+        notes=[
             *([compared.told(record.unit)] if compared.rung is not None else []),
             f"Functional ANOVA on {plural(len(trials), compared.kind)}, each range cut into {N_LEVELS} levels. By "
             f"chance: the share of {N_SHUFFLES} shuffles in which any pair looks as strong. Established: below "

@@ -52,7 +52,7 @@ def _of_classes(best: TrialRecord, classes: Classes) -> Section:
     tables = [Table(header, rows)]
     if pairs:
         tables.append(Table(("true class", "taken for", "times"), pairs))
-    return Section(TITLE, [_sentence(best, classes, known)], tables, drawn)
+    return Section(TITLE, [_sentence(best, classes, known)], tables=tables, figures=drawn)
 
 
 def _sentence(best: TrialRecord, classes: Classes, known: Sequence[Recall]) -> str:
@@ -89,4 +89,4 @@ def _of_groups(best: TrialRecord, by: str, metric: str, values: list[tuple[str, 
     if len(shown) < len(ordered):
         text += f" Shown are the lowest {MAX_GROUPS}."
     table = Table((by, metric), [(name, number(value)) for name, value in shown])
-    return Section(TITLE, [text], [table], [figures.bars(f"{metric} of each {by}", shown)])
+    return Section(TITLE, [text], tables=[table], figures=[figures.bars(f"{metric} of each {by}", shown)])

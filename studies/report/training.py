@@ -51,7 +51,7 @@ def epochs(record: StudyRecord, verdicts: dict[int, Verdict]) -> Section | None:
         for point in figures.spread_out(list(points), MAX_SWEEP_ROWS)
     ]
     table = Table((f"{record.unit}s", "trials that reached it", "best so far", "median of those to the end"), rows)
-    return Section("Epochs", texts, [table], [figures.sweep(record, points)])
+    return Section("Epochs", texts, tables=[table], figures=[figures.sweep(record, points)])
 
 
 def _typical_course(record: StudyRecord, typical: Sequence[tuple[int, float]]) -> str:
@@ -87,7 +87,9 @@ def speed(record: StudyRecord) -> Section | None:
         "Medians over epochs and trials. Other parameters differ between them, and trials of one machine share its "
         "cores. Memory is torch's on a GPU, else what the worker's process held."
     )
-    return Section("Speed", [], [Table(header, rows)], figures.speed(found) if len(found) > 1 else [], [note])
+    return Section(
+        "Speed", [], tables=[Table(header, rows)], figures=figures.speed(found) if len(found) > 1 else [], notes=[note]
+    )
 
 
 def outcomes(record: StudyRecord) -> Section:
@@ -107,7 +109,7 @@ def outcomes(record: StudyRecord) -> Section:
     if errors:
         told = [(words.cut(detail, MAX_DETAIL), f"{n:,}") for detail, n in errors.most_common(5)]
         tables.append(Table(("what trials said", "trials"), told))
-    return Section("Outcomes and hours", [text], tables)
+    return Section("Outcomes and hours", [text], tables=tables)
 
 
 def _hours(hours: float) -> str:

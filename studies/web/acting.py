@@ -66,9 +66,8 @@ class Action:
     """One thing to do. what: the page's title. then: what will happen. button: on it. done: said afterwards.
 
     do: carries it out for a study's name as it is typed, with what a form or a script sent, and returns what happens
-    now. fields: what the form asks
-    for; takes: what a script sends. note: what the page says of this very study. ends: the study is gone then.
-    takes_trial: it is about one trial, whose number is in the address.
+    now. fields: what the form asks for. takes: what a script sends. note: what the page says of this very study. ends:
+    the study is gone then. takes_trial: it is about one trial, whose number is in the address.
     """
 
     what: str
@@ -157,32 +156,62 @@ def _delete_fields(study: optuna.Study, overview: Overview) -> list[Field]:
 
 ACTIONS = {
     "stop": Action(
-        "Stop the study", "Every worker, on every machine, leaves after its current epoch. Its trial waits and goes on "
-        "from its checkpoint later.", "Stop", "Workers leave after their current epoch.", _stop,
+        what="Stop the study",
+        then="Every worker, on every machine, leaves after its current epoch. Its trial waits and goes on from its "
+        "checkpoint later.",
+        button="Stop",
+        done="Workers leave after their current epoch.",
+        do=_stop,
     ),
     "resume": Action(
-        "Continue the study", "The stop is forgotten, and so are the failures so far. Workers that are still there go "
-        "on; `studies worker NAME` starts one on any machine.", "Continue", "The study is open for workers.", _resume,
+        what="Continue the study",
+        then="The stop is forgotten, and so are the failures so far. Workers that are still there go on; "
+        "`studies worker NAME` starts one on any machine.",
+        button="Continue",
+        done="The study is open for workers.",
+        do=_resume,
     ),
     "trials": Action(
-        "Change the number of trials", "The study ends when it has so many. A stop is forgotten.", "Change",
-        "The number of trials is changed.", _trials, _trials_fields, SentTrials,
+        what="Change the number of trials",
+        then="The study ends when it has so many. A stop is forgotten.",
+        button="Change",
+        done="The number of trials is changed.",
+        do=_trials,
+        fields=_trials_fields,
+        takes=SentTrials,
     ),
     "queue": Action(
-        "Queue a trial", "It runs next, and counts as one of the study's trials. What is left empty is at its default, "
-        "or for the sampler to choose.", "Queue", "The trial is queued.", _queue, _queue_fields, SentParams, _unknown,
+        what="Queue a trial",
+        then="It runs next, and counts as one of the study's trials. What is left empty is at its default, or for the "
+        "sampler to choose.",
+        button="Queue",
+        done="The trial is queued.",
+        do=_queue,
+        fields=_queue_fields,
+        takes=SentParams,
+        note=_unknown,
     ),
     "retry": Action(
-        "Try a failed trial again", "A trial with the same parameters and seed is queued. Both count.", "Try again",
-        "The trial is queued again.", _retry, takes_trial=True,
+        what="Try a failed trial again",
+        then="A trial with the same parameters and seed is queued. Both count.",
+        button="Try again",
+        done="The trial is queued again.",
+        do=_retry,
+        takes_trial=True,
     ),
     "delete": Action(
-        "Delete the study", "The study goes with all its trials, its confirmation, checkpoints and artifacts, and its "
-        "logs on this machine. Nothing brings trials back but a backup.", "Delete", "The study is deleted.", _delete,
-        _delete_fields, SentName,
-        note=_left_elsewhere, ends=True,
+        what="Delete the study",
+        then="The study goes with all its trials, its confirmation, checkpoints and artifacts, and its logs on this "
+        "machine. Nothing brings trials back but a backup.",
+        button="Delete",
+        done="The study is deleted.",
+        do=_delete,
+        fields=_delete_fields,
+        takes=SentName,
+        note=_left_elsewhere,
+        ends=True,
     ),
-}  # fmt: skip
+}
 
 
 def offered(overview: Overview) -> dict[str, str]:

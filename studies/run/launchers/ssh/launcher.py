@@ -73,13 +73,13 @@ class SshLauncher:
     def _prepare(self) -> None:
         """Connect to every machine, look around, and, if all is well, send what is missing."""
         sent = Sent(
-            self._spec,
-            self._settings,
-            files.package(),
-            files.snapshot(self._spec, Path.cwd()),
-            packages(self._settings),
-            tunnel_to(self._settings),
-            self.logs,
+            spec=self._spec,
+            settings=self._settings,
+            package=files.package(),
+            code=files.snapshot(self._spec, Path.cwd()),
+            packages=packages(self._settings),
+            tunnel=tunnel_to(self._settings),
+            logs=self.logs,
         )
         self._machines = [Machine(place, sent, self._say) for place in self._places]
         lacking = self._failures(Machine.connect)
