@@ -26,7 +26,7 @@ from studies.names import Reason
 from studies.record.verdicts import VerdictKind
 from studies.registry import EXPORTERS, PRUNERS, SAMPLERS
 from studies.run.objective import import_objective
-from studies.spec import Program, Reports, StudySpec, catalog
+from studies.spec import ConfigFile, Program, Reports, StudySpec, catalog
 from studies.spec.file import load
 from studies.spec.kubernetes import Kubernetes
 from studies.spec.model import Part
@@ -114,6 +114,7 @@ def _keys() -> Iterator[tuple[str, str]]:
             yield f"## Keys of `{name}`", _keys_of(field.annotation)
     yield "## Keys of `resources.kubernetes`", _keys_of(Kubernetes)
     yield "## Keys of `objective`, where it is a program", _keys_of(Program)
+    yield "## Keys of `objective.config`", _keys_of(ConfigFile)
     yield "## Keys of `objective.reports`", _keys_of(Reports)
 
 

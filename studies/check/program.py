@@ -113,7 +113,7 @@ class _Checks:
         placed = set().union(*self.program.placeholders().values())
         reads_file = READS_PARAMS.search(self.source)
         for name in self.space.parameters:
-            if name in placed or PARAMS in placed:
+            if name in placed or PARAMS in placed or self.program.config is not None:
                 continue
             if not self.source:
                 yield NotChecked(f"whether {name} reaches the program", "its code is not in the working directory")

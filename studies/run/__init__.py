@@ -6,7 +6,8 @@ worker       one worker's life: claim a trial, run it, write how it ended; its `
 trial        one trial's life: suggest, train, report; `function` has a plain function's; `end` and `failures` end it
 objective    what a trial runs, by the dotted path in a spec
 program      a command line as an objective: `process` runs it under its `supervisor`, `reports` reads it
-             (`placeholders`: what a study file says of it, checked; `last_words`: of one that failed)
+             (`placeholders`: what a study file says of it, checked; `config_file`: a trial's copy of the one it reads;
+             `last_words`: of one that failed)
 preload      a Python script that is forked from a process, the `preloader`, which has its imports
 checkpoint   what a trial goes on from, in its `encoding`, or its `kept_files`; `stored` keeps it in the storage,
              `retention` says which

@@ -146,7 +146,7 @@ def described(spec: StudySpec, objective: LoadedObjective, space: Space, data: A
 def code_of(objective: str | Program) -> Mapping[str, str]:
     """Return the fingerprint of each file of an objective's code. objective: as a spec has it."""
     if isinstance(objective, Program):
-        return source_of_command(tuple(objective.words), Path(objective.directory).absolute())
+        return source_of_command(tuple(objective.files), Path(objective.directory).absolute())
     return source_of(objective.partition(":")[0])
 
 

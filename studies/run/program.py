@@ -21,6 +21,7 @@ from studies.errors import ObjectiveRefused
 from studies.logs.log import Log
 from studies.logs.places import trial_log
 from studies.names import Reason
+from studies.run.config_file import configured
 from studies.run.kept_files import packed, unpack
 from studies.run.kernel import kernel_oom_kills
 from studies.run.last_words import last_words
@@ -30,7 +31,7 @@ from studies.run.reports import Epoch, Journal, PatternTooSlow, WrittenFile
 from studies.run.source import missing_script
 from studies.settings import SECRETS
 from studies.spec import Program, StudySpec
-from studies.spec.program import filled, filled_text
+from studies.spec.program import CONFIG, filled, filled_text
 from studies.words import plural, shown
 
 TRACE_CHARACTERS = 4000  # in which it may say that memory ran out
@@ -309,6 +310,8 @@ class ProgramTraining:
         program, spec = self._objective.program, self._spec
         trial = self._trial()
         directory = Path(filled_text(program.directory, self._params, trial) or ".").absolute()
+        if program.config is not None:
+            directory, trial[CONFIG] = configured(program, directory, self._params, trial)
         file = filled_text(program.reports.file or "", self._params, trial)
         kind = "csv" if program.reports.csv else "jsonl"
         words = filled(program.words, self._params, trial)

@@ -11,11 +11,12 @@ one of `constraints`; a `description` is what an objective says of itself, to be
 
 from studies.spec.file import Override, SpecFile, catalog, load
 from studies.spec.model import MAX_STORED_NAME, STORED_NAME, Limits, Pruner, Sampler, StudySpec
-from studies.spec.program import Objective, Program, Reports
+from studies.spec.program import ConfigFile, Objective, Program, Reports
 
 __all__ = [
     "MAX_STORED_NAME",
     "STORED_NAME",
+    "ConfigFile",
     "Limits",
     "Objective",
     "Override",

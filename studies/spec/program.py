@@ -37,9 +37,11 @@ TRIAL = (
     "checkpoints",
     "python",
 )  # placeholders of what a trial has besides
-_PLACEHOLDER = re.compile(r"\{(?P<kept>\{\w+(:\w+)?\})\}|\{(?P<name>[A-Za-z_]\w*)(?::(?P<style>\w*))?\}")
+CONFIG = "config"  # that of the copy of a config file, where the study has one
+CONFIGS = (".yaml", ".yml", ".json", ".toml")
+_PLACEHOLDER = re.compile(r"\{(?P<kept>\{[\w.]+(:\w+)?\})\}|\{(?P<name>[A-Za-z_][\w.]*)(?::(?P<style>\w*))?\}")
 _STYLES = (None, "hydra")
-_FLAG = re.compile(r"(?P<on>-[^/{}]+)(?:/(?P<off>-[^/{}]+))?\{(?P<name>[A-Za-z_]\w*):flag\}")
+_FLAG = re.compile(r"(?P<on>-[^/{}]+)(?:/(?P<off>-[^/{}]+))?\{(?P<name>[A-Za-z_][\w.]*):flag\}")
 
 
 def compiled(pattern: str) -> regex.Pattern[str]:
@@ -98,6 +100,26 @@ class Reports(Part):
         return self.csv or self.jsonl
 
 
+class ConfigFile(Part):
+    """A config file of a program: each trial reads a copy of it, with its parameters in their places.
+
+    file: YAML, JSON or TOML. set: what else to put there, by dotted name: a value, or a text with placeholders.
+    """
+
+    later = ("set",)
+
+    file: str
+    set: dict[str, Any] = Field(default={})
+
+    @field_validator("file")
+    @classmethod
+    def _is_known(cls, file: str) -> str:
+        if not file.endswith(CONFIGS):
+            given = {"file": file, "expected": ", ".join(CONFIGS)}
+            raise PydanticCustomError("config", "{file} is no config file; expected one with {expected}", given)
+        return file
+
+
 class Program(Part):
     """A program that is started once a trial.
 
@@ -106,15 +128,22 @@ class Program(Part):
     where the parameter is true and nothing where it is false, `--on/--off{name:flag}` then `--off`; `{seed}`,
     `{max_epochs}`, `{trial}`, `{n_gpus}`, `{scratch}` and `{checkpoints}` are the trial's, and `{python}` runs
     `studies`. `{{name}}` stays `{name}`.
-    directory: where it runs; default: the working directory of the worker. reports: how it reports, if it does not
+    config: a file that it reads its settings from; `{config}` is the path of the trial's copy. directory: where it
+    runs; default: the working directory of the worker. reports: how it reports, if it does not
     itself. preload: modules that a Python script needs seconds to import, such as torch: each worker imports them once,
     and starts the script by fork.
     """
 
     command: str | list[str]
+    config: ConfigFile | None = None
     directory: str = ""
     reports: Reports = Reports()
     preload: list[str] = Field(default=[])
+
+    @field_validator("config", mode="before")
+    @classmethod
+    def _is_file(cls, config: Any) -> Any:
+        return {"file": config} if isinstance(config, str) else config
 
     @field_validator("command", mode="before")
     @classmethod
@@ -151,7 +180,19 @@ class Program(Part):
     @property
     def texts(self) -> dict[str, list[str]]:
         """Everything that may hold placeholders, by the key of the study file."""
-        return {"command": self.words, "directory": [self.directory], "reports": [self.reports.file or ""]}
+        given = [value for value in self.config.set.values() if isinstance(value, str)] if self.config else []
+        found = {"command": self.words, "directory": [self.directory], "reports": [self.reports.file or ""]}
+        return found | {CONFIG: given}
+
+    @property
+    def files(self) -> list[str]:
+        """Its words and its config file, which are what its code is found by."""
+        return [*self.words, *([self.config.file] if self.config else [])]
+
+    @property
+    def has_config_placed(self) -> bool:
+        """Whether the path of its config file is a part of the command."""
+        return CONFIG in self.placeholders()["command"]
 
     def placeholders(self) -> dict[str, set[str]]:
         """Return the names of the placeholders, by the key of the study file that has them."""
@@ -207,6 +248,17 @@ def filled(words: list[str], params: Mapping[str, Any], trial: Mapping[str, Any]
 def filled_text(text: str, params: Mapping[str, Any], trial: Mapping[str, Any]) -> str:
     """Return a path with the values of one trial; empty where it has a parameter that this trial does not have."""
     return next(iter(filled([text], params, trial)), "")
+
+
+def filled_value(given: Any, params: Mapping[str, Any], trial: Mapping[str, Any]) -> Any:
+    """Return what a study sets in a config file: a placeholder alone is the value itself, or None where there is none.
+
+    Any other text is filled.
+    """
+    if not isinstance(given, str):
+        return given
+    found = _PLACEHOLDER.fullmatch(given)
+    return {**params, **trial}.get(found["name"]) if found and found["name"] else filled_text(given, params, trial)
 
 
 def _found(text: str) -> Iterator[tuple[str, str | None]]:

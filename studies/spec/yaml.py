@@ -14,6 +14,7 @@ from studies.words import cut
 
 NOT_KEPT = tuple(f"tag:yaml.org,2002:{kind}" for kind in ("set", "omap", "pairs", "binary"))  # JSON has none of them
 DROPPED = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:timestamp")  # the resolvers of YAML 1.1
+_PROPERTIES = re.compile(r"(?:[&!]\S*\s+)+")  # an anchor and a tag, before a value
 KINDS = {"int": "a number", "float": "a number", "bool": "true or false", "null": "nothing"}
 
 # What the parser says of a mistake -> what a person may have done.
@@ -64,6 +65,37 @@ def read_value(text: str, where: str) -> Any:
         return loader.construct_document(node)
     except (yaml.YAMLError, RecursionError):  # a character that no YAML has, brackets in brackets without end
         raise WrongSpec(where=where, reason=f"{cut(repr(text), 80)} is not a YAML value") from None
+
+
+def leaves(text: str) -> dict[str, tuple[Any, tuple[int, int]]]:
+    """Return every value of YAML of any kind that is no mapping, by its dotted name, and from where to where it stands.
+
+    A tag that is not known leaves a text, and stays where it is. Raises yaml.YAMLError, and RecursionError where a part
+    holds itself.
+    """
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        return dict(_leaves(loader, node, text, "")) if isinstance(node, yaml.MappingNode) else {}
+    finally:
+        loader.dispose()
+
+
+def _leaves(loader: _Loader, group: yaml.MappingNode, text: str, place: str) -> Iterable[tuple[str, Any]]:
+    for key, node in group.value:
+        name = f"{place}{key.value}"
+        if isinstance(node, yaml.MappingNode):
+            yield from _leaves(loader, node, text, f"{name}.")
+            continue
+        start, end = node.start_mark.index, node.end_mark.index
+        before = _PROPERTIES.match(text, start, end)
+        yield name, (_plain(loader, node), (before.end() if before else start, len(text[:end].rstrip())))
+
+
+def _plain(loader: _Loader, node: yaml.Node) -> Any:
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(loader, each) for each in node.value]
+    return loader.construct_object(node) if node.tag in loader.yaml_constructors else node.value
 
 
 class _Loader(yaml.SafeLoader):

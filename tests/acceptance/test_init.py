@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from studies.record.reading import read_stored
+from studies.storage import open_storage
+
 from .conftest import Studies
 from .test_bad_input import sentence
 
@@ -135,6 +138,40 @@ def test_what_a_script_imports_slowly_is_imported_once_a_worker(studies: Studies
     studies.told("init", "train.py")
     assert yaml.safe_load((studies.directory / "train.yaml").read_text())["objective"]["preload"] == ["sklearn"]
     studies("launch", "./train.yaml", "--trials", "2")
+
+
+CONFIG = "# of train.py\nopt: {lr: 1e-3, momentum: 0.9}\nepochs: 2\nseed: 0\n"
+FIXED = """
+import random, sklearn, yaml
+from pathlib import Path
+
+config = yaml.safe_load((Path(__file__).resolve().parent / "config.yaml").read_text())
+random.seed(config["seed"])
+Path("last.txt").write_text(Path("rows.csv").read_text())
+for epoch in range(config["epochs"]):
+    print(f"epoch {epoch} val_loss {float(config['opt']['lr']) + random.random() / 1000:.6f}")
+"""
+
+
+@pytest.mark.parametrize("is_given", [False, True])
+def test_a_script_with_a_config_file_is_launched_as_it_is(studies: Studies, is_given: bool) -> None:
+    code = FIXED.replace('(Path(__file__).resolve().parent / "config.yaml")', "Path(sys.argv[1])")
+    (studies.directory / "train.py").write_text(f"import sys{code}" if is_given else FIXED)
+    (studies.directory / "config.yaml").write_text(CONFIG)
+    (studies.directory / "rows.csv").write_text("1")
+    studies.environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{studies.environment['PATH']}"
+    studies.told("init", "train.py config.yaml" if is_given else "train.py")
+    checked = json.loads(studies.told("check", "./train.yaml", "--json").stdout)
+    assert [found["name"] for found in checked["findings"]] == (["shared-file"] if is_given else [])
+    studies("launch", "./train.yaml", "--trials", "3", "--set", "pruner.name=none")
+    with open_storage(studies.settings) as storage:
+        trials = read_stored(storage, "train").trials
+    assert len({trial.params["opt.lr"] for trial in trials}) == 3
+    for trial in trials:
+        assert trial.value is not None
+        assert 0 <= trial.value - trial.params["opt.lr"] < 0.001
+    assert (studies.directory / "config.yaml").read_text() == CONFIG
+    assert (studies.directory / "last.txt").exists() is is_given
 
 
 OPTUNA = """

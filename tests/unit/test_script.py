@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from studies.errors import WrongInput
 from studies.spec.space import Space
@@ -221,6 +222,66 @@ def test_a_script_that_repeats_nothing_prints_its_metric_once(tmp_path: Path, mo
     for code, line in ((once, "max_epochs: 1 "), (f"{once}for _ in x:\n    pass\n", "max_epochs: 10\n")):
         Path("fit.py").write_text(code)
         assert line in study_file("fit.py")[1]
+
+
+CONFIG = "seed: 0\nopt: {lr: 1e-3, name: adam, nesterov: true}\ntrain: {epochs: 4, batch-size: 32, output_dir: x}\n"
+LOADED = "import yaml\nc = yaml.safe_load(open({}))\nfor e in c:\n    print(f'epoch {{e}} val_loss {{e}}')\n"
+PARSER = "import argparse\np = argparse.ArgumentParser()\np.add_argument('-c', '--config'{})\np.add_argument('--lr')\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "command"),
+    [
+        ("fit.py", LOADED.format("'conf.yaml'"), "python fit.py"),
+        ("fit.py", "from pathlib import Path\nPath(__file__, '..', 'sub', 'conf.yaml')", "python fit.py"),
+        ("fit.py conf.yaml", LOADED.format("sys.argv[1]"), "python fit.py {config}"),
+        ("fit.py", PARSER.format(", default='conf.yaml'") + "p.parse_args()",
+         "python fit.py --config {config} --lr {lr}"),
+        ("fit.py", PARSER.format(", required=True") + "p.parse_args()", "python fit.py --config {config} --lr {lr}"),
+        ("fit.py -c conf.yaml", PARSER.format(", required=True") + "p.parse_args()",
+         "python fit.py -c {config} --lr {lr}"),
+        ("fit.py --config=conf.yaml", PARSER.format("") + "p.parse_args()",
+         "python fit.py --config={config} --lr {lr}"),
+    ],
+)  # fmt: skip
+def test_a_config_file_that_a_script_reads_is_searched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, code: str, command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = Path("sub/conf.yaml" if "sub" in code else "conf.yaml")
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(CONFIG)
+    Path("metrics.json").write_text('{"lr": 0.1}')  # that a script writes is none that it reads
+    Path("fit.py").write_text(f"{code}\nopen('metrics.json', 'w')\n")
+    written = yaml.safe_load(study_file(given)[1])
+    assert written["objective"]["command"].replace("python3 ", "python ") == command
+    placed = {"seed": "{seed}", "train.epochs": "{max_epochs}", "train.output_dir": "{checkpoints}"}
+    assert written["objective"]["config"] == {"file": str(file), "set": placed}
+    found = {name: domain for name, domain in written["space"].items() if name != "lr"}
+    assert found == {
+        "opt.lr": {"low": 1e-4, "high": 1e-2, "log": True, "default": 1e-3},
+        "opt.nesterov": {"choices": [False, True], "default": True},
+        "train.batch-size": {"choices": [16, 32, 64], "default": 32},
+    }
+    assert written["max_epochs"] == 4
+
+
+def test_values_of_a_config_that_can_be_typed_are_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("conf.yaml").write_text(CONFIG)
+    Path("fit.py").write_text("c = OmegaConf.merge(OmegaConf.load('conf.yaml'), OmegaConf.from_cli())")
+    objective = yaml.safe_load(study_file("fit.py")[1])["objective"]
+    assert objective["command"].partition(" ")[2] == (
+        "fit.py seed={seed} opt.lr={opt_lr} opt.nesterov={opt_nesterov} train.epochs={max_epochs} "
+        "train.batch-size={train_batch_size} train.output_dir={checkpoints}"
+    )
+    assert "config" not in objective
+
+
+def test_an_option_whose_short_flag_stands_in_the_usage_is_no_argument() -> None:
+    usage = usage_of("usage: x [-h] -d DATA rows\n\noptions:\n  -d DATA, --data DATA\n")
+    assert [(option.flag, option.required) for option in usage.options] == [("--data", True)]
+    assert usage.arguments == ["rows"]
 
 
 def test_a_command_line_of_lightning_leaves_what_is_its_own() -> None:

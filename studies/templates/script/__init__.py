@@ -2,6 +2,7 @@
 
 usage     its options, read from its --help
 hydra     the groups of a config, of which each brings other options
+config    the file that it reads its settings from
 source    what its Python code adds: defaults that the help leaves out, the line that it prints
 ranges    what to search for an option
 objective an Optuna objective in a script, which is launched in place of the script
@@ -26,10 +27,11 @@ import yaml
 
 from studies.errors import WrongInput
 from studies.run.preload import script_of
-from studies.run.source import source_of_command
+from studies.run.source import INTERPRETER, source_of_command
 from studies.spec import catalog
 from studies.spec.model import MAX_NAME
-from studies.templates.script import hydra
+from studies.templates.script import config, hydra
+from studies.templates.script.config import Settings
 from studies.templates.script.objective import objective_in, written
 from studies.templates.script.ranges import searched
 from studies.templates.script.source import Report, Source
@@ -51,6 +53,7 @@ ADD_THE_CALLBACK = (
     "  # CORRECT THIS: the script reports no epoch yet. `from studies import program_callbacks`, and give it"
 )
 OF_TEST_ROWS = "  # what is chosen by it looks better than it is: print one of validation rows, and name that"
+BY_LINKS = ", in a directory of links to all that is here"
 EXAMPLE = Report("val_acc", r"epoch (?P<epoch>\d+).*val_acc (?P<val_acc>[\d.]+)")
 
 
@@ -80,17 +83,22 @@ def study_file(given: str) -> tuple[str, str]:
     files = [*source_of_command(tuple(words), Path.cwd())] or [word for word in words if Path(word).is_file()]
     source = Source(map(Path, files))
     usage, read = Usage([], [], []), source.read()
-    if source.may_have_options:
+    typed = config.typed_in(words)
+    settings = typed or config.opened_by(source, [Path(), *(Path(word).parent for word in words if word in files)])
+    if source.may_have_options and (settings is None or source.has_parser):
         words, usage = _asked(words)
-    elif not read:  # asked for its help, it would train
+    elif not read and settings is None:  # asked for its help, it would train
         raise WrongInput(
             reason=f"{given} reads no options from its command line; add some with argparse, or take its settings out "
             f"of the trial's: `program.params.get('lr', 1e-3)`, after `from studies import program`; {BY_HAND}."
         )
-    options = [source.completed(option) for option in usage.options]
+    flags = {word.partition("=")[0] for word in words}
+    options = [source.completed(option) for option in usage.options if not option.flags & flags]
+    settings = typed or config.taken_by(options) or settings
     stem = _name_for(Path(next((word for word in words[1:] if not word.startswith("-")), words[0])))
     preload = source.slow_imports() if script_of(words) else []
-    return stem, _written(stem, words, usage, options, read, preload, source.report())
+    script = _Script(words, usage, options, read, settings.without(options) if settings else None)
+    return stem, _written(stem, script, preload, source.report())
 
 
 def _name_for(script: Path) -> str:
@@ -145,7 +153,11 @@ def _usage(words: list[str]) -> Usage:
         )
     if not usage.options:
         last = next((line for line in reversed(undrawn(printed).splitlines()) if line.strip()), "nothing").strip()
-        raise WrongInput(reason=f"`{shown}` shows no options, its last line is: {last[:200]}; correct it, {BY_HAND}.")
+        some = shlex.join(words[words[0].startswith("python") :])
+        raise WrongInput(
+            reason=f"`{shown}` shows no options, its last line is: {last[:200]}; correct it, give it its config file "
+            f"(`studies init '{some} config.yaml'`), {BY_HAND}."
+        )
     return usage
 
 
@@ -182,21 +194,49 @@ def _printed(words: list[str]) -> str:
                 os.killpg(process.pid, signal.SIGKILL)
 
 
+@dataclass(frozen=True)
+class _Script:
+    """What is known of a script.
+
+    words: how it is started. options: those of its usage that are not typed yet. read: what it takes from the trial
+    itself. settings: its config file.
+    """
+
+    words: list[str]
+    usage: Usage
+    options: list[Option]
+    read: list[Option]
+    settings: Settings | None
+
+    @property
+    def arguments(self) -> list[str]:
+        """What stands without a flag and is not typed yet."""
+        no_value = {"-m", *(flag for option in self.usage.options if option.takes == 0 for flag in option.flags)}
+        pairs = zip(self.words, self.words[1:], strict=False)
+        typed = [word for before, word in pairs if word[0] != "-" and (before[0] != "-" or before in no_value)]
+        typed = typed[1:] if INTERPRETER.fullmatch(Path(self.words[0]).name) else typed  # the script
+        left = [word for word in self.usage.arguments if word not in self.words]  # a subcommand is typed already
+        return left[len([word for word in typed if word not in self.usage.arguments]) :]
+
+
 @dataclass
 class _Draft:
-    """What becomes of the options. command: its words. space: what is searched. left: what stays at its default."""
+    """What becomes of the options.
+
+    command: its words. space: what is searched. left: what stays at its default. set: of a config file, the trial's.
+    """
 
     command: list[str]
     space: dict[str, Any]
     left: list[str] = field(default_factory=list)
+    set: dict[str, str] = field(default_factory=dict)
     epochs: int = 10
 
     def place(self, option: Option) -> None:
         """Type an option in the command, with its placeholder or for a value to be written there; or leave it out."""
         if (placeholder := _of_trial(option)) is not None:
             self.command.append(_placed(option, placeholder))
-            if placeholder == "max_epochs" and isinstance(option.default, (int, float)) and option.default >= 1:
-                self.epochs = int(option.default)
+            self._count(option, placeholder)
         elif (domain := searched(option)) is not None:
             self.space[option.name] = domain
             self.command.append(_placed(option, option.name))
@@ -206,30 +246,50 @@ class _Draft:
             has_value = option.default is not None and option.takes <= 1
             self.left.append(f"{option.flag} {option.default}" if has_value else option.flag)
 
+    def place_in_file(self, option: Option) -> None:
+        """Have a value of a config file searched or set in each trial's copy; or leave it out."""
+        if (placeholder := _of_trial(option)) is not None:
+            self.set[option.flag] = f"{{{placeholder}}}"
+            self._count(option, placeholder)
+        elif (domain := searched(option)) is not None:
+            self.space[option.flag] = domain
+        else:
+            self.left.append(f"{option.flag}: {option.default}")
 
-def _written(
-    name: str,
-    words: list[str],
-    usage: Usage,
-    options: list[Option],
-    read: list[Option],
-    preload: list[str],
-    report: Report | None,
-) -> str:
-    """Return the study file. options: that are typed in the command. read: that the script takes from the trial."""
-    space: dict[str, Any] = {option.name: domain for option in read if (domain := searched(option)) is not None}
-    draft = _Draft([word if word == OUR_PYTHON else _quoted(word) for word in words], space)
+    def _count(self, option: Option, placeholder: str) -> None:
+        if placeholder == "max_epochs" and isinstance(option.default, (int, float)) and option.default >= 1:
+            self.epochs = int(option.default)
+
+
+def _written(name: str, script: _Script, preload: list[str], report: Report | None) -> str:
+    """Return the study file."""
+    settings, options = script.settings, script.options
+    space: dict[str, Any] = {each.name: domain for each in script.read if (domain := searched(each)) is not None}
+    words = config.filled(script.words, settings) if settings else script.words
+    kept = (OUR_PYTHON, config.PLACEHOLDER)
+    draft = _Draft([word if word.endswith(kept) else _quoted(word) for word in words], space)
     for option in options:
-        draft.place(option)
+        if settings and option.flag == settings.option:
+            draft.command.append(f"{option.flag} {config.PLACEHOLDER}")
+        else:
+            draft.place(option)
     if any(not option.flag.startswith("-") for option in options):  # hydra's directories are named by the second
         draft.command.append("hydra.run.dir={scratch}/hydra")
-    arguments = [word.upper() for word in usage.arguments if word not in words]  # a subcommand is typed already
-    needed = [option.flag for option in options if option.required and _of_trial(option) is None]
-    asked = [word.strip("{}") if word == OUR_PYTHON else word for word in words] + ["--help"] * bool(options)
-    lines = [f"# From `{shlex.join(asked)}`. Correct it, then type: studies check ./{name}.yaml"]
+    for option in settings.options if settings else ():
+        draft.place(option) if settings and settings.are_typed else draft.place_in_file(option)
+    arguments = [word.upper() for word in script.arguments]
+    placed = settings and settings.option
+    needed = [one.flag for one in options if one.required and _of_trial(one) is None and one.flag != placed]
+    asked = [word.strip("{}") if word == OUR_PYTHON else word for word in script.words] + ["--help"] * bool(options)
+    file = f" and {settings.file}" if settings else ""
+    lines = [f"# From `{shlex.join(asked)}`{file}. Correct it, then type: studies check ./{name}.yaml"]
     lines += [f"name: {name}", "objective:", "  command: >-", *_folded([*draft.command, *arguments])]
     if needed or arguments:
         lines.append(f"  # Give these in the command: {', '.join([*needed, *arguments])}")
+    if settings and not settings.are_typed:
+        where = "" if placed or script.words != words else BY_LINKS
+        lines.append(f"  # Each trial reads a copy of it with its parameters{where}.")
+        lines.append(f"  config: {_flow({'file': settings.file, 'set': draft.set})}")
     if preload:
         lines.append(f"  preload: {_flow(preload)}  # imported once a worker, and not in every trial")
     lines += [

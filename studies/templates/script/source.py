@@ -22,6 +22,9 @@ SCORE = re.compile(
 ROWS = re.compile(r"(?P<train>train)|(?P<test>(?<![a-z])test)|(?P<held_out>val|dev|eval)", re.IGNORECASE)  # of these
 RANK = {"train": 0, None: 1, "test": 2, "held_out": 3}  # what a study should judge by, the last one best
 READS_OPTIONS = re.compile(r"argv|getopt|(?<![sS])[Pp]ars|\b(click|typer|hydra|fire|absl|docopt|tyro|plac|cli)\b|CLI")
+HAS_PARSER = re.compile(r"Parser\b|parse\(|getopt|\b(click|typer|fire|absl|docopt|tyro|plac|cli)\b|CLI")
+OVERRIDES = re.compile(r"\bfrom_(cli|dotlist)\(")  # OmegaConf
+WRITES = re.compile(r"[wax]")  # the mode of a file
 SLOW = (
     "torch",
     "torchvision",
@@ -98,11 +101,14 @@ class Source:
         self._calls: list[ast.Call] = []
         self._fields: dict[str, dict[str, ast.expr]] = {}
         self._imported: set[str] = set()
+        self._constants: list[str] = []
         self._repeats = False
         self.may_have_options = True  # where nothing is known of it
         texts = [file.read_text(encoding="utf-8", errors="replace") for file in files if file.suffix == ".py"]
         if texts:
             self.may_have_options = any(READS_OPTIONS.search(text) for text in texts)
+        self.has_parser = any(HAS_PARSER.search(text) for text in texts)
+        self.takes_overrides = any(OVERRIDES.search(text) for text in texts)
         self._has_callback = any("program_callbacks" in text for text in texts)
         for text in texts:
             try:
@@ -116,6 +122,11 @@ class Source:
             self._fields.update(_fields(tree))
             self._repeats |= any(isinstance(node, ast.For | ast.AsyncFor | ast.While) for node in ast.walk(tree))
             self._imported.update(_imported(tree))
+            self._constants += _read_texts(tree)
+
+    def constants(self, endings: tuple[str, ...]) -> list[str]:
+        """Return the texts in it that end so, but for the names of files that it writes; hydra reads its own."""
+        return [] if "hydra" in self._imported else [text for text in self._constants if text.endswith(endings)]
 
     def completed(self, option: Option) -> Option:
         """Return an option with the default and the kind that the call or the field has which declares it."""
@@ -181,6 +192,19 @@ def _named_texts(tree: ast.Module) -> dict[str, ast.expr]:
             case ast.Assign([ast.Name(name)], value) if HOLE.search(_template(value) or ""):
                 found[name] = value
     return found
+
+
+def _read_texts(tree: ast.Module) -> list[str]:
+    """Return the texts of a module without the names of files that it opens for writing."""
+    texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    written: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func, [ast.Constant(str(name)), ast.Constant(str(mode)), *_]) if _name_of(func) == "open":
+                written |= {name} if WRITES.search(mode) else set()
+            case ast.Call(ast.Attribute(ast.Call(_, [ast.Constant(str(name))]), "write_text")):
+                written.add(name)
+    return [text for text in dict.fromkeys(texts) if text not in written]
 
 
 def _fields(tree: ast.Module) -> Iterator[tuple[str, dict[str, ast.expr]]]:

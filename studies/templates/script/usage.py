@@ -51,7 +51,7 @@ class Option:
 
     takes: how many values: 0, 1, or 2 for several. default: None where it is not known. kind: of its value, where that
     is told. choices: as they are typed. excluded: another option forbids it. others: its defaults where a choice before
-    it is another. when: it exists only with these values of choices before it.
+    it is another. when: it exists only with these values of choices before it. flags: all that it may be typed as.
     """
 
     flag: str
@@ -64,6 +64,7 @@ class Option:
     excluded: bool = False
     others: tuple[Any, ...] = ()
     when: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    flags: frozenset[str] = field(default=frozenset(), compare=False)
 
     @property
     def name(self) -> str:
@@ -102,7 +103,7 @@ def usage_of(text: str) -> Usage:
     needed = set(FLAG.findall(left))
     excluded = _exclusive(line, options)
     options = [
-        replace(option, required=option.required or option.flag in needed, excluded=option.flag in excluded)
+        replace(option, required=option.required or bool(option.flags & needed), excluded=option.flag in excluded)
         for option in options
     ]
     known = {option.flag: option for option in options}  # the last of two with one name
@@ -110,7 +111,8 @@ def usage_of(text: str) -> Usage:
         flag.removesuffix(".help") for flag in known if flag.endswith(".help")
     }  # jsonargparse: no value to type
     known = {flag: option for flag, option in known.items() if flag.removesuffix(".help") not in of_classes}
-    return Usage(list(known.values()), _arguments(left, known), _commands(line, before + rest))
+    takes = {flag: option.takes for option in known.values() for flag in option.flags}
+    return Usage(list(known.values()), _arguments(left, takes), _commands(line, before + rest))
 
 
 def typed(text: str) -> Any:
@@ -155,12 +157,15 @@ def _exclusive(line: str, options: list[Option]) -> set[str]:
     return {flag for flags in named if len(flags) > 1 for flag in flags}
 
 
-def _arguments(left: str, known: Mapping[str, Option]) -> list[str]:
-    """Return the words of a usage without brackets that are no program, no flag and no flag's value."""
+def _arguments(left: str, takes: Mapping[str, int]) -> list[str]:
+    """Return the words of a usage without brackets that are no program, no flag and no flag's value.
+
+    takes: how many values each flag takes.
+    """
     _, *words = left.split() or [""]
     found: list[str] = []
     for before, word in zip(["", *words], words, strict=False):
-        is_value = before.startswith("-") and before in known and known[before].takes
+        is_value = takes.get(before, 0)
         if not is_value and re.fullmatch(r"<?[A-Za-z][\w.-]*>?", word):
             found.append(word.strip("<>"))
     return [word for word in found if word.lower() not in ("options", "flags", "command", "args")]
@@ -203,7 +208,8 @@ def _option(block: list[str]) -> Option | None:
     while n_declaring < len(columns) and (columns[n_declaring][:1] in "-/" or TAKES.fullmatch(columns[n_declaring])):
         n_declaring += 1
     declared, text = " ".join(columns[:n_declaring]), " ".join([*columns[n_declaring:], *block[1:]])
-    flag, off = _flags(FLAG.findall(declared))
+    flags = FLAG.findall(declared)
+    flag, off = _flags(flags)
     if flag.lstrip("-").replace("-", "_") in ASKS_FOR_HELP:
         return None
     value = FLAG.split(declared)[-1].strip(" ,/|=*")
@@ -225,6 +231,7 @@ def _option(block: list[str]) -> Option | None:
         _kind(f"{value} {text}"),
         () if is_switch else choices,
         re.search(r"[\[(]required[\])]", text, re.IGNORECASE) is not None,
+        flags=frozenset(flags),
     )
 
 

@@ -1,0 +1,99 @@
+"""The config file that a script reads its settings from, and how a trial's copy reaches it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from studies.errors import WrongInput
+from studies.run.config_file import values_in
+from studies.spec.program import CONFIG, CONFIGS
+from studies.templates.script.ranges import searched
+from studies.templates.script.source import Source
+from studies.templates.script.usage import Option
+
+PLACEHOLDER = f"{{{CONFIG}}}"
+NAMED = re.compile(r"conf|cfg|param|setting|^(args|opts|options)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a config file has. file: as a study file names it. options: its values.
+
+    option: the flag that takes its path; None where the command has it, or the script knows it. are_typed: the script
+    takes each value as `name=value`, too.
+    """
+
+    file: str
+    options: Sequence[Option]
+    option: str | None = None
+    are_typed: bool = False
+
+    def without(self, options: Iterable[Option]) -> Settings:
+        """Return it without the values that the script takes as options, too."""
+        known = {re.sub(r"\W", "_", option.flag.lstrip("-")) for option in options}
+        return replace(self, options=[option for option in self.options if option.name not in known])
+
+
+def typed_in(words: Sequence[str]) -> Settings | None:
+    """Return the config file that a command names, as `train.py config.yaml` or `--config=config.yaml`."""
+    return _first(word.rpartition("=")[2] for word in words[1:])
+
+
+def opened_by(source: Source, directories: Iterable[Path]) -> Settings | None:
+    """Return the config file that a script opens by a fixed name, in one of these directories or right below."""
+    named = sorted(source.constants(CONFIGS), key=lambda name: not NAMED.search(Path(name).name))
+    places = (directory / name for name in named for directory in directories)
+    deeper = (path for name in named for path in sorted(Path().glob(f"*/{Path(name).name}")))
+    found = _first(path.as_posix() for path in (*places, *deeper))
+    if found is None or not source.takes_overrides:
+        return found
+    return replace(found, options=[_as_word(option) for option in found.options], are_typed=True)
+
+
+def taken_by(options: Iterable[Option]) -> Settings | None:
+    """Return the config file that is the default of an option, or the only one here where an option asks for one."""
+    options = list(options)
+    here = [str(path) for path in sorted(Path().iterdir()) if NAMED.search(path.name) and path.suffix in CONFIGS]
+    for option in options:
+        found = _first([option.default] if isinstance(option.default, str) else [])
+        if found is None and option.default is None and NAMED.search(option.words[-1]) and len(here) == 1:
+            found = _first(here)
+        if found is not None and option.takes == 1:
+            return replace(found, option=option.flag)
+    return None
+
+
+def filled(words: Sequence[str], settings: Settings) -> list[str]:
+    """Return a command with the placeholder in place of the file that it names."""
+    return [
+        f"{word.removesuffix(settings.file)}{PLACEHOLDER}" if word.rpartition("=")[2] == settings.file else word
+        for word in words
+    ]
+
+
+def _first(files: Iterable[str]) -> Settings | None:
+    """Return the first of these files that has anything to search."""
+    for file in files:
+        with suppress(WrongInput):
+            if file.endswith(CONFIGS) and Path(file).is_file():
+                options = [_option(name, value) for name, value in values_in(Path(file)).items()]
+                if any(searched(option) is not None for option in options):
+                    return Settings(file, options)
+    return None
+
+
+def _as_word(option: Option) -> Option:
+    """Return a value as it is typed: `nesterov=true`."""
+    if option.takes:
+        return option
+    return replace(option, takes=1, default=str(option.default).lower(), choices=("true", "false"))
+
+
+def _option(name: str, value: Any) -> Option:
+    takes = 0 if isinstance(value, bool) else 2 if isinstance(value, list) else 1
+    return Option(name, takes=takes, default=value)
