@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -13,26 +14,28 @@ from typing import Any
 
 from studies.errors import WrongInput
 from studies.settings import NOTEBOOK, Settings
-from studies.words import near
+from studies.words import meant, near
 
 CELLS = "cells_"  # how a module begins that `studies.cells` took from a notebook
 
 
-def imported(path: str, kind: str, default: str = "", own: bool = True) -> Any:
+def imported(path: str, kind: str, default: str = "", own: bool = True, known: Iterable[str] = ()) -> Any:
     """Import `module:Name`. Raises WrongInput where there is no such thing.
 
     default: the name where the path has none; with neither, the module itself is returned. own: whether it may be a
-    user's own, so that it is looked for in the working directory first, as everything imported afterwards is.
+    user's own, so that it is looked for in the working directory first, as everything imported afterwards is. known:
+    what may have been meant in place of a module that there is not.
     """
     module_name, _, name = path.partition(":")
     try:
         module = import_own(module_name) if own else importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name and module_name.startswith(error.name):
-            meant = f"; did you mean {path.replace('.py', '', 1)!r}?" if module_name.endswith(".py") else ""
+            file = f"; did you mean {path.replace('.py', '', 1)!r}?" if module_name.endswith(".py") else ""
+            hint = file or meant(module_name, known)
             raise WrongInput(
                 reason=f"{kind} {path!r} was not found: there is no module {error.name!r} in the working directory or "
-                f"the environment; expected {'package.module or ' if default else ''}package.module:Name{meant}"
+                f"the environment; expected {'package.module or ' if default else ''}package.module:Name{hint}"
             ) from None
         raise
     name = name or default

@@ -28,7 +28,7 @@ class Registry(dict[str, str]):
         """Return what could stand in place of a name, as part of a sentence; None where the name can be used."""
         if name in self or PATH.fullmatch(name):
             return None
-        return f"expected one of {', '.join(self)}, or module:Name of your own{meant(name, self)}"
+        return f"expected one of {', '.join(self)}, or module:Name of your own{meant(name.partition(':')[0], self)}"
 
     def check(self, name: str, option: str) -> None:
         """Raise WrongInput for a name that is neither known nor the path of a user's own. Imports nothing."""
@@ -38,7 +38,7 @@ class Registry(dict[str, str]):
     def load(self, name: str) -> Any:
         """Import the thing of this name. Raises WrongInput where there is none."""
         self.check(name, self.kind)
-        return imported(self[name], self.kind, own=False) if name in self else imported(name, self.kind)
+        return imported(self[name], self.kind, own=False) if name in self else imported(name, self.kind, known=self)
 
 
 LAUNCHERS = Registry(

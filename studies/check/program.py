@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 SEED = 0
 READS_PARAMS = re.compile(r"STUDIES_PARAMS|\bprogram(\.params| import| as)\b")
 READS_SEED = re.compile(r"STUDIES_SEED|\bprogram(\.seed| import| as)\b")
+EVERY_EPOCH = ", pass {max_epochs} to the program, or set max_epochs: 1"
+AT_ITS_END = "; or set max_epochs: 1 and give the program a number of epochs in place of {max_epochs}"
 USAGE = re.compile(r"unrecognized arguments|no such option|unknown option|usage:", re.IGNORECASE)
 UNSEEN = "evaluation, labels, split, weights and dropout"
 
@@ -199,6 +201,9 @@ class _Checks:
                 fix="have it read nothing that another run wrote" if shared else "seed every generator with {seed}",
             )
 
+    def _is_told_epochs(self) -> bool:
+        return any("max_epochs" in names for names in self.program.placeholders().values())
+
     def _training(self, number: int = 0) -> ProgramTraining:
         return self.objective.start(self.params, None, seed=SEED, device="cpu", number=number)
 
@@ -259,7 +264,7 @@ class _Checks:
                 "warning",
                 what=f"it ended after one report, and max_epochs is {self.spec.max_epochs}",
                 why="a bad trial cannot be stopped early",
-                fix="report every epoch, pass {max_epochs} to the program, or set max_epochs: 1",
+                fix="report every epoch" + (AT_ITS_END if self._is_told_epochs() else EVERY_EPOCH),
             )
         elif isinstance(said, Ended):
             yield Finding(

@@ -33,6 +33,8 @@ def launched(given: str | None) -> str | None:
 
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")]
 
+MOST_WORKERS = 1000  # of one launch; more are a slip, and more connections than a PostgreSQL takes
+
 # How the files end that commands write into the working directory.
 BEST, PAGE, TRAINED = OWN_FILES = (".best.yaml", ".report.html", ".model")
 
@@ -133,8 +135,9 @@ def check_workers(workers: int, on: str) -> None:
     """Raise WrongInput for a number of workers or a launcher that there is not."""
     from studies.run.launchers import parted
 
-    if workers < 1:
-        raise WrongInput(reason=f"--workers is {workers}; expected 1 or more, such as --workers 4.")
+    if not 1 <= workers <= MOST_WORKERS:
+        expected = "1 or more" if workers < 1 else f"{MOST_WORKERS} or less"
+        raise WrongInput(reason=f"--workers is {workers}; expected {expected}, such as --workers 4.")
     LAUNCHERS.check(parted(on)[0], "--on")
 
 

@@ -30,6 +30,7 @@ def sentence(studies: Studies, *arguments: str, expect: int = 2) -> str:
         (["status", "meli-cn"], "`studies launch FILE.yaml` starts one of your own); did you mean meli-cnn?"),
         (["launch", "parabola.yaml", "--workers", "0"], "--workers is 0; expected 1 or more"),
         (["launch", "parabola.yaml", "--workers", "-1"], "--workers is -1; expected 1 or more"),
+        (["launch", "parabola.yaml", "--workers", "100000"], "--workers is 100000; expected 1000 or less, such as"),
         (["launch", "parabola.yaml", "--workers", "two"], "--workers is 'two'; expected a whole number, such as"),
         (["launch", "parabola.yaml", "--trials", "0"], "--trials 0: n_trials is 0"),
         (["show", "parabola.yaml", "--set", ""], "--set '': it has no =; expected KEY=VALUE, such as --set space."),

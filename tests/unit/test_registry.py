@@ -53,6 +53,13 @@ def test_a_users_own_is_found_from_the_working_directory(tmp_path: Path, monkeyp
         KNOWN.load("own_things:Mina")
 
 
+def test_a_module_that_is_not_there_may_be_a_name_that_was_mistyped() -> None:
+    with pytest.raises(WrongInput, match=r"launcher 'sshh:gpu1' was not found: .*; did you mean ssh\?"):
+        LAUNCHERS.load("sshh:gpu1")
+    with pytest.raises(WrongInput, match=r"did you mean ssh\?"):
+        LAUNCHERS.check("ssh2:gpu1,gpu2", "--on")
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [

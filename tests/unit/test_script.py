@@ -219,7 +219,7 @@ def test_a_script_of_a_library_reports_by_its_callback(
 def test_a_script_that_repeats_nothing_prints_its_metric_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     once = "C = params.get('C', 1.0)\nscore = cross_val_score(SVC(C), x, y).mean()\nprint(f'accuracy {score}')\n"
-    for code, line in ((once, "max_epochs: 1 "), (f"{once}for _ in x:\n    pass\n", "max_epochs: 10\n")):
+    for code, line in ((once, "max_epochs: 1 "), (once.replace("print", "for _ in x:\n    print"), "max_epochs: 10\n")):
         Path("fit.py").write_text(code)
         assert line in study_file("fit.py")[1]
 
@@ -284,6 +284,40 @@ def test_an_option_whose_short_flag_stands_in_the_usage_is_no_argument() -> None
     assert usage.arguments == ["rows"]
 
 
+@pytest.mark.parametrize(
+    ("code", "is_once"),
+    [
+        ("for e in x:\n    step(e)\nprint('val_acc', a)", True),
+        ("def end():\n    print('val_acc', a)\nfor e in x:\n    step(e)\nend()", True),
+        ("def inner():\n    print('val_acc', a)\ndef test():\n    inner()\nwhile a:\n    test()", False),
+        ("class T:\n    def fit(self):\n        for e in x:\n            self.eval()\n    def eval(self):\n"
+         "        print('val_acc', a)\nT().fit()", False),
+        ("class T:\n    def fit(self):\n        for e in x:\n            step(e)\n        print('val_acc', a)\n"
+         "T().fit()", True),
+        ("class C(Callback):\n    def on_epoch_end(self):\n        print('val_acc', a)\nT(C()).fit()", False),
+        ("def told():\n    print('val_acc', a)\nloader.each_epoch(told)", False),
+        ("def main(_):\n    print('val_acc', a)\napp.run(main)", True),
+        ("for e in x:\n    print('val_acc', a)\nprint('best epoch', e, 'val_acc', a)", False),
+        ("for e in x:\n    step(e)\nprint('best epoch', e, 'val_acc', a)", True),
+    ],
+)  # fmt: skip
+def test_what_is_printed_after_all_epochs_is_printed_once(tmp_path: Path, code: str, is_once: bool) -> None:
+    (tmp_path / "train.py").write_text(code)
+    report = Source([tmp_path / "train.py"]).report()
+    assert report is not None
+    assert report.is_once is is_once
+
+
+def test_a_script_that_reports_at_its_end_keeps_its_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    parser = PARSER.format("") + "p.add_argument('--epochs', type=int, default=20)\np.parse_args()\n"
+    Path("fit.py").write_text(f"{parser}for _ in range(20):\n    pass\nprint('accuracy', 1)\n")
+    text = study_file("fit.py")[1]
+    assert yaml.safe_load(text)["max_epochs"] == 1
+    assert "--epochs" not in yaml.safe_load(text)["objective"]["command"]
+    assert "#   --epochs 20" in text
+
+
 def test_a_command_line_of_lightning_leaves_what_is_its_own() -> None:
     options = options_in("lightning_cli_fit")
     assert {flag for flag, option in options.items() if searched(option) is not None} == {
@@ -335,6 +369,7 @@ def test_what_a_script_takes_out_of_the_trials_parameters_is_searched(tmp_path: 
         (Option("--image-size", default=224), None),
         (Option("--eval-batch-size", default=8), None),
         (Option("--no-cuda", takes=0, default=False), None),
+        (Option("--no-accel", takes=0, default=False), None),
         (Option("--steps", default=4), None),
         (Option("--text", default="x"), None),
         (Option("--layers", default=[64, 32]), None),
@@ -364,7 +399,10 @@ def test_the_name_of_a_script_may_have_a_space(tmp_path: Path, monkeypatch: pyte
     assert is_script("my train.py")
     name, text = study_file("my train.py")
     assert name == "my-train"
-    assert "python 'my train.py' --lr {lr}" in text
+    assert yaml.safe_load(text)["objective"]["command"].partition(" ")[2] == "'my train.py' --lr {lr}"
+    Path("pkg").mkdir()
+    Path("pkg/fit.py").write_text(code)
+    assert study_file("python -m pkg.fit")[0] == "fit"
 
 
 def test_a_program_that_is_not_there_is_no_name() -> None:
@@ -374,6 +412,17 @@ def test_a_program_that_is_not_there_is_no_name() -> None:
     assert not is_script("a\0")
     with pytest.raises(WrongInput, match=r"`nothing-like-it train.R --help` could not be started \(No such file"):
         study_file("nothing-like-it train.R")
+
+
+def test_what_is_no_script_is_told_from_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text("name: mine\n")
+    with pytest.raises(WrongInput, match=r"mine.yaml is no script; .* study file, type `studies check ./mine"):
+        study_file("mine.yaml")
+    Path("fit.jl").write_text("")
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(WrongInput, match=r"`julia fit.jl --help` could not be started"):
+        study_file("fit.jl")
 
 
 def test_a_script_elsewhere_is_read_before_it_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

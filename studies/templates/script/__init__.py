@@ -3,6 +3,7 @@
 usage     its options, read from its --help
 hydra     the groups of a config, of which each brings other options
 config    the file that it reads its settings from
+loops     which of its calls run more than once
 source    what its Python code adds: defaults that the help leaves out, the line that it prints
 ranges    what to search for an option
 objective an Optuna objective in a script, which is launched in place of the script
@@ -30,6 +31,7 @@ from studies.run.preload import script_of
 from studies.run.source import INTERPRETER, source_of_command
 from studies.spec import catalog
 from studies.spec.model import MAX_NAME
+from studies.spec.program import CONFIGS
 from studies.templates.script import config, hydra
 from studies.templates.script.config import Settings
 from studies.templates.script.objective import objective_in, written
@@ -43,6 +45,8 @@ BY_HAND = "or write objective.command by hand, as docs/guides/programs.md shows"
 NOTHING_TO_SEARCH = (
     '# CORRECT THIS: nothing looks like a setting to search; see "A script without options", docs/guides/programs.md'
 )
+TRAINS = re.compile(r"train|fit|run", re.IGNORECASE)
+INTERPRETERS = {".sh": "bash", ".R": "Rscript", ".jl": "julia"}
 LINE = 100  # characters of the command
 EPOCHS = {"epochs", "nepochs", "maxepochs", "numepochs", "nepoch", "epoch"}
 SEEDS = {"seed", "seedeverything", "randomstate"}
@@ -51,6 +55,9 @@ FILE = re.compile(r"\.[A-Za-z]\w*\b")  # such as the `train.R` of a command
 OUR_PYTHON = "{python}"
 ADD_THE_CALLBACK = (
     "  # CORRECT THIS: the script reports no epoch yet. `from studies import program_callbacks`, and give it"
+)
+CORRECT_THE_PATTERN = (
+    "CORRECT THIS: a line that it prints, one an epoch; for a table: `reports: {csv: '{scratch}/metrics.csv'}`"
 )
 OF_TEST_ROWS = "  # what is chosen by it looks better than it is: print one of validation rows, and name that"
 BY_LINKS = ", in a directory of links to all that is here"
@@ -95,10 +102,18 @@ def study_file(given: str) -> tuple[str, str]:
     flags = {word.partition("=")[0] for word in words}
     options = [source.completed(option) for option in usage.options if not option.flags & flags]
     settings = typed or config.taken_by(options) or settings
-    stem = _name_for(Path(next((word for word in words[1:] if not word.startswith("-")), words[0])))
+    stem = _name_for(_script_in(words))
     preload = source.slow_imports() if script_of(words) else []
     script = _Script(words, usage, options, read, settings.without(options) if settings else None)
     return stem, _written(stem, script, preload, source.report())
+
+
+def _script_in(words: list[str]) -> Path:
+    """Return the file of the script; of a module, one that is named as it is."""
+    module, _ = script_of(words) or (None, [])
+    if module is not None:
+        return Path(module.removesuffix(".__main__").rpartition(".")[2])
+    return Path(next((word for word in words[1:] if not word.startswith("-")), words[0]))
 
 
 def _name_for(script: Path) -> str:
@@ -122,7 +137,14 @@ def _command(given: str) -> list[str]:
         )
     if words[0].endswith(".py"):
         return ["python" if shutil.which("python") else "python3", *words]
-    return ["bash", *words] if words[0].endswith(".sh") else words
+    if (interpreter := INTERPRETERS.get(Path(words[0]).suffix)) is not None:
+        return [interpreter, *words]
+    if words[0].endswith(CONFIGS) and Path(words[0]).is_file():
+        raise WrongInput(
+            reason=f"{words[0]} is no script; expected one that reads it, as in `studies init 'train.py {words[0]}'`. "
+            f"If it is a study file, type `studies check ./{words[0]}`."
+        )
+    return words
 
 
 def _asked(words: list[str]) -> tuple[list[str], Usage]:
@@ -147,7 +169,8 @@ def _usage(words: list[str]) -> Usage:
     if "== Config ==" in printed:
         return replace(usage, options=hydra.options_of(printed, lambda override: _printed([*words, override])))
     if usage.commands:
-        some = shlex.join([*words[words[0].startswith("python") :], usage.commands[0]])
+        trains = next((name for name in usage.commands if TRAINS.search(name)), usage.commands[0])
+        some = shlex.join([*words[words[0].startswith("python") :], trains])
         raise WrongInput(
             reason=f"`{shown}` lists commands ({', '.join(usage.commands)}); type one, such as `studies init '{some}'`."
         )
@@ -215,7 +238,8 @@ class _Script:
         pairs = zip(self.words, self.words[1:], strict=False)
         typed = [word for before, word in pairs if word[0] != "-" and (before[0] != "-" or before in no_value)]
         typed = typed[1:] if INTERPRETER.fullmatch(Path(self.words[0]).name) else typed  # the script
-        left = [word for word in self.usage.arguments if word not in self.words]  # a subcommand is typed already
+        names = {part for word in self.words for part in (word, *Path(word).name.split())}  # `my train.py` is two words
+        left = [word for word in self.usage.arguments if word not in names]  # a subcommand is typed already
         return left[len([word for word in typed if word not in self.usage.arguments]) :]
 
 
@@ -224,6 +248,7 @@ class _Draft:
     """What becomes of the options.
 
     command: its words. space: what is searched. left: what stays at its default. set: of a config file, the trial's.
+    is_once: the script reports once, however long it trains.
     """
 
     command: list[str]
@@ -231,10 +256,11 @@ class _Draft:
     left: list[str] = field(default_factory=list)
     set: dict[str, str] = field(default_factory=dict)
     epochs: int = 10
+    is_once: bool = False
 
     def place(self, option: Option) -> None:
         """Type an option in the command, with its placeholder or for a value to be written there; or leave it out."""
-        if (placeholder := _of_trial(option)) is not None:
+        if (placeholder := self._of_trial(option)) is not None:
             self.command.append(_placed(option, placeholder))
             self._count(option, placeholder)
         elif (domain := searched(option)) is not None:
@@ -248,13 +274,17 @@ class _Draft:
 
     def place_in_file(self, option: Option) -> None:
         """Have a value of a config file searched or set in each trial's copy; or leave it out."""
-        if (placeholder := _of_trial(option)) is not None:
+        if (placeholder := self._of_trial(option)) is not None:
             self.set[option.flag] = f"{{{placeholder}}}"
             self._count(option, placeholder)
         elif (domain := searched(option)) is not None:
             self.space[option.flag] = domain
         else:
             self.left.append(f"{option.flag}: {option.default}")
+
+    def _of_trial(self, option: Option) -> str | None:
+        placeholder = _of_trial(option)
+        return None if placeholder == "max_epochs" and self.is_once else placeholder
 
     def _count(self, option: Option, placeholder: str) -> None:
         if placeholder == "max_epochs" and isinstance(option.default, (int, float)) and option.default >= 1:
@@ -268,6 +298,7 @@ def _written(name: str, script: _Script, preload: list[str], report: Report | No
     words = config.filled(script.words, settings) if settings else script.words
     kept = (OUR_PYTHON, config.PLACEHOLDER)
     draft = _Draft([word if word.endswith(kept) else _quoted(word) for word in words], space)
+    draft.is_once = report is not None and report.is_once
     for option in options:
         if settings and option.flag == settings.option:
             draft.command.append(f"{option.flag} {config.PLACEHOLDER}")
@@ -295,7 +326,7 @@ def _written(name: str, script: _Script, preload: list[str], report: Report | No
     lines += [
         *_of_report(report),
         "n_trials: 30",
-        "max_epochs: 1  # it prints that line once" if report and report.is_once else f"max_epochs: {draft.epochs}",
+        "max_epochs: 1  # it prints that line once" if draft.is_once else f"max_epochs: {draft.epochs}",
         *(["space:"] if space else [NOTHING_TO_SEARCH, "space: {}"]),
         *(f"  {name}: {_flow(domain)}" for name, domain in space.items()),
         *(["# Left at what the program has:", *(f"#   {one}" for one in draft.left)] if draft.left else []),
@@ -309,7 +340,7 @@ def _of_report(report: Report | None) -> Iterator[str]:
     if found.missing:
         yield from (ADD_THE_CALLBACK, f"  #   {found.missing}")
     if found.pattern is not None:
-        why = "a line that it prints" if report else "CORRECT THIS: a line that it prints, one an epoch"
+        why = "a line that it prints" if report else CORRECT_THE_PATTERN
         yield from (f"  # {why}", f"  reports: {_flow({'pattern': found.pattern})}")
     remark = "  # a name that the pattern gives" if not report else OF_TEST_ROWS if report.is_of_test_rows else ""
     yield f"metric: {found.metric}{remark}"

@@ -16,7 +16,7 @@ _NOT_TUNED = """
     val valid validation split dry download cache pin wandb tensorboard profile fp16 bf16 amp compile precision hub
     push trainer only overwrite force image img vocab input classes max min eps epsilon seed threshold timesteps wait
     plot kwargs dataloader devices tokens v liger determinism unused memory metrics predict sampling strategy do neftune
-    auto
+    auto accel accelerator mps xpu tpu
 """
 _SHARES = "dropout drop droprate p prob ratio fraction smoothing momentum beta1 beta2 beta gamma mixup cutmix rho"
 _SIZES = "batch hidden width dim units filters channels embed embedding neurons features d_model ffn size"

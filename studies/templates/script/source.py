@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from studies.templates.script.loops import name_of, repeated
 from studies.templates.script.usage import Option, undrawn
 
 NUMBER = r"[-+]?\.?\d(?:[\d.,]*\d)?\.?(?:[eE][-+]?\d+)?|[-+]?(?:nan|inf)\b"
@@ -74,7 +75,7 @@ class Report:
     """How a script reports: by `studies.program` where there is no pattern. metric: what of it may be tuned.
 
     missing: the call of a library with the callback that is to report, where the script does not have it yet. is_once:
-    nothing is repeated in the script, so that it prints this once.
+    nothing repeats it, so that it is printed once, as at the end.
     """
 
     metric: str
@@ -102,7 +103,7 @@ class Source:
         self._fields: dict[str, dict[str, ast.expr]] = {}
         self._imported: set[str] = set()
         self._constants: list[str] = []
-        self._repeats = False
+        trees: list[ast.Module] = []
         self.may_have_options = True  # where nothing is known of it
         texts = [file.read_text(encoding="utf-8", errors="replace") for file in files if file.suffix == ".py"]
         if texts:
@@ -120,9 +121,10 @@ class Source:
                 call.args = [named.get(arg.id, arg) if isinstance(arg, ast.Name) else arg for arg in call.args]
                 self._calls.append(call)
             self._fields.update(_fields(tree))
-            self._repeats |= any(isinstance(node, ast.For | ast.AsyncFor | ast.While) for node in ast.walk(tree))
+            trees.append(tree)
             self._imported.update(_imported(tree))
             self._constants += _read_texts(tree)
+        self._repeated = repeated(trees)
 
     def constants(self, endings: tuple[str, ...]) -> list[str]:
         """Return the texts in it that end so, but for the names of files that it writes; hydra reads its own."""
@@ -160,20 +162,23 @@ class Source:
                 if names:
                     return Report(max(names, key=_worth))
         logged = [name for call in self._calls if (name := _logged(call))]
-        found = [report for call in self._calls if not _logged(call) for report in _printed(call)]
-        printed = max(found, key=lambda one: (_worth(one.metric), "epoch" in (one.pattern or "")), default=None)
-        if printed and "epoch" in (printed.pattern or ""):
+        found = [
+            replace(report, is_once=id(call) not in self._repeated)
+            for call in self._calls
+            if not _logged(call)
+            for report in _printed(call)
+        ]
+        printed = max(
+            found, key=lambda one: (_worth(one.metric), not one.is_once, "epoch" in (one.pattern or "")), default=None
+        )
+        if printed and "epoch" in (printed.pattern or "") and not printed.is_once:
             return printed
         for library in (LIBRARIES[name] for name in LIBRARIES if name in self._imported):
-            started = (name for call in self._calls if library.calls.fullmatch(name := _name_of(call.func)))
+            started = (name for call in self._calls if library.calls.fullmatch(name := name_of(call.func)))
             if name := next(started, None):
                 metric = max(logged, key=_worth, default=library.metric)
                 return Report(metric, missing=None if self._has_callback else library.given_to(name))
-        return replace(printed, is_once=not self._repeats) if printed else None
-
-
-def _name_of(node: ast.expr) -> str:
-    return getattr(node, "attr", "") or getattr(node, "id", "")
+        return printed
 
 
 def _logged(call: ast.Call) -> str | None:
@@ -200,7 +205,7 @@ def _read_texts(tree: ast.Module) -> list[str]:
     written: set[str] = set()
     for node in ast.walk(tree):
         match node:
-            case ast.Call(func, [ast.Constant(str(name)), ast.Constant(str(mode)), *_]) if _name_of(func) == "open":
+            case ast.Call(func, [ast.Constant(str(name)), ast.Constant(str(mode)), *_]) if name_of(func) == "open":
                 written |= {name} if WRITES.search(mode) else set()
             case ast.Call(ast.Attribute(ast.Call(_, [ast.Constant(str(name))]), "write_text")):
                 written.add(name)
@@ -263,7 +268,7 @@ def _worth(name: str) -> int:
 
 def _printed(call: ast.Call) -> Iterator[Report]:
     """Yield the metrics in what a call prints, each with a pattern that finds it in its line."""
-    arguments = [arg for arg in call.args if _name_of(call.func) in PRINTS or not isinstance(arg, ast.Dict)]
+    arguments = [arg for arg in call.args if name_of(call.func) in PRINTS or not isinstance(arg, ast.Dict)]
     pieces = [*_pieces(arguments), ""]
     text, places = "", dict[int, str]()  # what stands before a value; patterns of the line, by where each begins
     for before in pieces[:-1]:
