@@ -23,9 +23,10 @@ from studies.run.last_words import last_words
 from studies.run.objective import code_of, load_with_space
 from studies.run.process import Ended, described
 from studies.run.program import ProgramObjective, ProgramTraining
-from studies.run.reports import Epoch, PatternTooSlow
+from studies.run.reports import Epoch, Lines, PatternTooSlow
 from studies.run.source import SCRIPTS
 from studies.spec.program import PARAMS
+from studies.templates.script.source import report_in
 from studies.words import near, number
 
 if TYPE_CHECKING:
@@ -148,6 +149,7 @@ class _Checks:
             said = training.said(self.end - started)
             self.took_s = time.monotonic() - started
             if isinstance(said, Ended):
+                self.written = changed(before, files_below(self.directory, self.home))
                 yield self._without_report(training, said)
             elif said is None:
                 waited = f"no report within {self.took_s:.0f} s; --timeout MINUTES gives it longer"
@@ -230,14 +232,25 @@ class _Checks:
                 fix=f"correct `{key}` in the study file, or what the program reports",
             )
         words = last_words(ended)
-        correct = "correct objective.reports.pattern, or " if self.program.reports.pattern else ""
         return Finding(
             "nothing-reported",
             "error",
             what=f"it exited with 0 and {training.silence}" + (f"; it printed last: {words}" if words else ""),
             why="every trial would fail: there is no value",
-            fix=f"{correct}report with studies.program, STUDIES_REPORTS or objective.reports (docs/guides/programs.md)",
+            fix=self._how_to_report(ended),
         )
+
+    def _how_to_report(self, ended: Ended) -> str:
+        """Return what to write in the study file for what it has printed, or for a table that it has written."""
+        lines = Lines().add(f"{ended.tail}\n".encode())
+        if (seen := report_in(lines)) is not None:
+            given = f"`metric: {seen.metric}`, `direction: {seen.direction}`"
+            return f"for what it prints, write {given} and, below objective, `reports: {{pattern: '{seen.pattern}'}}`"
+        if table := next((path for path in self.written if path.endswith((".csv", ".jsonl"))), None):
+            kind, name = Path(table).suffix[1:], Path(table).name
+            return f"have it write {table} below {{scratch}}, and write `reports: {{{kind}: '{{scratch}}/{name}'}}`"
+        correct = "correct objective.reports.pattern, or " if self.program.reports.pattern else ""
+        return f"{correct}report with studies.program, STUDIES_REPORTS or objective.reports (docs/guides/programs.md)"
 
     def _of_first(self, first: Epoch) -> Iterator[Item]:
         shown = ", ".join(f"{name} {number(value)}" for name, value in first.metrics.items())

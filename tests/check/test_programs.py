@@ -82,6 +82,21 @@ def test_what_is_found_says_what_to_do(here: Path) -> None:
     assert finding.fix == "correct the options in objective.command"
 
 
+@pytest.mark.parametrize(
+    ("code", "fix"),
+    [
+        ("print('Epoche 2: Verlust 0.3 val-Loss:', 0.5)", "`metric: val_loss`, `direction: minimize` and, below"),
+        ("print('\\repoch 1 loss .5 val_acc=.75')", r"`reports: {pattern: 'epoch\W*(?P<epoch>\d+).*?\bval_acc\W*?"),
+        ("open('rows.csv', 'w').write('a')", "write rows.csv below {scratch}, and write `reports: {csv: '{scratch}/r"),
+        ("print('acc 0,5')", "correct objective.reports.pattern, or report with studies.program"),
+    ],
+)
+def test_what_a_program_prints_says_how_to_find_it(here: Path, code: str, fix: str) -> None:
+    (finding,) = checked(here, f"{HEAD}{code}\n", reports={"pattern": "(?P<score>x)"}).findings
+    assert finding.name == "nothing-reported"
+    assert fix in finding.fix
+
+
 def test_a_file_of_each_run_or_trial_and_a_log_are_not_shared(here: Path) -> None:
     path = "f'run-{os.getpid()}.pt'", "program.checkpoints / 'last.pt'", "'train.log'", "'.cache'"
     assert checked(here, SOUND + "".join(f"    open({each}, 'a').write(str(epoch))\n" for each in path)).findings == []

@@ -57,7 +57,7 @@ ADD_THE_CALLBACK = (
     "  # CORRECT THIS: the script reports no epoch yet. `from studies import program_callbacks`, and give it"
 )
 CORRECT_THE_PATTERN = (
-    "CORRECT THIS: a line that it prints, one an epoch; for a table: `reports: {csv: '{scratch}/metrics.csv'}`"
+    "CORRECT THIS: a line that it prints, one an epoch, or a table that it writes; studies check may say what to write"
 )
 OF_TEST_ROWS = "  # what is chosen by it looks better than it is: print one of validation rows, and name that"
 BY_LINKS = ", in a directory of links to all that is here"

@@ -9,10 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from studies.run.reports import number_in
 from studies.templates.script.loops import name_of, repeated
 from studies.templates.script.usage import Option, undrawn
 
 NUMBER = r"[-+]?\.?\d(?:[\d.,]*\d)?\.?(?:[eE][-+]?\d+)?|[-+]?(?:nan|inf)\b"
+PRINTED_NUMBER = re.compile(rf"(?<![\w@.])(?:{NUMBER})(?!\w)")
+NO_HOLES = str.maketrans("{}%", "() ")
 SHOWN_AS = r"(?:[\w.]+\()?"  # tensor(0.5), np.float64(0.5)
 PRINTS = {"print", "pprint", "write", "echo", "secho", "info", "debug", "warning"}
 HOLE = re.compile(r"%[-+#.\d]*[a-zA-Z]|\{[^{}]*\}")  # of a printf or a format string
@@ -179,6 +182,18 @@ class Source:
                 metric = max(logged, key=_worth, default=library.metric)
                 return Report(metric, missing=None if self._has_callback else library.given_to(name))
         return printed
+
+
+def report_in(lines: Iterable[str]) -> Report | None:
+    """Return what lines that a program has printed look like to report, by the same rules as what it is to print."""
+    found: list[Report] = []
+    for line in lines:
+        template = PRINTED_NUMBER.sub("{}", line.translate(NO_HOLES))
+        for report in _printed(ast.Call(ast.Name("print"), [ast.Constant(template)], [])):
+            matched = re.search(report.pattern or "", line)
+            if matched and number_in(matched[report.metric]) is not None:
+                found.append(report)
+    return max(found, key=lambda one: (_worth(one.metric), "epoch" in (one.pattern or "")), default=None)
 
 
 def _logged(call: ast.Call) -> str | None:
