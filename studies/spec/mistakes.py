@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, get_args
 
 from studies.spec.model import StudySpec
 from studies.spec.part import Part
@@ -85,5 +85,6 @@ def _part_at(path: Iterable[str | int]) -> type[Part]:
             part = Program
             continue
         annotation = part.model_fields[str(key)].annotation if str(key) in part.model_fields else None
-        part = annotation if isinstance(annotation, type) and issubclass(annotation, Part) else part
+        kinds = (kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type))  # a part, or none
+        part = next((kind for kind in kinds if issubclass(kind, Part)), part)
     return part

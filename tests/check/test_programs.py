@@ -97,6 +97,14 @@ def test_what_a_program_prints_says_how_to_find_it(here: Path, code: str, fix: s
     assert fix in finding.fix
 
 
+def test_a_program_that_reports_at_its_end_is_not_to_train_for_one_epoch(here: Path) -> None:
+    code, _ = MISTAKES["reports-only-once"]
+    (finding,) = checked(here, code, command=f"{COMMAND} {{max_epochs}}").findings
+    assert finding.fix.endswith("or set max_epochs: 1 and give the program a number of epochs in place of {max_epochs}")
+    (finding,) = checked(here, code).findings
+    assert finding.fix.endswith("pass {max_epochs} to the program, or set max_epochs: 1")
+
+
 def test_a_file_of_each_run_or_trial_and_a_log_are_not_shared(here: Path) -> None:
     path = "f'run-{os.getpid()}.pt'", "program.checkpoints / 'last.pt'", "'train.log'", "'.cache'"
     assert checked(here, SOUND + "".join(f"    open({each}, 'a').write(str(epoch))\n" for each in path)).findings == []

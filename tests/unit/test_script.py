@@ -266,6 +266,21 @@ def test_a_config_file_that_a_script_reads_is_searched(
     assert written["max_epochs"] == 4
 
 
+def test_an_option_that_a_config_file_has_too_gets_the_default_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As LightningCLI has it, and argparse with `set_defaults(**config)`: what is typed counts."""
+    monkeypatch.chdir(tmp_path)
+    Path("conf.yaml").write_text(CONFIG)
+    Path("fit.py").write_text(
+        f"{PARSER.format('')}p.add_argument('--opt.lr', type=float, default=0.5)\np.parse_args()\n"
+    )
+    written = yaml.safe_load(study_file("fit.py -c conf.yaml")[1])
+    assert written["objective"]["command"].endswith("fit.py -c {config} --lr {lr} --opt.lr {opt_lr}")
+    assert written["space"]["opt_lr"]["default"] == 1e-3
+    assert "opt.lr" not in written["space"]
+
+
 def test_values_of_a_config_that_can_be_typed_are_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("conf.yaml").write_text(CONFIG)

@@ -10,6 +10,7 @@ import pytest
 from studies import spec
 from studies.errors import UnknownStudy, WrongSpec
 
+PROGRAM = "name: mine\nobjective: {{command: a, config: {}}}\nmetric: x\ndirection: minimize\nn_trials: 1\n"
 GOOD = "name: mine\nobjective: my.models:Net\ndirection: maximize\nn_trials: 3\n"
 
 
@@ -60,6 +61,8 @@ def test_options_are_stored_only_where_there_are_some(tmp_path: Path) -> None:
         (GOOD + "limits: {n_trials: 3}\n", "unknown key 'n_trials'; it belongs at the top of the file, not indented"),
         (GOOD.replace("mine", "My_Study 2"), "expected small letters, digits and dashes, such as 'my-study-2'"),
         (GOOD + "sampler:\n  sed: 1\n", "study.yaml:6: unknown key 'sed'; did you mean seed?"),
+        (PROGRAM.format("{fiel: x}"), "unknown key 'fiel'; did you mean file?"),
+        (PROGRAM.format("3"), "config is 3: expected keys and values, such as {file: ...}"),
         (GOOD + "name: twice\n", "study.yaml:5: key 'name' is given twice"),
         (GOOD.replace("n_trials: 3", "n_trials: 0"), "study.yaml:4: n_trials is 0: it should be greater than"),
         (GOOD.replace("mine", "My Study"), "study.yaml:1: name is 'My Study'"),

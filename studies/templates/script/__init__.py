@@ -43,7 +43,8 @@ HELP_S = 60.0  # for a script that imports half of the world first
 WIDTH = "200"  # columns: lines that are not broken are read best
 BY_HAND = "or write objective.command by hand, as docs/guides/programs.md shows"
 NOTHING_TO_SEARCH = (
-    '# CORRECT THIS: nothing looks like a setting to search; see "A script without options", docs/guides/programs.md'
+    "# CORRECT THIS: nothing looks like a setting to search. If the script reads a config file, name it: studies init\n"
+    '# "python train.py --config FILE". Otherwise see "A script without options", docs/guides/programs.md'
 )
 TRAINS = re.compile(r"train|fit|run", re.IGNORECASE)
 INTERPRETERS = {".sh": "bash", ".R": "Rscript", ".jl": "julia"}
@@ -102,9 +103,11 @@ def study_file(given: str) -> tuple[str, str]:
     flags = {word.partition("=")[0] for word in words}
     options = [source.completed(option) for option in usage.options if not option.flags & flags]
     settings = typed or config.taken_by(options) or settings
+    if settings is not None:
+        settings, options = settings.beside(options)
     stem = _name_for(_script_in(words))
     preload = source.slow_imports() if script_of(words) else []
-    script = _Script(words, usage, options, read, settings.without(options) if settings else None)
+    script = _Script(words, usage, options, read, settings)
     return stem, _written(stem, script, preload, source.report())
 
 

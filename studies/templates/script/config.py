@@ -33,10 +33,12 @@ class Settings:
     option: str | None = None
     are_typed: bool = False
 
-    def without(self, options: Iterable[Option]) -> Settings:
-        """Return it without the values that the script takes as options, too."""
-        known = {re.sub(r"\W", "_", option.flag.lstrip("-")) for option in options}
-        return replace(self, options=[option for option in self.options if option.name not in known])
+    def beside(self, options: Sequence[Option]) -> tuple[Settings, list[Option]]:
+        """Return it without the values that the script takes as options, too, and these with the file's defaults."""
+        values = {option.name: option.default for option in self.options if option.takes == 1}
+        taken = {option.name for option in options}
+        left = replace(self, options=[option for option in self.options if option.name not in taken])
+        return left, [replace(option, default=values.get(option.name, option.default)) for option in options]
 
 
 def typed_in(words: Sequence[str]) -> Settings | None:
@@ -58,7 +60,8 @@ def opened_by(source: Source, directories: Iterable[Path]) -> Settings | None:
 def taken_by(options: Iterable[Option]) -> Settings | None:
     """Return the config file that is the default of an option, or the only one here where an option asks for one."""
     options = list(options)
-    here = [str(path) for path in sorted(Path().iterdir()) if NAMED.search(path.name) and path.suffix in CONFIGS]
+    files = [path for path in sorted((*Path().glob("*"), *Path().glob("*/*"))) if path.suffix in CONFIGS]
+    here = [path.as_posix() for path in files if NAMED.search(path.as_posix())]
     for option in options:
         found = _first([option.default] if isinstance(option.default, str) else [])
         if found is None and option.default is None and NAMED.search(option.words[-1]) and len(here) == 1:
