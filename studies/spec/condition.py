@@ -45,7 +45,8 @@ class Condition:
         try:
             names, calls = condition.names, _calls(text)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # as Python's parser raises them
-            why = error.msg if isinstance(error, SyntaxError) else one_line(str(error))
+            said_of_it = error.msg if isinstance(error, SyntaxError) else one_line(str(error))
+            why = "it is too deep" if isinstance(error, RecursionError) else said_of_it
             raise ConditionError(f"{said} is no condition ({why}); {_meant(text) or EXAMPLE}") from None
         for name in sorted(calls - FUNCTIONS.keys()):
             raise ConditionError(f"{said} calls {name!r}; it may call {', '.join(FUNCTIONS)}")
@@ -102,7 +103,16 @@ def _meant(text: str) -> str:
 
 @cache
 def _parsed(text: str) -> ast.AST:
-    return ast.parse(text.strip(), mode="eval").body
+    return _Dotted().visit(ast.parse(text.strip(), mode="eval").body)  # type: ignore[no-any-return]
+
+
+class _Dotted(ast.NodeTransformer):
+    """Takes `optimizer.lr` for one name."""
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        inner = self.visit(node.value)
+        whole = ast.Name(f"{inner.id}.{node.attr}", node.ctx) if isinstance(inner, ast.Name) else node
+        return ast.copy_location(whole, node)
 
 
 def _calls(text: str) -> set[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -78,7 +78,7 @@ class SpecFile:
     def __init__(self, path: Path | str, stored: dict[str, Any] | None = None) -> None:
         """Read a file, or take the spec of a study in the storage, of which `path` is then the name."""
         self.path = Path(path)
-        self._overrides: Sequence[Override] = ()
+        self._overrides: list[Override] = []
         self._lines: dict[tuple[Any, ...], int] = {}
         self._stored = stored is not None
         if stored is not None:
@@ -114,9 +114,11 @@ class SpecFile:
 
         overrides: replace what the file says, the last one last; `error` knows them from then on.
         """
-        data, self._overrides = self.data, overrides
-        for number, override in enumerate(overrides):
-            override.check_after(overrides[:number])
+        data, self._overrides = self.data, []
+        for given in overrides:
+            override = replace(given, path=_resolved(data, given.path))
+            override.check_after(self._overrides)
+            self._overrides.append(override)
             data = _with(data, override.path, override.value)
             if override.path == ("metrics",):  # in place of the file's one
                 data = {key: value for key, value in data.items() if key not in ("metric", "direction")}
@@ -154,6 +156,14 @@ class SpecFile:
                 return WrongSpec(where=override.option, reason=reason)
         known = [path[:length] for length in range(len(path), -1, -1) if path[:length] in self._lines]
         return WrongSpec(where=f"{self.path}:{self._lines[known[0]] if known else 1}", reason=reason)
+
+
+def _resolved(data: Any, path: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a path with the keys that `data` has, in which there may be dots, as in `space.optimizer.lr`."""
+    ends = range(len(path), 0, -1) if isinstance(data, dict) else ()
+    found = next((end for end in ends if ".".join(path[:end]) in data), 0)
+    key = ".".join(path[:found])
+    return (key, *_resolved(data[key], path[found:])) if found else path
 
 
 def _with(data: Any, path: tuple[str, ...], value: Any) -> dict[str, Any]:

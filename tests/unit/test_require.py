@@ -71,6 +71,19 @@ def test_what_cannot_be_computed_for_a_default_a_choice_or_an_end_is_refused_whe
     assert refused.value.path == ("require", 0)
 
 
+def test_a_name_may_have_dots_as_those_of_a_config_file_have() -> None:
+    known = {"opt.lr": None, "lr": None}
+    assert Condition.read("opt.lr < lr", known).holds({"opt.lr": 0.1, "lr": 0.2})
+    assert not Condition.read("opt.lr < lr", known).holds({"opt.lr": 0.2, "lr": 0.1})
+    with pytest.raises(ConditionError, match=r"has the unknown parameter 'op\.lr'; did you mean opt\.lr"):
+        Condition.read("op.lr < 1", known)
+
+
+def test_a_condition_that_is_too_deep_is_none() -> None:
+    with pytest.raises(ConditionError, match=r"is no condition \(it is too deep\)"):
+        Condition.read(f"{'not ' * 2000} n_filters", SPACE)
+
+
 def test_a_condition_is_computed_only_where_those_before_it_hold() -> None:
     spec(["n_filters > 16", "1 / (n_filters - 16) < 3", "len(kernels) < 2 or kernels[1] == 4"]).resolve(SPACE)
 
@@ -86,8 +99,10 @@ def test_a_condition_is_computed_only_where_those_before_it_hold() -> None:
         ("n_filters <= 3 && momentum >= 1", "for && write and"),
         ("n_filters <= 3 (momentum", "expected such as"),
         ("__import__('os').system('true') or n_filters", r"calls .*; it may call abs, min, max"),
-        ("n_filters.bit_length() > 3", "calls 'a method'"),
-        ("n_filters.__class__ == 3", 'has "n_filters.__class__", which is for programs'),
+        ("n_filters.bit_length() > 3", "calls 'n_filters.bit_length'"),
+        ("[1].append(2)", "calls 'a method'"),
+        ("n_filters.__class__ == 3", "has the unknown parameter 'n_filters.__class__'"),
+        ("kernels[0].real == 3", 'has "kernels.0..real", which is for programs'),
         ("[n for n in kernels]", 'has ".n for n in kernels.", which is for programs'),
         ("n_filters @ kernels", "is for programs"),
         (f"{'x' * 1000} < 3", f'^"{"x" * 97}[.]{{3}}" has the unknown parameter'),
@@ -107,7 +122,6 @@ def test_what_is_no_condition_is_said(text: str, sentence: str) -> None:
         ("kernels[5] == 3", {"kernels": [3]}),
         ("n_filters ** 9999999 > 3", {"n_filters": 9}),
         ("kernels * 10 ** 9 == 3", {"kernels": [3]}),
-        (f"{'not ' * 2000} n_filters", {"n_filters": 3}),
         ("log(n_filters) > 0", {"n_filters": -1}),
     ],
 )

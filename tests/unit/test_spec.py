@@ -174,3 +174,11 @@ def test_unknown_names_get_the_nearest_known_one() -> None:
         spec.load("meli-cn")
     with pytest.raises(WrongSpec, match="no such study file"):
         spec.load("nowhere/study.yaml")
+
+
+def test_a_key_with_dots_is_replaced_as_any_other(tmp_path: Path) -> None:
+    file = GOOD + "space:\n  opt.lr: {low: 1, high: 2}\n  opt: [1, 2]\n"
+    assert read(tmp_path, file, "space.opt.lr=0.5", "space.opt=3").space == {"opt.lr": 0.5, "opt": 3}
+    assert read(tmp_path, file, "space.opt.lr.low=1.5").space["opt.lr"] == {"low": 1.5, "high": 2}
+    with pytest.raises(WrongSpec, match=r"--set space\.opt\.lr=1: space\.opt\.lr\.low is given already"):
+        read(tmp_path, file, "space.opt.lr.low=1.5", "space.opt.lr=1")
