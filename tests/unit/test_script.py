@@ -266,6 +266,21 @@ def test_a_config_file_that_a_script_reads_is_searched(
     assert written["max_epochs"] == 4
 
 
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ("fit.py", "json.load(open('vocab.json'))\nc = params.get('size', 1)"),
+        ("fit.py --vocab vocab.json", PARSER.format("") + "p.add_argument('--vocab')\np.parse_args()"),
+        ("fit.py", PARSER.format("") + "p.add_argument('--vocab', default='vocab.json')\np.parse_args()"),
+    ],
+)
+def test_data_is_no_config_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, code: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("vocab.json").write_text('{"size": 100, "rate": 3, "lr": 4}')
+    Path("fit.py").write_text(code)
+    assert "config" not in yaml.safe_load(study_file(given)[1])["objective"]
+
+
 def test_an_option_that_a_config_file_has_too_gets_the_default_of_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from studies.templates.script.source import Source
 from studies.templates.script.usage import Option
 
 PLACEHOLDER = f"{{{CONFIG}}}"
-NAMED = re.compile(r"conf|cfg|param|setting|^(args|opts|options)\b", re.IGNORECASE)
+NAMED = re.compile(r"conf|cfg|param|setting|hyp|\b(args?|opts?|options)\b|^-c$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,19 @@ class Settings:
 
 
 def typed_in(words: Sequence[str]) -> Settings | None:
-    """Return the config file that a command names, as `train.py config.yaml` or `--config=config.yaml`."""
-    return _first(word.rpartition("=")[2] for word in words[1:])
+    """Return the config file that a command names, as `train.py config.yaml` or `--config=config.yaml`.
+
+    What is given to an option of another name is data: `--vocab vocab.json`.
+    """
+    parts = [part for word in words for part in word.split("=", 1)]
+    pairs = pairwise(parts)
+    return _first(file for before, file in pairs if not before.startswith("-") or NAMED.search(before))
 
 
 def opened_by(source: Source, directories: Iterable[Path]) -> Settings | None:
     """Return the config file that a script opens by a fixed name, in one of these directories or right below."""
-    named = sorted(source.constants(CONFIGS), key=lambda name: not NAMED.search(Path(name).name))
+    known = [name for name in source.constants(CONFIGS) if NAMED.search(name) or not name.endswith(".json")]
+    named = sorted(known, key=lambda name: not NAMED.search(name))  # other JSON is data, such as a vocabulary
     places = (directory / name for name in named for directory in directories)
     deeper = (path for name in named for path in sorted(Path().glob(f"*/{Path(name).name}")))
     found = _first(path.as_posix() for path in (*places, *deeper))
@@ -63,8 +70,9 @@ def taken_by(options: Iterable[Option]) -> Settings | None:
     files = [path for path in sorted((*Path().glob("*"), *Path().glob("*/*"))) if path.suffix in CONFIGS]
     here = [path.as_posix() for path in files if NAMED.search(path.as_posix())]
     for option in options:
-        found = _first([option.default] if isinstance(option.default, str) else [])
-        if found is None and option.default is None and NAMED.search(option.words[-1]) and len(here) == 1:
+        file, is_named = option.default, bool(NAMED.search(option.words[-1]))
+        found = _first([file]) if isinstance(file, str) and (is_named or NAMED.search(file)) else None
+        if file is None and is_named and len(here) == 1:
             found = _first(here)
         if found is not None and option.takes == 1:
             return replace(found, option=option.flag)
