@@ -160,6 +160,7 @@ class _Checks:
                 self.first = said
                 yield from self._of_first(said)
                 yield from self._of_second(training)
+                yield from self._of_more(training)
         finally:
             training.close()
         self.written = changed(before, files_below(self.directory, self.home))
@@ -242,7 +243,7 @@ class _Checks:
 
     def _how_to_report(self, ended: Ended) -> str:
         """Return what to write in the study file for what it has printed, or for a table that it has written."""
-        lines = Lines().add(f"{ended.tail}\n".encode())
+        lines = [*Lines().add(f"{ended.tail}\n".encode())]
         if (seen := report_in(lines)) is not None:
             given = f"`metric: {seen.metric}`, `direction: {seen.direction}`"
             return f"for what it prints, write {given} and, below objective, `reports: {{pattern: '{seen.pattern}'}}`"
@@ -291,6 +292,17 @@ class _Checks:
             yield _too_slow(said)
         elif said is None:
             yield NotChecked("whether it reports again", "no second report in time; --timeout MINUTES gives it longer")
+
+    def _of_more(self, training: ProgramTraining) -> Iterator[Item]:
+        if training.told_again is not None:
+            name, epoch, first, later = training.told_again
+            yield Finding(
+                "several-values-an-epoch",
+                "warning",
+                f"epoch {epoch:g} has {name} {number(first)}, and {number(later)} later",
+                "the first counts, which may be that of a batch",
+                "have objective.reports find the line at the end of an epoch alone, by a word that only it has",
+            )
 
 
 def _too_slow(slow: PatternTooSlow) -> Finding:

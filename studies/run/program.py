@@ -213,6 +213,11 @@ class ProgramTraining:
         return self._journal.names
 
     @property
+    def told_again(self) -> tuple[str, float, float, float] | None:
+        """See `Journal.again`."""
+        return self._journal.again
+
+    @property
     def silence(self) -> str:
         """What it reported, where no epoch came of that, as the end of a sentence."""
         names, wrong = sorted(self._journal.names), self._journal.no_numbers

@@ -43,7 +43,8 @@ class Journal:
     """Makes epochs of reports. An epoch is told when the study's metrics are; what is told of it later is not counted.
 
     A report without an epoch is of the one after the last. begin: the number of the last epoch before, where the
-    program goes on with its checkpoints.
+    program goes on with its checkpoints. again: of the first epoch that was told with two values, the name of the
+    metric, the epoch, the value that counts, and the other.
     """
 
     metrics: Collection[str]
@@ -52,6 +53,8 @@ class Journal:
     no_numbers: dict[str, Any] = field(
         default_factory=dict
     )  # of the study's metrics, what was told last in their place
+    again: tuple[str, float, float, float] | None = None
+    _counted: Mapping[str, float] = field(default_factory=dict)
     _last: float | None = None
     _number: float | None = None
     _told: dict[str, float] = field(default_factory=dict)
@@ -67,6 +70,7 @@ class Journal:
             before = self.begin if self._last is None else self._last
             number = before + 1 if self._number is None else self._number
         if not math.isfinite(number) or (self._last is not None and number <= self._last):
+            self._see_again(number, numbers)
             return None
         if number != self._number:
             self._number, self._told = number, {}
@@ -75,8 +79,14 @@ class Journal:
         if not self._told.keys() >= set(self.metrics):
             return None
         epoch = Epoch(number, self._told, waits)
-        self._last, self._number, self._told = number, None, {}
+        self._last, self._number, self._told, self._counted = number, None, {}, self._told
         return epoch
+
+    def _see_again(self, number: float, numbers: Mapping[str, float]) -> None:
+        if number == self._last and self.again is None:
+            told = (name for name in self.metrics if numbers.get(name, math.nan) != self._counted[name])
+            if (name := next((name for name in told if name in numbers), None)) is not None:
+                self.again = name, number, self._counted[name], numbers[name]
 
 
 def epoch_in(names: Collection[str]) -> str | None:

@@ -35,6 +35,7 @@ MISTAKES: dict[str, tuple[str, dict[str, Any]]] = {
     "reports-only-once": (SOUND.replace("range(1, 4)", "range(3, 4)"), {}),
     "program-fails-later": (SOUND.replace("range(1, 4)", "[1, 'two']"), {}),
     "pattern-too-slow": (HEAD + "print('a' * 99 + 'b')", {"reports": {"pattern": "(?P<score>(a|aa)+)$"}}),
+    "several-values-an-epoch": (SOUND + "    program.report(epoch, score=1.0)\n", {}),
     "not-repeatable": (SOUND.replace("random.random()", "time.time()"), {}),
     "second-run-fails": (HEAD + "open('last.pt', 'x')\n" + SOUND, {}),
     "shared-file": (SOUND + "    open('last.pt', 'w').write(str(epoch))\n", {}),
@@ -88,6 +89,7 @@ def test_what_is_found_says_what_to_do(here: Path) -> None:
         ("print('Epoche 2: Verlust 0.3 val-Loss:', 0.5)", "`metric: val_loss`, `direction: minimize` and, below"),
         ("print('\\repoch 1 loss .5 val_acc=.75')", r"`reports: {pattern: 'epoch\W*(?P<epoch>\d+).*?\bval_acc\W*?"),
         ("open('rows.csv', 'w').write('a')", "write rows.csv below {scratch}, and write `reports: {csv: '{scratch}/r"),
+        ("print('epoch 1 [1/2] loss 3\\nepoch 1 [2/2] loss 2\\ntest acc 1')", "`metric: test_acc`"),
         ("print('acc 0,5')", "correct objective.reports.pattern, or report with studies.program"),
     ],
 )

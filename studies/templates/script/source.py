@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from studies.run.reports import number_in
+from studies.run.reports import Journal
 from studies.templates.script.loops import name_of, repeated
 from studies.templates.script.usage import Option, undrawn
 
@@ -184,16 +184,23 @@ class Source:
         return printed
 
 
-def report_in(lines: Iterable[str]) -> Report | None:
+def report_in(lines: Sequence[str]) -> Report | None:
     """Return what lines that a program has printed look like to report, by the same rules as what it is to print."""
     found: list[Report] = []
     for line in lines:
         template = PRINTED_NUMBER.sub("{}", line.translate(NO_HOLES))
         for report in _printed(ast.Call(ast.Name("print"), [ast.Constant(template)], [])):
-            matched = re.search(report.pattern or "", line)
-            if matched and number_in(matched[report.metric]) is not None:
+            if _counts(report, lines):
                 found.append(report)
     return max(found, key=lambda one: (_worth(one.metric), "epoch" in (one.pattern or "")), default=None)
+
+
+def _counts(report: Report, lines: Sequence[str]) -> bool:
+    """Whether its pattern finds numbers in these lines, and of no epoch two: those would be of its batches."""
+    journal = Journal([report.metric])
+    found = [matched.groupdict() for line in lines if (matched := re.search(report.pattern or "", line))]
+    epochs = [epoch for each in found if (epoch := journal.add(each)) is not None]
+    return bool(epochs) and not journal.again
 
 
 def _logged(call: ast.Call) -> str | None:
