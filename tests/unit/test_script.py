@@ -219,7 +219,10 @@ def test_a_script_of_a_library_reports_by_its_callback(
 def test_a_script_that_repeats_nothing_prints_its_metric_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     once = "C = params.get('C', 1.0)\nscore = cross_val_score(SVC(C), x, y).mean()\nprint(f'accuracy {score}')\n"
-    for code, line in ((once, "max_epochs: 1 "), (once.replace("print", "for _ in x:\n    print"), "max_epochs: 10\n")):
+    for code, line in (
+        (once, "max_epochs: 1 "),
+        (once.replace("print", "for _ in x:\n    print"), "max_epochs: 10  # CORRECT"),
+    ):
         Path("fit.py").write_text(code)
         assert line in study_file("fit.py")[1]
 
