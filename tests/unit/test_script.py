@@ -402,6 +402,7 @@ def test_what_a_script_takes_out_of_the_trials_parameters_is_searched(tmp_path: 
         (Option("--image-size", default=224), None),
         (Option("--eval-batch-size", default=8), None),
         (Option("--no-cuda", takes=0, default=False), None),
+        (Option("--lr-scheduler"), None),
         (Option("--no-accel", takes=0, default=False), None),
         (Option("--steps", default=4), None),
         (Option("--text", default="x"), None),

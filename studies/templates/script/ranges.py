@@ -23,6 +23,7 @@ _SIZES = "batch hidden width dim units filters channels embed embedding neurons 
 NOT_TUNED, SHARES, SIZES = ({*words.split()} for words in (_NOT_TUNED, _SHARES, _SIZES))
 LEARNING, DECAYS = {"lr", "learning"}, {"decay", "wd", "l1", "l2", "reg", "penalty", "lambda", "alpha"}
 COSTS = {"c", "cost"}  # of a support vector machine or a regression
+KINDS = {"scheduler", "schedule", "sched", "policy", "type", "kind", "mode", "method"}  # are chosen by a word
 DEPTHS = {"layers", "depth", "blocks", "nlayers"}
 POWERS = [32, 64, 128]
 MAX_CHOICES = 10  # more are a catalog, such as the 41 optimizers of transformers, and no question to ask
@@ -79,6 +80,8 @@ def _around(choices: list[Any], default: Any) -> dict[str, Any] | list[Any]:
 
 def _numbers(words: set[str], default: Any, kind: type | None) -> dict[str, Any] | list[Any] | None:
     """Return the range of a number. default: it, or None where nobody says."""
+    if default is None and kind is None and words & KINDS:
+        return None
     if words & SHARES:
         return _share(default)
     if words & LEARNING:
