@@ -137,7 +137,8 @@ class _Checks:
                 "warning",
                 what="{seed} is not in the command, and the program does not read STUDIES_SEED",
                 why="`studies confirm` repeats the best under fresh seeds, which would mean nothing",
-                fix="put {seed} into objective.command, and draw everything random from it",
+                fix=f"put {{seed}} into objective.{'config.set' if self.program.config else 'command'}, and draw "
+                "everything random from it",
             )
 
     def reports(self) -> Iterator[Item]:

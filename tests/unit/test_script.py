@@ -237,6 +237,7 @@ PARSER = "import argparse\np = argparse.ArgumentParser()\np.add_argument('-c', '
     [
         ("fit.py", LOADED.format("'conf.yaml'"), "python fit.py"),
         ("fit.py", "from pathlib import Path\nPath(__file__, '..', 'sub', 'conf.yaml')", "python fit.py"),
+        ("fit.py", "open('./x/../sub/conf.yaml')", "python fit.py"),
         ("fit.py conf.yaml", LOADED.format("sys.argv[1]"), "python fit.py {config}"),
         ("fit.py", PARSER.format(", default='conf.yaml'") + "p.parse_args()",
          "python fit.py --config {config} --lr {lr}"),
@@ -273,13 +274,16 @@ def test_a_config_file_that_a_script_reads_is_searched(
     ("given", "code"),
     [
         ("fit.py", "json.load(open('vocab.json'))\nc = params.get('size', 1)"),
+        ("fit.py", "yaml.safe_load(open('../conf.yaml'))\nc = params.get('size', 1)"),
+        ("fit.py", f"yaml.safe_load(open({str(Path(__file__).with_name('conf.yaml'))!r}))\nc = params.get('size', 1)"),
         ("fit.py --vocab vocab.json", PARSER.format("") + "p.add_argument('--vocab')\np.parse_args()"),
         ("fit.py", PARSER.format("") + "p.add_argument('--vocab', default='vocab.json')\np.parse_args()"),
     ],
 )
 def test_data_is_no_config_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, code: str) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("vocab.json").write_text('{"size": 100, "rate": 3, "lr": 4}')
+    for file in (Path("vocab.json"), Path("..", "conf.yaml")):
+        file.write_text('{"size": 100, "rate": 3, "lr": 4}')
     Path("fit.py").write_text(code)
     assert "config" not in yaml.safe_load(study_file(given)[1])["objective"]
 
@@ -403,6 +407,10 @@ def test_what_a_script_takes_out_of_the_trials_parameters_is_searched(tmp_path: 
         (Option("--eval-batch-size", default=8), None),
         (Option("--no-cuda", takes=0, default=False), None),
         (Option("--lr-scheduler"), None),
+        (Option("lr_scheduler.step_size", default=50), {"choices": [25, 50, 100], "default": 50}),
+        (Option("lr_scheduler.warmup", default=5), None),
+        (Option("lr.value", default=0.1), {"low": 0.01, "high": 1.0, "log": True, "default": 0.1}),
+        (Option("optim.decay", default=0.01), {"low": 1e-3, "high": 0.1, "log": True, "default": 0.01}),
         (Option("--no-accel", takes=0, default=False), None),
         (Option("--steps", default=4), None),
         (Option("--text", default="x"), None),

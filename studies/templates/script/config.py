@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -56,9 +57,11 @@ def opened_by(source: Source, directories: Iterable[Path]) -> Settings | None:
     """Return the config file that a script opens by a fixed name, in one of these directories or right below."""
     known = [name for name in source.constants(CONFIGS) if NAMED.search(name) or not name.endswith(".json")]
     named = sorted(known, key=lambda name: not NAMED.search(name))  # other JSON is data, such as a vocabulary
-    places = (directory / name for name in named for directory in directories)
+    directories = list(directories)
+    places = (Path(os.path.normpath(directory / name)) for name in named for directory in directories)
     deeper = (path for name in named for path in sorted(Path().glob(f"*/{Path(name).name}")))
-    found = _first(path.as_posix() for path in (*places, *deeper))
+    # A copy takes the place of what is below this directory, and is found by no path from the root.
+    found = _first(path.as_posix() for path in (*places, *deeper) if not path.is_absolute() and ".." not in path.parts)
     if found is None or not source.takes_overrides:
         return found
     return replace(found, options=[_as_word(option) for option in found.options], are_typed=True)

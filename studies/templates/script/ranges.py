@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from studies.templates.script.usage import Option
@@ -64,7 +66,7 @@ def _searched(option: Option) -> dict[str, Any] | list[Any] | None:
     if default in ("True", "False"):
         return _around(["True", "False"], default)
     is_number = isinstance(default, (int, float)) and math.isfinite(default)
-    return _numbers(words, default, option.kind) if default is None or is_number else None
+    return _numbers(option) if default is None or is_number else None
 
 
 def typed_as(choice: Any) -> Any:
@@ -78,25 +80,33 @@ def _around(choices: list[Any], default: Any) -> dict[str, Any] | list[Any]:
     return {"choices": choices, "default": default} if default in choices else choices
 
 
-def _numbers(words: set[str], default: Any, kind: type | None) -> dict[str, Any] | list[Any] | None:
-    """Return the range of a number. default: it, or None where nobody says."""
-    if default is None and kind is None and words & KINDS:
+def _numbers(option: Option) -> dict[str, Any] | list[Any] | None:
+    """Return the range of a number; a name in groups says what it is by its last part, if that says anything."""
+    default, words = option.default, set(option.words)
+    if default is None and option.kind is None and words & KINDS:
         return None
-    if words & SHARES:
-        return _share(default)
-    if words & LEARNING:
-        return _log(default, 1e-5, 1e-1)
-    if words & DECAYS:
-        return _log(default, 1e-6, 1e-2)
-    if words & COSTS:
-        return _log(default, 1e-2, 1e2)
-    if words & DEPTHS:
-        return _depth(default)
-    if words & SIZES and not isinstance(default, float):
-        return _sizes(default)
-    if isinstance(default, float) and default > 0 and kind is not int:
+    last = set(option.last_words)
+    make = _maker(last, default) or (_maker(words, default) if isinstance(default, float) else None)
+    if make is not None:
+        return make(default)
+    if isinstance(default, float) and default > 0 and option.kind is not int:
         return {"low": _rounded(default / NARROW), "high": _rounded(default * NARROW), "default": default}
     return None
+
+
+def _maker(words: set[str], default: Any) -> Callable[[Any], dict[str, Any] | list[Any] | None] | None:
+    """Return what makes a range of a default, for what has these words in its name."""
+    if words & SHARES:
+        return _share
+    if words & LEARNING:
+        return partial(_log, low=1e-5, high=1e-1)
+    if words & DECAYS:
+        return partial(_log, low=1e-6, high=1e-2)
+    if words & COSTS:
+        return partial(_log, low=1e-2, high=1e2)
+    if words & DEPTHS:
+        return _depth
+    return _sizes if words & SIZES and not isinstance(default, float) else None
 
 
 def _log(default: Any, low: float, high: float) -> dict[str, Any]:

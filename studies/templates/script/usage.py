@@ -74,8 +74,17 @@ class Option:
     @property
     def words(self) -> list[str]:
         """The words of its name in small letters: `optim.weight_decay` is optim, weight, decay."""
-        spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", self.name)
-        return [word.lower() for word in spaced.split("_") if word]
+        return _words(self.name)
+
+    @property
+    def last_words(self) -> list[str]:
+        """The words of its last part: of `optim.weight_decay` weight, decay."""
+        return _words(re.sub(r"\W", "_", self.flag.lstrip("-").rpartition(".")[2]))
+
+
+def _words(name: str) -> list[str]:
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
+    return [word.lower() for word in spaced.split("_") if word]
 
 
 @dataclass(frozen=True)
