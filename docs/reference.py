@@ -96,9 +96,9 @@ def study_file() -> str:
             ],
         ),
         "## Samplers and pruners",
-        "`sampler.name` is one of " + _named(SAMPLERS) + "; `pruner.name` is one of " + _named(PRUNERS) + ". Both may "
-        "also be the dotted path of Optuna's or your own, `module:Name`, with `options`, a mapping of what else its "
-        "constructor takes.",
+        "`sampler.name` is one of " + _named(SAMPLERS) + "; `pruner.name` is one of " + _named(PRUNERS) + ". The name "
+        "may stand alone, as in `sampler: tpe`. Both may also be the dotted path of Optuna's or your own, "
+        "`module:Name`, with `options`, a mapping of what else its constructor takes.",
         "## The catalog\n\n" + table(["study", "what it is"], shipped),
     )
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from studies import names
 from studies.errors import UnknownStudy, WrongInput, WrongSpec
 from studies.spec.mistakes import reason_of
-from studies.spec.model import MAX_NAME, StudySpec
+from studies.spec.model import MAX_NAME, StudySpec, in_full
 from studies.spec.program import DOTTED, PROGRAM
 from studies.spec.yaml import parsed, read_value
 from studies.words import meant, near
@@ -119,7 +119,7 @@ class SpecFile:
             override = replace(given, path=_resolved(data, given.path))
             override.check_after(self._overrides)
             self._overrides.append(override)
-            data = _with(data, override.path, override.value)
+            data = _with(in_full(data), override.path, override.value)
             if override.path == ("metrics",):  # in place of the file's one
                 data = {key: value for key, value in data.items() if key not in ("metric", "direction")}
         spec = self._validated(StudySpec, data)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
-from studies.spec.model import StudySpec
+from studies.spec.model import Named, Pruner, StudySpec
 from studies.spec.part import Part
 from studies.spec.program import DOTTED, PROGRAM, Program
 from studies.words import near, shown
@@ -17,6 +17,7 @@ NUMBERS = {  # pydantic's word for a wrong one -> what is expected
     "float_type": "a number", "float_parsing": "a number",
 }  # fmt: skip
 TEXTS = ("require", "preload")  # lists of these
+NO_PRUNER: Mapping[type[Part], str] = {Pruner: "; none prunes nothing"}
 MOST_SHOWN = 200  # characters of what was found
 
 
@@ -30,6 +31,8 @@ def reason_of(error: Any) -> str:
         key = f"entry {location[-1] + 1} of {location[-2]}"
     if error["type"] == "extra_forbidden":
         return f"unknown key {key!r}{_elsewhere(key) or near(key, _part_at(location[:-1]).model_fields)}"
+    if error["type"] == "unknown_name":  # its part may be written as the name alone
+        key = str(location[-2])
     if error["type"] == "missing":
         return f"the key {key!r} is missing"
     if error["type"] == "string_pattern_mismatch" and key == "name":
@@ -49,10 +52,12 @@ def _allowed(error: Any, part: type[Part]) -> str:
     kind, found, location = error["type"], error["input"], error["loc"]
     if kind == "dict_type" and location == ("constraints",):
         return 'expected keys and values, such as {n_parameters: "<= 2e6"}'
+    if kind == "model_type" and issubclass(part, Named):
+        name = part.model_fields["name"].default
+        return f"expected a name, such as {name}, or keys and values, such as {{name: {name}}}{NO_PRUNER.get(part, '')}"
     if kind in ("model_type", "dict_type"):
         key = next(iter(part.model_fields)) if kind == "model_type" else "key"
-        value = found if isinstance(found, str) else "none" if location == ("pruner",) else "..."
-        return f"expected keys and values, such as {{{key}: {value}}}"
+        return f"expected keys and values, such as {{{key}: {found if isinstance(found, str) else '...'}}}"
     if kind in NUMBERS:
         return f"expected {NUMBERS[kind]}"
     if kind == "list_type":

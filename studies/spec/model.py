@@ -82,6 +82,12 @@ class Pruner(Named):
     reduction_factor: int = Field(default=3, ge=2)
 
 
+def in_full(data: dict[str, Any]) -> dict[str, Any]:
+    """Return a written study with keys and values where the name alone stands, as in `sampler: tpe`."""
+    alone = [key for key in ("sampler", "pruner") if isinstance(data.get(key), str)]
+    return data | {key: {"name": data[key]} for key in alone}
+
+
 class Resources(Part):
     """What one worker gets.
 
@@ -157,8 +163,8 @@ class StudySpec(Part):
     are searched as the objective declares them. require: conditions between parameters, such as
     `n_filters * 4 <= 1024`; a setting that breaks one is never tried. constraints: bounds on what the objective
     reports, such as `{n_parameters: "<= 2e6"}`; only a trial that keeps them may be the best. sampler: how the next
-    parameters are chosen. pruner: when a bad trial is stopped
-    early. start_with: parameters of trials to run first; what is missing is at its default. resources: what one
+    parameters are chosen; its name, or its keys. pruner: when a bad trial is stopped early; its name, or its keys.
+    start_with: parameters of trials to run first; what is missing is at its default. resources: what one
     worker gets. limits: where the study or a trial stops by itself. repeats: under how many seeds a setting runs that
     trained to its end; their mean ranks it.
     """
@@ -210,9 +216,10 @@ class StudySpec(Part):
     @model_validator(mode="before")
     @classmethod
     def _one_form(cls, data: Any) -> Any:
-        """Let the first of `metrics` be `metric` and `direction`, or the other way round."""
+        """Let the first of `metrics` be `metric` and `direction`, or the other way round; let names stand in full."""
         if not isinstance(data, dict):
             return data
+        data = in_full(data)
         several = data.get("metrics")
         if several is None:
             metric = data.get("metric", "value")

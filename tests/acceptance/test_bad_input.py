@@ -82,7 +82,7 @@ def sentence(studies: Studies, *arguments: str, expect: int = 2) -> str:
         (["launch", "parabola.yaml", "--set", "sampler.name=grid"], "the grid sampler needs choices"),
         (
             ["launch", "parabola.yaml", "--set", "sampler.name=tpee"],
-            "name is 'tpee': expected one of gp, tpe, random",
+            "sampler is 'tpee': expected one of gp, tpe, random",
         ),
         (["launch", "parabola.yaml", "--set", "sampler.name=mine:nothing"], "module 'mine' has no 'nothing'"),
         (["launch", "parabola.yaml", "--set", "sampler.options={sed: 1}"], "has no option 'sed'"),

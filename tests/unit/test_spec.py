@@ -42,6 +42,15 @@ def test_overrides_reach_into_the_file(tmp_path: Path) -> None:
     assert (study.n_trials, study.space, study.sampler.seed) == (8, {"batch_size": [64]}, 3)
 
 
+def test_a_name_alone_is_stored_in_full(tmp_path: Path) -> None:
+    given = read(tmp_path, GOOD + "sampler: tpe\npruner: none\n")
+    full = read(tmp_path, GOOD + "sampler: {name: tpe}\npruner: {name: none}\n")
+    assert given == full
+    assert given.model_dump()["sampler"] == {"name": "tpe", "seed": 0}
+    assert read(tmp_path, GOOD + "sampler: tpe\n", "sampler.seed=3").sampler == spec.Sampler(name="tpe", seed=3)
+    assert read(tmp_path, GOOD, "sampler=tpe", "sampler.seed=3").sampler == spec.Sampler(name="tpe", seed=3)
+
+
 def test_options_are_stored_only_where_there_are_some(tmp_path: Path) -> None:
     """A version without options reads what this one stores."""
     assert read(tmp_path, GOOD).sampler.model_dump() == {"name": "gp", "seed": 0}
@@ -72,10 +81,11 @@ def test_options_are_stored_only_where_there_are_some(tmp_path: Path) -> None:
         (GOOD.replace("maximize", "up"), "study.yaml:3: direction is 'up': it should be 'maximize' or 'minimize'"),
         (
             GOOD + "sampler:\n  name: tpee\n",
-            "study.yaml:6: name is 'tpee': expected one of gp, tpe, random, qmc, cmaes, nsga2, grid, or module:Name of "
-            "your own; did you mean tpe?",
+            "study.yaml:6: sampler is 'tpee': expected one of gp, tpe, random, qmc, cmaes, nsga2, grid, or module:Name "
+            "of your own; did you mean tpe?",
         ),
-        (GOOD + "pruner: {name: never}\n", "study.yaml:5: name is 'never': expected one of asha, "),
+        (GOOD + "pruner: {name: never}\n", "study.yaml:5: pruner is 'never': expected one of asha, "),
+        (GOOD + "pruner: never\n", "study.yaml:5: pruner is 'never': expected one of asha, "),
         (
             GOOD + "resources: {workers_per_gpu: many}\n",
             "study.yaml:5: workers_per_gpu is 'many': expected a whole number from 1 on, or auto",
@@ -110,15 +120,16 @@ def test_options_are_stored_only_where_there_are_some(tmp_path: Path) -> None:
         (GOOD + "space: &a {b: *a}\n", "study.yaml: it is nested too deeply, or a part of it holds itself"),
         (GOOD + f"space: {'[' * 3000}\n", "study.yaml: it is nested too deeply"),
         (GOOD + "space:\n", "study.yaml:5: space is null: expected keys and values, such as {key: ...}"),
-        (GOOD + "sampler: tpe\n", "study.yaml:5: sampler is 'tpe': expected keys and values, such as {name: tpe}"),
-        (GOOD + "pruner: false\n", "study.yaml:5: pruner is false: expected keys and values, such as {name: none}"),
+        (GOOD + "sampler: [tpe]\n", "sampler is ['tpe']: expected a name, such as gp, or keys and values, such as {"),
+        (GOOD + "pruner: false\n", "pruner is false: expected a name, such as asha, or keys and values, such as {"),
+        (GOOD + "pruner: false\n", "such as {name: asha}; none prunes nothing"),
         (GOOD + "limits: 5\n", "study.yaml:5: limits is 5: expected keys and values, such as {hours: ...}"),
         (GOOD + "start_with: {x: 1}\n", "study.yaml:5: start_with is {'x': 1}: expected a list, such as [...]"),
         (GOOD + "constraints: {n: 5}\n", 'study.yaml:5: n is 5: expected such as "<= 5" or ">= 5"'),
         (GOOD + "constraints: n <= 5\n", 'expected keys and values, such as {n_parameters: "<= 2e6"}'),
         (GOOD + "require: x <= 5\n", "require is 'x <= 5': expected a list, such as [\"x <= 5\"]"),
         (GOOD + "start_with: best.yaml\n", "start_with is 'best.yaml': expected a list, such as [...]"),
-        (GOOD + "sampler: {name: 5}\n", "name is 5: expected one of gp, tpe"),
+        (GOOD + "sampler: {name: 5}\n", "sampler is 5: expected one of gp, tpe"),
         (GOOD.replace("objective: ", "objective: 5 # "), "objective is 5: expected such as module:train, or {command:"),
         (GOOD.replace("objective: ", "objective: {command: 5} # "), "command is 5: expected such as python train.py"),
         (GOOD.replace("objective: ", "objective: {command: [a, 5]} # "), "entry 2 is 5; expected text, in quotes"),
@@ -132,7 +143,7 @@ def test_options_are_stored_only_where_there_are_some(tmp_path: Path) -> None:
         (GOOD + f"sampler: {{seed: {10**20}}}\n", "seed is 100000000000000000000: expected 2147483647 or less"),
         (GOOD + "limits: {hours: .inf}\n", "hours is inf: expected 2147483647 or less"),
         (GOOD + "limits: {trial_minutes: 1e9}\n", "it should be less than or equal to 1000000"),
-        (GOOD + f"sampler: {'x' * 5000}\n", "xxx...: expected keys and values"),
+        (GOOD + f"sampler: {'x' * 5000}\n", "xxx...: expected one of gp, tpe"),
     ],
 )
 def test_a_mistake_is_pointed_at(tmp_path: Path, text: str, expected: str) -> None:
