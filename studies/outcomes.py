@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from studies import tables
 from studies.spec.program import Program
-from studies.words import number, plural, shown
+from studies.words import cell, number, plural, shown
 
 if TYPE_CHECKING:
     from studies.model.result import TrainingResult
@@ -32,8 +32,8 @@ def best(record: StudyRecord) -> str:
     mean = f"; mean {number(fresh.mean)} under {plural(len(fresh.values), 'fresh seed')}" if fresh else ""
     facts = f"(trial {found.number}{epoch}{repeated}{mean}; {counts})"
     end = f"\nEvery setting of the space was tried: {record.n_settings}." if record.is_used_up else ""
-    values = ", ".join(f"{name} {number(value)}" for name, value in record.named(found).items())
-    values = values if record.spec.has_several else f"{record.spec.metric} {number(found.ranking)}"
+    values = ", ".join(f"{cell(name)} {number(value)}" for name, value in record.named(found).items())
+    values = values if record.spec.has_several else f"{cell(record.spec.metric)} {number(found.ranking)}"
     return f"{record.typed}: best {values} {facts}\n{tables.aligned(rows)}{end}"
 
 

@@ -14,7 +14,7 @@ from studies import names
 from studies import spec as specs
 from studies.data import sets as datasets
 from studies.spec.program import Program
-from studies.words import data_size, infeasible, lost, number, one_line, plural, shown
+from studies.words import cell, data_size, infeasible, lost, number, one_line, plural, shown
 
 MAX_POINTS = 20  # of a front
 
@@ -218,9 +218,9 @@ def prepared_data(name: str, prepared: Any, before: int, peak: int) -> str:
 
 def aligned(rows: Iterable[Sequence[str]]) -> str:
     """Return rows of text in columns two spaces apart."""
-    rows = [list(row) for row in rows]
+    rows = [[cell(text) for text in row] for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    lines = ("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)
 
 

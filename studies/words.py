@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import html
 import json
 import re
 import signal
@@ -11,13 +12,25 @@ from typing import Any
 
 MAX_LISTED = 20  # names in a hint
 
-# What UTF-8 or PostgreSQL refuses (lone surrogates, NUL), and what a terminal would obey (escape sequences).
-_NOT_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+# What UTF-8 or PostgreSQL refuses (lone surrogates, NUL), what a terminal would obey (escape sequences), and what would
+# show the text after it the other way round.
+_NOT_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_MARKDOWN = re.compile(r"([\\`*|]|(?<=\])\()")
 
 
 def clean(text: str) -> str:
     """Return text from outside as every storage, file and terminal takes it: control characters become `\\x1b`."""
     return _NOT_TEXT.sub(lambda found: _escape(ord(found[0])), text.replace("\r\n", "\n"))
+
+
+def cell(text: str) -> str:
+    """Return text from outside as a part of a table: line breaks and tabs stay what they are, and become `\\n`."""
+    return clean(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def marked(text: str) -> str:
+    """Return text that Markdown shows as it is, on one line."""
+    return _MARKDOWN.sub(r"\\\1", html.escape(re.sub(r"\s+", " ", clean(text)), quote=False))
 
 
 def one_line(text: str) -> str:
@@ -90,7 +103,7 @@ def short(value: Any) -> str:
         return f"{value:.4g}"
     if value is None:  # a choice like any other
         return "null"
-    return value if isinstance(value, str) else exact(value)
+    return cell(value) if isinstance(value, str) else exact(value)
 
 
 def plural(n: int, word: str) -> str:

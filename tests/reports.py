@@ -13,7 +13,7 @@ from studies.record.study import StudyRecord, TrialRecord, with_repeats
 from studies.spec import StudySpec
 from studies.spec.space import Space
 
-HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)> & | `code` *x*"
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)> & | `code` *x* \x1b[31m\r\x07\u202e\nx"
 START = datetime(2026, 1, 1)
 DECLARED: dict[str, Any] = {
     "learning_rate": {"low": 1e-5, "high": 1e-1, "log": True, "default": 1e-3},

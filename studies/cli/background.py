@@ -7,8 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-import typer
-
+from studies.cli.options import say
 from studies.settings import Settings
 
 
@@ -19,8 +18,8 @@ def detach(name: str, command: str, settings: Settings) -> None:
     """
     log = settings.logs_of(name) / f"{command}-{time.strftime('%Y%m%d-%H%M%S')}.log"
     pid = spawn(log, settings)
-    typer.echo(f"{name} runs in the background (process {pid}, log {log}).", err=True)
-    typer.echo(f"`studies watch {name}` follows it, `studies stop {name}` ends it.", err=True)
+    say(f"{name} runs in the background (process {pid}, log {log}).", err=True)
+    say(f"`studies watch {name}` follows it, `studies stop {name}` ends it.", err=True)
 
 
 def spawn(log: Path, settings: Settings) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from studies.cli.options import Name, Overrides, StorageUrl, changes, pointing_into, settings_of, spec_file
+from studies.cli.options import Name, Overrides, StorageUrl, changes, pointing_into, say, settings_of, spec_file
 
 PLACE = 1  # in the help
 
@@ -16,7 +16,7 @@ def list_studies(storage: StorageUrl = None) -> None:
     """Show the catalog, with data sets and results so far."""
     from studies import tables
 
-    typer.echo(tables.catalog(settings_of(storage)))
+    say(tables.catalog(settings_of(storage)))
 
 
 @app.command()
@@ -28,4 +28,4 @@ def show(name: Name, overrides: Overrides = None, storage: StorageUrl = None) ->
     file = spec_file(name, settings, "show")
     chosen = file.spec(changes(overrides))
     with pointing_into(file):
-        typer.echo(tables.study(chosen, settings))
+        say(tables.study(chosen, settings))

@@ -15,6 +15,7 @@ from studies.cli.options import (
     StorageUrl,
     changes,
     pointing_into,
+    say,
     seconds_of,
     settings_of,
     spec_file,
@@ -46,7 +47,7 @@ def check(
     chosen = file.spec(changes(overrides, dataset))
     with pointing_into(file):
         result = checks.check(chosen, settings, _told_once(), seconds)
-    typer.echo(text.dumps(result.as_data(), indent=1) if json else "\n".join(result.lines()))
+    say(text.dumps(result.as_data(), indent=1) if json else "\n".join(result.lines()))
     if not result.sound:
         raise typer.Exit(FAILED)
 
@@ -55,11 +56,11 @@ def _told_once() -> Callable[[str, float], None]:
     """Return progress that says each line once: a preparation may tell the same many times."""
     said = ""
 
-    def say(what: str, fraction: float) -> None:
+    def told(what: str, fraction: float) -> None:
         nonlocal said
         line = f"{what} ({fraction:.0%})"
         if line != said:
             said = line
-            typer.echo(line, err=True)
+            say(line, err=True)
 
-    return say
+    return told

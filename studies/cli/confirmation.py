@@ -19,6 +19,7 @@ from studies.cli.options import (
     Where,
     Workers,
     check_workers,
+    say,
     seconds_of,
     settings_of,
     write_best,
@@ -77,8 +78,8 @@ def confirm(
             return
         with make_view(settings) as view:
             record = run(plan, settings, workers, on, view, timeout_s)
-    typer.echo(outcomes.confirmation(record))
+    say(outcomes.confirmation(record))
     file = write_best(record)
     choice = "" if record.chosen is None else f" --trial {record.chosen}"
     saves = f", `studies train {record.typed}{choice}` trains and saves the model"
-    typer.echo(f"Written: {file}. `studies report {record.typed}` has the whole picture{saves}.", err=True)
+    say(f"Written: {file}. `studies report {record.typed}` has the whole picture{saves}.", err=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from studies.cli.options import Port, StorageUrl, settings_of
+from studies.cli.options import Port, StorageUrl, say, settings_of
 from studies.errors import NoSuchUser, WrongInput
 from studies.words import one_line, plural
 
@@ -97,7 +97,7 @@ def user_list(storage: StorageUrl = None) -> None:
 
     with _accounts(storage) as accounts:
         rows = [(one.name, one.role.value, ", ".join(one.tokens) or "-") for one in accounts.users()]
-    typer.echo(aligned([("user", "role", "tokens"), *rows]))
+    say(aligned([("user", "role", "tokens"), *rows]))
 
 
 @user.command("remove")
@@ -122,7 +122,7 @@ def user_token(
         if token is None:
             raise NoSuchUser(name=name)
         _note(accounts, f"made a token of {name}'s: {label}")
-    typer.echo(token)
+    say(token)
 
 
 @user.command("audit")
@@ -133,7 +133,7 @@ def user_audit(
     """Print who did what, and from which address."""
     with _accounts(storage) as accounts:
         for act in reversed(accounts.audit(lines)):
-            typer.echo(f"{act.at.astimezone():%Y-%m-%d %H:%M:%S}  {act.user}  {act.address}  {act.action}")
+            say(f"{act.at.astimezone():%Y-%m-%d %H:%M:%S}  {act.user}  {act.address}  {act.action}")
 
 
 @contextmanager
@@ -184,4 +184,4 @@ def _password() -> str:
 
 
 def _say(line: str) -> None:
-    typer.echo(line, err=True)
+    say(line, err=True)

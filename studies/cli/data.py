@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from studies.cli.options import say
 from studies.settings import Settings
 
 PLACE = 9  # in the help
@@ -27,7 +28,7 @@ def list_data(objective: Objective = None) -> None:
 
     settings = Settings.from_environment()
     paths = [objective] if objective else datasets.of_catalog()
-    typer.echo(tables.data_sets(datasets.survey(paths, settings), settings))
+    say(tables.data_sets(datasets.survey(paths, settings), settings))
 
 
 @app.command()
@@ -39,14 +40,14 @@ def fetch(name: DataName, objective: Objective = None) -> None:
     settings = Settings.from_environment()
     found = datasets.find(name, objective, settings)
     if not found.downloads:
-        typer.echo(f"{name} is {found.stands(settings.data)}; there is nothing to fetch.", err=True)
+        say(f"{name} is {found.stands(settings.data)}; there is nothing to fetch.", err=True)
         return
     with download_bars() as told:
         new = datasets.fetch(found, settings.data, told)
     for path in new:
-        typer.echo(f"Fetched: {path}", err=True)
+        say(f"Fetched: {path}", err=True)
     whole = "" if new else "is there and as it should be; "
-    typer.echo(f"{name} {whole}`studies data prepare {name}` prepares it ahead of a launch.", err=True)
+    say(f"{name} {whole}`studies data prepare {name}` prepares it ahead of a launch.", err=True)
 
 
 @app.command()
@@ -62,4 +63,4 @@ def prepare(name: DataName, objective: Objective = None) -> None:
     before = peak_bytes()
     with make_view() as view:
         prepared = datasets.prepare(found, settings, view.preparing)
-    typer.echo(tables.prepared_data(name, prepared, before, peak_bytes()))
+    say(tables.prepared_data(name, prepared, before, peak_bytes()))

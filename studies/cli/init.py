@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from studies.cli.options import say
+
 PLACE = 0  # in the help
 
 app = typer.Typer()
@@ -32,19 +34,19 @@ def init(
 
     if is_script(name) and not with_class:
         path = templates.write_for_script(name, Path())
-        typer.echo(f"Written: {path}. Its comments say what to correct. Then:", err=True)
+        say(f"Written: {path}. Its comments say what to correct. Then:", err=True)
         _say(_next(path.stem, with_class=False))
         return
     files = templates.write(name, Path(), with_class=with_class)
     spec = next(file.stem for file in files if file.suffix == ".yaml")
-    typer.echo(f"Written: {', '.join(map(str, files))}. Next:", err=True)
+    say(f"Written: {', '.join(map(str, files))}. Next:", err=True)
     _say(_next(spec, with_class))
 
 
 def _say(steps: list[tuple[str, str]]) -> None:
     width = max(len(command) for command, _ in steps)
     for command, what in steps:
-        typer.echo(f"  {command:{width}}  {what}", err=True)
+        say(f"  {command:{width}}  {what}", err=True)
 
 
 def _next(name: str, with_class: bool) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperCommand
 
 from studies import names
-from studies.cli.options import TRAINED, Dataset, Pick, StorageUrl, Trial, launched, read, settings_of
+from studies.cli.options import TRAINED, Dataset, Pick, StorageUrl, Trial, launched, read, say, settings_of
 from studies.errors import SpaceRefused, WrongInput
 from studies.settings import Settings
 
@@ -79,7 +79,7 @@ def train(
         raise source.error(error.given["reason"], *error.given["path"]) from None
     from studies import outcomes
 
-    typer.echo(outcomes.trained(result, directory), err=True)
+    say(outcomes.trained(result, directory), err=True)
 
 
 class ModelCommand(TyperCommand):
@@ -166,7 +166,7 @@ def predict(
     model: Asked = context.meta[MODEL]
     source = None if source == "-" else source
     if source is None and sys.stdin.isatty():
-        typer.echo(f"Reading from the terminal until Ctrl-D. {model.says}", err=True)
+        say(f"Reading from the terminal until Ctrl-D. {model.says}", err=True)
     given = sys.stdin.buffer if source is None else source
     with closing(model.answers(given, context.meta[GIVEN], strict=strict)) as answers:
         for line in lines(answers, as_json, strict=strict):

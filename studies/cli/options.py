@@ -16,6 +16,7 @@ from studies import names
 from studies.errors import BestNotWritten, SpecRefused, UnknownStudy, WrongInput
 from studies.registry import LAUNCHERS
 from studies.settings import MOST_S, Settings
+from studies.words import clean
 
 if TYPE_CHECKING:
     from studies.record.study import StudyRecord
@@ -97,6 +98,11 @@ Pick = Annotated[
 Trials = Annotated[int | None, typer.Option(help="How many trials the study has in the end.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Return at once and run in the background.")]
 Dataset = Annotated[str | None, typer.Option(help="Another of the objective's data sets, or the path of a file.")]
+
+
+def say(text: str, err: bool = False) -> None:
+    """Print what is for a person, without what a terminal would obey in names and values from outside."""
+    typer.echo(clean(text), err=err)
 
 
 def settings_of(storage: str | None, python: str | None = None) -> Settings:

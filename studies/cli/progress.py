@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from studies import names
-from studies.cli.options import StorageUrl, StudyName, launched, settings_of
+from studies.cli.options import StorageUrl, StudyName, launched, say, settings_of
 from studies.errors import StudyDeleted
 
 PLACE = 4  # in the help
@@ -28,7 +28,7 @@ def status(
     """Show trials by state, the workers and the best value so far."""
     from studies import tables
 
-    typer.echo(tables.status(settings_of(storage), name))
+    say(tables.status(settings_of(storage), name))
 
 
 @app.command()
@@ -64,4 +64,4 @@ def watch(name: StudyName, storage: StorageUrl = None) -> None:
     next_step = (
         f"export {name}` writes its best parameters" if confirmed is None else f"confirm {confirmed}` tells who won"
     )
-    typer.echo(f"{shown} {how}; `studies {next_step}.", err=True)
+    say(f"{shown} {how}; `studies {next_step}.", err=True)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from studies import names
-from studies.cli.options import PAGE, Pick, StorageUrl, StudyName, Trial, read, settings_of
+from studies.cli.options import PAGE, Pick, StorageUrl, StudyName, Trial, read, say, settings_of
 from studies.errors import WrongInput
 from studies.files import kind_of
 from studies.registry import EXPORTERS
@@ -56,7 +56,7 @@ def export(
         from studies.exporters.mlflow import log_study
 
         n_new = log_study(record, mlflow)
-        typer.echo(f"{name}: {plural(n_new, 'trial')} logged; what was there already stays as it is.", err=True)
+        say(f"{name}: {plural(n_new, 'trial')} logged; what was there already stays as it is.", err=True)
         return
     content = rendered(record, kind, curves=curves)
     if output is not None or isinstance(content, str):
@@ -96,7 +96,7 @@ def report_page(
     names.refuse_confirmation(name, found.spec.name, "report")
     if output is not None and is_directory:
         n_files = write_all(Path(output), files(found))
-        typer.echo(f"Written: {n_files} files in {output}", err=True)
+        say(f"Written: {n_files} files in {output}", err=True)
         return
     usual = STDOUT if kind == "md" else Path(name + PAGE)
     _give(usual if output is None else Path(output), render(found, kind))
@@ -109,7 +109,7 @@ def _give(file: Path, content: str | bytes) -> None:
         typer.echo(content, nl=False)
     else:
         write_file(file, content)
-        typer.echo(f"Written: {file}", err=True)
+        say(f"Written: {file}", err=True)
 
 
 def _kind_of(file: str | Path | None, kinds: Collection[str], usual: str) -> str:

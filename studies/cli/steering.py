@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from studies.cli.options import StorageUrl, StudyName, Trials, settings_of
+from studies.cli.options import StorageUrl, StudyName, Trials, say, settings_of
 from studies.errors import WrongInput
 
 PLACE = 3.5  # in the help
@@ -25,7 +25,7 @@ def resume(
     from studies.storage import open_storage
 
     with open_storage(settings_of(storage)) as opened:
-        typer.echo(steering.resume(opened, name, trials), err=True)
+        say(steering.resume(opened, name, trials), err=True)
 
 
 @app.command()
@@ -50,7 +50,7 @@ def queue(
         given[key] = steering.value_of(value, key)
     with open_storage(settings_of(storage)) as opened:
         number = steering.queue(opened, name, given)
-    typer.echo(f"Trial {number} of {name} is queued; it runs next.", err=True)
+    say(f"Trial {number} of {name} is queued; it runs next.", err=True)
 
 
 @app.command()
@@ -65,4 +65,4 @@ def retry(
 
     with open_storage(settings_of(storage)) as opened:
         number = steering.retry(opened, name, trial)
-    typer.echo(f"Trial {number} of {name} repeats trial {trial}; it runs next.", err=True)
+    say(f"Trial {number} of {name} repeats trial {trial}; it runs next.", err=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from studies.cli import background
-from studies.cli.options import Detach, Port, StorageUrl, settings_of
+from studies.cli.options import Detach, Port, StorageUrl, say, settings_of
 from studies.errors import WrongInput
 from studies.settings import Settings, masked
 from studies.words import last_line
@@ -38,7 +38,7 @@ def storage_up() -> None:
     """Start the embedded server, and print its address. It runs until `studies storage down`."""
     server = _embedded()
     server.keep()
-    typer.echo(server.url)
+    say(server.url)
 
 
 @app.command("down")
@@ -49,11 +49,11 @@ def storage_down(
     """Stop the embedded server, or the team's. The embedded one goes on while somebody uses it."""
     if team:
         _stop_team(_team_directory(directory))
-        typer.echo("The team's server is stopped.", err=True)
+        say("The team's server is stopped.", err=True)
         return
     if not _embedded().down():
         raise WrongInput(reason="The embedded server is in use; `studies stop NAME` ends a study's workers first.")
-    typer.echo("The embedded server is stopped.", err=True)
+    say("The embedded server is stopped.", err=True)
 
 
 @app.command("serve")
@@ -82,10 +82,10 @@ def storage_serve(
         given = ["--host", host, "--port", str(port), *more, "--directory", str(place.directory)]
         typer.echo(unit(given), nl=False)
     elif show:
-        typer.echo(place.lines())
+        say(place.lines())
     elif detach:
         _serve_in_background(place)
-        typer.echo(place.lines())
+        say(place.lines())
     else:
         from studies.storage.team.serve import Where, serve
 
@@ -96,13 +96,13 @@ def storage_serve(
 
 def _served(place: Place) -> None:
     if sys.stdout.isatty():  # the lines hold passwords: a journal or a log does not get them
-        typer.echo(place.lines())
+        say(place.lines())
     _say(f"Serving at {place.address()}, with TLS; `studies storage serve --show` prints the lines to paste elsewhere.")
     _say("Ctrl-C or `studies storage down --team` stops it.")
 
 
 def _say(line: str) -> None:
-    typer.echo(line, err=True)
+    say(line, err=True)
 
 
 def _serve_in_background(place: Place) -> None:
@@ -146,7 +146,7 @@ def _team_directory(given: Path | None) -> Path:
 def storage_url(storage: StorageUrl = None) -> None:
     """Print the storage's address. It is for `optuna-dashboard URL` and any other Optuna program."""
     settings = settings_of(storage)
-    typer.echo(masked(settings.storage) if settings.storage else _embedded().url)
+    say(masked(settings.storage) if settings.storage else _embedded().url)
 
 
 @app.command("backup")
@@ -165,7 +165,7 @@ def storage_backup(
         )
     with open_storage(settings) as opened:
         n_bytes = backup(opened.connections(), path)
-    typer.echo(f"Written: {path} ({n_bytes:,} bytes). `studies storage restore {path}` reads it back.", err=True)
+    say(f"Written: {path} ({n_bytes:,} bytes). `studies storage restore {path}` reads it back.", err=True)
 
 
 @app.command("restore")
@@ -179,7 +179,7 @@ def storage_restore(
 
     with open_storage(settings_of(storage)) as opened:
         restore(opened.connections(), path)
-    typer.echo("Restored. `studies list` shows the studies.", err=True)
+    say("Restored. `studies list` shows the studies.", err=True)
 
 
 def _embedded() -> Any:

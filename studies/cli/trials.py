@@ -31,6 +31,7 @@ from studies.cli.options import (
     check_workers,
     pointing_into,
     read,
+    say,
     seconds_of,
     settings_of,
     spec_file,
@@ -101,7 +102,7 @@ def launch(
 
     start = Start(new_version, same_code, others or (), None if start_with is None else read_exported(start_with))
     if dry_run:
-        typer.echo(shown(on, spec, settings, workers, partial(typer.echo, err=True)), nl=False)
+        typer.echo(shown(on, spec, settings, workers, partial(say, err=True)), nl=False)
         return
     if detach:
         background.detach(spec.name, "launch", settings)
@@ -123,12 +124,12 @@ def _show_best(stored: str, ran: bool, settings: Settings) -> None:
         more = f"studies launch {name} --set limits.hours={2 * hours:g}"
     if not ran:
         hint = "" if record.is_used_up else f" `{more}` runs more."
-        typer.echo(f"{name} has {all_its(n_trials, 'trial')}; nothing was run.{hint}", err=True)
-    typer.echo(outcomes.best(record), err=True)
+        say(f"{name} has {all_its(n_trials, 'trial')}; nothing was run.{hint}", err=True)
+    say(outcomes.best(record), err=True)
     if record.best is not None:
         file = write_best(record)
         on = "" if record.is_used_up else f", `{more}` searches on"
-        typer.echo(
+        say(
             f"Written: {file}. Next: `studies report {name}` writes a page about it, `studies confirm {name}` repeats "
             f"the best few under fresh seeds, `studies train {name}` trains and saves the model, `studies dashboard` "
             f"shows every trial{on}.",
@@ -137,7 +138,7 @@ def _show_best(stored: str, ran: bool, settings: Settings) -> None:
     elif record.front:
         from studies.record.choice import example
 
-        typer.echo(
+        say(
             f"Next: `studies report {name}` shows these trials, `studies export {name} --pick '{example(record)}'` "
             "writes the parameters of one; `studies confirm` and `studies train` take --pick, too.",
             err=True,
@@ -185,4 +186,4 @@ def stop(name: StudyName, storage: StorageUrl = None) -> None:
     from studies.storage import open_storage
 
     with open_storage(settings_of(storage)) as opened:
-        typer.echo(steering.stop(opened, name), err=True)
+        say(steering.stop(opened, name), err=True)

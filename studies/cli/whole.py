@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from studies.cli.options import OWN_FILES, StorageUrl, StudyName, settings_of
+from studies.cli.options import OWN_FILES, StorageUrl, StudyName, say, settings_of
 from studies.errors import (
     StorageRefused,
     StorageUnreachable,
@@ -46,7 +46,7 @@ def copy(
         found = whole.whole(source, name)
         whole.copy(source, target, settings, found)
     what = " and ".join(each.study_name for each in found.studies)
-    typer.echo(f"Copied: {what} with {plural(found.n_trials, 'trial')}. What was copied is here still.", err=True)
+    say(f"Copied: {what} with {plural(found.n_trials, 'trial')}. What was copied is here still.", err=True)
 
 
 def _opened(target: Settings) -> Storage:
@@ -88,13 +88,13 @@ def delete(
                     reason=f"Deleting {trials} cannot be asked about here; --yes deletes without a question."
                 )
             if not typer.confirm(f"Delete {trials}, checkpoints, artifacts and logs for good?", err=True):
-                typer.echo("Nothing was deleted.", err=True)
+                say("Nothing was deleted.", err=True)
                 return
         whole.delete(opened, settings, found)
-    typer.echo(f"Deleted: {trials}.", err=True)
+    say(f"Deleted: {trials}.", err=True)
     for left in (found.left_here(settings), found.left_elsewhere(settings)):
         if left:
-            typer.echo(left, err=True)
+            say(left, err=True)
     written = {f"{study}{end}" for study in (name, *(each.study_name for each in found.studies)) for end in OWN_FILES}
     if own := sorted(file for file in written if Path(file).exists()):
-        typer.echo(f"Still in this directory: {', '.join(own)}.", err=True)
+        say(f"Still in this directory: {', '.join(own)}.", err=True)

@@ -6,13 +6,13 @@ import json
 from collections.abc import Mapping, Sequence
 
 from studies.model.result import TrainingResult, compared, sections
-from studies.words import number, plural
+from studies.words import clean, marked, number, plural
 
 
 def model_card(result: TrainingResult) -> str:
     """Return the README.md of a model's directory."""
     parts = [_title(result), _numbers(result), _use(result), _limits(result), _origin(result)]
-    return "\n\n".join(parts) + "\n"
+    return clean("\n\n".join(parts) + "\n")
 
 
 def run_card(result: TrainingResult, how: Sequence[str]) -> str:
@@ -67,11 +67,12 @@ def _numbers(result: TrainingResult) -> str:
         scored["validation"] = sections(result.history[result.best - 1])["scored"]
     names = [*dict.fromkeys([result.winner.metric, *result.winner.metrics, *result.metrics])]
     names = [name for name in names if any(name in values for values in scored.values())]
+    header = " | ".join(map(marked, names))
     lines = ["## Numbers", ""]
     if scored:
         rows = [(name, _n(result, name), values) for name, values in scored.items()]
         rows += [(name, "", values) for name, values in baselines.items() if set(values) & set(names)]
-        lines += [f"| rows | n | {' | '.join(names)} |", "|---|---|" + "---|" * len(names)]
+        lines += [f"| rows | n | {header} |", "|---|---|" + "---|" * len(names)]
         lines += [
             f"| {name} | {n} | {' | '.join(_number(values.get(each)) for each in names)} |" for name, n, values in rows
         ]

@@ -14,6 +14,7 @@ from studies.errors import ModelRefused, ObjectiveRefused, RowsUnanswered, Wrong
 from studies.model import WEIGHTS, open_model, read_params
 from studies.run.objective import import_objective
 from studies.spec.program import Program
+from studies.words import clean
 
 Answer: TypeAlias = "Mapping[str, Any] | str"  # one row, or a text to show as it is: the objectives' contract
 
@@ -172,4 +173,4 @@ def _row(cells: Iterable[Any]) -> str:
 
 
 def _cell(value: Any) -> str:
-    return str(value).translate(ESCAPES)
+    return clean(str(value).translate(ESCAPES))

@@ -16,6 +16,7 @@ from studies.files import kind_of, write_file
 from studies.report.document import Document, Figure, Section, Table
 from studies.report.sections import document
 from studies.report.shades import drawable
+from studies.words import clean, marked
 
 if TYPE_CHECKING:
     from studies.record.study import StudyRecord
@@ -26,7 +27,6 @@ PLOTLY = Path(__file__).with_name("plotly") / "plotly-basic.min.js"
 HEIGHT = 800  # pixels of a page in a notebook
 WIDE = 6  # columns; a table with more scrolls sideways rather than wrap its cells
 CODE = re.compile(r"`([^`]+)`")
-MARKDOWN = re.compile(r"([\\`*|]|(?<=\])\()")
 
 
 def render(record: StudyRecord, kind: str) -> str:
@@ -48,10 +48,10 @@ def as_html(page: Document) -> str:
     """Return the page with plotly and the figures' data inside."""
     drawn = [figure for section in page.sections for figure in section.figures]
     numbers = iter(range(len(drawn)))
-    contents = "".join(f'<a href="#{_anchor(s.title)}">{html.escape(s.title)}</a>' for s in page.sections)
+    contents = "".join(f'<a href="#{_anchor(s.title)}">{_escaped(s.title)}</a>' for s in page.sections)
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
-        title=html.escape(page.title),
-        subtitle=html.escape(page.subtitle),
+        title=_escaped(page.title),
+        subtitle=_escaped(page.subtitle),
         contents=contents,
         body="\n".join(_section(section, numbers) for section in page.sections),
         plotly=PLOTLY.read_text(encoding="utf-8"),
@@ -61,9 +61,9 @@ def as_html(page: Document) -> str:
 
 def as_markdown(page: Document) -> str:
     """Return the page's words and tables."""
-    parts = [f"# {_marked(page.title)}", _marked(page.subtitle)]
+    parts = [f"# {marked(page.title)}", marked(page.subtitle)]
     for section in page.sections:
-        parts.append(f"## {_marked(section.title)}")
+        parts.append(f"## {marked(section.title)}")
         parts += [_marked_text(text) for text in section.text]
         parts += [_markdown_table(table) for table in section.tables if table.rows]
         parts += [_marked_text(note) for note in section.notes]
@@ -107,7 +107,7 @@ def _section(section: Section, numbers: Iterator[int]) -> str:
     figures = "".join(_figure(figure, next(numbers)) for figure in section.figures)
     notes = "".join(f'<p class="note">{_text(note)}</p>' for note in section.notes)
     parts = [
-        f"<h2>{html.escape(section.title)}</h2>",
+        f"<h2>{_escaped(section.title)}</h2>",
         texts,
         f'<div class="tables">{tables}</div>' if tables else "",
         f'<div class="figures">{figures}</div>' if figures else "",
@@ -118,26 +118,30 @@ def _section(section: Section, numbers: Iterator[int]) -> str:
 
 def _figure(figure: Figure, index: int) -> str:
     kind = "figure half" if figure.half else "figure"
-    title = html.escape(figure.title)
+    title = _escaped(figure.title)
     return f'<div class="{kind}"><h3>{title}</h3><div class="plot" id="figure-{index}"></div></div>'
 
 
 def _table(table: Table) -> str:
-    head = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in table.header)
+    head = "".join(f'<th scope="col">{_escaped(cell)}</th>' for cell in table.header)
     head = f"<thead><tr>{head}</tr></thead>" if any(table.header) else ""
     rows = []
     for index, row in enumerate(table.rows):
         mark = ' class="mark"' if index in table.marks else ""
-        rows.append(f"<tr{mark}>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>")
+        rows.append(f"<tr{mark}>" + "".join(f"<td>{_escaped(cell)}</td>" for cell in row) + "</tr>")
     kind = "scroll wide" if len(table.header) > WIDE else "scroll"
-    label = html.escape(", ".join(cell for cell in table.header if cell) or "values")
+    label = _escaped(", ".join(cell for cell in table.header if cell) or "values")
     # What scrolls can have the keyboard's focus: without a mouse it is read with the arrow keys.
     focus = f'tabindex="0" role="group" aria-label="Table: {label}"'
     return f'<div class="{kind}" {focus}><table>{head}<tbody>{"".join(rows)}</tbody></table></div>'
 
 
+def _escaped(text: str) -> str:
+    return html.escape(clean(text))
+
+
 def _text(text: str) -> str:
-    return CODE.sub(r"<code>\1</code>", html.escape(text))
+    return CODE.sub(r"<code>\1</code>", _escaped(text))
 
 
 def _in_script(value: object) -> str:
@@ -152,15 +156,10 @@ def _anchor(title: str) -> str:
 
 def _markdown_table(table: Table) -> str:
     lines = [table.header, ["---"] * len(table.header), *table.rows]
-    cells = ([cell if cell == "---" else _marked(cell) for cell in line] for line in lines)
+    cells = ([cell if cell == "---" else marked(cell) for cell in line] for line in lines)
     return "\n".join(f"| {' | '.join(line)} |" for line in cells)
 
 
 def _marked_text(text: str) -> str:
     """Return a sentence; what stands between backticks stays code."""
-    return "".join(f"`{part}`" if index % 2 else _marked(part) for index, part in enumerate(CODE.split(text)))
-
-
-def _marked(text: str) -> str:
-    """Return text that Markdown shows as it is, on one line."""
-    return MARKDOWN.sub(r"\\\1", html.escape(re.sub(r"\s+", " ", text), quote=False))
+    return "".join(f"`{part}`" if index % 2 else marked(part) for index, part in enumerate(CODE.split(text)))

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from studies.record.progress import Progress
 from studies.view.line import Rate, best_of, n_of_trials, states_of
-from studies.words import busy, memory
+from studies.words import busy, clean, memory
 
 
 class LiveView:
@@ -39,7 +39,7 @@ class LiveView:
 
     def say(self, line: str) -> None:
         """See launch.View."""
-        self._console.print(line, markup=False, highlight=False)
+        self._console.print(clean(line), markup=False, highlight=False)
 
     def __enter__(self) -> LiveView:
         self._live.__enter__()

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from studies.view.line import Rate, line_of
+from studies.words import clean
 
 if TYPE_CHECKING:
     from studies.record.progress import Progress
@@ -38,7 +39,7 @@ class PlainView:
 
     def say(self, line: str) -> None:
         """See launch.View."""
-        print(line, file=sys.stderr, flush=True)
+        print(clean(line), file=sys.stderr, flush=True)
 
     def __enter__(self) -> PlainView:
         return self

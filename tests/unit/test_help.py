@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+import studies.cli
 
 HEAVY = (
     "torch",
@@ -47,3 +51,14 @@ def test_every_command_is_in_the_list_with_a_whole_sentence(words: list[str], mo
     )
     assert "Commands:" in done.stdout
     assert [line for line in done.stdout.partition("Commands:")[2].splitlines() if line.endswith("...")] == []
+
+
+def test_only_what_is_no_sentence_is_printed_as_it_is() -> None:
+    """A study's own names and values may hold what a terminal obeys: `say` prints them without."""
+    found = {
+        (file.stem, call)
+        for file in Path(*studies.cli.__path__).glob("*.py")
+        for call in re.findall(r"typer\.echo\((\w*)", file.read_text(encoding="utf-8"))
+        if file.stem != "__init__"
+    }
+    assert found == {("options", "clean"), ("results", "content"), ("storage", "unit"), ("trials", "shown")}

@@ -13,6 +13,7 @@ from typing import Any
 import plotly.graph_objects
 import pytest
 
+from studies import outcomes
 from studies.errors import WrongInput
 from studies.record.study import StudyRecord, TrialRecord
 from studies.report import findings
@@ -335,6 +336,9 @@ def test_hostile_names_stay_text() -> None:
     assert "<script" not in markdown
     assert all(line.endswith("|") for line in markdown.splitlines() if line.startswith("|"))
     assert words_of(page) == words_of_markdown(markdown)
+    printed = outcomes.best(report)
+    assert not set("\x1b\r\x07\u202e") & set(page + markdown + printed)
+    assert len(printed.splitlines()) == 1 + len(declared)  # a name with a line break is one cell of one row
 
 
 def hostile_trial(n: int, category: str) -> TrialRecord:
