@@ -64,8 +64,8 @@ def verdict(record: StudyRecord) -> str:
     """Return what the confirmation says of the published setting, and of the one that was found."""
     found = record.confirmation
     assert found is not None
-    theirs = next(one for one in found.standings if one.published)
-    ours = next((one for one in found.standings if not one.published), theirs)
+    theirs = next(one for one in found.standings if one.given)
+    ours = next((one for one in found.standings if not one.given), theirs)
     apart = theirs.difference or ours.difference
     difference = "-" if apart is None else f"{apart.mean:+.4f} ({apart.low:+.4f} to {apart.high:+.4f})"
     return f"{theirs.mean:.4f} ({theirs.sd:.4f}) | {ours.mean:.4f} ({ours.sd:.4f}) | {difference} | {theirs.verdict}"

@@ -48,7 +48,7 @@ ENDED_WITHOUT = (TrialState.FAIL, TrialState.PRUNED)  # a value
 
 @dataclass(frozen=True)
 class Plan:
-    """What to run: a study's best n_top settings, and the published one, under n_seeds fresh seeds."""
+    """What to run: a study's best n_top settings, and the best of `start_with`, under n_seeds fresh seeds."""
 
     record: StudyRecord
     chosen: Sequence[TrialRecord]
@@ -108,7 +108,7 @@ def confirm(
 
 
 def choose(record: StudyRecord, n_top: int) -> list[TrialRecord]:
-    """Return the contenders: the best settings, and the best of the published ones if it is not among them.
+    """Return the contenders: the best settings, and the best of `start_with` if it is not among them.
 
     With several metrics it is the trial that was chosen, for no few are the best. Raises ChooseFromFront without one.
     """
@@ -116,9 +116,9 @@ def choose(record: StudyRecord, n_top: int) -> list[TrialRecord]:
         require_choice(record)
         return [record.best] if record.best is not None else []
     chosen = list(islice(differing(record.ranked), n_top))
-    published = record.best_published
-    if published is not None and all(trial.params != published.params for trial in chosen):
-        chosen.append(published)
+    given = record.best_given
+    if given is not None and all(trial.params != given.params for trial in chosen):
+        chosen.append(given)
     return chosen
 
 
@@ -178,8 +178,8 @@ def _queue(plan: Plan, spec: StudySpec, say: Callable[[str], None], study: optun
     for trial in chosen:
         if all(trial.params != other.params for other in field.values()):
             field[trial.number] = trial
-    published = next((number for number, trial in field.items() if _is_published(record, trial)), race["published"])
-    race |= {"published": published, "seeds": race["seeds"] + more, "top": max(plan.n_top, race.get("top", 0))}
+    given = next((number for number, trial in field.items() if _is_given(record, trial)), race["published"])
+    race |= {"published": given, "seeds": race["seeds"] + more, "top": max(plan.n_top, race.get("top", 0))}
     study.set_user_attr(CONFIRMS, race)
     missing = _missing(there, list(field), race["seeds"])
     n_left = len(missing) + sum(not trial.state.is_finished() for trial in there)
@@ -199,9 +199,9 @@ def _plan_in_words(plan: Plan, n_contenders: int, n_seeds: int, n_left: int) -> 
     return f"{name}: {plural(n_contenders, 'contender')}{few} under {plural(n_seeds, 'fresh seed')}, {left}."
 
 
-def _is_published(record: StudyRecord, trial: TrialRecord) -> bool:
-    published = record.best_published
-    return published is not None and trial.params == published.params
+def _is_given(record: StudyRecord, trial: TrialRecord) -> bool:
+    given = record.best_given
+    return given is not None and trial.params == given.params
 
 
 def _missing(there: Iterable[FrozenTrial], numbers: Sequence[int], seeds: Sequence[int]) -> list[tuple[int, int]]:

@@ -38,7 +38,7 @@ def confirm(
     top: Annotated[
         int | None,
         typer.Option(
-            max=MOST, help="How many of the best settings, besides the published one (default: as before, or 5)."
+            max=MOST, help="How many of the best settings, besides the best of start_with (default: as before, or 5)."
         ),
     ] = None,
     seeds: Annotated[

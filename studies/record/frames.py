@@ -41,7 +41,7 @@ def trials_frame(record: StudyRecord) -> pd.DataFrame:
         "started": [trial.started for trial in trials],
         "ended": [trial.ended for trial in trials],
         "seed": [trial.seed for trial in trials],
-        "start_with": [trial.published for trial in trials],
+        "start_with": [trial.given for trial in trials],
         "continues": [trial.continues for trial in trials],
         "continued_by": [trial.continued_by for trial in trials],
         "peak_memory_mib": [trial.peak_memory_mib for trial in trials],
@@ -101,14 +101,14 @@ def confirmation_frame(record: StudyRecord) -> pd.DataFrame:
             for one in found
         ]
         return pd.DataFrame(rows, columns=["trial", "n", *names, "verdict"])
-    names = ["trial", "published", "n", "mean", "sd", "difference", "low", "high", "verdict"]
+    names = ["trial", "given", "n", "mean", "sd", "difference", "low", "high", "verdict"]
     return pd.DataFrame([_standing(one) for one in found], columns=names)
 
 
 def _standing(one: Standing) -> tuple[Any, ...]:
     gap = one.difference
     interval = (None, None, None) if gap is None else (gap.mean, gap.low, gap.high)
-    return one.trial, one.published, len(one.values), one.mean, one.sd, *interval, one.verdict
+    return one.trial, one.given, len(one.values), one.mean, one.sd, *interval, one.verdict
 
 
 def curves_frame(record: StudyRecord) -> pd.DataFrame:

@@ -103,8 +103,8 @@ class TrialRecord:
         return (self.ended - self.started).total_seconds() if self.started and self.ended else None
 
     @property
-    def published(self) -> int | None:
-        """Which entry of `start_with` it is, the settings that the model's authors published; None for any other."""
+    def given(self) -> int | None:
+        """Which entry of the study file's `start_with` it is; None for any other."""
         return self.attributes.get(START_WITH)
 
     @property
@@ -230,9 +230,9 @@ class StudyRecord:
         return self.front if self.best is None else [self.best]
 
     @property
-    def best_published(self) -> TrialRecord | None:
-        """The first of `ranked` that has settings which the model's authors published; None without one."""
-        return next((trial for trial in self.ranked if trial.published is not None), None)
+    def best_given(self) -> TrialRecord | None:
+        """The first of `ranked` that is of the study file's `start_with`; None without one."""
+        return next((trial for trial in self.ranked if trial.given is not None), None)
 
     @property
     def leader(self) -> TrialRecord | None:

@@ -1,4 +1,4 @@
-"""The report's answer: what won, how sure that is, and the published settings beside it."""
+"""The report's answer: what won, how sure that is, and the settings of `start_with` beside it."""
 
 from __future__ import annotations
 
@@ -113,16 +113,15 @@ def _certainty(record: StudyRecord) -> str:
     )
 
 
-def theirs_against_ours(record: StudyRecord) -> Section | None:
-    """Return the published settings beside the best that the search found; None when there are no published ones."""
-    published = findings.published_trials(record)
-    if not published:
+def given_against_found(record: StudyRecord) -> Section | None:
+    """Return the settings of `start_with` beside the best that the search found; None when none were given."""
+    every = findings.given_trials(record)
+    if not every:
         return None
-    found = [trial for trial in (record.best, *record.ranked) if trial is not None and trial.published is None]
-    ours = next(iter(found), None)
-    theirs = record.best_published
-    columns = [*([ours] if ours else []), *published[:6]]
-    names = ["ours" if trial is ours else f"published {trial.published}" for trial in columns]
+    others = (trial for trial in (record.best, *record.ranked) if trial is not None and trial.given is None)
+    found, given = next(others, None), record.best_given
+    columns = [*([found] if found else []), *every[:6]]
+    names = ["found" if trial is found else f"given {trial.given}" for trial in columns]
     rows: list[list[str]] = [
         *(
             [name, *(_value_or_state(trial, place) for trial in columns)]
@@ -135,28 +134,27 @@ def theirs_against_ours(record: StudyRecord) -> Section | None:
     for name in record.parameters:
         cells = [short(trial.params[name]) if name in trial.params else "-" for trial in columns]
         rows.append([name, *cells])
-    text = f"No {'published setting' if theirs is None else 'trial of the search'} was completed here yet."
-    if ours is not None and theirs is not None:
-        text = (_domination if record.spec.has_several else _comparison)(record, ours, theirs)
-    return Section("Theirs against ours", [text], tables=[Table(("", *names), rows)])
+    text = f"No {'setting of `start_with`' if given is None else 'trial of the search'} was completed here yet."
+    if found is not None and given is not None:
+        text = (_domination if record.spec.has_several else _comparison)(record, found, given)
+    return Section("Given against found", [text], tables=[Table(("", *names), rows)])
 
 
-def _comparison(record: StudyRecord, ours: TrialRecord, theirs: TrialRecord) -> str:
-    """Return by how much the search beat the published settings, and whether that is more than luck may give.
+def _comparison(record: StudyRecord, found: TrialRecord, given: TrialRecord) -> str:
+    """Return by how much the search beat the settings of `start_with`, and whether that is more than luck may give.
 
     Where a confirmation has compared the two, its verdict counts and no other.
     """
-    gain = record.sign * ((ours.ranking or 0.0) - (theirs.ranking or 0.0))
+    gain = record.sign * ((found.ranking or 0.0) - (given.ranking or 0.0))
     if gain == 0:
-        return f"The search found nothing better than the authors' published settings ({number(theirs.ranking)})."
+        return f"The search found nothing better than the settings of `start_with` ({number(given.ranking)})."
     text = (
-        f"The search's best ({number(ours.ranking)}) is {number(abs(gain))} {'better' if gain > 0 else 'worse'} than "
-        f"the best of the authors' published settings, trained here in the same way ({number(theirs.ranking)}, "
-        f"trial {theirs.number})."
+        f"The search's best ({number(found.ranking)}) is {number(abs(gain))} {'better' if gain > 0 else 'worse'} than "
+        f"the best that `start_with` gives, trained in the same way ({number(given.ranking)}, trial {given.number})."
     )
     if record.spec.repeats > 1 and record.confirmed is None:
-        return f"{text} These are means over seeds{_seeds_of(ours, theirs)}."
-    if record.confirmed is not None and (decided := confirmed.theirs(record)) is not None:
+        return f"{text} These are means over seeds{_seeds_of(found, given)}."
+    if record.confirmed is not None and (decided := confirmed.of_given(record)) is not None:
         return f"{text} That is one seed each. Under fresh seeds: {decided}"
     luck = findings.luck(record)
     if luck is not None and abs(gain) <= luck:
@@ -175,15 +173,15 @@ def _seeds_of(*settings: TrialRecord) -> str:
     return f" ({' and '.join(found)})" if found else ""
 
 
-def _domination(record: StudyRecord, ours: TrialRecord, theirs: TrialRecord) -> str:
-    """Return whether the search found what is as good as the published settings in every metric, and better in one."""
-    losses = losses_of(theirs.values, record.spec.directions)
+def _domination(record: StudyRecord, found: TrialRecord, given: TrialRecord) -> str:
+    """Return whether the search found what is as good as `start_with` in every metric, and better in one."""
+    losses = losses_of(given.values, record.spec.directions)
     better = [one for one in record.front if dominates(losses_of(one.values, record.spec.directions), losses)]
-    better = [one for one in better if one.number != theirs.number]
+    better = [one for one in better if one.number != given.number]
     if not better:
-        return f"No trial is better than the authors' published settings (trial {theirs.number}) in every metric."
+        return f"No trial is better than the best of `start_with` (trial {given.number}) in every metric."
     which = f"{'trial' if len(better) == 1 else 'trials'} {', '.join(str(one.number) for one in better)}"
-    return f"As good as the authors' published settings (trial {theirs.number}) or better in every metric: {which}."
+    return f"As good as the best of `start_with` (trial {given.number}) or better in every metric: {which}."
 
 
 def _value_or_state(trial: TrialRecord, place: int) -> str:

@@ -83,7 +83,7 @@ def _spreads(record: StudyRecord, one: Standing) -> str:
 
 
 def sentences(record: StudyRecord) -> list[str]:
-    """Return who won and how sure that is, and theirs against ours."""
+    """Return who won and how sure that is, and given against found."""
     found = record.confirmation
     assert found is not None
     winner = found.winner
@@ -94,7 +94,7 @@ def sentences(record: StudyRecord) -> list[str]:
         return [_spreads(record, one) for one in found.came_through] or ["No trial came through all seeds."]
     if winner is None:
         return [f"No contender came through all {found.n_seeds} seeds."]
-    decided = theirs(record)
+    decided = of_given(record)
     texts = [_verdict(found.standings, winner, found.n_seeds, record), *([decided] if decided else [])]
     if found.is_repeatable:
         texts = [_of_no_seed(winner, found.n_seeds, record)]
@@ -133,26 +133,27 @@ def _of_no_seed(winner: Standing, n_seeds: int, record: StudyRecord) -> str:
     )
 
 
-def theirs(record: StudyRecord) -> str | None:
-    """Return the verdict between the published settings and the winner; None where they were not compared."""
+def of_given(record: StudyRecord) -> str | None:
+    """Return the verdict between the best of `start_with` and the winner; None where they were not compared."""
     found = record.confirmation
     winner = found.winner if found else None
-    theirs = next((one for one in found.standings if one.published), None) if found else None
-    if winner is None or theirs is None or theirs.mean is None:
+    given = next((one for one in found.standings if one.given), None) if found else None
+    if winner is None or given is None or given.mean is None:
         return None
-    if theirs is winner:
-        return f"The best contender is the published settings (trial {theirs.trial}): the search found nothing better."
-    if theirs.difference is None:
+    if given is winner:
+        return f"The best contender is of `start_with` (trial {given.trial}): the search found nothing better."
+    if given.difference is None:
         return None
-    shown = "that is no difference that could be shown" if theirs.verdict == NO_DIFFERENCE else "ours is better"
+    better = "what the search found is better"
+    shown = "that is no difference that could be shown" if given.verdict == NO_DIFFERENCE else better
     return (
-        f"Theirs, ours: the published settings (trial {theirs.trial}) have a mean of {number(theirs.mean)}, "
-        f"{_difference(theirs)} to trial {winner.trial} over the same {plural(theirs.difference.n, 'seed')}: {shown}."
+        f"The best of `start_with` (trial {given.trial}) has a mean of {number(given.mean)}, "
+        f"{_difference(given)} to trial {winner.trial} over the same {plural(given.difference.n, 'seed')}: {shown}."
     )
 
 
 def _name(one: Standing) -> str:
-    return f"trial {one.trial}" + (", published" if one.published else "")
+    return f"trial {one.trial}" + (", given" if one.given else "")
 
 
 def _difference(one: Standing) -> str:

@@ -73,7 +73,7 @@ def _facts(trial: TrialRecord, verdict: Verdict | None, spec: StudySpec) -> list
     ended = state(trial.state, why)
     return [
         str(trial.number),
-        ended if trial.published is None else f"{ended}, published {trial.published}",
+        ended if trial.given is None else f"{ended}, given {trial.given}",
         *map(number, trial.values if trial.state == State.COMPLETE else [None] * len(spec.metrics)),
         *(_means(trial) if spec.repeats > 1 else ()),
         exact(trial.epoch),

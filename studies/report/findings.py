@@ -1,4 +1,4 @@
-"""What a study's trials add up to: its best, how sure, theirs against ours, importances, hours, epochs."""
+"""What a study's trials add up to: its best, how sure, given against found, importances, hours, epochs."""
 
 from __future__ import annotations
 
@@ -143,10 +143,10 @@ def repeats_of_best(record: StudyRecord) -> list[TrialRecord]:
     return list({trial.seed: trial for trial in reversed(same)}.values())[::-1]
 
 
-def published_trials(record: StudyRecord) -> list[TrialRecord]:
-    """Return the trials of `start_with`, the settings that the authors published, without those continued later."""
-    trials = [trial for trial in record.trials if trial.published is not None and trial.continued_by is None]
-    return sorted(trials, key=lambda trial: trial.published or 0)
+def given_trials(record: StudyRecord) -> list[TrialRecord]:
+    """Return the trials of `start_with`, without those continued later."""
+    trials = [trial for trial in record.trials if trial.given is not None and trial.continued_by is None]
+    return sorted(trials, key=lambda trial: trial.given or 0)
 
 
 def compared(record: StudyRecord) -> Compared:

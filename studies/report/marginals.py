@@ -26,14 +26,16 @@ JITTER = 0.18
 
 
 def parameters(record: StudyRecord, found: Compared, importances: Mapping[str, float | None]) -> list[Figure]:
-    """Return each of these parameters against the metric: trials blue, published ones green, the best, or the front,
-    orange."""
+    """Return each of these parameters against the metric.
+
+    Trials are blue, those of `start_with` green, and the best or the front orange.
+    """
     best = {trial.number for trial in record.best_trials}
-    published = {trial.number for trial in found.trials if trial.published is not None} - best
+    given = _given(record, found)
     searched = "complete" if found.rung is None else f"at {record.unit} {found.rung}"
     kinds = [
-        (searched, figures.BLUE, [trial for trial in found.trials if trial.number not in best | published]),
-        ("published", figures.GREEN, [trial for trial in found.trials if trial.number in published]),
+        (searched, figures.BLUE, [trial for trial in found.trials if trial.number not in best | given]),
+        ("given", figures.GREEN, [trial for trial in found.trials if trial.number in given]),
         ("best", figures.ORANGE, [trial for trial in found.trials if trial.number in best]),
     ]
     axis = figures.metric_axis(record, (trial.value for trial in found.trials))
@@ -50,9 +52,16 @@ def caption(record: StudyRecord, found: Compared) -> str:
     """Return how to read the parameters' drawings, and what they leave out."""
     n = len(found.trials)
     drawn = f"{plural(min(n, MAX_POINTS), found.kind)} of {n:,} drawn"
-    caption = f"{drawn}: the best one orange, published ones green; the dark line is the median of all."
+    green = ", those of `start_with` green" if _given(record, found) else ""
+    caption = f"{drawn}: the best one orange{green}; the dark line is the median of all."
     caption = caption.replace("the best one", "the front") if len(record.best_trials) > 1 else caption
     return f"{found.told(record.unit)} {caption}".strip()
+
+
+def _given(record: StudyRecord, found: Compared) -> set[int]:
+    """Return the trials of `start_with` that are not the best."""
+    best = {trial.number for trial in record.best_trials}
+    return {trial.number for trial in found.trials if trial.given is not None} - best
 
 
 def _parameter(

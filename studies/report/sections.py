@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from studies.report import confirmed, findings
-from studies.report.answer import answer, theirs_against_ours
+from studies.report.answer import answer, given_against_found
 from studies.report.document import Document
 from studies.report.every_trial import diagnoses, provenance, trials
 from studies.report.parameters import interplay, parameters
@@ -24,7 +24,7 @@ def document(record: StudyRecord) -> Document:
     sections = [
         answer(record, verdicts),
         confirmed.section(record),
-        theirs_against_ours(record),
+        given_against_found(record),
         learning_curves(record),
         predictions(record),
         parameters(record, compared, shares),

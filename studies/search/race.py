@@ -8,7 +8,7 @@ rivals. So the contender that is truly the best is told to be worse in at most 5
 the end, whatever the others are. (Of five that are truly equal, some one is told to be worse in 16 of 100.) A test
 simulates both. Repeating a finished confirmation with more seeds is another look, which these figures do not include.
 
-What the authors published runs under every seed: "theirs or ours?" is a question of its own.
+What the study file gave to start with runs under every seed: whether the search beat it is a question of its own.
 
 With several metrics there is no race: every contender runs under every seed, and each metric has its mean.
 """
@@ -39,7 +39,7 @@ class Contender:
     first. failure: why one training was in vain."""
 
     trial: int
-    published: bool = False
+    given: bool = False
     values: dict[int, float] = field(default_factory=dict)
     stopped: bool = False
     failure: str | None = None
@@ -55,7 +55,7 @@ class Standing:
     """
 
     trial: int
-    published: bool
+    given: bool
     values: dict[int, float]
     mean: float | None
     sd: float | None
@@ -119,14 +119,14 @@ class Race(BasePruner):
         return own is not None and is_out(own, field, sign, len(race["seeds"]))
 
 
-def contenders(trials: Iterable[FrozenTrial], published: int | None) -> list[Contender]:
+def contenders(trials: Iterable[FrozenTrial], given: int | None) -> list[Contender]:
     """Return the contenders of a confirmation's trials, in the order in which they were queued.
 
-    published: the contender with the authors' settings.
+    given: the contender with the best settings of `start_with`.
     """
     field: dict[int, Contender] = {}
     for (number, seed), trial in last_trials(trials).items():
-        one = field.setdefault(number, Contender(number, number == published))
+        one = field.setdefault(number, Contender(number, number == given))
         if may_be_best(trial):
             one.values[seed], *others = trial.values
             one.others[seed] = tuple(others)
@@ -155,7 +155,7 @@ def last_trials(trials: Iterable[FrozenTrial]) -> dict[tuple[int, int], FrozenTr
 
 def is_out(own: Contender, field: Sequence[Contender], sign: int, n_seeds: int) -> bool:
     """Whether a contender can no longer win; once out, always out. sign: 1 when larger is better, else -1."""
-    if own.published:
+    if own.given:
         return False
     return (
         own.stopped
@@ -213,7 +213,7 @@ def _standing(one: Contender, found: Difference | None, verdict: str) -> Standin
     values = list(one.values.values())
     middle, sd = _spread(values) if values else (None, None)
     others = tuple(_spread(column) for column in zip(*one.others.values(), strict=True))
-    return Standing(one.trial, one.published, one.values, middle, sd, found, verdict, others)
+    return Standing(one.trial, one.given, one.values, middle, sd, found, verdict, others)
 
 
 def _spread(values: Sequence[float]) -> tuple[float, float | None]:

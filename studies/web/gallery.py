@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from studies.storage import Storage
 
 EVERY_S = 60.0
-SECTIONS = ("Answer", "Theirs against ours", "Predictions of the best trial", "Interactions", "Diagnoses")
+SECTIONS = ("Answer", "Given against found", "Predictions of the best trial", "Interactions", "Diagnoses")
 MAX_NOTE = 20_000  # characters; the dashboard keeps a note in pieces of 2,045
 
 

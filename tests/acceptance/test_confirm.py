@@ -69,7 +69,7 @@ def test_the_best_few_under_fresh_seeds(noisy_studies: Studies) -> None:
     assert found.winner is not None
     assert {one.trial for one in found.standings if one.may_be_best} == {1, 2}
     assert "No difference between the first 2 of 4 contenders is shown" in told
-    theirs = next(one for one in found.standings if one.published)
+    theirs = next(one for one in found.standings if one.given)
     assert len(values) < 20
     assert {trial.state.name for trial in trials} == {"COMPLETE", "PRUNED"}
     assert theirs is found.winner or len(theirs.values) == 5

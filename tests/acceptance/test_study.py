@@ -83,7 +83,7 @@ def test_report_and_every_trial_of_a_real_study(studies: Studies) -> None:
     assert json.dumps(found.best.value) in page
     words = studies.told("report", "parabola", "--format", "md").stdout
     assert f"(trial {found.best.number}, epoch 5)" in words
-    assert "## Theirs against ours" in words
+    assert "## Given against found" in words
     studies.told("report", "parabola", "-o", "report.md")
     assert (studies.directory / "report.md").read_text() == words
     assert "expected one of html, md" in studies.told("report", "parabola", "--format", "pdf", expect=2).stderr

@@ -136,7 +136,7 @@ def test_an_exported_file_gives_the_same_value_in_another_study(noisy_studies: S
     assert first.params == exported["params"]
     assert first.attributes["seed"] == exported["provenance"]["seed"]
     assert first.value == exported["value"]
-    assert first.published is None
+    assert first.given is None
     assert origins(report(studies, "other")) == [("noisy", exported["trial"]), None]
     assert second.value != first.value
 

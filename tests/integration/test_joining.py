@@ -70,7 +70,7 @@ def test_a_launch_killed_while_it_queues(storage: Storage, monkeypatch: pytest.M
     launched(storage, second, Start(others=["other"]))
     trials = read_stored(storage, "second").trials
     assert len(trials) == 10
-    assert [trial.published for trial in trials[:3]] == [0, 1, None]
+    assert [trial.given for trial in trials[:3]] == [0, 1, None]
     best = [trial.number for trial in read_stored(storage, "other").ranked[:5]]
     assert [trial.attributes[FROM]["trial"] for trial in trials[2:7]] == best
     assert sum(FROM in trial.attributes for trial in trials) == 5
@@ -145,7 +145,7 @@ def test_a_confirmation_killed_while_it_queues(storage: Storage, monkeypatch: py
     report = read_stored(storage, "one")
     wanted = confirm.spec_for(report.spec)
     chosen = confirm.choose(report, 2)
-    assert [trial.published for trial in chosen] == [None, None, 0]
+    assert [trial.given for trial in chosen] == [None, None, 0]
     say = list[str]().append
     plan = confirm.Plan(report, chosen, 2, 4)
     with monkeypatch.context() as patched:

@@ -82,7 +82,7 @@ def contender(trial: int, *values: float, **given: bool | str) -> Contender:
 
 def test_the_verdicts_and_their_order() -> None:
     field = [
-        contender(3, 0.80, 0.82, 0.81, 0.79, 0.80, published=True),
+        contender(3, 0.80, 0.82, 0.81, 0.79, 0.80, given=True),
         contender(7, 0.90, 0.93, 0.91, 0.92, 0.94),
         contender(9, 0.95, 0.88, 0.92, 0.90, 0.92),
         contender(4, 0.5, 0.52, 0.51, stopped=True),
@@ -103,11 +103,11 @@ def test_the_verdicts_and_their_order() -> None:
     assert [one.trial for one in smaller_is_better.standings][:3] == [3, 9, 7]
 
 
-def test_what_the_authors_published_is_never_stopped() -> None:
+def test_what_was_given_to_start_with_is_never_stopped() -> None:
     field = [contender(0, 0.1, 0.2, 0.1), contender(1, 9.1, 9.4, 9.2)]
     assert is_out(field[0], field, 1, 5)
     assert is_out(contender(2, 9.9, 9.8, 9.9, stopped=True), field, 1, 9)  # whatever the level is by now
-    field[0].published = True
+    field[0].given = True
     assert not is_out(field[0], field, 1, 5)
 
 
@@ -140,7 +140,7 @@ def test_the_winner_is_what_is_exported_and_reported() -> None:
         1: (0.91, 0.89, 0.93, 0.90, 0.92),
         2: (0.90, 0.93, 0.91, 0.92, 0.94),
     }
-    field = [contender(number, *found, published=number == 0) for number, found in values.items()]
+    field = [contender(number, *found, given=number == 0) for number, found in values.items()]
     report = make_report(trials)
     assert yaml.safe_load(export(report, "yaml"))["trial"] == 1
     object.__setattr__(report, "confirmation", stand(field, 1, 5))
@@ -152,11 +152,11 @@ def test_the_winner_is_what_is_exported_and_reported() -> None:
     }  # fmt: skip
     said = " ".join(confirmed.sentences(report))
     assert "No difference between the first 2 of 3 contenders is shown" in said
-    assert "the published settings (trial 0) have a mean of 0.8040, -0.1160 (" in said
+    assert "The best of `start_with` (trial 0) has a mean of 0.8040, -0.1160 (" in said
     page = render(report, "md")
     assert "| learning_rate | 0.3 |" in page
     assert "## Under fresh seeds" in page
-    assert "| trial 0, published | 5 | 0.8040 |" in page
+    assert "| trial 0, given | 5 | 0.8040 |" in page
     assert "Each contender under each fresh seed" in render(report, "html")
     # Something better was found since, and nobody knows yet how good it is.
     better = make_trial(3, [0.97], params={"learning_rate": 0.4})

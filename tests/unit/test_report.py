@@ -161,13 +161,13 @@ def test_the_answer_says_that_it_is_one_seed_unless_it_was_repeated() -> None:
     assert "under 3 seeds give a mean of 0.6000 with a standard deviation of 0.1000" in render(again, "md")
 
 
-def test_theirs_against_ours() -> None:
+def test_given_against_found() -> None:
     theirs = make_trial(0, [0.5], attributes={"start_with": 0})
     ours = make_trial(1, [0.6], params={"learning_rate": 1e-2})
-    assert "(0.6000) is 0.1000 better than the best of the authors'" in render(make_report([theirs, ours]), "md")
+    assert "(0.6000) is 0.1000 better than the best that `start_with`" in render(make_report([theirs, ours]), "md")
     lower = render(make_report([theirs, ours], direction="minimize"), "md")
-    assert "is 0.1000 worse than the best of the authors'" in lower
-    assert "Theirs against ours" not in render(make_report([ours]), "md")
+    assert "is 0.1000 worse than the best that `start_with` gives" in lower
+    assert "Given against found" not in render(make_report([ours]), "md")
     assert "No trial of the search was completed here yet" in render(make_report([theirs]), "md")
 
 
@@ -364,8 +364,8 @@ def test_a_few_catastrophes_do_not_flatten_the_rest() -> None:
 
 
 def against(theirs: float, *ours: float) -> StudyRecord:
-    published = make_trial(0, [theirs], attributes={"start_with": 0})
-    return make_report([published, *(make_trial(n, [v], params={"dropout": n / 10}) for n, v in enumerate(ours, 1))])
+    given = make_trial(0, [theirs], attributes={"start_with": 0})
+    return make_report([given, *(make_trial(n, [v], params={"dropout": n / 10}) for n, v in enumerate(ours, 1))])
 
 
 def test_a_small_difference_is_a_draw() -> None:
@@ -389,16 +389,16 @@ def test_repeats_decide_what_is_luck() -> None:
     assert "call it a draw" not in render(make_report([worse, *again]), "md")
 
 
-@pytest.mark.parametrize(("repeats", "shown"), [([0.9, 0.91, 0.9, 0.89, 0.9], "ours is better"),
+@pytest.mark.parametrize(("repeats", "shown"), [([0.9, 0.91, 0.9, 0.89, 0.9], "what the search found is better"),
                                                 ([0.94, 0.92, 0.95, 0.93, 0.9], "no difference")])  # fmt: skip
 def test_the_report_says_what_the_confirmation_said(repeats: list[float], shown: str) -> None:
     record = against(0.94, 0.945, 0.942, 0.941)
     field = [
-        Contender(0, published=True, values=dict(enumerate(repeats))),
+        Contender(0, given=True, values=dict(enumerate(repeats))),
         Contender(1, values=dict(enumerate([0.94, 0.93, 0.94, 0.95, 0.94]))),
     ]
     record = replace(record, confirmation=stand(field, 1, 5))
-    section = next(section for section in document(record).sections if section.title == "Theirs against ours")
+    section = next(section for section in document(record).sections if section.title == "Given against found")
     assert shown in section.text[0]
     assert "draw" not in section.text[0]
 
