@@ -74,7 +74,7 @@ def _n_trials(spec: StudySpec, space: Space) -> str:
 
 
 def _dataset(spec: StudySpec, settings: Settings) -> str:
-    if isinstance(spec.objective, Program):
+    if isinstance(spec.objective, Program) or not spec.dataset:
         return spec.dataset and f"{spec.dataset} (read by the program itself)"
     return f"{spec.dataset} ({datasets.state_of(spec.objective, spec.dataset, settings)})"
 
@@ -95,8 +95,21 @@ def study(spec: StudySpec, settings: Settings) -> str:
         ("sampler", f"{spec.sampler.name}, seed {spec.sampler.seed}"),
         ("pruner", spec.pruner.name),
         ("workers a GPU", _workers_per_gpu(spec)),
-        ("starts with", plural(len(spec.start_with), "given trial")),
+        ("starts with", plural(len(spec.start_with), "given trial") if spec.start_with else ""),
     ]
+    facts += [("requires", condition.text) for condition in space.require]
+    facts += [("within", f"{name} {bound}") for name, bound in spec.constraints.items()]
+    return aligned([fact for fact in facts if fact[1]]) + "\n\n" + _space(spec, space, settings)
+
+
+def _space(spec: StudySpec, space: Space, settings: Settings) -> str:
+    """Return the parameters; of a plain function, which declares none, what its trials asked for so far."""
+    end = ""
+    if not space.parameters and not isinstance(spec.objective, Program):
+        space = _asked(spec, settings)
+        if not space.parameters:
+            return "The function alone knows its parameters; they stand here once its trials have asked for them."
+        end = "\n\nIts trials asked for these so far; the function declares none."
     rows = [("parameter", "values", "default", "exists when")]
     for name, parameter in space.parameters.items():
         if not space.possible(parameter):
@@ -104,9 +117,22 @@ def study(spec: StudySpec, settings: Settings) -> str:
         when = ", ".join(f"{key} is {' or '.join(map(str, values))}" for key, values in parameter.when.items())
         has_default = parameter.default is not None or None in parameter.domain
         rows.append((name, str(parameter.domain), shown(parameter.default) if has_default else "-", when))
-    facts += [("requires", condition.text) for condition in space.require]
-    facts += [("within", f"{name} {bound}") for name, bound in spec.constraints.items()]
-    return aligned([fact for fact in facts if fact[1]]) + "\n\n" + aligned(rows)
+    return aligned(rows) + end
+
+
+def _asked(spec: StudySpec, settings: Settings) -> Space:
+    """Return what the trials of this study's function asked for; nothing before it was launched."""
+    from studies.spec.space import Space
+    from studies.storage import is_there, open_storage
+    from studies.study import get, space_asked, spec_of, started
+
+    if is_there(settings):
+        with open_storage(settings) as storage:
+            name = names.newest(spec.name, started(storage))
+            study = None if name is None else get(storage, names.exact(name))
+            if study is not None and spec_of(study).objective == spec.objective:
+                return space_asked(study.get_trials(deepcopy=False))
+    return Space({})
 
 
 def _workers_per_gpu(spec: StudySpec) -> str:

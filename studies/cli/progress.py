@@ -60,8 +60,9 @@ def watch(name: StudyName, storage: StorageUrl = None) -> None:
                 how = f"has stopped: {why}"
                 break
             time.sleep(POLL_S)
-    confirmed = names.confirmed(name)
-    next_step = (
-        f"export {name}` writes its best parameters" if confirmed is None else f"confirm {confirmed}` tells who won"
-    )
+    next_step = f"report {name}` says more"
+    if (confirmed := names.confirmed(name)) is not None:
+        next_step = f"confirm {confirmed}` tells who won"
+    elif progress.best is not None:
+        next_step = f"export {name}` writes its best parameters"
     say(f"{shown} {how}; `studies {next_step}.", err=True)

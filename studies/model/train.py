@@ -49,6 +49,7 @@ def train(
         return train_program(request, settings, output, view, overwrite=overwrite)
     if winner.provenance.threads and device == "cpu":  # sums depend on them; read when the objective loads torch
         os.environ.setdefault("OMP_NUM_THREADS", str(winner.provenance.threads))
+    view.preparing("importing the objective", 0.0)  # torch takes seconds
     objective = load_objective(winner.spec(request.dataset or winner.dataset.name))
     if isinstance(objective, FunctionObjective):
         return train_function(request, objective, settings, output, device, view, overwrite=overwrite)

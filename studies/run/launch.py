@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 POLL_S = 0.25
 REFRESH_S = 1.0
 RESTARTS_PER_WORKER = 3
+IMPORTING = "importing the objective"  # and torch with it: seconds in which there is nothing else to see
 KILLED_FOR_MEMORY = "the kernel killed the worker: the machine, or what the worker may use of it, was out of memory"
 
 
@@ -113,6 +114,7 @@ def prepared(
         from studies import artifacts
 
         artifacts.check(settings)
+        view.preparing(IMPORTING, 0.0)
         described = launcher.describe(view.preparing)
         interrupts: list[int] = []
         with open_storage(settings, Waiting(lambda: interrupts, view.say)) as storage:

@@ -43,8 +43,10 @@ class Rate:
         return f"{self.epochs_per_s:.1f} epochs/s" if self.epochs_per_s >= 0.05 else ""
 
     def left(self, progress: Progress) -> str:
-        """Return the estimated time to the end, or nothing before the first trial has ended."""
+        """Return the estimated time to the end; nothing before the first trial has ended and after the last one has."""
         budget, left = progress.budget, []
+        if budget.done == budget.total:
+            return ""
         if budget.hours is not None:
             left.append(max(0.0, budget.hours - budget.hours_used) * 3600)
         if self._first is not None and budget.done > self._first[1] and budget.total is not None:

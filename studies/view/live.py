@@ -16,8 +16,14 @@ from rich.table import Table
 from rich.text import Text
 
 from studies.record.progress import Progress
+from studies.storage.ledger import Worker
 from studies.view.line import Rate, best_of, n_of_trials, states_of
 from studies.words import busy, clean, memory
+
+WIDE = 120  # columns, where there is no terminal
+ON_GPUS = ("GPU", "GPU memory")
+COLUMNS = ("worker", "host", "device", "trial", "epoch", "CPU", "memory", *ON_GPUS, "last heard of")
+SPARED = ("host", "memory", "GPU memory", "device", "CPU", "GPU", "worker", "last heard of")  # in a narrow terminal
 
 
 class LiveView:
@@ -35,7 +41,7 @@ class LiveView:
     def update(self, progress: Progress) -> None:
         """See launch.View."""
         self._rate.add(progress)
-        self._live.update(picture(progress, self._rate))
+        self._live.update(picture(progress, self._rate, self._console.width))
 
     def say(self, line: str) -> None:
         """See launch.View."""
@@ -73,32 +79,44 @@ def download_bars() -> Iterator[Callable[[str, int, int | None], None]]:
         yield show
 
 
-def picture(progress: Progress, rate: Rate | None = None) -> Group:
-    """Return the study's state as a bar and a table of its workers."""
+def picture(progress: Progress, rate: Rate | None = None, width: int = WIDE) -> Group:
+    """Return the study's state as a bar and a table of its workers, in so many columns of a terminal."""
     budget = progress.budget
     left = rate.left(progress) if rate else ""
     bar = _bar(progress.name, budget.share, f"{n_of_trials(progress)}  {left}")
     facts = [states_of(progress.states), best_of(progress)] + ([rate.pace] if rate else [])
     stop = [Text(f"stopping: {budget.stop}", style="yellow")] if budget.stop else []
-    return Group(bar, Text(" · ".join(fact for fact in facts if fact)), *stop, workers_table(progress))
+    workers = [workers_table(progress, width)] if progress.workers else []
+    return Group(bar, Text(" · ".join(fact for fact in facts if fact)), *stop, *workers)
 
 
-def workers_table(progress: Progress) -> Table:
-    """Return the study's workers, one a row."""
+def workers_table(progress: Progress, width: int = WIDE) -> Table:
+    """Return the study's workers, one a row; where that is too wide, without what matters least."""
+    rows = [_row(worker) for worker in progress.workers]
+    on_gpus = any(row["GPU"] for row in rows)
+    shown = [name for name in COLUMNS if on_gpus or name not in ON_GPUS]
+    columns = {name: max(len(name), *(len(row[name]) for row in rows), 0) for name in shown}
+    for name in SPARED:
+        if sum(columns.values()) + 2 * len(columns) - 2 > width:
+            columns.pop(name, None)
     table = Table(box=None, pad_edge=False, header_style="dim")
-    on_gpus = any(worker.usage.gpu_percent is not None for worker in progress.workers)
-    gpu_columns = ("GPU", "GPU memory") if on_gpus else ()
-    for column in ("worker", "host", "device", "trial", "epoch", "CPU", "memory", *gpu_columns, "last heard of"):
-        table.add_column(column)
-    for worker in progress.workers:
-        used = worker.usage
-        heard = f"{worker.silent_s:.0f} s ago" if worker.alive else f"dead, {worker.silent_s:.0f} s silent"
-        trial = "" if worker.trial is None else str(worker.trial)
-        epoch = "" if worker.trial is None else str(worker.epoch or 0)
-        uses = [busy(used.cpu_percent), memory(used.memory_mib)]
-        uses += [busy(used.gpu_percent), memory(used.gpu_memory_mib)] if on_gpus else []
-        table.add_row(str(worker.pid), worker.host, worker.device, trial, epoch, *uses, heard)
+    for name in columns:
+        table.add_column(name)
+    for row in rows:
+        table.add_row(*(Text(row[name]) for name in columns))
     return table
+
+
+def _row(worker: Worker) -> dict[str, str]:
+    """Return what is shown of a worker, by column."""
+    used, trains = worker.usage, worker.trial is not None
+    heard = f"{worker.silent_s:.0f} s ago" if worker.alive else f"dead, {worker.silent_s:.0f} s silent"
+    epoch = str(worker.epoch or 0) if trains else ""
+    gpu = ("", "") if used.gpu_percent is None else (busy(used.gpu_percent), memory(used.gpu_memory_mib))
+    its_trial = str(worker.trial) if trains else ""
+    where = (str(worker.pid), worker.host, worker.device)
+    uses = (busy(used.cpu_percent), memory(used.memory_mib), *gpu)
+    return dict(zip(COLUMNS, (*where, its_trial, epoch, *uses, heard), strict=True))
 
 
 def _bar(title: str, fraction: float, detail: str) -> Table:

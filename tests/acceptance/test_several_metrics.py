@@ -107,6 +107,7 @@ def test_a_plain_function_may_return_several_values(studies: Studies) -> None:
     (studies.directory / "plain.yaml").write_text(yaml.safe_dump(study | {"n_trials": 5}, sort_keys=False))
     assert "sound (0 errors" in studies.told("check", "plain.yaml").stdout
     studies("launch", "plain.yaml")
+    assert "`studies report plain` says more" in studies.told("watch", "plain").stderr  # no single one to export
     # Whatever is better in one is worse in the other.
     assert "front of 5 trials" in studies.told("status", "plain").stdout
     best = yaml.safe_load(studies.told("export", "plain", "--pick", "a <= 1").stdout)

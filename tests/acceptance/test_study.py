@@ -160,7 +160,13 @@ def test_a_plain_function_is_an_objective_too(studies: Studies) -> None:
     (studies.directory / "plain.yaml").write_text(
         "{name: plain, objective: 'mine:plain', direction: minimize, n_trials: 3, start_with: [{x: 0.5}]}"
     )
-    studies("launch", "./plain.yaml")
+    before = studies.told("show", "./plain.yaml").stdout
+    assert "\n\nThe function alone knows its parameters; they stand here once its trials" in before
+    assert "data set" not in before
+    said = studies("launch", "./plain.yaml").stderr
+    assert said.startswith("Preparing: importing the objective\n")
+    for name in ("plain", "./plain.yaml", "plain@1"):
+        assert "\nx          -1 to 1  -\n" in studies.told("show", name).stdout
     found = report(studies, "plain").best
     assert found is not None
     assert found.value == found.params["x"] ** 2
