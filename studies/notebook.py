@@ -199,17 +199,21 @@ class Study:
 
         return Page(document(self.read()))
 
-    def export(self, format: str = "yaml", *, trial: int | None = None, pick: str | None = None) -> str | bytes:
-        """Return what `studies export --format` writes: text, or the bytes of a parquet file.
+    def export(
+        self, file: str | Path = "", *, format: str = "", trial: int | None = None, pick: str | None = None
+    ) -> str | bytes | Path:
+        """Write what `studies export -o` does to a file, and return where it is: as YAML, or as its name ends.
 
-        trial: by its number, in place of the best one. pick: with several metrics, a condition such as
-        "accuracy >= .95"; the best in the other metric among those on the front is taken.
+        Without a file, or with the name of a format in its place, return it: text, or the bytes of a parquet file.
+        format: what it holds where its name does not say so; "csv", "parquet", "json", or module:Name. trial: by its
+        number, in place of the best one. pick: with several metrics, a condition such as "accuracy >= .95"; the best in
+        the other metric among those on the front is taken.
         Raises NothingToExport, ChooseFromFront, and WrongInput for a format that there is not.
         """
-        from studies.exporters import export
+        from studies.exporters import given
         from studies.record.choice import chosen
 
-        return export(chosen(self.read(), trial, pick), format)
+        return given(chosen(self.read(), trial, pick), file, format)
 
     # --- doing --------------------------------------------------------------------------------------------------
 

@@ -8,9 +8,11 @@ own needs no line: `studies export NAME --format mymodule:Mine`. `mlflow` is not
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studies.errors import WrongInput
+from studies.files import kind_of, write_file
 from studies.registry import EXPORTERS
 
 if TYPE_CHECKING:
@@ -25,6 +27,20 @@ def export(record: StudyRecord, kind: str, *, curves: bool = False) -> str | byt
     exporter = exporter_of(kind, curves=curves)
     content: str | bytes = exporter.render_curves(record) if curves else exporter.render(record)
     return content
+
+
+def given(record: StudyRecord, file: str | Path, kind: str = "") -> str | bytes | Path:
+    """Write the study to a file and return it, or return the content where there is none, or a format in its place.
+
+    kind: the format, where the file's name does not say it. Raises NothingToExport, WrongInput.
+    """
+    if isinstance(file, str) and not kind and (EXPORTERS.expected(file) is None or file.isidentifier()):
+        return export(record, file)
+    content = export(record, kind or kind_of(file, EXPORTERS, "yaml", "The file", ", or give its format"))
+    if not str(file):
+        return content
+    write_file(Path(file), content)
+    return Path(file)
 
 
 def exporter_of(kind: str, *, curves: bool = False) -> Any:

@@ -58,6 +58,14 @@ def test_a_study_from_launch_to_export(here: Path) -> None:
     assert "5/5 trials" in study.status
     with pytest.raises(WrongInput, match="expected one of yaml"):
         study.export("xml")
+    assert study.export("csv") == study.export(format="csv")
+    file = here / "trials.csv"
+    assert study.export(file) == study.export(str(file)) == file
+    assert file.read_text(encoding="utf-8") == study.export("csv")
+    assert study.export("best", format="yaml") == Path("best")
+    assert Path("best").read_text(encoding="utf-8") == study.export()
+    with pytest.raises(WrongInput, match=r"The file is 'best.pdf', and \.pdf is none of yaml, csv"):
+        study.export("best.pdf")
     page = study.report()
     assert len(repr(page)) < 100
     assert page.save(here / "page.html").read_text(encoding="utf-8") == page.content

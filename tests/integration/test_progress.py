@@ -208,7 +208,7 @@ def test_watch_ends_with_a_study_that_has_stopped(
     meanwhile(stopped)
     progress.watch("limited", storage.url)
     said = capsys.readouterr().err
-    assert "limited has stopped: `studies stop` was typed; `studies export limited` writes" in said
+    assert "limited has stopped: `studies stop` was typed; `studies report limited` says more" in said
 
 
 def test_watch_says_that_a_study_was_deleted(storage: Storage, meanwhile: Callable[..., None]) -> None:
