@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import math
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,19 +19,21 @@ class Classifier:  # what is tuned: its metrics, data and parameters, and how a 
     }
 
     def prepare(self, dataset, data, cache, progress):  # once on each machine; every training gets what it returns
-        with open(dataset, newline="", encoding="utf-8") as file:
-            header, *rows = csv.reader(file)
-        classes = sorted({row[-1] for row in rows})
-        x = torch.tensor([[float(number) for number in row[:-1]] for row in rows])
+        with open(dataset, newline="", encoding="utf-8-sig") as file:
+            header, *rows = [row for row in csv.reader(file) if any(row)] or [[]]
+        columns, classes = header[:-1], sorted({row[-1] for row in rows})
+        x = torch.tensor([numbers(row[:-1], columns) for row in rows])
         y = torch.tensor([classes.index(row[-1]) for row in rows])
         roles = [role(row[:-1]) for row in rows]
         parts = {name: [n for n, given in enumerate(roles) if given == name] for name in dict.fromkeys(roles)}
+        if not columns or len(classes) < 2 or len(parts) < 3:  # what is raised here is all that the command says
+            raise ValueError(f"{dataset} has {len(rows)} rows of {columns} and {len(classes)} classes: too few")
         mean, scale = x[parts["train"]].mean(0), x[parts["train"]].std(0).clamp(min=1e-9)  # of train rows alone
         return SimpleNamespace(
             name=dataset,
             sha256=hashlib.sha256(repr(rows).encode()).hexdigest(),  # a study refuses to go on with other data
             summary={name: len(part) for name, part in parts.items()},
-            fitted={"columns": header[:-1], "classes": classes, "mean": mean.tolist(), "scale": scale.tolist()},
+            fitted={"columns": columns, "classes": classes, "mean": mean.tolist(), "scale": scale.tolist()},
             **{name: ((x[part] - mean) / scale, y[part]) for name, part in parts.items()},
         )
 
@@ -46,8 +49,18 @@ class Classifier:  # what is tuned: its metrics, data and parameters, and how a 
         return Predictor(net.to(device), fitted, device)
 
 
-def role(numbers):  # by a row's content: equal rows are never in two parts, and a new row moves no other
-    share = hashlib.sha256(",".join(numbers).encode()).digest()[0] / 256
+def numbers(cells, columns):  # of a row, one for each column
+    try:
+        found = [float(cell) for cell in cells]
+    except ValueError:
+        found = [math.nan]
+    if len(found) != len(columns) or not all(map(math.isfinite, found)):
+        raise ValueError(f"{','.join(cells)!r} is not {', '.join(columns)}, a number each")
+    return found
+
+
+def role(cells):  # by a row's content: equal rows are never in two parts, and a new row moves no other
+    share = hashlib.sha256(",".join(cells).encode()).digest()[0] / 256
     return "train" if share < 0.6 else "validation" if share < 0.8 else "test"
 
 
@@ -111,10 +124,15 @@ class Predictor:  # the trained model
         """A row's numbers with commas between them, a row a line: the text itself, or a file, such as the study's."""
         if isinstance(source, str):  # otherwise a stream of bytes, such as stdin
             source = (Path(source).read_bytes() if Path(source).is_file() else source.encode()).splitlines()
-        for row in csv.reader(line.decode() for line in source):
-            if len(row) < len(self.columns):
-                raise ValueError(f"{','.join(row)!r} is not {', '.join(self.columns)}")
-            if (row := row[: len(self.columns)]) != self.columns:  # a file's header, and its last column, the class
-                x = (torch.tensor([float(number) for number in row]) - self.mean) / self.scale
-                shares = self.net(x[None].to(self.device)).softmax(1)[0]
-                yield {"class": self.classes[int(shares.argmax())], "probability": round(shares.max().item(), 4)}
+        for row in csv.reader(line.decode("utf-8-sig", "replace") for line in source):
+            row = row[: len(self.columns)]  # without a file's last column, the class
+            if any(row) and row != self.columns:  # a blank line, and a file's header
+                yield self.answer(row)
+
+    def answer(self, row):
+        try:
+            x = (torch.tensor(numbers(row, self.columns)) - self.mean) / self.scale
+        except ValueError as error:
+            return {"error": str(error)}  # in its place; the other rows are answered
+        shares = self.net(x[None].to(self.device)).softmax(1)[0]
+        return {"class": self.classes[int(shares.argmax())], "probability": round(shares.max().item(), 4)}

@@ -21,7 +21,7 @@ def test_a_class_is_checked_launched_confirmed_trained_asked_and_exported(studie
     said = studies.told("init", "--objective", "my-fruit").stderr
     assert "Written: my_fruit.py, my-fruit.yaml, my-fruit.csv." in said
     assert "studies launch ./my-fruit.yaml --workers 2" in said
-    assert len((studies.directory / "my_fruit.py").read_text().splitlines()) <= 120
+    assert len((studies.directory / "my_fruit.py").read_text().splitlines()) <= 140
     checked = json.loads(studies.told("check", "./my-fruit.yaml", "--json").stdout)
     assert checked["findings"] == []
     assert [left["name"] for left in checked["not_checked"]] == ["groups on both sides"]  # there are none
@@ -38,8 +38,29 @@ def test_a_class_is_checked_launched_confirmed_trained_asked_and_exported(studie
     answers = studies.told("predict", "my-fruit.model", "my-fruit.csv", "--json").stdout.splitlines()
     right = [json.loads(one)["class"] == row.rpartition(",")[2] for one, row in zip(answers, rows, strict=True)]
     assert sum(right) > 0.8 * len(rows)
-    assert "'7,9' is not diameter_cm, length_cm, weight_g" in sentence(studies, "predict", "my-fruit.model", "7,9")
+    given = "\ufeffdiameter_cm,length_cm,weight_g\n7,9\n\n7.6,7.2,170\n7,nan,9\nnosuch.csv"
+    answered = studies.told("predict", "my-fruit.model", given, expect=1)
+    expected = "is not diameter_cm, length_cm, weight_g, a number each"
+    said = [line.split("\t")[-1] for line in answered.stdout.splitlines()]
+    assert said == ["error", f"'7,9' {expected}", "", f"'7,nan,9' {expected}", f"'nosuch.csv' {expected}"]
+    assert expected in sentence(studies, "predict", "my-fruit.model", "7,9", "--strict")
     assert yaml.safe_load(studies.told("export", "my-fruit").stdout)["objective"] == "my_fruit:Classifier"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("", "own.csv has 0 rows of [] and 0 classes: too few"),
+        ("a;b;class\n1;2;x\n", "own.csv has 1 rows of [] and 1 classes"),
+        ("a,b,class\n1,2,x\n\n3,,y\n", "'3,' is not a, b, a number each"),
+        ("\ufeffa,b,class\n1,abc,x\n", "'1,abc' is not a, b, a number each"),
+        ("a,b,class\n1,2,x,y\n", "'1,2,x' is not a, b, a number each"),
+    ],
+)
+def test_a_file_of_your_own_that_cannot_be_used(studies: Studies, content: str, expected: str) -> None:
+    studies.told("init", "--objective", "fruit")
+    (studies.directory / "own.csv").write_text(content, encoding="utf-8")
+    assert expected in sentence(studies, "data", "prepare", "./own.csv", "--objective", "fruit:Classifier")
 
 
 def test_a_function_is_checked_and_launched(studies: Studies) -> None:
