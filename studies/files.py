@@ -47,7 +47,8 @@ def write_whole(path: Path, content: bytes, partial: Path | None = None) -> None
             os.fsync(file.fileno())
         partial.replace(path)
     except BaseException:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
         raise
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from studies import names
 from studies import spec as specs
 from studies.data import sets as datasets
+from studies.errors import StudiesError
 from studies.spec.program import Program
 from studies.words import cell, data_size, infeasible, lost, number, one_line, plural, shown
 
@@ -126,12 +127,13 @@ def _asked(spec: StudySpec, settings: Settings) -> Space:
     from studies.storage import is_there, open_storage
     from studies.study import get, space_asked, spec_of, started
 
-    if is_there(settings):
-        with open_storage(settings) as storage:
-            name = names.newest(spec.name, started(storage))
-            study = None if name is None else get(storage, names.exact(name))
-            if study is not None and spec_of(study).objective == spec.objective:
-                return space_asked(study.get_trials(deepcopy=False))
+    with suppress(StudiesError):  # without its storage a study file can be shown all the same
+        if is_there(settings):
+            with open_storage(settings) as storage:
+                name = names.newest(spec.name, started(storage))
+                study = None if name is None else get(storage, names.exact(name))
+                if study is not None and spec_of(study).objective == spec.objective:
+                    return space_asked(study.get_trials(deepcopy=False))
     return Space({})
 
 

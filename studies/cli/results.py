@@ -88,6 +88,8 @@ def report_page(
     from studies.files import write_all
     from studies.report.page import FORMATS, files, render
 
+    if output == "":
+        raise WrongInput(reason=f"-o is empty; expected a file, such as -o {name}{PAGE}.")
     is_directory = output is not None and (output.endswith("/") or Path(output).is_dir())
     kind = format or _kind_of(None if is_directory else output, FORMATS, "html")
     if kind not in FORMATS:

@@ -12,6 +12,7 @@ import random
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.machinery import PathFinder
 from pathlib import Path
 
@@ -53,7 +54,8 @@ def write(name: str, directory: Path, *, with_class: bool) -> list[Path]:
             _write(path, text)
     except BaseException:
         for path in paths:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # a read-only directory refuses this, too
+                path.unlink()
         raise
     return paths
 

@@ -197,6 +197,7 @@ def test_a_server_that_refuses(studies: Studies, tcp_server: TcpServer) -> None:
 def test_an_export_that_cannot_be_written(studies: Studies) -> None:
     studies("launch", "parabola.yaml", "--trials", "1")
     assert "Cannot write" in sentence(studies, "export", "parabola", "-o", "nowhere/best.yaml")
+    assert "-o is empty; expected a file" in sentence(studies, "report", "parabola", "-o", "")
     assert "Cannot write . (Is a directory)" in sentence(studies, "export", "parabola", "-o", ".")
 
 

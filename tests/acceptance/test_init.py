@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from studies import templates
+from studies.errors import WrongInput
 from studies.record.reading import read_stored
 from studies.storage import open_storage
 
@@ -61,6 +64,16 @@ def test_a_file_of_your_own_that_cannot_be_used(studies: Studies, content: str, 
     studies.told("init", "--objective", "fruit")
     (studies.directory / "own.csv").write_text(content, encoding="utf-8")
     assert expected in sentence(studies, "data", "prepare", "./own.csv", "--objective", "fruit:Classifier")
+
+
+def test_a_directory_that_is_read_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(templates, "write_whole", refuses)
+    monkeypatch.setattr(Path, "unlink", refuses)
+    with pytest.raises(WrongInput, match=r"Cannot write .*first\.py \(Read-only file system\), so nothing was written"):
+        templates.write("first", tmp_path, with_class=False)
 
 
 def test_a_function_is_checked_and_launched(studies: Studies) -> None:

@@ -163,6 +163,7 @@ def test_a_plain_function_is_an_objective_too(studies: Studies) -> None:
     before = studies.told("show", "./plain.yaml").stdout
     assert "\n\nThe function alone knows its parameters; they stand here once its trials" in before
     assert "data set" not in before
+    assert studies.told("show", "./plain.yaml", "--storage", "postgresql://nobody@127.0.0.1:1/none").stdout == before
     said = studies("launch", "./plain.yaml").stderr
     assert said.startswith("Preparing: importing the objective\n")
     for name in ("plain", "./plain.yaml", "plain@1"):
