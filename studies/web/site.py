@@ -62,8 +62,8 @@ class Site:
         }  # fmt: skip
 
     def text(self, template: str, **given: Any) -> str:
-        """Return a template filled in; everything in it is escaped."""
-        return self._templates.get_template(template).render(given)
+        """Return a template filled in; everything in it is escaped, control characters too."""
+        return words.clean(self._templates.get_template(template).render(given))
 
     def page(self, request: Request, template: str, status: int = 200, **given: Any) -> HTMLResponse:
         """Return a whole page for the one who asks."""

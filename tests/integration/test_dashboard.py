@@ -290,6 +290,7 @@ def test_no_persons_text_is_markup(storage: Storage, open_house: Dashboard) -> N
         page = browser.get(path)
         assert page.status == 200, path
         assert not re.search(r"<img|<script>|onerror=alert\(2\)>", page.text), path
+        assert not set("\x1b\x07\u202e") & set(page.text), path
     assert browser.get("/studies/small").text.count("&lt;img src=x") >= 2
     refused = browser.submit("/studies/small/queue", **{"param:mood": HOSTILE})
     assert refused.status == 400
