@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from studies.errors import NotSetUp, RoleMayNot
 from studies.settings import masked
 from studies.storage import sql_accounts
+from studies.storage.connections import Rows
 
 if TYPE_CHECKING:
     from studies.storage import Storage
@@ -85,7 +86,12 @@ class Accounts:
 
     def remove_user(self, name: str) -> bool:
         """Remove a user, with their sessions and tokens; return False when there is none of this name."""
-        return self.are_there() and bool(self._run(sql_accounts.REMOVE_USER, name=name))
+
+        def removed() -> Rows:
+            return [] if self._run(sql_accounts.READ_USER, name=name) else [(name,)]
+
+        given = {"name": name}
+        return self.are_there() and bool(self._connections.run(sql_accounts.REMOVE_USER, given, recover=removed))
 
     def open_session(self, name: str, seconds: float) -> str:
         """Begin a session that ends after so many seconds; return its secret."""
@@ -113,7 +119,8 @@ class Accounts:
 
     def add_audit(self, name: str, address: str, action: str) -> None:
         """Keep what a user did."""
-        self._run(sql_accounts.ADD_AUDIT, name=name, address=address, action=action)
+        at = self._connections.now().astimezone()
+        self._run(sql_accounts.ADD_AUDIT, at=at, name=name, address=address, action=action)
 
     def audit(self, n: int) -> list[Act]:
         """Return the last n things that users did, the newest first."""

@@ -111,6 +111,10 @@ class Ledger:
     def _run(self, statement: str, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         return self._connections.run(statement, values)
 
+    def _once(self, statement: str, values: Mapping[str, Any], effect: str) -> list[tuple[Any, ...]]:
+        """Run what must not take effect twice. effect: reads the same rows where it has, and the answer was lost."""
+        return self._connections.run(statement, values, recover=partial(self._run, effect, values))
+
     # --- the study ------------------------------------------------------------------------------------------------
 
     def open_study(
@@ -177,8 +181,7 @@ class Ledger:
     def enter(self, study_id: int, device: str) -> int:
         """Register this process as a worker of the study; return its id."""
         given = {"study": study_id, "host": socket.gethostname(), "pid": os.getpid(), "device": device}
-        entered = partial(self._run, sql_ledger.READ_ENTERED, given)
-        return int(self._connections.run(sql_ledger.ENTER, given, recover=entered)[0][0])
+        return int(self._once(sql_ledger.ENTER, given, sql_ledger.READ_ENTERED)[0][0])
 
     def heartbeat(self, worker_id: int, usage: Usage | None = None) -> str | None:
         """Say that the worker lives, and what it uses; return why it should stop, or None."""
@@ -192,7 +195,11 @@ class Ledger:
 
     def take_left_alone(self) -> list[int]:
         """Return the studies whose last worker was heard of more than a lease ago; each once, to one who asks."""
-        return [study_id for (study_id,) in self._run(sql_ledger.TAKE_LEFT_ALONE, {"lease": self.lease_s})]
+        left = [study_id for (study_id,) in self._run(sql_ledger.READ_LEFT_ALONE, {"lease": self.lease_s})]
+        if not left:
+            return []
+        given = {"studies": left, "lease": self.lease_s}
+        return [study_id for (study_id,) in self._once(sql_ledger.TAKE_LEFT_ALONE, given, sql_ledger.READ_TAKEN)]
 
     def stop_watching(self, study_id: int) -> None:
         """Have nobody told that no worker is alive, where none is."""
@@ -231,12 +238,12 @@ class Ledger:
         """
         given = _queued(study_id, trial_id, params, attributes) | {"again": again, "lease": self.lease_s}
         given |= {"reason": json.dumps(reason), "reason_key": REASON}
-        return bool(self._run(sql_ledger.CONTINUE, given)[0][0])
+        return bool(self._once(sql_ledger.CONTINUE, given, sql_ledger.READ_CONTINUED)[0][0])
 
     def resume(self, study_id: int, trial_id: int, *, params: Mapping[str, Any], attributes: Mapping[str, Any]) -> bool:
         """Queue the continuation of a pruned trial; False when it has one. params, attributes: as above."""
         given = _queued(study_id, trial_id, params, attributes) | {"again": True}
-        return bool(self._run(sql_ledger.RESUME, given)[0][0])
+        return bool(self._once(sql_ledger.RESUME, given, sql_ledger.READ_RESUMED)[0][0])
 
     # --- checkpoints ----------------------------------------------------------------------------------------------
 

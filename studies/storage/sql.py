@@ -53,12 +53,30 @@ SELECT number, state, study_id, datetime_start, datetime_complete FROM trials WH
 
 # --- starting trials --------------------------------------------------------------------------------------------------
 
+# What is looked for after a connection was lost may not be there yet: what creates a trial holds the lock on the row of
+# its study, or waits for it ahead of the one who looks.
+_LOCK = "SELECT FROM studies WHERE study_id = %(study_id)s FOR UPDATE;"
+
 # After a connection was lost while a trial was being created or popped: was it? The moment it started is ours, to the
 # microsecond.
-FIND_STARTED = """
+FIND_STARTED = f"""{_LOCK}
 SELECT trial_id, number, true FROM trials
 WHERE study_id = %(study_id)s AND (trial_id > %(after)s OR trial_id = ANY(%(watched)s::int[]))
     AND state = 'RUNNING' AND datetime_start = %(start)s"""
+
+# The same for a trial that was to have these attributes and this start: it is newer than the last one created here, and
+# may run by now, with more attributes.
+FIND_CREATED = f"""{_LOCK}
+SELECT trial_id, number, true FROM trials t
+WHERE study_id = %(study_id)s AND trial_id > %(created)s
+    AND (%(start)s::timestamp IS NULL OR datetime_start = %(start)s)
+    AND NOT EXISTS (
+        SELECT key, value FROM unnest(%(user_keys)s::text[], %(user_values)s::text[]) given (key, value)
+        EXCEPT SELECT key, value_json FROM trial_user_attributes a WHERE a.trial_id = t.trial_id)
+    AND NOT EXISTS (
+        SELECT key, value FROM unnest(%(system_keys)s::text[], %(system_values)s::text[]) given (key, value)
+        EXCEPT SELECT key, value_json FROM trial_system_attributes a WHERE a.trial_id = t.trial_id)
+ORDER BY trial_id LIMIT 1"""
 
 # Starts a trial that waits. One that runs already is not started again.
 START_TRIAL = """
@@ -101,6 +119,13 @@ directions AS (
     SELECT study_id, d.direction, d.objective - 1
     FROM study, unnest(%(directions)s::studydirection[]) WITH ORDINALITY d (direction, objective))
 SELECT study_id FROM study"""
+
+# After a connection was lost while a study was being created: one of its name in which nothing is yet is ours.
+FIND_CREATED_STUDY = """
+SELECT study_id FROM studies s WHERE study_name = %(name)s
+    AND NOT EXISTS (SELECT FROM trials c WHERE c.study_id = s.study_id)
+    AND NOT EXISTS (SELECT FROM study_user_attributes c WHERE c.study_id = s.study_id)
+    AND NOT EXISTS (SELECT FROM study_system_attributes c WHERE c.study_id = s.study_id)"""
 
 # A study with all that belongs to it. Foreign keys are checked when the statement ends, so the order of its parts does
 # not matter.

@@ -64,7 +64,8 @@ OPEN_SESSION = """
 DELETE FROM studies_accounts.sessions WHERE expires_at <= now();
 INSERT INTO studies_accounts.sessions (digest, user_name, expires_at)
 SELECT %(digest)s, name, now() + make_interval(secs => %(seconds)s)
-FROM studies_accounts.users WHERE name = %(name)s"""
+FROM studies_accounts.users WHERE name = %(name)s
+ON CONFLICT (digest) DO NOTHING"""
 CLOSE_SESSION = "DELETE FROM studies_accounts.sessions WHERE digest = %(digest)s"
 
 # A token for a script; one of the same label is replaced.
@@ -82,8 +83,10 @@ READ_TOKEN = """
 SELECT u.name, u.role FROM studies_accounts.tokens t JOIN studies_accounts.users u ON u.name = t.user_name
 WHERE t.digest = %(digest)s"""
 
-# Who did what.
+# Who did what. Where the answer was lost it is added again, and there is but one of a moment.
 ADD_AUDIT = """
-INSERT INTO studies_accounts.audit (user_name, address, action) VALUES (%(name)s, %(address)s, %(action)s)"""
+INSERT INTO studies_accounts.audit (at, user_name, address, action)
+SELECT %(at)s, %(name)s, %(address)s, %(action)s WHERE NOT EXISTS (
+    SELECT FROM studies_accounts.audit WHERE at = %(at)s AND user_name = %(name)s AND action = %(action)s)"""
 READ_AUDIT = """
 SELECT at, user_name, address, action FROM studies_accounts.audit ORDER BY at DESC LIMIT %(n)s"""

@@ -161,12 +161,16 @@ RETURNING (SELECT stop FROM studies.control c WHERE c.study_id = w.study_id)"""
 # A worker ended by itself.
 LEAVE = "UPDATE studies.workers SET ended_at = now() WHERE worker_id = %(worker)s"
 
-# Studies that are watched and have had no living worker for a lease: the one who asks is to say so, and nobody else.
-TAKE_LEFT_ALONE = """
-UPDATE studies.control c SET is_watched = false WHERE is_watched AND NOT EXISTS (
-    SELECT FROM studies.workers w
-    WHERE w.study_id = c.study_id AND coalesce(w.ended_at, w.heartbeat_at) > now() - make_interval(secs => %(lease)s))
+# Studies that are watched and have had no living worker for a lease: the one who takes them is to say so, and nobody
+# else. Where its answer was lost, those are taken that are watched no more: better told of twice than never.
+_LEFT_ALONE = """is_watched AND NOT EXISTS (
+    SELECT FROM studies.workers w WHERE w.study_id = c.study_id
+    AND coalesce(w.ended_at, w.heartbeat_at) > now() - make_interval(secs => %(lease)s))"""
+READ_LEFT_ALONE = f"SELECT study_id FROM studies.control c WHERE {_LEFT_ALONE}"
+TAKE_LEFT_ALONE = f"""
+UPDATE studies.control c SET is_watched = false WHERE study_id = ANY(%(studies)s) AND {_LEFT_ALONE}
 RETURNING study_id"""
+READ_TAKEN = "SELECT study_id FROM studies.control WHERE study_id = ANY(%(studies)s) AND NOT is_watched"
 
 # Who has ended a launch by hand needs not be told; unless others work on the study.
 STOP_WATCHING = """
@@ -244,6 +248,13 @@ WITH ended AS (
     SELECT trial_id FROM trials t WHERE trial_id = %(trial)s AND state = 'PRUNED' AND NOT EXISTS (
         SELECT FROM trial_user_attributes a WHERE a.trial_id = t.trial_id AND a.key = %(link_key)s)),
 {_QUEUE}"""
+
+# Whether the two above were carried out, where the answer was lost.
+READ_CONTINUED = f"""{_LOCK}
+SELECT true FROM trials t JOIN trial_user_attributes a ON a.trial_id = t.trial_id AND a.key = %(reason_key)s
+WHERE t.trial_id = %(trial)s AND t.state = 'FAIL' AND a.value_json = %(reason)s"""
+READ_RESUMED = f"""{_LOCK}
+SELECT true FROM trial_user_attributes WHERE trial_id = %(trial)s AND key = %(link_key)s"""
 
 # --- what a person looks at -------------------------------------------------------------------------------------------
 

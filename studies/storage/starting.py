@@ -26,6 +26,7 @@ class TrialStarter:
         self._remembered = remembered
         self._ends = ends
         self._writer = writer
+        self._created = -1  # the newest trial that was created here from a template
 
     def create(self, study_id: int, template: FrozenTrial | None) -> int:
         """Create a trial, running unless a template says otherwise."""
@@ -84,7 +85,16 @@ class TrialStarter:
         given |= {"first_state": "RUNNING" if ended else template.state.name, "start": utc(template.datetime_start)}
         if ended:
             given |= {"ending": template.state.name, "complete": utc(template.datetime_complete)}
-        return int(self._create(study, calls.create_from(given), given, None)[0][0])
+        nothing: dict[str, Any] = {key: [] for key in ("user_keys", "user_values", "system_keys", "system_values")}
+        is_known = template.user_attrs or template.system_attrs or template.datetime_start
+
+        def created() -> Rows:
+            more = {"study_id": study.study_id, "created": self._created}
+            return self._connections.run(sql.FIND_CREATED, nothing | given | more)
+
+        rows = self._create(study, calls.create_from(given), given, created if is_known else None)
+        self._created = max(self._created, rows[0][0])
+        return int(rows[0][0])
 
     def _create(
         self, study: StudyMemory, statement: str, given: Mapping[str, Any], recover: Callable[[], Rows] | None

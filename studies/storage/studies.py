@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Collection, Sequence
+from functools import partial
 from typing import Any
 
 import psycopg2
@@ -14,7 +15,7 @@ from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
 
 from studies.storage import sql
-from studies.storage.connections import Connections
+from studies.storage.connections import Connections, Rows
 from studies.storage.remembered import Remembered
 from studies.storage.rows import attrs_from
 
@@ -31,15 +32,21 @@ class Studies:
         name = DEFAULT_STUDY_NAME_PREFIX + str(uuid.uuid4()) if name is None else name
         given = {"name": name, "directions": [direction.name for direction in directions]}
         try:
-            return int(self._connections.run(sql.CREATE_STUDY, given)[0][0])
+            created = partial(self._connections.run, sql.FIND_CREATED_STUDY, given)
+            return int(self._connections.run(sql.CREATE_STUDY, given, recover=created)[0][0])
         except psycopg2.errors.UniqueViolation:
             raise DuplicatedStudyError(f"Another study with name '{name}' already exists.") from None
 
     def delete(self, study_id: int) -> None:
         """Delete a study with all its trials."""
         self._remembered.forget(study_id)
+        given = {"study_id": study_id}
+
+        def deleted() -> Rows:
+            return [] if self._connections.run(sql.READ_STUDY, given) else [(study_id,)]
+
         try:
-            rows = self._connections.run(sql.DELETE_STUDY, {"study_id": study_id})
+            rows = self._connections.run(sql.DELETE_STUDY, given, recover=deleted)
         except psycopg2.IntegrityError as error:
             raise StorageInternalError(f"A worker is writing to study {study_id}; stop it first.") from error
         if not rows:

@@ -503,7 +503,8 @@ def test_plain_statements_use_an_index(storage: PostgresStorage, many_trials: in
     given |= {"again": True, "params": "{}", "reason": '"lost"', "reason_key": "reason", "link_key": "continued_by"}
     given |= {"verdict_key": "verdict", "detail_key": "detail", "maximize": True, "number": 7, "winner": 7}
     given |= {"content": b"", "limit": 1, "paused_key": "paused", "hours": None, "usage": None}
-    given |= {"spec_key": "spec", "spec": "{}"}
+    given |= {"spec_key": "spec", "spec": "{}", "created": given["after"], "studies": [many_trials]}
+    given |= {"user_keys": ["k"], "user_values": ["1"], "system_keys": ["k"], "system_values": ["1"]}
 
     def plan(text: str, setting: str) -> str:
         *_, last = text.split(";")
