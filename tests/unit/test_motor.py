@@ -177,6 +177,7 @@ def rows(*sessions: object) -> str:
             "line 3: the decimal mark is a comma or a point: '1,234' in line 3, '0.5' in line 3; write all numbers",
         ),
         (HEADER + "\n" + rows(1, 1, 2), "has 2 sessions in its column profile_id; expected 3 or more"),
+        (HEADER.replace("profile_id", "Session") + "\n" + rows(1), "has 1 session in its column Session; expected 3"),
     ],
 )
 def test_a_bad_file_gets_one_sentence(tmp_path: Path, text: str, expected: str) -> None:

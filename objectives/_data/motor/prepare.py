@@ -19,11 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from objectives._contract import DataError, Progress, silent
-from objectives._data.kit.lines import plural
 from objectives._data.kit.preparation import ArrayDirectory, Hashes, prepare_arrays
 from objectives._data.kit.split import ROLES
 from objectives._data.motor.data import Motor
-from objectives._data.motor.readers import COLUMNS, SESSION, read_csv
+from objectives._data.motor.readers import COLUMNS, read_csv
 from objectives._data.motor.simulation import N_SESSIONS, SAMPLES, SEED, VERSION, simulate
 from objectives._data.motor.sources import locate
 from objectives._data.motor.split import HELD_OUT, SPLIT_SEED, split
@@ -36,8 +35,8 @@ SIMULATION = {"simulation": VERSION, "seed": SEED, "sessions": N_SESSIONS, "samp
 def load_motor(dataset: str, data: Path, cache: Path, progress: Progress = silent) -> Motor:
     """Return `dataset` prepared, preparing it if no process has before.
 
-    dataset: a key of DATASETS, or a path to a table with a header that has COLUMNS and SESSION, in any order and among
-    others. data: the directory of full data sets. cache: where prepared ones are kept. Raises DataError.
+    dataset: a key of DATASETS, or a path to a table with a header that has COLUMNS and `profile_id`, in any order and
+    among others. data: the directory of full data sets. cache: where prepared ones are kept. Raises DataError.
     """
     table = locate(dataset, data)
     files = {"file": table} if table else {}
@@ -48,7 +47,7 @@ def load_motor(dataset: str, data: Path, cache: Path, progress: Progress = silen
 
     def build(directory: Path, hashes: Hashes) -> Mapping[str, Any]:
         notices = Counter[str]()
-        values, session_of = read_csv(files["file"], progress, notices) if files else _simulated(progress)
+        values, session_of = read_csv(files["file"], progress, notices, len(ROLES)) if files else _simulated(progress)
         _write(directory, values, session_of, files.get("file"))
         return {"source": source(hashes), **({"notices": notices} if notices else {})}
 
@@ -72,13 +71,8 @@ def _simulated(progress: Progress) -> tuple[NDArray[np.float32], NDArray[np.int6
 
 
 def _write(directory: Path, values: NDArray[np.float32], session_of: NDArray[np.int64], file: Path | None) -> None:
-    """Write the arrays of rows [n, 12] and the session of each, (n,). Raises DataError for too few sessions."""
+    """Write the arrays of rows [n, 12] and the session of each, (n,). Raises DataError for a TARGET without change."""
     sessions, lengths = np.unique(session_of, return_counts=True)
-    if len(sessions) < len(ROLES):
-        raise DataError(
-            f"{file} has {plural(len(sessions), 'session')} in its column {SESSION}; expected "
-            f"{len(ROLES)} or more, to train, validate and test on different ones"
-        )
     # Stable: a session's rows stay in the order of time, wherever the file has them.
     values = values[np.argsort(session_of, kind="stable")]
     roles = split(len(sessions))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from objectives._contract import DataError, Progress
+from objectives._data.kit.lines import plural
 from objectives._data.kit.tables import header_of, numbers, open_table, places_of
 
 # The order of the first release; the second has the same names in another.
@@ -22,10 +23,12 @@ EXPECTED = "a .csv, .parquet or .json of the measurements, gzip or not"
 MOST_SESSION = 2**31 - 1
 
 
-def read_csv(path: Path, progress: Progress, notices: Counter[str]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def read_csv(
+    path: Path, progress: Progress, notices: Counter[str], n_sessions: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """The columns of COLUMNS, float32 (n, 12), and the session of each row (n,), in the file's order.
 
-    The columns may be in any order and among others, which may hold anything.
+    The columns may be in any order and among others, which may hold anything. n_sessions: that it must have.
     """
     values, sessions = [], []
     with open_table(path, expected=EXPECTED, notices=notices) as file:
@@ -40,4 +43,10 @@ def read_csv(path: Path, progress: Progress, notices: Counter[str]) -> tuple[NDA
             progress(f"reading {path.name}", file.fraction)
     if not values:
         raise DataError(f"{path} has a header and no rows; expected measurements")
-    return np.concatenate(values), np.concatenate(sessions)
+    found = np.concatenate(sessions)
+    if (n := len(np.unique(found))) < n_sessions:
+        raise DataError(
+            f"{path} has {plural(n, 'session')} in its column {header[used[-1]]}; expected "
+            f"{n_sessions} or more, to train, validate and test on different ones"
+        )
+    return np.concatenate(values), found
