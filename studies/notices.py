@@ -20,7 +20,7 @@ import urllib.error
 import urllib.request
 from abc import ABC, abstractmethod
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -38,6 +38,7 @@ ANSWER_WITHIN_S = 10.0
 COMMAND_WITHIN_S = 30.0
 PAUSES_S = (1.0, 4.0, 15.0)  # before it is tried again
 DRAIN_S = 20.0  # for what is still to be sent at the end
+SILENT_S = 2.0  # of that, before it is said what is waited for
 SIGNATURE = "X-Studies-Signature"
 NO_COMMAND = (126, 127)  # a shell's codes for what it cannot run
 
@@ -67,10 +68,15 @@ class Channel(ABC):
         """Have a message sent."""
         self._waiting.put(message)
 
-    def close(self) -> None:
-        """Wait a while for what is still to be sent."""
+    def close(self, say: Callable[[str], None] = lambda line: None, until: float | None = None) -> None:
+        """Wait a while for what is still to be sent. say: told that it takes a while. until: at the longest."""
         self._waiting.put(None)
-        self._thread.join(DRAIN_S)
+        left_s = DRAIN_S if until is None else max(0.0, until - time.monotonic())
+        self._thread.join(min(SILENT_S, left_s))
+        if self._thread.is_alive() and left_s > SILENT_S:
+            with suppress(KeyboardInterrupt):
+                say(f"{self.name} has not taken the last message yet; Ctrl-C ends the wait, or {left_s:.0f} s.")
+                self._thread.join(left_s - SILENT_S)
         if self._thread.is_alive():
             self._failed = self._failed or "it does not answer"
 

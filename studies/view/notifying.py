@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from studies.notices import Channel, message
+from studies.notices import DRAIN_S, Channel, message
 from studies.record.progress import Winner
 from studies.view.line import line_of
 from studies.words import number, one_line, plural
@@ -85,8 +85,9 @@ class NotifyingView:
                 event = "finished" if is_done else "stopped"
                 why = "" if error is None else f" {one_line(str(error) or type(error).__name__)}"
                 self._tell(event, f"{event.capitalize()}: {line_of(self._seen)}.{why}", self._seen)
+            until = time.monotonic() + DRAIN_S
             for channel in self._channels:
-                channel.close()
+                channel.close(self._view.say, until)
                 if (complaint := channel.complaint()) is not None:
                     self._view.say(complaint)
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import base64
 import hashlib
 import hmac
@@ -18,6 +19,7 @@ from typing import Any
 import psutil
 import pytest
 
+from studies import notices
 from studies.errors import Interrupted, WrongInput
 from studies.notices import SIGNATURE, Channel, Command, Webhook
 from studies.record.progress import Progress, Winner
@@ -248,6 +250,35 @@ def test_a_command_that_fails_is_tried_again(tmp_path: Path) -> None:
 
 def test_a_command_that_hangs_is_killed_with_all_that_it_started(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
-    (line,) = told_by(Command(f"sleep 600 & echo $! > {pid}; wait", (60.0,), within_s=2.0), progress(5))
+    *_, line = told_by(Command(f"sleep 600 & echo $! > {pid}; wait", (60.0,), within_s=2.0), progress(5))
     assert line == "STUDIES_NOTIFY_COMMAND was not told everything: it took longer than 2 s."
     wait_for(lambda: not psutil.pid_exists(int(pid.read_text())))
+
+
+class Slow(Channel):
+    """A channel that waits until it is let go on."""
+
+    def __init__(self) -> None:
+        self.goes_on = threading.Event()
+        super().__init__("The pigeon")
+
+    def deliver(self, message: dict[str, Any]) -> None:
+        self.goes_on.wait()
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_wait_at_the_end_says_what_for_and_ends_at_ctrl_c(
+    monkeypatch: pytest.MonkeyPatch, *, interrupted: bool
+) -> None:
+    monkeypatch.setattr(notices, "SILENT_S", 0.01)
+    slow, said = Slow(), []
+
+    def say(line: str) -> None:
+        said.append(line)
+        _thread.interrupt_main() if interrupted else slow.goes_on.set()
+
+    slow.send({})
+    slow.close(say)
+    slow.goes_on.set()
+    assert said == ["The pigeon has not taken the last message yet; Ctrl-C ends the wait, or 20 s."]
+    assert (slow.complaint() is not None) == interrupted
