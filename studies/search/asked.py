@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import optuna
@@ -54,8 +55,10 @@ class AskedSampler(SeededSampler):
         asked = Asked([other for other in others if other.number != trial.number])
         path = _path(trial.params)
         nearest = sorted(values, key=lambda value: _apart(value, drawn))
-        free = (value for value in (drawn, *nearest) if asked.n_free((*path, (param_name, _told(value))), 1))
-        return next(free, drawn)
+        below = [(value, (*path, (param_name, _told(value)))) for value in (drawn, *nearest)]
+        free = (value for value, there in below if asked.n_free(there, 1))
+        undecided = (value for value, there in below if asked.is_undecided(there))
+        return next(chain(free, undecided), drawn)
 
 
 class Asked:
@@ -79,6 +82,10 @@ class Asked:
     def n_running(self) -> int:
         """How many trials run."""
         return len(self._running)
+
+    def is_undecided(self, path: Path) -> bool:
+        """Whether a trial that runs has given these answers, and may be about to ask for more."""
+        return path in self._running
 
     def n_open(self, path: Path, most: float) -> float:
         """Return how many settings are left below these answers, as far as that is known, counted up to `most`.

@@ -48,6 +48,8 @@ def test_so_does_that_of_a_plain_function(make_studies: Callable[[str], Studies]
         "    return trial.suggest_int('x', 1, 3) if wide else 0\n"
     )
     (studies.directory / "asking.yaml").write_text("{name: asking, objective: asking:train, direction: maximize}")
+    # By these the others know its tree: of a trial that has just asked nobody can tell whether it will ask for more.
+    studies("launch", "asking.yaml", "--workers", "1", "--trials", "2")
     launched = studies("launch", "asking.yaml", "--workers", "3", "--trials", "40")
     with open_storage(studies.settings) as storage:
         trials = read_stored(storage, "asking").trials

@@ -110,6 +110,24 @@ def test_workers_in_any_order_take_each_setting_once(seed: int) -> None:
     assert (len(study.trials), len(tried(study)), in_the_end(study)) == (5, 5, 5)
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_where_nothing_is_known_to_be_free_a_trial_follows_one_that_may_ask_for_more(seed: int) -> None:
+    def leaf(trial: optuna.Trial) -> Steps:
+        if trial.suggest_categorical("kind", ["leaf", "goes on"]) == "goes on":
+            yield
+            trial.suggest_int("n", 1, 2)
+
+    study = opened(seed=seed)
+    study.enqueue_trial({"kind": "leaf"})
+    run(study, leaf)
+    first, second = study.ask(), study.ask()
+    next(leaf(first))
+    for _ in leaf(second):
+        pass
+    assert first.params["kind"] == "goes on"
+    assert second.params["kind"] == "goes on"
+
+
 def test_what_was_lost_is_tried_and_what_failed_by_itself_is_not_tried_again() -> None:
     study = opened()
     for state in (TrialState.FAIL, TrialState.PRUNED, None, None):
