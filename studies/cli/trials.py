@@ -163,13 +163,14 @@ def worker(
     if threads is not None:
         os.environ["OMP_NUM_THREADS"] = str(threads)  # read by torch when the worker loads it
     from studies import artifacts
-    from studies.run.leaving import leave
+    from studies.run.leaving import leave, leave_nothing_behind
     from studies.run.requeue import requeue
     from studies.run.signals import Stop, listen_to_signals
     from studies.run.worker import say_to_stderr, work
 
     settings = settings_of(storage)
     artifacts.check(settings)
+    leave_nothing_behind()
     stop = Stop()
     listen_to_signals(stop, at_once=True, say=say_to_stderr)
     why = work(name, settings, None, stop, say_to_stderr)

@@ -38,6 +38,7 @@ from studies.run.allocation import keep_freed_memory
 from studies.run.checkpoint import Checkpoints
 from studies.run.end import Outcome, end, resume
 from studies.run.heartbeat import registered
+from studies.run.leaving import MARK
 from studies.run.objective import FunctionObjective, code_of, facts_of, load_objective
 from studies.run.placement import take
 from studies.run.program import ProgramObjective
@@ -112,6 +113,7 @@ class _Worker:
         self.device = device = device or take(self.spec.resources.gpus_per_worker)
         objective = load_objective(self.spec)
         if isinstance(objective, ProgramObjective):
+            os.environ.pop(MARK, None)
             objective = objective.logging_to(
                 for_trials(settings.logs_of(self.study.study_name), self.study.user_attrs[UID])
             )

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import sys
 
+import psutil
 import pytest
 
 from studies.record.reading import read_stored
 from studies.record.study import StudyRecord
 from studies.storage import open_storage
 
+from ..waiting import wait_for
 from .conftest import Studies
 
 OBJECTIVES = r'''
-import multiprocessing, os, signal, subprocess, sys, time
+import atexit, multiprocessing, os, signal, subprocess, sys, time
 
 import optuna
 
@@ -92,6 +94,21 @@ def crashes_once(trial):
 
 def several(trial):
     return 1.0, 2.0
+
+def starts(trial):
+    """Two in the worker's group, two in sessions of their own, one of them nobody's child."""
+    sleeping = [sys.executable, "-c", "import time; print(flush=True); time.sleep(1000)"]
+    started = [subprocess.Popen(sleeping), subprocess.Popen(sleeping, start_new_session=True)]
+    started.append(multiprocessing.Process(target=time.sleep, args=(1000,), daemon=True))
+    started[-1].start()
+    code = "import subprocess, sys; print(subprocess.Popen(sys.argv[1:], start_new_session=True, stdout=-1).pid)"
+    orphan = subprocess.run([sys.executable, "-c", code, *sleeping], capture_output=True, text=True).stdout
+    with open("pids", "a") as file:
+        print(*(process.pid for process in started), orphan, file=file)
+    atexit.register(print, f"called for trial {trial.number}")
+    if trial.number == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 1.0
 '''
 
 EXPECTED = {
@@ -202,6 +219,22 @@ def test_a_study_whose_workers_all_die_leaves_no_trial_running(studies: Studies)
     said, record = launched(studies, "always_crashes", n_trials=5, expect=4)
     assert "Workers died 4 times and the study is unfinished (1 of 5 trials)" in said
     assert {trial.state for trial in record.trials} == {"fail", "waiting"}
+
+
+def test_nothing_that_an_objective_starts_outlives_its_worker_whether_that_ends_or_is_killed(studies: Studies) -> None:
+    launched(studies, "starts", n_trials=1)
+    pids = [int(pid) for pid in (studies.directory / "pids").read_text().split()]
+    assert len(pids) == 8
+    wait_for(lambda: not any(is_alive(pid) for pid in pids))
+    logs = sorted((studies.directory / "home" / "logs").rglob("worker-*.log"))
+    assert "".join(log.read_text() for log in logs).count("called for trial 1") == 1
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 def test_words_from_outside_reach_the_terminal_as_one_clean_line(studies: Studies) -> None:

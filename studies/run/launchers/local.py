@@ -220,7 +220,7 @@ def _work(name: str, settings: Settings, gpu: str | None, shared: Path | None, l
     """Run in a child: be a worker, and leave with its exit code. shared: where those meet that share its GPU."""
     print_to(log)
     from studies.run.inheritance import like_a_program
-    from studies.run.leaving import leave
+    from studies.run.leaving import leave, leave_nothing_behind
     from studies.run.sharing import SharedGpu
     from studies.run.signals import Stop, listen_to_signals
     from studies.run.worker import say_to_stderr, work
@@ -228,6 +228,7 @@ def _work(name: str, settings: Settings, gpu: str | None, shared: Path | None, l
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     like_a_program(own_variables=[PRELOADED])
+    leave_nothing_behind(own_group=True)
     stop = Stop()
     listen_to_signals(stop, at_once=False, say=say_to_stderr)
     _leave_with_parent(stop)
