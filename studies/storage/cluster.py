@@ -214,9 +214,14 @@ class Cluster:
     # --- why it does not start ------------------------------------------------------------------------------------
 
     def _may_start_soon(self) -> bool:
-        """After a SIGKILL the old server's children hold its shared memory for a moment longer."""
+        """Whether another server is about to end or to start, or this one was killed before it could say why.
+
+        After a SIGKILL the old server's children hold its shared memory for a moment longer.
+        """
         line = self._last_log_line()
-        return "still in use" in line or "already exists" in line or "starting up" in line
+        passing = ("still in use", "already exists", "starting up", "shutting down")
+        was_killed = not self._started and "LOG: " in line and "could not" not in line
+        return was_killed or any(sign in line for sign in passing)
 
     def _check_version(self, binaries: Path) -> None:
         """Raise OtherPostgres for data of another major version, which PostgreSQL reads in no other."""
@@ -248,6 +253,7 @@ class Cluster:
             lines = self.log.read_bytes()[self._n_logged_before :].decode(errors="replace").splitlines()
         except OSError:
             return ""
+        lines = [line for line in lines if not re.search(r" (HINT|DETAIL|STATEMENT): ", line)]
         for sign in ("FATAL", "could not", ""):
             if found := [line for line in lines[-20:] if sign in line]:
                 return found[-1].strip()

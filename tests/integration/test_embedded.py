@@ -9,6 +9,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import psycopg2
@@ -21,6 +23,7 @@ from studies.storage.connections import Connections
 from studies.storage.embedded import EmbeddedServer
 
 from ..conftest import TcpServer
+from ..waiting import wait_for
 
 USER = """
 import sys
@@ -102,6 +105,18 @@ def test_what_was_committed_survives_a_killed_server(settings: Settings) -> None
             cursor.execute("SELECT number FROM kept")
             assert cursor.fetchall() == [(7,)]
         connection.close()
+
+
+def test_a_server_that_is_being_stopped_is_waited_for_and_started(settings: Settings) -> None:
+    with EmbeddedServer(settings) as server, ThreadPoolExecutor(1) as threads:
+        with closing(psycopg2.connect(server.url)):  # for which it waits
+            os.kill(postmaster(server), signal.SIGTERM)
+            wait_for(lambda: not server.answers())
+            n_said = server.log.read_text().count("is shutting down")
+            revived = threads.submit(server.revive)
+            wait_for(lambda: server.log.read_text().count("is shutting down") > n_said + 2)
+        revived.result()
+        assert server.answers()
 
 
 def test_the_pid_of_a_killed_server_may_belong_to_another_program(settings: Settings) -> None:
