@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from objectives._output import PADDING, linear_cross_entropy
-from studies.check.losses_seen import LossesSeen
+from studies.check.losses_seen import LossesSeen, Rows
 from studies.check.own_code import OwnCode
 from studies.check.watch import seeing
 
@@ -55,5 +55,5 @@ def test_the_check_of_losses_sees_its_targets(given: Given) -> None:
         linear_cross_entropy(features.detach()[:3], weight, targets[:3], bias, torch.float32)
     assert losses.n_classes == 90
     assert losses.last_rows == 40
-    assert [labels.tolist() for labels in losses.labels[True]] == [targets.tolist()]
-    assert [labels.tolist() for labels in losses.labels[False]] == [targets[:3].tolist()]
+    assert [labels.tolist() for labels in losses.labels[Rows.TRAINED_ON]] == [targets.tolist()]
+    assert [labels.tolist() for labels in losses.labels[Rows.SCORED]] == [targets[:3].tolist()]
