@@ -3,7 +3,8 @@
 `LAUNCHERS` is in `studies/registry.py`. A user's own needs no line: `studies launch NAME --on mymodule:MyLauncher`. Its
 tests are one class: `class TestMine(studies.testing.LauncherSuite): launcher = "mymodule:MyLauncher"`.
 
-`local` starts processes of this machine, `ssh` those of others; `scheduled` has what Slurm, Kubernetes and Ray share.
+`local` starts processes of this machine, in which `child` runs, and `ssh` those of others; `scheduled` has what Slurm,
+Kubernetes and Ray share.
 
 Each is made of a spec, the settings and the number of workers. It may take two more by name: `where`, what follows its
 own name in `--on ssh:gpu1,gpu2:4`, and `say`, to be called at any time with a line for the person who launched it. Its
