@@ -39,7 +39,6 @@ READS_PARAMS = re.compile(r"STUDIES_PARAMS|\bprogram(\.params| import| as)\b")
 READS_SEED = re.compile(r"STUDIES_SEED|\bprogram(\.seed| import| as)\b")
 EVERY_EPOCH = ", pass {max_epochs} to the program, or set max_epochs: 1"
 AT_ITS_END = "; or set max_epochs: 1 and give the program a number of epochs in place of {max_epochs}"
-SET = "objective.config.set"
 USAGE = re.compile(r"unrecognized arguments|no such option|unknown option|usage:", re.IGNORECASE)
 UNSEEN = "evaluation, labels, split, weights and dropout"
 
@@ -132,14 +131,14 @@ class _Checks:
                 )
             elif name not in self.source:
                 yield NotChecked(f"whether {name} is used", "the program may read it from STUDIES_PARAMS")
+        place = "objective.config.set" if self.program.config else "objective.command"
         if self.source and "seed" not in placed and not READS_SEED.search(self.source):
             yield Finding(
                 "seed-not-used",
                 "warning",
                 what="{seed} is not in the command, and the program does not read STUDIES_SEED",
                 why="`studies confirm` repeats the best under fresh seeds, which would mean nothing",
-                fix=f"put {{seed}} into {SET if self.program.config else 'objective.command'}, and draw everything "
-                "random from it",
+                fix=f"put {{seed}} into {place}, and draw everything random from it",
             )
 
     def reports(self) -> Iterator[Item]:
