@@ -34,8 +34,6 @@ def launched(given: str | None) -> str | None:
 
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")]
 
-MOST_WORKERS = 1000  # of one launch; more are a slip, and more connections than a PostgreSQL takes
-
 # How the files end that commands write into the working directory.
 BEST, PAGE, TRAINED = OWN_FILES = (".best.yaml", ".report.html", ".model")
 
@@ -139,7 +137,7 @@ def changes(
 
 def check_workers(workers: int, on: str) -> None:
     """Raise WrongInput for a number of workers or a launcher that there is not."""
-    from studies.run.launchers import parted
+    from studies.run.launchers import MOST_WORKERS, parted
 
     if not 1 <= workers <= MOST_WORKERS:
         expected = "1 or more" if workers < 1 else f"{MOST_WORKERS} or less"

@@ -23,6 +23,7 @@ from studies.spec.model import MAX_NAME
 
 HERE = Path(__file__).parent
 NAME = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
+OURS = {"studies", "objectives"}  # packages, which a module of this name beside them would hide
 N_ROWS = 600
 FRUIT = {  # kind: mean and standard deviation of diameter and length in cm, and of weight in g; all made up
     "apple": ((7.6, 0.7), (7.2, 0.7), (170, 30)),
@@ -96,7 +97,7 @@ def _check(name: str, study: str, module: str) -> None:
         raise WrongInput(reason=f"{study!r} is a study that ships with `studies`; choose another name.")
     elsewhere = [entry for entry in sys.path if entry not in ("", str(Path.cwd()))]
     is_taken = module in sys.builtin_module_names or PathFinder.find_spec(module, elsewhere) is not None
-    if keyword.iskeyword(module) or is_taken:
+    if keyword.iskeyword(module) or is_taken or module in OURS:
         raise WrongInput(
             reason=f"{module!r} is a name of Python or of an installed package; choose another, such as "
             f"`studies init my-{study}`."

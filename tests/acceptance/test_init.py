@@ -93,6 +93,7 @@ def test_a_function_is_checked_and_launched(studies: Studies) -> None:
         ("-", "such as `studies init my-study`"),
         ("x" * 300, "expected at most 100 small letters"),
         ("torch", "such as `studies init my-torch`"),
+        ("studies", "such as `studies init my-studies`"),
         ("class", "such as `studies init my-class`"),
         ("meli-cnn", "ships with `studies`"),
         ("mine", "mine.py is there already"),

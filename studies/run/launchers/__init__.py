@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from studies.spec import StudySpec
     from studies.spec.description import Description
 
+MOST_WORKERS = 1000  # of one launch; more are a slip, and more connections than a PostgreSQL takes
 PRELOADED = "STUDIES_PRELOAD"  # the variable that names modules to a fork server, separated by commas
 
 

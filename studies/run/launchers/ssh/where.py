@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from studies.errors import WrongInput
+from studies.run.launchers import MOST_WORKERS
 
 EXAMPLE = "--on ssh:gpu1,gpu2:4"
 
@@ -31,9 +32,9 @@ def _place(part: str, where: str, n_workers: int) -> Place:
     host, colon, number = part.partition(":")
     if not host or host.startswith("-") or any(letter.isspace() for letter in host):
         raise WrongInput(reason=f"--on is 'ssh:{where}'; expected machines as `ssh` names them, such as {EXAMPLE}.")
-    if colon and not (number.isdecimal() and int(number)):
+    if colon and not (number.isdecimal() and 1 <= int(number) <= MOST_WORKERS):
         raise WrongInput(
-            reason=f"--on ssh:{where} wants {number!r} workers on {host}; expected a number above 0, such as "
+            reason=f"--on ssh:{where} wants {number!r} workers on {host}; expected 1 to {MOST_WORKERS}, such as "
             f"{EXAMPLE}; another port of its sshd belongs in ~/.ssh/config."
         )
     return Place(host, int(number) if colon else n_workers)
