@@ -114,8 +114,8 @@ def _with(path: Path, values: Mapping[str, Any]) -> str:
     if gone := sorted(values.keys() - places.keys()):
         raise WrongInput(reason=f"The config file {path} has no {gone[0]!r}{near(gone[0], places)}.")
     if isinstance(found, str):
-        spans = {places[name][1]: value for name, value in values.items()}  # an alias stands where its anchor does
-        for (start, end), value in sorted(spans.items(), key=lambda each: each[0], reverse=True):
+        spans = [(*places[name][1], value) for name, value in values.items()]
+        for start, end, value in sorted(spans, key=lambda each: each[0], reverse=True):
             space = "" if found[start - 1 : start] == " " and found[start] != "-" else " "
             found = f"{found[:start]}{space}{_flow(value)}{found[end:]}"
         return found

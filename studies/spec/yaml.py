@@ -70,13 +70,15 @@ def read_value(text: str, where: str) -> Any:
 def leaves(text: str) -> dict[str, tuple[Any, tuple[int, int]]]:
     """Return every value of YAML of any kind that is no mapping, by its dotted name, and from where to where it stands.
 
-    A tag that is not known leaves a text, and stays where it is. Raises yaml.YAMLError, and RecursionError where a part
-    holds itself.
+    What is an alias of another (`*base`) stands where that does, and is not told again. A tag that is not known leaves a
+    text, and stays where it is. Raises yaml.YAMLError, and RecursionError where a part holds itself.
     """
     loader = _Loader(text)
     try:
         node = loader.get_single_node()
-        return dict(_leaves(loader, node, text, "")) if isinstance(node, yaml.MappingNode) else {}
+        found = _leaves(loader, node, text, "") if isinstance(node, yaml.MappingNode) else ()
+        by_place: dict[tuple[int, int], str] = {}
+        return {name: (value, place) for name, (value, place) in found if by_place.setdefault(place, name) == name}
     finally:
         loader.dispose()
 

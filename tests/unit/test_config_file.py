@@ -26,6 +26,7 @@ optimizer: &o
   - 0.99
 net: {name: "mlp", sizes: [64, 32]}
 again: *w
+other: {<<: *o, lr: 2}
 out: ${oc.env:HOME}
 own: !path here
 text: |
@@ -54,6 +55,7 @@ def copy_of(directory: Path, file: str, params: dict[str, Any], **given: Any) ->
 def test_values_are_known_by_their_dotted_names(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text)
     found = values_in(tmp_path / name)
+    assert not {"again", "other.<<.decay"} & found.keys()  # they are what stands elsewhere
     assert (found["lr"], found["net.sizes"]) == (1e-3, [64, 32])
     assert found["out" if name == "c.yaml" else "net.a.b"] == ("${oc.env:HOME}" if name == "c.yaml" else True)
 
@@ -62,10 +64,18 @@ def test_a_copy_of_yaml_differs_in_what_was_set_alone(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text(YAML)
     given = {
         "lr": 1e-5, "dropout": 0.5, "optimizer.decay": 3, "optimizer.betas": [0.8, 0.9], "net.name": "a, b",
-        "net.sizes": ["x: y"], "text": "no", "again": 3,
+        "net.sizes": ["x: y"], "text": "no",
     }  # fmt: skip
     text = copy_of(tmp_path, "c.yaml", given)
-    same = {"# of the trainer", "optimizer: &o", "again: *w", "out: ${oc.env:HOME}", "own: !path here", "1: x"}
+    same = {
+        "# of the trainer",
+        "optimizer: &o",
+        "again: *w",
+        "other: {<<: *o, lr: 2}",
+        "out: ${oc.env:HOME}",
+        "own: !path here",
+        "1: x",
+    }
     assert same <= {*text.splitlines()}
     assert "lr: 1.0e-05   # the rate\n" in text  # a number for readers of YAML 1.1, too
     read = yaml.safe_load(text.replace("!path ", ""))
