@@ -14,7 +14,7 @@ from studies.words import cut
 
 NOT_KEPT = tuple(f"tag:yaml.org,2002:{kind}" for kind in ("set", "omap", "pairs", "binary"))  # JSON has none of them
 DROPPED = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:timestamp")  # the resolvers of YAML 1.1
-_PROPERTIES = re.compile(r"(?:[&!]\S*\s+)+")  # an anchor and a tag, before a value
+_PROPERTIES = re.compile(r"(?:(?:&|!(?!!))\S*\s+)+")  # an anchor and a tag of one's own, before a value
 KINDS = {"int": "a number", "float": "a number", "bool": "true or false", "null": "nothing"}
 
 # What the parser says of a mistake -> what a person may have done.
@@ -70,8 +70,8 @@ def read_value(text: str, where: str) -> Any:
 def leaves(text: str) -> dict[str, tuple[Any, tuple[int, int]]]:
     """Return every value of YAML of any kind that is no mapping, by its dotted name, and from where to where it stands.
 
-    What is an alias of another (`*base`) stands where that does, and is not told again. A tag that is not known leaves a
-    text, and stays where it is. Raises yaml.YAMLError, and RecursionError where a part holds itself.
+    What is an alias of another (`*base`) stands where that does, and is not told again. A tag that is not known leaves
+    a text, and stays where it is. Raises yaml.YAMLError, and RecursionError where a part holds itself.
     """
     loader = _Loader(text)
     try:
