@@ -7,6 +7,7 @@ tags and interpolations; JSON and TOML are written anew.
 from __future__ import annotations
 
 import json
+import shutil
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -81,6 +82,7 @@ def mirror(directory: Path, into: Path, own: Mapping[str, bytes]) -> None:
     for name, inner in below.items():
         if "" in inner:
             (into / name).write_bytes(inner[""])
+            shutil.copystat(directory / name, into / name)  # it may be started; what is compiled of it stays valid
         else:
             mirror(directory / name, into / name, inner)
 

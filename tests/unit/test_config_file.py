@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,7 @@ def test_without_its_path_in_the_command_a_program_starts_where_its_name_is_the_
     (tmp_path / "conf" / "other.yaml").write_text("b: 1")
     (tmp_path / "conf" / "c.yaml").write_text("lr: 1")
     (tmp_path / "src" / "train.py").write_text("import net")
+    (tmp_path / "src" / "train.py").chmod(0o755)
     (tmp_path / "src" / "net.py").write_text("")
     program = Program.model_validate({"command": "python src/train.py --lr {depth}", "config": "conf/c.yaml"})
     trial = {"scratch": str(tmp_path / "scratch")}
@@ -118,6 +120,7 @@ def test_without_its_path_in_the_command_a_program_starts_where_its_name_is_the_
     assert copy == str(directory / "conf" / "c.yaml")
     assert (directory / "conf" / "c.yaml").read_text() == "lr: 0.5"
     assert (tmp_path / "conf" / "c.yaml").read_text() == "lr: 1"
+    assert os.access(directory / "src" / "train.py", os.X_OK)
     assert (directory / "rows.csv").is_symlink()
     assert (directory / "conf" / "other.yaml").read_text() == "b: 1"
     assert [(directory / "src" / name).is_symlink() for name in ("train.py", "net.py")] == [False, False]
