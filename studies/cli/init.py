@@ -17,7 +17,7 @@ app = typer.Typer()
 @app.command()
 def init(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="The new study's name, or a training script with options: train.py.")
+        str, typer.Argument(metavar="NAME", help="The new study's name, or a training script: train.py.")
     ],
     with_class: Annotated[
         bool, typer.Option("--objective", help="Write a class with data, test rows, a model and predictions.")
@@ -26,8 +26,8 @@ def init(
     """Write a small working study: a function and its study file.
 
     Given a script, such as train.py or "python -m my.train", write a study file for it: it is asked for its --help,
-    and what looks like a rate, a share, a size or a choice gets a range around its default. Correct it then. A sweep
-    of W&B, sweep.yaml, becomes a study file, too.
+    its config file is read, and what looks like a rate, a share, a size or a choice gets a range around its default.
+    Correct it then. A sweep of W&B, sweep.yaml, becomes a study file, too.
     """
     from studies import templates
     from studies.templates.script import is_script
