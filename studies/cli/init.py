@@ -16,9 +16,7 @@ app = typer.Typer()
 
 @app.command()
 def init(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="The new study's name, or a training script: train.py.")
-    ],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The new study's name, or a training script: train.py.")],
     with_class: Annotated[
         bool, typer.Option("--objective", help="Write a class with data, test rows, a model and predictions.")
     ] = False,

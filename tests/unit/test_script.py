@@ -181,6 +181,8 @@ def test_the_source_tells_defaults_that_the_help_leaves_out(tmp_path: Path) -> N
          {"epoch": "1", "val_loss": "inf"}),
         ('text = f"val_loss {v:,.2f}"; print(text)', "val_loss 1,234.50, that is", {"val_loss": "1,234.50"}),
         ('print(f"\\033[1mval_loss \\033[32m{v}\\033[0m")', "val_loss 0.5", {"val_loss": "0.5"}),
+        ('c.print(f"[bold]Epoch {e}[/bold] train [dim]{t}[/] val_loss=[bold bright_red on white]{v:.3f}[/]")',
+         "Epoch 3 train 1 val_loss=0.510", {"epoch": "3", "val_loss": "0.510"}),
         ('print(f"Accuracy: {p:.0f}%")', "Accuracy: 90%", {"accuracy": "90"}),
     ],
 )  # fmt: skip

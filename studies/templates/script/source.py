@@ -18,6 +18,10 @@ PRINTED_NUMBER = re.compile(rf"(?<![\w@.])(?:{NUMBER})(?!\w)")
 NO_HOLES = str.maketrans("{}%", "() ")
 SHOWN_AS = r"(?:[\w.]+\()?"  # tensor(0.5), np.float64(0.5)
 PRINTS = {"print", "pprint", "write", "echo", "secho", "info", "debug", "warning"}
+COLOUR = r"(?:bright_)?(?:black|red|green|yellow|blue|magenta|cyan|white)"
+STYLE = re.compile(  # of rich, which prints none of it
+    rf"\[/?(?:(?:bold|dim|italic|underline|b|i|u|on|{COLOUR})\b ?)+\]|\[/\]"
+)
 HOLE = re.compile(r"%[-+#.\d]*[a-zA-Z]|\{[^{}]*\}")  # of a printf or a format string
 LABEL = re.compile(r"([A-Za-z]\w*(?:[ -][A-Za-z]\w*)?)[^\w]*$")  # the words before a value
 SCORE = re.compile(
@@ -325,13 +329,17 @@ def _pieces(arguments: list[ast.expr]) -> Iterator[str]:
         text = text.lstrip()
 
 
+def _as_printed(text: str) -> str:
+    return STYLE.sub("", undrawn(text))
+
+
 def _template(node: ast.expr) -> str | None:
     """Return a text with `{}` where values go; None for what is a value itself."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return undrawn(node.value)
+        return _as_printed(node.value)
     if isinstance(node, ast.JoinedStr):
         parts = (part.value if isinstance(part, ast.Constant) else "{}" for part in node.values)
-        return undrawn("".join(str(part) for part in parts))
+        return _as_printed("".join(str(part) for part in parts))
     match node:
         case ast.BinOp(left, ast.Mod()):
             return _template(left)
