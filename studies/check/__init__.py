@@ -6,8 +6,9 @@
 The objective is imported in a process of its own (`inside`, after `preload`), and every training is watched in yet
 another one (`isolate`, `observe`, `watch`), so that whatever it does is a finding and never ends the check. `subject`
 is what checks ask, an `observation` what they get. `asked`, `losses_seen`, `tensors`, `rows`, `generators`,
-`initialisers` and `own_code` each know one thing about the code; `again` makes an evaluation again. A `program` is
-checked by itself, and what it has `written`. Whatever is found is one of `findings`.
+`initialisers` and `own_code` each know one thing about the code; `again` makes an evaluation again, and `pruned` says
+how many epochs a pruner leaves. A `program` is checked by itself, and what it has `written`. Whatever is found is one
+of `findings`.
 
 The checks are in `checks/`: <- ADD A CHECK: one file there, and one line in `CHECKS` in `studies/registry.py`.
 """

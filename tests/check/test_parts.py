@@ -17,11 +17,11 @@ import torch
 from torch.utils.data import Subset, TensorDataset
 
 from studies.check.asked import Asked, AskedParams
-from studies.check.checks.cost import typical_share
 from studies.check.checks.losses import lowest
 from studies.check.findings import Finding, NotChecked, Result
 from studies.check.isolate import Failure, FailureKind, isolated
 from studies.check.own_code import OwnCode
+from studies.check.pruned import typical_share
 from studies.check.rows import sides
 from studies.spec import Pruner
 

@@ -12,11 +12,11 @@ from studies.check.checks.training import fails
 from studies.check.findings import Fact, Finding, Item, NotChecked
 from studies.check.isolate import SHARE_OF_MEMORY, FailureKind, free_bytes
 from studies.check.observation import Observation, Treatment
+from studies.check.pruned import typical_share
 from studies.check.subject import FEW, Subject
 from studies.names import UNLIMITED
 from studies.run.placement import visible_gpus
-from studies.search.asha import N_FINISHED, rungs
-from studies.spec import Pruner, StudySpec
+from studies.spec import StudySpec
 from studies.words import plural
 
 GIB = 2**30
@@ -160,47 +160,6 @@ def _seconds_per_row(seen: Observation) -> float | None:
     if seen.n_rows:
         return seen.stepped_cpu_s / seen.n_rows
     return seen.cpu_s / len(seen.epoch_s) if seen.epoch_s and not seen.n_steps else None
-
-
-def typical_share(pruner: Pruner, max_epochs: int, n_trials: int) -> float:
-    """Return the share of all epochs that are trained when each rung keeps the best 1 / reduction_factor of its trials.
-
-    That is what successive halving does with trials in step (Li et al., "A system for massively parallel
-    hyperparameter tuning", MLSys 2020); Hyperband has brackets that begin at later and later rungs. A median pruner
-    stops half of the trials at its first epoch, were no curves to cross. ASHA trains the best few to their end, however
-    few trials there are.
-    """
-    if pruner.name == "asha":
-        return _share_of_asha(pruner, max_epochs, n_trials)
-    if pruner.name not in ("hyperband", "successive_halving", "median"):  # none, or one of which nothing is known
-        return 1.0
-    if pruner.name == "median":
-        first = min(pruner.min_epochs + 1, max_epochs)
-        return (first + 0.5 * (max_epochs - first)) / max_epochs
-    eta = pruner.reduction_factor
-
-    def of_bracket(skipped: int) -> float:
-        kept, spent, before, rung = 1.0, 0.0, 0, pruner.min_epochs * eta**skipped
-        while before < max_epochs:
-            end = min(rung, max_epochs)
-            spent, kept, before, rung = spent + kept * (end - before), kept / eta, end, rung * eta
-        return spent / max_epochs
-
-    if pruner.name == "successive_halving":
-        return of_bracket(0)
-    n_brackets = max(0, math.floor(math.log(max_epochs / pruner.min_epochs, eta) + 1e-9)) + 1
-    # As many trials for each bracket as Optuna's HyperbandPruner gives it.
-    weights = [math.ceil(n_brackets * eta**left / (left + 1)) for left in reversed(range(n_brackets))]
-    spent = sum(weight * of_bracket(skipped) for skipped, weight in enumerate(weights))
-    return float(spent / sum(weights))
-
-
-def _share_of_asha(pruner: Pruner, max_epochs: int, n_trials: int) -> float:
-    kept, spent, before = float(n_trials), 0.0, 0
-    for end in [*rungs(pruner.min_epochs, max_epochs, pruner.reduction_factor), max_epochs]:
-        spent += kept * (end - before)
-        before, kept = end, max(kept / pruner.reduction_factor, min(N_FINISHED, n_trials))
-    return spent / (n_trials * max_epochs)
 
 
 def _limits(spec: StudySpec, n_trials: int, hours: float, trial_s: float) -> Iterator[Item]:
