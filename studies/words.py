@@ -7,6 +7,7 @@ import html
 import json
 import re
 import signal
+import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
@@ -50,6 +51,12 @@ def last_line(text: str | None, but: tuple[str, ...] = ()) -> str:
 
 def _escape(code: int) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def plain_name(text: str) -> str:
+    """Return small letters, digits and dashes that are like a text, for a name: `größe 2` is `groe-2`."""
+    letters = unicodedata.normalize("NFKD", text.lower()).encode("ascii", "ignore").decode()
+    return "-".join(re.findall("[a-z0-9]+", letters))
 
 
 def meant(name: str, known: Iterable[str]) -> str:

@@ -132,6 +132,12 @@ class SpecFile:
         return self._validated(kind, self.data)
 
     def _validated(self, kind: type[Content], data: Any) -> Content:
+        if kind is StudySpec and {"study", "params"} <= set(data):
+            reason = (
+                "it is what `studies export` writes, no study file; `studies train --params` and "
+                "`studies launch NAME --start-with` take it"
+            )
+            raise WrongSpec(where=self.path, reason=reason)
         try:
             return kind.model_validate(data)
         except ValidationError as error:

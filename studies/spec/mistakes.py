@@ -9,7 +9,7 @@ from typing import Any, get_args
 from studies.spec.model import Named, Pruner, StudySpec
 from studies.spec.part import Part
 from studies.spec.program import DOTTED, PROGRAM, Program
-from studies.words import near, shown
+from studies.words import near, plain_name, shown
 
 WHOLE = "a whole number"
 NUMBERS = {  # pydantic's word for a wrong one -> what is expected
@@ -36,7 +36,7 @@ def reason_of(error: Any) -> str:
     if error["type"] == "missing":
         return f"the key {key!r} is missing"
     if error["type"] == "string_pattern_mismatch" and key == "name":
-        plain = "-".join(re.findall("[a-z0-9]+", found.lower()))
+        plain = plain_name(found)
         return f"{key} is {found!r}; expected small letters, digits and dashes{plain and f', such as {plain!r}'}"
     return f"{key} is {_written(found)}: {_allowed(error, _part_at(location))}"
 

@@ -18,8 +18,10 @@ from pathlib import Path
 
 from studies.errors import WrongInput
 from studies.files import write_whole
+from studies.names import confirmed
 from studies.spec import catalog
 from studies.spec.model import MAX_NAME
+from studies.words import plain_name
 
 HERE = Path(__file__).parent
 NAME = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
@@ -88,11 +90,14 @@ def _write(path: Path, text: str) -> None:
 def _check(name: str, study: str, module: str) -> None:
     """Refuse a name that a study, a Python module or `import` cannot have."""
     if not NAME.fullmatch(name) or len(name) > MAX_NAME:
-        example = "-".join(re.findall(r"[a-z0-9]+", name.lower())).lstrip("-0123456789")[:MAX_NAME] or "my-study"
+        example = plain_name(name).lstrip("-0123456789")[:MAX_NAME] or "my-study"
         raise WrongInput(
             reason=f"The name is {name!r}; expected at most {MAX_NAME} small letters, digits and dashes, with a "
             f"letter first, such as `studies init {example}`."
         )
+    if (other := confirmed(study)) is not None:
+        made = f"is what `studies confirm {other}` makes"
+        raise WrongInput(reason=f"{study!r} {made}; choose another name, such as `studies init {other}`.")
     if study in catalog():
         raise WrongInput(reason=f"{study!r} is a study that ships with `studies`; choose another name.")
     elsewhere = [entry for entry in sys.path if entry not in ("", str(Path.cwd()))]

@@ -89,6 +89,7 @@ def test_a_function_is_checked_and_launched(studies: Studies) -> None:
     ("name", "expected"),
     [
         ("My Study", "such as `studies init my-study`"),
+        ("mine-confirm", "is what `studies confirm mine` makes; choose another name, such as `studies init mine`"),
         ("2d", "a letter first, such as `studies init d`"),
         ("-", "such as `studies init my-study`"),
         ("x" * 300, "expected at most 100 small letters"),

@@ -69,6 +69,8 @@ def test_options_are_stored_only_where_there_are_some(tmp_path: Path) -> None:
         (GOOD + "max_failures: 3\n", "belongs under `limits:`, as in `limits: {max_failures: ...}`"),
         (GOOD + "limits: {n_trials: 3}\n", "unknown key 'n_trials'; it belongs at the top of the file, not indented"),
         (GOOD.replace("mine", "My_Study 2"), "expected small letters, digits and dashes, such as 'my-study-2'"),
+        (GOOD.replace("mine", "Größe 2"), "expected small letters, digits and dashes, such as 'groe-2'"),
+        ("study: mine\nparams: {x: 1}\n", "study.yaml: it is what `studies export` writes, no study file; `studies"),
         (GOOD + "sampler:\n  sed: 1\n", "study.yaml:6: unknown key 'sed'; did you mean seed?"),
         (PROGRAM.format("{fiel: x}"), "unknown key 'fiel'; did you mean file?"),
         (PROGRAM.format("3"), "config is 3: expected keys and values, such as {file: ...}"),
