@@ -146,16 +146,17 @@ def _comparison(record: StudyRecord, found: TrialRecord, given: TrialRecord) -> 
     Where a confirmation has compared the two, its verdict counts and no other.
     """
     gain = record.sign * ((found.ranking or 0.0) - (given.ranking or 0.0))
-    if gain == 0:
-        return f"The search found nothing better than the settings of `start_with` ({number(given.ranking)})."
+    apart = f"{number(abs(gain))} {'better' if gain > 0 else 'worse'} than" if gain else "as good as"
     text = (
-        f"The search's best ({number(found.ranking)}) is {number(abs(gain))} {'better' if gain > 0 else 'worse'} than "
-        f"the best that `start_with` gives, trained in the same way ({number(given.ranking)}, trial {given.number})."
+        f"What the search found ({number(found.ranking)}, trial {found.number}) is {apart} the best that `start_with` "
+        f"gives, trained in the same way ({number(given.ranking)}, trial {given.number})."
     )
     if record.spec.repeats > 1 and record.confirmed is None:
         return f"{text} These are means over seeds{_seeds_of(found, given)}."
     if record.confirmed is not None and (decided := confirmed.of_given(record)) is not None:
         return f"{text} That is one seed each. Under fresh seeds: {decided}"
+    if gain == 0:
+        return text
     luck = findings.luck(record)
     if luck is not None and abs(gain) <= luck:
         text += (
