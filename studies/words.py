@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
+IMPORTING = "importing the objective"  # and torch with it: seconds in which there is nothing else to see
 MAX_LISTED = 20  # names in a hint
 
 # What UTF-8 or PostgreSQL refuses (lone surrogates, NUL), what a terminal would obey (escape sequences), and what would

@@ -57,10 +57,12 @@ def prepare(name: DataName, objective: Objective = None) -> None:
     from studies.data import sets as datasets
     from studies.run.evidence import peak_bytes
     from studies.view import make_view
+    from studies.words import IMPORTING
 
     settings = Settings.from_environment()
-    found = datasets.find(name, objective, settings)
-    before = peak_bytes()
     with make_view() as view:
+        view.preparing(IMPORTING, 0.0)
+        found = datasets.find(name, objective, settings)
+        before = peak_bytes()
         prepared = datasets.prepare(found, settings, view.preparing)
     say(tables.prepared_data(name, prepared, before, peak_bytes()))

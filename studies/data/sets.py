@@ -17,7 +17,7 @@ from studies.data.download import DownloadFailed, download, unpack
 from studies.errors import NotFetched, ObjectiveRefused, StudiesError, WrongInput
 from studies.run.objective import import_objective, without_options
 from studies.settings import Settings
-from studies.words import near
+from studies.words import meant, near
 
 BUNDLED, GENERATED, READY, MISSING, UNKNOWN = "bundled", "generated", "ready", "missing", "read by the objective itself"
 
@@ -137,7 +137,8 @@ def find(name: str, path: str | None, settings: Settings) -> DataSet:
             reason=f"{name} is a file of your own; --objective says whose form it has, such as --objective "
             f"{of_catalog()[0]}."
         )
-    raise WrongInput(reason=f"There is no data set {name!r}{near(name, known)}")
+    beside = meant(Path(plain).name, (file.name for file in Path(plain).parent.glob("*"))) if "/" in plain else ""
+    raise WrongInput(reason=f"There is no data set or file {name!r}{beside or near(name, known)}")
 
 
 def fetch(found: DataSet, data: Path, told: Callable[[str, int, int | None], None]) -> list[Path]:

@@ -32,7 +32,7 @@ from studies.settings import Settings
 from studies.spec.program import Program
 from studies.spec.space import Space
 from studies.spec.values import SpaceError
-from studies.words import plural
+from studies.words import IMPORTING, plural
 
 
 def train(
@@ -49,7 +49,7 @@ def train(
         return train_program(request, settings, output, view, overwrite=overwrite)
     if winner.provenance.threads and device == "cpu":  # sums depend on them; read when the objective loads torch
         os.environ.setdefault("OMP_NUM_THREADS", str(winner.provenance.threads))
-    view.preparing("importing the objective", 0.0)  # torch takes seconds
+    view.preparing(IMPORTING, 0.0)
     objective = load_objective(winner.spec(request.dataset or winner.dataset.name))
     if isinstance(objective, FunctionObjective):
         return train_function(request, objective, settings, output, device, view, overwrite=overwrite)

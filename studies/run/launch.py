@@ -35,7 +35,7 @@ from studies.run.launchers import Exit, Launcher, make_launcher
 from studies.settings import Settings
 from studies.storage import Storage, Waiting, is_there, open_storage
 from studies.study import JoinedStudy, budget_of, find, get, is_done, spec_of, started, typed
-from studies.words import plural
+from studies.words import IMPORTING, plural
 
 if TYPE_CHECKING:
     from studies.spec import StudySpec
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 POLL_S = 0.25
 REFRESH_S = 1.0
 RESTARTS_PER_WORKER = 3
-IMPORTING = "importing the objective"  # and torch with it: seconds in which there is nothing else to see
 KILLED_FOR_MEMORY = "the kernel killed the worker: the machine, or what the worker may use of it, was out of memory"
 
 

@@ -64,6 +64,8 @@ def test_a_file_of_your_own_that_cannot_be_used(studies: Studies, content: str, 
     studies.told("init", "--objective", "fruit")
     (studies.directory / "own.csv").write_text(content, encoding="utf-8")
     assert expected in sentence(studies, "data", "prepare", "./own.csv", "--objective", "fruit:Classifier")
+    mistyped = sentence(studies, "data", "prepare", "./onw.csv", "--objective", "fruit:Classifier")
+    assert mistyped == "studies: There is no data set or file './onw.csv'; did you mean own.csv?"
 
 
 def test_a_directory_that_is_read_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -283,6 +283,7 @@ def test_the_only_column_of_texts_may_have_a_longer_name(name: str, tmp_path: Pa
             "rename the column of the texts",
         ),
         (lambda directory: directory / "absent.csv", "there is no data set or file"),
+        (lambda directory: table(directory / "songs.csv").with_name("song.csv"), "did you mean songs.csv?"),
         (lambda directory: "songdata", "put songdata.csv"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from objectives._contract import DataError
@@ -116,4 +117,7 @@ def tables_of_roles(place: Path, has_answers: Callable[[Path], bool]) -> dict[st
 
 
 def _absent(dataset: str, known: Iterable[str]) -> DataError:
+    beside = [path.name for path in Path(dataset).parent.glob("*")] if "/" in dataset or "." in dataset else []
+    if beside := get_close_matches(Path(dataset).name, beside, n=2):
+        return DataError(f"there is no file {dataset!r}; did you mean {' or '.join(beside)}?")
     return DataError(f"there is no data set or file {dataset!r}; give a path or one of {', '.join(known)}")
