@@ -27,7 +27,7 @@ from studies.run.reports import Epoch, Lines, PatternTooSlow
 from studies.run.source import SCRIPTS
 from studies.spec.program import PARAMS
 from studies.templates.script.source import report_in
-from studies.words import near, number
+from studies.words import near, number, plural
 
 if TYPE_CHECKING:
     from studies.settings import Settings
@@ -272,8 +272,11 @@ class _Checks:
         if self.spec.max_epochs == 1:
             return
         training.answer()
-        said = training.said(max(1.0, (self.end - time.monotonic()) / 2))
-        if isinstance(said, Ended) and said.code == 0:
+        began = time.monotonic()
+        said = training.said(max(1.0, (self.end - began) / 2))
+        if isinstance(said, Epoch):
+            yield from self._of_all(training, time.monotonic() - began)
+        elif isinstance(said, Ended) and said.code == 0:
             yield Finding(
                 "reports-only-once",
                 "warning",
@@ -293,6 +296,27 @@ class _Checks:
             yield _too_slow(said)
         elif said is None:
             yield NotChecked("whether it reports again", "no second report in time; --timeout MINUTES gives it longer")
+
+    def _of_all(self, training: ProgramTraining, epoch_s: float) -> Iterator[Item]:
+        """See whether a program that is told its epochs reports more of them; where they take a part of the time left.
+
+        epoch_s: how long the second took.
+        """
+        limit_s, most = (self.end - time.monotonic()) / 4, self.spec.max_epochs
+        if not self._is_told_epochs() or epoch_s * most > limit_s:
+            return
+        until = time.monotonic() + limit_s
+        for _ in range(most - 1):
+            training.answer()
+            if not isinstance(training.said(max(0.0, until - time.monotonic())), Epoch):
+                return
+        yield Finding(
+            "reports-too-often",
+            "warning",
+            f"it is told to train for {plural(most, 'epoch')}, and reports more",
+            "a trial ends at its report number max_epochs, before it is trained",
+            "have the pattern take the epoch from the line, (?P<epoch>\\d+), or find one line an epoch",
+        )
 
     def _of_more(self, training: ProgramTraining) -> Iterator[Item]:
         if training.told_again is not None:

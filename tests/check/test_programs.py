@@ -35,6 +35,7 @@ MISTAKES: dict[str, tuple[str, dict[str, Any]]] = {
     "reports-only-once": (SOUND.replace("range(1, 4)", "range(3, 4)"), {}),
     "program-fails-later": (SOUND.replace("range(1, 4)", "[1, 'two']"), {}),
     "pattern-too-slow": (HEAD + "print('a' * 99 + 'b')", {"reports": {"pattern": "(?P<score>(a|aa)+)$"}}),
+    "reports-too-often": (SOUND.replace("range(1, 4)", "range(1, 8)"), {"command": f"{COMMAND} {{max_epochs}}"}),
     "several-values-an-epoch": (SOUND + "    program.report(epoch, score=1.0)\n", {}),
     "not-repeatable": (SOUND.replace("random.random()", "time.time()"), {}),
     "second-run-fails": (HEAD + "open('last.pt', 'x')\n" + SOUND, {}),
@@ -97,6 +98,10 @@ def test_what_a_program_prints_says_how_to_find_it(here: Path, code: str, fix: s
     (finding,) = checked(here, f"{HEAD}{code}\n", reports={"pattern": "(?P<score>x)"}).findings
     assert finding.name == "nothing-reported"
     assert fix in finding.fix
+
+
+def test_a_program_that_trains_as_long_as_it_is_told_is_sound(here: Path) -> None:
+    assert checked(here, SOUND, command=f"{COMMAND} {{max_epochs}}").findings == []
 
 
 def test_a_program_that_reports_at_its_end_is_not_to_train_for_one_epoch(here: Path) -> None:
