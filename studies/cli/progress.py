@@ -14,6 +14,7 @@ from studies.errors import StudyDeleted
 PLACE = 4  # in the help
 
 POLL_S = 1.0
+PATIENCE = 15  # looks: a launch that has just been typed imports torch first
 
 app = typer.Typer()
 
@@ -43,7 +44,7 @@ def watch(name: StudyName, storage: StorageUrl = None) -> None:
     with open_storage(settings_of(storage)) as opened, make_view() as view:
         study = get(opened, name)
         shown = typed(opened, study.study_name)
-        was_alive, how = False, "is done"
+        was_alive, n_idle, how = False, 0, "is done"
         while True:
             try:
                 spec = spec_of(study)  # another launch may have raised a limit
@@ -54,11 +55,13 @@ def watch(name: StudyName, storage: StorageUrl = None) -> None:
             if progress.budget.done >= progress.budget.n_trials:
                 break
             is_alive = any(worker.alive for worker in progress.workers)
-            was_alive = was_alive or is_alive
+            was_alive, n_idle = was_alive or is_alive, 0 if is_alive else n_idle + 1
             why = reached(spec, progress.budget)
             if why and was_alive and not is_alive:  # before that, it may be about to begin
                 how = f"has stopped: {why}"
                 break
+            if n_idle == PATIENCE:
+                view.say(f"No worker runs {shown}; `studies {names.command(shown)}` starts some.")
             time.sleep(POLL_S)
     next_step = f"report {name}` says more"
     if (confirmed := names.confirmed(name)) is not None:

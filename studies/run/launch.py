@@ -314,7 +314,8 @@ class Launch:
         if done:
             return
         if self._timed_out or reached:
-            self._view.say(f"Stopped after {budget.trials}: {'the --timeout is over' if self._timed_out else reached}.")
+            over = f"the --timeout is over; `studies {self._command}` goes on from here"
+            self._view.say(f"Stopped after {budget.trials}: {over if self._timed_out else reached}.")
         elif self._n_died:
             raise self._workers_died(budget)
         else:  # each worker was asked to leave, one by one

@@ -335,7 +335,7 @@ def test_detached(studies: Studies) -> None:
 def test_a_timeout_stops_cleanly_and_the_next_launch_goes_on(studies: Studies) -> None:
     slow = ("--workers", "2", "--set", "space.seconds=1")
     stopped = studies("launch", "./parabola.yaml", *slow, "--timeout", "0.05")
-    assert "the --timeout is over" in stopped.stderr
+    assert "the --timeout is over; `studies launch " in stopped.stderr
     assert counted(studies) < 8
     studies.hurry()
     studies("launch", "./parabola.yaml", *slow)

@@ -211,6 +211,22 @@ def test_watch_ends_with_a_study_that_has_stopped(
     assert "limited has stopped: `studies stop` was typed; `studies report limited` says more" in said
 
 
+def test_watch_says_once_that_nobody_runs_a_study(
+    storage: Storage, meanwhile: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    create(storage, "alone")
+    n_looks = iter(range(3 * progress.PATIENCE))
+
+    def looked() -> None:
+        if next(n_looks, None) is None:
+            raise KeyboardInterrupt
+
+    meanwhile(looked)
+    with pytest.raises(KeyboardInterrupt):
+        progress.watch("alone", storage.url)
+    assert capsys.readouterr().err.count("No worker runs alone; `studies launch alone` starts some.") == 1
+
+
 def test_watch_says_that_a_study_was_deleted(storage: Storage, meanwhile: Callable[..., None]) -> None:
     study = create(storage, "short-lived")
     meanwhile(lambda: storage.optuna.delete_study(study._study_id))
