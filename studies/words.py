@@ -78,9 +78,15 @@ def near(name: str, known: Iterable[str]) -> str:
     return f"; known: {', '.join(known)}" if known else "; none is known here"
 
 
+def json_text(value: Any, indent: int | None = None) -> str:
+    """Return a value as JSON: any letter as it is, and what a terminal would obey as `\\u009b`."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    return _NOT_TEXT.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 def shown(value: Any) -> str:
     """Return a value as a person writes it in a study file."""
-    return json.dumps(value, ensure_ascii=False)
+    return json_text(value)
 
 
 def number(value: float | None) -> str:
@@ -102,7 +108,7 @@ def exact(value: Any) -> str:
     """Return a value in full, as JSON has it, for copying into a study file."""
     if type(value) is int:  # what most are, and json takes ten times as long
         return str(value)
-    return "-" if value is None else json.dumps(value, ensure_ascii=False)
+    return "-" if value is None else json_text(value)
 
 
 def short(value: Any) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 from typing import TYPE_CHECKING, Any
 
 from studies.names import HISTORY
+from studies.words import json_text
 
 if TYPE_CHECKING:
     from studies.record.study import StudyRecord, TrialRecord
@@ -24,7 +24,7 @@ def render(record: StudyRecord) -> str:
     }
     if record.spec.has_several:
         content["front"] = [trial.number for trial in record.front]
-    return json.dumps(_strict(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_text(_strict(content), indent=1) + "\n"
 
 
 def _trial(trial: TrialRecord, record: StudyRecord) -> dict[str, Any]:

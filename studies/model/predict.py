@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from studies.errors import ModelRefused, ObjectiveRefused, RowsUnanswered, Wrong
 from studies.model import WEIGHTS, open_model, read_params
 from studies.run.objective import import_objective
 from studies.spec.program import Program
-from studies.words import clean
+from studies.words import clean, json_text
 
 Answer: TypeAlias = "Mapping[str, Any] | str"  # one row, or a text to show as it is: the objectives' contract
 
@@ -151,7 +150,7 @@ def lines(answers: Iterable[Answer], as_json: bool, *, strict: bool = True) -> I
     waiting: list[Mapping[str, Any]] = []
     for answer in answers:
         if as_json:
-            yield json.dumps({"text": answer} if isinstance(answer, str) else answer, ensure_ascii=False)
+            yield json_text({"text": answer} if isinstance(answer, str) else answer)
         elif isinstance(answer, str):
             yield answer
         elif not header and answer.get(ERROR):

@@ -336,5 +336,6 @@ def test_lines_are_json_or_columns_that_stay_columns() -> None:
     assert written == ["title\tn", "tab\\there \\\\ and\\nthere\t1", "é\t0.5"]
     assert [json.loads(line) for line in lines(rows, as_json=True)] == rows
     assert list(lines([{"class": "\x1b[31mred\u202e"}], as_json=False)) == ["class", "\\x1b[31mred\\u202e"]
+    assert list(lines([{"class": "é\x9b31m\u202e"}], as_json=True)) == ['{"class": "é\\u009b31m\\u202e"}']
     assert list(lines(["two\nlines"], as_json=False)) == ["two\nlines"]
     assert [json.loads(line) for line in lines(["two\nlines"], as_json=True)] == [{"text": "two\nlines"}]
