@@ -67,10 +67,11 @@ def check(
     result = Result(spec.name)
     log = settings.logs_of(spec.name) / f"check-{launch_name()}.log"
     result.log = str(log)
+    here = Path.cwd()
     progress(Stage.IMPORTING, 0.0)  # torch takes seconds
     context = forkserver.started("studies.check.preload")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=examine, args=(spec, settings, seconds, memory_bytes, sender, log, Path.cwd()))
+    process = context.Process(target=examine, args=(spec, settings, seconds, memory_bytes, sender, log, here))
     process.start()
     sender.close()
     try:
