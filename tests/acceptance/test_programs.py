@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -211,11 +212,12 @@ def test_nothing_survives_a_worker_that_is_killed_and_the_trial_goes_on(programs
     assert list(again.curve.values()) == expected_curve(again.params["x"], again.seed or 0)
     assert "did epoch 1\n" not in programs.log(1), "it did not resume"
     assert not [*tmp_path.glob("studies-trial-*")], "a scratch directory is left"
-    assert not processes_with(str(programs.directory), "")
+    until(lambda: not processes_with(str(programs.directory), ""), "the end of all processes")
 
 
 def test_nothing_survives_a_launch_that_is_killed(programs: Programs) -> None:
-    programs.studies.environment |= {"MARKER": str(programs.directory)}
+    scratch = Path(tempfile.mkdtemp(dir=programs.directory.parents[1]))  # short enough for sockets
+    programs.studies.environment |= {"MARKER": str(programs.directory), "TMPDIR": str(scratch)}
     programs.write("train.py", WITH_DESCENDANTS + REPORTING)
     programs.study({"command": "python train.py"}, n_trials=2, space={"x": {"low": 0.5, "high": 1.0}, "held": True})
     launch = programs.studies.start("launch", "script.yaml", "--workers", "2")
@@ -223,10 +225,12 @@ def test_nothing_survives_a_launch_that_is_killed(programs: Programs) -> None:
     until(lambda: all(log.exists() and "did epoch 2" in log.read_text() for log in logs), "two epochs of two trials")
     started = processes_with(str(programs.directory), STUBBORN)
     assert len(started) == 4
+    assert [*scratch.glob("pymp-*")], "the test looks elsewhere"
     launch.kill()
     programs.write("go", "")
     _, alive = psutil.wait_procs(started, timeout=PATIENCE_S)
     assert not alive
+    until(lambda: not [*scratch.iterdir()], "the end of all in TMPDIR")
     record = programs.launched("--workers", "2")
     ended = [trial for trial in record.trials if trial.continued_by is None]
     assert [trial.state for trial in ended] == ["complete"] * 2

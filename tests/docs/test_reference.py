@@ -28,6 +28,7 @@ from .pages import ROOT
 INTERNAL = {
     "STUDIES_DEBUG": "how --debug reaches a child process",
     "STUDIES_PRELOAD": "how a launch tells its fork server what to import",
+    "STUDIES_FORK_SERVER": "where the socket of a launch's fork server is",
     "STUDIES_STARTED_BY": "how a worker finds what its objective has started",
 }
 

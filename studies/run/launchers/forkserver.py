@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import multiprocessing
 import os
+import shutil
 import signal
 import tempfile
 from contextlib import suppress
@@ -18,33 +19,34 @@ from multiprocessing.context import ForkServerContext
 from studies.files import directory_for_sockets
 
 SAFE_PATH, OURS = "PYTHONSAFEPATH", "studies"
+DIRECTORY = "STUDIES_FORK_SERVER"  # the variable that tells it where its socket is
 
 
 def started(preload: str) -> ForkServerContext:
     """Start this process's fork server, unless it runs, and return its context. preload: the module it imports."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([preload])  # by name: it is for the fork server alone
-    _choose_directory()
     before = os.environ.get(SAFE_PATH)
-    os.environ[SAFE_PATH] = before or OURS
+    os.environ |= {SAFE_PATH: before or OURS, DIRECTORY: _directory()}
     # A terminal's Ctrl-C is for this process, which ends the server; in the middle of an import it printed a traceback.
     heard = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         forkserver.ensure_running()
     finally:
         signal.signal(signal.SIGINT, heard)
+        del os.environ[DIRECTORY]
         if before is None:
             del os.environ[SAFE_PATH]
     atexit.register(_end)
     return context
 
 
-def _choose_directory() -> None:
-    """Have multiprocessing make its directory, with the fork server's socket in it, where a socket's path is short."""
+def _directory() -> str:
+    """Return multiprocessing's directory, with the fork server's socket in it, made where a socket's path is short."""
     before = tempfile.tempdir
     tempfile.tempdir = directory_for_sockets()
     try:
-        util.get_temp_dir()
+        return str(util.get_temp_dir())
     finally:
         tempfile.tempdir = before
 
@@ -58,16 +60,19 @@ def _end() -> None:
 
 
 def settle() -> None:
-    """In the fork server: forget the variable that was for it alone, and end without a word.
+    """In the fork server: forget the variables that were for it alone, and end without a word.
 
     The libraries of torch's compiler would print some at an orderly end. Processes forked from here end as they like.
+    The server ends by itself when its launch was killed, which has left the directory of its socket behind.
     """
     if os.environ.get(SAFE_PATH) == OURS:
         del os.environ[SAFE_PATH]
-    server = os.getpid()
+    server, directory = os.getpid(), os.environ.pop(DIRECTORY, None)
 
     def leave() -> None:
         if os.getpid() == server:
+            if directory is not None:
+                shutil.rmtree(directory, ignore_errors=True)
             os._exit(0)
 
     atexit.register(leave)
