@@ -152,6 +152,7 @@ def test_an_interrupted_training_leaves_nothing(studies: Studies, sent: int) -> 
     slow = BEST["params"] | {"seconds": 0.3}
     process = studies.start("train", "--params", write_best(studies, params=slow, epochs=100), "-o", "model")
     assert process.stderr is not None
+    assert "importing" in process.stderr.readline()
     assert "epoch 1/100" in process.stderr.readline()
     assert hidden(studies)
     process.send_signal(sent)

@@ -18,7 +18,7 @@ import pytest
 from studies.errors import WrongInput
 from studies.run.launchers import make_launcher
 from studies.run.launchers.ssh import files, readiness
-from studies.run.launchers.ssh.connection import command, explained
+from studies.run.launchers.ssh.connection import command, explained, last_words
 from studies.run.launchers.ssh.packages import packages
 from studies.run.launchers.ssh.tunnel import Tunnel, tunnel_to
 from studies.run.launchers.ssh.where import Place, places
@@ -201,6 +201,15 @@ def test_what_ssh_says_comes_with_what_to_do() -> None:
         "network was cut; type the same again"
     )
     assert explained("gpu1", "kex_exchange: odd") == "kex_exchange: odd; try `ssh gpu1` by hand"
+
+
+def test_a_key_that_has_changed_is_not_to_be_accepted() -> None:
+    changed = "Host key for gpu1 has changed and you have requested strict checking."
+    said = last_words(f"@ WARNING: REMOTE HOST @\n{changed}\nHost key verification failed.\n")
+    assert said == changed
+    assert "find out why" in explained("gpu1", said)
+    unknown = last_words("No ED25519 host key is known for gpu1.\r\nHost key verification failed.\r\n")
+    assert "accept the machine's key" in explained("gpu1", unknown)
 
 
 def test_what_a_machine_lacks_is_said() -> None:

@@ -50,7 +50,7 @@ ADVICE = {
     "Permission denied": "`ssh {host}` must work without a password: `ssh-copy-id {host}` sends your key, `ssh-add` "
     "opens one with a passphrase",
     "Host key verification failed": "type `ssh {host}` once and accept the machine's key",
-    "REMOTE HOST IDENTIFICATION": "its key is another than last time: find out why, then `ssh-keygen -R {host}`",
+    "has changed and you have": "find out why; then `ssh {host}` says how to remove the old one",
     "Connection refused": "the machine is there, and no sshd answers: check the port in ~/.ssh/config",
     "timed out": "check that it runs and that this network reaches it",
     "No route to host": "check that it runs and that this network reaches it",
@@ -161,7 +161,7 @@ class Connection:
         asked = ["ssh", f"-oControlPath={self._control}", "-O", "forward", "-R", f"{there}:{here}", "--", self.host]
         done = subprocess.run(asked, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise Refused(last_line(done.stderr) or f"ssh exited with {done.returncode}")
+            raise Refused(last_words(done.stderr) or f"ssh exited with {done.returncode}")
         return done.stdout.strip()
 
     def close(self) -> None:
@@ -190,7 +190,7 @@ class Connection:
             return "it was closed"
         self._said.seek(0)
         said = self._said.read().decode(errors="replace")
-        return last_line(said) or f"ssh exited with {self._ssh.poll()}"
+        return last_words(said) or f"ssh exited with {self._ssh.poll()}"
 
 
 def _program() -> bytes:
@@ -219,3 +219,9 @@ def explained(host: str, why: str) -> str:
     """Return what ssh said of a machine that could not be reached, and what to do about it."""
     todo = next((todo for part, todo in ADVICE.items() if part in why), "try `ssh {host}` by hand")
     return f"{why.rstrip('.')}; {todo.format(host=host)}"
+
+
+def last_words(said: str) -> str:
+    """Return the last line of what ssh said; of a machine with another key the one before, which says so."""
+    changed = [line.strip() for line in said.splitlines() if "has changed and you have" in line]
+    return changed[-1] if changed else last_line(said)
