@@ -37,7 +37,7 @@ def refused(url: str, said: str) -> CertificateRefused | None:
     if "certificate" not in said or "client certificate" in said:
         return None
     given = psycopg2.extensions.parse_dsn(url)
-    reason = re.sub(r"^connection to server at .*? failed: ", "", said)
+    reason = re.sub(r"^connection to server at .*? failed: |\s+Either provide the file.*", "", said, flags=re.DOTALL)
     if "verify failed" in reason:
         reason = _asked_again(given) or reason
     todo = next(todo for part, todo in ADVICE.items() if part in reason)

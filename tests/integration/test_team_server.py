@@ -111,7 +111,7 @@ def test_a_certificate_that_was_not_copied_says_what_to_copy(served: Served, tmp
     (half := tmp_path / "half.crt").write_bytes(served.place.root.read_bytes()[:200])
     with pytest.raises(CertificateRefused, match=r"could not read.*the file is broken, or not yours to read: copy"):
         checked_url(served.url("worker").replace(str(served.place.root), str(half)))
-    with pytest.raises(CertificateRefused, match=r"does not exist.*copy the server's root.crt to that path"):
+    with pytest.raises(CertificateRefused, match=r"does not exist\); copy the server's root.crt to that path"):
         checked_url(served.url("worker").replace(str(served.place.root), "/none/root.crt"))
 
 
