@@ -37,9 +37,10 @@ def leave_nothing_behind(own_group: bool = False) -> None:
             os.setsid()
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)
-            os.dup2(lives, 0)
-            os.closerange(1, os.sysconf("SC_OPEN_MAX"))
-            os.read(0, 1)  # until no process has the other end, which is when the worker has ended
+            for descriptor in map(int, os.listdir("/dev/fd")):  # noqa: PTH208 - numbers
+                if descriptor != lives:  # the log and others, whose ends somebody may wait for
+                    _close(descriptor)
+            os.read(lives, 1)  # until no process has the other end, which is when the worker has ended
             _sweep(mark, worker if own_group else None)
         os._exit(0)
     os.waitpid(child, 0)
@@ -49,7 +50,7 @@ def leave_nothing_behind(own_group: bool = False) -> None:
 
 
 def _close(descriptor: int) -> None:
-    with suppress(OSError):  # an objective may have closed all that it did not know
+    with suppress(OSError):  # it may be closed already
         os.close(descriptor)
 
 
