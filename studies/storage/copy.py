@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import psycopg2
 import psycopg2.extensions
 
 from studies.errors import StudyIsThere
@@ -43,7 +44,12 @@ def copy_rows(source: Connections, target: Connections, copies: Sequence[Copy]) 
                 if table not in LEFT_OUT_TABLES:
                     _copy_table(there, here, table, was, created[0])
             _rename(here, created[0], copy)
-        here.connection.commit()
+        try:
+            here.connection.commit()
+        except (psycopg2.OperationalError, psycopg2.InterfaceError):
+            given = {"key": UID, "values": [json.dumps(copy.uid) for copy in copies]}
+            if not target.run(sql_copy.FIND_COPIES, given):
+                raise
 
 
 def _rename(here: psycopg2.extensions.cursor, study: int, copy: Copy) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+# Whether the copies are there, where the answer to their commit was lost.
+FIND_COPIES = "SELECT study_id FROM study_user_attributes WHERE key = %(key)s AND value_json = ANY(%(values)s)"
+
 # Which study to copy.
 FIND_STUDY = "SELECT study_id FROM studies WHERE study_name = %(name)s"
 

@@ -15,10 +15,11 @@ import pytest
 from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
-from studies.names import FROM, START_WITH
+from studies.names import FROM, START_WITH, UID
 from studies.settings import Settings
 from studies.storage import Storage, open_storage
 from studies.storage.accounts import Accounts, Role
+from studies.storage.copy import Copy, copy_rows
 
 from ..conftest import TcpServer, execute, let_a_lease_pass, rows_of
 
@@ -137,6 +138,15 @@ def test_the_ledger_answers_as_if_nothing_had_been_lost(cut: Storage, losing: Ca
     let_a_lease_pass(cut.url)
     assert losing("is_watched = false", ledger.take_left_alone) == [study_id]
     assert ledger.take_left_alone() == []
+
+
+def test_a_copy_that_is_there_is_no_failure(cut: Storage, storage: Storage, losing: Callable[..., Any]) -> None:
+    study = optuna.create_study(storage=storage.optuna, study_name="copied")
+    study.set_user_attr(UID, "own")
+    study.enqueue_trial({"x": 1})
+    copies = [Copy("copied", "uid", {})]
+    losing("COMMIT\0", lambda: copy_rows(storage.connections(), cut.connections(), copies))
+    assert len(optuna.load_study(storage=cut.optuna, study_name="copied").trials) == 1
 
 
 def test_users_of_the_dashboard(cut: Storage, losing: Callable[..., Any]) -> None:
