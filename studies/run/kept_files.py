@@ -31,7 +31,8 @@ def checkpoints(trial: BaseTrial) -> Path:
         _remove_abandoned()
         directory = Path(tempfile.mkdtemp(prefix=_PREFIX))
         lock = os.open(directory, os.O_RDONLY)
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        with suppress(OSError):  # a file system without locks: nobody can take it for abandoned either
+            fcntl.flock(lock, fcntl.LOCK_EX)
         setattr(trial, _DIRECTORY, directory)
         setattr(trial, _REMOVE, weakref.finalize(trial, _remove, directory, lock, os.getpid()))
     return directory

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -429,3 +430,17 @@ def test_what_a_killed_process_left_is_removed_and_what_is_in_use_is_not(
         os.utime(directory, (0, 0))
     assert checkpoints(third).is_dir()
     assert (used.is_dir(), left.exists()) == (True, False)
+
+
+def test_a_file_system_without_locks_is_no_reason_to_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unsupported(*_: Any) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("fcntl.flock", unsupported)
+    study = optuna.create_study()
+    one, other = study.ask(), study.ask()
+    used = checkpoints(one)
+    os.utime(used, (0, 0))
+    assert checkpoints(other).is_dir()
+    assert used.is_dir()
