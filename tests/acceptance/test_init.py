@@ -322,3 +322,25 @@ def test_a_script_that_tells_nothing_gets_one_sentence(
         (studies.directory / "train.py").write_text(code)
     assert expected in sentence(studies, "init", given)
     assert not (studies.directory / "train.yaml").exists()
+
+
+def test_a_sweep_of_wandb_is_launched(studies: Studies) -> None:
+    (studies.directory / "swept.py").write_text(
+        "import sys\n"
+        "from studies import program\n"
+        "given = dict(zip(sys.argv[1::2], sys.argv[2::2]))\n"
+        "for epoch in range(int(given['--epochs'])):\n"
+        "    program.report(None, **{'val/loss': float(given['--lr']) / (epoch + 1)})\n"
+    )
+    (studies.directory / "sweep.yaml").write_text(
+        "{program: swept.py, method: bayes, run_cap: 3, metric: {name: val/loss, goal: minimize}, "
+        f"command: ['{sys.executable}', '${{program}}', '${{args}}'], "
+        "parameters: {epochs: {value: 1}, lr: {min: 1.0, max: 4.0}}}"
+    )
+    assert "Written: swept.yaml." in studies.told("init", "sweep.yaml").stderr
+    studies("launch", "./swept.yaml")
+    with open_storage(studies.settings) as storage:
+        trials = read_stored(storage, "swept").trials
+    assert [trial.value for trial in trials] == [trial.params["lr"] for trial in trials]
+    assert len(trials) == 3
+    assert "swept.yaml is there already" in sentence(studies, "init", "sweep.yaml")
