@@ -31,6 +31,7 @@ from studies.commands import flags, options, run
 from studies.errors import DONE, FAILED, ObjectiveRefused, UnknownStudy, WrongInput
 from studies.names import NameInFile
 from studies.settings import Settings
+from studies.words import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -327,20 +328,34 @@ class Model:
         found: dict[str, Any] = json.loads((self.directory / "metrics.json").read_text(encoding="utf-8"))
         return found
 
-    def predict(self, source: str | Path | Iterable[str], **options: Any) -> pd.DataFrame | str:
+    def predict(self, source: str | Path | Iterable[str] | pd.DataFrame, **options: Any) -> pd.DataFrame | str:
         """Return an answer for each row, a row each; or the text that a model of texts writes.
 
-        source: as INPUT of `studies predict`: a file, a directory or a text; or several lines. options: such as
-        `temperature` and `seed` of a text. Raises WrongInput for what cannot be answered, and what `open` does.
+        source: as INPUT of `studies predict`: a file, a directory or a text; or several lines, or a frame, which is
+        asked as the table that it is with its header. options: such as `temperature` and `seed` of a text. Raises
+        WrongInput for what cannot be answered, and what `open` does.
         """
         import pandas as pd
 
-        if isinstance(source, (str, Path)):
-            given: str | io.BufferedReader = str(source)
-        else:
-            lines = "".join(" ".join(line.split("\n")) + "\n" for line in source)
-            given = io.BufferedReader(io.BytesIO(lines.encode()))
-        answers = list(self.open().answers(given, options))
+        answers = list(self.open().answers(_input_of(source), options))
         if answers and isinstance(answers[0], str):
             return "".join(map(str, answers))
         return pd.DataFrame(answers)
+
+
+def _input_of(source: Any) -> str | io.BufferedReader:
+    """Return what a person asks a model as `studies predict` takes it. Raises WrongInput for rows that are no texts."""
+    if isinstance(source, (str, Path)):
+        return str(source)
+    if hasattr(source, "to_csv"):
+        text = source.to_csv(index=False)
+    else:
+        rows = list(source) if isinstance(source, Iterable) else [source]
+        for row in rows:
+            if not isinstance(row, str):
+                given = one_line(repr(row))[:60]
+                raise WrongInput(
+                    reason=f"A row is {given}; expected a text, as a line of a file is, or a pandas frame."
+                )
+        text = "".join(" ".join(row.split("\n")) + "\n" for row in rows)
+    return io.BufferedReader(io.BytesIO(text.encode()))

@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
 import studies
+from studies import notebook
 from studies.errors import CommandFailed, ModelRefused, ObjectiveRefused, StudyNotStarted, UnknownStudy, WrongInput
 
 from .conftest import Studies
@@ -104,6 +107,15 @@ def test_a_winner_is_trained_and_asked(here: Path) -> None:
     assert studies.load_model("digits.model").predict([line]).equals(answers.iloc[:1])
     with pytest.raises(WrongInput, match="line 2"):
         model.predict([line, "1,2,3"])
+    for rows, odd in (([1, 2], "1"), (np.zeros((2, 784)), r"array\(\[0"), (5, "5"), ([b"1,2"], "b'1,2'")):
+        with pytest.raises(WrongInput, match=f"A row is {odd}.*; expected a text"):
+            model.predict(rows)
+
+
+def test_a_frame_is_asked_as_the_table_that_it_is() -> None:
+    given = notebook._input_of(pd.DataFrame({"size, cm": [1.5, 2.5], "kind": ["a", None]}))
+    assert not isinstance(given, str)
+    assert given.read() == b'"size, cm",kind\n1.5,a\n2.5,\n'
 
 
 def test_a_model_that_cannot_predict_has_its_metrics(here: Path) -> None:
