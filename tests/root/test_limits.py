@@ -46,11 +46,11 @@ def disk(directory: Path, size: str) -> Iterator[None]:
 def test_a_disk_that_is_too_small_for_the_first_start_is_named(studies: Studies) -> None:
     home = studies.directory / "home"
     with disk(home, "8m"):
-        said = studies("launch", "./parabola.yaml", expect=3).stderr.splitlines()
-    assert len(said) == 1, said
-    assert f"The disk of the PostgreSQL server in {home / 'postgres'} is full" in said[0]
-    assert "No space left on device" in said[0]
-    assert "shared memory" not in said[0]
+        *prepared, said = studies("launch", "./parabola.yaml", expect=3).stderr.splitlines()
+    assert prepared == ["Preparing: importing the objective"]
+    assert f"The disk of the PostgreSQL server in {home / 'postgres'} is full" in said
+    assert "No space left on device" in said
+    assert "shared memory" not in said
 
 
 def test_a_full_disk_under_the_embedded_server_is_named_and_loses_nothing(studies: Studies) -> None:
