@@ -91,7 +91,7 @@ class _Again(FixedTrial):
 
     def report(self, value: float, step: int) -> None:
         """See BaseTrial."""
-        self.reported.setdefault(step, float(value))
+        self.reported.setdefault(int(step), float(value))
         self._view.say(f"step {step} · reported {number(float(value))}")
 
     def _suggest(self, name: str, distribution: BaseDistribution) -> Any:

@@ -77,8 +77,9 @@ class _Call:
     def report(self, value: float, step: int) -> None:
         """Report as Optuna does, and stop here if this worker is to: a function has no other place to be stopped at."""
         try:
+            self._report(value, step)  # first: what is no number it refuses in its own words
+            step = int(step)  # numpy's, or 3.0
             self._catch_up(step)
-            self._report(value, step)
         except StudiesError:  # the storage is gone for good; the trial that continues this one starts from here
             self._keep(must=True)
             raise
